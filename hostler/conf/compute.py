@@ -1,0 +1,29 @@
+"""Options of the compute agent."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "compute"
+
+OPTS = [
+    cfg.StrOpt("driver", default="libvirt", choices=["libvirt", "fake"],
+               help="Hypervisor driver: libvirt, or fake (no guests; for tests and scale trials)."),
+    cfg.StrOpt("availability_zone", default="nova", help="Zone this host joins when it registers for the first time."),
+    cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="This host's address, shown to administrators."),
+    cfg.FloatOpt("cpu_allocation_ratio", default=4.0, min=0.1, help="Virtual processors offered per real one."),
+    cfg.FloatOpt("ram_allocation_ratio", default=1.0, min=0.1, help="Memory offered per MiB of real memory."),
+    cfg.FloatOpt("disk_allocation_ratio", default=1.0, min=0.1, help="Disk offered per GiB of real disk."),
+    cfg.IntOpt("reserved_ram_mib", default=512, min=0, help="Memory kept for the host itself, MiB."),
+    cfg.IntOpt("reserved_disk_gib", default=1, min=0, help="Disk kept for the host itself, GiB."),
+    cfg.IntOpt("shutdown_timeout", default=60, min=0,
+               help="Seconds a guest gets to shut down after the power button before it is switched off."),
+    cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
+    cfg.IntOpt("image_cache_gib", default=50, min=1,
+               help="Size to which unused images in the agent's cache are trimmed, GiB."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

@@ -1,0 +1,29 @@
+"""Options of the conductor."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "conductor"
+
+OPTS = [
+    cfg.IntOpt("workers", default=32, min=1, max=512, help="Operations one conductor runs at the same time."),
+    cfg.IntOpt("per_host_limit", default=8, min=1,
+               help="Operations of one conductor that may wait for the same host, so that a hung agent does not "
+                    "take the workers that others need."),
+    cfg.IntOpt("lease_seconds", default=15, min=2,
+               help="Seconds after which an operation whose conductor fell silent is taken over by another."),
+    cfg.FloatOpt("poll_interval", default=2.0, min=0.05,
+                 help="Seconds between two looks for operations whose wake-up message was lost."),
+    cfg.IntOpt("max_attempts", default=5, min=1,
+               help="Times an operation is taken over after a crash before it is reverted."),
+    cfg.IntOpt("agent_patience", default=300, min=1,
+               help="Seconds an operation waits for a silent host before it gives up and is reverted."),
+    cfg.FloatOpt("retry_delay", default=2.0, min=0.05,
+                 help="Seconds before an operation that waits for a silent host is tried again."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

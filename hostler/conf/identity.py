@@ -1,0 +1,23 @@
+"""Options of the embedded identity service."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "identity"
+
+OPTS = [
+    cfg.IntOpt("token_ttl", default=14400, min=60, help="Seconds a token is valid."),
+    cfg.StrOpt("key_directory", default="",
+               help="Directory with the Fernet keys (0 staged, highest primary). Empty: <state_path>/keys."),
+    cfg.IntOpt("password_rounds", default=10, min=4, max=16, help="Cost (log2) of bcrypt password hashes."),
+    cfg.IntOpt("max_failed_logins", default=10, min=0,
+               help="Failed passwords in a row after which a user is refused for lockout_seconds; 0 turns it off."),
+    cfg.IntOpt("lockout_seconds", default=60, min=1, help="Seconds a user stays locked out."),
+    cfg.StrOpt("region", default="RegionOne", help="Region named in the catalog."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

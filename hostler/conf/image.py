@@ -1,0 +1,19 @@
+"""Options of the image store."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "image"
+
+OPTS = [
+    cfg.StrOpt("store_dir", default="",
+               help="Directory of the image files. Empty: <state_path>/images. Shared by NFS, agents read it directly."),
+    cfg.IntOpt("max_size_gib", default=100, min=1, help="Largest image that is accepted, GiB."),
+    cfg.IntOpt("url_ttl", default=3600, min=60, help="Seconds for which an agent's signed download URL is valid."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

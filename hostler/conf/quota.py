@@ -1,0 +1,28 @@
+"""Default quotas of a project; -1 is unlimited."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "quota"
+
+OPTS = [
+    cfg.IntOpt("instances", default=10, min=-1, help="Servers of one project."),
+    cfg.IntOpt("cores", default=20, min=-1, help="Virtual processors of one project."),
+    cfg.IntOpt("ram", default=51200, min=-1, help="Memory of one project, MiB."),
+    cfg.IntOpt("metadata_items", default=128, min=-1, help="Metadata items of one server."),
+    cfg.IntOpt("key_pairs", default=100, min=-1, help="Key pairs of one user."),
+    cfg.IntOpt("server_groups", default=10, min=-1, help="Server groups of one project."),
+    cfg.IntOpt("server_group_members", default=10, min=-1, help="Servers of one server group."),
+    cfg.IntOpt("networks", default=100, min=-1, help="Networks of one project."),
+    cfg.IntOpt("subnets", default=100, min=-1, help="Subnets of one project."),
+    cfg.IntOpt("ports", default=500, min=-1, help="Ports of one project."),
+    cfg.IntOpt("security_groups", default=10, min=-1, help="Security groups of one project."),
+    cfg.IntOpt("security_group_rules", default=100, min=-1, help="Security group rules of one project."),
+    cfg.IntOpt("images", default=100, min=-1, help="Images of one project."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

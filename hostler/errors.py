@@ -1,0 +1,194 @@
+"""The one error hierarchy.
+
+Families say what the caller can do about it (look elsewhere, wait, correct the request); leaves carry fields and a
+message template. `api.errors` holds the only table from family to HTTP status; the bus carries these classes by
+name, so a leaf must be constructible from its fields alone.
+
+>>> str(NotFound(resource="server", id="42"))
+'server 42 could not be found.'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class HostlerError(Exception):
+    """Base of all errors that Hostler raises on purpose.
+
+    `code` is the stable wire name (append-only); `template` is filled from the keyword fields.
+    """
+
+    code = "Internal"
+    template = "An unexpected error occurred."
+
+    def __init__(self, message: str | None = None, **fields: Any) -> None:
+        self.fields = fields
+        text = message if message is not None else self.template.format(**fields)
+        # The bus builds the error again at the other end from this attribute.
+        self.kwargs = dict(fields)
+        super().__init__(text)
+
+
+class NotFound(HostlerError):
+    """The thing named does not exist, or the caller may not know that it does."""
+
+    code = "NotFound"
+    template = "{resource} {id} could not be found."
+
+
+class Invalid(HostlerError):
+    """The request can never succeed as it stands; the caller must correct it."""
+
+    code = "Invalid"
+    template = "{reason}"
+
+
+class InvalidField(Invalid):
+    """One named field of the request is wrong."""
+
+    code = "InvalidField"
+    template = "Invalid input for field/attribute {field}. Value: {value}. {reason}"
+
+
+class Conflict(HostlerError):
+    """The request is well formed but the present state forbids it."""
+
+    code = "Conflict"
+    template = "{reason}"
+
+
+class InvalidState(Conflict):
+    """The resource's state does not allow the action."""
+
+    code = "InvalidState"
+    template = "Cannot '{action}' {resource} {id} while it is in {attribute} {state}"
+
+
+class ResourceLocked(Conflict):
+    """Another operation holds the resource. `locked` is a list of {"id", "type"} maps."""
+
+    code = "ResourceLocked"
+    template = "Resource [{resource}-{id}] locked by operation {operation} ({kind})"
+
+
+class NotUnique(Conflict):
+    """A resource with this identity exists already."""
+
+    code = "NotUnique"
+    template = "{resource} {id} already exists."
+
+
+class InUse(Conflict):
+    """Something still depends on the resource."""
+
+    code = "InUse"
+    template = "{resource} {id} is in use: {reason}"
+
+
+class Forbidden(HostlerError):
+    """The caller is known but may not do this."""
+
+    code = "Forbidden"
+    template = "Policy doesn't allow {action} to be performed."
+
+
+class QuotaExceeded(Forbidden):
+    """The project's quota would be passed. `overs` names the resources."""
+
+    code = "QuotaExceeded"
+    template = "Quota exceeded for {overs}: Requested {requested}, but already used {used} of {limit} {overs}"
+
+
+class Unauthorized(HostlerError):
+    """The caller is not known."""
+
+    code = "Unauthorized"
+    template = "The request you have made requires authentication."
+
+
+class NoCapacity(HostlerError):
+    """There is no room for the request now."""
+
+    code = "NoCapacity"
+    template = "{reason}"
+
+
+class NoValidHost(NoCapacity):
+    """The scheduler found no host. `removed` maps each filter to the number of hosts it took away.
+
+    `retry` is true when hosts that are silent just now could have taken the request.
+    """
+
+    code = "NoValidHost"
+    template = "No valid host was found. {reason}"
+
+
+class NoAddress(Conflict):
+    """A network has no free address left."""
+
+    code = "NoAddress"
+    template = "No more IP addresses available on network {network}."
+
+
+class Unavailable(HostlerError):
+    """A part of the cloud does not answer just now; the same request may succeed later."""
+
+    code = "Unavailable"
+    template = "{part} is not available."
+
+
+class Silent(Unavailable):
+    """A service showed no life during a call, or the broker took no message; the call may have had its effect."""
+
+    code = "Silent"
+    template = "{part} does not answer."
+
+
+class HostUnreachable(Unavailable):
+    """An agent did not answer within the patience the operator configured."""
+
+    code = "HostUnreachable"
+    template = "Host {host} did not answer for {waited_s} s."
+
+
+class NotImplementedHere(HostlerError):
+    """The published API has this, Hostler does not (yet)."""
+
+    code = "NotImplementedHere"
+    template = "{feature} is not supported by this cloud."
+
+
+class TooLarge(Invalid):
+    """The body is larger than what is accepted."""
+
+    code = "TooLarge"
+    template = "Request is too large: {reason}"
+
+
+class UnsupportedImage(Invalid):
+    """The image's content is refused: not what it claims to be, or it reaches outside itself."""
+
+    code = "UnsupportedImage"
+    template = "Image {id} is unacceptable: {reason}"
+
+
+class AgentError(HostlerError):
+    """Something on a host failed; `reason` is readable by the user and names no host path."""
+
+    code = "AgentError"
+    template = "{reason}"
+
+
+class StaleAttempt(HostlerError):
+    """An agent refused a call because a later attempt of the same operation has spoken already (fencing)."""
+
+    code = "StaleAttempt"
+    template = "Operation {operation}: attempt {attempt} is older than attempt {seen}."
+
+
+class Internal(HostlerError):
+    """A fault of ours; the cause is in the log under the request id."""
+
+    code = "Internal"
+    template = "An unexpected error prevented the server from fulfilling your request."

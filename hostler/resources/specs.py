@@ -1,0 +1,165 @@
+"""What an agent must know to make a server so: immutable values, built by the conductor, carried as plain maps.
+
+`to_wire` gives nested dicts and lists of JSON types; `from_wire` builds the value again and ignores keys it does not
+know, so that a newer conductor can talk to an older agent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from typing import Any, Self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spec:
+    """Base: conversion to and from what travels on the bus."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return nested maps and lists of JSON types."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_wire(cls, values: dict[str, Any]) -> Self:
+        """Return the spec described by `values`; unknown keys are ignored, missing ones take their defaults."""
+        hints = _hints(cls)
+        return cls(**{key: _revive(hints[key], value) for key, value in values.items() if key in hints})
+
+
+_HINTS: dict[type, dict[str, Any]] = {}
+
+
+def _hints(cls: type) -> dict[str, Any]:
+    if cls not in _HINTS:
+        _HINTS[cls] = typing.get_type_hints(cls)
+    return _HINTS[cls]
+
+
+def _revive(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        hint = next(part for part in typing.get_args(hint) if part is not type(None))
+        origin = typing.get_origin(hint)
+    if origin is tuple:
+        inner = typing.get_args(hint)[0]
+        return tuple(_revive(inner, item) for item in value)
+    if isinstance(hint, type) and issubclass(hint, Spec):
+        return hint.from_wire(value)
+    return value
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ImageSpec(Spec):
+    """An image as an agent fetches it: `path` where the store's directory is shared, else `url` (signed, expiring)."""
+
+    id: str
+    sha256: str
+    size_bytes: int
+    virtual_size_bytes: int
+    disk_format: str
+    path: str | None = None
+    url: str | None = None
+    properties: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SubnetSpec(Spec):
+    """One subnet of a network. `dhcp_ip` is the address every host's DHCP and metadata server answers at."""
+
+    id: str
+    cidr: str
+    ip_version: int = 4
+    gateway_ip: str | None = None
+    enable_dhcp: bool = True
+    dhcp_ip: str | None = None
+    dns_nameservers: tuple[str, ...] = ()
+    host_routes: tuple[dict[str, str], ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NetworkSpec(Spec):
+    """One layer-2 network.
+
+    `network_type` is `flat` (a bridge; `physical_interface` names the host's uplink in the agent's
+    `bridge_mappings`, None keeps it on the host) ; `host_gateway` makes the host answer at the gateway address and
+    masquerade what leaves (the quickstart's default network).
+    """
+
+    id: str
+    name: str
+    mtu: int = 1500
+    network_type: str = "flat"
+    physical_network: str | None = None
+    segmentation_id: int | None = None
+    host_gateway: bool = False
+    dns_domain: str = ""
+    subnets: tuple[SubnetSpec, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RuleSpec(Spec):
+    """One security group rule, already resolved: `remote_cidrs` empty means anybody."""
+
+    direction: str  # ingress | egress
+    ethertype: str  # IPv4 | IPv6
+    protocol: str | None = None  # tcp, udp, icmp, … or a number as text; None is any
+    port_min: int | None = None  # for icmp: type
+    port_max: int | None = None  # for icmp: code
+    remote_cidrs: tuple[str, ...] = ()
+    remote_is_group: bool = False  # with it, empty remote_cidrs means nobody
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FixedIpSpec(Spec):
+    """One address of a port."""
+
+    ip_address: str
+    subnet_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PortSpec(Spec):
+    """One NIC: its addresses, its network, and the rules enforced on it."""
+
+    id: str
+    mac_address: str
+    network: NetworkSpec
+    server_id: str
+    fixed_ips: tuple[FixedIpSpec, ...] = ()
+    hostname: str = ""
+    admin_state_up: bool = True
+    port_security: bool = True
+    allowed_pairs: tuple[dict[str, str], ...] = ()
+    rules: tuple[RuleSpec, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerSpec(Spec):
+    """A server as its host must make it: processors, memory, disks, NICs and what the guest may ask for."""
+
+    id: str
+    name: str
+    hostname: str
+    project_id: str
+    user_id: str
+    vcpus: int
+    ram_mib: int
+    root_gib: int
+    ephemeral_gib: int = 0
+    swap_mib: int = 0
+    flavor_name: str = ""
+    extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
+    image: ImageSpec | None = None
+    ports: tuple[PortSpec, ...] = ()
+    metadata: dict[str, str] = dataclasses.field(default_factory=dict)
+    key_name: str | None = None
+    public_key: str | None = None
+    user_data: str | None = None  # base64
+    config_drive: bool = False
+    admin_password: str | None = None
+    availability_zone: str = "nova"
+    launch_index: int = 0
+    reservation_id: str = ""

@@ -1,0 +1,1 @@
+"""The database: one `Database` a process, models, migrations. Agents never import this package."""

@@ -1,0 +1,42 @@
+"""All models; importing this package makes the whole schema known."""
+
+from hostler.db.models.base import Base
+from hostler.db.models.compute import (
+    Flavor,
+    FlavorAccess,
+    KeyPair,
+    Server,
+    ServerGroup,
+    ServerGroupMember,
+    ServerTag,
+)
+from hostler.db.models.identity import (
+    ApplicationCredential,
+    Domain,
+    Project,
+    QuotaLimit,
+    RevokedToken,
+    Role,
+    RoleAssignment,
+    User,
+)
+from hostler.db.models.image import Image, ImageMember, ImageTag
+from hostler.db.models.network import (
+    FixedIp,
+    Network,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
+from hostler.db.models.operation import Lock, Operation, OperationStep
+from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
+
+__all__ = [
+    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Base", "Domain", "FixedIp", "Flavor",
+    "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "Network", "Operation",
+    "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role", "RoleAssignment",
+    "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup", "ServerGroupMember", "ServerTag", "Service",
+    "Subnet", "User", "Zone",
+]

@@ -1,0 +1,94 @@
+"""Domains, projects, users, roles and credentials."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Resource, relation
+
+
+class Domain(Resource, Base):
+    """A name space of users and projects; `default` always exists."""
+
+    __tablename__ = "domains"
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+
+
+class Project(Resource, Base):
+    """Who owns resources and whose quota they count against. Its row is locked while quota is counted."""
+
+    __tablename__ = "projects"
+    __table_args__ = (sa.UniqueConstraint("domain_id", "name"), TABLE_OPTIONS)
+    domain_id: orm.Mapped[str] = relation("domains.id", kind="parent", on_delete="restrict")
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+
+
+class User(Resource, Base):
+    """A person or a program that logs in."""
+
+    __tablename__ = "users"
+    __table_args__ = (sa.UniqueConstraint("domain_id", "name"), TABLE_OPTIONS)
+    domain_id: orm.Mapped[str] = relation("domains.id", kind="parent", on_delete="restrict")
+    default_project_id: orm.Mapped[str | None] = orm.mapped_column(Id)
+    email: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    password_hash: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    password_changed_at: orm.Mapped[dt.datetime | None]
+    failed_logins: orm.Mapped[int] = orm.mapped_column(default=0)
+    locked_until: orm.Mapped[dt.datetime | None]
+    # Tokens issued before this moment are refused (password change, disabling).
+    tokens_valid_from: orm.Mapped[dt.datetime | None]
+
+
+class Role(Resource, Base):
+    """A name that policy rules speak of: admin, manager, member, reader, service."""
+
+    __tablename__ = "roles"
+    __table_args__ = (sa.UniqueConstraint("name"), TABLE_OPTIONS)
+
+
+class RoleAssignment(Base):
+    """A user's role on a project, on a domain, or on the system as a whole (`target_type`)."""
+
+    __tablename__ = "role_assignments"
+    user_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("users.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+    target_type: orm.Mapped[str] = orm.mapped_column(sa.String(16), primary_key=True)  # project | domain | system
+    target_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True, index=True)  # "system" for the system
+    role_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("roles.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+
+
+class ApplicationCredential(Resource, Base):
+    """A secret of its own with some of a user's roles on one project."""
+
+    __tablename__ = "application_credentials"
+    __table_args__ = (sa.UniqueConstraint("user_id", "name"), TABLE_OPTIONS)
+    user_id: orm.Mapped[str] = relation("users.id", kind="parent", on_delete="cascade")
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    secret_hash: orm.Mapped[str] = orm.mapped_column(sa.String(255))
+    role_ids: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    unrestricted: orm.Mapped[bool] = orm.mapped_column(default=False)
+    expires_at: orm.Mapped[dt.datetime | None]
+
+
+class RevokedToken(Base):
+    """A token that was revoked before its time; swept once it would have expired."""
+
+    __tablename__ = "revoked_tokens"
+    audit_id: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    expires_at: orm.Mapped[dt.datetime] = orm.mapped_column(index=True)
+
+
+class QuotaLimit(Base):
+    """A project's own limit for one resource; without a row the configured default holds."""
+
+    __tablename__ = "quota_limits"
+    project_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)
+    resource: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    hard_limit: orm.Mapped[int]

@@ -1,0 +1,128 @@
+"""Networks, subnets, ports, addresses and security groups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler import ids
+from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Resource, relation
+
+
+class Network(Resource, Base):
+    """A layer-2 network."""
+
+    __tablename__ = "networks"
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
+    shared: orm.Mapped[bool] = orm.mapped_column(default=False)
+    external: orm.Mapped[bool] = orm.mapped_column(default=False)
+    is_default: orm.Mapped[bool] = orm.mapped_column(default=False)
+    port_security_enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    mtu: orm.Mapped[int] = orm.mapped_column(default=1500)
+    network_type: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="flat")
+    physical_network: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    segmentation_id: orm.Mapped[int | None]
+    # Each host answers at the gateway address and masquerades (the default network of a single node).
+    host_gateway: orm.Mapped[bool] = orm.mapped_column(default=False)
+    dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    revision: orm.Mapped[int] = orm.mapped_column(default=1)
+
+
+class Subnet(Resource, Base):
+    """A block of addresses on a network. `dhcp_ip` is where every host's DHCP and metadata server answers."""
+
+    __tablename__ = "subnets"
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    network_id: orm.Mapped[str] = relation("networks.id", kind="parent", on_delete="cascade")
+    ip_version: orm.Mapped[int] = orm.mapped_column(default=4)
+    cidr: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    gateway_ip: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    enable_dhcp: orm.Mapped[bool] = orm.mapped_column(default=True)
+    dhcp_ip: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    allocation_pools: orm.Mapped[list[Any]] = orm.mapped_column(default=list)  # [{"start", "end"}]
+    dns_nameservers: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    host_routes: orm.Mapped[list[Any]] = orm.mapped_column(default=list)  # [{"destination", "nexthop"}]
+    ipv6_ra_mode: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    ipv6_address_mode: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    revision: orm.Mapped[int] = orm.mapped_column(default=1)
+
+
+class Port(Resource, Base):
+    """A NIC. `server_id` is set for ports of servers; `device_id`/`device_owner` are free text for others."""
+
+    __tablename__ = "ports"
+    __table_args__ = (sa.UniqueConstraint("network_id", "mac_address"), TABLE_OPTIONS)
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    network_id: orm.Mapped[str] = relation("networks.id", kind="parent", on_delete="restrict", index=False)
+    server_id: orm.Mapped[str | None] = relation("servers.id", kind="friend", on_delete="clear")
+    device_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="", index=True)
+    device_owner: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    nic_index: orm.Mapped[int] = orm.mapped_column(default=0)
+    # True: made for its server and gone with it; False: the user's own, kept when the server goes.
+    owned_by_server: orm.Mapped[bool] = orm.mapped_column(default=False)
+    mac_address: orm.Mapped[str] = orm.mapped_column(sa.String(32))
+    admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
+    status: orm.Mapped[str] = orm.mapped_column(sa.String(16), default="DOWN")
+    host_id: orm.Mapped[str | None] = relation("hosts.id", kind="friend", on_delete="clear")
+    port_security_enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    allowed_address_pairs: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    extra_dhcp_opts: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    dns_name: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    revision: orm.Mapped[int] = orm.mapped_column(default=1)
+
+
+class FixedIp(Base):
+    """An address held by a port; the constraint is what makes allocation safe."""
+
+    __tablename__ = "fixed_ips"
+    __table_args__ = (sa.UniqueConstraint("subnet_id", "ip_address"), TABLE_OPTIONS)
+    id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True, default=ids.new_id)
+    port_id: orm.Mapped[str] = relation("ports.id", kind="parent", on_delete="cascade")
+    subnet_id: orm.Mapped[str] = relation("subnets.id", kind="parent", on_delete="restrict", index=False)
+    ip_address: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+
+
+class SecurityGroup(Resource, Base):
+    """A set of rules; each project has one named `default`."""
+
+    __tablename__ = "security_groups"
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    stateful: orm.Mapped[bool] = orm.mapped_column(default=True)
+    is_default: orm.Mapped[bool] = orm.mapped_column(default=False)
+    # The project whose default group this is, so that there is one at most.
+    default_of: orm.Mapped[str | None] = orm.mapped_column(Id, unique=True)
+    tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    revision: orm.Mapped[int] = orm.mapped_column(default=1)
+
+
+class SecurityGroupRule(Resource, Base):
+    """What a group lets through."""
+
+    __tablename__ = "security_group_rules"
+    project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
+    group_id: orm.Mapped[str] = relation("security_groups.id", kind="parent", on_delete="cascade")
+    direction: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    ethertype: orm.Mapped[str] = orm.mapped_column(sa.String(8), default="IPv4")
+    protocol: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
+    port_min: orm.Mapped[int | None]
+    port_max: orm.Mapped[int | None]
+    remote_ip_prefix: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    remote_group_id: orm.Mapped[str | None] = relation("security_groups.id", kind="friend", on_delete="cascade")
+    revision: orm.Mapped[int] = orm.mapped_column(default=0)
+
+
+class PortSecurityGroup(Base):
+    """A group's membership of a port."""
+
+    __tablename__ = "port_security_groups"
+    port_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("ports.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+    group_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("security_groups.id"), primary_key=True, index=True,
+        info={"relation": "parent", "on_delete": "restrict"})

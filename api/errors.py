@@ -1,0 +1,76 @@
+"""The one place where an error becomes a response: family → HTTP status, then the face's own wording."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+import falcon
+
+from api.face import Face
+from hostler import errors
+
+LOG = logging.getLogger(__name__)
+
+# The first family that fits decides; leaves stand before their families.
+STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
+    (errors.TooLarge, 413),
+    (errors.NotFound, 404),
+    (errors.Invalid, 400),
+    (errors.Conflict, 409),
+    (errors.Forbidden, 403),
+    (errors.Unauthorized, 401),
+    (errors.NoCapacity, 409),
+    (errors.Unavailable, 503),
+    (errors.NotImplementedHere, 501),
+)
+
+_FROM_HTTP: dict[int, type[errors.HostlerError]] = {
+    400: errors.Invalid, 401: errors.Unauthorized, 403: errors.Forbidden, 404: errors.NotFound,
+    409: errors.Conflict, 413: errors.TooLarge, 501: errors.NotImplementedHere, 503: errors.Unavailable,
+}
+
+
+def status_of(error: errors.HostlerError) -> int:
+    """Return the HTTP status of an error; 500 for a fault of ours."""
+    return next((status for family, status in STATUS if isinstance(error, family)), 500)
+
+
+def face_of(faces: Sequence[Face], path: str) -> Face:
+    """Return the face that `path` belongs to; the first when none does."""
+    return next((face for face in faces if path == face.prefix or path.startswith(face.prefix + "/")), faces[0])
+
+
+def install(app: falcon.App, faces: Sequence[Face]) -> None:
+    """Teach `app` to answer every exception in the words of the face it was raised under."""
+
+    def respond(request: falcon.Request, response: falcon.Response, status: int, error: errors.HostlerError) -> None:
+        face = face_of(faces, request.path)
+        request_id = getattr(request.context, "request_id", "")
+        response.status = status
+        response.media = face.render_error(status, error, request_id)
+        if status == 401:
+            response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
+
+    def ours(request: falcon.Request, response: falcon.Response, error: errors.HostlerError, _params: object) -> None:
+        status = status_of(error)
+        if status == 500:
+            LOG.error("%s %s failed", request.method, request.path, exc_info=error)
+            error = errors.Internal()
+        respond(request, response, status, error)
+
+    def http(request: falcon.Request, response: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+        if error.headers:
+            response.set_headers(error.headers)
+        family = _FROM_HTTP.get(error.status_code, errors.HostlerError)
+        text = error.description or error.title or "The resource could not be found."
+        respond(request, response, error.status_code, family(text))
+
+    def unexpected(request: falcon.Request, response: falcon.Response, error: Exception, _params: object) -> None:
+        LOG.error("%s %s failed", request.method, request.path, exc_info=error)
+        respond(request, response, 500, errors.Internal())
+
+    handlers: tuple[tuple[type[Exception], Callable[..., None]], ...] = (
+        (Exception, unexpected), (falcon.HTTPError, http), (errors.HostlerError, ours))
+    for family, handler in handlers:
+        app.add_error_handler(family, handler)

@@ -1,0 +1,28 @@
+"""What a face is to the application: a path prefix, its routes, and how it words an error."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import falcon
+
+from api.services import Services
+from hostler import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Face:
+    """One published API below one path.
+
+    `routes(services)` yields (path template below `prefix`, resource); the same position of a path must always use
+    the same parameter name. `render_error(status, error, request_id)` gives the body. `prepare` runs before
+    authentication (microversion negotiation), `finish` after the handler (version headers).
+    """
+
+    prefix: str
+    routes: Callable[[Services], Iterable[tuple[str, Any]]]
+    render_error: Callable[[int, errors.HostlerError, str], dict[str, Any]]
+    prepare: Callable[[falcon.Request, falcon.Response], None] | None = None
+    finish: Callable[[falcon.Request, falcon.Response], None] | None = None

@@ -1,0 +1,48 @@
+"""Who may do what: oslo.policy rules with our defaults; operators override them in `policy.yaml`.
+
+Each face registers its defaults in `api/policies/<noun>.py`; the names are those the published policy references
+use where one exists (`os_compute_api:servers:create`), so that operators' habits carry over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from oslo_config import cfg
+from oslo_policy import policy
+
+from hostler import errors
+from hostler.context import RequestContext
+
+ADMIN = "rule:context_is_admin"
+OWNER_OR_ADMIN = "rule:owner_or_admin"
+READER = "rule:reader_or_admin"
+ANYBODY = "@"
+
+BASE_RULES = (
+    policy.RuleDefault("context_is_admin", "role:admin", description="The cloud's administrators."),
+    policy.RuleDefault("owner_or_admin", "rule:context_is_admin or (role:member and project_id:%(project_id)s)",
+                       description="Members of the project that owns the target, and administrators."),
+    policy.RuleDefault("reader_or_admin", "rule:context_is_admin or (role:reader and project_id:%(project_id)s)",
+                       description="Those who may read in the project that owns the target."),
+)
+
+
+class Policy:
+    """Decides; built once with all registered defaults."""
+
+    def __init__(self, conf: cfg.ConfigOpts, defaults: Iterable[policy.RuleDefault] = ()) -> None:
+        self._enforcer = policy.Enforcer(conf)
+        self._enforcer.register_defaults(list(BASE_RULES) + list(defaults))
+        self._enforcer.load_rules()
+
+    def allows(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> bool:
+        """Return whether `context` may do `action` to `target` (its own project when none is given)."""
+        values = target if target is not None else {"project_id": context.project_id, "user_id": context.user_id}
+        return bool(self._enforcer.enforce(action, values, context))
+
+    def check(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> None:
+        """Raise Forbidden unless `allows`."""
+        if not self.allows(context, action, target):
+            raise errors.Forbidden(action=action)

@@ -1,0 +1,47 @@
+"""The application: every face below its prefix, one stack of middleware, one way to word errors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+import orjson
+from falcon import media
+
+from api import errors as api_errors
+from api import middleware
+from api.face import Face
+from api.services import Services
+
+
+class Health:
+    """Says that this process serves requests (for load balancers)."""
+
+    public = True
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """Answer 200."""
+        response.media = {"status": "ok"}
+
+
+def _orjson_handler() -> media.JSONHandler:
+    return media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
+
+
+def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
+    """Return the WSGI application."""
+    app = falcon.App(middleware=[middleware.RequestIds(), middleware.Faces(faces),
+                                 middleware.Authentication(services)])
+    app.req_options.strip_url_path_trailing_slash = True
+    app.req_options.keep_blank_qs_values = True
+    app.req_options.auto_parse_qs_csv = False
+    handler = _orjson_handler()
+    for options in (app.req_options, app.resp_options):
+        options.media_handlers["application/json"] = handler
+    app.add_route("/healthcheck", Health())
+    for face in faces:
+        for path, resource in face.routes(services):
+            app.add_route(face.prefix + path, resource)
+    api_errors.install(app, faces)
+    return app

@@ -1,0 +1,1 @@
+"""The conductor: claims operations, runs their flows, takes over those of a conductor that died."""

@@ -1,0 +1,35 @@
+"""How other services speak to the conductors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hostler.bus import Bus
+from hostler.context import RequestContext
+
+TOPIC = "conductor"
+RPC_VERSION = "1.0"
+
+
+class ConductorAPI:
+    """Client of the conductors; any of them may answer."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._client = bus.client(TOPIC, RPC_VERSION)
+
+    def run_operation(self, context: RequestContext, operation_id: str) -> None:
+        """Wake one conductor for an accepted operation (cast; losing it only delays)."""
+        self._client.cast(context, "run_operation", operation_id=operation_id)
+
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        """Report a compute agent's life and what its host offers; returns {"accepted": bool}."""
+        return self._client.call(context, "heartbeat", timeout_s=15, host=host, report=report)
+
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        """Report what happened to servers: [{"server_id", "event", "power_state", "at"}] (cast)."""
+        self._client.cast(context, "server_events", host=host, events=events)
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        """Say what runs on a host [{"server_id", "power_state"}]; returns what to do about each:
+        {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}]}."""
+        return self._client.call(context, "reconcile", host=host, present=present)

@@ -1,0 +1,69 @@
+"""Accepting a change: the operation and its locks, written in the caller's transaction.
+
+>>> operation = accept(session, context, kind="server.delete", resource=Target("server", server.id),
+...                    arguments={})          # locks the server itself
+>>> waker.wake(operation.id)                  # after the commit; losing it only delays
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Lock, Operation
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """A resource that an operation is about, or that it locks."""
+
+    type: str  # server, port, image, network, …
+    id: str
+
+
+def accept(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
+           arguments: dict[str, Any] | None = None, also_lock: Sequence[Target] = (), lock: bool = True,
+           project_id: str | None = None, host: str | None = None,
+           idempotency_key: str | None = None) -> Operation:
+    """Write a pending operation and its locks; the caller commits them with the change they belong to.
+
+    `kind` names the flow (`conductor.flows`); `arguments` are JSON values; `host` is the host its first step talks
+    to, when known. Raises ResourceLocked when another operation holds one of the resources.
+    """
+    targets = sorted({target.id: target for target in (*((resource,) if lock else ()), *also_lock)}.values(),
+                     key=lambda target: target.id)
+    check_unlocked(session, targets)
+    operation = Operation(
+        id=ids.new_id(), kind=kind, resource_type=resource.type, resource_id=resource.id,
+        project_id=project_id or context.project_id, user_id=context.user_id, request_id=context.request_id,
+        arguments=arguments or {}, host=host, idempotency_key=idempotency_key)
+    session.add(operation)
+    try:
+        session.flush()
+        session.add_all([Lock(resource_id=target.id, resource_type=target.type, operation_id=operation.id, kind=kind)
+                         for target in targets])
+        session.flush()
+    except exc.IntegrityError as error:
+        # Lost the race between the look above and the insert; the transaction is void either way.
+        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation="?", kind=kind,
+                                    locked=[dataclasses.asdict(target) for target in targets]) from error
+    return operation
+
+
+def check_unlocked(session: orm.Session, targets: Sequence[Target]) -> None:
+    """Raise ResourceLocked when an operation holds one of `targets`."""
+    if not targets:
+        return
+    held = session.execute(sa.select(Lock.resource_id, Lock.resource_type, Lock.operation_id, Lock.kind)
+                           .where(Lock.resource_id.in_([target.id for target in targets]))).all()
+    if held:
+        first = held[0]
+        raise errors.ResourceLocked(resource=first.resource_type, id=first.resource_id,
+                                    operation=first.operation_id, kind=first.kind,
+                                    locked=[{"id": row.resource_id, "type": row.resource_type} for row in held])

@@ -1,0 +1,74 @@
+"""Where the agent keeps things on its host; the one place that knows file names.
+
+    <state_path>/compute/servers/<server id>/{spec.json,disk,console.log,…}
+    <state_path>/compute/images/<sha256>
+    <state_path>/compute/networks/<network id>/           (owned by compute.network)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Paths under one agent's state directory."""
+
+    state_path: Path
+
+    @property
+    def root(self) -> Path:
+        """The agent's own directory."""
+        return self.state_path / "compute"
+
+    @property
+    def servers(self) -> Path:
+        """One directory per server."""
+        return self.root / "servers"
+
+    @property
+    def images(self) -> Path:
+        """The image cache."""
+        return self.root / "images"
+
+    @property
+    def fence(self) -> Path:
+        """Journal of the attempts seen, see `compute.fencing`."""
+        return self.root / "attempts.log"
+
+    def server(self, server_id: str) -> Path:
+        """Directory of one server."""
+        return self.servers / server_id
+
+    def spec(self, server_id: str) -> Path:
+        """What the server was last made from."""
+        return self.server(server_id) / "spec.json"
+
+    def disk(self, server_id: str, name: str = "disk") -> Path:
+        """A disk file of the server: `disk` (root), `disk.eph0`, `disk.swap`, `disk.config`."""
+        return self.server(server_id) / name
+
+    def console_log(self, server_id: str) -> Path:
+        """What the guest wrote to its serial console."""
+        return self.server(server_id) / "console.log"
+
+    def prepare(self) -> None:
+        """Make the directories; the hypervisor's own user may pass through them but not list them."""
+        for directory in (self.root, self.servers, self.images):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o711)
+
+
+def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Replace `path` in one step; a reader or a crash sees the old content or the new, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,60 @@
+"""One lock per server: two calls for the same server never interleave, calls for different servers never wait.
+
+Each hold also counts a change of the server, so that a slow decision (reconciliation) can see that somebody acted on
+the server since it looked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import threading
+from collections.abc import Iterator
+
+
+@dataclasses.dataclass
+class _Entry:
+    lock: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    users: int = 0
+
+
+class ServerLocks:
+    """The locks of all servers of one agent; entries live only while somebody uses them."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._entries: dict[str, _Entry] = {}
+        self._changes: dict[str, int] = {}
+        self._clock = 0
+
+    @contextlib.contextmanager
+    def hold(self, server_id: str) -> Iterator[None]:
+        """Hold the server's lock; waits for whoever has it."""
+        with self._guard:
+            entry = self._entries.setdefault(server_id, _Entry())
+            entry.users += 1
+            self._clock += 1
+            self._changes[server_id] = self._clock
+        try:
+            with entry.lock:
+                yield
+        finally:
+            with self._guard:
+                entry.users -= 1
+                if not entry.users:
+                    del self._entries[server_id]
+
+    def mark(self) -> int:
+        """Return a mark of the present moment for `changed_since`."""
+        with self._guard:
+            return self._clock
+
+    def changed_since(self, server_id: str, mark: int) -> bool:
+        """Tell whether anybody took (or waited for) the server's lock after `mark`, or has it now."""
+        with self._guard:
+            return server_id in self._entries or self._changes.get(server_id, 0) > mark
+
+    def forget_before(self, mark: int) -> None:
+        """Drop the memory of changes up to `mark`; marks older than it must not be used any more."""
+        with self._guard:
+            self._changes = {server_id: at for server_id, at in self._changes.items() if at > mark}

@@ -1,0 +1,80 @@
+"""The spec each server was last made from, kept beside its disk.
+
+With it the agent restores networks, metadata and consoles after a restart without asking the conductor. A directory
+without a readable spec still counts as a server (its files must be found to be removed).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from collections.abc import Iterator
+
+from compute.layout import Layout, write_atomically
+from hostler import errors, ids
+from hostler.resources.specs import PortSpec, ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class SpecFiles:
+    """Reads and writes `spec.json` of the servers on this host; holds no state of its own."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def save(self, server: ServerSpec) -> None:
+        """Keep `server`; makes its directory. The file holds secrets and is readable by the agent alone."""
+        directory = self._layout.server(server.id)
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o711)
+        write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
+
+    def load(self, server_id: str) -> ServerSpec | None:
+        """Return the kept spec, or None when there is none that can be read."""
+        try:
+            return ServerSpec.from_wire(json.loads(self._layout.spec(server_id).read_bytes()))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            LOG.error("Spec of server %s cannot be read: %s", server_id, error)
+            return None
+
+    def require(self, server_id: str) -> ServerSpec:
+        """Return the kept spec; raises NotFound."""
+        server = self.load(server_id)
+        if server is None:
+            raise errors.NotFound(resource="server", id=server_id)
+        return server
+
+    def ids(self) -> list[str]:
+        """Return the ids of all servers that have a directory here."""
+        try:
+            return sorted(entry.name for entry in self._layout.servers.iterdir() if ids.canonical(entry.name))
+        except FileNotFoundError:
+            return []
+
+    def all(self) -> Iterator[ServerSpec]:
+        """Yield every readable spec."""
+        for server_id in self.ids():
+            server = self.load(server_id)
+            if server is not None:
+                yield server
+
+    def ports_of(self, server_id: str) -> tuple[PortSpec, ...]:
+        """Return the ports the server was last made with; none when nothing is known."""
+        server = self.load(server_id)
+        return server.ports if server is not None else ()
+
+    def remove(self, server_id: str) -> None:
+        """Remove the server's directory with everything in it; fine when there is none."""
+        directory = self._layout.server(server_id)
+        if not directory.exists():
+            return
+        # The spec goes last: until the directory is empty the server must still be found by a reconciliation.
+        for entry in directory.iterdir():
+            if entry.name != "spec.json":
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
+        self._layout.spec(server_id).unlink(missing_ok=True)
+        directory.rmdir()

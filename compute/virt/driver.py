@@ -1,0 +1,145 @@
+"""What the agent needs of a hypervisor.
+
+A driver knows guests by server id and touches only guests that carry this agent's host name. Every method may be
+repeated: it makes it so rather than does it. `compute.virt.contract` holds the tests that each driver passes.
+Drivers raise `errors.AgentError` (with a reason a user may read) when the hypervisor refuses, and
+`errors.Unavailable` when it does not answer in time; never anything of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from hostler.resources.specs import ServerSpec
+
+RUNNING = "running"  # the guest executes
+PAUSED = "paused"  # frozen, in memory
+SHUTDOWN = "shutdown"  # defined, switched off
+CRASHED = "crashed"  # went down without being asked to
+SUSPENDED = "suspended"  # saved to disk
+NOSTATE = "nostate"  # the hypervisor has no such guest
+
+EVENT_STATES = {"started": RUNNING, "stopped": SHUTDOWN, "paused": PAUSED, "resumed": RUNNING,
+                "suspended": SUSPENDED, "crashed": CRASHED, "removed": NOSTATE}
+
+
+@dataclasses.dataclass(frozen=True)
+class Disk:
+    """One disk of a guest. `target` is the guest's name for it (`vda`); `format` qcow2 or raw."""
+
+    path: Path
+    target: str
+    format: str = "qcow2"
+    readonly: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Nic:
+    """One network card: the host's bridge it is on and the name its tap device gets."""
+
+    port_id: str
+    mac_address: str
+    bridge: str
+    tap: str
+    mtu: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Guest:
+    """Everything a driver is told to make a guest from."""
+
+    server: ServerSpec
+    disks: tuple[Disk, ...]
+    nics: tuple[Nic, ...]
+    console_log: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something happened to a guest, on whoever's account. `kind` is a key of `EVENT_STATES`; `at` ISO UTC."""
+
+    server_id: str
+    kind: str
+    at: str
+
+    @property
+    def power_state(self) -> str:
+        """The state the guest is in after the event."""
+        return EVENT_STATES[self.kind]
+
+
+@dataclasses.dataclass(frozen=True)
+class HostFacts:
+    """What the hypervisor says about its host."""
+
+    hypervisor_type: str
+    hypervisor_version: int
+    hypervisor_hostname: str
+    vcpus: int
+    ram_mib: int
+    running_servers: int
+    arch: str = "x86_64"
+    cpu_info: dict[str, Any] = dataclasses.field(default_factory=dict)
+    traits: tuple[str, ...] = ()
+    disk_gib: int | None = None  # None: the agent measures its state directory
+
+
+Listener = Callable[[Event], None]
+
+
+class Driver(Protocol):
+    """One host's hypervisor."""
+
+    def open(self) -> None:
+        """Make ready; raises Unavailable or AgentError with what the operator must do."""
+
+    def close(self) -> None:
+        """Let go; guests go on."""
+
+    def set_event_listener(self, listener: Listener, on_resync: Callable[[], None]) -> None:
+        """Send every event to `listener`, in order per guest, from a thread of the driver's.
+
+        `on_resync` is called when events may have been missed (the hypervisor was away).
+        """
+
+    def list_servers(self) -> dict[str, str]:
+        """Return power state by server id, of this agent's guests only."""
+
+    def get_power_state(self, server_id: str) -> str:
+        """Return the power state; NOSTATE when there is no such guest of ours."""
+
+    def create(self, guest: Guest) -> None:
+        """Define the guest anew and start it; a guest that runs (or is paused) is left as it is.
+
+        A saved memory state of the guest is dropped: this is the path of boot, start and reboot.
+        """
+
+    def destroy(self, server_id: str) -> None:
+        """Switch off and forget the guest with its saved state; fine when there is none."""
+
+    def power_off(self, server_id: str) -> None:
+        """Pull the plug, keep the definition, drop saved memory; fine when it is off or unknown."""
+
+    def shutdown(self, server_id: str) -> None:
+        """Press the power button and return at once; fine when the guest is off."""
+
+    def pause(self, server_id: str) -> None:
+        """Freeze in memory. Raises AgentError when the guest is off."""
+
+    def unpause(self, server_id: str) -> None:
+        """Undo `pause`. Raises AgentError when the guest is off."""
+
+    def suspend(self, server_id: str) -> None:
+        """Save memory to disk and switch off. Raises AgentError when the guest is off."""
+
+    def resume(self, server_id: str) -> None:
+        """Undo `suspend`. Raises AgentError when there is nothing saved and the guest is off."""
+
+    def get_diagnostics(self, server_id: str) -> dict[str, Any]:
+        """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""
+
+    def get_host_facts(self) -> HostFacts:
+        """Return what the host offers. Raises Unavailable when the hypervisor does not answer."""

@@ -22,15 +22,17 @@ from hostler.conf import (
     compute,
     conductor,
     database,
+    fake,
     host,
     identity,
     image,
+    libvirt,
     network,
     quota,
     scheduler,
 )
 
-GROUPS = (host, api, bus, compute, conductor, database, identity, image, network, quota, scheduler)
+GROUPS = (host, api, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota, scheduler)
 
 
 def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Sequence[str] | None = None,

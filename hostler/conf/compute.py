@@ -21,6 +21,15 @@ OPTS = [
     cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
     cfg.IntOpt("image_cache_gib", default=50, min=1,
                help="Size to which unused images in the agent's cache are trimmed, GiB."),
+    cfg.IntOpt("image_cache_min_age", default=3600, min=0,
+               help="Seconds for which an image stays in the cache after its last use, whatever the cache's size."),
+    cfg.IntOpt("reconcile_interval", default=180, min=1,
+               help="Seconds between two comparisons of what runs here with what the conductor says should."),
+    cfg.IntOpt("console_log_kib", default=1024, min=16,
+               help="Size to which a server's console log is cut, KiB."),
+    cfg.IntOpt("graceful_stop_timeout", default=30, min=0,
+               help="Seconds a stopping agent waits for the calls it is working on; what is left is resumed by the "
+                    "conductors."),
 ]
 
 

@@ -1,0 +1,216 @@
+"""A driver whose guests are entries in a map (and, when told, small files that outlive the process).
+
+A fake guest obeys at once: the power button switches it off, its console shows one line per start. Tests may act as
+the guest or as fate with `happen`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from compute.layout import write_atomically
+from compute.virt import driver as virt
+from compute.virt.fake.faults import Faults
+from hostler import clock, errors
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass
+class FakeDomain:
+    """One guest: its state, its owner, and what it was defined from."""
+
+    state: str
+    host: str
+    name: str
+    starts: int = 0
+    deaf: bool = False  # ignores the power button
+    nics: list[str] = dataclasses.field(default_factory=list)
+    disks: list[str] = dataclasses.field(default_factory=list)
+
+
+class FakeDriver:
+    """Implements `compute.virt.driver.Driver`; safe for use by many threads."""
+
+    def __init__(self, host: str, *, directory: Path | None = None, faults: Faults | None = None, vcpus: int = 64,
+                 ram_mib: int = 262144, disk_gib: int = 4096) -> None:
+        self.host = host
+        self.faults = faults or Faults()
+        self.healthy = True
+        self.domains: dict[str, FakeDomain] = {}
+        self._directory = directory
+        self._size = (vcpus, ram_mib, disk_gib)
+        self._lock = threading.RLock()
+        self._listener: virt.Listener | None = None
+
+    def open(self) -> None:
+        """Find the guests a former process left."""
+        if self._directory is None:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for path in self._directory.glob("*.json"):
+            self.domains[path.stem] = FakeDomain(**json.loads(path.read_text()))
+
+    def close(self) -> None:
+        """Forget the listener; guests go on."""
+        self._listener = None
+
+    def set_event_listener(self, listener: virt.Listener, on_resync: Callable[[], None]) -> None:
+        """Events come in the thread that caused them; nothing is ever missed, so `on_resync` is not called."""
+        self._listener = listener
+
+    def list_servers(self) -> dict[str, str]:
+        """Return power state by server id of this host's guests."""
+        self._answer("driver.list")
+        with self._lock:
+            return {key: domain.state for key, domain in self.domains.items() if domain.host == self.host}
+
+    def get_power_state(self, server_id: str) -> str:
+        """Return the power state, NOSTATE for strangers."""
+        self._answer("driver.get_power_state")
+        domain = self._find(server_id)
+        return domain.state if domain is not None else virt.NOSTATE
+
+    def create(self, guest: virt.Guest) -> None:
+        """Define and start."""
+        server = guest.server
+        self._answer("driver.create:before", server.id)
+        with self._lock:
+            other = self.domains.get(server.id)
+            if other is not None and other.host != self.host:
+                raise errors.AgentError(reason="The guest belongs to another agent of this hypervisor.")
+            if other is None or other.state not in (virt.RUNNING, virt.PAUSED):
+                domain = FakeDomain(state=virt.RUNNING, host=self.host, name=server.name,
+                                    starts=other.starts + 1 if other else 1, deaf=bool(other and other.deaf),
+                                    nics=[nic.tap for nic in guest.nics], disks=[disk.target for disk in guest.disks])
+                self.domains[server.id] = domain
+                self._keep(server.id)
+                self._write_console(guest, domain)
+                self._tell(server.id, "started")
+        self._answer("driver.create:after", server.id)
+
+    def destroy(self, server_id: str) -> None:
+        """Remove the guest."""
+        self._answer("driver.destroy:before", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is not None:
+                running = domain.state in (virt.RUNNING, virt.PAUSED)
+                del self.domains[server_id]
+                self._keep(server_id)
+                if running:
+                    self._tell(server_id, "stopped")
+                self._tell(server_id, "removed")
+        self._answer("driver.destroy:after", server_id)
+
+    def power_off(self, server_id: str) -> None:
+        """Off at once."""
+        self._answer("driver.power_off", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is not None and domain.state != virt.SHUTDOWN:
+                self._enter(server_id, virt.SHUTDOWN, "stopped")
+
+    def shutdown(self, server_id: str) -> None:
+        """A guest that is not `deaf` goes off."""
+        self._answer("driver.shutdown", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is not None and domain.state == virt.RUNNING and not domain.deaf:
+                self._enter(server_id, virt.SHUTDOWN, "stopped")
+
+    def pause(self, server_id: str) -> None:
+        """running -> paused."""
+        self._move(server_id, "pause", {virt.RUNNING}, virt.PAUSED, "paused")
+
+    def unpause(self, server_id: str) -> None:
+        """paused -> running."""
+        self._move(server_id, "unpause", {virt.PAUSED}, virt.RUNNING, "resumed")
+
+    def suspend(self, server_id: str) -> None:
+        """running or paused -> suspended."""
+        self._move(server_id, "suspend", {virt.RUNNING, virt.PAUSED}, virt.SUSPENDED, "suspended")
+
+    def resume(self, server_id: str) -> None:
+        """suspended -> running."""
+        self._move(server_id, "resume", {virt.SUSPENDED}, virt.RUNNING, "started")
+
+    def get_diagnostics(self, server_id: str) -> dict[str, Any]:
+        """Return counters that never move."""
+        domain = self._find(server_id)
+        if domain is None:
+            raise errors.NotFound(resource="server", id=server_id)
+        return {"state": domain.state, "driver": "fake", "hypervisor": "fake", "uptime": 0, "num_cpus": 0,
+                "num_nics": len(domain.nics), "num_disks": len(domain.disks), "cpu_details": [], "nic_details": [],
+                "disk_details": [], "memory_details": {"maximum": 0, "used": 0}}
+
+    def get_host_facts(self) -> virt.HostFacts:
+        """Return the size this host claims; raises Unavailable when told to be unhealthy."""
+        self._answer("driver.get_host_facts")
+        if not self.healthy:
+            raise errors.Unavailable(part="The fake hypervisor")
+        vcpus, ram_mib, disk_gib = self._size
+        with self._lock:
+            running = sum(1 for domain in self.domains.values()
+                          if domain.host == self.host and domain.state == virt.RUNNING)
+        return virt.HostFacts(hypervisor_type="fake", hypervisor_version=1_000_000, hypervisor_hostname=self.host,
+                              vcpus=vcpus, ram_mib=ram_mib, disk_gib=disk_gib, running_servers=running,
+                              cpu_info={"model": "fake", "vendor": "fake", "features": []})
+
+    def happen(self, server_id: str, kind: str) -> None:
+        """Let something happen to a guest that nobody asked for: `kind` is an event of `EVENT_STATES`."""
+        with self._lock:
+            if kind == "removed":
+                del self.domains[server_id]
+                self._keep(server_id)
+                self._tell(server_id, kind)
+            else:
+                self._enter(server_id, virt.EVENT_STATES[kind], kind)
+
+    def _answer(self, step: str, server_id: str | None = None) -> None:
+        self.faults.reach(step, server_id)
+
+    def _find(self, server_id: str) -> FakeDomain | None:
+        domain = self.domains.get(server_id)
+        return domain if domain is not None and domain.host == self.host else None
+
+    def _move(self, server_id: str, verb: str, allowed: set[str], state: str, kind: str) -> None:
+        self._answer(f"driver.{verb}", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is not None and domain.state == state:
+                return
+            if domain is None or domain.state not in allowed:
+                present = domain.state if domain is not None else virt.NOSTATE
+                raise errors.AgentError(reason=f"Cannot {verb} a server whose power state is {present}.")
+            self._enter(server_id, state, kind)
+
+    def _enter(self, server_id: str, state: str, kind: str) -> None:
+        self.domains[server_id].state = state
+        self._keep(server_id)
+        self._tell(server_id, kind)
+
+    def _tell(self, server_id: str, kind: str) -> None:
+        if self._listener is not None:
+            self._listener(virt.Event(server_id, kind, clock.iso_micro(clock.utcnow()) or ""))
+
+    def _keep(self, server_id: str) -> None:
+        if self._directory is None:
+            return
+        path = self._directory / f"{server_id}.json"
+        domain = self.domains.get(server_id)
+        if domain is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_atomically(path, json.dumps(dataclasses.asdict(domain)).encode())
+
+    @staticmethod
+    def _write_console(guest: virt.Guest, domain: FakeDomain) -> None:
+        with guest.console_log.open("a") as stream:
+            stream.write(f"fake guest {guest.server.hostname} start {domain.starts}\nfake guest ready\n")

@@ -1,0 +1,72 @@
+"""Network plumbing that only remembers what it was told; implements `compute.network`'s interface."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from compute.virt.fake.faults import Faults
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+
+class FakeNetworkPlumbing:
+    """`plugged` maps port id to its spec, `active` holds the ports whose filters stand; both for tests to look at."""
+
+    def __init__(self, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.plugged: dict[str, PortSpec] = {}
+        self.active: set[str] = set()
+        self.servers: dict[str, ServerSpec] = {}
+        self._lock = threading.Lock()
+
+    def plug(self, server: ServerSpec, port: PortSpec) -> str:
+        """Remember the port; returns a bridge name."""
+        self.faults.reach("network.plug:before", server.id)
+        with self._lock:
+            self.plugged[port.id] = port
+            self.servers[server.id] = server
+        self.faults.reach("network.plug:after", server.id)
+        return f"fb{port.network.id[:8]}"
+
+    def activate(self, port: PortSpec) -> None:
+        """Note that the port's filters stand."""
+        self.faults.reach("network.activate", port.server_id)
+        with self._lock:
+            self.active.add(port.id)
+
+    def unplug(self, port: PortSpec) -> None:
+        """Forget the port; fine when it is unknown."""
+        self.faults.reach("network.unplug:before", port.server_id)
+        with self._lock:
+            self.plugged.pop(port.id, None)
+            self.active.discard(port.id)
+            if not any(other.server_id == port.server_id for other in self.plugged.values()):
+                self.servers.pop(port.server_id, None)
+        self.faults.reach("network.unplug:after", port.server_id)
+
+    def apply_rules(self, ports: Sequence[PortSpec]) -> None:
+        """Take over the ports' new rules."""
+        self.faults.reach("network.apply_rules")
+        with self._lock:
+            self.plugged.update({port.id: port for port in ports if port.id in self.plugged})
+
+    def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
+        """Take over the ports' new network."""
+        self.apply_rules(ports)
+
+    def restore(self, servers: Sequence[ServerSpec]) -> None:
+        """Know exactly the ports of `servers`."""
+        self.faults.reach("network.restore")
+        with self._lock:
+            self.servers = {server.id: server for server in servers}
+            self.plugged = {port.id: port for server in servers for port in server.ports}
+            self.active = set(self.plugged)
+
+    def update_server(self, server: ServerSpec) -> None:
+        """Take over what the guest may ask about itself."""
+        with self._lock:
+            if server.id in self.servers:
+                self.servers[server.id] = server
+
+    def close(self) -> None:
+        """Nothing to let go of."""

@@ -1,0 +1,20 @@
+"""Options of the fake hypervisor driver (tests and scale trials)."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "fake"
+
+OPTS = [
+    cfg.IntOpt("vcpus", default=64, min=1, help="Processors the fake host claims to have."),
+    cfg.IntOpt("ram_mib", default=262144, min=1, help="Memory the fake host claims to have, MiB."),
+    cfg.IntOpt("disk_gib", default=4096, min=1, help="Disk the fake host claims to have, GiB."),
+    cfg.BoolOpt("persistent", default=True,
+                help="Keep the fake guests in files, so that they outlive a killed agent as real guests do."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

@@ -1,0 +1,37 @@
+"""Options of the libvirt driver."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+GROUP = "libvirt"
+
+OPTS = [
+    cfg.StrOpt("virt_type", default="auto", choices=["auto", "kvm", "qemu"],
+               help="kvm uses the processor's virtualization, qemu emulates (slow, works anywhere). auto boots a small "
+                    "probe guest once per start of the machine and takes kvm only when that guest really runs."),
+    cfg.StrOpt("uri", default="qemu:///system", help="libvirt connection URI of this host's hypervisor."),
+    cfg.StrOpt("cpu_mode", default="auto",
+               help="CPU model shown to guests: host-model, host-passthrough, maximum, none, or the name of a libvirt "
+                    "CPU model. auto is host-model under kvm and none (QEMU's default) under qemu."),
+    cfg.IntOpt("wait_soft_reboot_seconds", default=120, min=0,
+               help="Seconds a guest gets to shut down in a soft reboot before it is rebooted hard, where the "
+                    "request names no time."),
+    cfg.StrOpt("disk_cache", default="auto",
+               choices=["auto", "none", "writeback", "writethrough", "directsync", "unsafe"],
+               help="Cache mode of server disks. auto is none where the file system can do direct I/O, else writeback."),
+    cfg.HostAddressOpt("console_listen", default="127.0.0.1",
+                       help="Address on which the guests' VNC servers listen; the console proxy must reach it."),
+    cfg.IntOpt("call_timeout", default=20, min=1,
+               help="Seconds a call to libvirt may take before the hypervisor counts as hung and the host is "
+                    "reported as unhealthy. Starting a guest and saving its memory may take ten times as long."),
+    cfg.IntOpt("pcie_ports", default=12, min=0, max=28,
+               help="PCI Express slots kept free in each guest for devices attached while it runs."),
+    cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
+               help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register this module's options on `conf`."""
+    conf.register_opts(OPTS, group=GROUP)

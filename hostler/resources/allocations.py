@@ -1,0 +1,151 @@
+"""Claims on hosts: who holds how much of which host, exact under any number of claimers.
+
+A claim is a row of `allocations` written in the same transaction that moves the host's `generation`. A caller that
+knows the host's use as of a generation names that generation: when it still stands, its arithmetic holds and the claim
+is three statements. When it has moved, the claim is decided here on fresh sums, with the host's row held. So nobody
+over-commits, and a lost race alone never refuses a request that fits.
+
+Refuses nothing but what does not fit; filters and policies are the scheduler's. Called by the scheduler (claim) and by
+the conductor's finishing transactions (release). Lock order: the consumer's server row, the host's row, allocations.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler import clock
+from hostler.db.models import Allocation, Host, Server
+
+# SQLite and PostgreSQL bound the parameters of one statement; this stays far below both.
+_CHUNK = 500
+
+
+class Amounts(NamedTuple):
+    """A quantity of each thing that hosts offer."""
+
+    vcpus: int = 0
+    ram_mib: int = 0
+    disk_gib: int = 0
+
+    def plus(self, other: Amounts) -> Amounts:
+        """Return the sum."""
+        return Amounts(self.vcpus + other.vcpus, self.ram_mib + other.ram_mib, self.disk_gib + other.disk_gib)
+
+    def within(self, limit: Amounts) -> bool:
+        """Return whether nothing here passes `limit`."""
+        return self.vcpus <= limit.vcpus and self.ram_mib <= limit.ram_mib and self.disk_gib <= limit.disk_gib
+
+
+@dataclasses.dataclass(frozen=True)
+class Claimed:
+    """A claim that was made: the host's new generation, and its use after it where that was summed afresh."""
+
+    generation: int
+    used: Amounts | None = None
+
+
+def capacity_of(host: Any) -> Amounts:
+    """Return what may be claimed of a host (a `Host`, or a row with its columns): (total - reserved) x ratio."""
+    return Amounts(
+        int(host.vcpus * host.cpu_ratio),
+        int(max(host.ram_mib - host.reserved_ram_mib, 0) * host.ram_ratio),
+        int(max(host.disk_gib - host.reserved_disk_gib, 0) * host.disk_ratio))
+
+
+def claim(session: orm.Session, *, consumer_id: str, host_id: str, expected_generation: int | None, vcpus: int,
+          ram_mib: int, disk_gib: int) -> Claimed | None:
+    """Claim a part of a host for a consumer that holds none of it; None when it does not fit or the host is gone.
+
+    `expected_generation` is the generation as of which the caller knows that it fits; None always sums afresh.
+    """
+    wanted = Amounts(vcpus, ram_mib, disk_gib)
+    made = None
+    if expected_generation is not None and _move(session, host_id, expected_generation):
+        made = Claimed(expected_generation + 1)
+    if made is None:
+        made = _claim_on_fresh_sums(session, host_id, wanted)
+    if made is None:
+        return None
+    session.execute(sa.insert(Allocation.__table__).values(
+        consumer_id=consumer_id, host_id=host_id, vcpus=vcpus, ram_mib=ram_mib, disk_gib=disk_gib,
+        created_at=clock.utcnow()))
+    return made
+
+
+def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) -> Claimed | None:
+    # The locking read comes before the sum: MariaDB's plain reads see the database as of the first of them.
+    host = session.execute(
+        sa.select(Host.generation, Host.vcpus, Host.cpu_ratio, Host.ram_mib, Host.reserved_ram_mib, Host.ram_ratio,
+                  Host.disk_gib, Host.reserved_disk_gib, Host.disk_ratio)
+        .where(Host.id == host_id).with_for_update()).one_or_none()
+    if host is None:
+        return None
+    used = usage_by_host(session, [host_id]).get(host_id, Amounts()).plus(wanted)
+    if not used.within(capacity_of(host)) or not _move(session, host_id, host.generation):
+        return None
+    return Claimed(host.generation + 1, used)
+
+
+def _move(session: orm.Session, host_id: str, generation: int) -> bool:
+    result = session.execute(
+        sa.update(Host.__table__).where(Host.id == host_id, Host.generation == generation)
+        # updated_at is for what people change; a claim is none of it.
+        .values(generation=generation + 1, changed_at=clock.utcnow(), updated_at=Host.updated_at))
+    return bool(result.rowcount)  # type: ignore[attr-defined]
+
+
+def held_by(session: orm.Session, consumer_id: str) -> dict[str, Amounts]:
+    """Return what a consumer holds, by host id."""
+    rows = session.execute(sa.select(Allocation.host_id, Allocation.vcpus, Allocation.ram_mib, Allocation.disk_gib)
+                           .where(Allocation.consumer_id == consumer_id))
+    return {row.host_id: Amounts(row.vcpus, row.ram_mib, row.disk_gib) for row in rows}
+
+
+def lock_consumer(session: orm.Session, consumer_id: str) -> None:
+    """Hold the consumer's server row, so that two claims of one consumer come one after the other.
+
+    SQLite's only writer holds everything anyway; its dialect leaves the FOR UPDATE out.
+    """
+    session.execute(sa.select(Server.id).where(Server.id == consumer_id).with_for_update())
+
+
+def release(session: orm.Session, consumer_id: str, host_id: str | None = None) -> list[str]:
+    """Give back what a consumer holds (of one host, or all) and return the hosts' ids; nothing held is fine."""
+    criteria = [Allocation.consumer_id == consumer_id]
+    if host_id is not None:
+        criteria.append(Allocation.host_id == host_id)
+    host_ids = sorted(session.execute(sa.select(Allocation.host_id).where(*criteria)).scalars())
+    if not host_ids:
+        return []
+    touch(session, host_ids, generation=True)
+    session.execute(sa.delete(Allocation.__table__).where(*criteria))
+    return host_ids
+
+
+def touch(session: orm.Session, host_ids: Iterable[str], *, generation: bool = False) -> None:
+    """Make every scheduler look at these hosts again; `generation` says that their use changed, too."""
+    values: dict[str, Any] = {"changed_at": clock.utcnow(), "updated_at": Host.updated_at}
+    if generation:
+        values["generation"] = Host.generation + 1
+    # In the order of ids, so that two such transactions cannot wait for each other.
+    for host_id in sorted(host_ids):
+        session.execute(sa.update(Host.__table__).where(Host.id == host_id).values(**values))
+
+
+def usage_by_host(session: orm.Session, host_ids: Sequence[str] | None = None) -> dict[str, Amounts]:
+    """Return the sum of the allocations of each host that has any; None asks for all hosts."""
+    query = sa.select(Allocation.host_id, sa.func.sum(Allocation.vcpus), sa.func.sum(Allocation.ram_mib),
+                      sa.func.sum(Allocation.disk_gib)).group_by(Allocation.host_id)
+    if host_ids is None:
+        pages = [query]
+    else:
+        pages = [query.where(Allocation.host_id.in_(host_ids[start:start + _CHUNK]))
+                 for start in range(0, len(host_ids), _CHUNK)]
+    # MariaDB gives sums as decimals.
+    return {host_id: Amounts(int(vcpus), int(ram_mib), int(disk_gib))
+            for page in pages for host_id, vcpus, ram_mib, disk_gib in session.execute(page)}

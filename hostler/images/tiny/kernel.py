@@ -117,7 +117,9 @@ def select_modules(kernel: Kernel, wanted: Iterable[str]) -> dict[str, list[str]
     chosen: dict[str, list[str]] = {}
     for name in wanted:
         path = by_name.get(name.replace("-", "_"))
-        for item in [path, *needs[path]] if path else []:
+        if path is None:
+            continue
+        for item in [path, *needs[path]]:
             chosen[item] = needs[item]
     return chosen
 

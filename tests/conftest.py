@@ -1,0 +1,94 @@
+"""What every test shares: the way to the test helpers, and the report on the feature contract.
+
+`--contract-report` (used by `tox -e contract`) prints each row of `contract_rows.txt` with the number of passing
+tests that carry it, and fails the run when a test names a row that does not exist.
+"""
+
+from __future__ import annotations
+
+import collections
+import importlib.util
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROWS_FILE = HERE / "contract_rows.txt"
+
+
+def _make_tests_importable() -> None:
+    """Let `from tests.x import y` work without putting the checkout, and with it our packages, on the path."""
+    if "tests" not in sys.modules or not getattr(sys.modules["tests"], "__path__", None):
+        spec = importlib.util.spec_from_loader("tests", loader=None, is_package=True)
+        assert spec is not None
+        package = importlib.util.module_from_spec(spec)
+        package.__path__ = [str(HERE)]
+        sys.modules["tests"] = package
+
+
+_make_tests_importable()
+
+
+def read_rows(path: Path = ROWS_FILE) -> dict[str, str]:
+    """Return row id → what the row is about."""
+    lines = [line for line in path.read_text().splitlines() if line and not line.startswith("#")]
+    return {row: about.strip() for row, _, about in (line.partition(" ") for line in lines)}
+
+
+class ContractReport:
+    """Collects which rows the run's tests carry and how those tests ended."""
+
+    def __init__(self, rows: dict[str, str]) -> None:
+        self.rows = rows
+        self.carried: dict[str, list[str]] = {}
+        self.outcomes: dict[str, dict[str, int]] = {row: collections.Counter() for row in rows}
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Remember each test's rows; a row that nobody wrote down is a mistake in the test."""
+        for item in items:
+            carried = [str(row) for mark in item.iter_markers("contract") for row in mark.args]
+            unknown = sorted(set(carried) - set(self.rows))
+            if unknown:
+                raise pytest.UsageError(f"{item.nodeid} names unknown contract rows: {', '.join(unknown)}")
+            self.carried[item.nodeid] = carried
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count how each row's tests ended: a test passes once, but fails or skips in any of its phases."""
+        if report.when == "call" or report.outcome != "passed":
+            for row in self.carried.get(report.nodeid, []):
+                self.outcomes[row][report.outcome] += 1
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Print the table."""
+        terminalreporter.section("feature contract")
+        proven = 0
+        for row, about in self.rows.items():
+            counts = self.outcomes[row]
+            good = bool(counts["passed"]) and not counts["failed"]
+            proven += good
+            words = ", ".join(f"{number} {outcome}" for outcome, number in sorted(counts.items())) or "no test"
+            terminalreporter.write_line(f"{'proven' if good else '-':7} {row:16} {words:28} {about[:80]}")
+        terminalreporter.write_line(f"{proven} of {len(self.rows)} rows are proven by a passing test")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the report's switch."""
+    parser.addoption("--contract-report", action="store_true",
+                     help="print which rows of the feature contract have a passing test")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the report when it is asked for."""
+    if config.getoption("--contract-report"):
+        config.pluginmanager.register(ContractReport(read_rows()), "contract-report")
+
+
+@pytest.fixture(autouse=True)
+def _no_machine_configuration(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Keep the OpenStack settings of whoever runs the tests out of them."""
+    for name in ("OS_CLOUD", "OS_AUTH_URL", "OS_CLIENT_CONFIG_FILE", "OS_TOKEN", "OS_USERNAME", "OS_PASSWORD"):
+        monkeypatch.delenv(name, raising=False)
+    yield

@@ -1,0 +1,122 @@
+"""The DHCP server process of one network: started, told, replaced, and found again by a later agent.
+
+dnsmasq runs on its own (it makes itself a daemon), so guests keep their leases while the agent is away. A process is
+known by its command line, which names a configuration file of the network's directory; the file's name holds a hash
+of its text, so a look at the command line also tells whether the process runs with the present configuration.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from compute.network import dhcp_release, namespaces
+from compute.network.records import replace_file
+from hostler import errors
+
+LOG = logging.getLogger(__name__)
+
+_START_TIMEOUT_S = 15
+_STOP_TIMEOUT_S = 3.0
+
+
+class Dnsmasq:
+    """One network's dnsmasq, whose files are in `directory` and whose life is in `namespace`."""
+
+    def __init__(self, directory: Path, namespace: Path) -> None:
+        self._directory = directory
+        self._namespace = namespace
+
+    def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str) -> None:
+        """Make a process with just this run, without a restart where a signal does; free leases of gone guests."""
+        changed = replace_file(self._directory / "dnsmasq.hosts", "\n".join([*entries.values(), ""]))
+        changed = replace_file(self._directory / "dnsmasq.opts", options) or changed
+        path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
+        replace_file(path, configuration)
+        running = self._running()
+        if running is not None and running[1] == path.name:
+            if changed:
+                os.kill(running[0], signal.SIGHUP)
+        else:
+            self.stop()
+            self._start(path)
+        for other in self._directory.glob("dnsmasq-*.conf"):
+            if other != path:
+                other.unlink()
+        self._free_leases(entries, server_ip)
+
+    def alive(self) -> bool:
+        """Return whether the process runs."""
+        return self._running() is not None
+
+    def reload(self) -> None:
+        """Have the files read again, for a process that may have missed a change (its teller crashed)."""
+        running = self._running()
+        if running is not None:
+            os.kill(running[0], signal.SIGHUP)
+
+    def stop(self) -> None:
+        """End the process; fine when none runs. Leases stay in their file."""
+        running = self._running()
+        if running is None:
+            return
+        os.kill(running[0], signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_TIMEOUT_S
+        while self._running() is not None:
+            if time.monotonic() > deadline:
+                LOG.warning("dnsmasq %s of %s did not end, killing it", running[0], self._directory.name)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(running[0], signal.SIGKILL)
+                deadline += _STOP_TIMEOUT_S
+            time.sleep(0.002)
+
+    def _start(self, path: Path) -> None:
+        command = ["dnsmasq", f"--conf-file={path}"]
+        try:
+            # dnsmasq's own start ends when it listens; a failure to do so is its exit status.
+            done = namespaces.run_inside(self._namespace, lambda: subprocess.run(
+                command, capture_output=True, text=True, timeout=_START_TIMEOUT_S, check=False, cwd="/",
+                stdin=subprocess.DEVNULL))
+        except FileNotFoundError as failure:
+            raise errors.AgentError(reason="the program dnsmasq is not installed on this host") from failure
+        except subprocess.TimeoutExpired as failure:
+            raise errors.AgentError(reason=f"dnsmasq did not start within {_START_TIMEOUT_S} s") from failure
+        if done.returncode != 0:
+            LOG.error("dnsmasq for %s did not start: %s", self._directory.name, done.stderr.strip())
+            raise errors.AgentError(reason=f"the DHCP server did not start: {done.stderr.strip()}")
+        LOG.info("DHCP server of network %s started", self._directory.name)
+
+    def _running(self) -> tuple[int, str] | None:
+        """Return the process id and the name of its configuration file, or None when it does not run."""
+        try:
+            pid = int((self._directory / "dnsmasq.pid").read_text())
+            arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        except (OSError, ValueError):
+            # A process that ended but is not collected yet (a zombie) has an empty command line.
+            return None
+        for argument in arguments:
+            option, _, value = argument.partition("=")
+            if option == "--conf-file" and Path(value).parent == self._directory:
+                return pid, Path(value).name
+        return None
+
+    def _free_leases(self, entries: Mapping[str, str], server_ip: str) -> None:
+        """Give back leases that no entry has: dnsmasq would not hand their addresses to the next guest."""
+        try:
+            lines = (self._directory / "dnsmasq.leases").read_text().splitlines()
+        except FileNotFoundError:
+            return
+        for line in lines:
+            # expiry, MAC, address, name, client id
+            fields = line.split()
+            if len(fields) >= 5 and f"{fields[1]} {fields[2]}" not in entries:
+                mac, address = fields[1], fields[2]
+                namespaces.run_inside(self._namespace, lambda mac=mac, address=address:  # type: ignore[misc]
+                                      dhcp_release.send(mac, address, server_ip))

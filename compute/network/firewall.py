@@ -1,0 +1,229 @@
+"""One network's packet filter as an nftables script (pure functions; `compute.network.nft` loads it).
+
+A network has two tables of its own, replaced whole in one transaction with every change; connections live in the
+kernel's conntrack and outlast that. How a frame is judged:
+
+1. family bridge, prerouting: what comes from a port must carry the port's MAC, addresses and ARP (`spoof_*`);
+   what comes from the uplink must not be DHCP or claim our service addresses.
+2. family inet, prerouting (br_netfilter hands it the bridged frames): conntrack, in the network's zone, and two bits
+   of the packet mark that tell the bridge family what conntrack thinks, since bridge hooks often have no conntrack
+   of their own. Packets that the host itself sends or routes into the bridge get the bits in inet postrouting.
+3. family bridge, forward, input (guest to host) and output (host to guest): sender's `egress_*`, receiver's
+   `ingress_*`; established passes, the rules follow, the rest is dropped. DHCP and metadata always pass.
+
+A `host_gateway` network stays in the host's own zone, so that masquerading finds its way back; others get their own,
+so that equal addresses in two networks do not meet. Another firewall of the host that drops in inet forward (such as
+a `policy drop` for containers) still drops bridged packets, too: a table cannot overrule another.
+
+Refuses IPv6: ports with port security carry none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from compute.metadata import METADATA_IP
+from compute.network import names, rules
+from compute.network.links import Layout, ipv4_subnets
+from hostler.resources.specs import PortSpec, RuleSpec
+
+# Two bits of the packet mark. Only they are touched, and only on packets of our bridges.
+_MASK = 0x30000000
+_ESTABLISHED = 0x10000000
+_INVALID = 0x20000000
+_KEEP = 0xFFFFFFFF ^ _MASK
+
+_IS_UNICAST = "ether daddr and 01:00:00:00:00:00 == 00:00:00:00:00:00"
+
+
+@dataclasses.dataclass(frozen=True)
+class Claims:
+    """Who a port may be: IPv4 ranges by MAC."""
+
+    by_mac: dict[str, list[str]]
+
+    @property
+    def macs(self) -> str:
+        """All MACs, as an nft set."""
+        return _set(sorted(self.by_mac))
+
+
+def claims(port: PortSpec) -> Claims:
+    """Return the port's own MAC and addresses and its allowed pairs (a pair without MAC means the port's)."""
+    own = port.mac_address.lower()
+    ranges: dict[str, list[str]] = {own: [fixed.ip_address for fixed in port.fixed_ips]}
+    for pair in port.allowed_pairs:
+        ranges.setdefault((pair.get("mac_address") or own).lower(), []).append(pair["ip_address"])
+    return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()})
+
+
+def render(layout: Layout, zone: int, ports: Sequence[PortSpec]) -> str:
+    """Return the script that makes the network's tables exactly so, whatever was there."""
+    table = names.table_name(layout.network.id)
+    chains = [chain for port in ports for chain in _port_chains(port)]
+    return "\n".join([
+        *_drop_tables(table),
+        f"table bridge {table} {{",
+        *chains,
+        *_chain("services", "", _services(layout)),
+        *_chain("prerouting", "filter hook prerouting priority -300", _prerouting(layout, ports)),
+        *_chain("forward", "filter hook forward priority 0", _forward(layout, ports)),
+        *_chain("input", "filter hook input priority 0",
+                [*_dispatch("iifname", "egress", _filtered(ports)), f"meta mark set meta mark and {_KEEP:#x}"]),
+        *_chain("output", "filter hook output priority 0", _output(layout, ports)),
+        "}",
+        f"table inet {table} {{",
+        *_inet_chains(layout, zone),
+        "}", ""])
+
+
+def render_removal(network_id: str) -> str:
+    """Return the script that removes the network's tables; fine when they are gone."""
+    return "\n".join([*_drop_tables(names.table_name(network_id)), ""])
+
+
+def _drop_tables(table: str) -> list[str]:
+    # Adding first makes the deletion right when there is no such table.
+    return [line for family in ("bridge", "inet")
+            for line in (f"add table {family} {table}", f"delete table {family} {table}")]
+
+
+def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
+    head = [f"  type {hook}; policy accept;"] if hook else []
+    return [f" chain {name} {{", *head, *(f"  {line}" for line in lines), " }"]
+
+
+def _set(items: Iterable[str]) -> str:
+    return f"{{ {', '.join(items)} }}"
+
+
+def _filtered(ports: Sequence[PortSpec]) -> list[PortSpec]:
+    return [port for port in ports if port.port_security or not port.admin_state_up]
+
+
+def _open(ports: Sequence[PortSpec]) -> list[PortSpec]:
+    return [port for port in ports if port.admin_state_up and not port.port_security]
+
+
+def _dispatch(field: str, chain: str, ports: Sequence[PortSpec]) -> list[str]:
+    """Return the rule that sends each port's packets to its chain (one look-up however many ports there are)."""
+    if not ports:
+        return []
+    jumps = (f'"{names.tap_name(port.id)}" : jump {chain}_{names.short_id(port.id)}' for port in ports)
+    return [f"{field} vmap {_set(jumps)}"]
+
+
+def _local_ips(layout: Layout) -> list[str]:
+    """Return the addresses that every host answers at by itself, which must therefore never cross an uplink."""
+    subnets = ipv4_subnets(layout.network)
+    local = [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip)]
+    if layout.network.host_gateway:
+        local.extend(subnet.gateway_ip for subnet in subnets if subnet.gateway_ip)
+    return local
+
+
+def _port_chains(port: PortSpec) -> list[str]:
+    short = names.short_id(port.id)
+    if not port.admin_state_up:
+        return [line for kind in ("spoof", "egress", "ingress") for line in _chain(f"{kind}_{short}", "", ["drop"])]
+    if not port.port_security:
+        return _chain(f"guard_{short}", "", _guard(port))
+    return [*_chain(f"spoof_{short}", "", _spoof(claims(port))),
+            *_chain(f"egress_{short}", "", _judge([], "egress", port.rules)),
+            *_chain(f"ingress_{short}", "", _judge([f"{_IS_UNICAST} ether daddr != {claims(port).macs} drop"],
+                                                    "ingress", port.rules))]
+
+
+def _spoof(allowed: Claims) -> list[str]:
+    lines = [f"ether saddr != {allowed.macs} drop", "ether type 8021q drop"]
+    for mac, cidrs in sorted(allowed.by_mac.items()):
+        # 0.0.0.0 is the sender of a probe for duplicate addresses (RFC 5227).
+        probe = cidrs if "0.0.0.0/0" in cidrs else ["0.0.0.0", *cidrs]
+        lines.append(f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {_set(probe)} return")
+    # Reverse ARP is what the hypervisor announces a moved guest with.
+    lines += ["ether type 0x8035 return", "ether type != ip drop", "udp sport 67 drop",
+              "ip saddr 0.0.0.0 udp sport 68 udp dport 67 return"]
+    lines += [f"ether saddr {mac} ip saddr {_set(cidrs)} return"
+              for mac, cidrs in sorted(allowed.by_mac.items()) if cidrs]
+    return [*lines, "drop"]
+
+
+def _guard(port: PortSpec) -> list[str]:
+    """Rules between a port without port security and our services: it must not ask for another server's secrets."""
+    own = _set(["0.0.0.0", *(rules.collapse(fixed.ip_address for fixed in port.fixed_ips))])
+    return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop"]
+
+
+def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec]) -> list[str]:
+    lines = [*first, "ether type { arp, 0x8035 } return", "ether type != ip drop",
+             f"meta mark and {_MASK:#x} == {_ESTABLISHED:#x} return",
+             f"meta mark and {_MASK:#x} == {_INVALID:#x} drop"]
+    for rule in port_rules:
+        if rule.direction == direction:
+            lines.extend(f"{match} return".strip() for match in rules.matches(rule))
+    return [*dict.fromkeys(lines), "drop"]
+
+
+def _services(layout: Layout) -> list[str]:
+    """What may reach the namespace: ARP, DHCP, metadata, ping."""
+    own = _set(ip for ip in dict.fromkeys([METADATA_IP, *(subnet.dhcp_ip for subnet in ipv4_subnets(layout.network)
+                                                         if subnet.dhcp_ip)]))
+    return ["ether type arp accept", "ether type ip udp sport 68 udp dport 67 accept",
+            f"ip daddr {own} tcp dport 80 accept", f"ip daddr {own} icmp type echo-request accept", "drop"]
+
+
+def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
+    lines = _dispatch("iifname", "spoof", _filtered(ports))
+    if layout.uplink is not None:
+        local = _set(_local_ips(layout))
+        lines += [f'iifname "{layout.uplink}" {match} drop' for match in
+                  (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
+                   "ether type ip udp dport { 67, 68 }")]
+    return lines
+
+
+def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
+    lines = []
+    if layout.uplink is not None:
+        local = _set(_local_ips(layout))
+        lines += [f'iifname "{layout.veth}" oifname "{layout.uplink}" drop',
+                  f'iifname "{layout.uplink}" oifname "{layout.veth}" drop',
+                  f'oifname "{layout.uplink}" arp daddr ip {local} drop',
+                  f'oifname "{layout.uplink}" ip daddr {local} drop',
+                  f'oifname "{layout.uplink}" ether type ip udp dport {{ 67, 68 }} drop']
+    lines += [f'oifname "{layout.veth}" {jump}' for jump in _dispatch("iifname", "guard", _open(ports))]
+    down = [f'"{names.tap_name(port.id)}"' for port in ports if not port.admin_state_up]
+    if down:
+        lines.append(f"oifname {_set(down)} drop")
+    return [*lines, f'oifname "{layout.veth}" jump services', f'iifname "{layout.veth}" accept',
+            *_dispatch("iifname", "egress", _filtered(ports)), *_dispatch("oifname", "ingress", _filtered(ports))]
+
+
+def _output(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
+    lines = _dispatch("oifname", "ingress", _filtered(ports))
+    if layout.uplink is not None and layout.network.host_gateway:
+        lines.append(f'oifname "{layout.uplink}" drop')
+    return lines
+
+
+def _inet_chains(layout: Layout, zone: int) -> list[str]:
+    lines = []
+    if not layout.network.host_gateway:
+        lines += _chain("zone", "filter hook prerouting priority -300",
+                        [f'iifname "{layout.bridge}" ct zone set {zone}'])
+    # After conntrack (-200), before any address is translated (-100 and 100).
+    lines += _chain("bridged", "filter hook prerouting priority -150", _note_state("iifname", layout.bridge))
+    lines += _chain("from_host", "filter hook postrouting priority -150", _note_state("oifname", layout.bridge))
+    if layout.network.host_gateway:
+        cidrs = [subnet.cidr for subnet in ipv4_subnets(layout.network)]
+        lines += _chain("masquerade", "nat hook postrouting priority 100",
+                        [f'oifname != "{names.BRIDGE_PREFIX}*" ip saddr {cidr} ip daddr != {cidr} masquerade'
+                         for cidr in cidrs])
+    return lines
+
+
+def _note_state(field: str, bridge: str) -> list[str]:
+    return [f'{field} "{bridge}" meta mark set meta mark and {_KEEP:#x}',
+            f'{field} "{bridge}" ct state established,related meta mark set meta mark or {_ESTABLISHED:#x}',
+            f'{field} "{bridge}" ct state invalid meta mark set meta mark or {_INVALID:#x}']

@@ -1,0 +1,309 @@
+"""Flat networks on one host: each network is a Linux bridge with a namespace that answers DHCP and metadata.
+
+`FlatPlumbing` is the agent's `NetworkPlumbing`. Every change goes the same way: write the records (`records`), then
+make the whole network so (`_make`), in steps that compare before they act. Hence any method mends what a crash or a
+careless hand left behind, and `restore` is only that for all networks.
+
+Refuses, with `NotImplementedHere`: network types other than flat, and IPv6 addresses on ports (no router
+advertisements, no DHCPv6; IPv6 subnets of a network are passed over). With `AgentError`: a physical network without
+a mapping, and two networks on one physical network.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import logging
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from oslo_config import cfg
+
+from compute import metadata
+from compute.network import dhcp_files, firewall, links, names, nft, sysctl
+from compute.network.dnsmasq import Dnsmasq
+from compute.network.links import Layout
+from compute.network.metadata_server import MetadataServer
+from compute.network.records import NetworkRecord, PortRecord, RecordStore, choose_zone
+from compute.network.watchdog import Watchdog
+from hostler import errors
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class FlatPlumbing:
+    """See `compute.network.plumbing.NetworkPlumbing` for what each method promises."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._bridge_mappings: dict[str, str] = dict(conf.network.bridge_mappings)
+        self._default_dns: tuple[str, ...] = tuple(conf.network.dns_servers)
+        self._lease_time_s: int = conf.network.dhcp_lease_time
+        self._store = RecordStore(Path(conf.state_path).absolute() / "compute" / "networks")
+        self._records = self._store.load()
+        # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
+        self._guard = threading.Lock()
+        self._locks: dict[str, threading.RLock] = {}
+        self._metadata = MetadataServer(self._find_documents)
+        self._watchdog = Watchdog(self._mend_dhcp)
+
+    def plug(self, server: ServerSpec, port: PortSpec) -> str:
+        """Make all that `port` needs and return its bridge's name."""
+        self._refuse(port)
+        network_id = port.network.id
+        with self._changing(network_id):
+            record = self._adopt(port.network)
+            record.ports[port.id] = PortRecord(port, server)
+            self._store.save_port(record.ports[port.id])
+            self._make(record)
+        LOG.info("Port %s of server %s plugged into network %s", port.id, server.id, network_id)
+        return names.bridge_name(network_id)
+
+    def activate(self, port: PortSpec) -> None:
+        """Apply filters and MTU again; raises `AgentError` when the port is not plugged or has no tap device."""
+        with self._changing(port.network.id):
+            record = self._records.get(port.network.id)
+            if record is None or port.id not in record.ports:
+                raise errors.AgentError(reason=f"port {port.id} is not plugged on this host")
+            self._filter(record)
+            links.activate_tap(names.tap_name(port.id), self._layout(record.network))
+
+    def unplug(self, port: PortSpec) -> None:
+        """Remove what `port` had, and the network with its last port."""
+        network_id = port.network.id
+        with self._changing(network_id):
+            links.detach_tap(names.tap_name(port.id))
+            record = self._records.get(network_id)
+            if record is None:
+                if self._store.directory(network_id).exists():
+                    self._unmake(network_id)
+                return
+            record.ports.pop(port.id, None)
+            self._store.remove_port(network_id, port.id)
+            if record.ports:
+                self._serve_dhcp(record)
+                self._filter(record)
+            else:
+                self._unmake(network_id)
+        LOG.info("Port %s unplugged from network %s", port.id, network_id)
+
+    def apply_rules(self, ports: Sequence[PortSpec]) -> None:
+        """Enforce the ports as they are now; those that are not plugged here are passed over."""
+        for network_id in dict.fromkeys(port.network.id for port in ports):
+            with self._changing(network_id):
+                record = self._records.get(network_id)
+                if record is not None and self._adopt_ports(record, [p for p in ports if p.network.id == network_id]):
+                    self._serve_dhcp(record)
+                    self._filter(record)
+
+    def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
+        """Adopt the network's new values; one that has no port here is passed over."""
+        with self._changing(network.id):
+            if network.id not in self._records:
+                return
+            record = self._adopt(network)
+            self._adopt_ports(record, ports)
+            self._make(record)
+            for port_id in record.ports:
+                # A guest that is switched off has no tap; it gets its MTU when it starts.
+                with contextlib.suppress(errors.AgentError):
+                    links.activate_tap(names.tap_name(port_id), self._layout(network))
+
+    def restore(self, servers: Sequence[ServerSpec]) -> None:
+        """Make everything for `servers` again and remove the rest.
+
+        A network that cannot be made is logged and does not keep the others from being served.
+        """
+        wanted: dict[str, list[PortRecord]] = {}
+        for server in servers:
+            for port in server.ports:
+                wanted.setdefault(port.network.id, []).append(PortRecord(port, server))
+        with self._guard:
+            known = set(self._records)
+        for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
+            self._restore_one(network_id, [])
+        for network_id, ports in wanted.items():
+            self._restore_one(network_id, ports)
+
+    def update_server(self, server: ServerSpec) -> None:
+        """Answer metadata requests of `server` with its new values."""
+        with self._guard:
+            network_ids = list(self._records)
+        for network_id in network_ids:
+            with self._changing(network_id):
+                record = self._records.get(network_id)
+                for port in record.ports.values() if record is not None else ():
+                    if port.server.id == server.id:
+                        port.server, port.documents = server, None
+                        self._store.save_port(port)
+
+    def close(self) -> None:
+        """Stop answering metadata requests and watching; all else goes on."""
+        self._watchdog.close()
+        self._metadata.close()
+
+    @contextlib.contextmanager
+    def _changing(self, network_id: str) -> Iterator[None]:
+        with self._guard:
+            lock = self._locks.setdefault(network_id, threading.RLock())
+        with lock:
+            yield
+
+    def _refuse(self, port: PortSpec) -> None:
+        network = port.network
+        if network.network_type != "flat":
+            raise errors.NotImplementedHere(feature=f"Network type {network.network_type}")
+        if any(ipaddress.ip_address(fixed.ip_address).version != 4 for fixed in port.fixed_ips):
+            raise errors.NotImplementedHere(feature="An IPv6 address on a port")
+        self._layout(network)
+        if network.physical_network is not None:
+            with self._guard:
+                others = [record.network.id for record in self._records.values() if record.network.id != network.id
+                          and record.network.physical_network == network.physical_network]
+            if others:
+                raise errors.AgentError(reason=f"physical network {network.physical_network} carries network "
+                                               f"{others[0]} on this host already")
+
+    def _layout(self, network: NetworkSpec) -> Layout:
+        uplink = None
+        if network.physical_network is not None:
+            uplink = self._bridge_mappings.get(network.physical_network)
+            if uplink is None:
+                raise errors.AgentError(reason=f"physical network {network.physical_network} is not in this host's "
+                                               "bridge_mappings")
+        return Layout(network, self._namespace(network.id), uplink)
+
+    def _namespace(self, network_id: str) -> Path:
+        return self._store.directory(network_id) / names.namespace_name(network_id)
+
+    def _dnsmasq(self, network_id: str) -> Dnsmasq:
+        return Dnsmasq(self._store.directory(network_id), self._namespace(network_id))
+
+    def _adopt(self, network: NetworkSpec) -> NetworkRecord:
+        """Return the network's record with its newest values, written down."""
+        with self._guard:
+            record = self._records.get(network.id)
+            if record is None:
+                zone = choose_zone(network.id, (other.zone for other in self._records.values()))
+                record = self._records[network.id] = NetworkRecord(network, zone)
+            record.network = network
+        self._store.save_network(record)
+        return record
+
+    def _adopt_ports(self, record: NetworkRecord, ports: Sequence[PortSpec]) -> bool:
+        """Take new values for those of `ports` that are plugged; return whether there was one."""
+        mine = [port for port in ports if port.id in record.ports]
+        for port in mine:
+            record.ports[port.id].port = port
+            self._store.save_port(record.ports[port.id])
+        return bool(mine)
+
+    def _make(self, record: NetworkRecord) -> None:
+        """Make a network so: 1. filters, 2. links, 3. DHCP, 4. metadata.
+
+        Filters name devices and may stand before them; a guest is never on the bridge without.
+        """
+        _require_bridge_filtering()
+        layout = self._layout(record.network)
+        self._filter(record)
+        links.make_network(layout)
+        self._serve_dhcp(record)
+        self._metadata.listen(record.network.id, layout.namespace)
+        self._watchdog.start()
+
+    def _unmake(self, network_id: str) -> None:
+        """Remove a network: the reverse of `_make`; the directory goes last, so that a crash is made good."""
+        with self._guard:
+            record = self._records.get(network_id)
+        network = record.network if record is not None else NetworkSpec(id=network_id, name="")
+        self._metadata.stop(network_id)
+        self._dnsmasq(network_id).stop()
+        links.remove_network(Layout(network, self._namespace(network_id), None))
+        nft.apply(firewall.render_removal(network_id))
+        self._store.remove_network(network_id)
+        with self._guard:
+            self._records.pop(network_id, None)
+        LOG.info("Network %s has no port left on this host; removed", network_id)
+
+    def _filter(self, record: NetworkRecord) -> None:
+        nft.apply(firewall.render(self._layout(record.network), record.zone, record.port_specs))
+
+    def _serve_dhcp(self, record: NetworkRecord) -> None:
+        network, dnsmasq = record.network, self._dnsmasq(record.network.id)
+        subnets = dhcp_files.served_subnets(network)
+        if not subnets:
+            dnsmasq.stop()
+            return
+        dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
+                                              self._store.directory(network.id), self._lease_time_s),
+                     dhcp_files.options(network, self._default_dns),
+                     dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip))
+
+    def _restore_one(self, network_id: str, ports: list[PortRecord]) -> None:
+        with self._changing(network_id):
+            try:
+                self._drop_others(network_id, {port.port.id for port in ports})
+                if not ports:
+                    self._unmake(network_id)
+                    return
+                record = self._adopt(ports[0].port.network)
+                for port in ports:
+                    self._refuse(port.port)
+                    record.ports[port.port.id] = port
+                    self._store.save_port(port)
+                self._make(record)
+                # The agent before this one may have written entries and died before it told.
+                self._dnsmasq(network_id).reload()
+            except errors.HostlerError as failure:
+                LOG.error("Network %s could not be restored on this host: %s", network_id, failure)
+
+    def _drop_others(self, network_id: str, wanted: set[str]) -> None:
+        record = self._records.get(network_id)
+        for port_id in [port_id for port_id in (record.ports if record is not None else ()) if port_id not in wanted]:
+            links.detach_tap(names.tap_name(port_id))
+            if record is not None:
+                del record.ports[port_id]
+            self._store.remove_port(network_id, port_id)
+
+    def _mend_dhcp(self) -> None:
+        """Start DHCP servers again that ended by themselves (the watchdog calls this)."""
+        with self._guard:
+            network_ids = list(self._records)
+        for network_id in network_ids:
+            if self._dnsmasq(network_id).alive():
+                continue
+            with self._changing(network_id):
+                record = self._records.get(network_id)
+                if record is None or not record.ports or not dhcp_files.served_subnets(record.network):
+                    continue
+                if not self._dnsmasq(network_id).alive():
+                    LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
+                    try:
+                        self._serve_dhcp(record)
+                    except errors.HostlerError as failure:
+                        LOG.error("DHCP server of network %s cannot be started: %s", network_id, failure)
+
+    def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
+        """Return the metadata of the server that has `source_ip` in the network, or None."""
+        with self._guard:
+            record = self._records.get(network_id)
+            ports = list(record.ports.values()) if record is not None else []
+        for port in ports:
+            if any(fixed.ip_address == source_ip for fixed in port.port.fixed_ips):
+                if port.documents is None:
+                    port.documents = metadata.documents(port.server)
+                return port.documents
+        return None
+
+
+def _require_bridge_filtering() -> None:
+    if sysctl.bridge_filtering_available():
+        return
+    try:
+        subprocess.run(["modprobe", "br_netfilter"], capture_output=True, timeout=30, check=False)
+    except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
+        LOG.warning("modprobe br_netfilter: %s", failure)
+    if not sysctl.bridge_filtering_available():
+        raise errors.AgentError(reason="this host's kernel cannot filter bridged packets (module br_netfilter)")

@@ -1,0 +1,246 @@
+"""Links, addresses and routes on a host, made so with pyroute2.
+
+Each function compares with what is there and changes only the difference. `layout` describes one network's links;
+nothing here knows ports' rules or DHCP.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ipaddress
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from compute.metadata import METADATA_IP
+from compute.network import names, namespaces, sysctl
+from hostler import errors
+from hostler.resources.specs import NetworkSpec, SubnetSpec
+
+_AF_INET = 2
+_SCOPE_LINK = 253
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The links of one network on this host, by name."""
+
+    network: NetworkSpec
+    namespace: Path
+    uplink: str | None
+
+    @property
+    def bridge(self) -> str:
+        """The network's bridge."""
+        return names.bridge_name(self.network.id)
+
+    @property
+    def veth(self) -> str:
+        """The bridge's end of the pair into the namespace."""
+        return names.veth_host_name(self.network.id)
+
+    @property
+    def inner(self) -> str:
+        """The namespace's end."""
+        return names.veth_inner_name(self.network.id)
+
+
+def ipv4_subnets(network: NetworkSpec) -> list[SubnetSpec]:
+    """Return the subnets this plumbing serves."""
+    return [subnet for subnet in network.subnets if subnet.ip_version == 4]
+
+
+@contextlib.contextmanager
+def _netlink() -> Iterator[Any]:
+    """Yield a netlink socket of the calling thread's namespace; the kernel's refusals become `AgentError`."""
+    try:
+        with IPRoute() as ipr:
+            yield ipr
+    except NetlinkError as failure:
+        raise errors.AgentError(reason=f"the kernel refused a network change: {failure}") from failure
+
+
+def make_network(layout: Layout) -> None:
+    """Make bridge, namespace, veth pair, uplink membership and addresses of one network so.
+
+    Raises `AgentError` when the uplink is missing or in another bridge, or a gateway's subnet is the host's already.
+    """
+    with _netlink() as ipr:
+        bridge = _make_bridge(ipr, layout)
+        _make_uplink(ipr, layout, bridge)
+        _make_gateway(ipr, layout, bridge)
+        namespaces.create(layout.namespace)
+        _make_veth(ipr, layout, bridge)
+    namespaces.run_inside(layout.namespace, lambda: _make_inside(layout))
+
+
+def remove_network(layout: Layout) -> None:
+    """Remove what `make_network` made; fine when it is gone. The uplink itself stays, outside any bridge."""
+    with _netlink() as ipr:
+        bridge = _find(ipr, layout.bridge)
+        if bridge is not None:
+            for member in ipr.get_links(master=bridge["index"]):
+                ipr.link("set", index=member["index"], master=0)
+        for name in (layout.veth, layout.bridge):
+            link = _find(ipr, name)
+            if link is not None:
+                ipr.link("del", index=link["index"])
+    namespaces.remove(layout.namespace)
+
+
+def activate_tap(tap: str, layout: Layout) -> None:
+    """Put an existing tap device into its bridge with the network's MTU; raises `AgentError` when it is missing."""
+    with _netlink() as ipr:
+        link, bridge = _find(ipr, tap), _find(ipr, layout.bridge)
+        if link is None or bridge is None:
+            raise errors.AgentError(reason=f"the server's network device {tap} is missing")
+        _change(ipr, link, mtu=layout.network.mtu, master=bridge["index"], state="up")
+
+
+def detach_tap(tap: str) -> None:
+    """Take a tap device out of its bridge and down, for a guest that still holds it; fine when it is gone.
+
+    Without filters, which go with the port, it must not stay connected.
+    """
+    with _netlink() as ipr:
+        link = _find(ipr, tap)
+        if link is not None:
+            ipr.link("set", index=link["index"], master=0, state="down")
+
+
+def _find(ipr: Any, name: str) -> Any | None:
+    """Return the link's message, or None."""
+    found = ipr.link_lookup(ifname=name)
+    if not found:
+        return None
+    try:
+        return ipr.get_links(found[0])[0]
+    except NetlinkError:
+        # Gone between the two questions.
+        return None
+
+
+def _change(ipr: Any, link: Any, *, mtu: int, state: str, master: int | None = None) -> None:
+    """Set what differs on one link."""
+    wanted: dict[str, Any] = {}
+    if link.get_attr("IFLA_MTU") != mtu:
+        wanted["mtu"] = mtu
+    if (link["flags"] & 1 == 1) != (state == "up"):
+        wanted["state"] = state
+    if master is not None and link.get_attr("IFLA_MASTER") != master:
+        wanted["master"] = master
+    if wanted:
+        ipr.link("set", index=link["index"], **wanted)
+
+
+def _make_bridge(ipr: Any, layout: Layout) -> int:
+    link = _find(ipr, layout.bridge)
+    if link is None:
+        # No multicast snooping: without a querier it cuts multicast off. Bridged frames of this bridge alone visit
+        # the IP hooks, where connection tracking is; other bridges of the host stay as they are.
+        ipr.link("add", ifname=layout.bridge, kind="bridge", address=names.bridge_mac(layout.network.id),
+                 mtu=layout.network.mtu, br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0,
+                 br_nf_call_iptables=1, br_nf_call_arptables=0)
+        link = _find(ipr, layout.bridge)
+        if link is None:
+            raise errors.AgentError(reason=f"the bridge {layout.bridge} vanished while it was made")
+    sysctl.disable_ipv6(layout.bridge)
+    _change(ipr, link, mtu=layout.network.mtu, state="up")
+    return int(link["index"])
+
+
+def _make_uplink(ipr: Any, layout: Layout, bridge: int) -> None:
+    if layout.uplink is None:
+        return
+    link = _find(ipr, layout.uplink)
+    if link is None:
+        raise errors.AgentError(reason=f"the host has no interface {layout.uplink} for physical network "
+                                       f"{layout.network.physical_network}")
+    if link.get_attr("IFLA_MASTER") not in (None, bridge):
+        raise errors.AgentError(reason=f"the host's interface {layout.uplink} belongs to another bridge")
+    _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), master=bridge, state="up")
+
+
+def _make_gateway(ipr: Any, layout: Layout, bridge: int) -> None:
+    wanted = {}
+    if layout.network.host_gateway:
+        for subnet in ipv4_subnets(layout.network):
+            if subnet.gateway_ip is not None:
+                wanted[subnet.gateway_ip] = ipaddress.ip_network(subnet.cidr).prefixlen
+        _refuse_overlap(ipr, layout.network, bridge)
+        sysctl.write("ipv4/ip_forward", "1")
+    _make_addresses(ipr, bridge, wanted)
+
+
+def _refuse_overlap(ipr: Any, network: NetworkSpec, bridge: int) -> None:
+    subnets = [ipaddress.ip_network(subnet.cidr) for subnet in ipv4_subnets(network)]
+    for message in ipr.get_addr(family=_AF_INET):
+        if message["index"] == bridge:
+            continue
+        there = ipaddress.ip_network(f"{message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}", strict=False)
+        for subnet in subnets:
+            if subnet.overlaps(there):
+                raise errors.AgentError(reason=f"subnet {subnet} overlaps {there}, which this host is part of")
+
+
+def _make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> None:
+    """Give a link exactly the IPv4 addresses `wanted` (address to prefix length)."""
+    present = {}
+    for message in ipr.get_addr(family=_AF_INET, index=index):
+        present[message.get_attr("IFA_ADDRESS")] = message["prefixlen"]
+    for address, prefixlen in present.items():
+        if wanted.get(address) != prefixlen:
+            ipr.addr("del", index=index, address=address, prefixlen=prefixlen)
+    for address, prefixlen in wanted.items():
+        if present.get(address) != prefixlen:
+            ipr.addr("add", index=index, address=address, prefixlen=prefixlen)
+
+
+def _make_veth(ipr: Any, layout: Layout, bridge: int) -> None:
+    link = _find(ipr, layout.veth)
+    if link is not None and not namespaces.run_inside(layout.namespace, lambda: _has(layout.inner)):
+        # Its other end is in a namespace that is lost to us (the file that kept it was removed).
+        ipr.link("del", index=link["index"])
+        link = None
+    if link is None:
+        with layout.namespace.open("rb") as handle:
+            ipr.link("add", ifname=layout.veth, kind="veth", mtu=layout.network.mtu,
+                     peer={"ifname": layout.inner, "net_ns_fd": handle.fileno(), "mtu": layout.network.mtu,
+                           "address": names.service_mac(layout.network.id)})
+        link = _find(ipr, layout.veth)
+        if link is None:
+            raise errors.AgentError(reason=f"the link {layout.veth} vanished while it was made")
+        sysctl.disable_ipv6(layout.veth)
+    _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+
+
+def _has(name: str) -> bool:
+    with _netlink() as ipr:
+        return bool(ipr.link_lookup(ifname=name))
+
+
+def _make_inside(layout: Layout) -> None:
+    """Run in the namespace: addresses of DHCP and metadata, and a way back to guests of subnets without DHCP."""
+    # A new namespace inherits IPv4 settings from the host, which may forward; this one must never be a router.
+    sysctl.write("ipv4/ip_forward", "0")
+    sysctl.disable_ipv6(layout.inner)
+    with _netlink() as ipr:
+        loopback, inner = _find(ipr, "lo"), _find(ipr, layout.inner)
+        if loopback is None or inner is None:
+            raise errors.AgentError(reason=f"the link {layout.inner} vanished while it was made")
+        _change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
+        _change(ipr, inner, mtu=layout.network.mtu, state="up")
+        wanted = {METADATA_IP: 32}
+        bare = []
+        for subnet in ipv4_subnets(layout.network):
+            if subnet.dhcp_ip is not None:
+                wanted[subnet.dhcp_ip] = ipaddress.ip_network(subnet.cidr).prefixlen
+            else:
+                bare.append(subnet.cidr)
+        _make_addresses(ipr, inner["index"], wanted)
+        for cidr in bare:
+            ipr.route("replace", dst=cidr, oif=inner["index"], scope=_SCOPE_LINK, prefsrc=METADATA_IP)

@@ -1,0 +1,174 @@
+"""Answers guests' metadata requests: HTTP on port 80 in each network's namespace, served by the agent's process.
+
+A listening socket is opened inside the namespace (and so belongs to it); one thread waits on all of them, and each
+connection gets a short thread of its own. Who asks is told by the network and the source address, which anti-spoofing
+vouches for. What it may ask is `compute.metadata`'s tree; all else is 404. A guest holds few connections at a time
+and each for a bounded time, so that none can starve the others.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import selectors
+import socket
+import threading
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from compute import metadata
+from compute.network import namespaces
+
+LOG = logging.getLogger(__name__)
+
+_PORT = 80
+_IDLE_S = 5
+_PER_GUEST = 8
+_BACKLOG = 64
+
+Find = Callable[[str, str], dict[str, bytes] | None]
+
+
+class MetadataServer:
+    """Listens for many networks. `find(network_id, source_ip)` returns the asking server's documents, or None."""
+
+    def __init__(self, find: Find) -> None:
+        self._find = find
+        self._lock = threading.Lock()
+        self._listeners: dict[str, tuple[socket.socket, tuple[int, int]]] = {}
+        self._busy: collections.Counter[tuple[str, str]] = collections.Counter()
+        self._selector = selectors.DefaultSelector()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
+        self._thread: threading.Thread | None = None
+
+    def listen(self, network_id: str, namespace: Path) -> None:
+        """Answer in the namespace at `namespace`, unless that is so already."""
+        identity = namespaces.identity(namespace)
+        with self._lock:
+            present = self._listeners.get(network_id)
+            if present is not None and present[1] == identity:
+                return
+            self._drop(network_id)
+            listener = namespaces.run_inside(namespace, _open_listener)
+            self._listeners[network_id] = (listener, identity)
+            self._selector.register(listener, selectors.EVENT_READ, network_id)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="metadata", daemon=True)
+                self._thread.start()
+
+    def stop(self, network_id: str) -> None:
+        """Stop answering in one network; fine when it was not answered."""
+        with self._lock:
+            self._drop(network_id)
+
+    def close(self) -> None:
+        """Stop answering at all."""
+        with self._lock:
+            for network_id in list(self._listeners):
+                self._drop(network_id)
+            thread, self._thread = self._thread, None
+        self._wake_writer.close()
+        if thread is not None:
+            thread.join()
+        else:
+            self._wake_reader.close()
+            self._selector.close()
+
+    def _drop(self, network_id: str) -> None:
+        present = self._listeners.pop(network_id, None)
+        if present is not None:
+            self._selector.unregister(present[0])
+            present[0].close()
+
+    def _serve(self) -> None:
+        while True:
+            for key, _ in self._selector.select():
+                if key.data is None:
+                    # The other end was closed: `close`.
+                    self._wake_reader.close()
+                    self._selector.close()
+                    return
+                self._accept(key.data, key.fileobj)
+
+    def _accept(self, network_id: str, listener: Any) -> None:
+        try:
+            connection, address = listener.accept()
+        except OSError as failure:
+            # The guest went away, or `stop` closed the listener, between the report and now.
+            LOG.debug("Metadata connection in network %s lost: %s", network_id, failure)
+            return
+        guest = (network_id, address[0])
+        with self._lock:
+            if self._busy[guest] >= _PER_GUEST:
+                LOG.warning("Guest %s in network %s holds %d metadata connections, refusing more", address[0],
+                            network_id, _PER_GUEST)
+                connection.close()
+                return
+            self._busy[guest] += 1
+        threading.Thread(target=self._answer, args=(connection, guest), name="metadata-request", daemon=True).start()
+
+    def _answer(self, connection: socket.socket, guest: tuple[str, str]) -> None:
+        try:
+            # A guest that hangs up early is its own affair.
+            with connection, contextlib.suppress(OSError):
+                connection.setblocking(True)
+                _Handler(connection, guest, lambda: self._find(*guest))
+        finally:
+            with self._lock:
+                self._busy[guest] -= 1
+                if not self._busy[guest]:
+                    del self._busy[guest]
+
+
+def _open_listener() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("0.0.0.0", _PORT))
+    listener.listen(_BACKLOG)
+    listener.setblocking(False)
+    return listener
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """One request on one connection."""
+
+    server_version = "Hostler"
+    sys_version = ""
+    timeout = _IDLE_S
+
+    def __init__(self, connection: socket.socket, guest: tuple[str, str],
+                 find: Callable[[], dict[str, bytes] | None]) -> None:
+        self._find = find
+        self._guest = guest
+        super().__init__(connection, guest, None)  # type: ignore[arg-type]
+
+    def do_GET(self) -> None:
+        """Answer with the document or listing at the path."""
+        self._reply(with_body=True)
+
+    def do_HEAD(self) -> None:
+        """Answer as GET would, without the body."""
+        self._reply(with_body=False)
+
+    def _reply(self, with_body: bool) -> None:
+        tree = self._find()
+        answer = metadata.answer(tree, self.path.partition("?")[0]) if tree is not None else None
+        if answer is None:
+            answer = metadata.Answer(b"404 Not Found\n")
+            self.send_response(404)
+        else:
+            self.send_response(200)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        if with_body:
+            self.wfile.write(answer.body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log as ours; requests are many and the guest's own affair."""
+        LOG.debug("Metadata request of %s in network %s: " + format, self._guest[1], self._guest[0], *args)

@@ -1,0 +1,72 @@
+"""Names of the things a network and a port get on a host.
+
+All are pure functions of the id, so that an agent that knows nothing but an id finds (or removes) what an earlier
+agent made. Interface names have at most 15 characters (Linux, IFNAMSIZ); 11 hexadecimal digits of a random UUID keep
+two of them apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+_DIGITS = 11
+
+BRIDGE_PREFIX = "hbr"
+TAP_PREFIX = "htp"
+VETH_HOST_PREFIX = "hvh"
+VETH_INNER_PREFIX = "hvn"
+
+
+def short_id(identifier: str) -> str:
+    """Return the first digits of an id, as they stand in interface, chain and table names."""
+    return identifier.replace("-", "")[:_DIGITS]
+
+
+def bridge_name(network_id: str) -> str:
+    """Return the name of the network's bridge."""
+    return BRIDGE_PREFIX + short_id(network_id)
+
+
+def tap_name(port_id: str) -> str:
+    """Return the name of the port's tap device, which the hypervisor creates."""
+    return TAP_PREFIX + short_id(port_id)
+
+
+def veth_host_name(network_id: str) -> str:
+    """Return the end of the namespace's veth pair that is a port of the bridge."""
+    return VETH_HOST_PREFIX + short_id(network_id)
+
+
+def veth_inner_name(network_id: str) -> str:
+    """Return the end of the veth pair that is in the namespace."""
+    return VETH_INNER_PREFIX + short_id(network_id)
+
+
+def namespace_name(network_id: str) -> str:
+    """Return the name of the network namespace: the file in the network's state directory that keeps it alive.
+
+    It is not under `/run/netns`, because agents with different state directories may share a file system; enter it
+    with `nsenter --net=<state_path>/compute/networks/<network id>/<name>`.
+    """
+    return f"hostler-{network_id}"
+
+
+def table_name(network_id: str) -> str:
+    """Return the name of the network's nftables tables (one in family bridge, one in family inet)."""
+    return f"hostler_{short_id(network_id)}"
+
+
+def bridge_mac(network_id: str) -> str:
+    """Return the MAC of the bridge; the same on every host, so that a guest that moves keeps its gateway."""
+    return _mac("bridge", network_id)
+
+
+def service_mac(network_id: str) -> str:
+    """Return the MAC of the DHCP and metadata server; the same on every host, like its address."""
+    return _mac("service", network_id)
+
+
+def _mac(role: str, network_id: str) -> str:
+    digest = hashlib.sha256(f"{role}:{network_id}".encode()).hexdigest()
+    # 0x0a: locally administered, unicast; apart from the prefixes that guests get.
+    return ":".join(["0a", *(digest[at:at + 2] for at in range(0, 10, 2))])

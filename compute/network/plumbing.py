@@ -1,0 +1,45 @@
+"""What the compute agent asks of a host's network.
+
+`compute.network.build` gives the real one (bridges, namespaces, dnsmasq, nftables); the fake driver brings its own.
+Every method may be repeated and may follow a crash at any point. All raise `AgentError` when the host's network
+cannot be made so, and `NotImplementedHere` for what this host's plumbing refuses (see `compute.network.flat`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+
+class NetworkPlumbing(Protocol):
+    """Connects servers' ports to networks on one host."""
+
+    def plug(self, server: ServerSpec, port: PortSpec) -> str:
+        """Make all that `port` needs and return the name of the bridge its tap device belongs in.
+
+        Bridge, namespace, DHCP, metadata and filters stand when it returns; the tap device
+        (`names.tap_name(port.id)`) is made afterwards, by the hypervisor.
+        """
+
+    def activate(self, port: PortSpec) -> None:
+        """Apply filters and MTU again, now that the tap device exists."""
+
+    def unplug(self, port: PortSpec) -> None:
+        """Remove what `port` had; with a network's last port on this host, the network's things go too."""
+
+    def apply_rules(self, ports: Sequence[PortSpec]) -> None:
+        """Enforce the rules, allowed pairs and addresses of `ports` as they are now; ports not plugged are ignored."""
+
+    def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
+        """Adopt changes of a network (MTU, DNS servers, routes, subnets) and of its `ports` on this host."""
+
+    def restore(self, servers: Sequence[ServerSpec]) -> None:
+        """Make everything for `servers` again, and remove ports and networks of ours that none of them has."""
+
+    def update_server(self, server: ServerSpec) -> None:
+        """Answer metadata requests of `server` with its new values."""
+
+    def close(self) -> None:
+        """Stop answering metadata requests and watching; guests, DHCP and filters go on."""

@@ -1,0 +1,142 @@
+"""What is plugged on this host, kept under `<state_path>/compute/networks/<network id>/` so that a new agent knows.
+
+    <network id>/network.json           the network and its conntrack zone
+    <network id>/ports/<port id>.json   the port and its server (mode 600: user data and passwords are in it)
+
+A network's directory is written before anything of the network exists in the kernel and goes after it, so what the
+agent made is always found again. Files are replaced by rename; none is ever half written.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+# Zone 0 is the host's own; the largest is 16 bits wide.
+_ZONES = 65535
+
+
+@dataclasses.dataclass
+class PortRecord:
+    """A plugged port and the server whose it is; `documents` is the cache of the server's metadata."""
+
+    port: PortSpec
+    server: ServerSpec
+    documents: dict[str, bytes] | None = None
+
+
+@dataclasses.dataclass
+class NetworkRecord:
+    """A network that has ports here. `zone` keeps its connections apart from those of networks with equal addresses."""
+
+    network: NetworkSpec
+    zone: int
+    ports: dict[str, PortRecord] = dataclasses.field(default_factory=dict)
+
+    @property
+    def port_specs(self) -> list[PortSpec]:
+        """The plugged ports, in the order of their ids."""
+        return [self.ports[port_id].port for port_id in sorted(self.ports)]
+
+
+def choose_zone(network_id: str, taken: Iterable[int]) -> int:
+    """Return a conntrack zone for a network: by its id, moved on while another network has it."""
+    used = set(taken)
+    zone = int(network_id.replace("-", "")[:8], 16) % _ZONES + 1
+    while zone in used:
+        zone = zone % _ZONES + 1
+    return zone
+
+
+class RecordStore:
+    """Reads and writes the records below one directory."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def directory(self, network_id: str) -> Path:
+        """Return the network's directory (which also holds its DHCP server's files and its namespace)."""
+        return self.root / network_id
+
+    def load(self) -> dict[str, NetworkRecord]:
+        """Return all records by network id; what cannot be read is logged and left for `restore` to mend."""
+        records: dict[str, NetworkRecord] = {}
+        for path in sorted(self.root.glob("*/network.json")):
+            values = _read(path)
+            if values is None:
+                continue
+            record = NetworkRecord(NetworkSpec.from_wire(values["network"]), values["zone"])
+            for port_path in sorted((path.parent / "ports").glob("*.json")):
+                port_values = _read(port_path)
+                if port_values is not None:
+                    record.ports[port_path.stem] = PortRecord(PortSpec.from_wire(port_values["port"]),
+                                                              ServerSpec.from_wire(port_values["server"]))
+            records[path.parent.name] = record
+        return records
+
+    def strays(self, known: Iterable[str]) -> list[str]:
+        """Return the ids of network directories that are not `known` (left by a crash before their record stood)."""
+        if not self.root.exists():
+            return []
+        known_ids = set(known)
+        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and path.name not in known_ids)
+
+    def save_network(self, record: NetworkRecord) -> None:
+        """Write the network's own file (not its ports)."""
+        _write(self.directory(record.network.id) / "network.json",
+               {"network": record.network.to_wire(), "zone": record.zone})
+
+    def save_port(self, record: PortRecord) -> None:
+        """Write one port's file."""
+        _write(self._port_path(record.port.network.id, record.port.id),
+               {"port": record.port.to_wire(), "server": record.server.to_wire()})
+
+    def remove_port(self, network_id: str, port_id: str) -> None:
+        """Forget one port; fine when it is not there."""
+        self._port_path(network_id, port_id).unlink(missing_ok=True)
+
+    def remove_network(self, network_id: str) -> None:
+        """Forget a network and everything in its directory; the namespace must be gone from it."""
+        directory = self.directory(network_id)
+        if directory.exists():
+            shutil.rmtree(directory)
+
+    def _port_path(self, network_id: str, port_id: str) -> Path:
+        return self.directory(network_id) / "ports" / f"{port_id}.json"
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as failure:
+        LOG.error("Network record %s cannot be read: %s", path, failure)
+        return None
+    return values
+
+
+def _write(path: Path, values: dict[str, Any]) -> None:
+    replace_file(path, json.dumps(values))
+
+
+def replace_file(path: Path, text: str) -> bool:
+    """Make `path` hold `text`, readable by the owner only; return whether that changed anything."""
+    try:
+        if path.read_text() == text:
+            return False
+    except FileNotFoundError:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.new")
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
+        handle.write(text)
+    temporary.rename(path)
+    return True

@@ -1,0 +1,77 @@
+"""Security group rules as nftables matches (pure functions).
+
+IPv4 only: rules of ethertype IPv6 give nothing, because a port with port security carries no IPv6 at all.
+
+>>> from hostler.resources.specs import RuleSpec
+>>> matches(RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=22, port_max=22,
+...                  remote_cidrs=("10.0.0.0/8",)))
+['ip saddr { 10.0.0.0/8 } ip protocol 6 tcp dport 22']
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+from hostler import errors
+from hostler.resources.specs import RuleSpec
+
+# IANA protocol numbers under the names that the network API knows.
+PROTOCOLS = {"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "rsvp": 46, "gre": 47,
+             "esp": 50, "ah": 51, "ospf": 89, "pgm": 113, "vrrp": 112, "sctp": 132, "udplite": 136}
+_WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
+_ICMP = 1
+
+
+def matches(rule: RuleSpec) -> list[str]:
+    """Return the match expressions of `rule`: none (nobody is meant) or one.
+
+    Raises `Invalid` for a protocol that is neither a known name nor a number.
+    """
+    if rule.ethertype != "IPv4" or (rule.remote_is_group and not rule.remote_cidrs):
+        return []
+    parts = []
+    if rule.remote_cidrs:
+        cidrs = collapse(rule.remote_cidrs)
+        if not cidrs:
+            return []
+        if cidrs != ["0.0.0.0/0"]:
+            side = "saddr" if rule.direction == "ingress" else "daddr"
+            parts.append(f"ip {side} {{ {', '.join(cidrs)} }}")
+    number = protocol_number(rule.protocol)
+    if number is not None:
+        parts.append(f"ip protocol {number}")
+        parts.extend(_refine(number, rule))
+    return [" ".join(parts)]
+
+
+def collapse(cidrs: Iterable[str]) -> list[str]:
+    """Return the IPv4 ranges of `cidrs` without overlaps (which a set of intervals refuses), as text."""
+    networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
+    return [str(network) for network in
+            ipaddress.collapse_addresses(net for net in networks if isinstance(net, ipaddress.IPv4Network))]
+
+
+def protocol_number(protocol: str | None) -> int | None:
+    """Return the IP protocol's number; None stands for any."""
+    if protocol is None or protocol.lower() == "any":
+        return None
+    name = protocol.lower()
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    if name.isdecimal() and int(name) <= 255:
+        return int(name)
+    raise errors.Invalid(reason=f"Security group rule: unknown protocol {protocol}")
+
+
+def _refine(number: int, rule: RuleSpec) -> list[str]:
+    if number == _ICMP:
+        parts = [] if rule.port_min is None else [f"icmp type {rule.port_min}"]
+        return parts if rule.port_max is None or not parts else [*parts, f"icmp code {rule.port_max}"]
+    if number not in _WITH_PORTS or (rule.port_min is None and rule.port_max is None):
+        return []
+    low = 0 if rule.port_min is None else rule.port_min
+    high = 65535 if rule.port_max is None else rule.port_max
+    if (low, high) == (0, 65535):
+        return []
+    return [f"{_WITH_PORTS[number]} dport {low if low == high else f'{low}-{high}'}"]

@@ -1,0 +1,33 @@
+"""Kernel settings of the calling thread's network namespace, under `/proc/sys/net`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hostler import errors
+
+_ROOT = Path("/proc/sys/net")
+
+
+def write(name: str, value: str) -> None:
+    """Set `net.<name>` (parts split by `/`, since interface names may hold dots); only written when it differs.
+
+    Raises `AgentError` when the kernel does not have the setting or refuses it.
+    """
+    path = _ROOT / name
+    try:
+        if path.read_text().strip() != value:
+            path.write_text(value)
+    except OSError as failure:
+        raise errors.AgentError(reason=f"kernel setting net/{name} could not be set: {failure.strerror}") from failure
+
+
+def disable_ipv6(interface: str) -> None:
+    """Keep the kernel from giving `interface` IPv6 addresses; a kernel without IPv6 needs nothing."""
+    if (_ROOT / "ipv6").exists():
+        write(f"ipv6/conf/{interface}/disable_ipv6", "1")
+
+
+def bridge_filtering_available() -> bool:
+    """Return whether bridged frames can be handed to connection tracking (module br_netfilter)."""
+    return (_ROOT / "bridge").exists()

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 
 from compute.layout import Layout, write_atomically
 from hostler import errors, ids
@@ -19,10 +20,11 @@ LOG = logging.getLogger(__name__)
 
 
 class SpecFiles:
-    """Reads and writes `spec.json` of the servers on this host; holds no state of its own."""
+    """Reads and writes `spec.json` of the servers on this host; nothing is kept in memory."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
+        self._updates = threading.Lock()
 
     def save(self, server: ServerSpec) -> None:
         """Keep `server`; makes its directory. The file holds secrets and is readable by the agent alone."""
@@ -30,6 +32,19 @@ class SpecFiles:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o711)
         write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
+
+    def update(self, server_id: str, change: Callable[[ServerSpec], ServerSpec]) -> ServerSpec | None:
+        """Change a kept spec; None when the server is not here (any more): its directory is never made anew."""
+        with self._updates:
+            present = self.load(server_id)
+            if present is None:
+                return None
+            changed = change(present)
+            try:
+                write_atomically(self._layout.spec(server_id), json.dumps(changed.to_wire()).encode())
+            except FileNotFoundError:
+                return None
+            return changed
 
     def load(self, server_id: str) -> ServerSpec | None:
         """Return the kept spec, or None when there is none that can be read."""

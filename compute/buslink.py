@@ -1,0 +1,141 @@
+"""The agent's two ends on the bus, its server and its client of the conductors, replaceable while the agent runs.
+
+RabbitMQ can expire a queue while the connection over it stays healthy: the agent then hears nothing, or gets no
+answer any more, and looks dead to everybody but itself. No error tells of it. So the heartbeat watches for silence
+(`compute.heartbeat`) and has both ends built anew, on new connections, under which the old ones finish their work.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import oslo_messaging
+
+from compute import rpcapi
+from conductor.rpcapi import ConductorAPI
+from hostler import errors
+from hostler.bus import Bus
+from hostler.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+
+
+class BusLink:
+    """`open_bus` makes a connection of the agent's own; None when `bus` is lent (the all-in-one) and cannot be renewed.
+
+    Itself a conductor client, so that those who hold it need not know of renewals.
+    """
+
+    def __init__(self, host: str, *, bus: Bus | None = None, open_bus: Callable[[], Bus] | None = None) -> None:
+        if bus is None and open_bus is None:
+            raise errors.Internal("A bus link needs a bus or a way to open one.")
+        self._host = host
+        self._open_bus = open_bus
+        self._bus = bus
+        self._endpoint: object | None = None
+        self._server: oslo_messaging.MessageHandlingServer | None = None
+        self._conductor: ConductorAPI | None = None
+        self._self_client: rpcapi.ComputeAPI | None = None
+        self._lock = threading.Lock()
+
+    def open(self) -> None:
+        """Make the client end."""
+        with self._lock:
+            self._attach(self._bus or self._new_bus())
+
+    def serve(self, endpoint: object) -> None:
+        """Start to receive calls."""
+        with self._lock:
+            self._endpoint = endpoint
+            self._server = self._new_server()
+
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        """See ConductorAPI."""
+        return self._client().heartbeat(context, host, report)
+
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        """See ConductorAPI."""
+        self._client().server_events(context, host, events)
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        """See ConductorAPI."""
+        return self._client().reconcile(context, host, present)
+
+    @property
+    def renewable(self) -> bool:
+        """Whether `renew` can do anything."""
+        return self._open_bus is not None
+
+    def hears_itself(self, timeout_s: float = 15.0) -> bool:
+        """Send the agent a call over the broker and tell whether it arrived and was answered."""
+        if self._self_client is None or self._server is None:
+            return True
+        try:
+            self._self_client.ping(RequestContext.system(), self._host, timeout_s)
+        except errors.Silent:
+            return False
+        return True
+
+    def renew(self) -> None:
+        """Build both ends anew; the old server finishes what it works on and closes in the background."""
+        if self._open_bus is None:
+            return
+        with self._lock:
+            old_bus, old_server = self._bus, self._server
+            self._attach(self._new_bus())
+            if old_server is not None:
+                self._server = self._new_server()
+        LOG.warning("The connection to the bus was built anew")
+        threading.Thread(target=_retire, args=(old_server, old_bus), name="old-bus", daemon=True).start()
+
+    def stop_serving(self, timeout_s: float) -> bool:
+        """Take no more calls and wait for those at work; tells whether all of them ended in time."""
+        with self._lock:
+            server, self._server = self._server, None
+        if server is None:
+            return True
+        server.stop()
+        waiter = threading.Thread(target=server.wait, name="bus-drain", daemon=True)
+        waiter.start()
+        waiter.join(timeout_s)
+        return not waiter.is_alive()
+
+    def close(self) -> None:
+        """Close the connection when it is the agent's own."""
+        with self._lock:
+            if self._open_bus is not None and self._bus is not None:
+                self._bus.close()
+
+    def _client(self) -> ConductorAPI:
+        conductor = self._conductor
+        if conductor is None:
+            raise errors.Silent(part="The message broker")
+        return conductor
+
+    def _attach(self, bus: Bus) -> None:
+        self._bus = bus
+        self._conductor = ConductorAPI(bus)
+        self._self_client = rpcapi.ComputeAPI(bus)
+
+    def _new_bus(self) -> Bus:
+        if self._open_bus is None:
+            raise errors.Internal("A lent bus cannot be opened again.")
+        return self._open_bus()
+
+    def _new_server(self) -> oslo_messaging.MessageHandlingServer:
+        if self._bus is None:
+            raise errors.Internal("The bus link was not opened.")
+        server = self._bus.server(rpcapi.TOPIC, self._host, self._endpoint, rpcapi.RPC_VERSION)
+        server.start()
+        return server
+
+
+def _retire(server: oslo_messaging.MessageHandlingServer | None, bus: Bus | None) -> None:
+    if server is not None:
+        server.stop()
+        server.wait()
+    if bus is not None:
+        bus.close()

@@ -1,0 +1,117 @@
+"""The disk files of a server: a qcow2 overlay on the cached image, ephemeral and swap disks, the config drive.
+
+A file appears by rename when it is whole, so that a repeated call after a crash finds all of it or nothing; a file
+that exists is never touched again. The base image is only ever read; its format is passed explicitly, so that a raw
+image cannot pretend to be a qcow2 that reaches elsewhere.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from compute import configdrive
+from compute.layout import Layout
+from compute.virt.driver import Disk
+from hostler import errors
+from hostler.resources.specs import ServerSpec
+
+LOG = logging.getLogger(__name__)
+GIB = 1024**3
+TOOL_TIMEOUT_S = 300
+
+
+class Disks(Protocol):
+    """What the agent needs of disk storage."""
+
+    def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+        """Make the disks of `server` that are missing and return all of them; raises AgentError."""
+
+
+class DiskFiles:
+    """Implements `Disks` with files in the server's directory."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+
+    def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+        """Make what is missing; `base` is the cached image (None: an empty root disk)."""
+        root = self._layout.disk(server.id)
+        self._make(root, lambda part: _create_root(server, base, part))
+        disks = [Disk(root, "vda")]
+        if server.ephemeral_gib:
+            path = self._layout.disk(server.id, "disk.eph0")
+            self._make(path, lambda part: _create_formatted(part, server.ephemeral_gib * GIB, _MKFS))
+            disks.append(Disk(path, _next_target(disks), "raw"))
+        if server.swap_mib:
+            path = self._layout.disk(server.id, "disk.swap")
+            self._make(path, lambda part: _create_formatted(part, server.swap_mib * 1024**2, _MKSWAP))
+            disks.append(Disk(path, _next_target(disks), "raw"))
+        if server.config_drive:
+            path = self._layout.disk(server.id, "disk.config")
+            self._make(path, lambda part: configdrive.build(server, part))
+            # A virtio disk, because not every guest kernel sees a SATA CD-ROM; guests find it by its label.
+            disks.append(Disk(path, "vdz", "raw", readonly=True))
+        return tuple(disks)
+
+    @staticmethod
+    def _make(path: Path, create: Callable[[Path], None]) -> None:
+        if path.exists():
+            return
+        part = path.with_name(f"{path.name}.part")
+        part.unlink(missing_ok=True)  # of a crashed try: the server's lock keeps others away
+        try:
+            create(part)
+            part.rename(path)
+        except OSError as error:
+            LOG.error("Disk %s cannot be made: %s", path, error)
+            raise errors.AgentError(reason=f"A disk of the server could not be made on the host: "
+                                           f"{error.strerror or 'I/O error'}.") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+
+_MKFS = ("mkfs.ext4", "-q", "-F", "-L", "ephemeral0")
+_MKSWAP = ("mkswap", "-L", "swap0")
+
+
+def _create_root(server: ServerSpec, base: Path | None, part: Path) -> None:
+    size = server.root_gib * GIB
+    image = server.image
+    if base is None or image is None:
+        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", str(part), str(max(size, 1))])
+        return
+    if size and image.virtual_size_bytes > size:
+        raise errors.AgentError(reason=f"The flavor's disk ({server.root_gib} GiB) is too small for image {image.id}.")
+    # root_gib 0 means: as large as the image.
+    run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", str(base), str(part),
+              *([str(size)] if size else [])])
+
+
+def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:
+    with part.open("wb") as stream:
+        os.truncate(stream.fileno(), size)
+    run_tool([*tool, str(part)])
+
+
+def _next_target(disks: Sequence[Disk]) -> str:
+    return f"vd{chr(ord('a') + len(disks))}"
+
+
+def run_tool(command: Sequence[str]) -> None:
+    """Run a disk tool; raises AgentError naming the tool, its message goes to the log only (it holds paths)."""
+    try:
+        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
+    except FileNotFoundError as error:
+        raise errors.AgentError(reason=f"The program {command[0]} is missing on the host.") from error
+    except subprocess.TimeoutExpired as error:
+        raise errors.AgentError(reason=f"The program {command[0]} did not end in {TOOL_TIMEOUT_S} s.") from error
+    except subprocess.CalledProcessError as error:
+        LOG.error("%s failed with %d: %s", " ".join(command), error.returncode, error.stderr.strip())
+        full = "No space left on device" in error.stderr
+        raise errors.AgentError(reason="The host has no space left for the server's disk." if full else
+                                f"The program {command[0]} failed on the host.") from error

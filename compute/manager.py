@@ -1,0 +1,130 @@
+"""The compute agent's RPC endpoint: unpack, hand on, pack. Clients are in `compute.rpcapi`.
+
+Only Hostler's errors leave here on purpose; every method may be received twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from compute import console
+from compute.guestdata import GuestData
+from compute.layout import Layout
+from compute.power import Power
+from compute.report import Reporter
+from compute.spawn import Spawner
+from compute.toolbox import Toolbox
+from compute.work import Call
+from hostler import errors
+from hostler.bus import rpc_method
+from hostler.context import RequestContext
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+Wire = dict[str, Any]
+
+
+class ComputeManager:
+    """One host's endpoint."""
+
+    def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
+                 reporter: Reporter) -> None:
+        self._tools = tools
+        self._layout = layout
+        self._spawner = spawner
+        self._power = power
+        self._guest_data = guest_data
+        self._reporter = reporter
+
+    @rpc_method
+    def spawn_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int) -> Wire:
+        """Make the server run."""
+        state = self._spawner.spawn(ServerSpec.from_wire(spec), Call(operation_id, attempt))
+        return {"power_state": state, "launched": True}
+
+    @rpc_method
+    def destroy_server(self, context: RequestContext, server_id: str, ports: list[Wire], operation_id: str,
+                       attempt: int) -> None:
+        """Remove the server."""
+        self._spawner.destroy(server_id, _ports(ports), Call(operation_id, attempt))
+
+    @rpc_method
+    def start_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int) -> Wire:
+        """Switch on."""
+        return _state(self._power.start(ServerSpec.from_wire(spec), Call(operation_id, attempt)))
+
+    @rpc_method
+    def stop_server(self, context: RequestContext, spec: Wire, timeout_s: int | None, operation_id: str,
+                    attempt: int) -> Wire:
+        """Switch off."""
+        return _state(self._power.stop(spec["id"], timeout_s, Call(operation_id, attempt)))
+
+    @rpc_method
+    def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, timeout_s: int | None,
+                      operation_id: str, attempt: int) -> Wire:
+        """Switch off and on."""
+        return _state(self._power.reboot(ServerSpec.from_wire(spec), hard=hard, timeout_s=timeout_s,
+                                         call=Call(operation_id, attempt)))
+
+    @rpc_method
+    def pause_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+        """Freeze."""
+        return _state(self._power.pause(server_id, Call(operation_id, attempt)))
+
+    @rpc_method
+    def unpause_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+        """Go on."""
+        return _state(self._power.unpause(server_id, Call(operation_id, attempt)))
+
+    @rpc_method
+    def suspend_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+        """Save to disk."""
+        return _state(self._power.suspend(server_id, Call(operation_id, attempt)))
+
+    @rpc_method
+    def resume_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+        """Come back from disk."""
+        return _state(self._power.resume(server_id, Call(operation_id, attempt)))
+
+    @rpc_method
+    def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:
+        """Return the end of the console log; raises NotFound when the server is not here."""
+        if not self._layout.server(server_id).is_dir():
+            raise errors.NotFound(resource="server", id=server_id)
+        return console.read_tail(self._layout.console_log(server_id), length)
+
+    @rpc_method
+    def get_diagnostics(self, context: RequestContext, server_id: str) -> Wire:
+        """Return the guest's counters."""
+        return self._tools.driver.get_diagnostics(server_id)
+
+    @rpc_method
+    def update_server(self, context: RequestContext, spec: Wire) -> None:
+        """Take over name and metadata."""
+        self._guest_data.update_server(ServerSpec.from_wire(spec))
+
+    @rpc_method
+    def apply_port_rules(self, context: RequestContext, ports: list[Wire]) -> None:
+        """Put rules into force."""
+        self._guest_data.apply_rules(_ports(ports))
+
+    @rpc_method
+    def update_network(self, context: RequestContext, network: Wire, ports: list[Wire]) -> None:
+        """Put subnets into force."""
+        self._guest_data.update_network(NetworkSpec.from_wire(network), _ports(ports))
+
+    @rpc_method
+    def get_host_report(self, context: RequestContext) -> Wire:
+        """Return what a heartbeat says."""
+        return self._reporter.report()
+
+    @rpc_method
+    def ping(self, context: RequestContext) -> None:
+        """Answer."""
+
+
+def _ports(values: list[Wire]) -> list[PortSpec]:
+    return [PortSpec.from_wire(value) for value in values]
+
+
+def _state(power_state: str) -> Wire:
+    return {"power_state": power_state}

@@ -1,0 +1,124 @@
+"""Power of servers: start, stop, reboot, pause and suspend. Asking for what already is succeeds.
+
+Start and the second half of a reboot are the path of a boot (`Spawner.make`): the guest is defined anew from the
+spec, missing files are made again, ports plugged and filters applied.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from compute.layout import Layout
+from compute.specfile import SpecFiles
+from compute.spawn import Spawner
+from compute.toolbox import Toolbox
+from compute.virt import driver as virt
+from compute.work import Call, Work, Workbench
+from hostler import errors
+from hostler.resources.specs import ServerSpec
+
+LOG = logging.getLogger(__name__)
+# A guest that is still booting misses the power button, so it is pressed again.
+PRESS_AGAIN_S = 10.0
+POLL_S = (0.02, 0.5)  # first and longest pause between two looks
+OFF = (virt.SHUTDOWN, virt.CRASHED, virt.SUSPENDED, virt.NOSTATE)
+
+
+class Power:
+    """Changes the power state of servers on this host."""
+
+    def __init__(self, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench, spawner: Spawner, *,
+                 stop_timeout_s: int, reboot_timeout_s: int) -> None:
+        self._tools = tools
+        self._layout = layout
+        self._specs = specs
+        self._bench = bench
+        self._spawner = spawner
+        self._stop_timeout_s = stop_timeout_s
+        self._reboot_timeout_s = reboot_timeout_s
+
+    def start(self, server: ServerSpec, call: Call | None) -> str:
+        """Make the server run; one that runs or is paused is left so. Returns the power state."""
+        with self._bench.work_on(server.id, call) as work:
+            self._require_files(server.id)
+            return self._spawner.make(server, work)
+
+    def stop(self, server_id: str, timeout_s: int | None, call: Call | None) -> str:
+        """Press the power button, after `timeout_s` (None: as configured; 0: at once) pull the plug."""
+        with self._bench.work_on(server_id, call) as work:
+            self._switch_off(server_id, self._stop_timeout_s if timeout_s is None else timeout_s, work)
+            work.ended_in(virt.SHUTDOWN)
+            return virt.SHUTDOWN
+
+    def reboot(self, server: ServerSpec, *, hard: bool, timeout_s: int | None, call: Call) -> str:
+        """Switch off (`hard`: pull the plug; else ask first, for `timeout_s`) and start from the spec."""
+        patience_s = 0 if hard else (self._reboot_timeout_s if timeout_s is None else timeout_s)
+        with self._bench.work_on(server.id, call) as work:
+            self._require_files(server.id)
+            self._switch_off(server.id, patience_s, work)
+            return self._spawner.make(server, work)
+
+    def pause(self, server_id: str, call: Call) -> str:
+        """Freeze the guest in memory."""
+        return self._change(server_id, call, self._tools.driver.pause, virt.PAUSED)
+
+    def unpause(self, server_id: str, call: Call) -> str:
+        """Let a frozen guest go on."""
+        return self._change(server_id, call, self._tools.driver.unpause, virt.RUNNING)
+
+    def suspend(self, server_id: str, call: Call) -> str:
+        """Save the guest's memory to disk and switch it off."""
+        return self._change(server_id, call, self._tools.driver.suspend, virt.SUSPENDED)
+
+    def resume(self, server_id: str, call: Call) -> str:
+        """Bring a saved guest back; its ports are made again first, the host may have been restarted meanwhile."""
+        with self._bench.work_on(server_id, call) as work:
+            server = self._specs.require(server_id)
+            for port in server.ports:
+                self._tools.network.plug(server, port)
+            self._tools.driver.resume(server_id)
+            for port in server.ports:
+                self._tools.network.activate(port)
+            work.ended_in(virt.RUNNING)
+            return virt.RUNNING
+
+    def _change(self, server_id: str, call: Call, change: Callable[[str], None], state: str) -> str:
+        with self._bench.work_on(server_id, call) as work:
+            change(server_id)
+            work.ended_in(state)
+            return state
+
+    def _switch_off(self, server_id: str, patience_s: float, work: Work) -> None:
+        driver = self._tools.driver
+        state = driver.get_power_state(server_id)
+        if state == virt.RUNNING and patience_s > 0 and self._obeys_button(server_id, patience_s, work):
+            return
+        if state not in (virt.SHUTDOWN, virt.NOSTATE):
+            driver.power_off(server_id)
+
+    def _obeys_button(self, server_id: str, patience_s: float, work: Work) -> bool:
+        driver = self._tools.driver
+        deadline = time.monotonic() + patience_s
+        pause_s, longest_s = POLL_S
+        press_at = 0.0
+        while True:
+            work.check()
+            if time.monotonic() >= press_at:
+                driver.shutdown(server_id)
+                press_at = time.monotonic() + PRESS_AGAIN_S
+            if driver.get_power_state(server_id) in OFF:
+                return True
+            left = deadline - time.monotonic()
+            if left <= 0:
+                LOG.warning("Server %s ignored the power button for %s s", server_id, patience_s)
+                return False
+            time.sleep(min(pause_s, left))
+            pause_s = min(pause_s * 2, longest_s)
+
+    def _require_files(self, server_id: str) -> None:
+        # A missing directory means storage that is not mounted, or another host: starting on an empty disk would
+        # look to the user as if all data were gone.
+        if not self._layout.server(server_id).is_dir():
+            raise errors.AgentError(reason="The files of the server are not on its host.")

@@ -1,0 +1,116 @@
+"""Makes the host agree with the cloud: at start, every few minutes, and when events may have been lost.
+
+First, without asking anybody, everything the kept specs tell of is restored (networks, DHCP, filters). Then the agent
+says what is here (guests, and directories of guests that are not defined) and the conductors answer for each server:
+`keep`, `destroy` (nobody knows it, or it lives elsewhere), `start`, `stop`, or `leave` while an operation works on it.
+The answer is about a moment that has passed: a server that anybody acted on since the look is left for the next turn.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from compute import console
+from compute.layout import Layout
+from compute.power import Power
+from compute.spawn import Spawner
+from compute.specfile import SpecFiles
+from compute.toolbox import Toolbox
+from compute.virt import driver as virt
+from compute.work import Workbench
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.resources.specs import ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class Judge(Protocol):
+    """The conductors, as far as reconciliation goes."""
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        """Say what to do about each server present."""
+
+
+class Reconciler:
+    """Compares and mends."""
+
+    def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
+                 spawner: Spawner, power: Power, judge: Judge, *, console_max_bytes: int) -> None:
+        self._host = host
+        self._tools = tools
+        self._layout = layout
+        self._specs = specs
+        self._bench = bench
+        self._spawner = spawner
+        self._power = power
+        self._judge = judge
+        self._console_max_bytes = console_max_bytes
+
+    def restore(self) -> None:
+        """Bring back the host side of every server whose spec is kept; needs no conductor. Called before serving."""
+        servers = list(self._specs.all())
+        self._tools.network.restore(servers)
+        LOG.info("Restored the networks of %d servers", len(servers))
+
+    def run(self) -> None:
+        """One turn; raises Silent when no conductor answers, otherwise logs what could not be mended."""
+        mark = self._bench.locks.mark()
+        present = self._look()
+        answer = self._judge.reconcile(RequestContext.system(), self._host, present)
+        states = {entry["server_id"]: entry["power_state"] for entry in present}
+        for verdict in answer["servers"]:
+            server_id = verdict["server_id"]
+            try:
+                self._carry_out(verdict, states.get(server_id, virt.NOSTATE), mark)
+            except errors.HostlerError as error:
+                LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error)
+        self._bench.locks.forget_before(mark)
+        self._tidy()
+
+    def _look(self) -> list[dict[str, Any]]:
+        states = self._tools.driver.list_servers()
+        for server_id in self._specs.ids():
+            states.setdefault(server_id, virt.NOSTATE)
+        return [{"server_id": server_id, "power_state": state} for server_id, state in sorted(states.items())]
+
+    def _carry_out(self, verdict: dict[str, Any], state: str, mark: int) -> None:
+        server_id, action = verdict["server_id"], verdict["action"]
+        if action == "leave" or self._bench.locks.changed_since(server_id, mark):
+            return
+        server = ServerSpec.from_wire(verdict["server"]) if verdict.get("server") else self._specs.load(server_id)
+        if action == "destroy":
+            LOG.warning("Server %s does not belong on this host; removing it", server_id)
+            self._spawner.destroy(server_id, server.ports if server is not None else (), None)
+        elif action == "stop":
+            if state not in (virt.SHUTDOWN, virt.NOSTATE):
+                LOG.warning("Server %s should be off; stopping it", server_id)
+                self._power.stop(server_id, None, None)
+        elif server is None:
+            LOG.error("Server %s: nothing is known to '%s' it from", server_id, action)
+        elif action == "start":
+            LOG.warning("Server %s should run; starting it", server_id)
+            self._power.start(server, None)
+        elif server != self._specs.load(server_id):
+            self._replug(server, state)
+
+    def _replug(self, server: ServerSpec, state: str) -> None:
+        """Take over a spec that changed while the agent was away."""
+        with self._bench.work_on(server.id, None):
+            self._specs.save(server)
+            for port in server.ports:
+                self._tools.network.plug(server, port)
+                if state in (virt.RUNNING, virt.PAUSED):
+                    self._tools.network.activate(port)
+            self._tools.network.update_server(server)
+        LOG.info("Server %s was brought up to date", server.id)
+
+    def _tidy(self) -> None:
+        """Cut console logs and trim the image cache."""
+        used = set()
+        for server in self._specs.all():
+            console.cut(self._layout.console_log(server.id), self._console_max_bytes)
+            if server.image is not None:
+                used.add(server.image.sha256)
+        self._tools.images.trim(used)

@@ -1,0 +1,80 @@
+"""What an agent says about its host in every heartbeat, and whether the host can do work at all."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from compute.virt.driver import Driver, HostFacts
+from hostler import clock, errors
+
+LOG = logging.getLogger(__name__)
+GIB = 1024**3
+UPTIME = Path("/proc/uptime")
+
+
+class Reporter:
+    """Builds reports. A hypervisor that does not answer makes an unhealthy report of the last known facts."""
+
+    def __init__(self, conf: cfg.ConfigOpts, driver: Driver) -> None:
+        self._conf = conf
+        self._driver = driver
+        self._started_at = clock.iso_micro(clock.utcnow())
+        self._lock = threading.Lock()
+        self._facts: HostFacts | None = None
+        self._failing_since: float | None = None
+
+    def report(self) -> dict[str, Any]:
+        """Return the report; never raises for a hypervisor that is away."""
+        reason = self._refresh()
+        facts = self._facts or HostFacts("", 0, self._conf.host, vcpus=0, ram_mib=0, running_servers=0)
+        options = self._conf.compute
+        return {
+            "service": "compute", "started_at": self._started_at, "availability_zone": options.availability_zone,
+            "hypervisor_type": facts.hypervisor_type, "hypervisor_version": facts.hypervisor_version,
+            "hypervisor_hostname": facts.hypervisor_hostname, "host_ip": options.my_ip, "cpu_info": facts.cpu_info,
+            "arch": facts.arch, "vcpus": facts.vcpus, "ram_mib": facts.ram_mib,
+            "disk_gib": self._disk_gib() if facts.disk_gib is None else facts.disk_gib,
+            "ratios": {"cpu": options.cpu_allocation_ratio, "ram": options.ram_allocation_ratio,
+                       "disk": options.disk_allocation_ratio},
+            "reserved": {"ram_mib": options.reserved_ram_mib, "disk_gib": options.reserved_disk_gib},
+            "running_servers": facts.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
+            "unhealthy_reason": reason, "traits": list(facts.traits),
+        }
+
+    def _refresh(self) -> str | None:
+        """Ask the hypervisor; return why the host is unhealthy, or None."""
+        try:
+            facts = self._driver.get_host_facts()
+        except errors.HostlerError as error:
+            with self._lock:
+                if self._failing_since is None:
+                    self._failing_since = time.monotonic()
+                    LOG.error("The host is unhealthy: %s", error)
+            return str(error)
+        with self._lock:
+            if self._failing_since is not None:
+                LOG.warning("The host is healthy again after %.0f s", time.monotonic() - self._failing_since)
+                self._failing_since = None
+            self._facts = facts
+        return None
+
+    def _disk_gib(self) -> int:
+        try:
+            return shutil.disk_usage(self._conf.state_path).total // GIB
+        except OSError as error:
+            LOG.error("The state directory cannot be measured: %s", error)
+            return 0
+
+
+def _uptime_s() -> int:
+    try:
+        return int(float(UPTIME.read_text().split()[0]))
+    except (OSError, ValueError):  # no procfs: unknown is shown as 0
+        return 0

@@ -1,0 +1,109 @@
+"""How other services speak to the compute agents.
+
+Methods that change a server carry the operation and its attempt: an agent refuses an attempt older than one it has
+seen (`errors.StaleAttempt`), and every call may be repeated. Power states are those of `compute.virt.driver`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from hostler.bus import Bus
+from hostler.context import RequestContext
+from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+TOPIC = "compute"
+RPC_VERSION = "1.0"
+
+
+class ComputeAPI:
+    """Client of the compute agents; `host` names the agent."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._client = bus.client(TOPIC, RPC_VERSION)
+
+    def spawn_server(self, context: RequestContext, host: str, server: ServerSpec, operation_id: str,
+                     attempt: int) -> dict[str, Any]:
+        """Make the server run; returns {"power_state", "launched": True}. Raises AgentError, StaleAttempt, Silent."""
+        return self._client.call(context, "spawn_server", server=host, long=True, spec=server.to_wire(),
+                                 operation_id=operation_id, attempt=attempt)
+
+    def destroy_server(self, context: RequestContext, host: str, server_id: str, ports: Iterable[PortSpec],
+                       operation_id: str, attempt: int) -> None:
+        """Remove the server with its files and ports; fine when nothing is there."""
+        self._client.call(context, "destroy_server", server=host, long=True, server_id=server_id,
+                          ports=[port.to_wire() for port in ports], operation_id=operation_id, attempt=attempt)
+
+    def start_server(self, context: RequestContext, host: str, server: ServerSpec, operation_id: str,
+                     attempt: int) -> dict[str, Any]:
+        """Switch the server on, defined anew from `server`; returns {"power_state"}."""
+        return self._client.call(context, "start_server", server=host, long=True, spec=server.to_wire(),
+                                 operation_id=operation_id, attempt=attempt)
+
+    def stop_server(self, context: RequestContext, host: str, server: ServerSpec, timeout_s: int | None,
+                    operation_id: str, attempt: int) -> dict[str, Any]:
+        """Shut the server down, by force after `timeout_s` (None: as the agent is configured); {"power_state"}."""
+        return self._client.call(context, "stop_server", server=host, long=True, spec=server.to_wire(),
+                                 timeout_s=timeout_s, operation_id=operation_id, attempt=attempt)
+
+    def reboot_server(self, context: RequestContext, host: str, server: ServerSpec, hard: bool, timeout_s: int | None,
+                      operation_id: str, attempt: int) -> dict[str, Any]:
+        """Reboot; a soft reboot turns hard after `timeout_s`; returns {"power_state"}."""
+        return self._client.call(context, "reboot_server", server=host, long=True, spec=server.to_wire(), hard=hard,
+                                 timeout_s=timeout_s, operation_id=operation_id, attempt=attempt)
+
+    def pause_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
+                     attempt: int) -> dict[str, Any]:
+        """Freeze in memory; returns {"power_state"}."""
+        return self._change(context, host, "pause_server", server_id, operation_id, attempt)
+
+    def unpause_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
+                       attempt: int) -> dict[str, Any]:
+        """Undo pause; returns {"power_state"}."""
+        return self._change(context, host, "unpause_server", server_id, operation_id, attempt)
+
+    def suspend_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
+                       attempt: int) -> dict[str, Any]:
+        """Save memory to disk and switch off; returns {"power_state"}."""
+        return self._change(context, host, "suspend_server", server_id, operation_id, attempt)
+
+    def resume_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
+                      attempt: int) -> dict[str, Any]:
+        """Undo suspend; returns {"power_state"}."""
+        return self._change(context, host, "resume_server", server_id, operation_id, attempt)
+
+    def get_console_output(self, context: RequestContext, host: str, server_id: str, length: int | None) -> str:
+        """Return the last `length` lines of the console log (None: all that one answer carries)."""
+        return self._client.call(context, "get_console_output", server=host, server_id=server_id, length=length)
+
+    def get_diagnostics(self, context: RequestContext, host: str, server_id: str) -> dict[str, Any]:
+        """Return the guest's counters. Raises NotFound when it is not defined there."""
+        return self._client.call(context, "get_diagnostics", server=host, server_id=server_id)
+
+    def update_server(self, context: RequestContext, host: str, server: ServerSpec) -> None:
+        """Refresh what the guest may ask about itself (name, metadata); nothing when the server is not there."""
+        self._client.call(context, "update_server", server=host, spec=server.to_wire())
+
+    def apply_port_rules(self, context: RequestContext, host: str, ports: Iterable[PortSpec]) -> None:
+        """Put the ports' security group rules into force."""
+        self._client.call(context, "apply_port_rules", server=host, ports=[port.to_wire() for port in ports])
+
+    def update_network(self, context: RequestContext, host: str, network: NetworkSpec,
+                       ports: Iterable[PortSpec]) -> None:
+        """Put a network's changed subnets into force for the ports on the host."""
+        self._client.call(context, "update_network", server=host, network=network.to_wire(),
+                          ports=[port.to_wire() for port in ports])
+
+    def get_host_report(self, context: RequestContext, host: str) -> dict[str, Any]:
+        """Return what the host's heartbeat says, now."""
+        return self._client.call(context, "get_host_report", server=host)
+
+    def ping(self, context: RequestContext, host: str, timeout_s: float) -> None:
+        """Return when the agent hears; raises Silent. Agents ask themselves, see `compute.buslink`."""
+        self._client.call(context, "ping", server=host, timeout_s=timeout_s)
+
+    def _change(self, context: RequestContext, host: str, method: str, server_id: str, operation_id: str,
+                attempt: int) -> dict[str, Any]:
+        return self._client.call(context, method, server=host, long=True, server_id=server_id,
+                                 operation_id=operation_id, attempt=attempt)

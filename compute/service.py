@@ -1,0 +1,119 @@
+"""Builds and runs one compute agent: configuration -> driver and tools -> manager -> bus.
+
+The only place that names drivers; the console script, the all-in-one and the tests all build through it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from pathlib import Path
+
+from oslo_config import cfg
+
+from compute.buslink import BusLink
+from compute.events import EventRelay
+from compute.fencing import Fence
+from compute.guestdata import GuestData
+from compute.heartbeat import Heartbeat
+from compute.layout import Layout
+from compute.locks import ServerLocks
+from compute.manager import ComputeManager
+from compute.periodic import Periodic
+from compute.power import Power
+from compute.reconcile import Reconciler
+from compute.report import Reporter
+from compute.spawn import Spawner
+from compute.specfile import SpecFiles
+from compute.toolbox import Toolbox
+from compute.work import Workbench
+from hostler import errors
+from hostler.bus import Bus
+
+LOG = logging.getLogger(__name__)
+# Each module offers `build(conf, layout) -> Toolbox`. Loaded by name, so that one driver's libraries are no
+# requirement of another.
+DRIVERS = {"libvirt": "compute.virt.libvirt.build", "fake": "compute.virt.fake.build"}
+
+
+class ComputeService:
+    """One agent. `start` and `stop` are called once each, in this order."""
+
+    def __init__(self, host: str, tools: Toolbox, link: BusLink, manager: ComputeManager, relay: EventRelay,
+                 heartbeat: Heartbeat, reconciler: Reconciler, *, reconcile_interval_s: float,
+                 stop_timeout_s: float) -> None:
+        self.host = host
+        self.tools = tools
+        self.manager = manager
+        self._link = link
+        self._relay = relay
+        self._heartbeat = heartbeat
+        self._reconciler = reconciler
+        self._stop_timeout_s = stop_timeout_s
+        self._reconciling = Periodic("reconcile", reconcile_interval_s, reconciler.run, retry_s=2.0)
+        heartbeat.on_answer = self._reconciling.wake
+
+    def start(self) -> None:
+        """Open the hypervisor, restore what is here, serve. Raises AgentError or Unavailable with what to do."""
+        self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake)
+        self.tools.driver.open()
+        self._reconciler.restore()
+        self._link.open()
+        self._relay.start()
+        # The report comes first: the conductors must know the host before they judge what is on it.
+        self._heartbeat.start()
+        self._link.serve(self.manager)
+        self._reconciling.start()
+        LOG.info("Compute agent %s is up", self.host)
+
+    def stop(self) -> bool:
+        """Finish the calls at work (within the configured time), keep the guests running, let go of everything.
+
+        Returns False when calls were left: their operations are resumed by the conductors.
+        """
+        finished = self._link.stop_serving(self._stop_timeout_s)
+        self._reconciling.stop()
+        self._heartbeat.stop()
+        self._relay.stop()
+        self.tools.network.close()
+        self.tools.driver.close()
+        self._link.close()
+        LOG.info("Compute agent %s stopped%s", self.host, "" if finished else ", calls were left to be resumed")
+        return finished
+
+
+def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
+    """Return the agent of `conf` (not started); `bus` is lent by the all-in-one. Raises AgentError."""
+    layout = Layout(Path(conf.state_path).absolute())
+    layout.prepare()
+    tools = load_toolbox(conf, layout)
+    link = BusLink(conf.host, bus=bus, open_bus=None if bus is not None else lambda: Bus(conf))
+    relay = EventRelay(conf.host, link)
+    specs = SpecFiles(layout)
+    bench = Workbench(Fence(layout.fence), ServerLocks(), relay)
+    options = conf.compute
+    console_max_bytes = options.console_log_kib * 1024
+    spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=options.max_concurrent_builds,
+                      console_max_bytes=console_max_bytes)
+    power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=options.shutdown_timeout,
+                  reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
+    reporter = Reporter(conf, tools.driver)
+    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), reporter)
+    heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
+                          patience_s=conf.service_down_time)
+    reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, link,
+                            console_max_bytes=console_max_bytes)
+    return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler,
+                          reconcile_interval_s=options.reconcile_interval,
+                          stop_timeout_s=options.graceful_stop_timeout)
+
+
+def load_toolbox(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:
+    """Return the parts of the configured driver; raises AgentError when its libraries are missing."""
+    name = conf.compute.driver
+    try:
+        module = importlib.import_module(DRIVERS[name])
+    except ImportError as error:
+        raise errors.AgentError(reason=f"The compute driver '{name}' cannot be loaded: {error}. Install what it needs "
+                                       "(libvirt: the package libvirt-python), or set [compute] driver.") from error
+    return module.build(conf, layout)

@@ -1,0 +1,108 @@
+"""Making a server run on this host, and removing it; both safe to repeat from any point where a try broke off.
+
+Spawning, in numbered steps; each looks first at what is there already:
+
+1. `spec`     the spec is kept beside the disk, so that whatever follows can be found and undone after a crash
+2. `ports`    bridge, DHCP, metadata and filters of each port
+3. `image`    the image in the host's cache
+4. `disk`     overlay, ephemeral and swap disks, config drive
+5. `start`    the guest defined and started
+6. `activate` what needs the tap devices: filters
+
+A failure leaves what was made: the conductor decides whether to try again or to destroy.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterable
+
+from compute import console
+from compute.layout import Layout
+from compute.specfile import SpecFiles
+from compute.toolbox import Toolbox
+from compute.virt import driver as virt
+from compute.work import Call, Work, Workbench
+from hostler import errors
+from hostler.resources.specs import PortSpec, ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class Spawner:
+    """Builds and removes servers; called by the manager, `compute.power` and `compute.reconcile`."""
+
+    def __init__(self, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench, *,
+                 max_concurrent_builds: int, console_max_bytes: int) -> None:
+        self._tools = tools
+        self._layout = layout
+        self._specs = specs
+        self._bench = bench
+        self._builds = threading.BoundedSemaphore(max_concurrent_builds)
+        self._console_max_bytes = console_max_bytes
+
+    def spawn(self, server: ServerSpec, call: Call) -> str:
+        """Make `server` run and return its power state; raises AgentError with a reason the user may read."""
+        with self._bench.work_on(server.id, call) as work, self._builds:
+            return self.make(server, work)
+
+    def make(self, server: ServerSpec, work: Work) -> str:
+        """Run the numbered steps under `work` (the caller holds the server)."""
+        tools = self._tools
+        self._step(work, "spec")
+        self._specs.save(server)
+        self._step(work, "ports")
+        bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
+        state = tools.driver.get_power_state(server.id)
+        if state not in (virt.RUNNING, virt.PAUSED):
+            state = self._start(server, bridges, work)
+        self._step(work, "activate")
+        for port in server.ports:
+            tools.network.activate(port)
+        self._step(work, "end")
+        work.ended_in(state)
+        return state
+
+    def destroy(self, server_id: str, ports: Iterable[PortSpec], call: Call | None) -> None:
+        """Remove guest, ports and files; fine when nothing (or only a part) is there."""
+        with self._bench.work_on(server_id, call) as work:
+            self.unmake(server_id, ports, work)
+
+    def unmake(self, server_id: str, ports: Iterable[PortSpec], work: Work) -> None:
+        """Remove everything under `work`: the guest first, then its ports, its files last."""
+        self._step(work, "guest", "destroy")
+        self._tools.driver.destroy(server_id)
+        self._step(work, "ports", "destroy")
+        known = {port.id: port for port in (*self._specs.ports_of(server_id), *ports)}
+        for port in known.values():
+            self._tools.network.unplug(port)
+        self._step(work, "files", "destroy")
+        self._specs.remove(server_id)
+        self._step(work, "end", "destroy")
+        work.ended_in(virt.NOSTATE)
+        LOG.info("Server %s removed from this host", server_id)
+
+    def _start(self, server: ServerSpec, bridges: dict[str, str], work: Work) -> str:
+        tools = self._tools
+        self._step(work, "image")
+        base = tools.images.fetch(server.image) if server.image is not None else None
+        self._step(work, "disk")
+        disks = tools.disks.ensure(server, base)
+        self._step(work, "start")
+        log = self._layout.console_log(server.id)
+        console.cut(log, self._console_max_bytes)
+        log.touch()
+        nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
+                     for port in server.ports)
+        tools.driver.create(virt.Guest(server, disks, nics, log))
+        LOG.info("Server %s (%s) started", server.id, server.name)
+        return virt.RUNNING
+
+    def _step(self, work: Work, step: str, verb: str = "spawn") -> None:
+        work.check()
+        try:
+            self._tools.checkpoint(f"{verb}.{step}", work.server_id)
+        except errors.HostlerError:
+            LOG.info("%s of server %s stopped before step %s", verb, work.server_id, step)
+            raise

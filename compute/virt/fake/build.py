@@ -1,0 +1,24 @@
+"""Puts the fake host together."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from compute.layout import Layout
+from compute.toolbox import Toolbox
+from compute.virt.fake.driver import FakeDriver
+from compute.virt.fake.faults import Faults
+from compute.virt.fake.network import FakeNetworkPlumbing
+from compute.virt.fake.storage import FakeDisks, FakeImageCache
+
+
+def build(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:
+    """Return fake parts that share one set of faults; orders are read from `<state>/compute/fake/faults.json`."""
+    directory = layout.root / "fake"
+    directory.mkdir(parents=True, exist_ok=True)
+    faults = Faults(directory / "faults.json")
+    driver = FakeDriver(conf.host, directory=directory / "domains" if conf.fake.persistent else None, faults=faults,
+                        vcpus=conf.fake.vcpus, ram_mib=conf.fake.ram_mib, disk_gib=conf.fake.disk_gib)
+    return Toolbox(driver=driver, network=FakeNetworkPlumbing(faults), images=FakeImageCache(layout.images, faults),
+                   disks=FakeDisks(layout, faults), tap_name=lambda port_id: f"ft{port_id[:11]}",
+                   checkpoint=faults.reach)

@@ -1,0 +1,75 @@
+"""The frame of every change to a server: fenced, one at a time, its own events kept quiet, its errors readable.
+
+    with workbench.work_on(server_id, call) as work:
+        ...
+        work.check()                 # between steps: has a later attempt spoken?
+        work.ended_in(virt.RUNNING)  # the reply says so; the hypervisor's event need not say it again
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+from collections.abc import Iterator
+
+from compute.events import EventRelay
+from compute.fencing import Fence
+from compute.locks import ServerLocks
+from hostler import errors
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """Which attempt of which operation asks."""
+
+    operation_id: str
+    attempt: int
+
+
+class Work:
+    """What is being done to one server."""
+
+    def __init__(self, server_id: str, fence: Fence, call: Call | None) -> None:
+        self.server_id = server_id
+        self.end_state: str | None = None
+        self._fence = fence
+        self._call = call
+
+    def check(self) -> None:
+        """Raise StaleAttempt when a later attempt of the operation has spoken."""
+        if self._call is not None:
+            self._fence.check(self._call.operation_id, self._call.attempt)
+
+    def ended_in(self, power_state: str) -> None:
+        """Say in which power state the work leaves the server."""
+        self.end_state = power_state
+
+
+class Workbench:
+    """Fence, locks and event relay of one agent."""
+
+    def __init__(self, fence: Fence, locks: ServerLocks, relay: EventRelay) -> None:
+        self._fence = fence
+        self._relay = relay
+        self.locks = locks
+
+    @contextlib.contextmanager
+    def work_on(self, server_id: str, call: Call | None) -> Iterator[Work]:
+        """Work on a server alone; `call` None is the agent's own reconciliation. Raises StaleAttempt, AgentError."""
+        if call is not None:
+            self._fence.admit(call.operation_id, call.attempt)
+        with self.locks.hold(server_id):
+            work = Work(server_id, self._fence, call)
+            work.check()  # a later attempt may have spoken while this one waited for the lock
+            self._relay.hold(server_id)
+            try:
+                yield work
+            except OSError as error:
+                LOG.exception("Work on server %s failed", server_id)
+                reason = f"An error on the host: {error.strerror or type(error).__name__}."
+                raise errors.AgentError(reason=reason) from error
+            finally:
+                self._relay.release(server_id, work.end_state)

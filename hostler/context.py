@@ -12,13 +12,20 @@ ADMIN_ROLE = "admin"
 
 
 class RequestContext(oslo_context.RequestContext):
-    """oslo's context (user_id, project_id, roles, request_id, …) plus the operation that the work belongs to."""
+    """oslo's context (user_id, project_id, roles, request_id, …) plus the operation that the work belongs to.
 
-    def __init__(self, *, operation_id: str | None = None, attempt: int = 0, **kwargs: Any) -> None:
+    Inside the api it also tells by which token (`token_audit_id`) the caller came, and whether that token is
+    `restricted`: of an application credential that may not make further credentials.
+    """
+
+    def __init__(self, *, operation_id: str | None = None, attempt: int = 0, token_audit_id: str | None = None,
+                 restricted: bool = False, **kwargs: Any) -> None:
         kwargs.setdefault("overwrite", True)
         super().__init__(**kwargs)
         self.operation_id = operation_id
         self.attempt = attempt
+        self.token_audit_id = token_audit_id
+        self.restricted = restricted
 
     @classmethod
     def system(cls, request_id: str | None = None) -> RequestContext:

@@ -10,6 +10,9 @@ OPTS = [
     cfg.IntOpt("token_ttl", default=14400, min=60, help="Seconds a token is valid."),
     cfg.StrOpt("key_directory", default="",
                help="Directory with the Fernet keys (0 staged, highest primary). Empty: <state_path>/keys."),
+    cfg.IntOpt("max_active_keys", default=3, min=3,
+               help="Fernet keys kept by a rotation, the staged one included. Rotating more often than every "
+                    "token_ttl / (max_active_keys - 2) seconds ends tokens early."),
     cfg.IntOpt("password_rounds", default=10, min=4, max=16, help="Cost (log2) of bcrypt password hashes."),
     cfg.IntOpt("max_failed_logins", default=10, min=0,
                help="Failed passwords in a row after which a user is refused for lockout_seconds; 0 turns it off."),

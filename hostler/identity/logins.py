@@ -1,0 +1,145 @@
+"""The ways to prove who one is: password, token, application credential.
+
+Each takes what the caller offered and gives a `Proven`, or raises Unauthorized without saying what was wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from hostler import clock, errors
+from hostler.db.engine import Database
+from hostler.db.models import ApplicationCredential, Domain, Project, User
+from hostler.identity import passwords
+from hostler.identity.facts import Facts
+from hostler.identity.tokens import SYSTEM, UNSCOPED, Scope
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Named:
+    """A user, project or domain as a caller names it: by id, or by name (with its domain's id or name)."""
+
+    id: str | None = None
+    name: str | None = None
+    domain_id: str | None = None
+    domain_name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScopeWish:
+    """The scope a caller asks for; `kind` as in `tokens.Scope`."""
+
+    kind: str
+    named: Named = Named()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LogIn:
+    """One request for a token: at least one method, all of which must hold and agree on the user."""
+
+    methods: tuple[str, ...]
+    user: Named = Named()
+    password: str = ""
+    token: str = ""
+    credential: Named = Named()
+    credential_user: Named = Named()
+    secret: str = ""
+    scope: ScopeWish | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Proven:
+    """Who the caller is, and what limits the new token inherits from the proof."""
+
+    user_id: str
+    methods: tuple[str, ...]
+    expires_at: dt.datetime | None = None
+    ancestor_audit_id: str | None = None
+    credential: ApplicationCredential | None = None
+
+
+def prove_password(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Proven:
+    """Check name and password; failures count towards the lockout."""
+    with db.reading() as session:
+        user = _find_user(session, log_in.user)
+    if not passwords.check_user(db, conf, user, log_in.password) or user is None:
+        raise errors.Unauthorized()
+    return Proven(user_id=user.id, methods=("password",))
+
+
+def prove_credential(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Proven:
+    """Check an application credential's secret and its expiry."""
+    with db.reading() as session:
+        credential = _find_credential(session, log_in)
+    stored = credential.secret_hash if credential is not None else None
+    if not passwords.password_matches(log_in.secret, stored, conf.identity.password_rounds) or credential is None:
+        raise errors.Unauthorized()
+    if credential.expires_at is not None and credential.expires_at <= clock.utcnow():
+        raise errors.Unauthorized()
+    return Proven(user_id=credential.user_id, methods=("application_credential",), expires_at=credential.expires_at,
+                  credential=credential)
+
+
+def prove_token(facts: Facts) -> Proven:
+    """Take a valid token as the proof; the new one ends when it ends.
+
+    Raises Forbidden for a token of an application credential, which is bound to its project.
+    """
+    token = facts.token
+    if token.application_credential_id is not None:
+        raise errors.Forbidden("A token of an application credential cannot be used to get another token.")
+    methods = token.methods if "token" in token.methods else (*token.methods, "token")
+    return Proven(user_id=token.user_id, methods=methods, expires_at=token.expires_at,
+                  ancestor_audit_id=token.audit_ids[-1])
+
+
+def find_scope(session: orm.Session, wish: ScopeWish) -> Scope | None:
+    """Return the scope wished for, or None when it names nothing; whether the user has roles there is not checked."""
+    if wish.kind == "system":
+        return SYSTEM
+    if wish.kind == "unscoped":
+        return UNSCOPED
+    query = _by_name(sa.select(Domain.id if wish.kind == "domain" else Project.id),
+                     Domain if wish.kind == "domain" else Project, wish.named)
+    found = session.execute(query).scalar_one_or_none() if query is not None else None
+    return Scope(wish.kind, found) if found is not None else None
+
+
+def _find_user(session: orm.Session, named: Named) -> User | None:
+    query = _by_name(sa.select(User), User, named)
+    return session.execute(query).scalar_one_or_none() if query is not None else None
+
+
+def _find_credential(session: orm.Session, log_in: LogIn) -> ApplicationCredential | None:
+    if log_in.credential.id is not None:
+        return session.get(ApplicationCredential, log_in.credential.id)
+    user = _find_user(session, log_in.credential_user)
+    if user is None:
+        return None
+    return session.execute(sa.select(ApplicationCredential).where(
+        ApplicationCredential.user_id == user.id,
+        ApplicationCredential.name == log_in.credential.name)).scalar_one_or_none()
+
+
+def _by_name(query: sa.Select[tuple[Any]], model: type[Domain | Project | User],
+             named: Named) -> sa.Select[tuple[Any]] | None:
+    """Return `query` narrowed to the one row that `named` means; None when it does not name one."""
+    if named.id is not None:
+        return query.where(model.id == named.id)
+    if named.name is None:
+        return None
+    query = query.where(model.name == named.name)
+    if model is Domain:
+        return query
+    if named.domain_id is not None:
+        return query.where(model.domain_id == named.domain_id)  # type: ignore[union-attr]
+    if named.domain_name is not None:
+        return query.join(Domain, Domain.id == model.domain_id).where(  # type: ignore[union-attr]
+            Domain.name == named.domain_name)
+    return None

@@ -1,0 +1,159 @@
+"""The entrance to identity: log in, validate, revoke.
+
+A refusal is always the same `Unauthorized`; what was wrong (unknown user, wrong password, lockout, no role, disabled)
+is not told. Changes made through this process count at once; those of another process within
+`api.token_cache_seconds`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import exc, orm
+
+from hostler import clock, errors
+from hostler.context import RequestContext
+from hostler.db.engine import Database
+from hostler.db.models import RevokedToken, User
+from hostler.identity import facts as token_facts
+from hostler.identity import keys, logins, roles, tokens
+from hostler.identity.cache import TokenCache
+from hostler.identity.facts import Facts
+from hostler.identity.logins import LogIn, Proven
+from hostler.identity.tokens import UNSCOPED, Scope, Token
+
+LOG = logging.getLogger(__name__)
+
+
+class Identity:
+    """Identity of one process; safe to use from many threads."""
+
+    def __init__(self, db: Database, conf: cfg.ConfigOpts) -> None:
+        self._db = db
+        self._conf = conf
+        self._ring = keys.KeyRing(keys.directory_of(conf))
+        self._cache = TokenCache(conf.api.token_cache_seconds)
+
+    def authenticate_token(self, token: str, *, request_id: str) -> RequestContext:
+        """Return the context of a request that carries `token`; raises Unauthorized."""
+        values = self._cache.get(token)
+        if values is None:
+            generation = self._cache.generation
+            found = self.validate(token)
+            values = _context_values(found)
+            lifetime = found.token.expires_at - clock.utcnow()
+            self._cache.put(token, values, lifetime_s=lifetime.total_seconds(), generation=generation)
+        return RequestContext(request_id=request_id, **{**values, "roles": list(values["roles"])})
+
+    def validate(self, text: str) -> Facts:
+        """Return what is to be known about a token; raises Unauthorized. Never answered from memory."""
+        token = tokens.unseal(self._ring, text)
+        if token is None or token.expires_at <= clock.utcnow():
+            raise errors.Unauthorized()
+        with self._db.reading() as session:
+            found = token_facts.load(session, token, clock.utcnow())
+        if found is None:
+            raise errors.Unauthorized()
+        return found
+
+    def log_in(self, wish: LogIn) -> tuple[str, Facts]:
+        """Return a new token's text and what it is worth.
+
+        Raises Unauthorized, and Forbidden where the proof may not be turned into another token.
+        """
+        proven = self._prove(wish)
+        with self._db.reading() as session:
+            found = self._issue(session, proven, wish)
+        if found is None:
+            raise errors.Unauthorized()
+        return tokens.seal(self._ring, found.token), found
+
+    def revoke(self, found: Facts) -> None:
+        """Make a token worthless before its time; fine to repeat."""
+        token = found.token
+
+        def work(session: orm.Session) -> None:
+            session.execute(sa.delete(RevokedToken).where(RevokedToken.expires_at < clock.utcnow()))
+            if session.get(RevokedToken, token.audit_id) is None:
+                session.add(RevokedToken(audit_id=token.audit_id, expires_at=token.expires_at))
+
+        try:
+            self._db.write(work)
+        except exc.IntegrityError:
+            LOG.debug("token %s was revoked by somebody else at the same time", token.audit_id)
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop remembered tokens; called after every change of users, roles, projects or credentials."""
+        self._cache.clear()
+
+    def _prove(self, wish: LogIn) -> Proven:
+        proofs = []
+        for method in wish.methods:
+            if method == "password":
+                proofs.append(logins.prove_password(self._db, self._conf, wish))
+            elif method == "application_credential":
+                proofs.append(logins.prove_credential(self._db, self._conf, wish))
+            elif method == "token":
+                proofs.append(logins.prove_token(self.validate(wish.token)))
+            else:
+                raise errors.Unauthorized("Attempted to authenticate with an unsupported method.")
+        return _agreed(proofs)
+
+    def _issue(self, session: orm.Session, proven: Proven, wish: LogIn) -> Facts | None:
+        if proven.credential is not None:
+            if wish.scope is not None:
+                raise errors.Unauthorized("An application credential cannot request a scope.")
+            return self._try(session, proven, Scope("project", proven.credential.project_id))
+        if wish.scope is not None:
+            scope = logins.find_scope(session, wish.scope)
+            return self._try(session, proven, scope) if scope is not None else None
+        default = session.execute(sa.select(User.default_project_id).where(User.id == proven.user_id)).scalar()
+        scoped = self._try(session, proven, Scope("project", default)) if default is not None else None
+        return scoped or self._try(session, proven, UNSCOPED)
+
+    def _try(self, session: orm.Session, proven: Proven, scope: Scope) -> Facts | None:
+        now = clock.utcnow()
+        # Whole seconds: clients compare the printed expiry with the token's.
+        expires_at = (now + dt.timedelta(seconds=self._conf.identity.token_ttl)).replace(microsecond=0)
+        if proven.expires_at is not None:
+            expires_at = min(expires_at, proven.expires_at)
+        ancestor = (proven.ancestor_audit_id,) if proven.ancestor_audit_id is not None else ()
+        token = Token(user_id=proven.user_id, scope=scope, methods=proven.methods, issued_at=now,
+                      expires_at=expires_at, audit_ids=(tokens.new_audit_id(), *ancestor),
+                      application_credential_id=proven.credential.id if proven.credential is not None else None)
+        return token_facts.load(session, token, now)
+
+
+def _agreed(proofs: list[Proven]) -> Proven:
+    """Return the proofs as one; raises Unauthorized when there is none or they speak of different users."""
+    if not proofs or len({proof.user_id for proof in proofs}) != 1:
+        raise errors.Unauthorized()
+    methods = tuple(dict.fromkeys(method for proof in proofs for method in proof.methods))
+    ends = [proof.expires_at for proof in proofs if proof.expires_at is not None]
+    return Proven(
+        user_id=proofs[0].user_id, methods=methods, expires_at=min(ends, default=None),
+        ancestor_audit_id=next((proof.ancestor_audit_id for proof in proofs if proof.ancestor_audit_id), None),
+        credential=next((proof.credential for proof in proofs if proof.credential is not None), None))
+
+
+def _context_values(found: Facts) -> dict[str, Any]:
+    token, project, domain = found.token, found.project, found.domain
+    credential = found.credential
+    return {
+        "user_id": found.user.id, "user_name": found.user.name, "user_domain_id": found.user.domain_id,
+        "user_domain_name": found.user_domain.name,
+        "project_id": project.id if project is not None else None,
+        "project_name": project.name if project is not None else None,
+        "project_domain_id": domain.id if project is not None and domain is not None else None,
+        "project_domain_name": domain.name if project is not None and domain is not None else None,
+        "domain_id": domain.id if token.scope.kind == "domain" and domain is not None else None,
+        "system_scope": "all" if token.scope.kind == "system" else None,
+        "roles": sorted(found.roles), "is_admin": roles.ADMIN in found.roles,
+        "token_audit_id": token.audit_id,
+        "restricted": credential is not None and not credential.unrestricted,
+    }

@@ -1,0 +1,1 @@
+"""Running operations: persistence of flows, one run, and the pool of workers with its leases."""

@@ -13,7 +13,7 @@ OPTS = [
                     "take the workers that others need."),
     cfg.IntOpt("lease_seconds", default=15, min=2,
                help="Seconds after which an operation whose conductor fell silent is taken over by another."),
-    cfg.FloatOpt("poll_interval", default=2.0, min=0.05,
+    cfg.FloatOpt("poll_interval", default=1.0, min=0.05,
                  help="Seconds between two looks for operations whose wake-up message was lost."),
     cfg.IntOpt("max_attempts", default=5, min=1,
                help="Times an operation is taken over after a crash before it is reverted."),

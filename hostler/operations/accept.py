@@ -56,6 +56,24 @@ def accept(session: orm.Session, context: RequestContext, *, kind: str, resource
     return operation
 
 
+def accept_behind(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
+                  arguments: dict[str, Any] | None = None, **options: Any) -> Operation:
+    """As `accept`, but where another operation holds the resource, ask that one to stop and wait for its lock.
+
+    The waiting operation has no lock yet: the conductor that claims it takes the lock over once it is free. For
+    deletion, which must be possible while a server is still being built.
+    """
+    holder = session.execute(sa.select(Lock.operation_id, Lock.kind).where(Lock.resource_id == resource.id)).first()
+    if holder is None:
+        return accept(session, context, kind=kind, resource=resource, arguments=arguments, **options)
+    if holder.kind == kind:
+        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation=holder.operation_id, kind=kind,
+                                    locked=[dataclasses.asdict(resource)])
+    session.execute(sa.update(Operation).where(Operation.id == holder.operation_id).values(cancel_requested=True))
+    return accept(session, context, kind=kind, resource=resource,
+                  arguments={**(arguments or {}), "wait_for_lock": True}, lock=False, **options)
+
+
 def check_unlocked(session: orm.Session, targets: Sequence[Target]) -> None:
     """Raise ResourceLocked when an operation holds one of `targets`."""
     if not targets:

@@ -47,6 +47,7 @@ class Operation(Base):
     not_before: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
     waiting_since: orm.Mapped[dt.datetime | None]  # a silent host is waited for since
     waiting_for: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    cancel_requested: orm.Mapped[bool] = orm.mapped_column(default=False)  # stop at the next task and revert
     progress: orm.Mapped[int] = orm.mapped_column(default=0)  # per cent
     message: orm.Mapped[str | None] = orm.mapped_column(sa.Text)  # the cause, when it failed
     created_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)

@@ -1,0 +1,36 @@
+"""network.apply_rules and network.update: hosts are told what changed; no resource waits for it.
+
+1. ApplyRules or UpdateNetwork (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.network import ApplyRules, UpdateNetwork
+
+
+def _build_apply_rules(run: Run) -> linear_flow.Flow:
+    return linear_flow.Flow("network.apply_rules").add(ApplyRules(run))
+
+
+def _build_update(run: Run) -> linear_flow.Flow:
+    return linear_flow.Flow("network.update").add(UpdateNetwork(run))
+
+
+def _succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
+    """Nothing to write: the records changed when the operation was accepted."""
+
+
+def _failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
+    """Nothing to write: the operation keeps the cause, reconciliation mends the host."""
+
+
+APPLY_RULES = Kind(_build_apply_rules, _succeeded, _failed)
+UPDATE = Kind(_build_update, _succeeded, _failed)

@@ -1,0 +1,14 @@
+"""Operation kind → flow. The names are stored in operations: append only."""
+
+from __future__ import annotations
+
+from conductor.flows import change_power, create_server, delete_server, network
+from conductor.kinds import Kind
+
+KINDS: dict[str, Kind] = {
+    "server.create": create_server.KIND,
+    "server.delete": delete_server.KIND,
+    **{f"server.{verb}": change_power.kind(verb) for verb in change_power.RESULT},
+    "network.apply_rules": network.APPLY_RULES,
+    "network.update": network.UPDATE,
+}

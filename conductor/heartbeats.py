@@ -1,0 +1,119 @@
+"""What agents report: their host's life and capacity, and what happened to their guests."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from hostler import clock
+from hostler.db.engine import Database
+from hostler.db.models import Host, Lock, Server, Zone
+from hostler.resources import states
+
+LOG = logging.getLogger(__name__)
+
+# What each event makes of a server that no operation holds: (vm_state it must be in, the new one).
+_EVENTS: dict[str, tuple[tuple[str, ...], str]] = {
+    "started": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
+    "resumed": ((states.PAUSED, states.SUSPENDED), states.ACTIVE),
+    "stopped": ((states.ACTIVE, states.PAUSED), states.STOPPED),
+    "crashed": ((states.ACTIVE, states.PAUSED), states.STOPPED),
+    "removed": ((states.ACTIVE, states.PAUSED), states.STOPPED),
+    "paused": ((states.ACTIVE,), states.PAUSED),
+    "suspended": ((states.ACTIVE, states.STOPPED), states.SUSPENDED),
+}
+
+
+def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
+    """Note that a host lives and what it offers; registers it the first time. Returns whether it is accepted."""
+    now = clock.utcnow()
+    wanted = _columns(report)
+    with db.reading() as session:
+        known = session.execute(sa.select(*(getattr(Host, name) for name in ("id", *wanted)))
+                                .where(Host.name == host)).first()
+    if known is None:
+        return _register(db, host, report, wanted)
+    changed = {name: value for name, value in wanted.items() if getattr(known, name) != value}
+    seen: dict[str, Any] = {"last_seen_at": now, "uptime_s": int(report.get("uptime_s", 0))}
+    if changed:
+        LOG.info("host %s reports changes: %s", host, ", ".join(sorted(changed)))
+        seen.update(changed, changed_at=now, updated_at=now)
+        if changed.keys() - {"healthy", "unhealthy_reason", "started_at"}:
+            seen["generation"] = Host.generation + 1
+    db.write(lambda session: session.execute(
+        sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen})))
+    return True
+
+
+def _columns(report: dict[str, Any]) -> dict[str, Any]:
+    ratios, reserved = report["ratios"], report["reserved"]
+    reason = report.get("unhealthy_reason")
+    return {
+        "hypervisor_type": report["hypervisor_type"], "hypervisor_version": int(report["hypervisor_version"]),
+        "hypervisor_hostname": report.get("hypervisor_hostname", ""), "host_ip": report["host_ip"],
+        "arch": report.get("arch", "x86_64"), "cpu_info": report.get("cpu_info", {}),
+        "traits": report.get("traits", []), "vcpus": report["vcpus"], "ram_mib": report["ram_mib"],
+        "disk_gib": report["disk_gib"], "cpu_ratio": ratios["cpu"], "ram_ratio": ratios["ram"],
+        "disk_ratio": ratios["disk"], "reserved_ram_mib": reserved["ram_mib"],
+        "reserved_disk_gib": reserved["disk_gib"], "healthy": bool(report.get("healthy", True)),
+        "unhealthy_reason": reason[:255] if reason else None,
+        "started_at": clock.parse(report["started_at"]),
+    }
+
+
+def _register(db: Database, host: str, report: dict[str, Any], values: dict[str, Any]) -> bool:
+    def work(session: orm.Session) -> None:
+        zone = _zone(session, report.get("availability_zone") or "nova")
+        highest = session.scalar(sa.select(sa.func.max(Host.number))) or 0
+        session.add(Host(name=host, number=highest + 1, zone_id=zone.id, last_seen_at=clock.utcnow(),
+                         uptime_s=int(report.get("uptime_s", 0)), **values))
+
+    try:
+        db.write(work)
+    except exc.IntegrityError:
+        # Another conductor registered a host in the same moment; the next heartbeat finds it or tries again.
+        return False
+    LOG.info("host %s registered in zone %s", host, report.get("availability_zone"))
+    return True
+
+
+def _zone(session: orm.Session, name: str) -> Zone:
+    zone = session.scalar(sa.select(Zone).where(Zone.name == name))
+    if zone is None:
+        zone = Zone(name=name)
+        session.add(zone)
+        session.flush()
+    return zone
+
+
+def record_events(db: Database, host: str, events: list[dict[str, Any]]) -> None:
+    """Bring the records of servers that no operation holds up to what their host saw happen."""
+    latest: dict[str, dict[str, Any]] = {event["server_id"]: event for event in events}
+
+    def work(session: orm.Session) -> None:
+        host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
+        held = set(session.scalars(sa.select(Lock.resource_id).where(Lock.resource_id.in_(list(latest)))))
+        rows = session.scalars(sa.select(Server).where(
+            Server.id.in_(list(latest)), Server.host_id == host_id, Server.deleted_at.is_(None))).all()
+        for server in rows:
+            if server.id not in held and not _is_older(latest[server.id], server.launched_at):
+                apply_event(server, latest[server.id]["event"], latest[server.id]["power_state"])
+
+    db.write(work)
+
+
+def _is_older(event: dict[str, Any], launched_at: dt.datetime | None) -> bool:
+    return launched_at is not None and clock.parse(event["at"]) < launched_at
+
+
+def apply_event(server: Server, event: str, power_state: str) -> None:
+    """Change one record as an event says, where the states allow it."""
+    server.power_state = power_state
+    rule = _EVENTS.get(event)
+    if rule is not None and server.vm_state in rule[0]:
+        LOG.info("server %s is %s now (%s on its host)", server.id, rule[1], event)
+        server.vm_state = rule[1]

@@ -1,0 +1,44 @@
+"""The conductor's endpoint on the bus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslo_config import cfg
+
+from conductor import heartbeats, reconcile
+from conductor.engine.workers import Workers
+from hostler.bus import rpc_method
+from hostler.context import RequestContext
+from hostler.db.engine import Database
+from hostler.images.store import ImageStore
+
+
+class ConductorManager:
+    """Takes wake-ups from the api and reports from agents."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, images: ImageStore, workers: Workers) -> None:
+        self._conf = conf
+        self._db = db
+        self._images = images
+        self._workers = workers
+
+    @rpc_method
+    def run_operation(self, _context: RequestContext, operation_id: str) -> None:
+        """Queue an accepted operation."""
+        self._workers.submit(operation_id)
+
+    @rpc_method
+    def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        """Record a compute agent's report."""
+        return {"accepted": heartbeats.record_heartbeat(self._db, host, report)}
+
+    @rpc_method
+    def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        """Record what happened to guests."""
+        heartbeats.record_events(self._db, host, events)
+
+    @rpc_method
+    def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        """Answer what a host should do about each server."""
+        return {"servers": reconcile.plan(self._db, self._conf, self._images, host, present)}

@@ -1,0 +1,77 @@
+"""What a host should do about each server it has, or should have."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from conductor.heartbeats import apply_event
+from hostler.db.engine import Database
+from hostler.db.models import Host, Lock, Server
+from hostler.images.store import ImageStore
+from hostler.resources import states
+from hostler.resources.server_specs import server_spec
+
+LOG = logging.getLogger(__name__)
+
+_EVENT_OF_POWER = {"running": "started", "paused": "paused", "shutdown": "stopped", "crashed": "crashed",
+                   "suspended": "suspended"}
+
+
+def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
+         present: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return [{"server_id", "action", "server"}] for what runs on `host` and what its records say should.
+
+    keep: as it is (plug it again); destroy: nobody knows it or it belongs elsewhere; start: it should run and its
+    domain is gone; leave: an operation works on it. Records follow guests that stopped or started meanwhile.
+    """
+    found = {entry["server_id"]: entry["power_state"] for entry in present}
+    with db.reading() as session:
+        host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
+        if host_id is None:
+            # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
+            return [{"server_id": server_id, "action": "leave", "server": None} for server_id in found]
+        servers = session.execute(sa.select(Server.id, Server.vm_state).where(
+            Server.host_id == host_id, Server.deleted_at.is_(None))).all()
+        states_here = {row.id: row.vm_state for row in servers}
+        held = set(session.scalars(sa.select(Lock.resource_id).where(
+            Lock.resource_id.in_([*found, *states_here]))))
+        actions = {server_id: _action(server_id, found, states_here, held)
+                   for server_id in {*found, *states_here}}
+        specs = {server_id: server_spec(session, conf, images, server_id).to_wire()
+                 for server_id, action in actions.items() if action in ("keep", "start")}
+    _follow(db, {server_id: found[server_id] for server_id, action in actions.items()
+                 if action == "keep" and server_id in found})
+    for server_id, action in actions.items():
+        if action in ("destroy", "start"):
+            LOG.warning("host %s is told to %s server %s", host, action, server_id)
+    return [{"server_id": server_id, "action": action, "server": specs.get(server_id)}
+            for server_id, action in sorted(actions.items())]
+
+
+def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: set[str]) -> str:
+    if server_id in held:
+        return "leave"
+    if server_id not in states_here:
+        return "destroy"
+    if server_id in found:
+        return "keep"
+    return "start" if states_here[server_id] == states.ACTIVE else "leave"
+
+
+def _follow(db: Database, power: dict[str, str]) -> None:
+    def work(session: orm.Session) -> None:
+        rows = session.scalars(sa.select(Server).where(
+            Server.id.in_(list(power)), Server.deleted_at.is_(None),
+            Server.id.not_in(sa.select(Lock.resource_id)))).all()
+        for server in rows:
+            event = _EVENT_OF_POWER.get(power[server.id])
+            if event is not None and server.power_state != power[server.id]:
+                apply_event(server, event, power[server.id])
+
+    if power:
+        db.write(work)

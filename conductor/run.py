@@ -1,0 +1,170 @@
+"""One run of one operation: what its tasks work with.
+
+Tasks reach the cloud through here: the database, the scheduler, the agents. A host that shows no life ends the run
+without failing it (`HandOver`): the operation goes back, and its flow goes on at the same task later. Only past
+`conductor.agent_patience` does silence become a failure.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, TypeVar
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from compute.rpcapi import ComputeAPI
+from hostler import clock, errors
+from hostler.context import RequestContext
+from hostler.db.engine import Database
+from hostler.db.models import Operation
+from hostler.images.store import ImageStore
+from hostler.operations import lease
+from scheduler.rpcapi import SchedulerAPI
+
+Result = TypeVar("Result")
+
+
+class HandOver(BaseException):
+    """Stop this run here, as a crash would, and let the operation go on later.
+
+    No `Exception`, so that TaskFlow leaves the task RUNNING (and thus to be run again) instead of reverting.
+    """
+
+    def __init__(self, *, reason: str, delay_s: float, host: str | None = None,
+                 waiting_for: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.delay_s = delay_s
+        self.host = host
+        self.waiting_for = waiting_for
+
+
+class Cancelled(errors.Conflict):
+    """Another operation (a deletion) asked this one to stop; what it did is reverted."""
+
+    code = "Cancelled"
+    template = "The operation was cancelled."
+
+
+class HostSlots(Protocol):
+    """The limit on runs that wait for one host (`conductor.engine.slots`)."""
+
+    def enter(self, operation_id: str, host: str) -> bool:
+        """Take a place for a run at `host`; False when all are taken."""
+
+
+class Cloud:
+    """What all runs of a conductor share."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, scheduler: SchedulerAPI, compute: ComputeAPI,
+                 images: ImageStore) -> None:
+        self.conf = conf
+        self.db = db
+        self.scheduler = scheduler
+        self.compute = compute
+        self.images = images
+
+
+class Run:
+    """One claimed operation on its way."""
+
+    def __init__(self, cloud: Cloud, held: lease.Claim, slots: HostSlots, *,
+                 stopping: Callable[[], bool] = lambda: False) -> None:
+        self.cloud = cloud
+        self.held = held
+        self.db = cloud.db
+        self.conf = cloud.conf
+        self._slots = slots
+        self._stopping = stopping
+        self.host: str | None = held.host
+        self.waiting_since: dt.datetime | None = held.waiting_since
+        self.context = RequestContext(
+            request_id=held.request_id, user_id=held.user_id, project_id=held.project_id, is_admin=True,
+            operation_id=held.id, attempt=held.attempt)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The operation's arguments."""
+        return self.held.arguments
+
+    @property
+    def resource_id(self) -> str:
+        """The resource the operation is about."""
+        return self.held.resource_id
+
+    def check_may_start(self, undoing: bool) -> None:
+        """Raise what must keep the next task from starting: a stop, a cancellation, too many crashes."""
+        if self._stopping():
+            raise HandOver(reason="the conductor stops", delay_s=0, host=self.host)
+        if undoing:
+            return
+        limit = self.conf.conductor.max_attempts
+        if self.held.crashes >= limit:
+            raise errors.Unavailable(f"Given up after {self.held.crashes} interrupted attempts.", part="conductor")
+        if self._cancelled():
+            raise Cancelled()
+
+    def _cancelled(self) -> bool:
+        with self.db.reading() as session:
+            return bool(session.scalar(sa.select(Operation.cancel_requested).where(Operation.id == self.held.id)))
+
+    def ask_host(self, host: str, call: Callable[[dict[str, Any]], Result]) -> Result:
+        """Return `call(fence)` made to `host`'s agent, where `fence` is {"operation_id", "attempt"}.
+
+        Raises HandOver when the host is silent or has no place for another run, HostUnreachable when it has been
+        silent longer than the operator's patience, or what the agent raised.
+        """
+        if not self._slots.enter(self.held.id, host):
+            raise HandOver(reason=f"host {host} is busy", delay_s=0, host=host)
+        self.host = host
+        fence = {"operation_id": self.held.id, "attempt": self.held.attempt}
+        try:
+            answer = call(fence)
+        except errors.Silent as error:
+            raise self._wait_for(host, error) from error
+        except errors.StaleAttempt as error:
+            raise lease.LeaseLost(self.held.id) from error
+        self.waiting_since = None
+        return answer
+
+    def ask_scheduler(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Return the scheduler's choice; a scheduler or broker that is away is waited for without limit."""
+        try:
+            choice = self.cloud.scheduler.select_host(self.context, request)
+        except errors.Silent as error:
+            raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
+        except errors.NoValidHost as error:
+            if error.fields.get("retry") and not self._out_of_patience():
+                self._start_waiting()
+                raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="hosts") from error
+            raise
+        self.waiting_since = None
+        return choice
+
+    def _wait_for(self, host: str, error: errors.Silent) -> BaseException:
+        broker_is_away = "broker" in str(error.fields.get("part", ""))
+        if broker_is_away:
+            self.waiting_since = None
+            return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
+        if self._out_of_patience():
+            return errors.HostUnreachable(host=host, waited_s=self.conf.conductor.agent_patience)
+        self._start_waiting()
+        return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for=host)
+
+    def _start_waiting(self) -> None:
+        self.waiting_since = self.waiting_since or clock.utcnow()
+
+    def _out_of_patience(self) -> bool:
+        if self.waiting_since is None:
+            return False
+        return (clock.utcnow() - self.waiting_since).total_seconds() > self.conf.conductor.agent_patience
+
+    def _delay(self) -> float:
+        return float(self.conf.conductor.retry_delay)
+
+    def reading(self) -> AbstractContextManager[Any]:
+        """Return a session for reads."""
+        return self.db.reading()

@@ -1,0 +1,45 @@
+"""Builds the conductor: configuration → database → bus → workers and endpoint."""
+
+from __future__ import annotations
+
+from oslo_config import cfg
+
+from compute.rpcapi import ComputeAPI
+from conductor.engine.workers import Workers
+from conductor.manager import ConductorManager
+from conductor.rpcapi import RPC_VERSION, TOPIC
+from conductor.run import Cloud
+from hostler.bus import Bus
+from hostler.db.engine import Database
+from hostler.images.store import ImageStore
+from hostler.liveness import Liveness
+from scheduler.rpcapi import SchedulerAPI
+
+
+class ConductorService:
+    """A conductor that can be started and stopped."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
+        images = ImageStore(conf)
+        cloud = Cloud(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images)
+        self.workers = Workers(cloud, conf)
+        self._liveness = Liveness(conf, db, "nova-conductor")
+        self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)
+
+    def start(self) -> None:
+        """Take up work and reports."""
+        self.workers.start()
+        self._server.start()
+        self._liveness.start()
+
+    def stop(self) -> None:
+        """Take nothing new, finish the tasks under way, hand the rest over."""
+        self._server.stop()
+        self.workers.stop()
+        self._server.wait()
+        self._liveness.stop()
+
+
+def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ConductorService:
+    """Return a conductor, sharing the database and bus when given."""
+    return ConductorService(conf, db or Database.from_conf(conf), bus or Bus(conf))

@@ -1,0 +1,73 @@
+"""Tasks that bring changed rules and networks to the hosts concerned."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from hostler import errors
+from hostler.db.models import Host, Port
+from hostler.resources.port_specs import port_specs
+from hostler.resources.security_groups import affected_port_ids
+from hostler.resources.specs import PortSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class ApplyRules(OperationTask):
+    """Have every host concerned enforce the rules as they stand now. Revert: nothing to undo."""
+
+    def execute(self) -> None:
+        """Ask each host once; a silent one gets the rules when it reconciles."""
+        for host, ports in _ports_by_host(self.run, self._port_ids()).items():
+            _tell(self.run, host, lambda h=host, p=ports: self.run.cloud.compute.apply_port_rules(
+                self.run.context, h, p))
+
+    def _port_ids(self) -> list[str]:
+        arguments = self.run.arguments
+        with self.run.reading() as session:
+            groups = arguments.get("security_group_ids") or [arguments["security_group_id"]] if (
+                "security_group_ids" in arguments or "security_group_id" in arguments) else []
+            ids = list(affected_port_ids(session, groups)) if groups else []
+            return sorted({*ids, *arguments.get("port_ids", [])})
+
+
+class UpdateNetwork(OperationTask):
+    """Have every host with ports on a network serve its changed subnets. Revert: nothing to undo."""
+
+    def execute(self) -> None:
+        """Ask each host once; a silent one learns it when it reconciles."""
+        with self.run.reading() as session:
+            ids = session.scalars(sa.select(Port.id).where(
+                Port.network_id == self.run.arguments["network_id"], Port.host_id.is_not(None))).all()
+        for host, ports in _ports_by_host(self.run, list(ids)).items():
+            _tell(self.run, host, lambda h=host, p=ports: self.run.cloud.compute.update_network(
+                self.run.context, h, p[0].network, p))
+
+
+def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
+    if not port_ids:
+        return {}
+    with run.reading() as session:
+        hosts = dict(session.execute(sa.select(Port.id, Host.name).join(Host, Host.id == Port.host_id)
+                                     .where(Port.id.in_(port_ids))).tuples().all())
+        specs = port_specs(session, port_ids=list(hosts)) if hosts else {}
+    found: dict[str, list[PortSpec]] = defaultdict(list)
+    for ports in specs.values():
+        for port in ports:
+            if port.id in hosts:
+                found[hosts[port.id]].append(port)
+    return found
+
+
+def _tell(run: Run, host: str, call: Callable[[], None]) -> None:
+    try:
+        call()
+    except errors.Silent as error:
+        LOG.warning("host %s did not take network changes of operation %s (%s); it gets them when it reconciles",
+                    host, run.held.id, error)

@@ -1,0 +1,106 @@
+"""Tasks that find a server its host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask, failed
+from hostler import errors
+from hostler.db.models import Operation, Server, ServerGroup, ServerGroupMember
+from hostler.resources import allocations, ports
+
+
+class SelectHost(OperationTask):
+    """Have the scheduler choose and claim a host. Revert: release the claim and do not try that host again."""
+
+    default_provides = "choice"
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"host_id", "host", "zone"}."""
+        with self.run.reading() as session:
+            request = _request(session, self.run)
+        try:
+            return self.run.ask_scheduler(request)
+        except errors.NoValidHost as error:
+            raise _with_earlier_failure(self.run, error) from error
+
+    def revert(self, result: Any, **_: Any) -> None:
+        """Release the claim."""
+        host = None if failed(result) or not result else result["host"]
+
+        def work(session: orm.Session) -> None:
+            allocations.release(session, self.run.resource_id)
+            if host is not None:
+                _exclude_host(session, self.run.held.id, host)
+
+        self.run.db.write(work)
+
+
+class AssignHost(OperationTask):
+    """Write the host into the server's record and its ports. Revert: take it out again."""
+
+    def execute(self, choice: dict[str, Any]) -> None:
+        """Assign."""
+        self._assign(choice["host_id"], "BUILD")
+
+    def revert(self, **_: Any) -> None:
+        """Unassign."""
+        self._assign(None, "DOWN")
+
+    def _assign(self, host_id: str | None, port_status: str) -> None:
+        def work(session: orm.Session) -> None:
+            session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(host_id=host_id))
+            ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
+
+        self.run.db.write(work)
+
+
+def _request(session: orm.Session, run: Run) -> dict[str, Any]:
+    server = session.get(Server, run.resource_id)
+    if server is None:
+        raise errors.NotFound(resource="Instance", id=run.resource_id)
+    excluded = session.scalar(sa.select(Operation.arguments).where(Operation.id == run.held.id)) or {}
+    return {
+        "consumer_id": server.id, "operation_id": run.held.id, "project_id": server.project_id,
+        "vcpus": server.vcpus, "ram_mib": server.ram_mib,
+        "disk_gib": server.root_gib + server.ephemeral_gib + -(-server.swap_mib // 1024),
+        "zone": server.requested_zone, "host": server.requested_host,
+        "extra_specs": server.flavor.get("extra_specs", {}), "image_properties": server.image_properties,
+        "hints": server.scheduler_hints, "excluded_hosts": excluded.get("excluded_hosts", []),
+        **_group(session, server.id)}
+
+
+def _group(session: orm.Session, server_id: str) -> dict[str, Any]:
+    group = session.execute(
+        sa.select(ServerGroup.id, ServerGroup.policy, ServerGroup.rules)
+        .join(ServerGroupMember, ServerGroupMember.group_id == ServerGroup.id)
+        .where(ServerGroupMember.server_id == server_id)).first()
+    if group is None:
+        return {"group_policy": None, "group_rules": {}, "group_host_ids": []}
+    host_ids = session.scalars(
+        sa.select(Server.host_id).join(ServerGroupMember, ServerGroupMember.server_id == Server.id)
+        .where(ServerGroupMember.group_id == group.id, Server.id != server_id, Server.deleted_at.is_(None),
+               Server.host_id.is_not(None))).all()
+    return {"group_policy": group.policy, "group_rules": group.rules, "group_host_ids": list(host_ids)}
+
+
+def _exclude_host(session: orm.Session, operation_id: str, host: str) -> None:
+    operation = session.get(Operation, operation_id)
+    if operation is not None and host not in operation.arguments.get("excluded_hosts", []):
+        excluded = [*operation.arguments.get("excluded_hosts", []), host]
+        operation.arguments = {**operation.arguments, "excluded_hosts": excluded}
+
+
+def _with_earlier_failure(run: Run, error: errors.NoValidHost) -> errors.HostlerError:
+    """Name the failure that made this another try, which tells the user more than the lack of further hosts."""
+    with run.reading() as session:
+        arguments = session.scalar(sa.select(Operation.arguments).where(Operation.id == run.held.id)) or {}
+    earlier = arguments.get("build_failure")
+    if not earlier:
+        return error
+    return errors.NoValidHost(f"Build of instance {run.resource_id} failed: {earlier} (and no other host could "
+                              f"take it: {error})", **error.fields)

@@ -1,0 +1,120 @@
+"""Tasks that ask a host to make a server so."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from hostler import errors
+from hostler.db.models import Host, Operation, Server
+from hostler.resources.port_specs import port_specs
+from hostler.resources.server_specs import server_spec
+from hostler.resources.specs import ServerSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class SpawnServer(OperationTask):
+    """Have the host build and start the server. Revert: have it remove all of it."""
+
+    default_provides = "guest"
+
+    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """Return {"power_state"}."""
+        spec = load_spec(self.run)
+        compute, context, host = self.run.cloud.compute, self.run.context, choice["host"]
+        try:
+            return self.run.ask_host(host, lambda fence: compute.spawn_server(context, host, spec, **fence))
+        except errors.HostlerError as error:
+            _note_build_failure(self.run, error)
+            raise
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Remove the server from the host; a host that stays silent cleans up by itself when it returns."""
+        try:
+            destroy(self.run, choice["host"])
+        except errors.HostUnreachable:
+            LOG.warning("server %s may be left on silent host %s until that reconciles", self.run.resource_id,
+                        choice["host"])
+
+
+class DestroyServer(OperationTask):
+    """Have the host remove the server. Revert: nothing to undo, what is gone is gone."""
+
+    def execute(self) -> None:
+        """Remove it; a host that stays silent past the operator's patience removes it when it returns."""
+        host = host_of(self.run)
+        if host is None:
+            return
+        try:
+            destroy(self.run, host)
+        except errors.HostUnreachable:
+            LOG.warning("server %s is deleted while host %s is silent; the host removes it when it returns",
+                        self.run.resource_id, host)
+
+
+class ChangePower(OperationTask):
+    """Have the host start, stop, reboot, pause, unpause, suspend or resume the server. Revert: nothing to undo."""
+
+    default_provides = "guest"
+
+    def __init__(self, run: Run, verb: str) -> None:
+        super().__init__(run, name=f"{verb.capitalize()}Server")
+        self._verb = verb
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"power_state"}."""
+        host = host_of(self.run)
+        if host is None:
+            raise errors.Conflict(reason=f"Instance {self.run.resource_id} is on no host.")
+        return self.run.ask_host(host, lambda fence: self._ask(host, fence))
+
+    def _ask(self, host: str, fence: dict[str, Any]) -> dict[str, Any]:
+        compute, context, run = self.run.cloud.compute, self.run.context, self.run
+        timeout_s = run.conf.compute.shutdown_timeout
+        if self._verb == "start":
+            return compute.start_server(context, host, load_spec(run), **fence)
+        if self._verb == "stop":
+            return compute.stop_server(context, host, load_spec(run), timeout_s=timeout_s, **fence)
+        if self._verb == "reboot":
+            return compute.reboot_server(context, host, load_spec(run), hard=run.arguments.get("type") == "HARD",
+                                         timeout_s=timeout_s, **fence)
+        method = getattr(compute, f"{self._verb}_server")
+        answer: dict[str, Any] = method(context, host, run.resource_id, **fence)
+        return answer
+
+
+def load_spec(run: Run) -> ServerSpec:
+    """Return the spec of the run's server."""
+    with run.reading() as session:
+        return server_spec(session, run.conf, run.cloud.images, run.resource_id,
+                           admin_password=run.arguments.get("admin_password"))
+
+
+def host_of(run: Run) -> str | None:
+    """Return the name of the server's host, or None when it is on none."""
+    with run.reading() as session:
+        server = session.get(Server, run.resource_id)
+        host = session.get(Host, server.host_id) if server is not None and server.host_id else None
+        return host.name if host is not None else None
+
+
+def destroy(run: Run, host: str) -> None:
+    """Have `host` remove the run's server with its ports."""
+    with run.reading() as session:
+        ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
+    compute, context = run.cloud.compute, run.context
+    run.ask_host(host, lambda fence: compute.destroy_server(context, host, run.resource_id, ports, **fence))
+
+
+def _note_build_failure(run: Run, error: errors.HostlerError) -> None:
+    def work(session: orm.Session) -> None:
+        operation = session.get(Operation, run.held.id)
+        if operation is not None:
+            operation.arguments = {**operation.arguments, "build_failure": str(error)}
+
+    run.db.write(work)

@@ -1,0 +1,55 @@
+"""Control services say in the database that they live (agents do so over the bus)."""
+
+from __future__ import annotations
+
+import logging
+import threading
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import exc, orm
+
+from hostler import clock
+from hostler.db.engine import Database
+from hostler.db.models import Service
+
+LOG = logging.getLogger(__name__)
+
+
+class Liveness:
+    """Writes one service's row every `heartbeat_interval` seconds."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, binary: str) -> None:
+        self._db = db
+        self._binary = binary
+        self._host = conf.host
+        self._interval = conf.heartbeat_interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._report, name=f"{binary}-liveness", daemon=True)
+
+    def start(self) -> None:
+        """Start reporting."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop reporting; the row stays, so that administrators see that the service is down."""
+        self._stop.set()
+        self._thread.join(timeout=5)
+
+    def _report(self) -> None:
+        started_at = clock.utcnow()
+        while True:
+            try:
+                self._db.write(lambda session: self._write(session, started_at))
+            except exc.SQLAlchemyError as error:
+                LOG.warning("%s could not report its life: %s", self._binary, error)
+            if self._stop.wait(self._interval):
+                return
+
+    def _write(self, session: orm.Session, started_at: object) -> None:
+        now = clock.utcnow()
+        mine = (Service.binary == self._binary, Service.host == self._host)
+        result = session.execute(sa.update(Service).where(*mine).values(last_seen_at=now, started_at=started_at))
+        if not result.rowcount:  # type: ignore[attr-defined]
+            highest = session.scalar(sa.select(sa.func.max(Service.number))) or 0
+            session.add(Service(number=highest + 1, binary=self._binary, host=self._host))

@@ -1,0 +1,181 @@
+"""Owning an operation for a while: claim, renew, hand over, finish.
+
+The lease is three columns of the operation's row. `attempt` grows with each claim and is the fencing number: every
+later write of the owner names it, so that a conductor that lost its lease while it slept changes nothing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler import clock, ids
+from hostler.db.engine import Database
+from hostler.db.models import Lock, Operation
+from hostler.operations import states
+
+
+# The argument that must not outlive its operation.
+SECRET = "admin_password"
+
+
+class LeaseLost(BaseException):
+    """Another conductor owns the operation now: stop at once and write nothing.
+
+    No `Exception`, so that TaskFlow does not take it for a task's failure and revert another conductor's work.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """An operation owned by this conductor, as it was when it was claimed."""
+
+    id: str
+    kind: str
+    attempt: int
+    crashes: int
+    resource_type: str
+    resource_id: str
+    project_id: str | None
+    user_id: str | None
+    request_id: str
+    arguments: dict[str, Any]
+    flow: dict[str, Any] | None
+    host: str | None
+    waiting_since: dt.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Due:
+    """An operation that some conductor should claim."""
+
+    id: str
+    host: str | None
+
+
+def owner_name(host: str) -> str:
+    """Return a name for this process that tells, on the same host, whether it still lives."""
+    return f"{host}/{os.getpid()}/{_started(os.getpid())}/{ids.new_id()[:8]}"
+
+
+def _started(pid: int) -> str:
+    try:
+        # Field 22 of proc(5) stat, counted after the command's closing parenthesis.
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
+
+
+def expire_dead_owners(db: Database, host: str) -> int:
+    """End the leases of this host's processes that are gone, so that nobody waits for them; returns how many."""
+    def work(session: orm.Session) -> int:
+        owners = session.scalars(sa.select(Operation.owner).distinct().where(
+            Operation.state == states.RUNNING, Operation.owner.startswith(f"{host}/", autoescape=True))).all()
+        dead = [owner for owner in owners if owner and not _lives(owner)]
+        if dead:
+            session.execute(sa.update(Operation).where(Operation.state == states.RUNNING, Operation.owner.in_(dead))
+                            .values(lease_until=clock.utcnow()))
+        return len(dead)
+
+    return db.write(work)
+
+
+def _lives(owner: str) -> bool:
+    parts = owner.split("/")
+    return len(parts) > 2 and parts[1].isdigit() and _started(int(parts[1])) == parts[2]
+
+
+def due(db: Database, limit: int) -> list[Due]:
+    """Return operations that wait for a conductor: pending and due, or running under a lease that ran out."""
+    now = clock.utcnow()
+    pending = sa.select(Operation.id, Operation.host, Operation.created_at).where(
+        Operation.state == states.PENDING, Operation.not_before <= now).order_by(Operation.created_at).limit(limit)
+    orphaned = sa.select(Operation.id, Operation.host, Operation.created_at).where(
+        Operation.state == states.RUNNING, Operation.lease_until < now).order_by(Operation.created_at).limit(limit)
+    with db.reading() as session:
+        rows = [*session.execute(orphaned).all(), *session.execute(pending).all()]
+    return [Due(row.id, row.host) for row in rows[:limit]]
+
+
+def claim(db: Database, operation_id: str, owner: str, lease_s: float) -> Claim | None:
+    """Own a due operation; None when it is not due, finished, or somebody else's.
+
+    An operation that waits for its resource's lock takes it here, or is put back for a moment.
+    """
+    def work(session: orm.Session) -> Claim | None:
+        now = clock.utcnow()
+        db.lock_row(session, Operation, Operation.id == operation_id)
+        row = session.get(Operation, operation_id)
+        if row is None or not _is_due(row, now):
+            return None
+        if row.arguments.get("wait_for_lock") and not _take_lock(session, row):
+            row.not_before = now + dt.timedelta(seconds=0.3)
+            return None
+        row.crashes += row.state == states.RUNNING
+        row.state, row.owner = states.RUNNING, owner
+        row.lease_until = now + dt.timedelta(seconds=lease_s)
+        row.attempt += 1
+        row.started_at = row.started_at or now
+        return Claim(row.id, row.kind, row.attempt, row.crashes, row.resource_type, row.resource_id, row.project_id,
+                     row.user_id, row.request_id, row.arguments, row.flow, row.host, row.waiting_since)
+
+    return db.write(work)
+
+
+def _is_due(row: Operation, now: dt.datetime) -> bool:
+    if row.state == states.PENDING:
+        return row.not_before <= now
+    return row.state == states.RUNNING and (row.lease_until is None or row.lease_until < now)
+
+
+def _take_lock(session: orm.Session, row: Operation) -> bool:
+    holder = session.get(Lock, row.resource_id)
+    if holder is None:
+        session.add(Lock(resource_id=row.resource_id, resource_type=row.resource_type, operation_id=row.id,
+                         kind=row.kind))
+        session.flush()
+        return True
+    return holder.operation_id == row.id
+
+
+def renew(db: Database, owner: str, operation_ids: Iterable[str], lease_s: float) -> None:
+    """Extend the leases that `owner` holds."""
+    until = clock.utcnow() + dt.timedelta(seconds=lease_s)
+    statement = sa.update(Operation).where(
+        Operation.id.in_(list(operation_ids)), Operation.owner == owner,
+        Operation.state == states.RUNNING).values(lease_until=until)
+    db.write(lambda session: session.execute(statement))
+
+
+def check_owned(session: orm.Session, held: Claim, **values: Any) -> None:
+    """Write `values` to the operation in the caller's transaction; raises LeaseLost when it is no longer ours."""
+    result: Any = session.execute(sa.update(Operation).where(
+        Operation.id == held.id, Operation.attempt == held.attempt, Operation.state == states.RUNNING)
+        .values(updated_at=clock.utcnow(), **values))
+    if result.rowcount != 1:
+        raise LeaseLost(held.id)
+
+
+def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | None,
+              waiting_for: str | None, waiting_since: dt.datetime | None) -> None:
+    """Put an operation back so that any conductor may take it up after `delay_s`; its flow goes on where it was."""
+    check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, host=host,
+                not_before=clock.utcnow() + dt.timedelta(seconds=delay_s), waiting_for=waiting_for,
+                waiting_since=waiting_since)
+
+
+def finish(session: orm.Session, held: Claim, *, state: str, message: str | None) -> None:
+    """End an operation and free what it holds; the caller changes the resource in the same transaction."""
+    check_owned(session, held, state=state, message=message, finished_at=clock.utcnow(), owner=None,
+                lease_until=None, progress=100, waiting_for=None, waiting_since=None)
+    if SECRET in held.arguments:
+        row = session.get_one(Operation, held.id)
+        row.arguments = {key: value for key, value in row.arguments.items() if key != SECRET}
+    session.execute(sa.delete(Lock).where(Lock.operation_id == held.id))

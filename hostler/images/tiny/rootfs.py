@@ -22,14 +22,15 @@ DIRECTORIES = ("bin", "dev", "etc", "lib", "lib/modules", "mnt", "persist", "pro
                "var/log")
 LINKS = {"sbin": "bin", "usr/bin": "../bin", "usr/sbin": "../bin", "var/run": "../run", "var/lib": "../persist"}
 BUSYBOX = ("/usr/bin/busybox", "/bin/busybox")
-SERVER_PROGRAMS = (("dropbear", "dropbear-bin"), ("dropbearkey", "dropbear-bin"))
+# The real mke2fs, since busybox's makes no journal: without one a guest that is switched off hard loses files.
+PROGRAMS = (("dropbear", "dropbear-bin"), ("dropbearkey", "dropbear-bin"), ("mke2fs", "e2fsprogs"))
 _LIBRARY = re.compile(rb"(/\S+)")
 
 
 def programs() -> list[Path]:
     """Return the host's programs that go into the guest, busybox first; raises BuildFailed when one is missing."""
     found = [find_file(BUSYBOX, "busybox-static")]
-    return found + [Path(find_tool(name, package)) for name, package in SERVER_PROGRAMS]
+    return found + [Path(find_tool(name, package)) for name, package in PROGRAMS]
 
 
 def overlay_files() -> dict[str, bytes]:

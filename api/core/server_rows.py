@@ -1,0 +1,204 @@
+"""Reading servers: plain rows and everything shown beside them, in a fixed number of statements for any page.
+
+Lists and shows use the same path; no ORM object is built for a server that is only read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.services import Services
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import (
+    FixedIp,
+    Host,
+    Lock,
+    Network,
+    Operation,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    Server,
+    ServerGroupMember,
+    ServerTag,
+    Zone,
+)
+from hostler.operations import states as operation_states
+from hostler.resources import states
+
+SERVERS = Server.__table__
+LOCKS = Lock.__table__
+# Shown by nobody's list, or large.
+_HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id"})
+_COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
+
+
+@dataclasses.dataclass(frozen=True)
+class HostShown:
+    """What is shown of a server's host; `status` is UP, DOWN or MAINTENANCE."""
+
+    name: str
+    hypervisor_hostname: str
+    zone: str
+    status: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """One address of a server."""
+
+    network: str
+    version: int
+    ip: str
+    mac: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Related:
+    """What stands beside a page of servers, by server id (hosts by host id)."""
+
+    hosts: Mapping[str, HostShown]
+    addresses: Mapping[str, Sequence[Address]]
+    security_groups: Mapping[str, Sequence[str]]
+    tags: Mapping[str, Sequence[str]]
+    tasks: Mapping[str, str | None]
+    groups: Mapping[str, str]
+
+    def task_of(self, server_id: str) -> str | None:
+        """Return what the server is doing, as its task state."""
+        return self.tasks.get(server_id)
+
+
+def selection(*, user_data: bool = False) -> sa.Select[Any]:
+    """Return the SELECT of server rows, each with `lock_kind`."""
+    columns = [*_COLUMNS, *([SERVERS.c.user_data] if user_data else []), LOCKS.c.kind.label("lock_kind")]
+    return sa.select(*columns).select_from(SERVERS.outerjoin(LOCKS, LOCKS.c.resource_id == SERVERS.c.id))
+
+
+def not_found(server_id: str) -> errors.NotFound:
+    """Return the error for a server that does not exist for the caller."""
+    return errors.NotFound(f"Instance {server_id} could not be found.", resource="server", id=server_id)
+
+
+def find(session: orm.Session, context: RequestContext, server_id: str, *, user_data: bool = False) -> Any:
+    """Return one server's row; raises NotFound when it is gone or another project's."""
+    identifier = ids.canonical(server_id)
+    if identifier is None:
+        raise not_found(server_id)
+    query = selection(user_data=user_data).where(SERVERS.c.id == identifier, SERVERS.c.deleted_at.is_(None))
+    if not context.is_admin:
+        query = query.where(SERVERS.c.project_id == context.project_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise not_found(server_id)
+    return row
+
+
+def load(session: orm.Session, context: RequestContext, server_id: str) -> Server:
+    """Return one server to be changed; raises NotFound when it is gone or another project's."""
+    identifier = ids.canonical(server_id)
+    server = session.get(Server, identifier) if identifier is not None else None
+    if server is None or server.deleted_at is not None:
+        raise not_found(server_id)
+    if not context.is_admin and server.project_id != context.project_id:
+        raise not_found(server_id)
+    return server
+
+
+def target_of(server: Any) -> dict[str, Any]:
+    """Return what policy rules are asked about."""
+    return {"project_id": server.project_id, "user_id": server.user_id}
+
+
+def related(services: Services, session: orm.Session, rows: Sequence[Any], *, groups: bool = False) -> Related:
+    """Return what stands beside `rows`; `groups` adds the server groups."""
+    server_ids = [row.id for row in rows]
+    if not server_ids:
+        return Related({}, {}, {}, {}, {}, {})
+    host_ids = {row.host_id for row in rows if row.host_id is not None}
+    return Related(
+        hosts=hosts_shown(services, session, host_ids) if host_ids else {},
+        addresses=addresses_of(session, server_ids), security_groups=_security_groups(session, server_ids),
+        tags=_tags(session, server_ids), tasks=_tasks(session, rows),
+        groups=_groups(session, server_ids) if groups else {})
+
+
+def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
+    """Return what is shown of hosts, by id."""
+    query = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
+                       Host.last_seen_at, Zone.name.label("zone"))
+             .join(Zone, Zone.id == Host.zone_id).where(Host.id.in_(host_ids)))
+    silent_before = clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
+    return {row.id: HostShown(row.name, row.hypervisor_hostname, row.zone, _host_status(row, silent_before))
+            for row in session.execute(query)}
+
+
+def _host_status(row: Any, silent_before: dt.datetime) -> str:
+    if not row.enabled:
+        return "MAINTENANCE"
+    alive = not row.forced_down and row.last_seen_at is not None and row.last_seen_at >= silent_before
+    return "UP" if alive and row.healthy else "DOWN"
+
+
+def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[Address]]:
+    """Return the addresses of servers in the order of their NICs."""
+    query = (sa.select(Port.server_id, Network.name, FixedIp.ip_address, Port.mac_address)
+             .join(FixedIp, FixedIp.port_id == Port.id).join(Network, Network.id == Port.network_id)
+             .where(Port.server_id.in_(server_ids)).order_by(Port.nic_index, FixedIp.ip_address))
+    found: dict[str, list[Address]] = defaultdict(list)
+    for server_id, network, address, mac in session.execute(query):
+        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac))
+    return found
+
+
+def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    query = (sa.select(Port.server_id, SecurityGroup.name).distinct()
+             .join(PortSecurityGroup, PortSecurityGroup.port_id == Port.id)
+             .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
+             .where(Port.server_id.in_(server_ids)).order_by(SecurityGroup.name))
+    return _lists(session.execute(query))
+
+
+def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    return _lists(session.execute(sa.select(ServerTag.server_id, ServerTag.tag)
+                                  .where(ServerTag.server_id.in_(server_ids)).order_by(ServerTag.tag)))
+
+
+def _groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, str]:
+    query = sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
+    return {row.server_id: row.group_id for row in session.execute(query.where(
+        ServerGroupMember.server_id.in_(server_ids)))}
+
+
+def _lists(rows: Any) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for key, value in rows:
+        found[key].append(value)
+    return found
+
+
+def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
+    busy = [row for row in rows if row.lock_kind is not None]
+    if not busy:
+        return {}
+    # Only the operation knows whether a reboot is a hard one, and a delete may wait behind the lock's holder.
+    query = sa.select(Operation.resource_id, Operation.kind, Operation.arguments).where(
+        Operation.resource_id.in_([row.id for row in busy]),
+        Operation.state.in_(operation_states.UNFINISHED))
+    hard: set[str] = set()
+    leaving: set[str] = set()
+    for server_id, kind, arguments in session.execute(query):
+        if kind == "server.delete":
+            leaving.add(server_id)
+        elif arguments.get("hard"):
+            hard.add(server_id)
+    return {row.id: states.task_state("server.delete" if row.id in leaving else row.lock_kind,
+                                      placed=row.host_id is not None, hard=row.id in hard) for row in busy}

@@ -1,0 +1,108 @@
+"""Policy defaults of the Compute API, under the names its published reference uses.
+
+Reading one's project takes the reader role, changing it the member role, everything that shows or moves hosts the
+admin role.
+"""
+
+from __future__ import annotations
+
+from oslo_policy import policy
+
+from api.policy import ADMIN, ANYBODY, OWNER_OR_ADMIN, READER
+
+_P = "os_compute_api:"
+OWN_KEYPAIR = "rule:context_is_admin or user_id:%(user_id)s"
+
+_RULES: tuple[tuple[str, str, str], ...] = (
+    ("servers:index", READER, "List servers."),
+    ("servers:detail", READER, "List servers with details."),
+    ("servers:index:get_all_tenants", ADMIN, "List the servers of all projects."),
+    ("servers:detail:get_all_tenants", ADMIN, "List the servers of all projects with details."),
+    ("servers:allow_all_filters", ADMIN, "Use every filter when listing servers."),
+    ("servers:show", READER, "Show a server."),
+    ("servers:show:host_status", ADMIN, "Show whether a server's host is up."),
+    ("servers:show:flavor-extra-specs", READER, "Show the extra specs in a server's flavor."),
+    ("servers:create", OWNER_OR_ADMIN, "Create servers."),
+    ("servers:create:forced_host", ADMIN, "Name the host of a new server in its availability zone."),
+    ("compute:servers:create:requested_destination", ADMIN, "Name the host of a new server."),
+    ("servers:create:attach_network", ANYBODY, "Create a server on an external network."),
+    ("servers:update", OWNER_OR_ADMIN, "Change a server's name, description or host name."),
+    ("servers:delete", OWNER_OR_ADMIN, "Delete a server."),
+    ("servers:start", OWNER_OR_ADMIN, "Start a server."),
+    ("servers:stop", OWNER_OR_ADMIN, "Stop a server."),
+    ("servers:reboot", OWNER_OR_ADMIN, "Reboot a server."),
+    ("os-pause-server:pause", OWNER_OR_ADMIN, "Pause a server."),
+    ("os-pause-server:unpause", OWNER_OR_ADMIN, "Unpause a server."),
+    ("os-suspend-server:suspend", OWNER_OR_ADMIN, "Suspend a server."),
+    ("os-suspend-server:resume", OWNER_OR_ADMIN, "Resume a server."),
+    ("os-lock-server:lock", OWNER_OR_ADMIN, "Lock a server."),
+    ("os-lock-server:unlock", OWNER_OR_ADMIN, "Unlock a server."),
+    ("os-lock-server:unlock:unlock_override", ADMIN, "Act on a server that somebody locked."),
+    ("os-admin-actions:reset_state", ADMIN, "Set a server's state."),
+    ("os-deferred-delete:force", OWNER_OR_ADMIN, "Delete a server for good at once."),
+    ("os-deferred-delete:restore", OWNER_OR_ADMIN, "Bring back a deleted server."),
+    ("os-console-output", OWNER_OR_ADMIN, "Read a server's console log."),
+    ("os-security-groups:list", READER, "List a server's security groups."),
+    ("os-security-groups:add", OWNER_OR_ADMIN, "Add a security group to a server."),
+    ("os-security-groups:remove", OWNER_OR_ADMIN, "Remove a security group from a server."),
+    ("os-extended-server-attributes", ADMIN, "Show a server's host and internal attributes."),
+    ("os-server-diagnostics", ADMIN, "Show a server's diagnostics."),
+    ("server-metadata:index", READER, "List a server's metadata."),
+    ("server-metadata:show", READER, "Show a metadata item."),
+    ("server-metadata:create", OWNER_OR_ADMIN, "Add metadata."),
+    ("server-metadata:update", OWNER_OR_ADMIN, "Change a metadata item."),
+    ("server-metadata:update_all", OWNER_OR_ADMIN, "Replace all metadata."),
+    ("server-metadata:delete", OWNER_OR_ADMIN, "Delete a metadata item."),
+    ("os-server-tags:index", READER, "List a server's tags."),
+    ("os-server-tags:show", READER, "Check a server's tag."),
+    ("os-server-tags:update", OWNER_OR_ADMIN, "Add a tag."),
+    ("os-server-tags:update_all", OWNER_OR_ADMIN, "Replace all tags."),
+    ("os-server-tags:delete", OWNER_OR_ADMIN, "Delete a tag."),
+    ("os-server-tags:delete_all", OWNER_OR_ADMIN, "Delete all tags."),
+    ("ips:index", READER, "List a server's addresses."),
+    ("ips:show", READER, "List a server's addresses on one network."),
+    ("os-attach-interfaces:list", READER, "List a server's interfaces."),
+    ("os-attach-interfaces:show", READER, "Show a server's interface."),
+    ("os-volumes-attachments:index", READER, "List a server's volumes."),
+    ("os-instance-actions:list", READER, "List what was done to a server."),
+    ("os-instance-actions:show", READER, "Show an action on a server."),
+    ("os-instance-actions:events", ADMIN, "Show an action's tracebacks and hosts."),
+    ("os-instance-actions:events:details", ADMIN, "Show the details of an action's events."),
+    ("os-flavor-access", ADMIN, "See which projects may use a flavor."),
+    ("os-flavor-access:add_tenant_access", ADMIN, "Let a project use a flavor."),
+    ("os-flavor-access:remove_tenant_access", ADMIN, "Take a flavor away from a project."),
+    ("os-flavor-extra-specs:index", ANYBODY, "List a flavor's extra specs."),
+    ("os-flavor-extra-specs:show", ANYBODY, "Show an extra spec."),
+    ("os-flavor-extra-specs:create", ADMIN, "Add extra specs."),
+    ("os-flavor-extra-specs:update", ADMIN, "Change an extra spec."),
+    ("os-flavor-extra-specs:delete", ADMIN, "Delete an extra spec."),
+    ("os-flavor-manage:create", ADMIN, "Create a flavor."),
+    ("os-flavor-manage:update", ADMIN, "Change a flavor's description."),
+    ("os-flavor-manage:delete", ADMIN, "Delete a flavor."),
+    ("os-keypairs:index", OWN_KEYPAIR, "List key pairs."),
+    ("os-keypairs:show", OWN_KEYPAIR, "Show a key pair."),
+    ("os-keypairs:create", OWN_KEYPAIR, "Create a key pair."),
+    ("os-keypairs:delete", OWN_KEYPAIR, "Delete a key pair."),
+    ("limits", ANYBODY, "Show one's own limits."),
+    ("limits:other_project", ADMIN, "Show another project's limits."),
+    ("os-quota-sets:show", READER, "Show a project's quota."),
+    ("os-quota-sets:defaults", ANYBODY, "Show the default quota."),
+    ("os-quota-sets:detail", READER, "Show a project's quota and its use."),
+    ("os-quota-sets:update", ADMIN, "Change a project's quota."),
+    ("os-quota-sets:delete", ADMIN, "Give a project the default quota."),
+    ("os-quota-class-sets:show", ADMIN, "Show a quota class."),
+    ("os-quota-class-sets:update", ADMIN, "Change a quota class."),
+    ("os-server-groups:create", OWNER_OR_ADMIN, "Create a server group."),
+    ("os-server-groups:delete", OWNER_OR_ADMIN, "Delete a server group."),
+    ("os-server-groups:index", READER, "List server groups."),
+    ("os-server-groups:index:all_projects", ADMIN, "List the server groups of all projects."),
+    ("os-server-groups:show", READER, "Show a server group."),
+    ("os-simple-tenant-usage:show", READER, "Show a project's use."),
+    ("os-simple-tenant-usage:list", ADMIN, "Show every project's use."),
+    ("os-migrations:index", ADMIN, "List migrations."),
+    ("servers:migrations:index", ADMIN, "List a server's migrations."),
+    ("extensions", ANYBODY, "List the extensions."),
+)
+
+DEFAULTS = tuple(policy.RuleDefault(name if name.startswith("compute:") else _P + name, check, description=text)
+                 for name, check, text in _RULES)

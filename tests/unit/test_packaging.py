@@ -25,6 +25,8 @@ def _distribution() -> importlib.metadata.Distribution:
         found = importlib.metadata.distribution("hostler")
     except importlib.metadata.PackageNotFoundError:
         pytest.skip("hostler is not installed here; tox installs the wheel")
+    if Path(str(found.locate_file(""))).resolve() == ROOT:
+        pytest.skip("the checkout itself is on the path; tox installs the wheel")
     return found
 
 
@@ -82,6 +84,14 @@ def test_entry_points_load(group: str) -> None:
         found = import_graph.read_modules()[module].tree
         names = {getattr(node, "name", None) for node in found.body}
         assert attribute in names, f"{group}: {module} has no {attribute}"
+
+
+@pytest.mark.parametrize("kind", ["filters", "weighers"])
+def test_every_scheduler_plugin_has_its_entry_point(kind: str) -> None:
+    text = _setup_cfg()["options.entry_points"][f"hostler.scheduler.{kind}"]
+    named = set(re.findall(r"^(\w+) =", text, re.MULTILINE))
+    there = {path.stem for path in (ROOT / "scheduler" / kind).glob("*.py")} - {"__init__"}
+    assert named == there
 
 
 def test_every_option_is_in_the_sample() -> None:

@@ -67,6 +67,9 @@ class Database:
             options["connect_args"] = {"timeout": 60, "check_same_thread": False}
             options["poolclass"] = sa.QueuePool
         else:
+            # MariaDB's default lets a transaction's reads see the database as of its first read, so that sums taken
+            # after a lock would be old. PostgreSQL does this by itself.
+            options["isolation_level"] = "READ COMMITTED"
             options["pool_pre_ping"] = True
             options["pool_recycle"] = 3600
         engine = sa.create_engine(self.url, **options)

@@ -1,0 +1,57 @@
+"""hostler-all-in-one: every service in one process, on SQLite and an in-memory bus unless told otherwise.
+
+The same classes and the same messages as in a fleet; only two URLs differ.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from oslo_config import cfg
+
+from api import service as api_service
+from compute import service as compute_service
+from conductor import service as conductor_service
+from hostler.bus import Bus
+from hostler.cmd import running
+from hostler.db import schema
+from hostler.db.engine import Database
+from scheduler import service as scheduler_service
+
+PROG = "hostler-all-in-one"
+MEMORY_BUS = "kombu+memory://"
+LOG = logging.getLogger(__name__)
+
+
+class AllInOne:
+    """All services, started from the inside out and stopped from the outside in."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        conf.set_default("transport_url", MEMORY_BUS)
+        self._db = Database.from_conf(conf)
+        schema.check(self._db)
+        self._bus = Bus(conf)
+        self._services: list[running.Runnable] = [
+            scheduler_service.build(conf, db=self._db, bus=self._bus),
+            conductor_service.build(conf, db=self._db, bus=self._bus),
+            compute_service.build(conf, bus=self._bus),
+            api_service.build(conf, db=self._db, bus=self._bus),
+        ]
+
+    def start(self) -> None:
+        """Start every service."""
+        for service in self._services:
+            service.start()
+
+    def stop(self) -> None:
+        """Stop every service."""
+        for service in reversed(self._services):
+            service.stop()
+        self._bus.close()
+        self._db.dispose()
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(running.run(running.load(PROG), PROG, AllInOne))

@@ -1,0 +1,15 @@
+"""hostler-api: runs the api service."""
+
+from __future__ import annotations
+
+import sys
+
+from api import service
+from hostler.cmd import running
+
+PROG = "hostler-api"
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    sys.exit(running.run(running.load(PROG), PROG, service.build))

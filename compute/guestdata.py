@@ -7,6 +7,7 @@ boot. What is not on this host is passed over: the server may have moved on sinc
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from compute.specfile import SpecFiles
@@ -45,7 +46,7 @@ class GuestData:
             by_server.setdefault(port.server_id, {})[port.id] = port
         here = []
         for server_id, changed in by_server.items():
-            server = self._specs.update(server_id, lambda kept, new=changed: _with_ports(kept, new))
+            server = self._specs.update(server_id, functools.partial(_with_ports, changed=changed))
             if server is not None:
                 here += [port for port in server.ports if port.id in changed]
         return here

@@ -52,7 +52,7 @@ class Periodic:
         except errors.HostlerError as error:
             LOG.warning("%s: %s", self._name, error)
             return False
-        except Exception:  # noqa: BLE001 - the thread must outlive any one turn; the fault is in the log
+        except Exception:
             LOG.exception("%s failed", self._name)
             return False
         return True

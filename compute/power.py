@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 
 from compute.layout import Layout
-from compute.specfile import SpecFiles
 from compute.spawn import Spawner
+from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.virt import driver as virt
 from compute.work import Call, Work, Workbench

@@ -19,7 +19,7 @@ OPTS = [
                     "request names no time."),
     cfg.StrOpt("disk_cache", default="auto",
                choices=["auto", "none", "writeback", "writethrough", "directsync", "unsafe"],
-               help="Cache mode of server disks. auto is none where the file system can do direct I/O, else writeback."),
+               help="Cache mode of server disks. auto is none where the file system does direct I/O, else writeback."),
     cfg.HostAddressOpt("console_listen", default="127.0.0.1",
                        help="Address on which the guests' VNC servers listen; the console proxy must reach it."),
     cfg.IntOpt("call_timeout", default=20, min=1,

@@ -1,0 +1,132 @@
+"""The tests every driver passes, shipped so that a driver of somebody else's can run them, too.
+
+A test module derives a class from `DriverContract` and offers two fixtures: `driver` (opened) and `make_guest`, which
+returns a `Guest` that can be created, a fresh one per call. pytest does the rest; `settle_s` is how long a real
+hypervisor may take to tell of an event.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from compute.virt import driver as virt
+from hostler import errors, ids
+
+MakeGuest = Callable[[], virt.Guest]
+
+
+class DriverContract:
+    """What must hold for every driver; each test leaves nothing behind."""
+
+    settle_s = 1.0
+
+    def test_unknown_guest(self, driver: virt.Driver) -> None:
+        """Whatever may be asked of a guest that is not there is harmless or says so."""
+        stranger = ids.new_id()
+        assert driver.get_power_state(stranger) == virt.NOSTATE
+        for act in (driver.destroy, driver.power_off, driver.shutdown):
+            act(stranger)
+        for act in (driver.pause, driver.unpause, driver.suspend, driver.resume):
+            _expect(errors.AgentError, lambda act=act: act(stranger))  # type: ignore[misc]
+        _expect(errors.NotFound, lambda: driver.get_diagnostics(stranger))
+
+    def test_create_and_destroy_may_be_repeated(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """A second create leaves the running guest alone, a second destroy finds nothing."""
+        guest = make_guest()
+        for _ in range(2):
+            driver.create(guest)
+            assert driver.get_power_state(guest.server.id) == virt.RUNNING
+        assert driver.list_servers() == {guest.server.id: virt.RUNNING}
+        for _ in range(2):
+            driver.destroy(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.NOSTATE
+        assert driver.list_servers() == {}
+
+    def test_power_off_keeps_the_guest(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Off is a state of a guest that is still there, and create starts it again."""
+        guest = make_guest()
+        driver.create(guest)
+        for _ in range(2):
+            driver.power_off(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.SHUTDOWN
+        driver.shutdown(guest.server.id)
+        driver.create(guest)
+        assert driver.get_power_state(guest.server.id) == virt.RUNNING
+        driver.destroy(guest.server.id)
+
+    def test_pause_and_unpause(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Frozen and back, each twice; create does not thaw; impossible when off."""
+        guest = make_guest()
+        driver.create(guest)
+        for _ in range(2):
+            driver.pause(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.PAUSED
+        driver.create(guest)
+        assert driver.get_power_state(guest.server.id) == virt.PAUSED
+        for _ in range(2):
+            driver.unpause(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.RUNNING
+        driver.power_off(guest.server.id)
+        _expect(errors.AgentError, lambda: driver.pause(guest.server.id))
+        driver.destroy(guest.server.id)
+
+    def test_suspend_and_resume(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Saved and back, each twice; what is off cannot be resumed; power_off drops the saved state."""
+        guest = make_guest()
+        driver.create(guest)
+        for _ in range(2):
+            driver.suspend(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.SUSPENDED
+        for _ in range(2):
+            driver.resume(guest.server.id)
+            assert driver.get_power_state(guest.server.id) == virt.RUNNING
+        driver.suspend(guest.server.id)
+        driver.power_off(guest.server.id)
+        assert driver.get_power_state(guest.server.id) == virt.SHUTDOWN
+        _expect(errors.AgentError, lambda: driver.resume(guest.server.id))
+        driver.destroy(guest.server.id)
+
+    def test_events_tell_the_story_in_order(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Each change is told; repeats are allowed, a wrong order is not."""
+        seen: list[virt.Event] = []
+        driver.set_event_listener(seen.append, lambda: None)
+        guest = make_guest()
+        server_id = guest.server.id
+        driver.create(guest)
+        driver.pause(server_id)
+        driver.unpause(server_id)
+        driver.power_off(server_id)
+        driver.destroy(server_id)
+        story = ["started", "paused", "resumed", "stopped", "removed"]
+        deadline = time.monotonic() + self.settle_s
+        while time.monotonic() < deadline and _story(seen, server_id) != story:
+            time.sleep(0.02)
+        assert _story(seen, server_id) == story
+        driver.set_event_listener(lambda _: None, lambda: None)
+
+    def test_diagnostics_and_facts(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Counters of a running guest, and a host with processors and memory."""
+        guest = make_guest()
+        driver.create(guest)
+        found = driver.get_diagnostics(guest.server.id)
+        assert found["state"] == virt.RUNNING and found["num_disks"] == len(guest.disks)
+        host = driver.get_host_facts()
+        assert host.vcpus > 0 and host.ram_mib > 0 and host.hypervisor_version > 0 and host.running_servers == 1
+        driver.destroy(guest.server.id)
+
+
+def _story(seen: list[virt.Event], server_id: str) -> list[str]:
+    kinds: list[str] = []
+    for event in seen:
+        if event.server_id == server_id and kinds[-1:] != [event.kind]:
+            kinds.append(event.kind)
+    return kinds
+
+
+def _expect(error: type[errors.HostlerError], act: Callable[[], object]) -> None:
+    try:
+        act()
+    except error:
+        return
+    raise AssertionError(f"{error.__name__} was not raised")

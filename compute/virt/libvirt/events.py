@@ -1,0 +1,79 @@
+"""libvirt's lifecycle events as the agent's: which are told, and a pump that leaves libvirt's event loop at once."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable
+
+import libvirt
+
+from compute.virt.driver import Event
+from hostler import clock, errors
+
+LOG = logging.getLogger(__name__)
+
+_BY_EVENT = {
+    libvirt.VIR_DOMAIN_EVENT_STARTED: "started",
+    libvirt.VIR_DOMAIN_EVENT_SUSPENDED: "paused",
+    libvirt.VIR_DOMAIN_EVENT_RESUMED: "resumed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED: "stopped",
+    libvirt.VIR_DOMAIN_EVENT_CRASHED: "crashed",
+    libvirt.VIR_DOMAIN_EVENT_UNDEFINED: "removed",
+}
+_STOPPED_AS = {
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_SAVED: "suspended",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_CRASHED: "crashed",
+    libvirt.VIR_DOMAIN_EVENT_STOPPED_FAILED: "crashed",
+}
+
+
+def kind_of(event: int, detail: int) -> str | None:
+    """Return the agent's word for a lifecycle event; None for those that change no state (DEFINED, PMSUSPENDED…)."""
+    if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
+        return _STOPPED_AS.get(detail, "stopped")
+    return _BY_EVENT.get(event)
+
+
+class EventPump:
+    """Takes events in libvirt's loop, hands them on in order from its own thread, if `owns(server id)`."""
+
+    def __init__(self, owns: Callable[[str], bool]) -> None:
+        self._owns = owns
+        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._listener: Callable[[Event], None] | None = None
+        self._thread: threading.Thread | None = None
+
+    def set_listener(self, listener: Callable[[Event], None]) -> None:
+        """Name who gets the events."""
+        self._listener = listener
+
+    def start(self) -> None:
+        """Begin to hand on."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="libvirt-event-pump", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """Hand on what waits and end."""
+        self._queue.put(None)
+        if self._thread is not None:
+            self._thread.join(2)
+            self._thread = None
+
+    def take(self, _conn: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int,
+             _opaque: object) -> None:
+        """libvirt's callback; only reads what the event carries, a call to libvirt here would never return."""
+        kind = kind_of(event, detail)
+        if kind is not None:
+            self._queue.put(Event(domain.UUIDString(), kind, clock.iso_micro(clock.utcnow()) or ""))
+
+    def _run(self) -> None:
+        while (event := self._queue.get()) is not None:
+            try:
+                if self._listener is not None and self._owns(event.server_id):
+                    self._listener(event)
+            except errors.HostlerError as error:
+                # Whose guest it was cannot be told; the next reconciliation sees its state.
+                LOG.warning("Event '%s' of guest %s is lost: %s", event.kind, event.server_id, error)

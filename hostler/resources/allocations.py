@@ -5,6 +5,8 @@ knows the host's use as of a generation names that generation: when it still sta
 is three statements. When it has moved, the claim is decided here on fresh sums, with the host's row held. So nobody
 over-commits, and a lost race alone never refuses a request that fits.
 
+Transactions must read what is committed (`hostler.db.engine` sees to it): sums are taken after the host is held.
+
 Refuses nothing but what does not fit; filters and policies are the scheduler's. Called by the scheduler (claim) and by
 the conductor's finishing transactions (release). Lock order: the consumer's server row, the host's row, allocations.
 """
@@ -13,7 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -23,6 +25,9 @@ from hostler.db.models import Allocation, Host, Server
 
 # SQLite and PostgreSQL bound the parameters of one statement; this stays far below both.
 _CHUNK = 500
+# Plain tables: these statements need nothing of the ORM's bookkeeping.
+_HOSTS = cast(sa.Table, Host.__table__)
+_ALLOCATIONS = cast(sa.Table, Allocation.__table__)
 
 
 class Amounts(NamedTuple):
@@ -71,14 +76,13 @@ def claim(session: orm.Session, *, consumer_id: str, host_id: str, expected_gene
         made = _claim_on_fresh_sums(session, host_id, wanted)
     if made is None:
         return None
-    session.execute(sa.insert(Allocation.__table__).values(
+    session.execute(sa.insert(_ALLOCATIONS).values(
         consumer_id=consumer_id, host_id=host_id, vcpus=vcpus, ram_mib=ram_mib, disk_gib=disk_gib,
         created_at=clock.utcnow()))
     return made
 
 
 def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) -> Claimed | None:
-    # The locking read comes before the sum: MariaDB's plain reads see the database as of the first of them.
     host = session.execute(
         sa.select(Host.generation, Host.vcpus, Host.cpu_ratio, Host.ram_mib, Host.reserved_ram_mib, Host.ram_ratio,
                   Host.disk_gib, Host.reserved_disk_gib, Host.disk_ratio)
@@ -93,7 +97,7 @@ def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) ->
 
 def _move(session: orm.Session, host_id: str, generation: int) -> bool:
     result = session.execute(
-        sa.update(Host.__table__).where(Host.id == host_id, Host.generation == generation)
+        sa.update(_HOSTS).where(Host.id == host_id, Host.generation == generation)
         # updated_at is for what people change; a claim is none of it.
         .values(generation=generation + 1, changed_at=clock.utcnow(), updated_at=Host.updated_at))
     return bool(result.rowcount)  # type: ignore[attr-defined]
@@ -123,7 +127,7 @@ def release(session: orm.Session, consumer_id: str, host_id: str | None = None) 
     if not host_ids:
         return []
     touch(session, host_ids, generation=True)
-    session.execute(sa.delete(Allocation.__table__).where(*criteria))
+    session.execute(sa.delete(_ALLOCATIONS).where(*criteria))
     return host_ids
 
 
@@ -132,9 +136,10 @@ def touch(session: orm.Session, host_ids: Iterable[str], *, generation: bool = F
     values: dict[str, Any] = {"changed_at": clock.utcnow(), "updated_at": Host.updated_at}
     if generation:
         values["generation"] = Host.generation + 1
-    # In the order of ids, so that two such transactions cannot wait for each other.
-    for host_id in sorted(host_ids):
-        session.execute(sa.update(Host.__table__).where(Host.id == host_id).values(**values))
+    # In the order of ids, so that two such transactions seldom wait for each other.
+    ordered = sorted(host_ids)
+    for start in range(0, len(ordered), _CHUNK):
+        session.execute(sa.update(_HOSTS).where(Host.id.in_(ordered[start:start + _CHUNK])).values(**values))
 
 
 def usage_by_host(session: orm.Session, host_ids: Sequence[str] | None = None) -> dict[str, Amounts]:

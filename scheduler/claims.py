@@ -1,0 +1,77 @@
+"""Turns a plan into a claim: the first ranked host that can still be claimed, in one transaction a try.
+
+A consumer that holds a claim already gets that host again (unless it is excluded), so asking twice is harmless.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from sqlalchemy import orm
+
+from hostler.db.engine import Database
+from hostler.resources import allocations
+from hostler.resources.allocations import Claimed
+from scheduler import groups
+from scheduler.plan import Plan
+from scheduler.request import Request
+from scheduler.snapshot import Snapshot
+from scheduler.store import Store
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What a try brought: the host that is claimed now, newly (`claimed`) or since before."""
+
+    host_id: str
+    claimed: Claimed | None = None
+
+
+class Claimer:
+    """Claims hosts; holds no state and may be used by any number of threads."""
+
+    def __init__(self, db: Database, store: Store) -> None:
+        self._db = db
+        self._store = store
+
+    def claim_first(self, request: Request, plan: Plan, snapshot: Snapshot) -> str | None:
+        """Claim the first host of the plan that allows it and return its id; None when every one was lost."""
+        for row in plan.rows:
+            host_id = snapshot.ids[row]
+            outcome = self._try(request, host_id)
+            if outcome is None:
+                LOG.debug("%s: host %s was lost to another claim", request.consumer_id, snapshot.names[row])
+                continue
+            if outcome.claimed is not None:
+                self._store.apply(host_id, request, outcome.claimed)
+            return outcome.host_id
+        return None
+
+    def held(self, request: Request) -> str | None:
+        """Return the host that the consumer holds a claim on, if it is none of the excluded ones."""
+        with self._db.reading() as session:
+            return _held(session, request)
+
+    def _try(self, request: Request, host_id: str) -> Outcome | None:
+        expected = self._store.generation_if_fits(host_id, request)
+
+        def work(session: orm.Session) -> Outcome | None:
+            allocations.lock_consumer(session, request.consumer_id)
+            if (held := _held(session, request)) is not None:
+                return Outcome(held)
+            if not groups.still_allows(session, request, host_id):
+                return None
+            claimed = allocations.claim(
+                session, consumer_id=request.consumer_id, host_id=host_id, expected_generation=expected,
+                vcpus=request.vcpus, ram_mib=request.ram_mib, disk_gib=request.disk_gib)
+            return None if claimed is None else Outcome(host_id, claimed)
+
+        return self._db.write(work)
+
+
+def _held(session: orm.Session, request: Request) -> str | None:
+    held = allocations.held_by(session, request.consumer_id)
+    return next((host_id for host_id in sorted(held) if host_id not in request.excluded_hosts), None)

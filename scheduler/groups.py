@@ -1,0 +1,52 @@
+"""Server groups: their policies, where their members stand, and the proof of the policy at the moment of a claim.
+
+Two members scheduled at once each see the other nowhere; so a claim for a member holds the group's row and looks
+again before it is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import Allocation, ServerGroup, ServerGroupMember
+from scheduler.request import Request
+
+AFFINITY: Final = "affinity"  # all members on one host
+ANTI_AFFINITY: Final = "anti-affinity"  # at most rules["max_server_per_host"] (1) members on a host
+SOFT_AFFINITY: Final = "soft-affinity"  # prefer the members' hosts
+SOFT_ANTI_AFFINITY: Final = "soft-anti-affinity"  # prefer hosts with few members
+
+
+def max_per_host(rules: Mapping[str, Any]) -> int:
+    """Return how many members one host may hold under anti-affinity."""
+    return int(rules.get("max_server_per_host", 1))
+
+
+def members_hosts(session: orm.Session, group_id: str, consumer_id: str) -> list[str]:
+    """Return the host id of each other member that holds a claim, once a member and host."""
+    return list(session.execute(
+        sa.select(Allocation.host_id)
+        .join(ServerGroupMember, ServerGroupMember.server_id == Allocation.consumer_id)
+        .where(ServerGroupMember.group_id == group_id, Allocation.consumer_id != consumer_id)).scalars())
+
+
+def policy_of(session: orm.Session, group_id: str) -> tuple[str | None, dict[str, Any]]:
+    """Return a group's policy and rules; (None, {}) when the group is gone."""
+    row = session.execute(sa.select(ServerGroup.policy, ServerGroup.rules)
+                          .where(ServerGroup.id == group_id)).one_or_none()
+    return (None, {}) if row is None else (row.policy, dict(row.rules or {}))
+
+
+def still_allows(session: orm.Session, request: Request, host_id: str) -> bool:
+    """Hold the group's row and return whether its policy allows this host now."""
+    if request.group_id is None or request.group_policy not in (AFFINITY, ANTI_AFFINITY):
+        return True
+    session.execute(sa.select(ServerGroup.id).where(ServerGroup.id == request.group_id).with_for_update())
+    hosts = members_hosts(session, request.group_id, request.consumer_id)
+    if request.group_policy == AFFINITY:
+        return not hosts or host_id in hosts
+    return hosts.count(host_id) < max_per_host(request.group_rules)

@@ -1,0 +1,104 @@
+"""The scheduler's endpoint: one request in, one claimed host out, or the reasons why there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+
+from hostler import errors
+from hostler.bus import rpc_method
+from hostler.context import RequestContext
+from hostler.db.engine import Database
+from hostler.db.models import Allocation
+from scheduler import groups
+from scheduler.claims import Claimer
+from scheduler.plan import Plan, Selector
+from scheduler.request import Request
+from scheduler.snapshot import Snapshot
+from scheduler.store import Store
+
+LOG = logging.getLogger(__name__)
+
+_HOST_HINTS = ("same_host", "different_host")
+
+
+class SchedulerManager:
+    """Answers `scheduler.rpcapi.SchedulerAPI`; any number of them may work on one database."""
+
+    def __init__(self, db: Database, store: Store, selector: Selector, *, max_claim_attempts: int) -> None:
+        self._db = db
+        self._store = store
+        self._selector = selector
+        self._claimer = Claimer(db, store)
+        self._max_claim_attempts = max_claim_attempts
+
+    @rpc_method
+    def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
+        """Choose and claim a host; see `SchedulerAPI.select_host`."""
+        host = self.choose(Request.from_wire(request))
+        LOG.info("%s: %s goes to host %s", context.request_id, request["consumer_id"], host["host"])
+        return host
+
+    def choose(self, request: Request) -> dict[str, Any]:
+        """Return {"host_id", "host", "zone"} of the claimed host; raises NoValidHost with the reasons."""
+        asked_at = self._store.now()
+        request = self._completed(request)
+        snapshot = self._store.current()
+        plan = self._selector.select(request, snapshot)
+        host_id = self._claimer.claim_first(request, plan, snapshot)
+        if host_id is None:
+            host_id = self._claimer.held(request)
+        for _ in range(self._max_claim_attempts):
+            if host_id is not None:
+                break
+            # What is in memory may be old: nobody is refused on that.
+            snapshot = self._store.read_since(asked_at)
+            asked_at = self._store.now()
+            request = self._completed(request)
+            plan = self._selector.select(request, snapshot)
+            if not plan.rows:
+                raise no_valid_host(plan, len(snapshot))
+            host_id = self._claimer.claim_first(request, plan, snapshot)
+        if host_id is None:
+            raise errors.NoValidHost(reason="There are not enough hosts available. (other requests took every host "
+                                            "that was chosen)", removed={}, retry=True)
+        return self._described(host_id, snapshot)
+
+    def _completed(self, request: Request) -> Request:
+        """Return the request with what only the database knows: its group, and the hosts of servers in hints."""
+        found: dict[str, Any] = {}
+        if request.group_id is None and not any(request.hints.get(hint) for hint in _HOST_HINTS):
+            return request
+        with self._db.reading() as session:
+            if request.group_id is not None:
+                policy, rules = groups.policy_of(session, request.group_id)
+                hosts = groups.members_hosts(session, request.group_id, request.consumer_id)
+                found.update(group_policy=policy, group_rules=rules, group_hosts=tuple(hosts))
+            found["hint_hosts"] = {
+                hint: list(session.execute(sa.select(Allocation.host_id)
+                                           .where(Allocation.consumer_id.in_(_listed(request.hints[hint])))).scalars())
+                for hint in _HOST_HINTS if request.hints.get(hint)}
+        return dataclasses.replace(request, **found)
+
+    def _described(self, host_id: str, snapshot: Snapshot) -> dict[str, Any]:
+        if host_id not in snapshot.row_of:
+            snapshot = self._store.read_since(self._store.now())
+        row = snapshot.row_of[host_id]
+        return {"host_id": host_id, "host": snapshot.names[row], "zone": snapshot.zone.text(row)}
+
+
+
+def _listed(hint: Any) -> list[str]:
+    return [hint] if isinstance(hint, str) else [str(item) for item in hint]
+
+
+def no_valid_host(plan: Plan, hosts: int) -> errors.NoValidHost:
+    """Return the error that says what each filter took away."""
+    parts = [f"{name} removed {count} of {reached}" for name, (count, reached) in plan.removed.items()]
+    why = ", ".join(parts) if hosts else "no host has reported in yet"
+    return errors.NoValidHost(reason=f"There are not enough hosts available. ({why})",
+                              removed={name: count for name, (count, _) in plan.removed.items()},
+                              retry=plan.may_return)

@@ -1,0 +1,45 @@
+"""How an extra spec's wish is held against a value: `fast`, `>= 10`, `<or> ssd <or> nvme`, `<in> avx`, `s!= slow`.
+
+The operators are those of the published flavor extra specs; a wish without one means equality of text. A numeric
+operator against something that is no number does not match.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+_NUMERIC: dict[str, Callable[[float, float], bool]] = {
+    "=": operator.ge, "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le,
+}
+_TEXT: dict[str, Callable[[str, str], bool]] = {
+    "s==": operator.eq, "s!=": operator.ne, "s>=": operator.ge, "s>": operator.gt, "s<=": operator.le,
+    "s<": operator.lt,
+}
+
+
+def value_matches(value: Any, wish: Any) -> bool:
+    """Return whether `value` fulfils `wish`."""
+    words = str(wish).split()
+    if not words:
+        return str(value) == str(wish)
+    first, rest = words[0], words[1:]
+    if first in _NUMERIC and rest:
+        return _numbers_match(_NUMERIC[first], str(value), rest[0])
+    if first in _TEXT and rest:
+        return _TEXT[first](str(value), " ".join(rest))
+    if first == "<or>":
+        return str(value) in [choice.strip() for choice in str(wish).split("<or>")[1:]]
+    if first == "<in>" and rest:
+        return " ".join(rest) in str(value)
+    if first == "<all-in>" and rest:
+        return all(word in str(value) for word in rest)
+    return str(value) == str(wish)
+
+
+def _numbers_match(compare: Callable[[float, float], bool], value: str, wish: str) -> bool:
+    try:
+        return compare(float(value), float(wish))
+    except ValueError:
+        return False

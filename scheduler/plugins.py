@@ -1,0 +1,47 @@
+"""Loads the configured filters and weighers by their entry points.
+
+Refuses to start on a name that nothing provides, and says which names there are: a misspelt filter that is silently
+left out would place servers where they must not be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from oslo_config import cfg
+from stevedore import ExtensionManager
+
+from hostler import errors
+from scheduler.filters import Filter
+from scheduler.plan import Selector
+from scheduler.weighers import Weigher
+
+FILTERS = "hostler.scheduler.filters"
+WEIGHERS = "hostler.scheduler.weighers"
+
+
+def load_selector(conf: cfg.ConfigOpts) -> Selector:
+    """Return the selector that `[scheduler]` describes; raises Invalid for an unknown name or a bad multiplier."""
+    options = conf.scheduler
+    filters: dict[str, Filter] = _load(FILTERS, options.filters)
+    makers: dict[str, Weigher] = _load(WEIGHERS, options.weighers)
+    weighers = {name: (makers[name], _multiplier(name, text)) for name, text in options.weighers.items()}
+    return Selector(filters, weighers, subset_size=options.host_subset_size, ranked=options.max_claim_attempts)
+
+
+def _load(group: str, names: Iterable[str]) -> dict[str, Any]:
+    installed: Any = ExtensionManager(group)
+    known = {extension.name: extension.plugin for extension in installed}
+    for name in names:
+        if name not in known:
+            raise errors.Invalid(reason=f"[scheduler] names {name!r}, but {group} has only: "
+                                        f"{', '.join(sorted(known)) or 'nothing (is Hostler installed?)'}")
+    return {name: known[name]() for name in names}
+
+
+def _multiplier(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise errors.Invalid(reason=f"[scheduler] weighers: {name}:{text} is no number") from None

@@ -1,0 +1,43 @@
+"""What is asked of the scheduler: one consumer, its size, and where it may stand."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from hostler.resources.allocations import Amounts
+from hostler.resources.specs import Spec
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request(Spec):
+    """A request for one host; travels as a plain map (`to_wire`, `from_wire`).
+
+    `host` names the only host allowed. `excluded_hosts` are host ids. With `group_id` the scheduler reads policy and
+    members itself and proves the policy again in the claim; `group_policy`, `group_rules` and `group_hosts` (the host
+    id of each placed member) are for groups that are no rows. `hints` are the user's: `same_host` and
+    `different_host` list server ids, whose host ids are put into `hint_hosts`.
+    """
+
+    consumer_id: str
+    vcpus: int
+    ram_mib: int
+    disk_gib: int
+    operation_id: str | None = None
+    project_id: str | None = None
+    zone: str | None = None
+    host: str | None = None
+    extra_specs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)
+    hints: dict[str, Any] = dataclasses.field(default_factory=dict)
+    hint_hosts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    group_id: str | None = None
+    group_policy: str | None = None
+    group_rules: dict[str, Any] = dataclasses.field(default_factory=dict)
+    group_hosts: tuple[str, ...] = ()
+    excluded_hosts: tuple[str, ...] = ()
+
+    @property
+    def wanted(self) -> Amounts:
+        """The size, as hosts count it."""
+        return Amounts(self.vcpus, self.ram_mib, self.disk_gib)

@@ -1,0 +1,46 @@
+"""Builds the scheduler: configuration → database → bus → manager. The only place that names the parts."""
+
+from __future__ import annotations
+
+import oslo_messaging
+from oslo_config import cfg
+
+from hostler.bus import Bus
+from hostler.db.engine import Database
+from scheduler.manager import SchedulerManager
+from scheduler.plugins import load_selector
+from scheduler.rpcapi import RPC_VERSION, TOPIC
+from scheduler.store import Store
+
+
+class SchedulerService:
+    """A scheduler that serves its topic between `start` and `stop`."""
+
+    def __init__(self, manager: SchedulerManager, server: oslo_messaging.MessageHandlingServer) -> None:
+        self.manager = manager
+        self._server = server
+
+    def start(self) -> None:
+        """Serve requests from the bus."""
+        self._server.start()
+
+    def stop(self) -> None:
+        """Take no more requests and finish those in hand; a claim is one transaction, so none is left half made."""
+        self._server.stop()
+        self._server.wait()
+
+
+def build_manager(conf: cfg.ConfigOpts, db: Database) -> SchedulerManager:
+    """Return the manager alone (tests and benchmarks need no bus)."""
+    return SchedulerManager(db, Store(conf, db), load_selector(conf),
+                            max_claim_attempts=conf.scheduler.max_claim_attempts)
+
+
+def build(conf: cfg.ConfigOpts, db: Database | None = None, bus: Bus | None = None) -> SchedulerService:
+    """Return the service, not started; what is not given is made from the configuration.
+
+    Raises Invalid when the configuration names a filter or weigher that nothing provides.
+    """
+    manager = build_manager(conf, db if db is not None else Database.from_conf(conf))
+    bus = bus if bus is not None else Bus(conf)
+    return SchedulerService(manager, bus.server(TOPIC, conf.host, manager, RPC_VERSION))

@@ -26,6 +26,12 @@ from hostler.operations import lease
 _STARTED = (flow_states.RUNNING, flow_states.REVERTING)
 _ENDED = (flow_states.SUCCESS, flow_states.FAILURE, flow_states.REVERTED, flow_states.REVERT_FAILURE)
 
+_STEPS: Any = OperationStep.__table__
+_VALUES = {name: sa.bindparam(name) for name in ("uuid", "state", "detail", "host", "started_at", "finished_at")}
+_INSERT = sa.insert(_STEPS).values(operation_id=sa.bindparam("operation"), name=sa.bindparam("step"), **_VALUES)
+_UPDATE = sa.update(_STEPS).where(_STEPS.c.operation_id == sa.bindparam("operation"),
+                                  _STEPS.c.name == sa.bindparam("step")).values(**_VALUES)
+
 
 class OperationBackend(base.Backend):
     """Persistence of one claimed operation's flow."""
@@ -38,6 +44,7 @@ class OperationBackend(base.Backend):
         self._step_count = max(step_count, 1)
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
+        self._states: dict[str, str] = {}
         self._stored: set[str] = set()
         self._flow_values: dict[str, Any] = {}
         self.book = models.LogBook(held.kind, uuid=held.id)
@@ -70,34 +77,39 @@ class OperationBackend(base.Backend):
     def note_atom(self, atom: Any) -> None:
         """Remember a changed step; write everything when it is about to act on the outside."""
         self._dirty[atom.name] = atom
+        if self._states.get(atom.name) == atom.state:
+            return
+        self._states[atom.name] = atom.state
         times = self._times.setdefault(atom.name, {"started_at": None, "finished_at": None})
         if atom.state in _STARTED:
             times["started_at"] = times["started_at"] or clock.utcnow()
             times["finished_at"] = None
-            self._db.write(self.flush)
-            self._forget()
+            if not isinstance(atom, models.RetryDetail):  # a retry controller touches nothing outside
+                self._db.write(self.flush)
+                self._forget()
         elif atom.state in _ENDED:
             times["finished_at"] = clock.utcnow()
 
     def flush(self, session: orm.Session) -> None:
         """Write what changed in the caller's transaction; raises LeaseLost when the operation is not ours."""
         done = sum(1 for times in self._times.values() if times["finished_at"])
-        values: dict[str, Any] = {"flow": self._flow_values or self.flow_detail.to_dict(), "host": self._run.host,
-                                  "progress": min(99, done * 100 // self._step_count)}
-        lease.check_owned(session, self._held, **values)
-        for name, atom in self._dirty.items():
-            self._write_step(session, name, atom)
+        lease.check_owned(session, self._held, flow=self._flow_values or self.flow_detail.to_dict(),
+                          host=self._run.host, progress=min(99, done * 100 // self._step_count))
+        rows = [self._row(name, atom) for name, atom in self._dirty.items()]
+        new = [row for row in rows if row["step"] not in self._stored]
+        known = [row for row in rows if row["step"] in self._stored]
+        connection = session.connection()
+        if new:
+            connection.execute(_INSERT, new)
+        if known:
+            connection.execute(_UPDATE, known)
 
-    def _write_step(self, session: orm.Session, name: str, atom: Any) -> None:
+    def _row(self, name: str, atom: Any) -> dict[str, Any]:
         kind = "retry" if isinstance(atom, models.RetryDetail) else "task"
         times = self._times.get(name, {"started_at": None, "finished_at": None})
-        values = {"uuid": atom.uuid, "state": atom.state or flow_states.PENDING, "host": self._run.host,
-                  "detail": {"kind": kind, "atom": atom.to_dict()}, **times}
-        if name in self._stored:
-            session.execute(sa.update(OperationStep).where(
-                OperationStep.operation_id == self._held.id, OperationStep.name == name).values(**values))
-        else:
-            session.execute(sa.insert(OperationStep).values(operation_id=self._held.id, name=name, **values))
+        return {"operation": self._held.id, "step": name, "uuid": atom.uuid,
+                "state": atom.state or flow_states.PENDING, "host": self._run.host,
+                "detail": {"kind": kind, "atom": atom.to_dict()}, **times}
 
     def _forget(self) -> None:
         self._stored.update(self._dirty)

@@ -24,6 +24,7 @@ from hostler.operations import states
 
 # The argument that must not outlive its operation.
 SECRET = "admin_password"
+_TABLE: Any = Operation.__table__
 
 
 class LeaseLost(BaseException):
@@ -156,8 +157,9 @@ def renew(db: Database, owner: str, operation_ids: Iterable[str], lease_s: float
 
 def check_owned(session: orm.Session, held: Claim, **values: Any) -> None:
     """Write `values` to the operation in the caller's transaction; raises LeaseLost when it is no longer ours."""
-    result: Any = session.execute(sa.update(Operation).where(
-        Operation.id == held.id, Operation.attempt == held.attempt, Operation.state == states.RUNNING)
+    # On the connection, below the ORM: this runs before every task.
+    result = session.connection().execute(sa.update(_TABLE).where(
+        _TABLE.c.id == held.id, _TABLE.c.attempt == held.attempt, _TABLE.c.state == states.RUNNING)
         .values(updated_at=clock.utcnow(), **values))
     if result.rowcount != 1:
         raise LeaseLost(held.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class Module:
     imports: tuple[Import, ...]
 
 
+@functools.cache
 def read_modules(root: Path = ROOT) -> dict[str, Module]:
     """Return every module of our packages by its dotted name."""
     files = {_module_name(path.relative_to(root)): path

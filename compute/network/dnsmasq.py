@@ -41,7 +41,7 @@ class Dnsmasq:
         path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
         replace_file(path, configuration)
         running = self._running()
-        if running is not None and running[1] == path.name:
+        if running is not None and running[1] == path.name and self._at_home(running[0]):
             if changed:
                 os.kill(running[0], signal.SIGHUP)
         else:
@@ -106,6 +106,14 @@ class Dnsmasq:
             if option == "--conf-file" and Path(value).parent == self._directory:
                 return pid, Path(value).name
         return None
+
+    def _at_home(self, pid: int) -> bool:
+        """Return whether the process is in the namespace that counts (not in one that was lost and made anew)."""
+        try:
+            status = Path(f"/proc/{pid}/ns/net").stat()
+        except FileNotFoundError:
+            return False
+        return (status.st_dev, status.st_ino) == namespaces.identity(self._namespace)
 
     def _free_leases(self, entries: Mapping[str, str], server_ip: str) -> None:
         """Give back leases that no entry has: dnsmasq would not hand their addresses to the next guest."""

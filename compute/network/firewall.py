@@ -217,7 +217,7 @@ def _inet_chains(layout: Layout, zone: int) -> list[str]:
     lines += _chain("from_host", "filter hook postrouting priority -150", _note_state("oifname", layout.bridge))
     if layout.network.host_gateway:
         cidrs = [subnet.cidr for subnet in ipv4_subnets(layout.network)]
-        lines += _chain("masquerade", "nat hook postrouting priority 100",
+        lines += _chain("source_nat", "nat hook postrouting priority 100",
                         [f'oifname != "{names.BRIDGE_PREFIX}*" ip saddr {cidr} ip daddr != {cidr} masquerade'
                          for cidr in cidrs])
     return lines

@@ -1,0 +1,102 @@
+"""The packet filter's script says what it should; that a kernel takes and obeys it is tests/integration's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from compute.network import firewall, names
+from compute.network.links import Layout
+from hostler.resources.specs import FixedIpSpec, PortSpec, RuleSpec
+from tests.unit.compute.network import factories
+
+TAP = names.tap_name(factories.PORT_ID)
+SHORT = names.short_id(factories.PORT_ID)
+
+
+def render(*ports: PortSpec, uplink: str | None = None, **network: Any) -> str:
+    layout = Layout(factories.network(**network), Path("/nowhere"), uplink)
+    return firewall.render(layout, 7, ports)
+
+
+def chain(script: str, name: str) -> list[str]:
+    body = script.partition(f" chain {name} {{\n")[2].partition("\n }")[0]
+    return [line.strip() for line in body.splitlines()]
+
+
+def test_a_script_replaces_both_tables_and_touches_no_other() -> None:
+    script = render(factories.port())
+    table = names.table_name(factories.NETWORK_ID)
+    tables = [line for line in script.splitlines() if "table " in line]
+    assert tables == [f"add table bridge {table}", f"delete table bridge {table}", f"add table inet {table}",
+                      f"delete table inet {table}", f"table bridge {table} {{", f"table inet {table} {{"]
+    assert script.count("{") == script.count("}")
+
+
+def test_removal_only_drops_the_tables() -> None:
+    table = names.table_name(factories.NETWORK_ID)
+    assert firewall.render_removal(factories.NETWORK_ID).splitlines() == [
+        f"{verb} table {family} {table}" for family in ("bridge", "inet") for verb in ("add", "delete")]
+
+
+def test_without_rules_both_directions_end_in_drop() -> None:
+    script = render(factories.port())
+    for direction in ("egress", "ingress"):
+        lines = chain(script, f"{direction}_{SHORT}")
+        assert lines[-1] == "drop"
+        assert "meta mark and 0x30000000 == 0x10000000 return" in lines
+
+
+def test_rules_stand_in_their_direction_only() -> None:
+    web = RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=80, port_max=80)
+    script = render(factories.port(rules=(web, web)))
+    assert chain(script, f"ingress_{SHORT}").count("ip protocol 6 tcp dport 80 return") == 1
+    assert "ip protocol 6 tcp dport 80 return" not in chain(script, f"egress_{SHORT}")
+
+
+def test_a_port_may_be_itself_and_its_pairs() -> None:
+    claimed = firewall.claims(factories.port(
+        fixed_ips=(FixedIpSpec(ip_address="10.0.0.5", subnet_id="subnet-1"),),
+        allowed_pairs=({"ip_address": "10.0.0.4/31"}, {"ip_address": "10.0.0.9", "mac_address": "00:00:5E:00:01:01"})))
+    assert claimed.by_mac == {"fa:16:3e:00:00:05": ["10.0.0.4/31"], "00:00:5e:00:01:01": ["10.0.0.9/32"]}
+
+
+def test_a_port_without_address_may_still_ask_for_one() -> None:
+    lines = chain(render(factories.port(fixed_ips=())), f"spoof_{SHORT}")
+    assert "ip saddr 0.0.0.0 udp sport 68 udp dport 67 return" in lines
+    assert not any("ip saddr {" in line and "arp" not in line for line in lines)
+
+
+def test_a_pair_of_any_address_makes_no_overlapping_set() -> None:
+    script = render(factories.port(allowed_pairs=({"ip_address": "0.0.0.0/0"},)))
+    assert "arp saddr ip { 0.0.0.0/0 } return" in script
+
+
+def test_port_security_off_leaves_only_the_guard_of_the_services() -> None:
+    script = render(factories.port(port_security=False))
+    assert f"spoof_{SHORT}" not in script and f"ingress_{SHORT}" not in script
+    assert chain(script, f"guard_{SHORT}") == ["ip saddr != { 0.0.0.0, 10.0.0.5/32 } drop",
+                                               "arp saddr ip != { 0.0.0.0, 10.0.0.5/32 } drop"]
+
+
+def test_a_port_that_is_down_drops_everything() -> None:
+    script = render(factories.port(admin_state_up=False, port_security=False))
+    for kind in ("spoof", "egress", "ingress"):
+        assert chain(script, f"{kind}_{SHORT}") == ["drop"]
+    assert f'oifname {{ "{TAP}" }} drop' in chain(script, "forward")
+
+
+def test_host_gateway_masquerades_in_the_host_s_own_zone() -> None:
+    script = render(factories.port(), host_gateway=True)
+    assert "masquerade" in script
+    assert "ct zone" not in script
+    plain = render(factories.port())
+    assert "masquerade" not in plain
+    assert f'iifname "{names.bridge_name(factories.NETWORK_ID)}" ct zone set 7' in plain
+
+
+def test_services_do_not_cross_the_uplink() -> None:
+    script = render(factories.port(), uplink="eth1")
+    assert 'oifname "eth1" arp daddr ip { 169.254.169.254, 10.0.0.2 } drop' in chain(script, "forward")
+    assert 'iifname "eth1" ether type ip udp dport { 67, 68 } drop' in chain(script, "prerouting")
+    assert "eth1" not in render(factories.port())

@@ -86,6 +86,8 @@ class Server(Resource, Base):
     public_key: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)
     config_drive: orm.Mapped[bool] = orm.mapped_column(default=False)
+    access_ip_v4: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
+    access_ip_v6: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)
     scheduler_hints: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     reservation_id: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="", index=True)

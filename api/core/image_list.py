@@ -133,9 +133,10 @@ def _criterion(name: str, text: str) -> sa.ColumnElement[bool]:
 
 
 def _property_criterion(name: str, text: str) -> sa.ColumnElement[bool]:
-    if '"' in name or "\\" in name:  # cannot be spelled in a JSON path, so no property of this name was let in
+    if '"' in name or "\\" in name:  # JSON paths cannot spell it, so no property has such a name
         return sa.false()
-    return Image.properties[name].as_string() == text
+    criterion: sa.ColumnElement[bool] = Image.properties[name].as_string() == text
+    return criterion
 
 
 def _alternatives(name: str, text: str) -> list[str]:
@@ -172,12 +173,13 @@ def _moment_criterion(name: str, text: str) -> sa.ColumnElement[bool]:
         operator, rest = "eq", text
     try:
         moment = clock.parse(rest)
-    except ValueError:
+        # What clients know of a time is its whole second, so that second is what they mean.
+        end = moment + (dt.timedelta(microseconds=1) if moment.microsecond else dt.timedelta(seconds=1))
+    except (ValueError, OverflowError):
         raise errors.InvalidField(field=name, value=text, reason="It must be an ISO 8601 time.") from None
     column = _MOMENTS[name]
-    # What clients know of a time is its whole second; that second is what they compare with.
-    after = moment if moment.microsecond else moment + dt.timedelta(seconds=1)
-    during = sa.and_(column >= moment, column < after) if after > moment else column == moment
-    return {"gt": column >= after if after > moment else column > moment, "gte": column >= moment, "eq": during,
-            "neq": sa.not_(during), "lt": column < moment, "lte": column < after if after > moment else
-            column <= moment}[operator]
+    during: sa.ColumnElement[bool] = sa.and_(column >= moment, column < end)
+    criteria: dict[str, sa.ColumnElement[bool]] = {
+        "gt": column >= end, "gte": column >= moment, "eq": during, "neq": sa.not_(during), "lt": column < moment,
+        "lte": column < end}
+    return criteria[operator]

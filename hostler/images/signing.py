@@ -7,15 +7,16 @@ primary (highest number) signs. Refuses expired and foreign signatures alike, wi
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import time
 import urllib.parse
-from pathlib import Path
 
 from oslo_config import cfg
 
 from hostler import errors
+from hostler.identity import keys
 
 BLOB_PATH = "/image/blobs"
 _PURPOSE = b"hostler image download, version 1"
@@ -25,7 +26,7 @@ class UrlSigner:
     """Makes and checks signatures of (sha256, expiry)."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._directory = Path(conf.identity.key_directory or Path(conf.state_path) / "keys")
+        self._directory = keys.directory_of(conf)
 
     def sign(self, sha256: str, expires_at: int) -> str:
         """Return path and query for the content, valid until `expires_at` (Unix time).
@@ -48,12 +49,11 @@ class UrlSigner:
     def _keys(self) -> list[bytes]:
         """Return the keys, the signing one first; read each time, so that a rotation is seen by running processes."""
         numbered: list[tuple[int, bytes]] = []
-        try:
+        if self._directory.is_dir():
             for path in self._directory.iterdir():
-                if path.name.isdigit():
-                    numbered.append((int(path.name), path.read_bytes().strip()))
-        except FileNotFoundError:
-            numbered = []
+                with contextlib.suppress(FileNotFoundError):  # a rotation just dropped it
+                    if path.name.isdigit():
+                        numbered.append((int(path.name), path.read_bytes().strip()))
         if not numbered:
             raise errors.Unavailable(part="The key directory")
         return [key for _, key in sorted(numbered, reverse=True)]

@@ -1,0 +1,34 @@
+"""The Image API v2 below /image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from api.face import Face
+from api.openstack.image import data, images, members, schemas, versions
+from api.openstack.image.views import error_view
+from api.services import Services
+
+
+def routes(services: Services) -> Iterator[tuple[str, Any]]:
+    """Yield the map of the face."""
+    yield "", versions.Versions(services, 300)
+    yield "/versions", versions.Versions(services, 200)
+    yield "/v2", versions.Version(services)
+    yield "/v2/schemas/{name}", schemas.Schema()
+    yield "/v2/info/import", data.ImportInfo()
+    yield "/v2/info/stores", data.StoresInfo()
+    yield "/v2/images", images.Images(services)
+    yield "/v2/images/{image_id}", images.Image(services)
+    yield "/v2/images/{image_id}/file", data.File(services)
+    yield "/v2/images/{image_id}/stage", data.Stage(services)
+    yield "/v2/images/{image_id}/import", data.Import(services)
+    yield "/v2/images/{image_id}/actions/{action}", images.Action(services)
+    yield "/v2/images/{image_id}/tags/{tag}", images.Tag(services)
+    yield "/v2/images/{image_id}/members", members.Members(services)
+    yield "/v2/images/{image_id}/members/{member_id}", members.Member(services)
+    yield "/blobs/{sha256}", data.Blob(services)
+
+
+FACE = Face(prefix="/image", routes=routes, render_error=error_view)

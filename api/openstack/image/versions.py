@@ -1,0 +1,48 @@
+"""The Image API's version documents; served without a token, so that clients can find their way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.links import base_url
+from api.services import Services
+
+# What each minor version brought is there in all of them: v2.6 import, v2.7 hidden images and secure hashes.
+_CURRENT = "v2.9"
+_SUPPORTED = ("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
+
+
+class Versions:
+    """The list of versions, at the face's root (where 300 says: choose) and under /versions."""
+
+    public = True
+
+    def __init__(self, services: Services, status: int) -> None:
+        self._conf = services.conf
+        self._status = status
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List the versions."""
+        url = f"{base_url(self._conf, request)}/image/v2/"
+        response.status = self._status
+        response.media = {"versions": [_document(name, url) for name in (_CURRENT, *_SUPPORTED)]}
+
+
+class Version:
+    """The one version's document, below its own path."""
+
+    public = True
+
+    def __init__(self, services: Services) -> None:
+        self._conf = services.conf
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Show the version."""
+        response.media = {"version": _document(_CURRENT, f"{base_url(self._conf, request)}/image/v2/")}
+
+
+def _document(name: str, url: str) -> dict[str, Any]:
+    return {"id": name, "status": "CURRENT" if name == _CURRENT else "SUPPORTED",
+            "links": [{"rel": "self", "href": url}]}

@@ -73,4 +73,4 @@ def order_by(columns: Sequence[tuple[Any, bool]]) -> list[Any]:
 def next_link(request: falcon.Request, base_url: str, marker: str) -> str:
     """Return the URL of the page after `marker`, with every other parameter kept."""
     query: Mapping[str, Any] = {**request.params, "marker": marker}
-    return f"{base_url}?{falcon.to_query_string(dict(query), prefix=False, comma_delimited_lists=False)}"
+    return f"{base_url}?{falcon.to_query_str(dict(query), prefix=False, comma_delimited_lists=False)}"

@@ -35,6 +35,8 @@ OVERLAP_S = 10.0
 SILENT_S = 300.0
 # Failed boots are counted again after this many seconds.
 FAILURES_S = 10.0
+# Before a request is refused every host is read again, unless that was done within so many seconds.
+FORCED_S = 5.0
 # A snapshot older than this many refresh intervals is not decided on while another thread renews it.
 _TOO_OLD = 5
 
@@ -65,10 +67,19 @@ class Store:
         return self._renew(wait=must_wait, seen=snapshot)
 
     def read_since(self, moment: float) -> Snapshot:
-        """Return a snapshot for which every host was read after `moment`; threads that wait share one reading."""
+        """Return a snapshot read after `moment` with all that can be known; threads that wait share one reading.
+
+        Every host is read unless that was done a few seconds ago: then what changed since is enough, and requests
+        that nobody can fulfil do not keep the scheduler reading.
+        """
         with self._reading:
-            snapshot = self._snapshot
-            return snapshot if snapshot is not None and self._full_at > moment else self._read_all()
+            newest = self._snapshot
+            if newest is None or not 0 <= self.now() - self._full_at < FORCED_S:
+                return self._read_all()
+            if newest.read_at > moment:
+                return newest
+            self._seen_at = min(self._seen_at, self.now() - self._down_time_s)
+            return self._read_changes(newest)
 
     def _renew(self, *, wait: bool, seen: Snapshot | None) -> Snapshot:
         if not self._reading.acquire(blocking=wait):

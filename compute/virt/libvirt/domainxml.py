@@ -98,8 +98,10 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine) -> None:
     for disk in guest.disks:
         _add_disk(devices, disk, machine.disk_cache)
     _add(devices, "controller", type="usb", model="none")
-    for _ in range(machine.pcie_ports):
-        _add(devices, "controller", type="pci", model="pcie-root-port")
+    _add(devices, "controller", type="pci", index="0", model="pcie-root")
+    # One for each device at boot, and free ones on top for what is attached later: q35 cannot grow any.
+    for index in range(1, _static_devices(guest) + machine.pcie_ports + 1):
+        _add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
     for nic in guest.nics:
         _add_nic(devices, nic)
     for kind in ("serial", "console"):
@@ -118,6 +120,11 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine) -> None:
     _add(_add(devices, "video"), "model", type="vga", vram="16384", heads="1")
     _add(devices, "memballoon", model="virtio")
     _add(_add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
+
+
+def _static_devices(guest: Guest) -> int:
+    """Return how many devices take a root port at boot: disks, NICs, serial controller, tablet, balloon, rng."""
+    return len(guest.disks) + len(guest.nics) + 4
 
 
 def _add_disk(devices: Any, disk: Disk, cache: str) -> None:

@@ -1,0 +1,203 @@
+"""The libvirt driver on a real libvirtd: the contract, a guest's whole life, a hung and a restarted daemon."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from compute import diskfile, imagecache
+from compute.layout import Layout
+from compute.virt import driver as virt
+from compute.virt.contract import DriverContract, MakeGuest
+from compute.virt.libvirt import domainxml
+from compute.virt.libvirt.driver import LibvirtDriver
+from hostler import errors, ids
+from hostler.resources.specs import ImageSpec, ServerSpec
+from tests.integration import real_parts
+
+BOOT_S = 120  # an emulated guest on a busy machine
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("libvirt")
+
+
+@pytest.fixture(scope="module")
+def uri(directory: Path) -> Iterator[str]:
+    with real_parts.libvirtd(directory / "d") as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def image() -> ImageSpec:
+    return real_parts.tiny_image()
+
+
+@pytest.fixture(scope="module")
+def layout(directory: Path) -> Layout:
+    made = Layout(directory / "state")
+    made.prepare()
+    return made
+
+
+def new_driver(uri: str, layout: Layout, host: str = "host1", *, virt_type: str = "qemu",
+               timeout_s: float = 20) -> LibvirtDriver:
+    machine = domainxml.Machine(host=host, virt_type=virt_type, cpu_mode="auto", disk_cache="auto",
+                                console_listen="127.0.0.1", pcie_ports=12)
+    made = LibvirtDriver(machine, uri=uri, call_timeout_s=timeout_s, probe_timeout_s=5, directory=layout.root)
+    made.open()
+    return made
+
+
+@pytest.fixture
+def driver(uri: str, layout: Layout) -> Iterator[LibvirtDriver]:
+    made = new_driver(uri, layout)
+    yield made
+    for server_id in made.list_servers():
+        made.destroy(server_id)
+    made.close()
+
+
+@pytest.fixture
+def make_guest(layout: Layout) -> MakeGuest:
+    """Guests with an empty disk: they stay in the firmware, which is all that most tests need."""
+    def make() -> virt.Guest:
+        server = ServerSpec(id=ids.new_id(), name="empty & <odd> \x07name", hostname="empty", project_id="p",
+                            user_id="u", vcpus=1, ram_mib=64, root_gib=1)
+        layout.server(server.id).mkdir(parents=True)
+        disks = diskfile.DiskFiles(layout).ensure(server, None)
+        return virt.Guest(server, disks, (), layout.console_log(server.id))
+
+    return make
+
+
+@pytest.fixture
+def tiny(layout: Layout, image: ImageSpec) -> virt.Guest:
+    server = ServerSpec(id=ids.new_id(), name="tiny", hostname="tiny", project_id="p", user_id="u", vcpus=1,
+                        ram_mib=128, root_gib=1, image=image, config_drive=True)
+    layout.server(server.id).mkdir(parents=True)
+    base = imagecache.ImageCache(layout.images, max_bytes=1 << 30, min_age_s=0).fetch(image)
+    return virt.Guest(server, diskfile.DiskFiles(layout).ensure(server, base), (), layout.console_log(server.id))
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout_s, f"{what}: not in {timeout_s} s"
+        time.sleep(0.2)
+    return time.monotonic() - started
+
+
+class TestLibvirtDriver(DriverContract):
+    """The shared tests on real QEMU."""
+
+    settle_s = 10.0
+
+
+def test_a_guest_boots_obeys_the_power_button_and_starts_again(driver: LibvirtDriver, tiny: virt.Guest) -> None:
+    server_id, log = tiny.server.id, tiny.console_log
+    for boot in (1, 2):
+        driver.create(tiny)
+        took_s = wait_for(lambda boot=boot: log.read_text(errors="replace").count("ready") >= boot, BOOT_S, "boot")
+        print(f"boot {boot}: ready after {took_s:.1f} s")
+        driver.shutdown(server_id)
+        took_s = wait_for(lambda: driver.get_power_state(server_id) == virt.SHUTDOWN, 60, "power button")
+        print(f"off after {took_s:.1f} s")
+    driver.destroy(server_id)
+    assert driver.list_servers() == {}
+
+
+def test_other_agents_guests_are_left_alone(driver: LibvirtDriver, make_guest: MakeGuest, uri: str,
+                                            layout: Layout) -> None:
+    guest = make_guest()
+    driver.create(guest)
+    stranger = new_driver(uri, layout, "host2")
+    try:
+        assert stranger.list_servers() == {}
+        for act in (stranger.destroy, stranger.power_off, stranger.shutdown):
+            with pytest.raises(errors.AgentError):
+                act(guest.server.id)
+        assert driver.get_power_state(guest.server.id) == virt.RUNNING
+    finally:
+        stranger.close()
+
+
+def test_a_killed_guest_is_told_as_crashed(driver: LibvirtDriver, make_guest: MakeGuest, directory: Path) -> None:
+    seen: list[virt.Event] = []
+    driver.set_event_listener(seen.append, lambda: None)
+    guest = make_guest()
+    driver.create(guest)
+    os.kill(int((directory / "d/run/qemu" / f"{domainxml.domain_name(guest.server.id)}.pid").read_text()),
+            signal.SIGKILL)
+    wait_for(lambda: "crashed" in [event.kind for event in seen], 10, "event")
+    assert driver.get_power_state(guest.server.id) == virt.CRASHED
+
+
+def test_a_hung_daemon_hangs_nobody(uri: str, layout: Layout, directory: Path) -> None:
+    driver = new_driver(uri, layout, timeout_s=2)
+    daemon = int((directory / "d/libvirtd.pid").read_text())
+    os.kill(daemon, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        with pytest.raises(errors.Unavailable):
+            driver.get_host_facts()
+        assert time.monotonic() - started < 8
+    finally:
+        os.kill(daemon, signal.SIGCONT)
+    wait_for(lambda: _answers(driver), 30, "daemon after its pause")
+    driver.close()
+
+
+def test_a_restarted_daemon_is_found_again(driver: LibvirtDriver, make_guest: MakeGuest, directory: Path) -> None:
+    resyncs: list[float] = []
+    seen: list[virt.Event] = []
+    guest = make_guest()
+    driver.create(guest)
+    driver.set_event_listener(seen.append, lambda: resyncs.append(time.monotonic()))
+    daemon = int((directory / "d/libvirtd.pid").read_text())
+    os.kill(daemon, signal.SIGTERM)
+    wait_for(lambda: not Path(f"/proc/{daemon}").exists() or b"libvirtd" not in _cmdline(daemon), 20, "end")
+    (directory / "d/libvirtd.pid").unlink(missing_ok=True)
+    subprocess.run(["bash", str(real_parts.SCRIPT), "start", str(directory / "d")], check=True, timeout=60)
+    assert driver.get_power_state(guest.server.id) == virt.RUNNING
+    assert resyncs
+    driver.power_off(guest.server.id)
+    wait_for(lambda: "stopped" in [event.kind for event in seen], 10, "event after the restart")
+
+
+def test_kvm_is_believed_only_when_a_guest_runs(uri: str, layout: Layout) -> None:
+    driver = new_driver(uri, layout, virt_type="auto")
+    chosen = driver._machine.virt_type
+    print("virt_type=auto chose", chosen)
+    assert chosen in ("kvm", "qemu")
+    started = time.monotonic()
+    again = new_driver(uri, layout, virt_type="auto")
+    assert time.monotonic() - started < 2, "the answer is kept"
+    assert again._machine.virt_type == chosen
+    assert driver.list_servers() == {}
+    for each in (driver, again):
+        each.close()
+
+
+def _answers(driver: LibvirtDriver) -> bool:
+    try:
+        driver.get_host_facts()
+    except errors.Unavailable:
+        return False
+    return True
+
+
+def _cmdline(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+

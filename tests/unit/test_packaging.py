@@ -73,7 +73,7 @@ def test_guest_scripts_are_in_the_wheel() -> None:
             assert packaged.joinpath(*path.relative_to(overlay).parts).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("group", [section for section in _setup_cfg()["options.entry_points"]])
+@pytest.mark.parametrize("group", list(_setup_cfg()["options.entry_points"]))
 def test_entry_points_load(group: str) -> None:
     text = _setup_cfg()["options.entry_points"][group]
     targets = re.findall(r"=\s*([\w.]+):([\w.]+)", text)

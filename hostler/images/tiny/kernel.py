@@ -116,10 +116,10 @@ def select_modules(kernel: Kernel, wanted: Iterable[str]) -> dict[str, list[str]
         by_name[module_name(path)] = path
     chosen: dict[str, list[str]] = {}
     for name in wanted:
-        path = by_name.get(name.replace("-", "_"))
-        if path is None:
+        found = by_name.get(name.replace("-", "_"))
+        if found is None:
             continue
-        for item in [path, *needs[path]]:
+        for item in [found, *needs[found]]:
             chosen[item] = needs[item]
     return chosen
 

@@ -35,7 +35,7 @@ def test_a_process_with_our_configuration_is_ours(tmp_path: Path, impostor: subp
     assert impostor.wait(5) != 0
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "999999999", str(os.getpid())])
+@pytest.mark.parametrize("text", ["", "nonsense", "999999999", pytest.param(str(os.getpid()), id="own")])
 def test_a_stale_process_id_is_nobody(tmp_path: Path, text: str) -> None:
     (tmp_path / "dnsmasq.pid").write_text(text)
     server = Dnsmasq(tmp_path, tmp_path / "namespace")

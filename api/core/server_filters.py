@@ -214,7 +214,8 @@ FILTERS: Final[Mapping[str, Maker]] = {
     "tags": _tags(sa.and_, negate=False), "tags-any": _tags(sa.or_, negate=False),
     "not-tags": _tags(sa.and_, negate=True), "not-tags-any": _tags(sa.or_, negate=True),
     "kernel_id": _constant(""), "ramdisk_id": _constant(""), "root_device_name": _constant("/dev/vda"),
-    "access_ip_v4": _constant(""), "access_ip_v6": _constant(""), "auto_disk_config": _constant("MANUAL"),
+    "access_ip_v4": _matches(SERVERS.c.access_ip_v4), "access_ip_v6": _matches(SERVERS.c.access_ip_v6),
+    "auto_disk_config": _constant("MANUAL"),
     "progress": _constant("0"),
 }
 

@@ -27,11 +27,12 @@ SORT_COLUMNS: Final[Mapping[str, Any]] = {
     "launch_index": SERVERS.c.launch_index, "launched_at": SERVERS.c.launched_at, "locked": SERVERS.c.locked,
     "locked_by": SERVERS.c.locked, "power_state": SERVERS.c.power_state, "project_id": SERVERS.c.project_id,
     "terminated_at": SERVERS.c.deleted_at, "user_id": SERVERS.c.user_id, "vm_state": SERVERS.c.vm_state,
-    "task_state": LOCKS.c.kind, "host": sa.type_coerce(sa.func.coalesce(_HOST_NAME, ""), sa.String()),
+    "access_ip_v4": SERVERS.c.access_ip_v4, "access_ip_v6": SERVERS.c.access_ip_v6, "task_state": LOCKS.c.kind,
+    "host": sa.type_coerce(sa.func.coalesce(_HOST_NAME, ""), sa.String()),
 }
 # Published keys that are the same for all servers here, so that they order nothing.
-SORT_CONSTANT: Final = frozenset({"access_ip_v4", "access_ip_v6", "auto_disk_config", "kernel_id", "node", "progress",
-                                  "ramdisk_id", "root_device_name"})
+SORT_CONSTANT: Final = frozenset({"auto_disk_config", "kernel_id", "node", "progress", "ramdisk_id",
+                                  "root_device_name"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -198,7 +198,7 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
     for server_id, kind, arguments in session.execute(query):
         if kind == "server.delete":
             leaving.add(server_id)
-        elif arguments.get("hard"):
+        elif arguments.get("type") == "HARD":
             hard.add(server_id)
     return {row.id: states.task_state("server.delete" if row.id in leaving else row.lock_kind,
                                       placed=row.host_id is not None, hard=row.id in hard) for row in busy}

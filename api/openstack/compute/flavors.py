@@ -70,15 +70,11 @@ class Resource:
         self.conf = services.conf
 
 
-class Flavors(Resource):
-    """GET and POST /flavors; with `detail`, GET /flavors/detail."""
+class FlavorsDetail(Resource):
+    """GET /flavors/detail."""
 
-    def __init__(self, services: Services, *, detail: bool = False) -> None:
-        super().__init__(services)
-        self._view = full_view if detail else brief_view
-        self._path = "/flavors/detail" if detail else "/flavors"
-        if detail:
-            self.on_post = None  # type: ignore[assignment,method-assign]
+    path = "/flavors/detail"
+    view = staticmethod(full_view)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
@@ -91,10 +87,17 @@ class Flavors(Resource):
         rows = flavors.list_flavors(self.services, params.caller(request), query)
         base = params.base_of(self.conf, request)
         shown = rows[:page.limit]
-        body: dict[str, Any] = {"flavors": [self._view(row, base, request.context.version) for row in shown]}
+        body: dict[str, Any] = {"flavors": [self.view(row, base, request.context.version) for row in shown]}
         if len(rows) > page.limit and shown:
-            body["flavors_links"] = params.page_links(request, base, self._path, shown[-1].flavorid)
+            body["flavors_links"] = params.page_links(request, base, self.path, shown[-1].flavorid)
         response.media = body
+
+
+class Flavors(FlavorsDetail):
+    """GET and POST /flavors."""
+
+    path = "/flavors"
+    view = staticmethod(brief_view)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create."""

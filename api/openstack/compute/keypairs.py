@@ -36,7 +36,7 @@ _ONE = {"user_id": since(10)}
 
 def _user(found: dict[str, list[str]], request: falcon.Request) -> str:
     text = params.one(found, "user_id")
-    return params.project_of(text) if text else params.caller(request).user_id
+    return params.project_of(text) if text else str(params.caller(request).user_id)
 
 
 def brief_view(row: KeyPair, version: Version) -> dict[str, Any]:
@@ -66,7 +66,7 @@ class KeyPairs(Resource):
         """Import a public key, or make a pair (before 2.92)."""
         body = _CREATE.read(request)
         context = params.caller(request)
-        user_id = params.project_of(body["user_id"]) if "user_id" in body else context.user_id
+        user_id = params.project_of(body["user_id"]) if "user_id" in body else str(context.user_id)
         made = keypairs.create(self.services, context, user_id=user_id, name=body["name"],
                                kind=body.get("type", "ssh"), public_key=body.get("public_key"))
         view = {**brief_view(made.row, request.context.version), "user_id": ids.bare(made.row.user_id)}

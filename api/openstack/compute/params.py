@@ -33,7 +33,8 @@ def base_of(conf: cfg.ConfigOpts, request: falcon.Request) -> str:
     return links.base_url(conf, request) + PREFIX
 
 
-def read(request: falcon.Request, known: Mapping[str, Span], *, strict: Version | None = STRICT) -> dict[str, list[str]]:
+def read(request: falcon.Request, known: Mapping[str, Span], *,
+         strict: Version | None = STRICT) -> dict[str, list[str]]:
     """Return the known parameters, each with all its values.
 
     Unknown ones are ignored before the version `strict` (None: always) and refused from then on.
@@ -65,8 +66,8 @@ def number(found: Mapping[str, Sequence[str]], name: str, default: int = 0) -> i
     return int(text)
 
 
-def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Collection[str], default: Sequence[tuple[str, bool]],
-            tie: str, ignored: Collection[str] = ()) -> paging.Page:
+def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Collection[str],
+            default: Sequence[tuple[str, bool]], tie: str, ignored: Collection[str] = ()) -> paging.Page:
     """Return the page asked for; `tie` is the unique key that ends every order.
 
     Raises InvalidField for a sort key or direction that is not known; `ignored` keys are passed over.

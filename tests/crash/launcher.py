@@ -1,0 +1,104 @@
+"""Starts a control service with crash points: `launcher.py <service> <control file> --config-file …`.
+
+The product has no hooks for this. The control file holds one point's name; the process that reaches that point
+removes the file and kills itself with SIGKILL, so a point fires once.
+
+Points: `<Task>:before|after` (and `revert.<Task>:…`), `rpc.<method>:before|after`, `claim:after`,
+`finish:before|after` (around the operation's last commit), `commit:before|after` (a request's transaction in the api),
+`select:before|after` (in the scheduler).
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+SERVICE, CONTROL = sys.argv[1], Path(sys.argv[2])
+
+
+def reach(point: str) -> None:
+    """Die here if told to."""
+    try:
+        wanted = CONTROL.read_text()
+    except FileNotFoundError:
+        return
+    if wanted == point:
+        CONTROL.unlink()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def around(owner: Any, name: str, before: Callable[..., str | None], after: Callable[..., str | None]) -> None:
+    """Replace a function by one that passes crash points around it."""
+    original = getattr(owner, name)
+
+    @functools.wraps(original)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        if (point := before(*args, **kwargs)) is not None:
+            reach(point)
+        result = original(*args, **kwargs)
+        if (point := after(*args, **kwargs)) is not None:
+            reach(point)
+        return result
+
+    setattr(owner, name, wrapped)
+
+
+def nowhere(*_args: Any, **_kwargs: Any) -> None:
+    """No crash point."""
+
+
+def arm_conductor() -> None:
+    """Points in flows, at RPC, and at the operation's beginning and end."""
+    runner = importlib.import_module("conductor.engine.runner")
+    base = importlib.import_module("conductor.tasks.base")
+    bus = importlib.import_module("hostler.bus")
+    lease = importlib.import_module("hostler.operations.lease")
+    task = base.OperationTask
+    around(task, "pre_execute", nowhere, lambda self: f"{self.name}:before")
+    around(task, "post_execute", nowhere, lambda self: f"{self.name}:after")
+    around(task, "pre_revert", nowhere, lambda self: f"revert.{self.name}:before")
+    around(task, "post_revert", nowhere, lambda self: f"revert.{self.name}:after")
+    around(bus.Client, "call", lambda _self, _context, method, **_: f"rpc.{method}:before",
+           lambda _self, _context, method, **_: f"rpc.{method}:after")
+    around(lease, "claim", nowhere, lambda *_args: "claim:after")
+    around(lease, "finish", nowhere, lambda *_args, **_: "finish:before")
+    around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")
+
+
+def arm_api() -> None:
+    """Points around a request's transaction and its wake-up."""
+    orm = importlib.import_module("sqlalchemy.orm")
+    wake = importlib.import_module("api.wake")
+
+    def in_request(point: str) -> Callable[..., str | None]:
+        return lambda *_args, **_: point if threading.current_thread().name.startswith("CP Server") else None
+
+    around(orm.Session, "commit", in_request("commit:before"), in_request("commit:after"))
+    around(wake.Waker, "wake", lambda *_args: "wake:before", lambda *_args: "wake:after")
+
+
+def arm_scheduler() -> None:
+    """Points around a decision with its claim."""
+    manager = importlib.import_module("scheduler.manager")
+    around(manager.SchedulerManager, "select_host", lambda *_args, **_: "select:before",
+           lambda *_args, **_: "select:after")
+    # The endpoint's mark must survive the wrapping.
+    manager.SchedulerManager.select_host.exposed = True
+
+
+def main() -> None:
+    """Arm and run."""
+    command = importlib.import_module(f"hostler.cmd.{SERVICE}")
+    {"conductor": arm_conductor, "api": arm_api, "scheduler": arm_scheduler}[SERVICE]()
+    sys.argv = [f"hostler-{SERVICE}", *sys.argv[3:]]
+    command.main()
+
+
+main()

@@ -1,0 +1,118 @@
+"""Kill -9 of every control service and of the agent, before and after every step of boot and delete.
+
+Whatever dies wherever: without an operator the server becomes ACTIVE (boot) or is gone (delete), never shows a false
+ERROR on the way, and nothing is left running, locked, claimed or on the host.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.crash.campaign import Campaign, Point, patient, points_of
+from tests.harness import backends
+from tests.harness.client import Client
+
+pytestmark = [pytest.mark.timeout(1500)]
+
+BOOT = points_of(
+    ["SelectHost", "AssignHost", "SpawnServer"], ["select_host", "spawn_server"],
+    [*(f"spawn.{step}" for step in ("ports", "image", "disk", "start", "activate", "end")),
+     "network.plug:before", "network.plug:after", "driver.create:before", "driver.create:after"])
+DELETE = points_of(
+    ["DestroyServer"], ["destroy_server"],
+    [*(f"destroy.{step}" for step in ("guest", "ports", "files", "end")),
+     "driver.destroy:before", "driver.destroy:after", "network.unplug:before", "network.unplug:after"])
+
+
+@pytest.fixture(scope="module")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Campaign, Client, str]]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"))
+    try:
+        client = made.start()
+        yield made, client, client.make_image()
+    finally:
+        made.stop()
+
+
+def _boot(client: Client, image: str, name: str) -> tuple[str | None, bool]:
+    """Ask for a server as a careful user would; returns its id and whether the api died under the request."""
+    body = client.server_body(image, name)
+    answer = patient(lambda: client.post("/compute/v2.1/servers", body, headers={"Idempotency-Key": name}))
+    if answer is not None and answer.status_code == 202:
+        return str(answer.json()["server"]["id"]), False
+    assert answer is None, f"{answer.status_code}: {answer.text}"
+    return None, True
+
+
+def _watch(client: Client, server_id: str, until: str | None, timeout_s: float = 60) -> dict[str, Any] | None:
+    end = time.monotonic() + timeout_s
+    while True:
+        answer = patient(lambda: client.get(f"/compute/v2.1/servers/{server_id}"))
+        if answer is not None and answer.status_code == 404:
+            return None
+        if answer is not None and answer.status_code == 200:
+            server: dict[str, Any] = answer.json()["server"]
+            assert server["status"] != "ERROR", f"a false ERROR: {server.get('fault')}"
+            if server["status"] == until:
+                return server
+        assert time.monotonic() < end, f"server {server_id} does not become {until or 'gone'}"
+        time.sleep(0.05)
+
+
+@pytest.mark.contract("N-BOOT")
+@pytest.mark.parametrize("point", BOOT, ids=str)
+def test_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
+    made, client, image = campaign
+    made.wait_whole()
+    deaths = made.deaths
+    made.arm(point)
+    name = f"boot-{point.process}-{point.name}"
+    server_id, api_died = _boot(client, image, name)
+    assert made.wait_death(deaths), f"nothing passed {point}"
+    made.wait_whole()
+    made.disarm()
+    if api_died:
+        # The same key finds what was accepted, or makes it now: never two servers.
+        server_id, _ = _boot(client, image, name)
+    assert server_id is not None
+    assert _watch(client, server_id, "ACTIVE") is not None
+    listed = client.get(f"/compute/v2.1/servers?name={name}").json()["servers"]
+    assert len(listed) == 1
+    made.wait_rest()
+    client.delete(f"/compute/v2.1/servers/{server_id}")
+    assert _watch(client, server_id, None) is None
+
+
+@pytest.mark.contract("N-DELETE")
+@pytest.mark.parametrize("point", DELETE, ids=str)
+def test_delete_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
+    made, client, image = campaign
+    made.wait_whole()
+    server_id, _ = _boot(client, image, f"delete-{point.process}-{point.name}")
+    assert server_id is not None
+    assert _watch(client, server_id, "ACTIVE") is not None
+    deaths = made.deaths
+    made.arm(point)
+    patient(lambda: client.delete(f"/compute/v2.1/servers/{server_id}"))
+    assert made.wait_death(deaths), f"nothing passed {point}"
+    made.wait_whole()
+    made.disarm()
+    patient(lambda: client.delete(f"/compute/v2.1/servers/{server_id}"))  # again, as a careful user would
+    assert _watch(client, server_id, None) is None
+    made.wait_rest()
+
+
+def test_campaign_size(record_property: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    """Say how many crash points were tried."""
+    with capsys.disabled():
+        print(f"\ncrash campaign: {len(BOOT)} points in boot, {len(DELETE)} in delete")
+    assert len(BOOT) >= 30
+    assert len(DELETE) >= 15

@@ -1,0 +1,153 @@
+"""A broker and databases of the test's own, from the distribution's packages, in a directory that goes with the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from tests.harness.ports import free_port, is_open, wait_for
+
+_POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if Path("/usr/lib/postgresql").exists() else []
+_RABBIT = Path("/usr/lib/rabbitmq/bin")
+
+
+def missing() -> str | None:
+    """Return what is not installed, or None."""
+    if not _POSTGRES:
+        return "postgresql is not installed"
+    if not (_RABBIT / "rabbitmq-server").exists():
+        return "rabbitmq-server is not installed"
+    return None
+
+
+class Postgres:
+    """A PostgreSQL server on a loopback port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._bin = _POSTGRES[-1]
+
+    @property
+    def url(self) -> str:
+        """SQLAlchemy URL of its database `hostler`."""
+        return f"postgresql+psycopg://hostler@127.0.0.1:{self.port}/hostler"
+
+    def start(self) -> None:
+        """Initialise and start."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        if os.geteuid() == 0:
+            for parent in [self.directory, *self.directory.parents][:4]:
+                if str(parent).startswith(("/tmp/", "/var/tmp/")):
+                    parent.chmod(parent.stat().st_mode | 0o011)
+            shutil.chown(self.directory, "postgres")
+        data = self.directory / "data"
+        self._run("initdb", "-D", str(data), "-U", "hostler", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.directory} -c max_connections=300"
+        self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.directory / "log"), "-o", options, "start")
+        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hostler", "hostler")
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        postmaster = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
+        return [postmaster, *children_of(postmaster)]
+
+    def stop(self) -> None:
+        """Stop at once."""
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "stop")
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._bin / program), *arguments]
+        if os.geteuid() == 0:
+            command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+        done = subprocess.run(command, cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              check=False, stdin=subprocess.DEVNULL)
+        if done.returncode:
+            raise RuntimeError(f"{program}: {done.stdout}")
+
+
+class RabbitMQ:
+    """A RabbitMQ broker on a loopback port."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.port = free_port()
+        self._dist_port = free_port()
+        self._epmd_port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Transport URL for oslo.messaging."""
+        return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Start and wait until it takes connections."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        (self.directory / "rabbitmq.conf").write_text(
+            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.file.level = warning\ndisk_free_limit.absolute = 50MB\n")
+        environment = {
+            **os.environ, "HOME": str(self.directory), "ERL_EPMD_PORT": str(self._epmd_port),
+            "RABBITMQ_NODENAME": f"hostler{self.port}@localhost", "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"), "RABBITMQ_LOG_BASE": str(self.directory / "log"),
+            "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq.conf"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
+        }
+        log = (self.directory / "out.log").open("wb")
+        self._process = subprocess.Popen([str(_RABBIT / "rabbitmq-server")], env=environment, stdout=log,
+                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        wait_for(self._is_up, f"RabbitMQ (see {log.name})", timeout_s=120, every_s=0.2)
+
+    def _is_up(self) -> bool:
+        assert self._process is not None
+        if self._process.poll() is not None:
+            raise RuntimeError(f"RabbitMQ ended: {(self.directory / 'out.log').read_text()[-2000:]}")
+        return is_open(self.port)
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        assert self._process is not None
+        return [self._process.pid, *children_of(self._process.pid)]
+
+    def stop(self) -> None:
+        """Stop at once; data stays, so `start` brings the same broker back."""
+        if self._process is None:
+            return
+        processes = [self._process.pid, *children_of(self._process.pid)]
+        for pid in processes:
+            _kill(pid)
+        self._process.wait(timeout=30)
+        self._process = None
+        end = time.monotonic() + 10
+        while is_open(self.port) and time.monotonic() < end:
+            time.sleep(0.1)
+
+
+def children_of(pid: int) -> list[int]:
+    """Return all descendants of a process."""
+    parents: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            except (OSError, IndexError):
+                continue
+            parents.setdefault(parent, []).append(int(entry.name))
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        for child in parents.get(queue.pop(), []):
+            found.append(child)
+            queue.append(child)
+    return found
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, 9)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,112 @@
+"""A small HTTP client for tests that count milliseconds or watch every status; the rest use openstacksdk."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import requests
+
+
+class Client:
+    """Speaks for one user on one project; keeps its connection."""
+
+    def __init__(self, url: str, user: str, password: str, project: str) -> None:
+        self.url = url
+        self._auth = {"auth": {
+            "identity": {"methods": ["password"], "password": {"user": {
+                "name": user, "password": password, "domain": {"id": "default"}}}},
+            "scope": {"project": {"name": project, "domain": {"id": "default"}}}}}
+        self._session = requests.Session()
+        self.token: dict[str, Any] = {}
+
+    def try_login(self) -> bool:
+        """Log in; False when the api does not answer."""
+        try:
+            self.login()
+        except requests.ConnectionError:
+            return False
+        return True
+
+    def login(self) -> None:
+        """Get a token."""
+        answer = self._session.post(f"{self.url}/identity/v3/auth/tokens", json=self._auth, timeout=30)
+        answer.raise_for_status()
+        self.token = answer.json()["token"]
+        self._session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
+        self._session.headers["OpenStack-API-Version"] = "compute 2.96"
+
+    @property
+    def project_id(self) -> str:
+        """The project's id."""
+        return str(self.token["project"]["id"])
+
+    def request(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Send one request."""
+        return self._session.request(method, self.url + path, timeout=options.pop("timeout", 60), **options)
+
+    def get(self, path: str, **options: Any) -> requests.Response:
+        """GET."""
+        return self.request("GET", path, **options)
+
+    def post(self, path: str, body: Any = None, **options: Any) -> requests.Response:
+        """POST a JSON body."""
+        return self.request("POST", path, json=body, **options)
+
+    def delete(self, path: str) -> requests.Response:
+        """DELETE."""
+        return self.request("DELETE", path)
+
+    def make_image(self, name: str = "small", data: bytes = b"\0" * 1048576) -> str:
+        """Make a raw image; returns its id."""
+        made = self.post("/image/v2/images", {"name": name, "disk_format": "raw", "container_format": "bare"})
+        made.raise_for_status()
+        image_id = str(made.json()["id"])
+        self.request("PUT", f"/image/v2/images/{image_id}/file", data=data,
+                     headers={"Content-Type": "application/octet-stream"}).raise_for_status()
+        return image_id
+
+    def flavor_id(self, name: str = "m1.nano") -> str:
+        """Return a flavor's id."""
+        flavors = self.get("/compute/v2.1/flavors").json()["flavors"]
+        return str(next(flavor["id"] for flavor in flavors if flavor["name"] == name))
+
+    def server_body(self, image_id: str, name: str = "one", flavor: str = "42", **more: Any) -> dict[str, Any]:
+        """Return a create request."""
+        return {"server": {"name": name, "imageRef": image_id, "flavorRef": flavor, "networks": "auto", **more}}
+
+    def create_server(self, image_id: str, name: str = "one", **more: Any) -> str:
+        """Ask for a server; returns its id."""
+        answer = self.post("/compute/v2.1/servers", self.server_body(image_id, name, **more))
+        if answer.status_code != 202:
+            raise AssertionError(f"{answer.status_code}: {answer.text}")
+        return str(answer.json()["server"]["id"])
+
+    def show(self, server_id: str) -> dict[str, Any] | None:
+        """Return a server, or None when it is gone."""
+        answer = self.get(f"/compute/v2.1/servers/{server_id}")
+        if answer.status_code == 404:
+            return None
+        answer.raise_for_status()
+        server: dict[str, Any] = answer.json()["server"]
+        return server
+
+    def wait_server(self, server_id: str, *statuses: str, timeout_s: float = 60) -> dict[str, Any]:
+        """Wait for one of `statuses`; an ERROR that is not among them fails at once with the fault."""
+        end = time.monotonic() + timeout_s
+        while True:
+            server = self.show(server_id)
+            assert server is not None, f"server {server_id} is gone"
+            if server["status"] in statuses:
+                return server
+            assert server["status"] != "ERROR", server.get("fault")
+            assert time.monotonic() < end, f"server {server_id} stays {server['status']}"
+            time.sleep(0.05)
+
+    def wait_gone(self, server_id: str, timeout_s: float = 60) -> None:
+        """Wait until a server is not there any more."""
+        end = time.monotonic() + timeout_s
+        while (server := self.show(server_id)) is not None:
+            assert server["status"] != "ERROR", server.get("fault")
+            assert time.monotonic() < end, f"server {server_id} stays {server['status']}"
+            time.sleep(0.05)

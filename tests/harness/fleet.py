@@ -1,0 +1,220 @@
+"""Real processes: every service its own, on RabbitMQ + PostgreSQL, started, killed and restarted by tests.
+
+Agents use the fake driver unless told otherwise; a fake agent keeps its domains in its state directory, so a killed
+and restarted one finds them again.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hostler import conf as hostler_conf
+from hostler.db import schema
+from hostler.db.engine import Database
+from tests.harness.backends import Postgres, RabbitMQ
+from tests.harness.client import Client
+from tests.harness.ports import free_port, wait_for
+
+ADMIN_PASSWORD = "secret"
+
+
+class Process:
+    """One service process."""
+
+    def __init__(self, fleet: Fleet, name: str, service: str, config: Path, launcher: list[str] | None = None,
+                 environment: dict[str, str] | None = None) -> None:
+        self.name = name
+        self.service = service
+        self._fleet = fleet
+        self._config = config
+        self._launcher = launcher
+        self._environment = environment or {}
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self._popen is not None
+        return self._popen.pid
+
+    @property
+    def log(self) -> Path:
+        """Where its output goes."""
+        return self._fleet.directory / f"{self.name}.log"
+
+    def start(self) -> None:
+        """Start it, without waiting."""
+        command = self._launcher or [sys.executable, "-c", _MAIN.format(module=self.service)]
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                [*command, "--config-file", str(self._config)], stdout=log, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, start_new_session=True, env={**os.environ, **self._environment})
+
+    def is_running(self) -> bool:
+        """Return whether it lives."""
+        return self._popen is not None and self._popen.poll() is None
+
+    def wait(self, timeout_s: float = 60) -> int:
+        """Wait for its end; returns the exit status."""
+        assert self._popen is not None
+        return self._popen.wait(timeout_s)
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.signal(signal.SIGKILL)
+        self.wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it lives."""
+        if self.is_running():
+            os.kill(self.pid, number)
+
+    def stop(self) -> None:
+        """Stop it in order, by force after a while."""
+        if not self.is_running():
+            return
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+        try:
+            self.wait(40)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+
+_MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{module}'; {module}.main()"
+
+
+class Fleet:
+    """A cloud of processes."""
+
+    def __init__(self, directory: Path, *, hosts: int = 2, overrides: dict[str, dict[str, Any]] | None = None,
+                 broker: RabbitMQ | None = None, database_url: str | None = None) -> None:
+        self.directory = directory
+        directory.mkdir(parents=True, exist_ok=True)
+        self.overrides = overrides or {}
+        self.broker = broker or RabbitMQ(directory / "rabbitmq")
+        self._own_broker = broker is None
+        self.postgres = None if database_url else Postgres(directory / "postgres")
+        self._database_url = database_url
+        self.api_port = free_port()
+        self.hosts = [f"host{number}" for number in range(1, hosts + 1)]
+        self.processes: dict[str, Process] = {}
+
+    @property
+    def database_url(self) -> str:
+        """SQLAlchemy URL."""
+        return self._database_url or self.postgres.url  # type: ignore[union-attr]
+
+    @property
+    def url(self) -> str:
+        """The api's base URL."""
+        return f"http://127.0.0.1:{self.api_port}"
+
+    def conf(self, name: str = "conductor") -> Any:
+        """Return the configuration of one process, to open the database in a test."""
+        return hostler_conf.load([], config_files=[str(self.directory / f"{name}.conf")])
+
+    def database(self) -> Database:
+        """Return the database."""
+        return Database(self.database_url)
+
+    def prepare(self) -> None:
+        """Start broker and database, write configurations, make schema and administrator."""
+        if self._own_broker:
+            self.broker.start()
+        if self.postgres is not None:
+            self.postgres.start()
+        for service in ("api", "conductor", "scheduler"):
+            self.write_config(service, service, host="control")
+        for host in self.hosts:
+            self.write_config(host, "compute", host=host)
+        database = self.database()
+        schema.upgrade(database)
+        database.dispose()
+        command = [sys.executable, "-c", _MAIN.format(module="manage"), "--config-file",
+                   str(self.directory / "conductor.conf"), "bootstrap", "--admin-password", ADMIN_PASSWORD,
+                   "--public-url", self.url, "--out-dir", str(self.directory)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(done.stdout)
+
+    def write_config(self, name: str, service: str, *, host: str) -> Path:
+        """Write one process's configuration file."""
+        groups: dict[str, dict[str, Any]] = {
+            "DEFAULT": {"host": host, "transport_url": self.broker.url, "heartbeat_interval": 1,
+                        "service_down_time": 6, "state_path": self.directory / ("shared" if host == "control" else host)},
+            "oslo_messaging_rabbit": {"rabbit_quorum_queue": False, "heartbeat_timeout_threshold": 10},
+            "bus": {"silence_timeout": 3},
+            "conductor": {"lease_seconds": 3, "poll_interval": 0.3, "retry_delay": 0.5},
+            "quota": {"instances": -1, "cores": -1, "ram": -1, "ports": -1},
+        }
+        if service == "compute":
+            groups["compute"] = {"driver": "fake"}
+        else:
+            groups["database"] = {"connection": self.database_url}
+            groups["api"] = {"bind_host": "127.0.0.1", "bind_port": self.api_port, "public_url": self.url}
+        for key in ("all", service, name):
+            for group, values in self.overrides.get(key, {}).items():
+                groups.setdefault(group, {}).update(values)
+        path = self.directory / f"{name}.conf"
+        path.write_text("".join(f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items()) + "\n"
+                                for group, values in groups.items()))
+        return path
+
+    def add(self, name: str, service: str, launcher: list[str] | None = None,
+            environment: dict[str, str] | None = None) -> Process:
+        """Declare one process; its configuration file has its name."""
+        process = Process(self, name, service, self.directory / f"{name}.conf", launcher, environment)
+        self.processes[name] = process
+        return process
+
+    def add_all(self) -> None:
+        """Declare one of each service and an agent a host."""
+        for service in ("scheduler", "conductor", "api"):
+            self.add(service, service)
+        for host in self.hosts:
+            self.add(host, "compute")
+
+    def start(self) -> Client:
+        """Start every process and wait until the cloud can take a server; returns an administrator's client."""
+        if not self.processes:
+            self.add_all()
+        for process in self.processes.values():
+            process.start()
+        client = self.client()
+        wait_for(lambda: self._hosts_up(client) >= len(self.hosts), "all hosts up", timeout_s=60, every_s=0.2)
+        return client
+
+    def client(self) -> Client:
+        """Return an administrator's client, once the api answers."""
+        client = Client(self.url, "admin", ADMIN_PASSWORD, "admin")
+        wait_for(self._check_api(client), "the api", timeout_s=60, every_s=0.1)
+        return client
+
+    def _check_api(self, client: Client) -> Any:
+        def check() -> bool:
+            api = self.processes.get("api")
+            if api is not None and not api.is_running():
+                raise RuntimeError(f"the api ended: {api.log.read_text()[-3000:]}")
+            return client.try_login()
+
+        return check
+
+    @staticmethod
+    def _hosts_up(client: Client) -> int:
+        services = client.get("/compute/v2.1/os-services?binary=nova-compute").json().get("services", [])
+        return sum(1 for service in services if service["state"] == "up")
+
+    def stop(self) -> None:
+        """Stop everything."""
+        for process in reversed(self.processes.values()):
+            process.stop()
+        if self._own_broker:
+            self.broker.stop()
+        if self.postgres is not None:
+            self.postgres.stop()

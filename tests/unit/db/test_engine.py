@@ -1,0 +1,83 @@
+"""Transactions: written once, run again after a transient failure, serial on SQLite."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from hostler.db.engine import Database
+from hostler.db.models import Base, Zone
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    Base.metadata.create_all(made.engine)
+    yield made
+    made.dispose()
+
+
+def _names(db: Database) -> set[str]:
+    with db.reading() as session:
+        return set(session.scalars(sa.select(Zone.name)))
+
+
+def test_a_failed_transaction_leaves_nothing(db: Database) -> None:
+    def work(session: orm.Session) -> None:
+        session.add(Zone(name="a"))
+        session.flush()
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        db.write(work)
+    assert _names(db) == set()
+
+
+def test_a_transient_failure_runs_the_transaction_again(db: Database) -> None:
+    tries = []
+
+    def work(session: orm.Session) -> str:
+        tries.append(1)
+        session.add(Zone(name="a"))
+        session.flush()
+        if len(tries) < 3:
+            raise exc.OperationalError("INSERT", {}, Exception("database is locked"))
+        return "done"
+
+    assert db.write(work) == "done"
+    assert len(tries) == 3
+    assert _names(db) == {"a"}
+
+
+def test_a_lasting_failure_is_raised_at_once(db: Database) -> None:
+    tries = []
+
+    def work(session: orm.Session) -> None:
+        tries.append(1)
+        session.execute(sa.text("SELECT * FROM nowhere"))
+
+    with pytest.raises(exc.OperationalError):
+        db.write(work)
+    assert len(tries) == 1
+
+
+def test_read_and_change_do_not_interleave(db: Database) -> None:
+    db.write(lambda session: session.add(Zone(name="counter", description="0")))
+
+    def add_one(session: orm.Session) -> None:
+        db.lock_row(session, Zone, Zone.name == "counter")
+        zone = session.scalars(sa.select(Zone).where(Zone.name == "counter")).one()
+        zone.description = str(int(zone.description or "0") + 1)
+
+    threads = [threading.Thread(target=lambda: [db.write(add_one) for _ in range(10)]) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with db.reading() as session:
+        assert session.scalar(sa.select(Zone.description)) == "80"

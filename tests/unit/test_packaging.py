@@ -6,6 +6,7 @@ import configparser
 import importlib.metadata
 import importlib.util
 import re
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 
@@ -94,11 +95,37 @@ def test_every_scheduler_plugin_has_its_entry_point(kind: str) -> None:
     assert named == there
 
 
-def test_every_option_is_in_the_sample() -> None:
+def _sampled(name: str) -> set[tuple[str, str]]:
+    """Return (group, option) of every option in a sample configuration."""
+    found, group = set(), ""
+    for line in (ROOT / "etc/hostler" / name).read_text().splitlines():
+        if line.startswith("["):
+            group = line.strip("[]")
+        elif match := re.match(r"#?([a-z]\w*) =", line):
+            found.add((group, match[1]))
+    return found
+
+
+def test_every_option_is_listed() -> None:
     listed = {(group, option.name) for group, options in opts.list_opts() for option in options}
     for module in conf.GROUPS:
         for option in module.OPTS:
             assert (getattr(module, "GROUP", "DEFAULT"), option.name) in listed
+
+
+@pytest.mark.parametrize(("sample", "listed"), [("hostler.conf.sample", opts.list_opts),
+                                                ("agent.conf.sample", opts.list_agent_opts)])
+def test_samples_are_up_to_date(sample: str, listed: Callable[[], list[tuple[str, list[cfg.Opt]]]]) -> None:
+    wanted = {(group, option.name) for group, options in listed() for option in options}
+    groups = {group for group, _name in wanted} - {"DEFAULT"}
+    found = _sampled(sample)
+    assert wanted <= found, f"run `tox -e genconfig`; missing: {sorted(wanted - found)}"
+    gone = {(group, name) for group, name in found if group in groups} - wanted
+    assert not gone, f"run `tox -e genconfig`; no longer there: {sorted(gone)}"
+
+
+def test_agents_sample_names_no_database() -> None:
+    assert not [pair for pair in _sampled("agent.conf.sample") if pair[0] in {database.GROUP, identity.GROUP}]
 
 
 def test_agents_options_name_no_database() -> None:

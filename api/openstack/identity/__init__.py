@@ -1,0 +1,76 @@
+"""The identity API, version 3, below `/identity`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from api.face import Face
+from api.openstack.identity import (
+    absent,
+    application_credentials,
+    assignments,
+    domains,
+    own,
+    projects,
+    rendering,
+    roles,
+    tokens,
+    users,
+    versions,
+)
+from api.openstack.identity import services as catalog_services
+from api.services import Services
+
+
+def _routes(services: Services) -> Iterable[tuple[str, Any]]:
+    yield "", versions.Versions(services)
+    yield "/v3", versions.Version(services)
+    for path, resource in (*_access(services), *_things(services), *_grants(services), *absent.routes(services)):
+        yield "/v3" + path, resource
+
+
+def _access(services: Services) -> Iterable[tuple[str, Any]]:
+    yield "/auth/tokens", tokens.Tokens(services)
+    yield "/auth/projects", own.OwnProjects(services)
+    yield "/auth/domains", own.OwnDomains(services)
+    yield "/auth/system", own.OwnSystem(services)
+    yield "/auth/catalog", own.OwnCatalog(services)
+    for path, resource in (("/services", catalog_services.CatalogServices(services)),
+                           ("/endpoints", catalog_services.Endpoints(services)),
+                           ("/regions", catalog_services.Regions(services))):
+        yield path, resource
+        yield path + "/{item_id}", resource
+
+
+def _things(services: Services) -> Iterable[tuple[str, Any]]:
+    yield "/projects", projects.Projects(services)
+    yield "/projects/{project_id}", projects.OneProject(services)
+    yield "/projects/{project_id}/tags", projects.ProjectTags(services)
+    yield "/projects/{project_id}/tags/{tag}", projects.OneProjectTag(services)
+    yield "/users", users.Users(services)
+    yield "/users/{user_id}", users.OneUser(services)
+    yield "/users/{user_id}/password", users.UserPassword(services)
+    yield "/users/{user_id}/projects", projects.UserProjects(services)
+    yield ("/users/{user_id}/application_credentials",
+           application_credentials.ApplicationCredentials(services))
+    yield ("/users/{user_id}/application_credentials/{credential_id}",
+           application_credentials.OneApplicationCredential(services))
+    yield "/roles", roles.Roles(services)
+    yield "/roles/{role_id}", roles.OneRole(services)
+    yield "/roles/{role_id}/implies", roles.Implied(services)
+    yield "/roles/{role_id}/implies/{implied_id}", roles.OneImplied(services)
+    yield "/role_inferences", roles.RoleInferences(services)
+    yield "/domains", domains.Domains(services)
+    yield "/domains/{domain_id}", domains.OneDomain(services)
+
+
+def _grants(services: Services) -> Iterable[tuple[str, Any]]:
+    yield "/role_assignments", assignments.RoleAssignments(services)
+    for kind, place in (("project", "/projects/{project_id}"), ("domain", "/domains/{domain_id}"),
+                        ("system", "/system")):
+        yield place + "/users/{user_id}/roles", assignments.Grants(services, kind)
+        yield place + "/users/{user_id}/roles/{role_id}", assignments.OneGrant(services, kind)
+
+
+FACE = Face(prefix="/identity", routes=_routes, render_error=rendering.render_error, finish=rendering.finish)

@@ -1,0 +1,60 @@
+"""`/v3/domains`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core import domains
+from api.openstack.identity import parameters, schemas
+from api.openstack.identity.rendering import collection, root
+from api.openstack.identity.views import domain_view
+from api.services import Services
+from hostler.db.models import Domain
+
+
+class _Domains:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def _body(self, request: falcon.Request, domain: Domain) -> dict[str, Any]:
+        return {"domain": domain_view(domain, root(self._services.conf, request))}
+
+
+class Domains(_Domains):
+    """All domains."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        conf = self._services.conf
+        found, more = domains.list_domains(self._services, request.context.caller,
+                                           parameters.listing(request, conf, "name", "enabled"))
+        response.media = collection(conf, request, "domains",
+                                    [domain_view(domain, root(conf, request)) for domain in found], more=more)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Create one."""
+        body = parameters.body(request, self._services.conf, schemas.CREATE_DOMAIN)
+        domain = domains.create_domain(self._services, request.context.caller, body["domain"])
+        response.status = 201
+        response.media = self._body(request, domain)
+
+
+class OneDomain(_Domains):
+    """One domain."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, domain_id: str) -> None:
+        """Show it."""
+        response.media = self._body(request, domains.get_domain(self._services, request.context.caller, domain_id))
+
+    def on_patch(self, request: falcon.Request, response: falcon.Response, domain_id: str) -> None:
+        """Change it."""
+        body = parameters.body(request, self._services.conf, schemas.UPDATE_DOMAIN)
+        response.media = self._body(request, domains.update_domain(
+            self._services, request.context.caller, domain_id, body["domain"]))
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, domain_id: str) -> None:
+        """Delete it."""
+        domains.delete_domain(self._services, request.context.caller, domain_id)
+        response.status = 204

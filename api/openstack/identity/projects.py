@@ -1,0 +1,142 @@
+"""`/v3/projects` and their tags, `/v3/users/{user_id}/projects`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core import projects
+from api.openstack.identity import parameters, schemas
+from api.openstack.identity.rendering import collection, root
+from api.openstack.identity.views import project_view
+from api.services import Services
+from hostler import errors
+from hostler.db.models import Project
+
+
+class _Projects:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def _body(self, request: falcon.Request, project: Project) -> dict[str, Any]:
+        return {"project": project_view(project, root(self._services.conf, request))}
+
+
+class Projects(_Projects):
+    """All projects."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List; the filters `parent_id` and `is_domain` see that a project's parent is its domain."""
+        conf = self._services.conf
+        listing = parameters.listing(request, conf, "name", "domain_id", "enabled")
+        if (parent := parameters.identifier(request, "parent_id")) is not None:
+            listing.equal.setdefault("domain_id", parent)
+        found, more = projects.list_projects(self._services, request.context.caller, listing)
+        if parameters.flag(request, "is_domain"):
+            found, more = [], False
+        response.media = collection(conf, request, "projects",
+                                    [project_view(project, root(conf, request)) for project in found], more=more)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Create one."""
+        body = parameters.body(request, self._services.conf, schemas.CREATE_PROJECT)
+        project = projects.create_project(self._services, request.context.caller, body["project"])
+        response.status = 201
+        response.media = self._body(request, project)
+
+
+class OneProject(_Projects):
+    """One project."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """Show it."""
+        response.media = self._body(request, projects.get_project(self._services, request.context.caller, project_id))
+
+    def on_patch(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """Change it."""
+        body = parameters.body(request, self._services.conf, schemas.UPDATE_PROJECT)
+        response.media = self._body(request, projects.update_project(
+            self._services, request.context.caller, project_id, body["project"]))
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """Delete it."""
+        projects.delete_project(self._services, request.context.caller, project_id)
+        response.status = 204
+
+
+class UserProjects(_Projects):
+    """The projects on which a user has roles."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
+        """List them."""
+        conf = self._services.conf
+        found = projects.list_user_projects(self._services, request.context.caller, user_id)
+        name = parameters.text(request, "name")
+        response.media = collection(conf, request, "projects", [
+            project_view(project, root(conf, request)) for project in found if name in (None, project.name)])
+
+
+class ProjectTags(_Projects):
+    """A project's tags."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """List them."""
+        project = projects.get_project(self._services, request.context.caller, project_id,
+                                       "identity:list_project_tags")
+        response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """Replace them."""
+        body = parameters.body(request, self._services.conf, schemas.PROJECT_TAGS)
+        project = self._write(request, project_id, body["tags"])
+        response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
+        """Remove all."""
+        self._write(request, project_id, [])
+        response.status = 204
+
+    def _write(self, request: falcon.Request, project_id: str, tags: list[str]) -> Project:
+        return projects.update_project(self._services, request.context.caller, project_id, {"tags": tags},
+                                       "identity:update_project_tags")
+
+
+class OneProjectTag(ProjectTags):
+    """One tag of a project."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response,  # type: ignore[override]
+               project_id: str, tag: str) -> None:
+        """Say whether the project has it."""
+        project = projects.get_project(self._services, request.context.caller, project_id,
+                                       "identity:list_project_tags")
+        if tag not in project.tags:
+            raise errors.NotFound(f"Could not find tag: {tag[:64]}.", resource="tag", id=tag[:64])
+        response.status = 204
+
+    def on_head(self, request: falcon.Request, response: falcon.Response, project_id: str, tag: str) -> None:
+        """Say whether the project has it."""
+        self.on_get(request, response, project_id, tag)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response,  # type: ignore[override]
+               project_id: str, tag: str) -> None:
+        """Add it."""
+        tags = self._tags(request, project_id)
+        schemas.PROJECT_TAGS({"tags": list(dict.fromkeys([*tags, tag]))})
+        if tag not in tags:
+            self._write(request, project_id, [*tags, tag])
+        response.status = 201
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response,  # type: ignore[override]
+                  project_id: str, tag: str) -> None:
+        """Remove it."""
+        tags = self._tags(request, project_id)
+        if tag not in tags:
+            raise errors.NotFound(f"Could not find tag: {tag[:64]}.", resource="tag", id=tag[:64])
+        self._write(request, project_id, [other for other in tags if other != tag])
+        response.status = 204
+
+    def _tags(self, request: falcon.Request, project_id: str) -> list[str]:
+        project = projects.get_project(self._services, request.context.caller, project_id,
+                                       "identity:update_project_tags")
+        return list(project.tags)

@@ -1,0 +1,121 @@
+"""`/v3/roles`, and which role implies which."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core import roles
+from api.openstack.identity import parameters, schemas
+from api.openstack.identity.rendering import collection, outside_id, root
+from api.openstack.identity.views import role_view
+from api.services import Services
+from hostler import errors
+from hostler.db.models import Role
+from hostler.identity.roles import IMPLIED
+
+
+class _Roles:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def _body(self, request: falcon.Request, role: Role) -> dict[str, Any]:
+        return {"role": role_view(role, root(self._services.conf, request))}
+
+
+class Roles(_Roles):
+    """All roles."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List; a role of one domain there is none."""
+        conf = self._services.conf
+        found, more = roles.list_roles(self._services, request.context.caller,
+                                       parameters.listing(request, conf, "name"))
+        if parameters.text(request, "domain_id") not in (None, "", "None"):
+            found, more = [], False
+        response.media = collection(conf, request, "roles",
+                                    [role_view(role, root(conf, request)) for role in found], more=more)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Create one."""
+        body = parameters.body(request, self._services.conf, schemas.CREATE_ROLE)
+        role = roles.create_role(self._services, request.context.caller, body["role"])
+        response.status = 201
+        response.media = self._body(request, role)
+
+
+class OneRole(_Roles):
+    """One role."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
+        """Show it."""
+        response.media = self._body(request, roles.get_role(self._services, request.context.caller, role_id))
+
+    def on_patch(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
+        """Change it."""
+        body = parameters.body(request, self._services.conf, schemas.UPDATE_ROLE)
+        response.media = self._body(request, roles.update_role(
+            self._services, request.context.caller, role_id, body["role"]))
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
+        """Delete it."""
+        roles.delete_role(self._services, request.context.caller, role_id)
+        response.status = 204
+
+
+class Implied(_Roles):
+    """The roles one role implies by itself; they are fixed."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
+        """List them."""
+        conf = self._services.conf
+        prior = roles.get_role(self._services, request.context.caller, role_id)
+        response.media = {"role_inference": _inference(prior, roles.roles_by_name(self._services), root(conf, request)),
+                          "links": {"self": request.uri, "previous": None, "next": None}}
+
+
+class OneImplied(_Roles):
+    """Whether a role implies another."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
+        """Show the pair."""
+        where = root(self._services.conf, request)
+        prior = roles.get_role(self._services, request.context.caller, role_id)
+        implied = roles.get_role(self._services, request.context.caller, implied_id)
+        if IMPLIED.get(prior.name) != implied.name:
+            raise errors.NotFound(f"{prior.name} does not imply {implied.name}.", resource="implied role",
+                                  id=implied.id)
+        response.media = {"role_inference": {"prior_role": _short(prior, where), "implies": _short(implied, where)}}
+
+    def on_head(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
+        """Say whether it does."""
+        self.on_get(request, response, role_id, implied_id)
+        response.status = 204
+
+    def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
+        """Refuse: what implies what is fixed."""
+        raise errors.NotImplementedHere(feature="Changing which role implies which")
+
+    on_delete = on_put
+
+
+class RoleInferences(_Roles):
+    """Everything that is implied."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List it."""
+        self._services.policy.check(request.context.caller, "identity:list_roles", {})
+        by_name, where = roles.roles_by_name(self._services), root(self._services.conf, request)
+        response.media = collection(self._services.conf, request, "role_inferences", [
+            _inference(by_name[name], by_name, where) for name in IMPLIED if name in by_name])
+
+
+def _inference(prior: Role, by_name: dict[str, Role], where: str) -> dict[str, Any]:
+    implied = by_name.get(IMPLIED.get(prior.name, ""))
+    return {"prior_role": _short(prior, where), "implies": [_short(implied, where)] if implied is not None else []}
+
+
+def _short(role: Role, where: str) -> dict[str, Any]:
+    shown = outside_id(role.id)
+    return {"id": shown, "name": role.name, "links": {"self": f"{where}/roles/{shown}"}}

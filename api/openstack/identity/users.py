@@ -1,0 +1,71 @@
+"""`/v3/users` and their passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core import users
+from api.openstack.identity import parameters, schemas
+from api.openstack.identity.rendering import collection, root
+from api.openstack.identity.views import user_view
+from api.services import Services
+from hostler.db.models import User
+
+
+class _Users:
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def _body(self, request: falcon.Request, user: User) -> dict[str, Any]:
+        return {"user": user_view(user, root(self._services.conf, request))}
+
+
+class Users(_Users):
+    """All users."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        conf = self._services.conf
+        listing = parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id")
+        found, more = users.list_users(self._services, request.context.caller, listing)
+        response.media = collection(conf, request, "users",
+                                    [user_view(user, root(conf, request)) for user in found], more=more)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Create one."""
+        body = parameters.body(request, self._services.conf, schemas.CREATE_USER)
+        user = users.create_user(self._services, request.context.caller, body["user"])
+        response.status = 201
+        response.media = self._body(request, user)
+
+
+class OneUser(_Users):
+    """One user."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
+        """Show it."""
+        response.media = self._body(request, users.get_user(self._services, request.context.caller, user_id))
+
+    def on_patch(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
+        """Change it."""
+        body = parameters.body(request, self._services.conf, schemas.UPDATE_USER)
+        response.media = self._body(request, users.update_user(
+            self._services, request.context.caller, user_id, body["user"]))
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
+        """Delete it."""
+        users.delete_user(self._services, request.context.caller, user_id)
+        response.status = 204
+
+
+class UserPassword(_Users):
+    """A user's password."""
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
+        """Change it, knowing the old one."""
+        body = parameters.body(request, self._services.conf, schemas.CHANGE_PASSWORD)
+        users.change_password(self._services, request.context.caller, user_id, old=body["user"]["original_password"],
+                              new=body["user"]["password"])
+        response.status = 204

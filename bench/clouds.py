@@ -1,0 +1,66 @@
+"""The two clouds that are measured, with fake hosts: the all-in-one, and processes on RabbitMQ + PostgreSQL."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hostler.db.engine import Database
+from tests.harness.allinone import AllInOne
+from tests.harness.client import Client
+from tests.harness.fleet import Fleet
+
+BIG = {"vcpus": 100000, "ram_mib": 100000000, "disk_gib": 1000000}
+
+
+@dataclass
+class Measured:
+    """A running cloud."""
+
+    name: str
+    client: Client
+    pids: Callable[[], list[int]]
+    database: Database
+    processes: Callable[[], dict[str, int]]
+
+
+@contextlib.contextmanager
+def all_in_one() -> Iterator[Measured]:
+    """One process on SQLite and the in-memory bus."""
+    with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
+        cloud = AllInOne(Path(directory))
+        cloud.prepare()
+        try:
+            yield Measured("all-in-one", cloud.start(), cloud.pids, cloud.database(),
+                           lambda: {"all-in-one": cloud.pids()[0]})
+        finally:
+            cloud.stop()
+
+
+@contextlib.contextmanager
+def fleet(hosts: int = 2) -> Iterator[Measured]:
+    """Every service its own process."""
+    with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
+        Path(directory).chmod(0o755)
+        cloud = Fleet(Path(directory), hosts=hosts, overrides={
+            "compute": {"fake": BIG}, "all": {"DEFAULT": {"heartbeat_interval": 5, "service_down_time": 30},
+                                              "conductor": {"lease_seconds": 15, "poll_interval": 1.0}}})
+        try:
+            cloud.prepare()
+            client = cloud.start()
+
+            def pids() -> list[int]:
+                assert cloud.postgres is not None
+                services = [process.pid for process in cloud.processes.values()]
+                return [*services, *cloud.broker.pids(), *cloud.postgres.pids()]
+
+            yield Measured("fleet", client, pids, cloud.database(),
+                           lambda: {name: process.pid for name, process in cloud.processes.items()})
+        finally:
+            cloud.stop()
+
+
+CLOUDS = {"all-in-one": all_in_one, "fleet": fleet}

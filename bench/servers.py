@@ -1,0 +1,163 @@
+"""Create to ACTIVE, delete, show, list, memory: `python bench/servers.py [--cloud all-in-one|fleet] [--count N]`."""
+
+from __future__ import annotations
+
+import argparse
+import threading
+import time
+from datetime import timedelta
+
+import measure
+
+measure.use_checkout()
+
+import clouds  # noqa: E402
+import sqlalchemy as sa  # noqa: E402
+
+from hostler import clock, ids  # noqa: E402
+from hostler.db.models import Allocation, FixedIp, Host, Network, Port, Project, Server, Subnet  # noqa: E402
+from tests.harness.client import Client  # noqa: E402
+from tests.harness.fleet import ADMIN_PASSWORD  # noqa: E402
+
+_local = threading.local()
+
+
+def client_of(cloud: clouds.Measured) -> Client:
+    """Return this thread's client, which keeps its connection."""
+    if getattr(_local, "url", None) != cloud.client.url:
+        _local.client = Client(cloud.client.url, "admin", ADMIN_PASSWORD, "admin")
+        _local.client.login()
+        _local.url = cloud.client.url
+    client: Client = _local.client
+    return client
+
+
+def wait_until_none(cloud: clouds.Measured, query: str, every_s: float = 0.1) -> None:
+    """Wait until a list is empty, asking seldom."""
+    while cloud.client.get(f"/compute/v2.1/servers?limit=1&{query}").json()["servers"]:
+        time.sleep(every_s)
+
+
+def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: int) -> None:
+    """Measure `count` servers from request to ACTIVE, then from request to gone."""
+    made: list[str] = []
+
+    def create(number: int) -> None:
+        client = client_of(cloud)
+        made.append(client.create_server(image, f"bench-{number}"))
+        if clients == 1:
+            client.wait_server(made[-1], "ACTIVE")
+
+    with measure.spending(cloud.pids) as spent:
+        latencies = measure.in_parallel(create, count, clients)
+        wait_until_none(cloud, "status=BUILD")
+    measure.rate(f"create_to_active/{cloud.name}/{clients}_clients", count, spent, latencies)
+
+    def delete(number: int) -> None:
+        client = client_of(cloud)
+        client.delete(f"/compute/v2.1/servers/{made[number]}")
+        if clients == 1:
+            client.wait_gone(made[number])
+
+    with measure.spending(cloud.pids) as spent:
+        latencies = measure.in_parallel(delete, count, clients)
+        wait_until_none(cloud, "name=bench-")
+    measure.rate(f"delete/{cloud.name}/{clients}_clients", count, spent, latencies)
+
+
+def show(cloud: clouds.Measured, image: str, count: int) -> None:
+    """Measure GET /servers/{id} with 16 clients."""
+    server = cloud.client.create_server(image, "shown")
+    cloud.client.wait_server(server, "ACTIVE")
+    measure.in_parallel(lambda _: client_of(cloud).show(server), 64, 16)
+    with measure.spending(cloud.pids) as spent:
+        latencies = measure.in_parallel(lambda _: client_of(cloud).show(server), count, 16)
+    measure.rate(f"show/{cloud.name}/16_clients", count, spent, latencies)
+
+
+def store_servers(cloud: clouds.Measured, count: int) -> None:
+    """Write `count` servers with a port each straight into the database."""
+    def work(session: sa.orm.Session) -> None:
+        project = session.scalars(sa.select(Project.id).where(Project.name == "admin")).one()
+        host = session.scalars(sa.select(Host.id).limit(1)).one()
+        subnet = session.scalars(sa.select(Subnet)).first()
+        network = session.get(Network, subnet.network_id) if subnet else None
+        assert subnet is not None
+        assert network is not None
+        flavor = {"flavorid": "42", "name": "m1.nano", "extra_specs": {}, "disabled": False, "is_public": True}
+        start, servers, ports, addresses, claims = clock.utcnow() - timedelta(days=1), [], [], [], []
+        for number in range(count):
+            server, port = ids.new_id(), ids.new_id()
+            moment = start + timedelta(milliseconds=number)
+            servers.append({"id": server, "name": f"stored-{number}", "project_id": project, "user_id": project,
+                            "vm_state": "active", "power_state": "running", "host_id": host, "flavor_id": project,
+                            "flavor": flavor, "vcpus": 1, "ram_mib": 64, "root_gib": 1, "launched_at": moment,
+                            "created_at": moment, "updated_at": moment, "hostname": f"stored-{number}"})
+            ports.append({"id": port, "name": "", "project_id": project, "network_id": network.id,
+                          "server_id": server, "device_id": server, "device_owner": "compute:nova",
+                          "mac_address": f"fa:16:3e:{number >> 16 & 255:02x}:{number >> 8 & 255:02x}:"
+                                         f"{number & 255:02x}", "status": "ACTIVE", "owned_by_server": True})
+            addresses.append({"id": ids.new_id(), "port_id": port, "subnet_id": subnet.id,
+                              "ip_address": f"10.88.{128 + (number >> 8)}.{number & 255}"})
+            claims.append({"consumer_id": server, "host_id": host, "vcpus": 1, "ram_mib": 64, "disk_gib": 1})
+        for model, rows in ((Server, servers), (Port, ports), (FixedIp, addresses), (Allocation, claims)):
+            session.execute(sa.insert(model), rows)
+
+    cloud.database.write(work)
+
+
+def list_detail(cloud: clouds.Measured, stored: int, repeats: int = 10) -> None:
+    """Measure a page of 1,000 servers in detail."""
+    path = "/compute/v2.1/servers/detail?limit=1000"
+    assert len(cloud.client.get(path).json()["servers"]) == 1000
+    with measure.spending(cloud.pids) as spent:
+        latencies = [measure.in_parallel(lambda _: cloud.client.get(path), 1, 1)[0] for _ in range(repeats)]
+    measure.rate(f"list_1000_detail/{cloud.name}/{stored}_stored", repeats, spent, latencies)
+
+
+def memory(cloud: clouds.Measured) -> None:
+    """Print each process's proportional set size at rest."""
+    total = 0.0
+    for name, pid in cloud.processes().items():
+        size = measure.pss_mib(pid)
+        total += size
+        measure.figure(f"memory/{cloud.name}/{name}", size, "MiB")
+    measure.figure(f"memory/{cloud.name}/all", total, "MiB")
+
+
+def run(name: str, count: int) -> None:
+    """Measure one cloud."""
+    with clouds.CLOUDS[name]() as cloud:
+        memory(cloud)
+        image = cloud.client.make_image()
+        create_and_delete(cloud, image, 5, 1)  # warms caches; its figures are printed, too, the next ones count
+        create_and_delete(cloud, image, max(count // 4, 10), 1)
+        create_and_delete(cloud, image, count, 16)
+        show(cloud, image, 10 * count)
+        store_servers(cloud, 1000)
+        list_detail(cloud, 1000)
+        store_more = 19000
+        _store_offset(cloud, store_more)
+        list_detail(cloud, 20000)
+        cloud.database.dispose()
+
+
+def _store_offset(cloud: clouds.Measured, count: int) -> None:
+    cloud.database.write(lambda session: session.execute(sa.delete(FixedIp)))
+    cloud.database.write(lambda session: session.execute(
+        sa.update(Port).values(mac_address=sa.func.replace(Port.mac_address, "fa:16:3e", "fa:16:3f"))))
+    store_servers(cloud, count)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cloud", choices=[*clouds.CLOUDS], action="append")
+    parser.add_argument("--count", type=int, default=200)
+    options = parser.parse_args()
+    for name in options.cloud or [*clouds.CLOUDS]:
+        run(name, options.count)
+
+
+if __name__ == "__main__":
+    main()

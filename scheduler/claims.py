@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import logging
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.engine import Database
+from hostler.db.models import Allocation, Host
 from hostler.resources import allocations
 from hostler.resources.allocations import Claimed
 from scheduler import groups
@@ -73,5 +75,6 @@ class Claimer:
 
 
 def _held(session: orm.Session, request: Request) -> str | None:
-    held = allocations.held_by(session, request.consumer_id)
-    return next((host_id for host_id in sorted(held) if host_id not in request.excluded_hosts), None)
+    held = session.execute(sa.select(Host.id, Host.name).join(Allocation, Allocation.host_id == Host.id)
+                           .where(Allocation.consumer_id == request.consumer_id).order_by(Host.id))
+    return next((row.id for row in held if not {row.id, row.name} & set(request.excluded_hosts)), None)

@@ -6,6 +6,7 @@ again before it is made.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -34,11 +35,20 @@ def members_hosts(session: orm.Session, group_id: str, consumer_id: str) -> list
         .where(ServerGroupMember.group_id == group_id, Allocation.consumer_id != consumer_id)).scalars())
 
 
-def policy_of(session: orm.Session, group_id: str) -> tuple[str | None, dict[str, Any]]:
-    """Return a group's policy and rules; (None, {}) when the group is gone."""
-    row = session.execute(sa.select(ServerGroup.policy, ServerGroup.rules)
-                          .where(ServerGroup.id == group_id)).one_or_none()
-    return (None, {}) if row is None else (row.policy, dict(row.rules or {}))
+def completed(session: orm.Session, request: Request) -> Request:
+    """Return the request with its group as the rows have it now; unchanged when there is no such group."""
+    query = sa.select(ServerGroup.id, ServerGroup.policy, ServerGroup.rules)
+    if request.group_id is not None:
+        query = query.where(ServerGroup.id == request.group_id)
+    else:
+        query = query.join(ServerGroupMember, ServerGroupMember.group_id == ServerGroup.id).where(
+            ServerGroupMember.server_id == request.consumer_id)
+    group = session.execute(query).first()
+    if group is None:
+        return dataclasses.replace(request, group_id=None)
+    return dataclasses.replace(
+        request, group_id=group.id, group_policy=group.policy, group_rules=dict(group.rules or {}),
+        group_host_ids=tuple(members_hosts(session, group.id, request.consumer_id)))
 
 
 def still_allows(session: orm.Session, request: Request, host_id: str) -> bool:

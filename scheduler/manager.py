@@ -69,19 +69,15 @@ class SchedulerManager:
 
     def _completed(self, request: Request) -> Request:
         """Return the request with what only the database knows: its group, and the hosts of servers in hints."""
-        found: dict[str, Any] = {}
-        if request.group_id is None and not any(request.hints.get(hint) for hint in _HOST_HINTS):
+        hints = [hint for hint in _HOST_HINTS if request.hints.get(hint)]
+        if request.group_id is None and request.group_policy is None and not hints:
             return request
         with self._db.reading() as session:
-            if request.group_id is not None:
-                policy, rules = groups.policy_of(session, request.group_id)
-                hosts = groups.members_hosts(session, request.group_id, request.consumer_id)
-                found.update(group_policy=policy, group_rules=rules, group_hosts=tuple(hosts))
-            found["hint_hosts"] = {
-                hint: list(session.execute(sa.select(Allocation.host_id)
-                                           .where(Allocation.consumer_id.in_(_listed(request.hints[hint])))).scalars())
-                for hint in _HOST_HINTS if request.hints.get(hint)}
-        return dataclasses.replace(request, **found)
+            if request.group_id is not None or request.group_policy is not None:
+                request = groups.completed(session, request)
+            found = {hint: list(session.scalars(sa.select(Allocation.host_id).where(
+                Allocation.consumer_id.in_(_listed(request.hints[hint]))))) for hint in hints}
+        return dataclasses.replace(request, hint_host_ids=found)
 
     def _described(self, host_id: str, snapshot: Snapshot) -> dict[str, Any]:
         if host_id not in snapshot.row_of:

@@ -13,10 +13,10 @@ from hostler.resources.specs import Spec
 class Request(Spec):
     """A request for one host; travels as a plain map (`to_wire`, `from_wire`).
 
-    `host` names the only host allowed. `excluded_hosts` are host ids. With `group_id` the scheduler reads policy and
-    members itself and proves the policy again in the claim; `group_policy`, `group_rules` and `group_hosts` (the host
-    id of each placed member) are for groups that are no rows. `hints` are the user's: `same_host` and
-    `different_host` list server ids, whose host ids are put into `hint_hosts`.
+    `host` names the only host allowed. `excluded_hosts` are names or ids. A request with a group policy is completed by
+    the scheduler from the group's rows (`group_id`, or else the consumer's membership) and the policy is proved again
+    in the claim; `group_host_ids` (the host of each placed member) counts only where there are no rows. `hints` are
+    the user's: `same_host` and `different_host` list server ids, whose host ids are put into `hint_host_ids`.
     """
 
     consumer_id: str
@@ -30,11 +30,11 @@ class Request(Spec):
     extra_specs: dict[str, Any] = dataclasses.field(default_factory=dict)
     image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)
     hints: dict[str, Any] = dataclasses.field(default_factory=dict)
-    hint_hosts: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    hint_host_ids: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     group_id: str | None = None
     group_policy: str | None = None
     group_rules: dict[str, Any] = dataclasses.field(default_factory=dict)
-    group_hosts: tuple[str, ...] = ()
+    group_host_ids: tuple[str, ...] = ()
     excluded_hosts: tuple[str, ...] = ()
 
     @property

@@ -101,10 +101,13 @@ class Snapshot:
         """Return a mask of all rows."""
         return np.ones(len(self.ids), dtype=np.bool_)
 
-    def mask_of(self, host_ids: Iterable[str]) -> Mask:
-        """Return the rows of these host ids; unknown ones are left out."""
+    def mask_of(self, hosts: Iterable[str]) -> Mask:
+        """Return the rows of these hosts, named by id or by name; unknown ones are left out."""
         mask = self.nobody()
-        mask[[self.row_of[host_id] for host_id in host_ids if host_id in self.row_of]] = True
+        for host in hosts:
+            row = self.row_of.get(host, self.row_named.get(host))
+            if row is not None:
+                mask[row] = True
         return mask
 
     def counts_of(self, host_ids: Iterable[str]) -> Numbers:

@@ -103,13 +103,6 @@ def _move(session: orm.Session, host_id: str, generation: int) -> bool:
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
-def held_by(session: orm.Session, consumer_id: str) -> dict[str, Amounts]:
-    """Return what a consumer holds, by host id."""
-    rows = session.execute(sa.select(Allocation.host_id, Allocation.vcpus, Allocation.ram_mib, Allocation.disk_gib)
-                           .where(Allocation.consumer_id == consumer_id))
-    return {row.host_id: Amounts(row.vcpus, row.ram_mib, row.disk_gib) for row in rows}
-
-
 def lock_consumer(session: orm.Session, consumer_id: str) -> None:
     """Hold the consumer's server row, so that two claims of one consumer come one after the other.
 

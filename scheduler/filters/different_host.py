@@ -11,5 +11,5 @@ class DifferentHost:
 
     def mask(self, request: Request, snapshot: Snapshot) -> Mask | None:
         """Return all hosts but those of these servers; None without the hint."""
-        hosts = request.hint_hosts.get("different_host")
+        hosts = request.hint_host_ids.get("different_host")
         return ~snapshot.mask_of(hosts) if hosts else None

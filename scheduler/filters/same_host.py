@@ -11,4 +11,4 @@ class SameHost:
 
     def mask(self, request: Request, snapshot: Snapshot) -> Mask | None:
         """Return the hosts of those servers; None without the hint."""
-        return snapshot.mask_of(request.hint_hosts.get("same_host", ())) if request.hints.get("same_host") else None
+        return snapshot.mask_of(request.hint_host_ids.get("same_host", ())) if request.hints.get("same_host") else None

@@ -12,11 +12,11 @@ class ServerGroup:
 
     def mask(self, request: Request, snapshot: Snapshot) -> Mask | None:
         """Return the hosts that the policy allows; None for no policy, a soft one, or an empty group."""
-        if not request.group_hosts:
+        if not request.group_host_ids:
             return None
         if request.group_policy == AFFINITY:
-            return snapshot.mask_of(request.group_hosts)
+            return snapshot.mask_of(request.group_host_ids)
         if request.group_policy == ANTI_AFFINITY:
-            allowed: Mask = snapshot.counts_of(request.group_hosts) < max_per_host(request.group_rules)
+            allowed: Mask = snapshot.counts_of(request.group_host_ids) < max_per_host(request.group_rules)
             return allowed
         return None

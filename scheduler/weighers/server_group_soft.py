@@ -16,5 +16,5 @@ class ServerGroupSoft:
         """Return the (negative) number of members; None for other policies."""
         if request.group_policy not in (SOFT_AFFINITY, SOFT_ANTI_AFFINITY):
             return None
-        members = snapshot.counts_of(request.group_hosts)[rows].astype(np.float64)
+        members = snapshot.counts_of(request.group_host_ids)[rows].astype(np.float64)
         return members if request.group_policy == SOFT_AFFINITY else -members

@@ -7,6 +7,7 @@ from oslo_config import cfg
 
 from hostler.bus import Bus
 from hostler.db.engine import Database
+from hostler.liveness import Liveness
 from scheduler.manager import SchedulerManager
 from scheduler.plugins import load_selector
 from scheduler.rpcapi import RPC_VERSION, TOPIC
@@ -16,18 +17,22 @@ from scheduler.store import Store
 class SchedulerService:
     """A scheduler that serves its topic between `start` and `stop`."""
 
-    def __init__(self, manager: SchedulerManager, server: oslo_messaging.MessageHandlingServer) -> None:
+    def __init__(self, manager: SchedulerManager, server: oslo_messaging.MessageHandlingServer,
+                 liveness: Liveness) -> None:
         self.manager = manager
         self._server = server
+        self._liveness = liveness
 
     def start(self) -> None:
-        """Serve requests from the bus."""
+        """Serve requests from the bus and report in."""
         self._server.start()
+        self._liveness.start()
 
     def stop(self) -> None:
         """Take no more requests and finish those in hand; a claim is one transaction, so none is left half made."""
         self._server.stop()
         self._server.wait()
+        self._liveness.stop()
 
 
 def build_manager(conf: cfg.ConfigOpts, db: Database) -> SchedulerManager:
@@ -41,6 +46,8 @@ def build(conf: cfg.ConfigOpts, db: Database | None = None, bus: Bus | None = No
 
     Raises Invalid when the configuration names a filter or weigher that nothing provides.
     """
-    manager = build_manager(conf, db if db is not None else Database.from_conf(conf))
+    db = db if db is not None else Database.from_conf(conf)
     bus = bus if bus is not None else Bus(conf)
-    return SchedulerService(manager, bus.server(TOPIC, conf.host, manager, RPC_VERSION))
+    manager = build_manager(conf, db)
+    return SchedulerService(manager, bus.server(TOPIC, conf.host, manager, RPC_VERSION),
+                            Liveness(conf, db, "nova-scheduler"))

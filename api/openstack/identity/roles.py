@@ -81,17 +81,21 @@ class OneImplied(_Roles):
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
         """Show the pair."""
         where = root(self._services.conf, request)
+        prior, implied = self._pair(request, role_id, implied_id)
+        response.media = {"role_inference": {"prior_role": _short(prior, where), "implies": _short(implied, where)}}
+
+    def on_head(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
+        """Say whether it does."""
+        self._pair(request, role_id, implied_id)
+        response.status = 204
+
+    def _pair(self, request: falcon.Request, role_id: str, implied_id: str) -> tuple[Role, Role]:
         prior = roles.get_role(self._services, request.context.caller, role_id)
         implied = roles.get_role(self._services, request.context.caller, implied_id)
         if IMPLIED.get(prior.name) != implied.name:
             raise errors.NotFound(f"{prior.name} does not imply {implied.name}.", resource="implied role",
                                   id=implied.id)
-        response.media = {"role_inference": {"prior_role": _short(prior, where), "implies": _short(implied, where)}}
-
-    def on_head(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
-        """Say whether it does."""
-        self.on_get(request, response, role_id, implied_id)
-        response.status = 204
+        return prior, implied
 
     def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse: what implies what is fixed."""

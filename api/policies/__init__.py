@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-from api.policies import compute, identity, image
+from api.policies import compute, identity, image, network
 
-MODULES = (identity, compute, image)
+MODULES = (identity, compute, image, network)
 
 
 def all_defaults() -> list[policy.RuleDefault]:

@@ -15,12 +15,10 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Operation, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
-from hostler.operations import states
-from hostler.operations.accept import Target, accept
+from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
+from hostler.resources.host_updates import APPLY_RULES, accept_once
 
 DEFAULT = "default"
-APPLY_RULES = "network.apply_rules"
 
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
@@ -107,18 +105,7 @@ def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collect
     and only ports with a rule that admits members are. `except_server` is the one that came or went.
     """
     concerned = _concerned(session, group_ids, rules_changed, except_server)
-    if not concerned:
-        return []
-    # Holding the waiting operation's row keeps a conductor from reading the rules before this transaction commits;
-    # one that another transaction holds may be about to start, so it does not count.
-    waiting = dict(session.execute(
-        sa.select(Operation.resource_id, Operation.id)
-        .where(Operation.kind == APPLY_RULES, Operation.resource_id.in_(concerned), Operation.state == states.PENDING)
-        .with_for_update(skip_locked=True)).tuples().all())
-    return [waiting[group_id] if group_id in waiting else
-            accept(session, context, kind=APPLY_RULES, resource=Target("security_group", group_id), lock=False,
-                   arguments={"security_group_id": group_id}).id
-            for group_id in sorted(concerned)]
+    return accept_once(session, context, APPLY_RULES, "security_group", concerned)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,

@@ -1,0 +1,40 @@
+"""The Network API v2.0: networks, subnets, ports, security groups, and what goes with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from api.face import Face
+from api.openstack.network import faults, figures, versions
+from api.openstack.network.nouns import NOUNS, BodyReader
+from api.openstack.network.resources import Collection, Item, Tag, Tags
+from api.services import Services
+
+
+def _routes(services: Services) -> Iterable[tuple[str, Any]]:
+    yield "", versions.Versions(services)
+    yield "/v2.0", versions.Version(services)
+    yield "/v2.0/extensions", versions.Extensions(services)
+    yield "/v2.0/extensions/{id}", versions.Extension(services)
+    yield from _noun_routes(services)
+    yield "/v2.0/quotas", figures.Quotas(services)
+    yield "/v2.0/quotas/{id}", figures.Quota(services)
+    yield "/v2.0/quotas/{id}/default", figures.DefaultQuota(services)
+    yield "/v2.0/quotas/{id}/details", figures.QuotaDetails(services)
+    yield "/v2.0/network-ip-availabilities", figures.Availabilities(services)
+    yield "/v2.0/network-ip-availabilities/{id}", figures.AvailabilityOf(services)
+    yield "/v2.0/availability_zones", figures.Zones(services)
+
+
+def _noun_routes(services: Services) -> Iterator[tuple[str, Any]]:
+    for noun in NOUNS:
+        reader = BodyReader(noun)
+        yield f"/v2.0/{noun.path}", Collection(services, noun, reader)
+        yield f"/v2.0/{noun.path}/{{id}}", Item(services, noun, reader)
+        if noun.tagged is not None:
+            yield f"/v2.0/{noun.path}/{{id}}/tags", Tags(services, noun)
+            yield f"/v2.0/{noun.path}/{{id}}/tags/{{tag}}", Tag(services, noun)
+
+
+FACE = Face(prefix="/network", routes=_routes, render_error=faults.render)

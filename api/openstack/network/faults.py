@@ -1,0 +1,55 @@
+"""How the Network API words errors: `{"NeutronError": {"type", "message", "detail"}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hostler import errors
+
+# (our code, resource or reason) → the type name that clients of the Network API know.
+_TYPES: Mapping[tuple[str, str], str] = {
+    ("NotFound", "network"): "NetworkNotFound",
+    ("NotFound", "subnet"): "SubnetNotFound",
+    ("NotFound", "port"): "PortNotFound",
+    ("NotFound", "security group"): "SecurityGroupNotFound",
+    ("NotFound", "security group rule"): "SecurityGroupRuleNotFound",
+    ("NotFound", "extension"): "ExtensionNotFound",
+    ("NotFound", "tag"): "TagNotFound",
+    ("InUse", "network"): "NetworkInUse",
+    ("InUse", "shared network"): "InvalidSharedSetting",
+    ("InUse", "flat network"): "FlatNetworkInUse",
+    ("InUse", "subnet"): "SubnetInUse",
+    ("InUse", "port"): "PortInUse",
+    ("InUse", "gateway"): "GatewayIpInUse",
+    ("InUse", "security group"): "SecurityGroupInUse",
+    ("NotUnique", "IP address"): "IpAddressAlreadyAllocated",
+    ("NotUnique", "MAC address"): "MacAddressInUse",
+    ("NotUnique", "default security group"): "SecurityGroupDefaultAlreadyExists",
+    ("NotUnique", "security group rule"): "SecurityGroupRuleExists",
+    ("Conflict", "quota"): "OverQuota",
+    ("Conflict", "default group"): "SecurityGroupCannotRemoveDefault",
+    ("Conflict", "pool out of bounds"): "OutOfBoundsAllocationPool",
+    ("Conflict", "pools overlap"): "OverlappingAllocationPools",
+    ("Conflict", "gateway in pool"): "GatewayConflictWithAllocationPools",
+    ("Conflict", "pairs need port security"): "AddressPairAndPortSecurityRequired",
+    ("Conflict", "groups need port security"): "PortSecurityPortHasSecurityGroup",
+}
+_BY_CODE: Mapping[str, str] = {
+    "NoAddress": "IpAddressGenerationFailure", "InvalidField": "InvalidInput", "Forbidden": "PolicyNotAuthorized",
+    "QuotaExceeded": "OverQuota", "NotImplementedHere": "NotImplementedError", "Unavailable": "ServiceUnavailable",
+}
+_BY_STATUS: Mapping[int, str] = {
+    400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "HTTPForbidden", 404: "HTTPNotFound",
+    405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 501: "HTTPNotImplemented",
+    503: "HTTPServiceUnavailable",
+}
+
+
+def render(status: int, error: errors.HostlerError, _request_id: str) -> dict[str, Any]:
+    """Return the body of an error."""
+    fields = error.fields
+    kind = (_TYPES.get((error.code, str(fields.get("resource", "")))) or _TYPES.get(
+        (error.code, str(fields.get("reason", "")))) or _BY_CODE.get(error.code)
+        or _BY_STATUS.get(status, "HTTPInternalServerError"))
+    return {"NeutronError": {"type": kind, "message": str(error), "detail": ""}}

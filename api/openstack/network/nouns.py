@@ -1,0 +1,110 @@
+"""The nouns of the Network API: how each is named, checked, done and shown. `resources` serves them all alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from api.bodies import Validator, compile_schema
+from api.core import network_lists, networks, ports, security_group_rules, security_groups, subnets
+from api.core.network_scope import Caller
+from api.openstack.network import schemas, views
+from api.openstack.network.schemas import Attribute
+from hostler import errors
+from hostler.db.models import Network, Port, SecurityGroup, Subnet
+
+Values = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noun:
+    """One kind of resource. `plural` names it in bodies, `path` in URLs; `tagged` is the model that holds its tags."""
+
+    singular: str
+    plural: str
+    path: str
+    attributes: Mapping[str, Attribute]
+    list_page: Callable[[Caller, network_lists.ListQuery], network_lists.ListPage[Any]]
+    show: Callable[[Caller, str], Any]
+    create: Callable[[Caller, Sequence[Values]], Sequence[Any]]
+    delete: Callable[[Caller, str], None]
+    view: Callable[[Any, Caller], dict[str, Any]]
+    update: Callable[[Caller, str, Values], Any] | None = None
+    tagged: type[Network] | type[Subnet] | type[Port] | type[SecurityGroup] | None = None
+
+
+class BodyReader:
+    """Turns the bodies of one noun into values for its verbs, or refuses them with the attribute's name."""
+
+    def __init__(self, noun: Noun) -> None:
+        self._noun = noun
+        self._checks: dict[str, tuple[Mapping[str, Attribute], Validator]] = {}
+        for method in ("post", "put"):
+            allowed = {name: item for name, item in noun.attributes.items() if getattr(item, method)}
+            required = [name for name, item in allowed.items() if item.required] if method == "post" else []
+            self._checks[method] = allowed, compile_schema({
+                "type": "object", "required": required,
+                "properties": {name: dict(item.schema) for name, item in allowed.items()}})
+
+    def read_new(self, body: Any) -> tuple[list[dict[str, Any]], bool]:
+        """Return the values of each new resource, and whether the body held a list of them."""
+        noun = self._noun
+        if isinstance(body, dict) and isinstance(body.get(noun.plural), list) and len(body) == 1:
+            if not body[noun.plural]:
+                raise errors.Invalid(reason="Resources required")
+            return [self._values("post", item) for item in body[noun.plural]], True
+        return [self._values("post", self._inner(body))], False
+
+    def read_change(self, body: Any) -> dict[str, Any]:
+        """Return the values of a change."""
+        return self._values("put", self._inner(body))
+
+    def _inner(self, body: Any) -> Any:
+        if not isinstance(body, dict) or set(body) != {self._noun.singular}:
+            raise errors.Invalid(reason=f"Resource body required: '{self._noun.singular}'")
+        return body[self._noun.singular]
+
+    def _values(self, method: str, body: Any) -> dict[str, Any]:
+        allowed, check = self._checks[method]
+        if not isinstance(body, dict):
+            raise errors.Invalid(reason=f"Invalid body: '{self._noun.singular}' must be an object.")
+        for name in body:
+            if name in allowed:
+                continue
+            if method == "put" and name in self._noun.attributes:
+                raise errors.Invalid(reason=f"Cannot update read-only attribute {name}")
+            raise errors.Invalid(reason=f"Unrecognized attribute(s) '{name}'")
+        check(body)
+        values = {schemas.RENAMES.get(name, name): value for name, value in body.items() if not allowed[name].ignored}
+        if values.get("description", "") is None:
+            values["description"] = ""
+        return values
+
+
+def _without_minus_one(values: Values) -> Values:
+    # Old clients spell "any" of a rule's ports as -1.
+    return {name: None if name in ("port_min", "port_max") and value == -1 else value
+            for name, value in values.items()}
+
+
+NOUNS: tuple[Noun, ...] = (
+    Noun(singular="network", plural="networks", path="networks", attributes=schemas.NETWORK,
+         list_page=networks.list_networks, show=networks.show_network, create=networks.create_networks,
+         update=networks.update_network, delete=networks.delete_network, view=views.network, tagged=Network),
+    Noun(singular="subnet", plural="subnets", path="subnets", attributes=schemas.SUBNET,
+         list_page=subnets.list_subnets, show=subnets.show_subnet, create=subnets.create_subnets,
+         update=subnets.update_subnet, delete=subnets.delete_subnet, view=views.subnet, tagged=Subnet),
+    Noun(singular="port", plural="ports", path="ports", attributes=schemas.PORT,
+         list_page=ports.list_ports, show=ports.show_port, create=ports.create_ports, update=ports.update_port,
+         delete=ports.delete_port, view=views.port, tagged=Port),
+    Noun(singular="security_group", plural="security_groups", path="security-groups", attributes=schemas.GROUP,
+         list_page=security_groups.list_groups, show=security_groups.show_group,
+         create=security_groups.create_groups, update=security_groups.update_group,
+         delete=security_groups.delete_group, view=views.group, tagged=SecurityGroup),
+    Noun(singular="security_group_rule", plural="security_group_rules", path="security-group-rules",
+         attributes=schemas.RULE, list_page=security_group_rules.list_rules, show=security_group_rules.show_rule,
+         create=lambda caller, bodies: security_group_rules.create_rules(
+             caller, [_without_minus_one(values) for values in bodies]),
+         delete=security_group_rules.delete_rule, view=views.rule),
+)

@@ -1,0 +1,119 @@
+"""What bodies may hold, attribute by attribute; everything else is refused by name.
+
+`ATTRIBUTES` of a noun maps each published attribute to its schema and where it may stand; `RENAMES` are those that our
+columns call otherwise.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+TEXT: Mapping[str, Any] = {"type": "string", "maxLength": 255}
+LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255}
+TRUTH: Mapping[str, Any] = {"type": "boolean"}
+ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 2, "maxLength": 64}
+ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36}
+NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}
+
+
+def nullable(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `schema` with null allowed."""
+    return {"anyOf": [dict(schema), {"type": "null"}]}
+
+
+def whole_number(low: int, high: int) -> dict[str, Any]:
+    """Return the schema of a number between two."""
+    return {"type": "integer", "minimum": low, "maximum": high}
+
+
+def list_of(schema: Mapping[str, Any], most: int = 256) -> dict[str, Any]:
+    """Return the schema of a list."""
+    return {"type": "array", "items": dict(schema), "maxItems": most}
+
+
+def record_of(required: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a map with exactly these fields."""
+    return {"type": "object", "properties": {name: dict(field) for name, field in fields.items()},
+            "required": list(required), "additionalProperties": False}
+
+
+@dataclasses.dataclass(frozen=True)
+class Attribute:
+    """One attribute: its schema, whether POST and PUT take it, whether POST needs it.
+
+    `ignored` values say what holds anyway (an empty list, null), so they are checked and dropped.
+    """
+
+    schema: Mapping[str, Any]
+    post: bool = True
+    put: bool = True
+    required: bool = False
+    ignored: bool = False
+
+
+_FIXED = {"post": True, "put": False}
+_PROJECT: Mapping[str, Attribute] = {
+    "project_id": Attribute(ID, **_FIXED), "tenant_id": Attribute(ID, **_FIXED)}
+_NAMED: Mapping[str, Attribute] = {"name": Attribute(TEXT), "description": Attribute(LONG_TEXT), **_PROJECT}
+_ADDRESS_ITEM = record_of(subnet_id=ID, ip_address=ADDRESS)
+_PAIR = record_of(("ip_address",), ip_address=ADDRESS, mac_address=nullable(ADDRESS))
+_POOL = record_of(("start", "end"), start=ADDRESS, end=ADDRESS)
+_ROUTE = record_of(("destination", "nexthop"), destination=ADDRESS, nexthop=ADDRESS)
+_RA_MODE = {"enum": ["slaac", "dhcpv6-stateful", "dhcpv6-stateless", None]}
+_DNS = {"type": "string", "maxLength": 255, "pattern": r"^([A-Za-z0-9_]([A-Za-z0-9_-]{0,62})\.?)*$"}
+
+NETWORK: Mapping[str, Attribute] = {
+    **_NAMED, "admin_state_up": Attribute(TRUTH), "shared": Attribute(TRUTH), "router:external": Attribute(TRUTH),
+    "is_default": Attribute(TRUTH), "mtu": Attribute(whole_number(68, 65535)),
+    "port_security_enabled": Attribute(TRUTH), "dns_domain": Attribute(_DNS),
+    "provider:network_type": Attribute({"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]}),
+    "provider:physical_network": Attribute(nullable({**TEXT, "minLength": 1, "maxLength": 64})),
+    "provider:segmentation_id": Attribute(nullable(whole_number(0, 16777215))),
+    "qos_policy_id": Attribute(NOTHING, ignored=True), "availability_zone_hints": Attribute(NOTHING, ignored=True),
+    "vlan_transparent": Attribute({"enum": [None, False]}, ignored=True),
+}
+SUBNET: Mapping[str, Attribute] = {
+    **_NAMED, "network_id": Attribute(ID, required=True, **_FIXED),
+    "ip_version": Attribute({"enum": [4, 6]}, required=True, **_FIXED), "cidr": Attribute(nullable(ADDRESS), **_FIXED),
+    "gateway_ip": Attribute(nullable(ADDRESS)), "allocation_pools": Attribute(list_of(_POOL)),
+    "dns_nameservers": Attribute(nullable(list_of(ADDRESS))), "host_routes": Attribute(nullable(list_of(_ROUTE))),
+    "enable_dhcp": Attribute(TRUTH), "ipv6_ra_mode": Attribute(_RA_MODE, **_FIXED),
+    "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(NOTHING, put=False, ignored=True),
+    "prefixlen": Attribute({"type": "null"}, put=False, ignored=True), "segment_id": Attribute(NOTHING, ignored=True),
+    "use_default_subnetpool": Attribute({"enum": [None, False]}, put=False, ignored=True),
+    "service_types": Attribute(NOTHING, ignored=True),
+    "dns_publish_fixed_ip": Attribute({"enum": [None, False]}, ignored=True),
+}
+PORT: Mapping[str, Attribute] = {
+    **_NAMED, "network_id": Attribute(ID, required=True, **_FIXED), "admin_state_up": Attribute(TRUTH),
+    "mac_address": Attribute(nullable(ADDRESS)), "fixed_ips": Attribute(list_of(_ADDRESS_ITEM)),
+    "device_id": Attribute(nullable(TEXT)), "device_owner": Attribute(nullable(TEXT)),
+    "security_groups": Attribute(nullable(list_of(ID))),
+    "allowed_address_pairs": Attribute(nullable(list_of(_PAIR))), "port_security_enabled": Attribute(TRUTH),
+    "dns_name": Attribute(nullable(_DNS)), "binding:host_id": Attribute(nullable(TEXT)),
+    "binding:profile": Attribute(nullable({"type": "object"})), "binding:vnic_type": Attribute(TEXT),
+    "extra_dhcp_opts": Attribute(nullable(list_of({"type": "object"}))),
+    "qos_policy_id": Attribute(NOTHING, ignored=True), "numa_affinity_policy": Attribute(NOTHING, ignored=True),
+    "propagate_uplink_status": Attribute({"type": ["boolean", "null"]}, ignored=True),
+    "hints": Attribute(NOTHING, ignored=True), "trusted": Attribute({"enum": [None, False]}, ignored=True),
+}
+GROUP: Mapping[str, Attribute] = {**_NAMED, "stateful": Attribute(TRUTH)}
+RULE: Mapping[str, Attribute] = {
+    **_PROJECT, "description": Attribute(LONG_TEXT, **_FIXED),
+    "security_group_id": Attribute(ID, required=True, **_FIXED),
+    "direction": Attribute({"enum": ["ingress", "egress"]}, required=True, **_FIXED),
+    "ethertype": Attribute({"enum": ["IPv4", "IPv6", None]}, **_FIXED),
+    "protocol": Attribute({"anyOf": [nullable({"type": "string", "maxLength": 32}), whole_number(0, 255)]}, **_FIXED),
+    "port_range_min": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
+    "port_range_max": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
+    "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
+    "remote_address_group_id": Attribute(NOTHING, put=False, ignored=True),
+}
+RENAMES: Mapping[str, str] = {
+    "tenant_id": "project_id", "router:external": "external", "provider:network_type": "network_type",
+    "provider:physical_network": "physical_network", "provider:segmentation_id": "segmentation_id",
+    "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
+    "security_group_id": "group_id", "port_range_min": "port_min", "port_range_max": "port_max",
+}

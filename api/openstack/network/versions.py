@@ -1,0 +1,91 @@
+"""Version documents and extensions: what this Network API really does, no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api import links
+from api.openstack.network.nouns import NOUNS
+from api.openstack.network.resources import Resource
+from hostler import errors
+
+# alias → (name, what it adds here)
+EXTENSIONS: dict[str, tuple[str, str]] = {
+    "allowed-address-pairs": ("Allowed Address Pairs", "Further addresses that a port may send from."),
+    "availability_zone": ("Availability Zone", "Lists the availability zones."),
+    "binding": ("Port Binding", "Shows administrators the host that a port is on."),
+    "default-network": ("Default Network", "Marks the network that servers get when they name none."),
+    "dns-integration": ("DNS Integration", "Host names of ports and the DNS domain of networks."),
+    "empty-string-filtering": ("Empty String Filtering", "A filter with an empty value finds what has none."),
+    "external-net": ("Neutron external network", "Marks networks that lead outside."),
+    "filter-validation": ("Filter parameters validation", "Refuses filters that do not exist."),
+    "ip-substring-filtering": ("IP address substring filtering", "Finds ports by a part of an address."),
+    "net-mtu": ("Network MTU", "Shows the MTU of a network."),
+    "net-mtu-writable": ("Network MTU (writable)", "Sets the MTU of a network."),
+    "network-ip-availability": ("Network IP Availability", "Counts the addresses used of each network."),
+    "pagination": ("Pagination support", "Lists in pages by limit and marker."),
+    "port-security": ("Port Security", "Turns filtering and anti-spoofing of a port on and off."),
+    "port-security-groups-filtering": ("Port filtering on security groups", "Finds ports by security group."),
+    "project-id": ("project_id field enabled", "Speaks of projects besides tenants."),
+    "provider": ("Provider Network", "Shows and sets what a network is made of (administrators)."),
+    "quotas": ("Quota management support", "Limits of projects."),
+    "quota_details": ("Quota details management support", "Limits and use of projects."),
+    "security-group": ("security-group", "Security groups and their rules."),
+    "sorting": ("Sorting support", "Lists sorted by any number of keys."),
+    "standard-attr-description": ("standard-attr-description", "A description for every resource."),
+    "standard-attr-revisions": ("Resource revision numbers", "A number that grows with each change."),
+    "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags of resources."),
+    "standard-attr-timestamp": ("Resource timestamps", "When resources were made and changed."),
+}
+_UPDATED = "2026-01-01T00:00:00-00:00"
+
+
+class Versions(Resource):
+    """`/network`: the versions there are."""
+
+    public = True
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List the one version."""
+        href = f"{links.base_url(self.services.conf, request)}/network/v2.0/"
+        response.media = {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}]}
+
+
+class Version(Resource):
+    """`/network/v2.0`: the collections there are."""
+
+    public = True
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List the collections."""
+        base = f"{links.base_url(self.services.conf, request)}/network/v2.0/"
+        names = [(noun.singular, noun.plural, noun.path) for noun in NOUNS]
+        names += [("quota", "quotas", "quotas"), ("extension", "extensions", "extensions")]
+        response.media = {"resources": [
+            {"name": singular, "collection": plural, "links": [{"rel": "self", "href": base + path}]}
+            for singular, plural, path in names]}
+
+
+class Extensions(Resource):
+    """`/v2.0/extensions`."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """List them all."""
+        response.media = {"extensions": [_extension(alias) for alias in EXTENSIONS]}
+
+
+class Extension(Resource):
+    """`/v2.0/extensions/{id}`."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response, id: str) -> None:
+        """Show one by its alias."""
+        if id not in EXTENSIONS:
+            raise errors.NotFound(f"Extension with alias {id} does not exist", resource="extension", id=id)
+        response.media = {"extension": _extension(id)}
+
+
+def _extension(alias: str) -> dict[str, Any]:
+    name, description = EXTENSIONS[alias]
+    return {"alias": alias, "name": name, "description": description, "updated": _UPDATED, "links": []}

@@ -1,0 +1,89 @@
+"""How the Network API shows what the core verbs return."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from api.core.network_scope import Caller
+from api.core.networks import NetworkRecord
+from api.core.ports import PortRecord
+from api.core.security_groups import GroupRecord
+from hostler import clock, ids
+from hostler.db.models import SecurityGroupRule, Subnet
+
+
+def _standard(row: Any) -> dict[str, Any]:
+    project_id = ids.bare(row.project_id)
+    shown = {"id": row.id, "name": row.name, "description": row.description or "", "project_id": project_id,
+             "tenant_id": project_id, "created_at": clock.iso_z(row.created_at),
+             "updated_at": clock.iso_z(row.updated_at), "revision_number": row.revision}
+    if hasattr(row, "tags"):
+        shown["tags"] = row.tags
+    return shown
+
+
+def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
+    """Show a network; its provider attributes to those who may see them."""
+    row = record.row
+    shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": row.shared,
+             "router:external": row.external, "is_default": row.is_default, "mtu": row.mtu,
+             "port_security_enabled": row.port_security_enabled, "dns_domain": row.dns_domain,
+             "subnets": list(record.subnet_ids), "availability_zone_hints": [], "availability_zones": [],
+             "ipv4_address_scope": None, "ipv6_address_scope": None}
+    if caller.allows("get_network:provider"):
+        shown |= {"provider:network_type": row.network_type, "provider:physical_network": row.physical_network,
+                  "provider:segmentation_id": row.segmentation_id}
+    return shown
+
+
+def subnet(row: Subnet, _caller: Caller) -> dict[str, Any]:
+    """Show a subnet."""
+    return {**_standard(row), "network_id": row.network_id, "ip_version": row.ip_version, "cidr": row.cidr,
+            "gateway_ip": row.gateway_ip, "enable_dhcp": row.enable_dhcp, "allocation_pools": row.allocation_pools,
+            "dns_nameservers": row.dns_nameservers, "host_routes": row.host_routes,
+            "ipv6_ra_mode": row.ipv6_ra_mode, "ipv6_address_mode": row.ipv6_address_mode,
+            "subnetpool_id": None, "service_types": []}
+
+
+def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
+    """Show a port; where it is bound to those who may see it."""
+    row = record.row
+    pairs = [{"mac_address": row.mac_address, **pair} for pair in row.allowed_address_pairs]
+    shown = {**_standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.status,
+             "admin_state_up": row.admin_state_up, "device_id": row.device_id, "device_owner": row.device_owner,
+             "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}
+                           for subnet_id, address in record.addresses],
+             "security_groups": list(record.group_ids), "allowed_address_pairs": pairs,
+             "port_security_enabled": row.port_security_enabled, "extra_dhcp_opts": [], "dns_name": row.dns_name,
+             "dns_assignment": _dns_assignment(record), "binding:vnic_type": "normal"}
+    if caller.allows("get_port:binding"):
+        bound = record.host is not None
+        shown |= {"binding:host_id": record.host or "", "binding:profile": {},
+                  "binding:vif_type": "bridge" if bound else "unbound",
+                  "binding:vif_details": {"port_filter": True} if bound else {}}
+    return shown
+
+
+def _dns_assignment(record: PortRecord) -> list[dict[str, str]]:
+    domain = record.dns_domain.strip(".")
+    shown = []
+    for _, address in record.addresses:
+        name = record.row.dns_name or "host-" + address.replace(".", "-").replace(":", "-")
+        shown.append({"hostname": name, "ip_address": address, "fqdn": f"{name}.{domain}." if domain else f"{name}."})
+    return shown
+
+
+def group(record: GroupRecord, caller: Caller) -> dict[str, Any]:
+    """Show a security group with its rules."""
+    return {**_standard(record.row), "stateful": record.row.stateful, "is_default": record.row.is_default,
+            "security_group_rules": [rule(item, caller) for item in record.rules]}
+
+
+def rule(row: SecurityGroupRule, _caller: Caller) -> dict[str, Any]:
+    """Show a security group rule."""
+    shown = {**_standard(row), "security_group_id": row.group_id, "direction": row.direction,
+             "ethertype": row.ethertype, "protocol": row.protocol, "port_range_min": row.port_min,
+             "port_range_max": row.port_max, "remote_ip_prefix": row.remote_ip_prefix,
+             "remote_group_id": row.remote_group_id}
+    del shown["name"]
+    return shown

@@ -1,0 +1,47 @@
+"""Policy defaults of the Network API, under the names its published reference uses.
+
+Seeing follows from ownership and sharing (`api.core.network_scope`); these rules say what may be made and changed.
+`network_project_id` in a target is the project that owns the network a subnet or port is on.
+"""
+
+from __future__ import annotations
+
+from oslo_policy import policy
+
+from api.policy import ADMIN, OWNER_OR_ADMIN, READER
+
+NETWORK_OWNER = "rule:context_is_admin or (role:member and project_id:%(network_project_id)s)"
+
+_RULES: tuple[tuple[str, str, str], ...] = (
+    ("create_network", OWNER_OR_ADMIN, "Create a network."),
+    ("update_network", OWNER_OR_ADMIN, "Change a network."),
+    ("delete_network", OWNER_OR_ADMIN, "Delete a network."),
+    *((f"{verb}_network:{attribute}", ADMIN, f"Set {attribute} of a network.")
+      for verb in ("create", "update")
+      for attribute in ("shared", "router:external", "is_default", "provider:network_type",
+                        "provider:physical_network", "provider:segmentation_id")),
+    ("get_network:provider", ADMIN, "See the provider attributes of networks."),
+    ("create_subnet", NETWORK_OWNER, "Create a subnet."),
+    ("update_subnet", OWNER_OR_ADMIN, "Change a subnet."),
+    ("delete_subnet", OWNER_OR_ADMIN, "Delete a subnet."),
+    ("create_port", OWNER_OR_ADMIN, "Create a port on a network one sees."),
+    ("update_port", OWNER_OR_ADMIN, "Change a port."),
+    ("delete_port", OWNER_OR_ADMIN, "Delete a port."),
+    *((f"{verb}_port:{attribute}", NETWORK_OWNER, f"Set {attribute} of a port.")
+      for verb in ("create", "update")
+      for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs", "device_owner:network")),
+    *((f"{verb}_port:{attribute}", ADMIN, f"Set {attribute} of a port.")
+      for verb in ("create", "update") for attribute in ("binding:host_id", "binding:profile")),
+    ("get_port:binding", ADMIN, "See where ports are bound."),
+    ("create_security_group", OWNER_OR_ADMIN, "Create a security group."),
+    ("update_security_group", OWNER_OR_ADMIN, "Change a security group."),
+    ("delete_security_group", OWNER_OR_ADMIN, "Delete a security group."),
+    ("create_security_group_rule", OWNER_OR_ADMIN, "Create a security group rule."),
+    ("delete_security_group_rule", OWNER_OR_ADMIN, "Delete a security group rule."),
+    ("get_quota", READER, "Show a project's network quota."),
+    ("update_quota", ADMIN, "Change a project's network quota."),
+    ("delete_quota", ADMIN, "Take a project's own network limits away."),
+    ("get_network_ip_availability", ADMIN, "See how many addresses of every network are used."),
+)
+
+DEFAULTS = tuple(policy.RuleDefault(name, check, description=text) for name, check, text in _RULES)

@@ -1,0 +1,54 @@
+"""Operations that tell hosts what changed on their networks, written in the transaction of the change.
+
+They lock nothing and several may wait for the same thing, so one that still waits to be run is used again: it will
+read what this transaction commits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.context import RequestContext
+from hostler.db.models import Operation, Port
+from hostler.operations import states
+from hostler.operations.accept import Target, accept
+
+APPLY_RULES = "network.apply_rules"
+UPDATE_NETWORK = "network.update"
+# What each kind calls the id of its resource in the operation's arguments.
+_ARGUMENT = {"security_group": "security_group_id", "network": "network_id"}
+
+
+def accept_once(session: orm.Session, context: RequestContext, kind: str, resource_type: str,
+                resource_ids: Collection[str]) -> list[str]:
+    """Return one waiting operation of `kind` for each resource, accepting those that are not there yet."""
+    if not resource_ids:
+        return []
+    # Holding the waiting operation's row keeps a conductor from reading the rows before this transaction commits;
+    # one that another transaction holds may be about to start, so it does not count.
+    waiting = dict(session.execute(
+        sa.select(Operation.resource_id, Operation.id)
+        .where(Operation.kind == kind, Operation.resource_id.in_(resource_ids), Operation.state == states.PENDING)
+        .with_for_update(skip_locked=True)).tuples().all())
+    return [waiting[resource_id] if resource_id in waiting else
+            accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
+                   arguments={_ARGUMENT[resource_type]: resource_id}).id
+            for resource_id in sorted(resource_ids)]
+
+
+def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:
+    """Make the hosts serve a network as its rows now say; nothing when none of its ports is on a host."""
+    live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
+                           .limit(1)).first()
+    return [] if live is None else accept_once(session, context, UPDATE_NETWORK, "network", [network_id])
+
+
+def tell_of_port(session: orm.Session, context: RequestContext, port: Port) -> list[str]:
+    """Make the port's host enforce its rules, pairs and security as they now are; nothing when it is on none."""
+    if port.host_id is None:
+        return []
+    return [accept(session, context, kind=APPLY_RULES, resource=Target("port", port.id), lock=False,
+                   arguments={"port_ids": [port.id]}).id]

@@ -26,6 +26,7 @@ from hostler.db.models import (
     Port,
     PortSecurityGroup,
     SecurityGroup,
+    SecurityGroupRule,
     Server,
     ServerGroupMember,
     ServerTag,
@@ -202,3 +203,28 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
             hard.add(server_id)
     return {row.id: states.task_state("server.delete" if row.id in leaving else row.lock_kind,
                                       placed=row.host_id is not None, hard=row.id in hard) for row in busy}
+
+
+def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, list[Any]]]:
+    """Return the groups of a server's ports and the rules of each (with `remote_name`)."""
+    remote = orm.aliased(SecurityGroup)
+    with services.db.reading() as session:
+        groups = session.scalars(
+            sa.select(SecurityGroup).join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroup.id)
+            .join(Port, Port.id == PortSecurityGroup.port_id).where(Port.server_id == server_id).distinct()
+            .order_by(SecurityGroup.name)).all()
+        rules = session.execute(
+            sa.select(SecurityGroupRule, remote.name.label("remote_name"))
+            .outerjoin(remote, remote.id == SecurityGroupRule.remote_group_id)
+            .where(SecurityGroupRule.group_id.in_([group.id for group in groups]))
+            .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)).all()
+    return [(group, [row for row in rules if row[0].group_id == group.id]) for group in groups]
+
+
+def ports_of(services: Services, server_id: str) -> list[tuple[Port, list[FixedIp]]]:
+    """Return a server's ports in the order of its NICs, each with its addresses."""
+    with services.db.reading() as session:
+        ports = session.scalars(sa.select(Port).where(Port.server_id == server_id).order_by(Port.nic_index)).all()
+        addresses = session.scalars(sa.select(FixedIp).where(FixedIp.port_id.in_([port.id for port in ports]))
+                                    .order_by(FixedIp.ip_address)).all()
+    return [(port, [address for address in addresses if address.port_id == port.id]) for port in ports]

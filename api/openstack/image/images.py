@@ -105,7 +105,10 @@ class Tag:
 
 def _values(request: falcon.Request, name: str) -> list[str]:
     value = request.params.get(name, [])
-    return [value] if isinstance(value, str) else list(value)
+    values = [value] if isinstance(value, str) else list(value)
+    if any("\0" in text for text in (name, *values)):
+        raise errors.InvalidField(field=name, value=values, reason="NUL is no character of a text.")
+    return values
 
 
 def _query(request: falcon.Request) -> ImageQuery:

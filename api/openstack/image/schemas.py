@@ -13,13 +13,16 @@ from hostler import errors
 from hostler.images.inspect import CONTAINER_FORMATS, DISK_FORMATS
 
 _UUID = "^([0-9a-fA-F]){8}-?([0-9a-fA-F]){4}-?([0-9a-fA-F]){4}-?([0-9a-fA-F]){4}-?([0-9a-fA-F]){12}$"
+# PostgreSQL keeps no NUL.
+_PRINTABLE = r"^[^\x00]*$"
 _MAX_INTEGER = 2147483647
 _STATUSES = ("queued", "saving", "active", "killed", "deleted", "uploading", "importing", "pending_delete",
              "deactivated")
 
 
 def _text(description: str, maximum: int = 255, *, null: bool = False) -> dict[str, Any]:
-    return {"type": ["null", "string"] if null else "string", "maxLength": maximum, "description": description}
+    return {"type": ["null", "string"] if null else "string", "maxLength": maximum, "pattern": _PRINTABLE,
+            "description": description}
 
 
 def _amount(description: str) -> dict[str, Any]:
@@ -32,7 +35,7 @@ def _size(description: str) -> dict[str, Any]:
 
 _TAGS: dict[str, Any] = {
     "type": "array", "maxItems": MAX_TAGS, "description": "Texts that group images.",
-    "items": {"type": "string", "minLength": 1, "maxLength": 255}}
+    "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _PRINTABLE}}
 
 IMAGE_PROPERTIES: dict[str, Any] = {
     "id": {"type": "string", "pattern": _UUID, "description": "The image's identifier."},
@@ -97,8 +100,8 @@ _WRITABLE = {name: rule for name, rule in IMAGE_PROPERTIES.items() if name not i
 _OPEN = {name: True for name in READ_ONLY | {"locations", "location", "deleted", "deleted_at"} if name != "id"}
 validate_image = compile_schema({
     "type": "object", "properties": {**_WRITABLE, **_OPEN},
-    "additionalProperties": {"type": "string", "maxLength": 65535},
-    "propertyNames": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r'^[^"\\]*$'},
+    "additionalProperties": {"type": "string", "maxLength": 65535, "pattern": _PRINTABLE},
+    "propertyNames": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r'^[^"\\\x00]*$'},
 })
 validate_member = compile_schema({
     "type": "object", "required": ["member"], "properties": {"member": {"type": "string", "minLength": 1}}})

@@ -1,0 +1,81 @@
+"""Reconciliation on the fake host."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from compute.virt import driver as virt
+from hostler import errors
+from hostler.resources.specs import ServerSpec
+from tests.unit.compute.agents import CTX, Agent, make_agent, make_server
+
+
+def test_a_restarted_agent_restores_networks_without_asking_anybody(tmp_path: Path, server: ServerSpec) -> None:
+    make_agent(tmp_path).spawn(server)
+    again = make_agent(tmp_path)
+    again.conductor.silent = OSError()
+    again.reconciler.restore()
+    assert again.network.active == {server.ports[0].id}
+    assert again.driver.list_servers() == {server.id: virt.RUNNING}
+    with pytest.raises(errors.Silent):
+        again.reconciler.run()
+
+
+def test_everything_present_is_told_also_half_made_servers(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    half = make_server()
+    agent.specs.save(half)
+    agent.reconciler.run()
+    assert {entry["server_id"]: entry["power_state"] for entry in agent.conductor.present} == {
+        server.id: "running", half.id: "nostate"}
+
+
+def test_destroy_start_stop(agent: Agent) -> None:
+    gone, down, up, half = (make_server() for _ in range(4))
+    for each in (gone, down, up):
+        agent.spawn(each, f"boot {each.id}")
+    agent.specs.save(half)
+    agent.driver.happen(up.id, "stopped")
+    agent.conductor.verdicts = {
+        gone.id: {"action": "destroy", "server": None}, half.id: {"action": "destroy", "server": None},
+        down.id: {"action": "stop", "server": None}, up.id: {"action": "start", "server": up.to_wire()}}
+    agent.reconciler.run()
+    assert agent.driver.list_servers() == {down.id: virt.SHUTDOWN, up.id: virt.RUNNING}
+    assert agent.specs.ids() == sorted([down.id, up.id])
+
+
+def test_leave_and_what_changed_since_the_look_are_left(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    agent.conductor.verdicts = {server.id: {"action": "leave", "server": None}}
+    agent.reconciler.run()
+    agent.conductor.verdicts = {server.id: {"action": "destroy", "server": None}}
+    agent.conductor.before_answer = lambda: agent.manager.pause_server(CTX, server.id, "p", 1)
+    agent.reconciler.run()
+    assert agent.driver.get_power_state(server.id) == virt.PAUSED
+    agent.conductor.before_answer = lambda: None
+    agent.reconciler.run()
+    assert agent.leftovers() == []
+
+
+def test_keep_with_a_newer_spec_takes_it_over(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    renamed = dataclasses.replace(server, name="new")
+    agent.conductor.verdicts = {server.id: {"action": "keep", "server": renamed.to_wire()}}
+    agent.reconciler.run()
+    assert agent.specs.load(server.id) == renamed and agent.network.servers[server.id].name == "new"
+
+
+def test_one_server_that_cannot_be_mended_does_not_hold_up_the_others(agent: Agent) -> None:
+    bad, good = sorted((make_server(), make_server()), key=lambda each: each.id)
+    for each in (bad, good):
+        agent.spawn(each, f"boot {each.id}")
+    agent.conductor.verdicts = {bad.id: {"action": "destroy", "server": None},
+                                good.id: {"action": "destroy", "server": None}}
+    agent.driver.domains[bad.id].host = "other"
+    agent.specs.remove(bad.id)
+    agent.specs.save(bad)
+    agent.reconciler.run()
+    assert good.id not in agent.driver.domains and bad.id in agent.driver.domains

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-from api.policies import compute, identity, image, network
+from api.policies import compute, compute_hosts, identity, image, network
 
-MODULES = (identity, compute, image, network)
+MODULES = (identity, compute, compute_hosts, image, network)
 
 
 def all_defaults() -> list[policy.RuleDefault]:

@@ -1,0 +1,109 @@
+"""The unmodified `openstack` client against the identity face, over a real socket."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cheroot import wsgi as cheroot_wsgi
+
+from api import wsgi
+from api.openstack.identity import FACE
+from api.policies import identity as rules
+from api.policy import Policy
+from api.services import Services
+from hostler import conf as configuration
+from hostler.bootstrap import bootstrap
+from hostler.db.engine import Database
+from hostler.db.models import Base
+from hostler.identity.service import Identity
+
+_BESIDE = Path(sys.executable).with_name("openstack")
+OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
+pytestmark = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+
+Client = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    """Return a function that runs `openstack …` and gives its JSON; keyword arguments are environment variables."""
+    home = tmp_path_factory.mktemp("cloud")
+    conf = configuration.load([], config_files=[], overrides={"state_path": str(home), "identity.password_rounds": 4})
+    db = Database(f"sqlite:///{home / 'hostler.db'}")
+    Base.metadata.create_all(db.engine)
+    absent: Any = None
+    services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, rules.DEFAULTS),
+                        images=absent, waker=absent, compute=absent)
+    server = cheroot_wsgi.Server(("127.0.0.1", 0), wsgi.build(services, [FACE]))
+    server.prepare()
+    thread = threading.Thread(target=server.serve, daemon=True)
+    thread.start()
+    url = f"http://127.0.0.1:{server.bind_addr[1]}"
+    made = bootstrap(db, conf, admin_password=None, public_url=url, out_dir=home)
+
+    def run(*arguments: str, fails: bool = False, **environment: str) -> Any:
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+        where = environment or {"OS_CLIENT_CONFIG_FILE": str(made.clouds_file), "OS_CLOUD": "hostler"}
+        wants_json = arguments[1] not in ("delete", "add", "remove", "set", "revoke") and arguments[2:3] != ("delete",)
+        done = subprocess.run([str(OPENSTACK), *arguments, *(["-f", "json"] if wants_json else [])],
+                              env={**clean, "HOME": str(home), **where}, capture_output=True, text=True, timeout=120)
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else json.loads(done.stdout) if wants_json else done.stdout
+
+    run.url = url  # type: ignore[attr-defined]
+    yield run
+    server.stop()
+    thread.join(timeout=10)
+    db.dispose()
+
+
+def test_a_project_its_user_and_an_application_credential(client: Client) -> None:
+    assert client("token", "issue")["project_id"]
+    project = client("project", "create", "--description", "d", "red")
+    assert {one["Name"] for one in client("project", "list")} == {"admin", "red"}
+    assert client("project", "show", "red")["id"] == project["id"]
+    client("user", "create", "--password", "pw one", "--project", "red", "--email", "b@example.org", "bob")
+    client("role", "add", "--user", "bob", "--project", "red", "member")
+    assignments = client("role", "assignment", "list", "--names", "--user", "bob", "--project", "red")
+    assert [(one["Role"], one["Project"]) for one in assignments] == [("member", "red@Default")]
+    effective = client("role", "assignment", "list", "--effective", "--names", "--user", "bob")
+    assert {one["Role"] for one in effective} == {"member", "reader"}
+
+    bob = {"OS_AUTH_URL": client.url + "/identity", "OS_USERNAME": "bob", "OS_PASSWORD": "pw one",
+           "OS_PROJECT_NAME": "red", "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",
+           "OS_IDENTITY_API_VERSION": "3"}
+    made = client("application", "credential", "create", "--role", "member", "ci", **bob)
+    credential = {key.lower(): value for key, value in made.items()}
+    machine = {"OS_AUTH_TYPE": "v3applicationcredential", "OS_AUTH_URL": client.url + "/identity/v3",
+               "OS_APPLICATION_CREDENTIAL_ID": credential["id"],
+               "OS_APPLICATION_CREDENTIAL_SECRET": credential["secret"]}
+    assert client("token", "issue", **machine)["project_id"] == project["id"]
+    assert [one["Name"] for one in client("application", "credential", "list", **bob)] == ["ci"]
+    client("application", "credential", "delete", "ci", **bob)
+    client("token", "issue", fails=True, **machine)
+
+    client("role", "remove", "--user", "bob", "--project", "red", "member")
+    assert "401" in client("token", "issue", fails=True, **bob)
+    client("user", "delete", "bob")
+    client("project", "delete", "red")
+    assert [one["Name"] for one in client("project", "list")] == ["admin"]
+
+
+def test_what_administrators_look_at(client: Client) -> None:
+    assert {one["Name"] for one in client("role", "list")} >= {"admin", "manager", "member", "reader"}
+    assert [one["Name"] for one in client("domain", "list")] == ["Default"]
+    assert {one["Type"] for one in client("catalog", "list")} >= {"identity", "compute", "image", "network"}
+    assert len(client("endpoint", "list", "--service", "compute")) == 3
+    assert {one["Type"] for one in client("service", "list")} >= {"identity", "compute", "image", "network"}
+    assert [one["Region"] for one in client("region", "list")] == ["RegionOne"]
+    assert client("user", "show", "admin")["name"] == "admin"
+    assert client("group", "list") == []

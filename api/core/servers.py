@@ -14,9 +14,9 @@ from api.core import server_rows
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Server
+from hostler.db.models import Operation, Server
 from hostler.operations import states as operation_states
-from hostler.operations.accept import Target, accept
+from hostler.operations.accept import Target, accept_behind
 from hostler.resources import states
 
 _OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
@@ -84,22 +84,16 @@ def delete(services: Services, context: RequestContext, server_id: str, *,
            action: str = "os_compute_api:servers:delete") -> None:
     """Accept a server's deletion, in whatever state it is; deleting it again changes nothing.
 
-    While another operation holds the server, the deletion waits without a lock (argument `wait_for`); the conductor
-    has that operation stop at its next task and hands the lock over.
+    While another operation holds the server, that one is asked to stop at its next task and the deletion waits for
+    its lock.
     """
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, action)
-        lock = session.get(Lock, server.id)
-        if lock is None:
-            operation = accept(session, context, kind="server.delete", resource=Target("server", server.id),
-                               arguments={"server_id": server.id}, project_id=server.project_id)
-            return [operation.id]
-        if lock.kind == "server.delete" or _deletion_waits(session, server.id):
+        if _deletion_waits(session, server.id):
             return []
-        operation = accept(session, context, kind="server.delete", resource=Target("server", server.id), lock=False,
-                           arguments={"server_id": server.id, "wait_for": lock.operation_id},
-                           project_id=server.project_id)
+        operation = accept_behind(session, context, kind="server.delete", resource=Target("server", server.id),
+                                  arguments={"server_id": server.id}, project_id=server.project_id)
         return [operation.id]
 
     services.waker.wake(context, *services.db.write(work))

@@ -32,7 +32,7 @@ class AnotherHost(retry.Times):
     def on_failure(self, history: Any, *args: Any, **kwargs: Any) -> str:
         """Return TaskFlow's decision."""
         names = {name for _, failures in list(history)[-1:] for failure in failures.values()
-                 for name in failure.exception_type_names}
+                 for name in failure}
         if "AgentError" not in " ".join(names):
             return str(retry.REVERT)
         return str(super().on_failure(history, *args, **kwargs))

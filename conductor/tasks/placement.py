@@ -45,6 +45,7 @@ class AssignHost(OperationTask):
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Assign."""
+        self.run.host = choice["host"]
         self._assign(choice["host_id"], "BUILD")
 
     def revert(self, **_: Any) -> None:

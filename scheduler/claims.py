@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.engine import Database
-from hostler.db.models import Allocation, Host
+from hostler.db.models import Allocation, Host, Zone
 from hostler.resources import allocations
 from hostler.resources.allocations import Claimed
 from scheduler import groups
@@ -69,7 +69,12 @@ class Claimer:
             claimed = allocations.claim(
                 session, consumer_id=request.consumer_id, host_id=host_id, expected_generation=expected,
                 vcpus=request.vcpus, ram_mib=request.ram_mib, disk_gib=request.disk_gib)
-            return None if claimed is None else Outcome(host_id, claimed)
+            if claimed is None:
+                return None
+            if claimed.used is not None and not _is_in_zone(session, host_id, request.zone):
+                session.rollback()  # the host moved to another zone since the plan was made
+                return None
+            return Outcome(host_id, claimed)
 
         return self._db.write(work)
 
@@ -78,3 +83,8 @@ def _held(session: orm.Session, request: Request) -> str | None:
     held = session.execute(sa.select(Host.id, Host.name).join(Allocation, Allocation.host_id == Host.id)
                            .where(Allocation.consumer_id == request.consumer_id).order_by(Host.id))
     return next((row.id for row in held if not {row.id, row.name} & set(request.excluded_hosts)), None)
+
+
+def _is_in_zone(session: orm.Session, host_id: str, zone: str | None) -> bool:
+    name = sa.select(Zone.name).join(Host, Host.zone_id == Zone.id).where(Host.id == host_id)
+    return zone is None or session.scalar(name) == zone

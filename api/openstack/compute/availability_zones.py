@@ -1,0 +1,52 @@
+"""The published face of availability zones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core import zones
+from api.core.zones import ZoneShown
+from api.openstack.compute import params
+from api.services import Services
+from hostler import clock
+
+
+class AvailabilityZones:
+    """GET /os-availability-zone: the zones a server may be put into."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        found = zones.list_zones(self._services, params.caller(request), detailed=False)
+        response.media = {"availabilityZoneInfo": [_view(zone, None) for zone in found]}
+
+
+class AvailabilityZonesDetail:
+    """GET /os-availability-zone/detail: zone → host → service, for administrators."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        found = zones.list_zones(self._services, params.caller(request), detailed=True)
+        response.media = {"availabilityZoneInfo": [_view(zone, _hosts(zone)) for zone in found]}
+
+
+def _view(zone: ZoneShown, hosts: dict[str, Any] | None) -> dict[str, Any]:
+    return {"zoneName": zone.name, "zoneState": {"available": zone.available}, "hosts": hosts}
+
+
+def _hosts(zone: ZoneShown) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for service in zone.services:
+        found.setdefault(service.host, {})[service.binary] = {
+            "active": service.enabled, "available": service.up, "updated_at": clock.iso_micro(service.seen_at)}
+    return found
+
+
+ROUTES = (("/os-availability-zone", AvailabilityZones), ("/os-availability-zone/detail", AvailabilityZonesDetail))

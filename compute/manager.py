@@ -53,16 +53,16 @@ class ComputeManager:
         return _state(self._power.start(ServerSpec.from_wire(spec), Call(operation_id, attempt)))
 
     @rpc_method
-    def stop_server(self, context: RequestContext, spec: Wire, timeout_s: int | None, operation_id: str,
+    def stop_server(self, context: RequestContext, spec: Wire, patience_s: int | None, operation_id: str,
                     attempt: int) -> Wire:
         """Switch off."""
-        return _state(self._power.stop(spec["id"], timeout_s, Call(operation_id, attempt)))
+        return _state(self._power.stop(spec["id"], patience_s, Call(operation_id, attempt)))
 
     @rpc_method
-    def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, timeout_s: int | None,
+    def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, patience_s: int | None,
                       operation_id: str, attempt: int) -> Wire:
         """Switch off and on."""
-        return _state(self._power.reboot(ServerSpec.from_wire(spec), hard=hard, timeout_s=timeout_s,
+        return _state(self._power.reboot(ServerSpec.from_wire(spec), hard=hard, timeout_s=patience_s,
                                          call=Call(operation_id, attempt)))
 
     @rpc_method

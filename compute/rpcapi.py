@@ -45,13 +45,13 @@ class ComputeAPI:
                     operation_id: str, attempt: int) -> dict[str, Any]:
         """Shut the server down, by force after `timeout_s` (None: as the agent is configured); {"power_state"}."""
         return self._client.call(context, "stop_server", server=host, long=True, spec=server.to_wire(),
-                                 timeout_s=timeout_s, operation_id=operation_id, attempt=attempt)
+                                 patience_s=timeout_s, operation_id=operation_id, attempt=attempt)
 
     def reboot_server(self, context: RequestContext, host: str, server: ServerSpec, hard: bool, timeout_s: int | None,
                       operation_id: str, attempt: int) -> dict[str, Any]:
         """Reboot; a soft reboot turns hard after `timeout_s`; returns {"power_state"}."""
         return self._client.call(context, "reboot_server", server=host, long=True, spec=server.to_wire(), hard=hard,
-                                 timeout_s=timeout_s, operation_id=operation_id, attempt=attempt)
+                                 patience_s=timeout_s, operation_id=operation_id, attempt=attempt)
 
     def pause_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
                      attempt: int) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def check_rights(caller: Caller, verb: str, project_id: str, network: Network, v
         raise errors.NotImplementedHere(feature="extra_dhcp_opts")
 
 
-def columns(network: Network, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that `values` set, in their canonical spelling."""
+def columns(network: Network, values: Mapping[str, Any], port: Port | None = None) -> dict[str, Any]:
+    """Return the columns that `values` set, in their canonical spelling; `port` is the one they change."""
     new = {name: value for name, value in values.items() if name not in _NOT_COLUMNS}
     if new.get("mac_address") is None:
         new.pop("mac_address", None)
@@ -54,8 +54,9 @@ def columns(network: Network, values: Mapping[str, Any]) -> dict[str, Any]:
         if name in new and new[name] is None:
             new[name] = ""
     new.pop("network_id", None)
-    secured = new.get("port_security_enabled", network.port_security_enabled)
-    if new.get("allowed_address_pairs") and not secured:
+    secured = (port or network).port_security_enabled
+    if new.get("allowed_address_pairs", port.allowed_address_pairs if port else ()) and not new.get(
+            "port_security_enabled", secured):
         raise errors.Conflict("Port Security must be enabled in order to have allowed address pairs on a port.",
                               reason="pairs need port security")
     return new

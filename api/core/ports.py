@@ -85,7 +85,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         port = find(session, caller, Port, identifier, hold=True)
         network = session.get_one(Network, port.network_id)
         port_rules.check_rights(caller, "update", port.project_id, network, values)
-        new = port_rules.columns(network, values)
+        new = port_rules.columns(network, values, port)
         port_rules.check_bound(port, new)
         before = security_groups.groups_of(session, [port.id])
         after = port_rules.groups_after(session, caller, port, before, values)

@@ -13,6 +13,7 @@ from sqlalchemy import orm
 
 from hostler import errors, ids
 from hostler.db.models import Network, SecurityGroup, SecurityGroupRule, Subnet
+from hostler.resources import security_groups
 
 LOG = logging.getLogger(__name__)
 
@@ -46,17 +47,10 @@ def make_network(session: orm.Session, conf: cfg.ConfigOpts, project_id: str, ci
 
 def make_default_group(session: orm.Session, project_id: str, made: list[str], *, open_to_all: bool) -> None:
     """Make the project's default security group; `open_to_all` adds ssh and ping from anywhere."""
-    group = session.execute(sa.select(SecurityGroup)
-                            .where(SecurityGroup.default_of == project_id)).scalar_one_or_none()
-    if group is None:
-        group = SecurityGroup(id=ids.new_id(), name=NAME, project_id=project_id, is_default=True,
-                              default_of=project_id, description="Default security group")
-        session.add(group)
-        session.flush()
-        for ethertype in ("IPv4", "IPv6"):
-            _add_rule(session, group, direction="egress", ethertype=ethertype)
-            _add_rule(session, group, direction="ingress", ethertype=ethertype, remote_group_id=group.id)
-        made.append(f"security group {NAME}")
+    before = session.execute(sa.select(SecurityGroup.id).where(SecurityGroup.default_of == project_id)).scalar()
+    group = security_groups.ensure_default(session, project_id)
+    if before is None:
+        made.append(f"security group {group.name}")
     if open_to_all:
         _open(session, group, made)
 
@@ -101,15 +95,7 @@ def _open(session: orm.Session, group: SecurityGroup, made: list[str]) -> None:
     wanted = (("tcp", 22, 22, "ssh"), ("icmp", None, None, "ping"))
     for protocol, port_min, port_max, label in wanted:
         if not any(rule.protocol == protocol and rule.port_min == port_min for rule in there):
-            _add_rule(session, group, direction="ingress", ethertype="IPv4", protocol=protocol, port_min=port_min,
-                      port_max=port_max)
+            session.add(SecurityGroupRule(
+                project_id=group.project_id, group_id=group.id, direction="ingress", ethertype="IPv4",
+                protocol=protocol, port_min=port_min, port_max=port_max))
             made.append(f"security group rule {label}")
-
-
-def _add_rule(session: orm.Session, group: SecurityGroup, *, direction: str, ethertype: str,
-              protocol: str | None = None, port_min: int | None = None, port_max: int | None = None,
-              remote_group_id: str | None = None) -> None:
-    session.add(SecurityGroupRule(
-        project_id=group.project_id, group_id=group.id, direction=direction, ethertype=ethertype, protocol=protocol,
-        port_min=port_min, port_max=port_max, remote_group_id=remote_group_id))
-    session.flush()

@@ -34,7 +34,7 @@ def create_domain(services: Services, context: RequestContext, values: dict[str,
     services.policy.check(context, "identity:create_domain", {})
 
     def work(session: orm.Session) -> Domain:
-        _refuse_taken(session, values["name"], None)
+        _refuse_taken(services, session, values["name"], None)
         domain = Domain(id=ids.new_id(), name=values["name"], description=values.get("description") or "",
                         enabled=values.get("enabled", True))
         session.add(domain)
@@ -52,7 +52,7 @@ def update_domain(services: Services, context: RequestContext, domain_id: str, c
     def work(session: orm.Session) -> Domain:
         domain = identity_rows.must_exist(session, Domain, "domain", found.id)
         if "name" in changes:
-            _refuse_taken(session, changes["name"], found.id)
+            _refuse_taken(services, session, changes["name"], found.id)
         for name in ("name", "description", "enabled"):
             if name in changes:
                 setattr(domain, name, changes[name])
@@ -75,7 +75,9 @@ def delete_domain(services: Services, context: RequestContext, domain_id: str) -
     identity_rows.store(services, work, noun="domain", name=found.name)
 
 
-def _refuse_taken(session: orm.Session, name: str, own_id: str | None) -> None:
+def _refuse_taken(services: Services, session: orm.Session, name: str, own_id: str | None) -> None:
+    # Names of domains are given out one at a time, under the row that is always there.
+    services.db.lock_row(session, Domain, Domain.id == identity_rows.DEFAULT_DOMAIN)
     taken = session.execute(sa.select(Domain.id).where(Domain.name == name)).scalars().first()
     if taken is not None and taken != own_id:
         raise errors.Conflict(reason=f"Conflict occurred attempting to store domain - there is one named {name} "

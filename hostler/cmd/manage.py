@@ -56,7 +56,7 @@ def _bootstrap(conf: cfg.ConfigOpts) -> None:
 
 
 def _rotate_keys(conf: cfg.ConfigOpts) -> None:
-    newest = keys.rotate(keys.directory_of(conf), max_active=conf.command.max_active)
+    newest = keys.rotate(keys.directory_of(conf), max_active=conf.command.max_active or conf.identity.max_active_keys)
     print(f"Tokens are signed with key {newest} from now on; copy {keys.directory_of(conf)} to the other api nodes.")
 
 
@@ -95,7 +95,7 @@ def _add_commands(subparsers: Any) -> None:
     parser.add_argument("--open-default-group", action="store_true",
                         help="let ssh and ping into the administrator's default security group")
     parser = add("rotate-keys", _rotate_keys, "Sign new tokens with a new key; tokens of the last keys stay valid.")
-    parser.add_argument("--max-active", type=int, default=3, help="keys kept; default 3")
+    parser.add_argument("--max-active", type=int, help="keys kept; default: identity.max_active_keys")
     parser = add("build-tiny-image", _build_tiny, "Build the tiny test guest from the distribution's packages.")
     parser.add_argument("output", help="the qcow2 file to write")
     parser.add_argument("--work-dir", help="scratch and package cache; default: beside the output")

@@ -25,6 +25,7 @@ LOG = logging.getLogger(__name__)
 
 _START_TIMEOUT_S = 15
 _STOP_TIMEOUT_S = 3.0
+_LOG_BYTES = 1 << 20
 
 
 class Dnsmasq:
@@ -51,6 +52,7 @@ class Dnsmasq:
             if other != path:
                 other.unlink()
         self._free_leases(entries, server_ip)
+        self._trim_log()
 
     def alive(self) -> bool:
         """Return whether the process runs."""
@@ -90,7 +92,7 @@ class Dnsmasq:
             raise errors.AgentError(reason=f"dnsmasq did not start within {_START_TIMEOUT_S} s") from failure
         if done.returncode != 0:
             LOG.error("dnsmasq for %s did not start: %s", self._directory.name, done.stderr.strip())
-            raise errors.AgentError(reason=f"the DHCP server did not start: {done.stderr.strip()}")
+            raise errors.AgentError(reason="the network's DHCP server did not start on this host")
         LOG.info("DHCP server of network %s started", self._directory.name)
 
     def _running(self) -> tuple[int, str] | None:
@@ -114,6 +116,13 @@ class Dnsmasq:
         except FileNotFoundError:
             return False
         return (status.st_dev, status.st_ino) == namespaces.identity(self._namespace)
+
+    def _trim_log(self) -> None:
+        """Empty a log that has grown large; dnsmasq appends, so it goes on at the beginning."""
+        path = self._directory / "dnsmasq.log"
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_size > _LOG_BYTES:
+                os.truncate(path, 0)
 
     def _free_leases(self, entries: Mapping[str, str], server_ip: str) -> None:
         """Give back leases that no entry has: dnsmasq would not hand their addresses to the next guest."""

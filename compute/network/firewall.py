@@ -9,7 +9,9 @@ kernel's conntrack and outlast that. How a frame is judged:
    of the packet mark that tell the bridge family what conntrack thinks, since bridge hooks often have no conntrack
    of their own. Packets that the host itself sends or routes into the bridge get the bits in inet postrouting.
 3. family bridge, forward, input (guest to host) and output (host to guest): sender's `egress_*`, receiver's
-   `ingress_*`; established passes, the rules follow, the rest is dropped. DHCP and metadata always pass.
+   `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is held
+   against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it allowed, at
+   once, and no others. DHCP and metadata always pass.
 
 A `host_gateway` network stays in the host's own zone, so that masquerading finds its way back; others get their own,
 so that equal addresses in two networks do not meet. Another firewall of the host that drops in inet forward (such as
@@ -21,16 +23,21 @@ Refuses IPv6: ports with port security carry none.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Sequence
 
 from compute.metadata import METADATA_IP
 from compute.network import names, rules
 from compute.network.links import Layout, ipv4_subnets
+from hostler import errors
 from hostler.resources.specs import PortSpec, RuleSpec
+
+# What a MAC looks like: it stands in the script as it came.
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 # Two bits of the packet mark. Only they are touched, and only on packets of our bridges.
 _MASK = 0x30000000
-_ESTABLISHED = 0x10000000
+_ANSWER = 0x10000000
 _INVALID = 0x20000000
 _KEEP = 0xFFFFFFFF ^ _MASK
 
@@ -50,11 +57,17 @@ class Claims:
 
 
 def claims(port: PortSpec) -> Claims:
-    """Return the port's own MAC and addresses and its allowed pairs (a pair without MAC means the port's)."""
+    """Return the port's own MAC and addresses and its allowed pairs (a pair without MAC means the port's).
+
+    Raises `Invalid` when a MAC is none.
+    """
     own = port.mac_address.lower()
     ranges: dict[str, list[str]] = {own: [fixed.ip_address for fixed in port.fixed_ips]}
     for pair in port.allowed_pairs:
         ranges.setdefault((pair.get("mac_address") or own).lower(), []).append(pair["ip_address"])
+    for mac in ranges:
+        if not _MAC.fullmatch(mac):
+            raise errors.Invalid(reason=f"{mac} is not a MAC address")
     return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()})
 
 
@@ -157,7 +170,7 @@ def _guard(port: PortSpec) -> list[str]:
 
 def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec]) -> list[str]:
     lines = [*first, "ether type { arp, 0x8035 } return", "ether type != ip drop",
-             f"meta mark and {_MASK:#x} == {_ESTABLISHED:#x} return",
+             f"meta mark and {_MASK:#x} == {_ANSWER:#x} return",
              f"meta mark and {_MASK:#x} == {_INVALID:#x} drop"]
     for rule in port_rules:
         if rule.direction == direction:
@@ -224,6 +237,8 @@ def _inet_chains(layout: Layout, zone: int) -> list[str]:
 
 
 def _note_state(field: str, bridge: str) -> list[str]:
+    answer = f"meta mark set meta mark or {_ANSWER:#x}"
     return [f'{field} "{bridge}" meta mark set meta mark and {_KEEP:#x}',
-            f'{field} "{bridge}" ct state established,related meta mark set meta mark or {_ESTABLISHED:#x}',
+            f'{field} "{bridge}" ct state established ct direction reply {answer}',
+            f'{field} "{bridge}" ct state related {answer}',
             f'{field} "{bridge}" ct state invalid meta mark set meta mark or {_INVALID:#x}']

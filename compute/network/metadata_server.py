@@ -154,6 +154,17 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer as GET would, without the body."""
         self._reply(with_body=False)
 
+    def do_PUT(self) -> None:
+        """Refuse: guests may read, not write (among it the token of EC2's second version, which is not offered)."""
+        self.send_response(405)
+        self.send_header("Allow", "GET, HEAD")
+        self.send_header("Content-Length", "0")
+        self.send_header("Connection", "close")
+        self.end_headers()
+
+    do_POST = do_PUT
+    do_DELETE = do_PUT
+
     def _reply(self, with_body: bool) -> None:
         tree = self._find()
         answer = metadata.answer(tree, self.path.partition("?")[0]) if tree is not None else None

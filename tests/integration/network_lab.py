@@ -46,8 +46,9 @@ class Cloud:
 
     def __init__(self, directory: Path, **overrides: object) -> None:
         self.directory = directory
-        options = {key.replace("__", "."): value for key, value in overrides.items()}
-        self.conf = hostler_conf.load([], config_files=[], overrides={"state_path": str(directory / "state"), **options})
+        options: dict[str, object] = {key.replace("__", "."): value for key, value in overrides.items()}
+        options["state_path"] = str(directory / "state")
+        self.conf = hostler_conf.load([], config_files=[], overrides=options)
         self.plumbing: NetworkPlumbing = plumbing_package.build(self.conf)
         self.guests: list[Guest] = []
         self.networks: dict[str, NetworkSpec] = {}

@@ -6,17 +6,22 @@ named like the tap device that a hypervisor would make.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import ctypes
 import dataclasses
+import functools
+import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +29,8 @@ import pytest
 from pyroute2 import IPRoute
 
 from compute import network as plumbing_package
-from compute.network import names, namespaces
+from compute.network import links, names, namespaces, nft
+from compute.network.plumbing import NetworkPlumbing
 from hostler import errors
 from hostler.resources.specs import NetworkSpec, RuleSpec
 from tests.integration.network_lab import (
@@ -180,6 +186,26 @@ def test_rules_change_without_breaking_connections(cloud: Cloud, net: NetworkSpe
         assert connection.recv(100) == b"still here\n"
     connection.close()
     assert second.pings(first.address)
+
+
+def test_a_rule_that_goes_ends_its_connections(cloud: Cloud, net: NetworkSpec) -> None:
+    web, dns = (RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=port, port_max=port)
+                for port in (8080, 8053))
+    first, second = cloud.boot(10, net, ALLOW_OUT), cloud.boot(11, net, ALLOW_OUT, web, dns)
+    assert first.dhcp() and second.dhcp()
+    connections = {}
+    for port in (8080, 8053):
+        second.listen(port)
+        connections[port] = first.connect(second.address, port)
+    cloud.plumbing.apply_rules([dataclasses.replace(second.port, rules=(ALLOW_OUT, dns))])
+    answers = {}
+    for port, connection in connections.items():
+        assert connection is not None
+        connection.sendall(b"still here\n")
+        with contextlib.suppress(TimeoutError):
+            answers[port] = connection.recv(100)
+        connection.close()
+    assert answers == {8053: b"still here\n"}
 
 
 def test_spoofed_addresses_are_dropped(cloud: Cloud, net: NetworkSpec) -> None:
@@ -415,6 +441,122 @@ def do_harm(cloud: Cloud, net: NetworkSpec, harm: str) -> None:
         os.kill(cloud.dnsmasq_pid(net.id), signal.SIGKILL)
     if harm == "records":
         (cloud.state(net.id) / "network.json").write_text("{")
+
+
+@pytest.mark.parametrize("mended_by", ["restore", "repetition"])
+def test_an_agent_killed_anywhere_leaves_nothing_that_cannot_be_mended(cloud: Cloud, net: NetworkSpec,
+                                                                       mended_by: str) -> None:
+    neighbour, (server, port) = cloud.boot(9, net), make_server(10, net, (ALLOW_OUT,))
+    lonely_server, lonely_port = make_server(20, make_network(), ())
+    kept, points = [neighbour.server], 0
+    actions = {
+        "plug beside another": (lambda plumbing: plumbing.plug(server, port), [server]),
+        "unplug beside another": (lambda plumbing: plumbing.unplug(port), []),
+        "first plug": (lambda plumbing: plumbing.plug(lonely_server, lonely_port), [lonely_server]),
+        "last unplug": (lambda plumbing: plumbing.unplug(lonely_port), []),
+    }
+    for name, (action, wanted) in actions.items():
+        step, finished = 0, False
+        while not finished:
+            # Before: the state in which the action would start.
+            cloud.restart_agent()
+            before = [server] if "unplug beside" in name else [lonely_server] if "last" in name else []
+            cloud.plumbing.restore([*kept, *before])
+            cloud.plumbing.close()
+            finished = not crash_at(cloud, action, step)
+            cloud.plumbing = plumbing_package.build(cloud.conf)
+            if mended_by == "restore":
+                cloud.plumbing.restore([*kept, *wanted])
+            else:
+                action(cloud.plumbing)
+            tables = {names.table_name(each.ports[0].network.id) for each in [*kept, *wanted]}
+            assert set(re.findall(r"table \w+ (\w+) ", ruleset())) == tables, (name, step)
+            assert len(ours()) == 2 * len(tables), (name, step)
+            assert len(dnsmasq_processes(cloud.directory)) == len(tables), (name, step)
+            step += 1
+        points += step - 1
+        assert neighbour.dhcp(), name
+    print(f"{points} crash points")
+    assert points > 40
+
+
+def crash_at(cloud: Cloud, action: Callable[[NetworkPlumbing], object], step: int) -> bool:
+    """Run `action` on a new agent in a child process that dies before its outside action number `step`.
+
+    Return whether it died (rather than finished with fewer).
+    """
+    child = os.fork()
+    if child == 0:
+        count = itertools.count()
+
+        def _reach() -> None:
+            if next(count) == step:
+                os._exit(9)
+
+        try:
+            # Names that the plumbing's modules look up late: the kernel, programs, signals, files.
+            links.IPRoute = lambda: DyingNetlink(_reach)
+            for owner, name in ((nft, "apply"), (subprocess, "run"), (os, "kill"), (os, "open"), (shutil, "rmtree"),
+                                (namespaces, "create"), (namespaces, "remove"), (Path, "rename"), (Path, "unlink")):
+                setattr(owner, name, preceded(_reach, getattr(owner, name)))
+            action(plumbing_package.build(cloud.conf))
+        except BaseException as failure:  # noqa: BLE001 - a forked child must not return into pytest
+            print(repr(failure), file=sys.stderr, flush=True)
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    assert code in (0, 9)
+    return code == 9
+
+
+class DyingNetlink:
+    """A netlink socket that calls `reach` before every request."""
+
+    def __init__(self, reach: Callable[[], None]) -> None:
+        self.reach, self.real = reach, IPRoute()
+
+    def __enter__(self) -> DyingNetlink:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.real.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return preceded(self.reach, getattr(self.real, name)) if name in ("link", "addr", "route") else getattr(
+            self.real, name)
+
+
+def preceded(first: Callable[[], None], work: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(work)
+    def _both(*args: Any, **kwargs: Any) -> Any:
+        first()
+        return work(*args, **kwargs)
+    return _both
+
+
+def dnsmasq_processes(directory: Path) -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            text = path.read_text()
+            if text.startswith("dnsmasq") and str(directory) in text:
+                found.append(int(path.parent.name))
+    return found
+
+
+def test_many_threads_plug_and_unplug_at_once(cloud: Cloud) -> None:
+    before = (link_names(), ruleset())
+    nets = [make_network() for _ in range(3)]
+    made = [make_server(10 + number, nets[number % 3], (ALLOW_OUT,)) for number in range(18)]
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda pair: cloud.plumbing.plug(*pair), made))
+        rules = ruleset()
+        assert all(f"ingress_{names.short_id(port.id)}" in rules for _, port in made)
+        assert len(dnsmasq_processes(cloud.directory)) == 3
+        list(pool.map(lambda pair: cloud.plumbing.unplug(pair[1]), made))
+    assert (link_names(), ruleset()) == before
+    assert dnsmasq_processes(cloud.directory) == []
 
 
 def test_a_network_s_new_values_reach_the_guests(cloud: Cloud, net: NetworkSpec) -> None:

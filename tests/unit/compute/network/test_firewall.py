@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from compute.network import firewall, names
 from compute.network.links import Layout
+from hostler import errors
 from hostler.resources.specs import FixedIpSpec, PortSpec, RuleSpec
 from tests.unit.compute.network import factories
 
@@ -59,6 +62,12 @@ def test_a_port_may_be_itself_and_its_pairs() -> None:
         fixed_ips=(FixedIpSpec(ip_address="10.0.0.5", subnet_id="subnet-1"),),
         allowed_pairs=({"ip_address": "10.0.0.4/31"}, {"ip_address": "10.0.0.9", "mac_address": "00:00:5E:00:01:01"})))
     assert claimed.by_mac == {"fa:16:3e:00:00:05": ["10.0.0.4/31"], "00:00:5e:00:01:01": ["10.0.0.9/32"]}
+
+
+@pytest.mark.parametrize("mac", ["", "fa:16:3e:00:00", "fa:16:3e:00:00:05 } drop"])
+def test_what_is_no_mac_never_reaches_the_script(mac: str) -> None:
+    with pytest.raises(errors.Invalid):
+        firewall.claims(factories.port(allowed_pairs=({"ip_address": "10.0.0.9", "mac_address": mac or "x"},)))
 
 
 def test_a_port_without_address_may_still_ask_for_one() -> None:

@@ -49,7 +49,7 @@ def test_documents_listings_and_the_unknown(server: MetadataServer, listener: so
     assert b"latest" in ask(listener, "/")[1]
     assert ask(listener, "/etc/passwd")[0] == 404
     assert ask(listener, "/latest/../../etc/passwd")[0] == 404
-    assert ask(listener, "/latest/meta-data/hostname", "PUT")[0] == 501
+    assert ask(listener, "/latest/meta-data/hostname", "PUT")[0] == 405
 
 
 def test_a_stranger_gets_nothing(server: MetadataServer, listener: socket.socket) -> None:

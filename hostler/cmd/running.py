@@ -15,6 +15,7 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 
 from hostler import conf as hostler_conf
+from hostler import errors
 
 LOG = logging.getLogger(__name__)
 
@@ -52,8 +53,13 @@ def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runna
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    service = build(conf)
-    service.start()
+    try:
+        service = build(conf)
+        service.start()
+    except errors.HostlerError as error:
+        # What the operator must mend (a library, a daemon, a broker), in one line.
+        LOG.error("%s cannot start: %s", prog, error)
+        return 1
     notify("READY=1")
     LOG.info("%s serves", prog)
     watchdog_s = float(os.environ.get("WATCHDOG_USEC", "0")) / 2_000_000

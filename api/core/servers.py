@@ -14,7 +14,7 @@ from api.core import server_rows
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Operation, Server
+from hostler.db.models import Lock, Operation, Server
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept_behind
 from hostler.resources import states

@@ -6,15 +6,24 @@ from collections.abc import Iterable
 from typing import Any
 
 from api.openstack.compute import (
+    aggregates,
+    availability_zones,
+    extensions,
+    flavor_parts,
     flavors,
+    hypervisors,
     instance_actions,
     keypairs,
+    quotas,
     server_actions,
+    server_groups,
     server_metadata,
     server_parts,
     servers,
+    tenant_usage,
     versions,
 )
+from api.openstack.compute import services as service_resources
 from api.openstack.compute.microversion import since
 from api.openstack.compute.params import ROOT
 from api.services import Services
@@ -48,7 +57,26 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
             ("/flavors", flavors.Flavors(services)),
             ("/flavors/detail", flavors.FlavorsDetail(services)),
             ("/flavors/{flavor_id}", flavors.FlavorItem(services)),
+            ("/flavors/{flavor_id}/action", flavor_parts.FlavorAction(services)),
+            ("/flavors/{flavor_id}/os-flavor-access", flavor_parts.FlavorAccess(services)),
+            ("/flavors/{flavor_id}/os-extra_specs", flavor_parts.ExtraSpecs(services)),
+            ("/flavors/{flavor_id}/os-extra_specs/{key}", flavor_parts.ExtraSpecItem(services)),
             ("/os-keypairs", keypairs.KeyPairs(services)),
             ("/os-keypairs/{keypair_name}", keypairs.KeyPairItem(services)),
+            ("/os-quota-sets/{project_id}", quotas.QuotaSet(services)),
+            ("/os-quota-sets/{project_id}/defaults", quotas.QuotaSetDefaults(services)),
+            ("/os-quota-sets/{project_id}/detail", quotas.QuotaSetDetail(services)),
+            ("/os-quota-class-sets/{class_name}", quotas.QuotaClassSet(services)),
+            ("/limits", quotas.Limits(services)),
+            ("/os-server-groups", server_groups.ServerGroups(services)),
+            ("/os-server-groups/{group_id}", server_groups.ServerGroupItem(services)),
+            ("/os-simple-tenant-usage", tenant_usage.Usages(services)),
+            ("/os-simple-tenant-usage/{project_id}", tenant_usage.UsageItem(services)),
+            ("/os-migrations", extensions.Migrations(services)),
+            ("/extensions", extensions.Extensions(services)),
+            ("/extensions/{alias}", extensions.ExtensionItem(services)),
     ):
         yield ROOT + path, resource
+    for module in (aggregates, availability_zones, hypervisors, service_resources):
+        for path, maker in module.ROUTES:
+            yield ROOT + path, maker(services)

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from api import wsgi
 from api.openstack.compute import FACE
-from api.policies import compute as compute_policies
+from api.policies import all_defaults
 from api.policy import Policy
 from api.services import Services
 from hostler import clock, conf, errors, ids
@@ -177,7 +177,7 @@ def build(directory: Path, overrides: dict[str, object] | None = None) -> Cloud:
     db.write(fill)
     waker, compute = FakeWaker(), FakeCompute()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,
-                        policy=Policy(configuration, compute_policies.DEFAULTS), compute=compute)
+                        policy=Policy(configuration, all_defaults()), compute=compute)
     return Cloud(testing.TestClient(wsgi.build(services, [FACE])), services, waker, compute)
 
 

@@ -1,0 +1,92 @@
+"""A project's quota: what it may use, what it does use, and changing the former."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Project, QuotaLimit
+from hostler.resources import quota
+
+_POLICY = "os_compute_api:os-quota-sets:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Quota:
+    """Every limit of a project, and what it uses of those that are summed over it."""
+
+    limits: Mapping[str, int]
+    used: Mapping[str, int]
+
+
+def show(services: Services, context: RequestContext, project: str, *, action: str = "show") -> Quota:
+    """Return a project's quota; raises Forbidden for another's, Invalid for one that does not exist."""
+    project_id = ids.canonical(project) or project
+    services.policy.check(context, _POLICY + action, {"project_id": project_id, "user_id": context.user_id})
+    return read(services, _known(services, project))
+
+
+def read(services: Services, project_id: str) -> Quota:
+    """Return a project's quota; asks nobody's leave."""
+    with services.db.reading() as session:
+        return Quota(quota.limits(session, services.conf, project_id),
+                     quota.usage(session, project_id, quota.RESOURCES))
+
+
+def defaults(services: Services, context: RequestContext, project: str) -> Mapping[str, int]:
+    """Return what a project without limits of its own has."""
+    services.policy.check(context, _POLICY + "defaults")
+    _known(services, project)
+    return configured(services)
+
+
+def configured(services: Services) -> Mapping[str, int]:
+    """Return the default limits."""
+    return {resource: services.conf.quota[resource] for resource in quota.RESOURCES}
+
+
+def update(services: Services, context: RequestContext, project: str, changes: Mapping[str, int], *,
+           force: bool) -> Mapping[str, int]:
+    """Set limits; raises Invalid for one below what is used, unless `force`."""
+    services.policy.check(context, _POLICY + "update")
+    project_id = _known(services, project)
+
+    def work(session: orm.Session) -> Mapping[str, int]:
+        services.db.lock_row(session, Project, Project.id == project_id)
+        used = quota.usage(session, project_id, changes)
+        for resource, limit in changes.items():
+            if not force and limit != quota.UNLIMITED and limit < used.get(resource, 0):
+                raise errors.Invalid(reason=f"Quota limit {limit} for {resource} must be greater than or equal to "
+                                            f"already used and reserved {used[resource]}.")
+            row = session.get(QuotaLimit, (project_id, resource))
+            if row is None:
+                session.add(QuotaLimit(project_id=project_id, resource=resource, hard_limit=limit))
+            else:
+                row.hard_limit = limit
+        session.flush()
+        return quota.limits(session, services.conf, project_id)
+
+    return services.db.write(work)
+
+
+def reset(services: Services, context: RequestContext, project: str) -> None:
+    """Give a project the default limits."""
+    services.policy.check(context, _POLICY + "delete")
+    project_id = _known(services, project)
+    services.db.write(lambda session: session.execute(
+        sa.delete(QuotaLimit).where(QuotaLimit.project_id == project_id)))
+
+
+def _known(services: Services, project: str) -> str:
+    project_id = ids.canonical(project)
+    if project_id is not None:
+        with services.db.reading() as session:
+            if session.get(Project, project_id) is not None:
+                return project_id
+    raise errors.Invalid(reason=f"Project ID {project[:80]} is not a valid project.")

@@ -1,0 +1,98 @@
+"""The published face of what hangs on a flavor: extra specs, and which projects may use it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api import bodies
+from api.core import flavors
+from api.openstack.compute import params, schema
+from api.openstack.compute.flavors import Resource
+from api.openstack.compute.microversion import since
+from hostler import errors, ids
+
+_SPECS = "os_compute_api:os-flavor-extra-specs:"
+_ITEM = bodies.compile_schema({**schema.SIMPLE["extra_specs"], "minProperties": 1, "maxProperties": 1})
+_TENANT = {"type": "object", "required": ["tenant"], "additionalProperties": False, "properties": {
+    "tenant": {"type": "string", "minLength": 1, "maxLength": 255}}}
+_ACTION = bodies.compile_schema({"type": "object", "additionalProperties": False, "minProperties": 1,
+                                 "maxProperties": 1, "properties": {"addTenantAccess": _TENANT,
+                                                                    "removeTenantAccess": _TENANT}})
+_REFUSES_PUBLIC = since(7)
+
+
+class ExtraSpecs(Resource):
+    """GET and POST /flavors/{id}/os-extra_specs."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
+        """List."""
+        context = params.caller(request)
+        self.services.policy.check(context, _SPECS + "index")
+        response.media = {"extra_specs": flavors.show(self.services, context, flavor_id).extra_specs}
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
+        """Merge; answers with what was sent."""
+        sent = schema.read_simple(request, "extra_specs", "extra_specs")
+        specs = {key: str(value) for key, value in sent.items()}
+        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "create", flavor_id, put=specs)
+        response.media = {"extra_specs": specs}
+
+
+class ExtraSpecItem(Resource):
+    """GET, PUT, DELETE /flavors/{id}/os-extra_specs/{key}."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str, key: str) -> None:
+        """Show."""
+        context = params.caller(request)
+        self.services.policy.check(context, _SPECS + "show")
+        specs = flavors.show(self.services, context, flavor_id).extra_specs
+        if key not in specs:
+            raise flavors.spec_not_found(flavor_id, key)
+        response.media = {key: specs[key]}
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, flavor_id: str, key: str) -> None:
+        """Set."""
+        body: dict[str, Any] = bodies.read_json(request)
+        _ITEM(body)
+        if key not in body:
+            raise errors.Invalid(reason="Request body and URI mismatch")
+        value = str(body[key])
+        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "update", flavor_id,
+                                 put={key: value})
+        response.media = {key: value}
+
+    def on_delete(self, request: falcon.Request, _response: falcon.Response, flavor_id: str, key: str) -> None:
+        """Delete."""
+        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "delete", flavor_id, drop=key)
+
+
+class FlavorAccess(Resource):
+    """GET /flavors/{id}/os-flavor-access."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
+        """List."""
+        response.media = access_view(flavor_id, flavors.access_list(self.services, params.caller(request), flavor_id))
+
+
+class FlavorAction(Resource):
+    """POST /flavors/{id}/action: addTenantAccess, removeTenantAccess."""
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
+        """Give or take a project's access."""
+        body: dict[str, Any] = bodies.read_json(request)
+        _ACTION(body)
+        ((action, argument),) = body.items()
+        context, project = params.caller(request), argument["tenant"]
+        if action == "addTenantAccess":
+            projects = flavors.grant(self.services, context, flavor_id, project,
+                                     refuse_public=request.context.version in _REFUSES_PUBLIC)
+        else:
+            projects = flavors.revoke(self.services, context, flavor_id, project)
+        response.media = access_view(flavor_id, projects)
+
+
+def access_view(flavor_id: str, projects: Any) -> dict[str, Any]:
+    """Return the projects that may use a flavor."""
+    return {"flavor_access": [{"flavor_id": flavor_id, "tenant_id": ids.bare(project)} for project in projects]}

@@ -77,6 +77,10 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
             ("/extensions/{alias}", extensions.ExtensionItem(services)),
     ):
         yield ROOT + path, resource
+    yield from _routes_of_hosts(services)
+
+
+def _routes_of_hosts(services: Services) -> Iterable[tuple[str, Any]]:
     for module in (aggregates, availability_zones, hypervisors, service_resources):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)

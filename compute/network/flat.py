@@ -46,8 +46,9 @@ class FlatPlumbing:
         # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
+        self._host_checked = False
         self._metadata = MetadataServer(self._find_documents)
-        self._watchdog = Watchdog(self._mend_dhcp)
+        self._watchdog = Watchdog(self._mend)
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Make all that `port` needs and return its bridge's name."""
@@ -205,7 +206,7 @@ class FlatPlumbing:
 
         Filters name devices and may stand before them; a guest is never on the bridge without.
         """
-        _require_bridge_filtering()
+        self._check_host()
         layout = self._layout(record.network)
         self._filter(record)
         links.make_network(layout)
@@ -267,23 +268,32 @@ class FlatPlumbing:
                 del record.ports[port_id]
             self._store.remove_port(network_id, port_id)
 
-    def _mend_dhcp(self) -> None:
-        """Start DHCP servers again that ended by themselves (the watchdog calls this)."""
+    def _mend(self) -> None:
+        """Make good what others broke: filters that were flushed, DHCP servers that ended (the watchdog calls this).
+
+        Packet filters are often reloaded by flushing everything there is, ours included.
+        """
         with self._guard:
             network_ids = list(self._records)
+        present = nft.tables() if network_ids else None
         for network_id in network_ids:
-            if self._dnsmasq(network_id).alive():
+            name = names.table_name(network_id)
+            unfiltered = present is not None and not {("bridge", name), ("inet", name)} <= present
+            if not unfiltered and self._dnsmasq(network_id).alive():
                 continue
             with self._changing(network_id):
                 record = self._records.get(network_id)
-                if record is None or not record.ports or not dhcp_files.served_subnets(record.network):
+                if record is None or not record.ports:
                     continue
-                if not self._dnsmasq(network_id).alive():
-                    LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
-                    try:
+                try:
+                    if unfiltered:
+                        LOG.warning("The filters of network %s are gone; loading them again", network_id)
+                        self._filter(record)
+                    if dhcp_files.served_subnets(record.network) and not self._dnsmasq(network_id).alive():
+                        LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
                         self._serve_dhcp(record)
-                    except errors.HostlerError as failure:
-                        LOG.error("DHCP server of network %s cannot be started: %s", network_id, failure)
+                except errors.HostlerError as failure:
+                    LOG.error("Network %s cannot be mended: %s", network_id, failure)
 
     def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
         """Return the metadata of the server that has `source_ip` in the network, or None."""
@@ -297,13 +307,18 @@ class FlatPlumbing:
                 return port.documents
         return None
 
-
-def _require_bridge_filtering() -> None:
-    if sysctl.bridge_filtering_available():
-        return
-    try:
-        subprocess.run(["modprobe", "br_netfilter"], capture_output=True, timeout=30, check=False)
-    except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
-        LOG.warning("modprobe br_netfilter: %s", failure)
-    if not sysctl.bridge_filtering_available():
-        raise errors.AgentError(reason="this host's kernel cannot filter bridged packets (module br_netfilter)")
+    def _check_host(self) -> None:
+        """Once: load what the filters need (`AgentError` without it), and say who else may drop guests' packets."""
+        if self._host_checked:
+            return
+        if not sysctl.bridge_filtering_available():
+            try:
+                subprocess.run(["modprobe", "br_netfilter"], capture_output=True, timeout=30, check=False)
+            except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
+                LOG.warning("modprobe br_netfilter: %s", failure)
+        if not sysctl.bridge_filtering_available():
+            raise errors.AgentError(reason="this host's kernel cannot filter bridged packets (module br_netfilter)")
+        for chain in nft.foreign_drops():
+            LOG.warning("Packet filter chain '%s' drops what it does not know, guests' packets too; let it accept "
+                        "what comes from and goes to '%s*'", chain, names.BRIDGE_PREFIX)
+        self._host_checked = True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import subprocess
+from typing import Any
 
 from hostler import errors
 
@@ -24,3 +26,32 @@ def apply(script: str) -> None:
     if done.returncode != 0:
         LOG.error("nft refused a transaction: %s\n%s", done.stderr.strip(), script)
         raise errors.AgentError(reason="the host's packet filter refused the network's rules")
+
+
+def foreign_drops() -> list[str]:
+    """Return the chains, none of them ours, that drop what is forwarded unless told otherwise, as `family table chain`.
+
+    Connection tracking takes bridged packets past such chains, too, and no table of ours can overrule them.
+    """
+    chains = (item["chain"] for item in _list("chains") or () if "chain" in item)
+    return [f"{chain['family']} {chain['table']} {chain['name']}" for chain in chains
+            if chain.get("hook") == "forward" and chain.get("policy") == "drop" and chain["family"] in ("ip", "inet")]
+
+
+def tables() -> set[tuple[str, str]] | None:
+    """Return the family and name of every table there is; None when that cannot be told."""
+    listed = _list("tables")
+    if listed is None:
+        return None
+    return {(item["table"]["family"], item["table"]["name"]) for item in listed if "table" in item}
+
+
+def _list(what: str) -> list[dict[str, Any]] | None:
+    try:
+        done = subprocess.run(["nft", "-j", "list", what], capture_output=True, text=True, timeout=_TIMEOUT_S,
+                              check=True)
+        listed: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]
+    except (OSError, subprocess.SubprocessError, ValueError, KeyError) as failure:
+        LOG.warning("The host's packet filter %s could not be listed: %s", what, failure)
+        return None
+    return listed

@@ -1,4 +1,4 @@
-"""Calls a mending function every two seconds, in a thread of its own, until closed."""
+"""Calls a mending function every few seconds, in a thread of its own, until closed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 LOG = logging.getLogger(__name__)
 
-_PERIOD_S = 2.0
+_PERIOD_S = 3.0
 
 
 class Watchdog:

@@ -346,6 +346,18 @@ def test_missing_uplinks_are_named(cloud: Cloud, tmp_path: Path) -> None:
     assert ours() == []
 
 
+def test_another_firewall_that_drops_is_named_and_left_alone(cloud: Cloud, net: NetworkSpec,
+                                                             caplog: pytest.LogCaptureFixture) -> None:
+    script = "add table ip foreign; add chain ip foreign FW { type filter hook forward priority 0; policy drop; }"
+    subprocess.run(["nft", script], check=True)
+    try:
+        cloud.boot(10, net)
+        assert "ip foreign FW" in caplog.text
+        assert "policy drop" in ruleset()
+    finally:
+        subprocess.run(["nft", "delete table ip foreign"], check=True)
+
+
 def test_unplug_leaves_nothing(cloud: Cloud, net: NetworkSpec) -> None:
     before = (link_names(), ruleset())
     first, second = cloud.boot(10, net), cloud.boot(11, net)
@@ -378,8 +390,14 @@ def test_a_dead_dhcp_server_comes_back(cloud: Cloud, net: NetworkSpec) -> None:
     guest = cloud.boot(10, net)
     pid = cloud.dnsmasq_pid(net.id)
     os.kill(pid, signal.SIGKILL)
-    assert wait_for(lambda: cloud.dnsmasq_pid(net.id) != pid, 6)
+    assert wait_for(lambda: cloud.dnsmasq_pid(net.id) != pid, 8)
     assert guest.dhcp()
+
+
+def test_filters_come_back_after_somebody_flushed_them(cloud: Cloud, net: NetworkSpec) -> None:
+    cloud.boot(10, net)
+    subprocess.run(["nft", "flush ruleset"], check=True)
+    assert wait_for(lambda: ruleset().count(names.table_name(net.id)) == 2, 8)
 
 
 def test_restore_after_a_restart_keeps_dhcp_and_connections(cloud: Cloud, net: NetworkSpec) -> None:

@@ -75,7 +75,8 @@ def server() -> ServerSpec:
     rules = (RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=22, port_max=22),
              RuleSpec(direction="egress", ethertype="IPv4"))
     port = PortSpec(id=ids.new_id(), mac_address="fa:16:3e:77:03:07", network=network, server_id=server_id,
-                    fixed_ips=(FixedIpSpec(ip_address="10.117.3.7", subnet_id=subnet.id),), hostname="web7", rules=rules)
+                    fixed_ips=(FixedIpSpec(ip_address="10.117.3.7", subnet_id=subnet.id),), hostname="web7",
+                    rules=rules)
     return ServerSpec(id=server_id, name="web 7", hostname="web7", project_id="p", user_id="u", vcpus=1, ram_mib=128,
                       root_gib=1, image=real_parts.tiny_image(), ports=(port,))
 

@@ -24,6 +24,7 @@ import threading
 import time
 from pathlib import Path
 
+from compute.layout import write_atomically
 from hostler import errors
 
 LOG = logging.getLogger(__name__)
@@ -78,11 +79,18 @@ class Faults:
         for order in due:
             LOG.info("Fake fault at %s: %s", step, order.action)
             if order.action == "crash":
+                self._forget_in_file(order)
                 os._exit(CRASH_STATUS)
             elif order.action == "slow":
                 time.sleep(order.seconds)
             else:
                 raise errors.AgentError(reason=order.reason)
+
+    def _forget_in_file(self, order: Order) -> None:
+        """Take a spent order out of the control file, or the restarted process would crash there again."""
+        if self._control_file is not None and order in self._from_file and order.times < 0:
+            left = [dataclasses.asdict(other) for other in self._from_file if other.times >= 0]
+            write_atomically(self._control_file, json.dumps(left).encode())
 
     def _read_file(self) -> None:
         if self._control_file is None:

@@ -190,3 +190,11 @@ def addresses_view(addresses: Any) -> dict[str, list[dict[str, Any]]]:
             "version": address.version, "addr": address.ip, "OS-EXT-IPS:type": "fixed",
             "OS-EXT-IPS-MAC:mac_addr": address.mac})
     return view
+
+
+def short_update(view: dict[str, Any]) -> dict[str, Any]:
+    """Return what old versions answer to an update, from the one-server view."""
+    short = {key: value for key, value in view.items() if key in SHORT_UPDATE}
+    short["addresses"] = {network: [{"version": address["version"], "addr": address["addr"]} for address in addresses]
+                          for network, addresses in view["addresses"].items()}
+    return short

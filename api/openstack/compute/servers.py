@@ -12,7 +12,7 @@ from api.openstack.compute import params, schema, server_body, server_query
 from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import Span, since
 from api.openstack.compute.schema import Body, Property
-from api.openstack.compute.server_view import FULL_UPDATE, SHORT_UPDATE, Audience, ServerView
+from api.openstack.compute.server_view import FULL_UPDATE, Audience, ServerView, short_update
 from api.services import Services
 from hostler.context import RequestContext
 
@@ -117,7 +117,7 @@ class ServerItem(Resource):
         servers.update(self.services, params.caller(request), server_id, values)
         view = self._show(request, server_id)
         if request.context.version not in FULL_UPDATE:
-            view = {key: value for key, value in view.items() if key in SHORT_UPDATE}
+            view = short_update(view)
         response.media = {"server": view}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:

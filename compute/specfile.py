@@ -85,11 +85,15 @@ class SpecFiles:
     def remove(self, server_id: str) -> None:
         """Remove the server's directory with everything in it; fine when there is none."""
         directory = self._layout.server(server_id)
-        if not directory.exists():
-            return
-        # The spec goes last: until the directory is empty the server must still be found by a reconciliation.
-        for entry in directory.iterdir():
-            if entry.name != "spec.json":
-                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink(missing_ok=True)
-        self._layout.spec(server_id).unlink(missing_ok=True)
-        directory.rmdir()
+        with self._updates:
+            if not directory.exists():
+                return
+            # The spec goes last: until the directory is empty the server must still be found by a reconciliation.
+            for entry in directory.iterdir():
+                if entry.name != "spec.json":
+                    if entry.is_dir() and not entry.is_symlink():
+                        shutil.rmtree(entry)
+                    else:
+                        entry.unlink(missing_ok=True)
+            self._layout.spec(server_id).unlink(missing_ok=True)
+            directory.rmdir()

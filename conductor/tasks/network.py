@@ -30,10 +30,10 @@ class ApplyRules(OperationTask):
 
     def _port_ids(self) -> list[str]:
         arguments = self.run.arguments
+        group = arguments.get("security_group_id")
+        groups = arguments.get("security_group_ids", [group] if group else [])
         with self.run.reading() as session:
-            groups = arguments.get("security_group_ids") or [arguments["security_group_id"]] if (
-                "security_group_ids" in arguments or "security_group_id" in arguments) else []
-            ids = list(affected_port_ids(session, groups)) if groups else []
+            ids = affected_port_ids(session, groups) if groups else []
             return sorted({*ids, *arguments.get("port_ids", [])})
 
 

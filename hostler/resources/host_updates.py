@@ -6,11 +6,13 @@ read what this transaction commits.
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler import clock
 from hostler.context import RequestContext
 from hostler.db.models import Operation, Port
 from hostler.operations import states
@@ -23,8 +25,12 @@ _ARGUMENT = {"security_group": "security_group_id", "network": "network_id"}
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: str, resource_type: str,
-                resource_ids: Collection[str]) -> list[str]:
-    """Return one waiting operation of `kind` for each resource, accepting those that are not there yet."""
+                resource_ids: Collection[str], *, delay_s: float = 0) -> list[str]:
+    """Return one waiting operation of `kind` for each resource, accepting those that are not there yet.
+
+    `delay_s` lets more changes gather before a new one runs: a hundred servers that join a group in a second are one
+    message to each host.
+    """
     if not resource_ids:
         return []
     # Holding the waiting operation's row keeps a conductor from reading the rows before this transaction commits;
@@ -33,10 +39,15 @@ def accept_once(session: orm.Session, context: RequestContext, kind: str, resour
         sa.select(Operation.resource_id, Operation.id)
         .where(Operation.kind == kind, Operation.resource_id.in_(resource_ids), Operation.state == states.PENDING)
         .with_for_update(skip_locked=True)).tuples().all())
-    return [waiting[resource_id] if resource_id in waiting else
-            accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
-                   arguments={_ARGUMENT[resource_type]: resource_id}).id
-            for resource_id in sorted(resource_ids)]
+    found = []
+    for resource_id in sorted(resource_ids):
+        if resource_id not in waiting:
+            operation = accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
+                               arguments={_ARGUMENT[resource_type]: resource_id})
+            operation.not_before = clock.utcnow() + dt.timedelta(seconds=delay_s)
+            waiting[resource_id] = operation.id
+        found.append(waiting[resource_id])
+    return found
 
 
 def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:

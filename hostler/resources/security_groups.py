@@ -20,6 +20,9 @@ from hostler.resources.host_updates import APPLY_RULES, accept_once
 
 DEFAULT = "default"
 
+# Seconds that changes of a group's members are gathered before the hosts are told.
+GATHER_S = 1.0
+
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
     """Return the project's default group; makes it (egress to anybody, ingress from its own members) on first use."""
@@ -105,7 +108,8 @@ def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collect
     and only ports with a rule that admits members are. `except_server` is the one that came or went.
     """
     concerned = _concerned(session, group_ids, rules_changed, except_server)
-    return accept_once(session, context, APPLY_RULES, "security_group", concerned)
+    return accept_once(session, context, APPLY_RULES, "security_group", concerned,
+                       delay_s=0 if rules_changed else GATHER_S)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,

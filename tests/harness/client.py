@@ -104,9 +104,10 @@ class Client:
             time.sleep(0.05)
 
     def wait_gone(self, server_id: str, timeout_s: float = 60) -> None:
-        """Wait until a server is not there any more."""
+        """Wait until a server is not there any more; an ERROR that it did not have before fails at once."""
         end = time.monotonic() + timeout_s
+        before = (self.show(server_id) or {}).get("fault")
         while (server := self.show(server_id)) is not None:
-            assert server["status"] != "ERROR", server.get("fault")
+            assert server.get("fault") == before, server["fault"]
             assert time.monotonic() < end, f"server {server_id} stays {server['status']}"
             time.sleep(0.05)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -26,8 +27,9 @@ def missing() -> str | None:
 class Postgres:
     """A PostgreSQL server on a loopback port."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    def __init__(self, name: str = "postgres") -> None:
+        # Not below pytest's own directory, which its user alone may enter: the server runs as another.
+        self.directory = Path(tempfile.mkdtemp(prefix=f"hostler-{name}-"))
         self.port = free_port()
         self._bin = _POSTGRES[-1]
 
@@ -38,11 +40,7 @@ class Postgres:
 
     def start(self) -> None:
         """Initialise and start."""
-        self.directory.mkdir(parents=True, exist_ok=True)
         if os.geteuid() == 0:
-            for parent in [self.directory, *self.directory.parents][:4]:
-                if str(parent).startswith(("/tmp/", "/var/tmp/")):
-                    parent.chmod(parent.stat().st_mode | 0o011)
             shutil.chown(self.directory, "postgres")
         data = self.directory / "data"
         self._run("initdb", "-D", str(data), "-U", "hostler", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
@@ -56,8 +54,9 @@ class Postgres:
         return [postmaster, *children_of(postmaster)]
 
     def stop(self) -> None:
-        """Stop at once."""
+        """Stop at once and remove its data."""
         self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "stop")
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:
         command = [str(self._bin / program), *arguments]
@@ -70,10 +69,11 @@ class Postgres:
 
 
 class RabbitMQ:
-    """A RabbitMQ broker on a loopback port."""
+    """A RabbitMQ broker on a port of `address`, which must be one of this machine's."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, address: str = "127.0.0.1") -> None:
         self.directory = directory
+        self.address = address
         self.port = free_port()
         self._dist_port = free_port()
         self._epmd_port = free_port()
@@ -82,13 +82,14 @@ class RabbitMQ:
     @property
     def url(self) -> str:
         """Transport URL for oslo.messaging."""
-        return f"rabbit://guest:guest@127.0.0.1:{self.port}/"
+        return f"rabbit://guest:guest@{self.address}:{self.port}/"
 
     def start(self) -> None:
         """Start and wait until it takes connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = 127.0.0.1:{self.port}\nlog.file.level = warning\ndisk_free_limit.absolute = 50MB\n")
+            f"listeners.tcp.1 = {self.address}:{self.port}\nloopback_users = none\nlog.file.level = warning\n"
+            "disk_free_limit.absolute = 50MB\n")
         environment = {
             **os.environ, "HOME": str(self.directory), "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": f"hostler{self.port}@localhost", "RABBITMQ_DIST_PORT": str(self._dist_port),
@@ -106,7 +107,7 @@ class RabbitMQ:
         assert self._process is not None
         if self._process.poll() is not None:
             raise RuntimeError(f"RabbitMQ ended: {(self.directory / 'out.log').read_text()[-2000:]}")
-        return is_open(self.port)
+        return is_open(self.port, self.address)
 
     def pids(self) -> list[int]:
         """Return its processes."""
@@ -123,7 +124,7 @@ class RabbitMQ:
         self._process.wait(timeout=30)
         self._process = None
         end = time.monotonic() + 10
-        while is_open(self.port) and time.monotonic() < end:
+        while is_open(self.port, self.address) and time.monotonic() < end:
             time.sleep(0.1)
 
 

@@ -90,16 +90,17 @@ _MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{m
 
 
 class Fleet:
-    """A cloud of processes."""
+    """A cloud of processes; broker and api listen at `address`, where hosts with a network of their own reach them."""
 
     def __init__(self, directory: Path, *, hosts: int = 2, overrides: dict[str, dict[str, Any]] | None = None,
-                 broker: RabbitMQ | None = None, database_url: str | None = None) -> None:
+                 broker: RabbitMQ | None = None, database_url: str | None = None, address: str = "127.0.0.1") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.overrides = overrides or {}
-        self.broker = broker or RabbitMQ(directory / "rabbitmq")
+        self.address = address
+        self.broker = broker or RabbitMQ(directory / "rabbitmq", address)
         self._own_broker = broker is None
-        self.postgres = None if database_url else Postgres(directory / "postgres")
+        self.postgres = None if database_url else Postgres()
         self._database_url = database_url
         self.api_port = free_port()
         self.hosts = [f"host{number}" for number in range(1, hosts + 1)]
@@ -113,7 +114,7 @@ class Fleet:
     @property
     def url(self) -> str:
         """The api's base URL."""
-        return f"http://127.0.0.1:{self.api_port}"
+        return f"http://{self.address}:{self.api_port}"
 
     def conf(self, name: str = "conductor") -> Any:
         """Return the configuration of one process, to open the database in a test."""
@@ -157,7 +158,7 @@ class Fleet:
             groups["compute"] = {"driver": "fake"}
         else:
             groups["database"] = {"connection": self.database_url}
-            groups["api"] = {"bind_host": "127.0.0.1", "bind_port": self.api_port, "public_url": self.url}
+            groups["api"] = {"bind_host": self.address, "bind_port": self.api_port, "public_url": self.url}
         for key in ("all", service, name):
             for group, values in self.overrides.get(key, {}).items():
                 groups.setdefault(group, {}).update(values)

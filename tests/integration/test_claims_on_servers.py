@@ -25,7 +25,7 @@ def _started(kind: str, directory: Path) -> Any:
     missing = backends.missing() if kind == "postgresql" else mariadb.missing()
     if missing:
         pytest.skip(missing)
-    server = backends.Postgres(directory) if kind == "postgresql" else mariadb.MariaDB(directory)
+    server = backends.Postgres() if kind == "postgresql" else mariadb.MariaDB(directory)
     server.start()
     return server
 

@@ -1,4 +1,4 @@
-"""A whole cloud in one process: SQLite, the in-memory bus, fake hosts, real HTTP on a loopback port."""
+"""A whole cloud in one process: SQLite unless told otherwise, the in-memory bus, fake hosts, HTTP on a loopback port."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class Cloud:
 
     def _conf(self, host: str, directory: Path) -> Any:
         return hostler_conf.load([], config_files=[], overrides={
-            **self.overrides, "host": host, "state_path": str(directory),
-            "database.connection": f"sqlite:///{self.directory / 'cloud.db'}"})
+            "database.connection": f"sqlite:///{self.directory / 'cloud.db'}", **self.overrides, "host": host,
+            "state_path": str(directory)})
 
     def make_agent(self, name: str) -> Any:
         """Return a compute agent on a fake host, not started."""

@@ -14,11 +14,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def is_open(port: int) -> bool:
-    """Return whether something listens at a loopback port."""
+def is_open(port: int, address: str = "127.0.0.1") -> bool:
+    """Return whether something listens at a port of this machine."""
     with socket.socket() as probe:
         probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
 def wait_for(condition: Callable[[], object], what: str, timeout_s: float = 60, every_s: float = 0.05) -> object:

@@ -1,0 +1,170 @@
+"""Compute hosts on one machine, each in namespaces of its own: mounts, host name, network and processes.
+
+A host has its own libvirtd and its own kernel network (bridges, taps, filters); a fabric bridge joins it to the test,
+whose end has the fabric's first address: broker and api listen there. All that runs in a host ends with its first
+process, and that one with the test's, so that nothing outlives a failed run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.harness.backends import children_of
+from tests.harness.ports import wait_for
+
+_ROOT = Path(__file__).resolve().parents[2]
+_LIBVIRTD = _ROOT / "tools" / "private-libvirtd"
+_INSIDE = Path(__file__).with_name("inside.py")
+_PROGRAMS = ("libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "unshare", "setpriv", "dnsmasq", "nft", "ip")
+# The first process of a host: nothing but a parent for orphans, which it never has to wait for.
+_KEEPER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('up', flush=True); signal.pause()"
+
+
+def missing() -> str | None:
+    """Return why no host can be had here, or None."""
+    if os.geteuid() != 0:
+        return "simulated hosts need root: namespaces, bridges, libvirtd"
+    lacking = [name for name in _PROGRAMS if shutil.which(name) is None and not Path("/usr/sbin", name).exists()]
+    return f"programs not installed: {', '.join(lacking)}" if lacking else None
+
+
+class Fabric:
+    """The bridge between the hosts and the test; a /24 that nobody else on this machine uses."""
+
+    def __init__(self) -> None:
+        self.number = next(number for number in range(os.getpid() % 200, 4000)
+                           if not _is_used(f"10.{224 + number // 250}.{number % 250}.1"))
+        self.prefix = f"10.{224 + self.number // 250}.{self.number % 250}"
+        self.bridge = f"hfab{self.number}"
+        self.address = f"{self.prefix}.1"
+
+    def start(self) -> None:
+        """Make the bridge."""
+        _run("ip", "link", "add", self.bridge, "type", "bridge")
+        _run("ip", "addr", "add", f"{self.address}/24", "dev", self.bridge)
+        _run("ip", "link", "set", self.bridge, "up")
+
+    def attach(self, number: int, pid: int) -> str:
+        """Join the network namespace of `pid`; returns the name of the link's end on the bridge."""
+        name = f"{self.bridge}h{number}"
+        _run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
+        _run("ip", "link", "set", name, "master", self.bridge, "up")
+        return name
+
+    def stop(self) -> None:
+        """Remove the bridge; the links of hosts that are gone went with them."""
+        subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True)
+
+
+class Host:
+    """One compute host: `host<number>` at the fabric's address 10 + number."""
+
+    def __init__(self, fabric: Fabric, number: int, directory: Path) -> None:
+        self.name = f"host{number}"
+        self.address = f"{fabric.prefix}.{10 + number}"
+        self.directory = directory
+        self.libvirt_dir = directory / "v"
+        self._fabric = fabric
+        self._number = number
+        self._outer: subprocess.Popen[bytes] | None = None
+        self.pid = 0
+
+    @property
+    def uri(self) -> str:
+        """Connection URI of its libvirtd, valid inside and outside."""
+        return f"qemu+unix:///system?socket={self.libvirt_dir}/run/libvirt-sock"
+
+    @property
+    def launcher(self) -> list[str]:
+        """What to put before a command so that it runs on this host."""
+        return [sys.executable, str(_INSIDE), str(self.pid)]
+
+    def start(self) -> None:
+        """Make the namespaces, join the fabric, start libvirtd. Raises RuntimeError with what went wrong."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        setup = (f"hostname {self.name} && mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && "
+                 f"mkdir -p /run/lock /run/netns && exec {sys.executable} -c \"{_KEEPER}\"")
+        self._outer = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--uts", "--net", "--pid", "--fork",
+             "--kill-child", "--mount-proc", "sh", "-c", setup], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+        assert self._outer.stdout is not None
+        if self._outer.stdout.readline() != b"up\n":
+            raise RuntimeError(f"the namespaces of {self.name} cannot be made")
+        [self.pid] = children_of(self._outer.pid)
+        self._fabric.attach(self._number, self.pid)
+        self.check(f"ip link set lo up && ip link set eth0 up && ip addr add {self.address}/24 dev eth0")
+        self.start_libvirtd()
+
+    def start_libvirtd(self) -> None:
+        """Start libvirtd, or bring it back; guests that run go on."""
+        done = self.run(f"bash {_LIBVIRTD} start {self.libvirt_dir} < /dev/null", timeout_s=60)
+        if done.returncode:
+            raise RuntimeError(f"no libvirtd on {self.name}: {done.stderr}")
+
+    def kill_libvirtd(self) -> None:
+        """kill -9 of the daemon alone."""
+        self.check(f"kill -9 $(cat {self.libvirt_dir}/libvirtd.pid)")
+
+    def run(self, command: str, timeout_s: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run a shell command on the host."""
+        return subprocess.run([*self.launcher, "sh", "-c", command], capture_output=True, text=True, check=False,
+                              timeout=timeout_s, stdin=subprocess.DEVNULL)
+
+    def check(self, command: str) -> str:
+        """Run a shell command that must succeed; returns its output."""
+        done = self.run(command)
+        if done.returncode:
+            raise RuntimeError(f"{self.name}: {command}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def hide(self, path: Path) -> None:
+        """Let the host see an empty directory in the place of `path`."""
+        self.check(f"mkdir -p {path} && mount -t tmpfs tmpfs {path}")
+
+    def domains(self) -> list[str]:
+        """Return the names of all its domains, running or not."""
+        return self.check(f"virsh -q -c '{self.uri}' list --all --name").split()
+
+    def links(self) -> list[str]:
+        """Return its network links but lo and eth0."""
+        names = [line.split(":")[1].split("@")[0].strip() for line in self.check("ip -o link").splitlines()]
+        return [name for name in names if name not in ("lo", "eth0")]
+
+    def programs(self) -> list[str]:
+        """Return the names of the programs that run on it."""
+        names = []
+        for pid in children_of(self.pid):
+            with contextlib.suppress(OSError):
+                names.append(Path(f"/proc/{pid}/comm").read_text().strip())
+        return names
+
+    def stop(self) -> None:
+        """End everything that runs on it."""
+        if self._outer is None:
+            return
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._outer.kill()
+        self._outer.wait(timeout=30)
+        wait_for(lambda: not Path(f"/proc/{self.pid}").exists(), f"{self.name}'s end")
+        self._outer = None
+
+
+def _run(*command: str) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
+
+
+def _is_used(address: str) -> bool:
+    # A default route answers for everything; only a link that has the block counts.
+    found = subprocess.run(["ip", "-o", "route", "list", "exact", address.rsplit(".", 1)[0] + ".0/24"],
+                           capture_output=True, text=True, check=True)
+    return bool(found.stdout.strip())

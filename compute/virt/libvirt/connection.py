@@ -30,12 +30,15 @@ _loop_threads: list[threading.Thread] = []
 
 
 class Connection:
-    """One libvirtd. `on_open(conn)` runs (in a worker thread) after each opening, to register events."""
+    """One libvirtd. `on_event` is called by libvirt's event loop, `on_open` (in a worker) after each opening."""
 
-    def __init__(self, uri: str, *, timeout_s: float, on_open: Callable[[libvirt.virConnect], None]) -> None:
+    def __init__(self, uri: str, *, timeout_s: float, on_event: Callable[..., None],
+                 on_open: Callable[[], None]) -> None:
         self.uri = uri
         self._timeout_s = timeout_s
+        self._on_event = on_event
         self._on_open = on_open
+        self._subscription = -1
         self._runner = DeadlineRunner("The hypervisor")
         self._lock = threading.Lock()
         self._conn: libvirt.virConnect | None = None
@@ -51,8 +54,8 @@ class Connection:
             conn, self._conn = self._conn, None
         if conn is not None:
             try:
-                self._runner.run(conn.close, 2)
-            except (libvirt.libvirtError, errors.Unavailable) as error:
+                self._runner.run(lambda: _retire(conn, self._subscription), 2)
+            except errors.Unavailable as error:
                 LOG.warning("libvirt connection did not close: %s", error)
 
     def call(self, function: Callable[[libvirt.virConnect], Result], *, patience: int = 1) -> Result:
@@ -85,7 +88,9 @@ class Connection:
                 conn.close()
                 return self._conn
             self._conn = conn
-        self._on_open(conn)
+            self._subscription = conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
+                                                             self._on_event, None)
+        self._on_open()
         LOG.info("Connected to %s", self.uri)
         return conn
 
@@ -95,7 +100,11 @@ class Connection:
 
     def _forget(self) -> None:
         with self._lock:
-            self._conn = None
+            conn, self._conn = self._conn, None
+        if conn is not None:
+            # In a thread: the caller may be libvirt's own event loop.
+            threading.Thread(target=_retire, args=(conn, self._subscription), name="libvirt-retire",
+                             daemon=True).start()
 
     def _is_broken(self, error: libvirt.libvirtError) -> bool:
         if error.get_error_code() not in _BROKEN:
@@ -109,6 +118,15 @@ class Connection:
         if not alive:
             self._forget()
         return not alive
+
+
+def _retire(conn: libvirt.virConnect, subscription: int) -> None:
+    """Let go of a connection; as long as a callback is registered libvirt keeps it, and its socket, open."""
+    for step in (lambda: conn.domainEventDeregisterAny(subscription), conn.unregisterCloseCallback, conn.close):
+        try:
+            step()
+        except libvirt.libvirtError as error:
+            LOG.debug("Closing a libvirt connection: %s", error)
 
 
 def _start_event_loop() -> None:

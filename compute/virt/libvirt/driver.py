@@ -45,7 +45,8 @@ class LibvirtDriver:
         self._probe_timeout_s = probe_timeout_s
         self._pump = EventPump(self._owns)
         self._on_resync: Callable[[], None] = lambda: None
-        self._connection = Connection(uri, timeout_s=call_timeout_s, on_open=self._register)
+        self._connection = Connection(uri, timeout_s=call_timeout_s, on_event=self._pump.take,
+                                      on_open=self._connected)
         self._owners: dict[str, str] = {}  # uuid -> owning agent, as the domain's metadata says
         self._lock = threading.Lock()
 
@@ -249,8 +250,7 @@ class LibvirtDriver:
         domain = _while_defined(lambda: conn.lookupByUUIDString(server_id), None)
         return "" if domain is None else self._owner(domain)
 
-    def _register(self, conn: libvirt.virConnect) -> None:
-        conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, self._pump.take, None)
+    def _connected(self) -> None:
         with self._lock:
             self._owners.clear()
         self._on_resync()

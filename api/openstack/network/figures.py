@@ -11,6 +11,7 @@ from api.core import network_figures
 from api.core.network_figures import QUOTAS, Availability
 from api.openstack.network import queries
 from api.openstack.network.resources import Resource
+from api.openstack.network.schemas import coerced
 from hostler import ids
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
@@ -44,6 +45,9 @@ class Quota(Resource):
     def on_put(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Change them."""
         body: Any = self.body(request)
+        if isinstance(body, dict) and isinstance(body.get("quota"), dict):
+            body["quota"] = {name: coerced(_LIMIT, value) if name in QUOTAS else value
+                             for name, value in body["quota"].items()}
         _check_quota(body)
         caller = self.caller(request)
         network_figures.set_limits(caller, id, {name: limit for name, limit in body["quota"].items()

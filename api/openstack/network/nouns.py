@@ -75,6 +75,7 @@ class BodyReader:
             if method == "put" and name in self._noun.attributes:
                 raise errors.Invalid(reason=f"Cannot update read-only attribute {name}")
             raise errors.Invalid(reason=f"Unrecognized attribute(s) '{name}'")
+        body = {name: schemas.coerced(allowed[name].schema, value) for name, value in body.items()}
         check(body)
         values = {schemas.RENAMES.get(name, name): value for name, value in body.items() if not allowed[name].ignored}
         if values.get("description", "") is None:

@@ -7,6 +7,7 @@ columns call otherwise.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,7 @@ LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255}
 TRUTH: Mapping[str, Any] = {"type": "boolean"}
 ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 2, "maxLength": 64}
 ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36}
+_WHOLE = re.compile(r"-?[0-9]{1,10}")
 NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}
 
 
@@ -37,6 +39,22 @@ def record_of(required: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> di
     """Return the schema of a map with exactly these fields."""
     return {"type": "object", "properties": {name: dict(field) for name, field in fields.items()},
             "required": list(required), "additionalProperties": False}
+
+
+def coerced(schema: Mapping[str, Any], value: Any) -> Any:
+    """Return `value` as the number or truth value that `schema` wants, where it is one spelled as text.
+
+    The command line client sends `"mtu": "1400"`, older ones `"shared": "True"`. What is neither is left for the schema
+    to refuse.
+    """
+    kinds = [branch for branch in schema.get("anyOf", (schema,)) if branch.get("type") != "null"]
+    if len(kinds) != 1 or isinstance(value, bool):
+        return value
+    kind = kinds[0]
+    if kind.get("type") == "boolean":
+        return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower(), value)
+    whole = kind.get("type") == "integer" or all(isinstance(item, int) for item in kind.get("enum", ("",)))
+    return int(value) if whole and isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
 
 @dataclasses.dataclass(frozen=True)

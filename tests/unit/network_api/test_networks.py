@@ -79,6 +79,14 @@ def test_bad_bodies(api: Api, body: object) -> None:
     assert error["type"] in ("HTTPBadRequest", "InvalidInput") and error["message"]
 
 
+def test_numbers_and_truths_may_be_spelled_as_text(api: Api) -> None:
+    made = api.make("network", "networks", mtu="1400", admin_state_up="False", shared=0)
+    assert (made["mtu"], made["admin_state_up"], made["shared"]) == (1400, False, False)
+    api.make("subnet", "subnets", network_id=made["id"], ip_version="4", cidr="10.0.0.0/24", enable_dhcp="true")
+    path = f"/v2.0/quotas/{DEMO}"
+    assert api.call("PUT", path, {"quota": {"port": "9"}}, token=ADMIN)["quota"]["port"] == 9
+
+
 def test_provider_types_that_agents_do_not_know(api: Api) -> None:
     api.call("POST", "/v2.0/networks", {"network": {"provider:network_type": "vlan"}}, token=ADMIN, status=501)
     api.make("network", "networks", token=ADMIN, **{"provider:physical_network": "p1"})

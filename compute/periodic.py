@@ -21,6 +21,7 @@ class Periodic:
         self._task = task
         self._wake = threading.Event()
         self._stopping = False
+        self._trouble = ""
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -50,9 +51,12 @@ class Periodic:
         try:
             self._task()
         except errors.HostlerError as error:
-            LOG.warning("%s: %s", self._name, error)
+            # Said once, not every few seconds for as long as it lasts.
+            LOG.log(logging.DEBUG if str(error) == self._trouble else logging.WARNING, "%s: %s", self._name, error)
+            self._trouble = str(error)
             return False
         except Exception:
             LOG.exception("%s failed", self._name)
             return False
+        self._trouble = ""
         return True

@@ -8,6 +8,7 @@ The answer is about a moment that has passed: a server that anybody acted on sin
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any, Protocol
 
@@ -92,7 +93,7 @@ class Reconciler:
         elif action == "start":
             LOG.warning("Server %s should run; starting it", server_id)
             self._power.start(server, None)
-        elif server != self._specs.load(server_id):
+        elif _essence(server) != _essence(self._specs.load(server_id)):
             self._replug(server, state)
 
     def _replug(self, server: ServerSpec, state: str) -> None:
@@ -114,3 +115,8 @@ class Reconciler:
             if server.image is not None:
                 used.add(server.image.sha256)
         self._tools.images.trim(used)
+
+
+def _essence(server: ServerSpec | None) -> ServerSpec | None:
+    """Return the spec without its image: that never changes, but its signed URL is another each time."""
+    return None if server is None else dataclasses.replace(server, image=None)

@@ -68,6 +68,16 @@ def test_keep_with_a_newer_spec_takes_it_over(agent: Agent, server: ServerSpec) 
     assert agent.specs.load(server.id) == renamed and agent.network.servers[server.id].name == "new"
 
 
+def test_a_new_image_url_is_no_change(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    assert server.image is not None
+    signed = dataclasses.replace(server, image=dataclasses.replace(server.image, url="http://store/i?sig=2"))
+    agent.conductor.verdicts = {server.id: {"action": "keep", "server": signed.to_wire()}}
+    agent.faults.passed.clear()
+    agent.reconciler.run()
+    assert "network.plug:before" not in agent.faults.passed
+
+
 def test_one_server_that_cannot_be_mended_does_not_hold_up_the_others(agent: Agent) -> None:
     bad, good = sorted((make_server(), make_server()), key=lambda each: each.id)
     for each in (bad, good):

@@ -25,7 +25,7 @@ class Content:
 
 
 class Digests:
-    """Running digests of one stream. `add` starts a block, `settle` waits for it; a block must not change between."""
+    """Running digests of one stream. The slow ones lag one block behind, while the next is fetched and written."""
 
     def __init__(self, pool: futures.Executor) -> None:
         self._pool = pool
@@ -36,7 +36,8 @@ class Digests:
         self.size_bytes = 0
 
     def add(self, block: bytes) -> None:
-        """Count `block` in; for large blocks the slow digests go on in the background until `settle`."""
+        """Count `block` in; waits until the block before is in all digests, so memory for two is needed."""
+        self.settle()
         self.size_bytes += len(block)
         if len(block) < _WORTH_A_THREAD:
             self._md5.update(block)
@@ -47,9 +48,9 @@ class Digests:
 
     def settle(self) -> None:
         """Wait until the last block is in all digests."""
-        for future in self._running:
+        running, self._running = self._running, []
+        for future in running:
             future.result()
-        self._running = []
 
     def content(self) -> Content:
         """Return the digests of everything added."""

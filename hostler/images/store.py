@@ -64,7 +64,7 @@ class ImageStore:
 
         `record` writes the record that refers to the content. When it raises, the content is removed again unless
         a record refers to it. Whatever `blocks` raises leaves nothing behind. Raises TooLarge past the configured
-        size. Needs memory for one block.
+        size. Needs memory for two blocks.
         """
         with self._new_file() as (file, path):
             content = self._write(file, blocks)
@@ -158,7 +158,6 @@ class ImageStore:
                     raise errors.TooLarge(reason=f"an image has at most {self.max_bytes} bytes")
                 digests.add(block)
                 file.write(block)
-                digests.settle()
         finally:
             digests.settle()
         file.flush()

@@ -53,7 +53,7 @@ class Site:
             env={**clean, "HOME": str(self.home), "OS_CLIENT_CONFIG_FILE": str(self.clouds_file),
                  "OS_CLOUD": "hostler"}, **options)
         assert (done.returncode != 0) == fails, done.stderr.decode()
-        return (done.stderr if fails else done.stdout).decode()
+        return str((done.stderr if fails else done.stdout), "utf-8")
 
     def json(self, *arguments: str, **options: Any) -> Any:
         """Run `openstack … -f json`."""

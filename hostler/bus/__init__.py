@@ -16,6 +16,7 @@ from oslo_config import cfg
 from oslo_messaging.server import _pool_opts
 
 from hostler import errors
+from hostler.bus import memory
 from hostler.context import RequestContext
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -107,6 +108,7 @@ class Bus:
     """One process's connection to the broker."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
+        memory.install()
         self.conf = conf
         conf.register_opts(_pool_opts)
         conf.set_default("executor_thread_pool_size", conf.bus.worker_threads)

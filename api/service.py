@@ -19,6 +19,7 @@ from api.services import Services
 from api.wake import Waker
 from compute.rpcapi import ComputeAPI
 from conductor.rpcapi import ConductorAPI
+from hostler import garbage
 from hostler.bus import Bus
 from hostler.db.engine import Database
 from hostler.identity.service import Identity
@@ -48,6 +49,7 @@ class ApiService:
     def start(self) -> None:
         """Listen; raises OSError when the address is taken."""
         self._server.prepare()
+        garbage.calm()
         self.services.waker.start()
         self._thread.start()
         self._liveness.start()

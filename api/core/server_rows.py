@@ -37,6 +37,9 @@ from hostler.resources import states
 
 SERVERS = Server.__table__
 LOCKS = Lock.__table__
+PORTS: Any = Port.__table__
+FIXED_IPS: Any = FixedIp.__table__
+MEMBERS: Any = PortSecurityGroup.__table__
 # Shown by nobody's list, or large.
 _HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id"})
 _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
@@ -151,21 +154,35 @@ def _host_status(row: Any, silent_before: dt.datetime) -> str:
 
 def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[Address]]:
     """Return the addresses of servers in the order of their NICs."""
-    query = (sa.select(Port.server_id, Network.name, FixedIp.ip_address, Port.mac_address)
-             .join(FixedIp, FixedIp.port_id == Port.id).join(Network, Network.id == Port.network_id)
-             .where(Port.server_id.in_(server_ids)).order_by(Port.nic_index, FixedIp.ip_address))
+    query = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, PORTS.c.network_id,
+                       PORTS.c.mac_address)
+             .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id))
+             .where(PORTS.c.server_id.in_(server_ids)))
+    rows = session.execute(query).all()
+    networks = _names(session, Network, {row[3] for row in rows})
     found: dict[str, list[Address]] = defaultdict(list)
-    for server_id, network, address, mac in session.execute(query):
-        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac))
+    for server_id, _, address, network_id, mac in sorted(rows):
+        found[server_id].append(Address(networks[network_id], 6 if ":" in address else 4, address, mac))
     return found
 
 
+def _names(session: orm.Session, model: Any, identifiers: set[str]) -> dict[str, str]:
+    """Return the names of the few resources that many rows point to."""
+    if not identifiers:
+        return {}
+    return dict(session.execute(sa.select(model.id, model.name).where(model.id.in_(identifiers))).tuples().all())
+
+
 def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
-    query = (sa.select(Port.server_id, SecurityGroup.name).distinct()
-             .join(PortSecurityGroup, PortSecurityGroup.port_id == Port.id)
-             .join(SecurityGroup, SecurityGroup.id == PortSecurityGroup.group_id)
-             .where(Port.server_id.in_(server_ids)).order_by(SecurityGroup.name))
-    return _lists(session.execute(query))
+    query = (sa.select(PORTS.c.server_id, MEMBERS.c.group_id).distinct()
+             .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id))
+             .where(PORTS.c.server_id.in_(server_ids)))
+    rows = session.execute(query).all()
+    names = _names(session, SecurityGroup, {group_id for _, group_id in rows})
+    found: dict[str, list[str]] = defaultdict(list)
+    for server_id, group_id in rows:
+        found[server_id].append(names[group_id])
+    return {server_id: sorted(set(groups)) for server_id, groups in found.items()}
 
 
 def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:

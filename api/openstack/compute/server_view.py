@@ -87,6 +87,7 @@ class ServerView:
         self._images = f"{base}/images/"
         self._flavors = f"{base}/flavors/"
         self._hidden = hidden_fields(version, audience)
+        self._user_data = _ATTR + "user_data" not in self._hidden
         self._flavor_inside = version in _FLAVOR_INSIDE
         self._details = audience.fault_details
         self._groups = version in GROUPS
@@ -135,7 +136,7 @@ class ServerView:
             _ATTR + "instance_name": f"hostler-{server_id}", _ATTR + "hostname": row.hostname, _ATTR + "kernel_id": "",
             _ATTR + "ramdisk_id": "", _ATTR + "launch_index": row.launch_index,
             _ATTR + "reservation_id": row.reservation_id, _ATTR + "root_device_name": "/dev/vda",
-            _ATTR + "user_data": getattr(row, "user_data", None),
+            _ATTR + "user_data": row.user_data if self._user_data else None,
             "OS-EXT-STS:task_state": task, "OS-EXT-STS:vm_state": row.vm_state,
             "OS-EXT-STS:power_state": states.POWER_NUMBERS.get(row.power_state, 0),
             "os-extended-volumes:volumes_attached": [], "host_status": host.status if host else "",

@@ -69,13 +69,11 @@ class Cloud:
             return session.execute(sa.select(sa.func.count()).select_from(model).where(*criteria)).scalar_one()
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    """Yield an empty cloud of two projects and one host."""
-    conf = hostler_conf.load(config_files=[], overrides={"state_path": str(tmp_path)})
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    Base.metadata.create_all(database.engine)
-    cloud = Cloud(database, conf)
+def make_cloud(url: str, state_path: Path) -> Cloud:
+    """Return an empty cloud of two projects and one host in the empty database at `url`."""
+    conf = hostler_conf.load(config_files=[], overrides={"state_path": str(state_path)})
+    cloud = Cloud(Database(url), conf)
+    Base.metadata.create_all(cloud.db.engine)
 
     def fill(session: Any) -> None:
         session.add(Domain(id="default", name="Default"))
@@ -91,9 +89,16 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         session.flush()
         cloud.host_id = host.id
 
-    database.write(fill)
+    cloud.db.write(fill)
+    return cloud
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """Yield an empty cloud on SQLite."""
+    cloud = make_cloud(f"sqlite:///{tmp_path / 'test.db'}", tmp_path)
     yield cloud
-    database.dispose()
+    cloud.db.dispose()
 
 
 class Statements:

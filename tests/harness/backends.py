@@ -1,4 +1,4 @@
-"""A broker and databases of the test's own, from the distribution's packages, in a directory that goes with the test."""
+"""A broker and a database of the test's own, from the distribution's packages, in a directory that goes with it."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Process:
 
     def start(self) -> None:
         """Start it, without waiting."""
-        command = self._launcher or [sys.executable, "-c", _MAIN.format(module=self.service)]
+        command = self._launcher or [sys.executable, "-c", MAIN.format(module=self.service)]
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 [*command, "--config-file", str(self._config)], stdout=log, stderr=subprocess.STDOUT,
@@ -86,7 +86,7 @@ class Process:
             self.kill()
 
 
-_MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{module}'; {module}.main()"
+MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{module}'; {module}.main()"
 
 
 class Fleet:
@@ -137,7 +137,7 @@ class Fleet:
         database = self.database()
         schema.upgrade(database)
         database.dispose()
-        command = [sys.executable, "-c", _MAIN.format(module="manage"), "--config-file",
+        command = [sys.executable, "-c", MAIN.format(module="manage"), "--config-file",
                    str(self.directory / "conductor.conf"), "bootstrap", "--admin-password", ADMIN_PASSWORD,
                    "--public-url", self.url, "--out-dir", str(self.directory)]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -146,9 +146,10 @@ class Fleet:
 
     def write_config(self, name: str, service: str, *, host: str) -> Path:
         """Write one process's configuration file."""
+        state_path = self.directory / ("shared" if host == "control" else host)
         groups: dict[str, dict[str, Any]] = {
             "DEFAULT": {"host": host, "transport_url": self.broker.url, "heartbeat_interval": 1,
-                        "service_down_time": 6, "state_path": self.directory / ("shared" if host == "control" else host)},
+                        "service_down_time": 6, "state_path": state_path},
             "oslo_messaging_rabbit": {"rabbit_quorum_queue": False, "heartbeat_timeout_threshold": 10},
             "bus": {"silence_timeout": 3},
             "conductor": {"lease_seconds": 3, "poll_interval": 0.3, "retry_delay": 0.5},

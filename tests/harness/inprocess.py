@@ -1,4 +1,4 @@
-"""A whole cloud in one process: SQLite unless told otherwise, the in-memory bus, fake hosts, HTTP on a loopback port."""
+"""A whole cloud in one process: SQLite unless told otherwise, the in-memory bus, fake hosts, HTTP on loopback."""
 
 from __future__ import annotations
 

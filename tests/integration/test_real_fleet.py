@@ -1,0 +1,254 @@
+"""The whole product on real parts: separate processes, RabbitMQ, PostgreSQL, two hosts with libvirt, real guests.
+
+The tests run in their order and share two servers, one a host: an emulated guest takes its time to boot.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.harness import invariants, realfleet
+from tests.harness.client import Client
+from tests.harness.ports import wait_for
+from tests.harness.realfleet import RealFleet
+from tests.harness.realhost import Host
+from tests.integration import real_parts
+
+BOOT_S = 150  # an emulated guest on a busy machine
+# Says on the console and on the disk that it ran; the number of lines tells how often.
+USER_DATA = "#!/bin/sh\necho ran >> /persist/user-data-ran\necho user-data-of-$(hostname) > /dev/ttyS0\n"
+
+
+class Guest:
+    """One server: where it is and how to talk to it from its host."""
+
+    def __init__(self, world: World, name: str, host: Host) -> None:
+        self.world, self.name, self.host = world, name, host
+        self.id = self.address = ""
+
+    def create(self) -> None:
+        """Create it with the unmodified client and wait until it is active."""
+        made = self.world.cloud.openstack_json(
+            "server", "create", self.name, "--image", "tiny", "--flavor", "tiny", "--key-name", "demo", "--user-data",
+            str(self.world.directory / "user-data"), "--availability-zone", f"nova:{self.host.name}")
+        self.id = made["id"]
+        server = self.world.client.wait_server(self.id, "ACTIVE", timeout_s=90)
+        [self.address] = [address["addr"] for address in server["addresses"]["default"]]
+        assert server["OS-EXT-SRV-ATTR:host"] == self.host.name
+
+    def act(self, body: dict[str, object], status: str, timeout_s: float = 90) -> None:
+        """Do an action and wait for the status that it leads to."""
+        answer = self.world.client.post(f"/compute/v2.1/servers/{self.id}/action", body)
+        assert answer.status_code == 202, answer.text
+        wait_for(lambda: (self.world.client.show(self.id) or {}).get("OS-EXT-STS:task_state") is None
+                 or _fail_on_error(self.world.client, self.id), f"{body}", timeout_s, every_s=0.2)
+        self.world.client.wait_server(self.id, status, timeout_s=5)
+
+    def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the guest, with openssh on its host."""
+        return self.host.run(
+            f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
+            f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} '{command}'", timeout_s=60)
+
+    def wait_ssh(self) -> None:
+        """Wait until the guest answers with its name."""
+        wait_for(lambda: self.ssh("hostname").stdout.strip() == self.name,
+                 f"ssh to {self.name}; console: {self.console()[-1500:]}", BOOT_S, every_s=0.5)
+
+    def pings(self) -> bool:
+        """Tell whether it answers a ping from its host."""
+        return self.host.run(f"ping -c 1 -W 2 {self.address}").returncode == 0
+
+    def boots(self) -> int:
+        """Return how often it came up, as its console tells."""
+        return self.console().count(f"ready host={self.name}")
+
+    def console(self) -> str:
+        """Return its console log."""
+        answer = self.world.client.post(f"/compute/v2.1/servers/{self.id}/action", {"os-getConsoleOutput": {}})
+        return str(answer.json()["output"]) if answer.ok else f"(no console log: {answer.text})"
+
+    def wait_boots(self, count: int) -> None:
+        """Wait until it came up so often."""
+        wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=1)
+
+    def domain_state(self) -> str:
+        """Return what virsh says."""
+        [domain] = [name for name in self.host.domains() if self.id in name]
+        return self.host.check(f"virsh -q -c '{self.host.uri}' domstate {domain}").strip()
+
+
+class World:
+    """The cloud and its two servers."""
+
+    def __init__(self, cloud: RealFleet, client: Client, directory: Path) -> None:
+        self.cloud, self.client, self.directory = cloud, client, directory
+        self.guests = [Guest(self, name, host) for name, host in zip(("one", "two"), cloud.hosts, strict=True)]
+
+    def prepare(self) -> None:
+        """Upload the image, the key, and make a flavor that fits."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
+        (self.directory / "user-data").write_text(USER_DATA)
+        run = self.cloud.openstack
+        image = real_parts.tiny_image()
+        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
+            str(image.path))
+        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
+        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
+
+
+def _fail_on_error(client: Client, server_id: str) -> bool:
+    server = client.show(server_id)
+    assert server is not None
+    assert server["status"] != "ERROR", server.get("fault")
+    return False
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Start the cloud with its two servers."""
+    missing = realfleet.missing()
+    if missing:
+        pytest.skip(missing)
+    real_parts.tiny_image()
+    directory = tmp_path_factory.mktemp("real")
+    cloud = RealFleet(directory)
+    try:
+        made = World(cloud, cloud.start(), directory)
+        made.prepare()
+        yield made
+    finally:
+        print(cloud.logs())
+        cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def one(world: World) -> Guest:
+    """The server on host1, which shares the image store."""
+    return world.guests[0]
+
+
+@pytest.fixture(scope="module")
+def two(world: World) -> Guest:
+    """The server on host2, which downloads images."""
+    return world.guests[1]
+
+
+def at_once(*actions: object) -> None:
+    """Call each, at the same time; raises what one raised."""
+    with ThreadPoolExecutor(len(actions)) as pool:
+        for result in [pool.submit(action) for action in actions]:  # type: ignore[arg-type]
+            result.result()
+
+
+@pytest.mark.contract("N-BOOT", "N-CLI", "N-CONSOLELOG", "Z-USERDATA", "Z-TINYIMAGE", "Z-FLATNET")
+def test_the_client_boots_a_server_on_each_host(world: World, one: Guest, two: Guest) -> None:
+    at_once(one.create, two.create)
+    listed = {server["Name"]: server for server in world.cloud.openstack_json("server", "list")}
+    assert {name: server["Status"] for name, server in listed.items()} == {"one": "ACTIVE", "two": "ACTIVE"}
+    shown = world.cloud.openstack_json("server", "show", "two")
+    assert (shown["id"], shown["OS-EXT-SRV-ATTR:host"], shown["key_name"]) == (two.id, "host2", "demo")
+    for guest in (one, two):
+        guest.wait_boots(1)
+        assert len(guest.host.domains()) == 1
+        wait_for(lambda guest=guest: f"user-data-of-{guest.name}" in guest.console(), "user data", 30, every_s=0.5)
+    log = world.cloud.openstack("console", "log", "show", "one", "--lines", "400")
+    assert f"={one.address}/24" in log, "the address came by DHCP"
+    assert "ready host=one" in log
+
+
+def test_an_image_reaches_a_host_by_either_way(world: World, two: Guest) -> None:
+    [blob] = [path for path in (world.cloud.fleet.directory / "shared" / "images").rglob("*") if path.is_file()
+              and path.stat().st_size > 1_000_000]
+    assert two.host.run(f"test -e {blob}").returncode, "host2 cannot see the store"
+    for guest in world.guests:
+        cached = [path for path in (world.cloud.state(guest.host) / "images").iterdir() if len(path.name) == 64]
+        assert [path.stat().st_size for path in cached] == [blob.stat().st_size]
+
+
+@pytest.mark.contract("N-SECGROUP", "Z-SSHKEY")
+def test_rules_are_closed_until_opened_and_change_under_a_running_guest(world: World, one: Guest, two: Guest) -> None:
+    run = world.cloud.openstack
+    assert not one.pings()
+    assert one.ssh("hostname").returncode == 255
+    ping = world.cloud.openstack_json("security", "group", "rule", "create", "--protocol", "icmp", "default")
+    wait_for(one.pings, "ping after its rule", 10)
+    assert one.ssh("hostname").returncode == 255, "ssh has no rule yet"
+    run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
+    for guest in (one, two):
+        guest.wait_ssh()
+    run("security", "group", "rule", "delete", ping["id"])
+    wait_for(lambda: not one.pings(), "silence after the rule is gone", 10)
+    assert one.ssh("cat /persist/user-data-ran").stdout == "ran\n"
+
+
+@pytest.mark.contract("N-REBOOT")
+def test_reboots_keep_address_and_disk(one: Guest, two: Guest) -> None:
+    for guest in (one, two):
+        assert guest.ssh("echo kept > /persist/mine && sync").returncode == 0
+    at_once(lambda: one.act({"reboot": {"type": "SOFT"}}, "ACTIVE", 150),
+            lambda: two.act({"reboot": {"type": "HARD"}}, "ACTIVE"))
+    for guest in (one, two):
+        guest.wait_boots(2)
+        guest.wait_ssh()
+        assert guest.ssh("cat /persist/mine /persist/user-data-ran").stdout == "kept\nran\n"
+
+
+@pytest.mark.contract("N-POWER")
+def test_stop_and_start(one: Guest) -> None:
+    one.act({"os-stop": None}, "SHUTOFF", 120)
+    assert one.domain_state() == "shut off"
+    one.act({"os-start": None}, "ACTIVE")
+    one.wait_ssh()
+
+
+@pytest.mark.contract("Z-STATE")
+def test_what_happens_to_a_guest_is_seen_at_once(world: World, two: Guest) -> None:
+    two.ssh("poweroff")
+    wait_for(lambda: two.domain_state() == "shut off", "the guest's end", 60, every_s=0.2)
+    world.client.wait_server(two.id, "SHUTOFF", timeout_s=3)
+    [domain] = two.host.domains()
+    two.host.check(f"virsh -q -c '{two.host.uri}' start {domain}")
+    world.client.wait_server(two.id, "ACTIVE", timeout_s=3)
+
+
+@pytest.mark.contract("N-BOOT")
+def test_guests_do_not_notice_that_agents_and_controllers_restart(world: World, one: Guest) -> None:
+    before = one.ssh("cat /proc/sys/kernel/random/boot_id").stdout
+    for name in ("host1", "conductor", "api", "scheduler"):
+        world.cloud.fleet.processes[name].kill()
+        world.cloud.fleet.processes[name].start()
+    world.cloud.fleet.client()
+    assert before and one.ssh("cat /proc/sys/kernel/random/boot_id").stdout == before
+    wait_for(lambda: _hosts_up(world.client) == 2, "hosts after the restart", 60, every_s=0.3)
+    assert one.ssh("hostname").stdout.strip() == "one"
+
+
+def _hosts_up(client: Client) -> int:
+    answer = client.get("/compute/v2.1/os-services?binary=nova-compute")
+    return sum(service["state"] == "up" for service in answer.json().get("services", []))
+
+
+@pytest.mark.contract("N-DELETE")
+def test_nothing_is_left_of_deleted_servers(world: World, one: Guest, two: Guest) -> None:
+    started = time.monotonic()
+    world.cloud.openstack("server", "delete", "--wait", "one", "two")
+    print(f"deleted in {time.monotonic() - started:.1f} s")
+    assert world.cloud.openstack_json("server", "list") == []
+    for guest in (one, two):
+        assert guest.host.domains() == []
+        assert guest.host.links() == []
+        wait_for(lambda guest=guest: not {"dnsmasq", "qemu-system-x86"} & set(guest.host.programs()), "their ends", 10)
+        assert list((world.cloud.state(guest.host) / "servers").iterdir()) == []
+        assert list((world.cloud.state(guest.host) / "networks").iterdir()) == []
+        assert "hostler" not in guest.host.check("nft list ruleset")
+    assert world.client.get("/network/v2.0/ports").json()["ports"] == []
+    db = world.cloud.fleet.database()
+    assert invariants.database_faults(db) == []
+    db.dispose()

@@ -59,6 +59,6 @@ def _check(tags: Sequence[str]) -> None:
     if len(tags) > MAX_TAGS:
         raise errors.InvalidField(field="tags", value=str(len(tags)), reason=f"At most {MAX_TAGS} tags fit.")
     for tag in tags:
-        if not 0 < len(tag) <= MAX_LENGTH or "," in tag:
+        if not 0 < len(tag) <= MAX_LENGTH or "," in tag or "\x00" in tag:
             raise errors.InvalidField(field="tags", value=tag[:80],
-                                      reason=f"A tag has 1 to {MAX_LENGTH} characters and no comma.")
+                                      reason=f"A tag has 1 to {MAX_LENGTH} characters, no comma and no NUL.")

@@ -177,7 +177,7 @@ def _pairs(given: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
     for pair in given:
         text = pair["ip_address"]
         try:
-            address = str(ipaddress.ip_network(text)) if "/" in text else str(ipaddress.ip_address(text))
+            address = str(ipaddress.ip_network(text)) if "/" in text else str(ipam.parse_address(text))
         except ValueError:
             raise errors.InvalidField(
                 f"Invalid input for allowed_address_pairs. Reason: '{text}' is not a valid IP address.",

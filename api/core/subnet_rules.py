@@ -106,7 +106,7 @@ def _check_ipv6(block: Block, values: Mapping[str, Any]) -> None:
 
 def _address(field: str, text: str, block: Block) -> Address:
     try:
-        address = ipaddress.ip_address(text)
+        address = ipam.parse_address(text)
     except ValueError:
         raise _wrong(field, text, f"'{text}' is not a valid IP address.") from None
     if address.version != block.version or address not in block:
@@ -130,7 +130,7 @@ def _pools(block: Block, given: Sequence[Mapping[str, str]]) -> list[dict[str, s
     ranges: list[tuple[Address, Address]] = []
     for pool in given:
         try:
-            start, end = ipaddress.ip_address(pool["start"]), ipaddress.ip_address(pool["end"])
+            start, end = ipam.parse_address(pool["start"]), ipam.parse_address(pool["end"])
         except ValueError:
             raise _wrong("allocation_pools", str(dict(pool)), "It is not a valid pool of addresses.") from None
         if start.version != block.version or end.version != block.version or int(start) > int(end):
@@ -164,7 +164,7 @@ def _dns_nameservers(given: Sequence[str]) -> list[str]:
     servers = []
     for text in given:
         try:
-            servers.append(str(ipaddress.ip_address(text)))
+            servers.append(str(ipam.parse_address(text)))
         except ValueError:
             raise _wrong("dns_nameservers", text, f"'{text}' is not a valid nameserver.") from None
     if len(set(servers)) < len(servers):
@@ -180,7 +180,7 @@ def _host_routes(block: Block, given: Sequence[Mapping[str, str]]) -> list[dict[
     for route in given:
         try:
             destination = ipaddress.ip_network(route["destination"], strict=False)
-            nexthop = ipaddress.ip_address(route["nexthop"])
+            nexthop = ipam.parse_address(route["nexthop"])
         except ValueError:
             raise _wrong("host_routes", str(dict(route)), "It is not a valid route.") from None
         if destination.version != block.version or nexthop.version != block.version:

@@ -75,7 +75,7 @@ def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -
     Raises InvalidField.
     """
     try:
-        address = ipaddress.ip_address(text)
+        address = parse_address(text)
     except ValueError:
         raise errors.InvalidField(field="fixed_ips", value=text, reason="It is not a valid IP address.") from None
     block = block_of(subnet)
@@ -103,10 +103,17 @@ def choose_dhcp_address(session: orm.Session, subnet: Subnet) -> str:
     raise errors.NoAddress(network=subnet.network_id)
 
 
+def parse_address(text: str) -> Address:
+    """Return the address that `text` spells; raises ValueError for what is none, or has a zone ("%eth0")."""
+    if "%" in text:
+        raise ValueError("an address with a zone is of one host only")
+    return ipaddress.ip_address(text)
+
+
 def subnet_with(subnets: Sequence[Subnet], text: str) -> Subnet | None:
     """Return the subnet whose block contains the address `text`; None when none does or it is no address."""
     try:
-        address = ipaddress.ip_address(text)
+        address = parse_address(text)
     except ValueError:
         return None
     return next((subnet for subnet in subnets if address in block_of(subnet)), None)

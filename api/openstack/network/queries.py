@@ -21,6 +21,9 @@ def read_query(request: falcon.Request) -> ListQuery:
     """Return what a list request asks for; raises InvalidField."""
     filters = {name: tuple(request.get_param_as_list(name) or ())
                for name in request.params if name not in _NOT_FILTERS}
+    for name, values in filters.items():
+        if any("\x00" in value for value in (name, *values)):
+            raise errors.InvalidField(field="query", value="NUL", reason="It is in no attribute.")
     return ListQuery(filters=filters, sort=_sort(request), limit=_limit(request),
                      marker=request.get_param("marker") or None,
                      reverse=(request.get_param("page_reverse") or "").lower() in ("true", "1"))

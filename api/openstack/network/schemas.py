@@ -11,11 +11,13 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-TEXT: Mapping[str, Any] = {"type": "string", "maxLength": 255}
-LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255}
+# PostgreSQL keeps no NUL.
+_NO_NUL = r"^[^\x00]*\Z"
+TEXT: Mapping[str, Any] = {"type": "string", "maxLength": 255, "pattern": _NO_NUL}
+LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255, "pattern": _NO_NUL}
 TRUTH: Mapping[str, Any] = {"type": "boolean"}
 ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 2, "maxLength": 64}
-ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36}
+ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36, "pattern": _NO_NUL}
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
 NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}
 
@@ -80,7 +82,8 @@ _PAIR = record_of(("ip_address",), ip_address=ADDRESS, mac_address=nullable(ADDR
 _POOL = record_of(("start", "end"), start=ADDRESS, end=ADDRESS)
 _ROUTE = record_of(("destination", "nexthop"), destination=ADDRESS, nexthop=ADDRESS)
 _RA_MODE = {"enum": ["slaac", "dhcpv6-stateful", "dhcpv6-stateless", None]}
-_DNS = {"type": "string", "maxLength": 255, "pattern": r"^([A-Za-z0-9_]([A-Za-z0-9_-]{0,62})\.?)*$"}
+_LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_DNS = {"type": "string", "maxLength": 255, "pattern": rf"^({_LABEL}(\.{_LABEL})*\.?)?\Z"}
 
 NETWORK: Mapping[str, Attribute] = {
     **_NAMED, "admin_state_up": Attribute(TRUTH), "shared": Attribute(TRUTH), "router:external": Attribute(TRUTH),

@@ -73,7 +73,8 @@ def test_administrators_attributes_are_refused_to_others(api: Api, values: dict[
 @pytest.mark.parametrize("body", [
     {}, [], {"network": []}, {"network": {"name": 1}}, {"network": {"name": "x" * 256}}, {"network": {"unknown": 1}},
     {"network": {"mtu": 1}}, {"network": {"admin_state_up": "maybe"}}, {"networks": []}, {"network": {"id": "x"}},
-    {"network": {"qos_policy_id": "x"}}])
+    {"network": {"qos_policy_id": "x"}}, {"network": {"name": "a\0b"}},
+    {"network": {"dns_domain": "a" * 60 + "."  + "a" * 60 + "!"}}, {"network": {"dns_domain": "a.b.\n"}}])
 def test_bad_bodies(api: Api, body: object) -> None:
     error = api.call("POST", "/v2.0/networks", body, status=400)["NeutronError"]
     assert error["type"] in ("HTTPBadRequest", "InvalidInput") and error["message"]
@@ -112,8 +113,9 @@ def test_filters_fields_and_sorting(api: Api) -> None:
     assert names(api.call("GET", "/v2.0/networks?shared=true&router%3Aexternal=False")) == []
     assert api.call("GET", "/v2.0/networks?fields=name&sort_key=name&sort_dir=desc") == {
         "networks": [{"name": "c"}, {"name": "b"}, {"name": "a"}]}
+    assert names(api.call("GET", "/v2.0/networks?mtu=99999999999999999999999")) == []
     for query in ("nonsense=1", "shared=perhaps", "limit=x", "sort_key=colour", "marker=absent",
-                  "sort_key=name&sort_dir=up", "provider:network_type=flat"):
+                  "sort_key=name&sort_dir=up", "name=a%00b", "provider:network_type=flat"):
         api.call("GET", f"/v2.0/networks?{query}", status=400)
 
 

@@ -53,6 +53,7 @@ def test_a_null_gateway_stays_null_and_a_named_one_splits_the_pool(api: Api, net
     ({"allocation_pools": [{"start": "10.0.0.5", "end": "10.0.1.9"}]}, 409),
     ({"allocation_pools": [{"start": "10.0.0.1", "end": "10.0.0.9"}]}, 409),
     ({"allocation_pools": [{"start": "10.0.0.5", "end": "10.0.0.9"}, {"start": "10.0.0.9", "end": "10.0.0.12"}]}, 409),
+    ({"dns_nameservers": ["fe80::1%a\nb"]}, 400),
     ({"dns_nameservers": ["nope"]}, 400), ({"dns_nameservers": ["1.1.1.1"] * 2}, 400),
     ({"host_routes": [{"destination": "10.1.0.0/16", "nexthop": "x1"}]}, 400), ({"subnetpool_id": "x"}, 400),
     ({"ipv6_ra_mode": "slaac"}, 400), ({"network_id": "absent"}, 404),

@@ -98,6 +98,7 @@ def answers_ssh(address: str) -> bool:
         return False
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.contract("N-BOOT", "N-REBOOT", "N-POWER")
 def test_a_servers_life(make_agent: Callable[[], ComputeService], bus: Bus, conductor: Endpoint,
                         server: ServerSpec, directory: Path) -> None:

@@ -125,12 +125,16 @@ LIMITS: Final[Mapping[str, tuple[Span, str, bool]]] = {
 }
 
 
+# `reserved` is not published, but openstacksdk sends it; nothing is ever reserved here.
+_LIMITS_QUERY: Final = {"tenant_id": ALWAYS, "reserved": ALWAYS}
+
+
 class Limits(Resource):
     """GET /limits."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show."""
-        query = params.read(request, {"tenant_id": ALWAYS})
+        query = params.read(request, _LIMITS_QUERY)
         found = limits.show(self.services, params.caller(request), params.one(query, "tenant_id"))
         highest = {**_FIXED, **found.limits}
         response.media = {"limits": {"rate": [], "absolute": {

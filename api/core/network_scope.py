@@ -35,6 +35,7 @@ class Caller:
     services: Services
     context: RequestContext
     sees_all: bool
+    _decided: dict[str, bool] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, services: Services, context: RequestContext) -> Caller:
@@ -52,8 +53,10 @@ class Caller:
             "project_id": project_id, "tenant_id": project_id, "network_project_id": network_project_id or project_id})
 
     def allows(self, action: str) -> bool:
-        """Return whether the caller may do `action` to what its own project owns."""
-        return self.services.policy.allows(self.context, action)
+        """Return whether the caller may do `action` to what its own project owns; decided once a request."""
+        if action not in self._decided:
+            self._decided[action] = self.services.policy.allows(self.context, action)
+        return self._decided[action]
 
     def write(self, work: Callable[[orm.Session], tuple[Result, list[str]]]) -> Result:
         """Run `work` in one transaction; it returns its result and the operations to wake after the commit."""

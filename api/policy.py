@@ -6,6 +6,7 @@ use where one exists (`os_compute_api:servers:create`), so that operators' habit
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -29,13 +30,30 @@ BASE_RULES = (
 )
 
 
+# oslo.policy looks at its files at every decision; an operator's change may take this long to count.
+_RELOAD_S = 5.0
+
+
+class _Enforcer(policy.Enforcer):
+    """oslo.policy's enforcer that looks for changed files now and then, not at every decision."""
+
+    _next_look = 0.0
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        """Load the rules, unless that was done a moment ago."""
+        now = time.monotonic()
+        if force_reload or now >= self._next_look:
+            self._next_look = now + _RELOAD_S
+            super().load_rules(force_reload)
+
+
 class Policy:
     """Decides; built once with all registered defaults."""
 
     def __init__(self, conf: cfg.ConfigOpts, defaults: Iterable[policy.RuleDefault] = ()) -> None:
-        self._enforcer = policy.Enforcer(conf)
+        self._enforcer = _Enforcer(conf)
         self._enforcer.register_defaults(list(BASE_RULES) + list(defaults))
-        self._enforcer.load_rules()
+        self._enforcer.load_rules(force_reload=True)
 
     def allows(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> bool:
         """Return whether `context` may do `action` to `target` (its own project when none is given)."""

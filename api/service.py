@@ -5,11 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 
-from cheroot import wsgi as cheroot_wsgi
-from cheroot.ssl.builtin import BuiltinSSLAdapter
 from oslo_config import cfg
 
-from api import policies, wsgi
+from api import http_server, policies, wsgi
 from api.openstack.compute import FACE as COMPUTE
 from api.openstack.identity import FACE as IDENTITY
 from api.openstack.image import FACE as IMAGE
@@ -23,6 +21,7 @@ from hostler import garbage
 from hostler.bus import Bus
 from hostler.db.engine import Database
 from hostler.identity.service import Identity
+from hostler.images.janitor import ImageJanitor
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
 
@@ -38,7 +37,8 @@ class ApiService:
             conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, policies.all_defaults()),
             images=ImageStore(conf), waker=Waker(ConductorAPI(bus)), compute=ComputeAPI(bus))
         self._liveness = Liveness(conf, db, "hostler-api")
-        self._server = _http_server(conf, wsgi.build(self.services, FACES))
+        self._server = http_server.build(conf, wsgi.build(self.services, FACES))
+        self._janitor = ImageJanitor(db, self.services.images)
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     @property
@@ -52,6 +52,7 @@ class ApiService:
         garbage.calm()
         self.services.waker.start()
         self._thread.start()
+        self._janitor.start()
         self._liveness.start()
 
     def stop(self) -> None:
@@ -59,15 +60,8 @@ class ApiService:
         self._server.stop()
         self._thread.join(timeout=10)
         self.services.waker.stop()
+        self._janitor.stop()
         self._liveness.stop()
-
-
-def _http_server(conf: cfg.ConfigOpts, app: object) -> cheroot_wsgi.Server:
-    server = cheroot_wsgi.Server((conf.api.bind_host, conf.api.bind_port), app, numthreads=conf.api.threads,
-                                 request_queue_size=512, timeout=60, shutdown_timeout=30, server_name="hostler")
-    if conf.api.tls_certificate:
-        server.ssl_adapter = BuiltinSSLAdapter(conf.api.tls_certificate, conf.api.tls_private_key)
-    return server
 
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ApiService:

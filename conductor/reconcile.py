@@ -18,6 +18,8 @@ from hostler.resources.server_specs import server_spec
 
 LOG = logging.getLogger(__name__)
 
+# What an agent reports of a server that has files there and no guest.
+_NO_GUEST = "nostate"
 _EVENT_OF_POWER = {"running": "started", "paused": "paused", "shutdown": "stopped", "crashed": "crashed",
                    "suspended": "suspended"}
 
@@ -27,7 +29,7 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
     """Return [{"server_id", "action", "server"}] for what runs on `host` and what its records say should.
 
     keep: as it is (plug it again); destroy: nobody knows it or it belongs elsewhere; start: it should run and its
-    domain is gone; leave: an operation works on it. Records follow guests that stopped or started meanwhile.
+    guest is gone; leave: an operation works on it. Records follow guests that stopped or started meanwhile.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     with db.reading() as session:
@@ -58,7 +60,7 @@ def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], 
         return "leave"
     if server_id not in states_here:
         return "destroy"
-    if server_id in found:
+    if found.get(server_id, _NO_GUEST) != _NO_GUEST:
         return "keep"
     return "start" if states_here[server_id] == states.ACTIVE else "leave"
 

@@ -70,6 +70,11 @@ def order_by(columns: Sequence[tuple[Any, bool]]) -> list[Any]:
     return terms
 
 
+def flag(column: Any) -> sa.ColumnElement[int]:
+    """Return a boolean column as 0 or 1, since databases and SQLAlchemy do not compare booleans by size."""
+    return sa.case((column, 1), else_=0)
+
+
 def next_link(request: falcon.Request, base_url: str, marker: str) -> str:
     """Return the URL of the page after `marker`, with every other parameter kept."""
     query: Mapping[str, Any] = {**request.params, "marker": marker}

@@ -17,8 +17,8 @@ from hostler.db.models import Flavor, FlavorAccess, Project
 
 SORT_COLUMNS: Mapping[str, Any] = {
     "flavorid": Flavor.flavorid, "id": Flavor.flavorid, "name": Flavor.name, "created_at": Flavor.created_at,
-    "updated_at": Flavor.updated_at, "description": Flavor.description, "disabled": Flavor.disabled,
-    "ephemeral_gb": Flavor.ephemeral_gib, "is_public": Flavor.is_public, "memory_mb": Flavor.ram_mib,
+    "updated_at": Flavor.updated_at, "description": Flavor.description, "disabled": paging.flag(Flavor.disabled),
+    "ephemeral_gb": Flavor.ephemeral_gib, "is_public": paging.flag(Flavor.is_public), "memory_mb": Flavor.ram_mib,
     "root_gb": Flavor.root_gib, "rxtx_factor": Flavor.rxtx_factor, "swap": Flavor.swap_mib, "vcpus": Flavor.vcpus,
 }
 

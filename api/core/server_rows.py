@@ -227,9 +227,9 @@ def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, li
     remote = orm.aliased(SecurityGroup)
     with services.db.reading() as session:
         groups = session.scalars(
-            sa.select(SecurityGroup).join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroup.id)
-            .join(Port, Port.id == PortSecurityGroup.port_id).where(Port.server_id == server_id).distinct()
-            .order_by(SecurityGroup.name)).all()
+            sa.select(SecurityGroup).where(SecurityGroup.id.in_(
+                sa.select(MEMBERS.c.group_id).join(PORTS, PORTS.c.id == MEMBERS.c.port_id)
+                .where(PORTS.c.server_id == server_id))).order_by(SecurityGroup.name)).all()
         rules = session.execute(
             sa.select(SecurityGroupRule, remote.name.label("remote_name"))
             .outerjoin(remote, remote.id == SecurityGroupRule.remote_group_id)

@@ -81,7 +81,7 @@ def test_what_belongs_to_servers_by_command_line(openstack: Run) -> None:
     openstack("quota set --instances 77 admin", text=True)
     found = {row["Resource"]: row["Limit"] for row in openstack("quota show --compute admin")}
     assert found["instances"] == 77
-    assert openstack("usage show")["Project"]
+    assert "Servers" in openstack("usage show")
 
 
 def test_console_security_groups_and_a_second_look(openstack: Run, client: Client, image: str) -> None:

@@ -169,10 +169,10 @@ def fill(session: orm.Session) -> None:
                        dhcp_ip="10.0.0.2", allocation_pools=[{"start": "10.0.0.3", "end": "10.0.0.254"}]))
 
 
-def build(directory: Path, overrides: dict[str, object] | None = None) -> Cloud:
-    """Return a cloud whose files are in `directory`."""
+def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
+    """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
-    db = Database(f"sqlite:///{directory / 'test.db'}")
+    db = Database(url or f"sqlite:///{directory / 'test.db'}")
     Base.metadata.create_all(db.engine)
     db.write(fill)
     waker, compute = FakeWaker(), FakeCompute()

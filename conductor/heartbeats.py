@@ -19,7 +19,8 @@ LOG = logging.getLogger(__name__)
 # What each event makes of a server that no operation holds: (vm_state it must be in, the new one).
 _EVENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "started": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
-    "resumed": ((states.PAUSED, states.SUSPENDED), states.ACTIVE),
+    # libvirt tells a start as resumed, then started; the agent passes the first of two that say the same on.
+    "resumed": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
     "stopped": ((states.ACTIVE, states.PAUSED), states.STOPPED),
     "crashed": ((states.ACTIVE, states.PAUSED), states.STOPPED),
     "removed": ((states.ACTIVE, states.PAUSED), states.STOPPED),

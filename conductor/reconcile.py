@@ -72,7 +72,7 @@ def _follow(db: Database, power: dict[str, str]) -> None:
             Server.id.not_in(sa.select(Lock.resource_id)))).all()
         for server in rows:
             event = _EVENT_OF_POWER.get(power[server.id])
-            if event is not None and server.power_state != power[server.id]:
+            if event is not None:
                 apply_event(server, event, power[server.id])
 
     if power:

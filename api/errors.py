@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import falcon
 
@@ -41,7 +42,7 @@ def face_of(faces: Sequence[Face], path: str) -> Face:
     return next((face for face in faces if path == face.prefix or path.startswith(face.prefix + "/")), faces[0])
 
 
-def install(app: falcon.App, faces: Sequence[Face]) -> None:
+def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
     """Teach `app` to answer every exception in the words of the face it was raised under."""
 
     def respond(request: falcon.Request, response: falcon.Response, status: int, error: errors.HostlerError) -> None:

@@ -31,8 +31,8 @@ def _orjson_handler() -> media.JSONHandler:
 
 def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
-    app = falcon.App(middleware=[middleware.RequestIds(), middleware.Faces(faces),
-                                 middleware.Authentication(services)])
+    stack: Any = [middleware.RequestIds(), middleware.Faces(faces), middleware.Authentication(services)]
+    app = falcon.App(middleware=stack)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False

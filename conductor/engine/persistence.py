@@ -27,7 +27,8 @@ _STARTED = (flow_states.RUNNING, flow_states.REVERTING)
 _ENDED = (flow_states.SUCCESS, flow_states.FAILURE, flow_states.REVERTED, flow_states.REVERT_FAILURE)
 
 _STEPS: Any = OperationStep.__table__
-_VALUES = {name: sa.bindparam(name) for name in ("uuid", "state", "detail", "host", "started_at", "finished_at")}
+_VALUES: dict[str, Any] = {
+    name: sa.bindparam(name) for name in ("uuid", "state", "detail", "host", "started_at", "finished_at")}
 _INSERT = sa.insert(_STEPS).values(operation_id=sa.bindparam("operation"), name=sa.bindparam("step"), **_VALUES)
 _UPDATE = sa.update(_STEPS).where(_STEPS.c.operation_id == sa.bindparam("operation"),
                                   _STEPS.c.name == sa.bindparam("step")).values(**_VALUES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import defaultdict
 from collections.abc import Callable
@@ -25,8 +26,8 @@ class ApplyRules(OperationTask):
     def execute(self) -> None:
         """Ask each host once; a silent one gets the rules when it reconciles."""
         for host, ports in _ports_by_host(self.run, self._port_ids()).items():
-            _tell(self.run, host, lambda h=host, p=ports: self.run.cloud.compute.apply_port_rules(
-                self.run.context, h, p))
+            apply = functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host, ports)
+            _tell(self.run, host, apply)
 
     def _port_ids(self) -> list[str]:
         arguments = self.run.arguments
@@ -46,8 +47,9 @@ class UpdateNetwork(OperationTask):
             ids = session.scalars(sa.select(Port.id).where(
                 Port.network_id == self.run.arguments["network_id"], Port.host_id.is_not(None))).all()
         for host, ports in _ports_by_host(self.run, list(ids)).items():
-            _tell(self.run, host, lambda h=host, p=ports: self.run.cloud.compute.update_network(
-                self.run.context, h, p[0].network, p))
+            update = functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
+                                       ports[0].network, ports)
+            _tell(self.run, host, update)
 
 
 def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:

@@ -65,7 +65,11 @@ class Client:
         self._bus = bus
         self._topic = topic
         target = oslo_messaging.Target(topic=topic, version=version)
-        self._client = oslo_messaging.get_rpc_client(bus.transport, target, serializer=ContextSerializer())
+        # A broker drops what is sent to a service that never offered its topic (the fleet is just starting, the broker
+        # lost its queues), and the caller would wait in vain: it is to say so at once.
+        options = oslo_messaging.TransportOptions(at_least_once=True)
+        self._client = oslo_messaging.get_rpc_client(bus.transport, target, serializer=ContextSerializer(),
+                                                     transport_options=options)
 
     def call(self, context: RequestContext, method: str, *, server: str | None = None, long: bool = False,
              timeout_s: float | None = None, **arguments: Any) -> Any:

@@ -7,7 +7,6 @@ queue. `install` makes `kombu+memory://` mean this transport.
 
 from __future__ import annotations
 
-import socket
 import threading
 import time
 import weakref
@@ -67,17 +66,18 @@ class Transport(memory.Transport):
         super().__init__(client, **kwargs)
         self.message_came = threading.Event()
 
-    def drain_events(self, connection: Any, timeout: float | None = None) -> None:
+    def drain_events(self, connection: Any, timeout: float | None = None, **_: Any) -> None:
         """Deliver one message; raises `socket.timeout` when none came in time."""
+        cycle: Any = self.cycle
         end = None if timeout is None else time.monotonic() + max(timeout, _LONGEST_WAIT_S)
         while True:
             self.message_came.clear()  # before the look, so that what comes during it is not missed
             try:
-                self.cycle.get(self._deliver, timeout=timeout)
+                cycle.get(self._deliver, timeout=timeout)
             except Empty:
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:
-                    raise socket.timeout from None
+                    raise TimeoutError from None
                 self.message_came.wait(left)
             else:
                 return

@@ -26,7 +26,7 @@ class Runnable(Protocol):
     def start(self) -> None:
         """Begin; returns once it serves."""
 
-    def stop(self) -> None:
+    def stop(self) -> object:
         """End in order; returns when nothing is held."""
 
 

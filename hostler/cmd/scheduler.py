@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from scheduler import service
 from hostler.cmd import running
+from scheduler import service
 
 PROG = "hostler-scheduler"
 

@@ -13,7 +13,7 @@ OPTS = [
     cfg.IntOpt("pool_size", default=10, min=1, help="Connections kept open by one process."),
     cfg.IntOpt("max_overflow", default=40, min=0, help="Further connections opened under load."),
     cfg.IntOpt("max_retries", default=10, min=0,
-               help="Times a transaction is tried again after a deadlock, a serialisation failure or a lost connection."),
+               help="Times a transaction is tried again after a deadlock, a lost connection or the like."),
 ]
 
 

@@ -8,7 +8,7 @@ from oslo_config import cfg
 
 OPTS = [
     cfg.HostAddressOpt("host", default=socket.gethostname(), sample_default="this-host",
-                       help="Name under which this node's agents appear in the cloud. Must be unique and stay the same."),
+                       help="Name of this node in the cloud. Must be unique and stay the same."),
     cfg.StrOpt("state_path", default="/var/lib/hostler",
                help="Directory for everything the services keep on this node: SQLite file, images, servers' disks."),
     cfg.IntOpt("heartbeat_interval", default=5, min=1, max=300,

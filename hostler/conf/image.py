@@ -8,7 +8,7 @@ GROUP = "image"
 
 OPTS = [
     cfg.StrOpt("store_dir", default="",
-               help="Directory of the image files. Empty: <state_path>/images. Shared by NFS, agents read it directly."),
+               help="Directory of the image files. Empty: <state_path>/images. Agents that share it read it directly."),
     cfg.IntOpt("max_size_gib", default=100, min=1, help="Largest image that is accepted, GiB."),
     cfg.IntOpt("url_ttl", default=3600, min=60, help="Seconds for which an agent's signed download URL is valid."),
 ]

@@ -21,7 +21,6 @@ from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
 
-
 # The argument that must not outlive its operation.
 SECRET = "admin_password"
 _TABLE: Any = Operation.__table__

@@ -35,7 +35,7 @@ class Base(orm.DeclarativeBase):
 
     metadata = sa.MetaData(naming_convention=NAMING)
     __table_args__: Any = TABLE_OPTIONS
-    type_annotation_map = {dt.datetime: Moment, dict[str, Any]: sa.JSON, list[Any]: sa.JSON}  # noqa: RUF012
+    type_annotation_map = {dt.datetime: Moment, dict[str, Any]: sa.JSON, list[Any]: sa.JSON}
 
 
 class Resource:

@@ -31,7 +31,7 @@ DEFAULT_DOMAIN = "default"
 ADMIN = "admin"
 # name, flavorid, vcpus, ram in MiB, root disk in GiB
 FLAVORS = (
-    ("m1.nano", "42", 1, 64, 1), ("m1.tiny", "1", 1, 512, 1), ("m1.small", "2", 1, 2048, 20),
+    ("m1.nano", "42", 1, 128, 1), ("m1.tiny", "1", 1, 512, 1), ("m1.small", "2", 1, 2048, 20),
     ("m1.medium", "3", 2, 4096, 40), ("m1.large", "4", 4, 8192, 80), ("m1.xlarge", "5", 8, 16384, 160),
 )
 

@@ -23,4 +23,5 @@ class SchedulerAPI:
         Returns {"host_id", "host", "zone"}. Safe to repeat: a consumer that holds a claim gets the same host again.
         Raises NoValidHost (its `removed` maps filters to counts, `retry` says that silent hosts could have taken it).
         """
-        return self._client.call(context, "select_host", request=request)
+        # Watched for signs of life, so that a scheduler that dies meanwhile costs seconds, not the whole timeout.
+        return self._client.call(context, "select_host", long=True, timeout_s=60, request=request)

@@ -9,7 +9,7 @@ from typing import Any
 import falcon
 
 from api.face import Face
-from hostler import errors
+from hostler import errors, i18n
 
 LOG = logging.getLogger(__name__)
 
@@ -49,7 +49,8 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         face = face_of(faces, request.path)
         request_id = getattr(request.context, "request_id", "")
         response.status = status
-        response.media = face.render_error(status, error, request_id)
+        worded = i18n.in_language(error, request.get_header("Accept-Language"))
+        response.media = face.render_error(status, worded, request_id)
         if status == 401:
             response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
 

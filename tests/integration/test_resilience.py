@@ -229,6 +229,11 @@ def _creations(process: Process) -> int:
     return sum("server.create" in line and line.endswith("succeeded") for line in text.splitlines())
 
 
+def _service(client: Client) -> dict[str, Any]:
+    [service] = client.get("/compute/v2.1/os-services?binary=nova-compute").json()["services"]
+    return dict(service)
+
+
 def test_a_dead_libvirtd_makes_its_host_unhealthy_and_no_guest_ends(tmp_path: Path) -> None:
     missing = realfleet.missing()
     if missing:
@@ -241,11 +246,12 @@ def test_a_dead_libvirtd_makes_its_host_unhealthy_and_no_guest_ends(tmp_path: Pa
         client.wait_server(server_id, "ACTIVE")
         pid_before = host.check("pgrep qemu-system")
         host.kill_libvirtd()
-        wait_for(lambda: up_hosts(client) == 0, "the host counts as down", 30, every_s=0.2)
+        wait_for(lambda: _service(client)["status"] == "disabled", "the host gets no new servers", 30, every_s=0.2)
+        assert _service(client)["disabled_reason"].startswith("AUTO: The hypervisor is not available")
         assert host.check("pgrep qemu-system") == pid_before
         assert (client.show(server_id) or {})["status"] == "ACTIVE"
         host.start_libvirtd()
-        wait_for(lambda: up_hosts(client) == 1, "the host is healthy again", 60, every_s=0.2)
+        wait_for(lambda: _service(client)["status"] == "enabled", "the host is healthy again", 60, every_s=0.2)
         assert host.check("pgrep qemu-system") == pid_before
         assert client.wait_server(server_id, "ACTIVE")["OS-EXT-STS:power_state"] == 1
         assert client.delete(f"/compute/v2.1/servers/{server_id}").status_code == 204

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 
 import sqlalchemy as sa
@@ -41,6 +42,11 @@ class Liveness:
         while True:
             try:
                 self._db.write(lambda session: self._write(session, started_at))
+            except exc.IntegrityError:
+                # Another service registered in the same moment and took the number: the next one is free.
+                if self._stop.wait(random.uniform(0.01, 0.1)):
+                    return
+                continue
             except exc.SQLAlchemyError as error:
                 LOG.warning("%s could not report its life: %s", self._binary, error)
             if self._stop.wait(self._interval):

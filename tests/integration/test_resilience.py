@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from hostler import errors
+from hostler.bus import Bus
+from hostler.context import RequestContext
 from tests.harness import backends, invariants, realfleet
 from tests.harness.client import Client
 from tests.harness.fleet import ADMIN_PASSWORD, Fleet, Process
@@ -148,6 +151,20 @@ def site(shared_site: Site) -> Iterator[Site]:
     shared_site.rest()
 
 
+def test_a_call_to_a_service_that_never_was_says_so_at_once(site: Site) -> None:
+    bus = Bus(site.fleet.conf())
+    try:
+        client = bus.client("nobody", "1.0")
+        started = time.monotonic()
+        with pytest.raises(errors.Silent):
+            client.call(RequestContext.system(), "ping")
+        with pytest.raises(errors.Silent):
+            client.cast(RequestContext.system(), "ping")
+        assert time.monotonic() - started < 5
+    finally:
+        bus.close()
+
+
 def test_a_stopped_broker_only_delays(site: Site) -> None:
     site.create(10, "before")
     site.fleet.broker.stop()
@@ -201,8 +218,9 @@ def test_a_killed_service_is_missed_by_nobody(site: Site, victim: str) -> None:
 
 
 def test_two_of_each_control_service_share_the_work(site: Site) -> None:
-    conductors = ("conductor", "conductor2")
-    before = {name: _creations(site[name]) for name in conductors}
+    words = {"conductor": "server.create", "conductor2": "server.create", "scheduler": "goes to host",
+             "scheduler2": "goes to host"}
+    before = {name: _lines_with(site[name], word) for name, word in words.items()}
     for name in ("scheduler", "conductor", "api"):
         site[f"{name}2"].start()
     second = Client(f"http://127.0.0.1:{site.second_api_port}", "admin", ADMIN_PASSWORD, "admin")
@@ -212,10 +230,10 @@ def test_two_of_each_control_service_share_the_work(site: Site) -> None:
                       (site.client, second)))
     site.wait_active("shared", 60)
     assert len(second.get("/compute/v2.1/servers").json()["servers"]) == 60
-    done = {name: _creations(site[name]) - before[name] for name in conductors}
-    print("operations finished by each", done)
+    done = {name: _lines_with(site[name], word) - before[name] for name, word in words.items()}
+    print("creations placed and finished by each", done)
     assert min(done.values()) > 0
-    assert sum(done.values()) == 60
+    assert (done["conductor"] + done["conductor2"], done["scheduler"] + done["scheduler2"]) == (60, 60)
     with ThreadPoolExecutor(2) as pool:
         found = site.client.get("/compute/v2.1/servers").json()["servers"]
         answers = list(pool.map(
@@ -224,9 +242,8 @@ def test_two_of_each_control_service_share_the_work(site: Site) -> None:
     assert {answer.status_code for half in answers for answer in half} == {204}
 
 
-def _creations(process: Process) -> int:
-    text = process.log.read_text() if process.log.exists() else ""
-    return sum("server.create" in line and line.endswith("succeeded") for line in text.splitlines())
+def _lines_with(process: Process, word: str) -> int:
+    return process.log.read_text().count(word) if process.log.exists() else 0
 
 
 def _service(client: Client) -> dict[str, Any]:

@@ -22,6 +22,8 @@ def read_json(request: falcon.Request, max_bytes: int = 1048576) -> Any:
     raw = request.bounded_stream.read(max_bytes + 1) if length is not None else request.stream.read(max_bytes + 1)
     if len(raw) > max_bytes:
         raise errors.TooLarge(reason=f"at most {max_bytes} bytes are accepted")
+    if b"\\u0000" in raw:
+        raise errors.Invalid(reason="A text must not contain the character NUL.")
     if not raw:
         raise errors.Invalid(reason="A JSON body is required.")
     try:

@@ -113,9 +113,13 @@ def _before(name: str, values: Sequence[str]) -> Condition:
     return SERVERS.c.updated_at <= moment(name, values[-1])
 
 
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10
+
+
 def _number(column: Any) -> Maker:
     def make(name: str, values: Sequence[str]) -> Condition:
-        if not all(value.isdigit() for value in values):
+        if not all(_is_number(value) for value in values):
             raise bad(name, values[-1], "It must be a whole number.")
         return column.in_([int(value) for value in values])
     return make
@@ -145,7 +149,7 @@ def _task_state(_name: str, values: Sequence[str]) -> Condition:
 
 
 def _power_state(name: str, values: Sequence[str]) -> Condition:
-    names = [states.POWER_NAMES.get(int(value), "") if value.isdigit() else value for value in values]
+    names = [states.POWER_NAMES.get(int(value), "") if _is_number(value) else value for value in values]
     if any(value not in states.POWER_NUMBERS for value in names):
         raise bad(name, values[-1], "It is no power state.")
     return SERVERS.c.power_state.in_(names)

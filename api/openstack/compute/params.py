@@ -61,7 +61,7 @@ def number(found: Mapping[str, Sequence[str]], name: str, default: int = 0) -> i
     text = one(found, name)
     if text is None:
         return default
-    if not text.isdigit() or len(text) > 18:
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise errors.InvalidField(field=name, value=text[:80], reason="It must be a whole number.")
     return int(text)
 

@@ -82,15 +82,18 @@ class Campaign:
                         self.faults.unlink(missing_ok=True)
                     process.start()
 
-    def arm(self, point: Point) -> None:
-        """Make the next process that reaches `point` die there."""
+    def arm(self, point: Point, *, build_fails: bool = False) -> None:
+        """Make the next process that reaches `point` die there; `build_fails` lets no guest start meanwhile."""
+        orders = [{"step": "driver.create:before", "action": "fail", "times": 0}] if build_fails else []
         if point.process == "agent":
-            self.faults.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.faults.with_suffix(".new")
-            draft.write_text(json.dumps([{"step": point.name, "action": "crash"}]))
-            draft.replace(self.faults)
+            orders.append({"step": point.name, "action": "crash"})
         else:
             self.controls[point.process].write_text(point.name)
+        if orders:
+            self.faults.parent.mkdir(parents=True, exist_ok=True)
+            draft = self.faults.with_suffix(".new")
+            draft.write_text(json.dumps(orders))
+            draft.replace(self.faults)
 
     def disarm(self) -> None:
         """Take back what did not fire."""

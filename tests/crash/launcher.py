@@ -70,6 +70,7 @@ def arm_conductor() -> None:
     around(lease, "claim", nowhere, lambda *_args: "claim:after")
     around(lease, "finish", nowhere, lambda *_args, **_: "finish:before")
     around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")
+    around(runner.Runner, "_end_failed", nowhere, lambda *_args: "finish:after")
 
 
 def arm_api() -> None:

@@ -48,6 +48,11 @@ class Postgres:
         self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.directory / "log"), "-o", options, "start")
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hostler", "hostler")
 
+    def restart(self) -> None:
+        """Break all connections, as a crash does, and come back with what was committed."""
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-m", "immediate", "-l",
+                  str(self.directory / "log"), "restart")
+
     def pids(self) -> list[int]:
         """Return its processes."""
         postmaster = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])

@@ -25,8 +25,8 @@ def running(kind: str, directory: Path) -> Iterator[str]:
         yield f"sqlite:///{directory / 'hostler.db'}"
         return
     server = backends.Postgres() if kind == "postgresql" else mariadb.MariaDB(directory)
+    server.start()
     try:
-        server.start()
         yield server.url
     finally:
         server.stop()

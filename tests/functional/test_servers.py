@@ -67,7 +67,7 @@ def test_200_servers_at_once(cloud: Cloud, client: Client, image: str) -> None:
     addresses = {server["addresses"]["default"][0]["addr"] for server in servers}
     assert len(addresses) == 200
     used = client.get("/compute/v2.1/limits").json()["limits"]["absolute"]
-    assert (used["totalInstancesUsed"], used["totalCoresUsed"], used["totalRAMUsed"]) == (200, 200, 200 * 64)
+    assert (used["totalInstancesUsed"], used["totalCoresUsed"], used["totalRAMUsed"]) == (200, 200, 200 * 128)
     with cloud.db.reading() as session:
         assert session.scalar(sa.select(sa.func.sum(Allocation.vcpus))) == 200
     _rest(cloud)

@@ -44,6 +44,26 @@ MEMBERS: Any = PortSecurityGroup.__table__
 _HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id"})
 _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 
+# Built once: composing a statement costs as much as running it on one server.
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_NETWORKS: Any = Network.__table__
+_GROUP_NAMES: Any = SecurityGroup.__table__
+_ADDRESSES = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, _NETWORKS.c.name,
+                        PORTS.c.mac_address)
+              .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id)
+                           .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
+              .where(PORTS.c.server_id.in_(_IDS)))
+_SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
+                    .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
+                                 .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
+                    .where(PORTS.c.server_id.in_(_IDS)))
+_TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(ServerTag.server_id.in_(_IDS))
+_GROUPS = (sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
+           .where(ServerGroupMember.server_id.in_(_IDS)))
+_HOSTS = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
+                    Host.last_seen_at, Zone.name.label("zone"))
+          .join(Zone, Zone.id == Host.zone_id).where(Host.id.in_(_IDS)))
+
 
 @dataclasses.dataclass(frozen=True)
 class HostShown:
@@ -137,12 +157,9 @@ def related(services: Services, session: orm.Session, rows: Sequence[Any], *, gr
 
 def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
     """Return what is shown of hosts, by id."""
-    query = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
-                       Host.last_seen_at, Zone.name.label("zone"))
-             .join(Zone, Zone.id == Host.zone_id).where(Host.id.in_(host_ids)))
     silent_before = clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
     return {row.id: HostShown(row.name, row.hypervisor_hostname, row.zone, _host_status(row, silent_before))
-            for row in session.execute(query)}
+            for row in session.execute(_HOSTS, {"ids": list(host_ids)})}
 
 
 def _host_status(row: Any, silent_before: dt.datetime) -> str:
@@ -154,53 +171,28 @@ def _host_status(row: Any, silent_before: dt.datetime) -> str:
 
 def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[Address]]:
     """Return the addresses of servers in the order of their NICs."""
-    query = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, PORTS.c.network_id,
-                       PORTS.c.mac_address)
-             .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id))
-             .where(PORTS.c.server_id.in_(server_ids)))
-    rows = session.execute(query).all()
-    networks = _names(session, Network, {row[3] for row in rows})
     found: dict[str, list[Address]] = defaultdict(list)
-    for server_id, _, address, network_id, mac in sorted(rows):
-        found[server_id].append(Address(networks[network_id], 6 if ":" in address else 4, address, mac))
+    for server_id, _, address, network, mac in sorted(session.execute(_ADDRESSES, {"ids": server_ids}).all()):
+        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac))
     return found
-
-
-def _names(session: orm.Session, model: Any, identifiers: set[str]) -> dict[str, str]:
-    """Return the names of the few resources that many rows point to."""
-    if not identifiers:
-        return {}
-    return dict(session.execute(sa.select(model.id, model.name).where(model.id.in_(identifiers))).tuples().all())
 
 
 def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
-    query = (sa.select(PORTS.c.server_id, MEMBERS.c.group_id).distinct()
-             .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id))
-             .where(PORTS.c.server_id.in_(server_ids)))
-    rows = session.execute(query).all()
-    names = _names(session, SecurityGroup, {group_id for _, group_id in rows})
     found: dict[str, list[str]] = defaultdict(list)
-    for server_id, group_id in rows:
-        found[server_id].append(names[group_id])
-    return {server_id: sorted(set(groups)) for server_id, groups in found.items()}
+    for server_id, name in session.execute(_SECURITY_GROUPS, {"ids": server_ids}):
+        found[server_id].append(name)
+    return {server_id: sorted(set(names)) for server_id, names in found.items()}
 
 
 def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
-    return _lists(session.execute(sa.select(ServerTag.server_id, ServerTag.tag)
-                                  .where(ServerTag.server_id.in_(server_ids)).order_by(ServerTag.tag)))
+    found: dict[str, list[str]] = defaultdict(list)
+    for server_id, tag in session.execute(_TAGS, {"ids": server_ids}):
+        found[server_id].append(tag)
+    return {server_id: sorted(tags) for server_id, tags in found.items()}
 
 
 def _groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, str]:
-    query = sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
-    return {row.server_id: row.group_id for row in session.execute(query.where(
-        ServerGroupMember.server_id.in_(server_ids)))}
-
-
-def _lists(rows: Any) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for key, value in rows:
-        found[key].append(value)
-    return found
+    return dict(session.execute(_GROUPS, {"ids": server_ids}).tuples().all())
 
 
 def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:

@@ -10,6 +10,7 @@ import falcon
 
 from api.face import Face
 from hostler import errors, i18n
+from hostler.db.away import is_away
 
 LOG = logging.getLogger(__name__)
 
@@ -69,6 +70,10 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         respond(request, response, error.status_code, family(text))
 
     def unexpected(request: falcon.Request, response: falcon.Response, error: Exception, _params: object) -> None:
+        if is_away(error):
+            LOG.error("%s %s: the database does not answer: %s", request.method, request.path, error)
+            respond(request, response, 503, errors.Unavailable(part="The database"))
+            return
         LOG.error("%s %s failed", request.method, request.path, exc_info=error)
         respond(request, response, 500, errors.Internal())
 

@@ -10,6 +10,7 @@ from conductor import heartbeats, reconcile
 from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
+from hostler.db.away import said_as_unavailable
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 
@@ -29,16 +30,19 @@ class ConductorManager:
         self._workers.submit(operation_id)
 
     @rpc_method
+    @said_as_unavailable()
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
         return {"accepted": heartbeats.record_heartbeat(self._db, host, report)}
 
     @rpc_method
+    @said_as_unavailable()
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
         """Record what happened to guests."""
         heartbeats.record_events(self._db, host, events)
 
     @rpc_method
+    @said_as_unavailable()
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer what a host should do about each server."""
         return {"servers": reconcile.plan(self._db, self._conf, self._images, host, present)}

@@ -131,10 +131,11 @@ class Run:
         return answer
 
     def ask_scheduler(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the scheduler's choice; a scheduler or broker that is away is waited for without limit."""
+        """Return the scheduler's choice; a scheduler, its database or a broker that is away is
+        waited for without limit."""
         try:
             choice = self.cloud.scheduler.select_host(self.context, request)
-        except errors.Silent as error:
+        except errors.Unavailable as error:
             raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
         except errors.NoValidHost as error:
             if error.fields.get("retry") and not self._out_of_patience():

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from hostler import errors
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
+from hostler.db.away import said_as_unavailable
 from hostler.db.engine import Database
 from hostler.db.models import Allocation
 from scheduler import groups
@@ -36,6 +37,7 @@ class SchedulerManager:
         self._max_claim_attempts = max_claim_attempts
 
     @rpc_method
+    @said_as_unavailable()
     def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
         """Choose and claim a host; see `SchedulerAPI.select_host`."""
         host = self.choose(Request.from_wire(request))

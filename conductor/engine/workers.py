@@ -16,6 +16,7 @@ from sqlalchemy import exc
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
 from conductor.run import Cloud
+from hostler.db.away import is_away
 from hostler.operations import lease
 
 LOG = logging.getLogger(__name__)
@@ -69,8 +70,11 @@ class Workers:
             held = self._claim(operation_id)
             if held is not None:
                 self._run(held)
-        except Exception:
-            LOG.exception("operation %s: its run broke; it is taken over when its lease ends", operation_id)
+        except Exception as error:
+            if is_away(error):
+                LOG.warning("operation %s waits for the database: %s", operation_id, error)
+            else:
+                LOG.exception("operation %s: its run broke; it is taken over when its lease ends", operation_id)
         finally:
             with self._lock:
                 self._queued.discard(operation_id)

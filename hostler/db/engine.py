@@ -22,6 +22,8 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import event, exc, orm
 
+from hostler.db.away import is_away
+
 LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
@@ -130,7 +132,7 @@ def _is_autocommit(connection: sa.Connection) -> bool:
 
 
 def _is_transient(error: exc.DBAPIError) -> bool:
-    if error.connection_invalidated:
+    if is_away(error):
         return True
     original = error.orig
     if getattr(original, "sqlstate", None) in _TRANSIENT_SQLSTATES:

@@ -220,11 +220,12 @@ def test_a_killed_service_is_missed_by_nobody(site: Site, victim: str) -> None:
 def test_a_restarted_database_only_delays(site: Site) -> None:
     assert site.fleet.postgres is not None
     site.create(BURST, "burst")
-    site.wait_active("burst", BURST, at_least=5)
-    started = time.monotonic()
-    site.fleet.postgres.restart()
-    print(f"the database was away for {time.monotonic() - started:.1f} s")
-    wait_for(lambda: site.client.get("/compute/v2.1/servers?limit=1").ok, "the api answers again", 20, every_s=0.2)
+    for already in (5, 20):
+        site.wait_active("burst", BURST, at_least=already)
+        started = time.monotonic()
+        site.fleet.postgres.restart()
+        print(f"the database was away for {time.monotonic() - started:.1f} s")
+        wait_for(lambda: site.client.get("/compute/v2.1/servers?limit=1").ok, "the api answers again", 20, every_s=0.2)
     site.wait_active("burst", BURST)
     for process in site.fleet.processes.values():
         assert process.is_running() or process.name.endswith("2"), process.name

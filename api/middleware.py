@@ -26,7 +26,7 @@ class RequestIds:
     """Give each request its id, in the log and in the answer; write the access log."""
 
     def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
-        """Take the caller's global request id when it is well formed, else make one."""
+        """Take the caller's global request id when it is well formed; make one of our own."""
         request.context.started = time.monotonic()
         request.context.caller = None
         given = request.get_header("X-OpenStack-Request-ID") or ""
@@ -49,11 +49,13 @@ class Faces:
         self._faces = faces
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Run the face's `prepare`."""
+        """Run the face's `prepare`; refuse a URL with a NUL, which no name can hold and PostgreSQL cannot store."""
         face = face_of(self._faces, request.path)
         request.context.face = face
         if face.prepare is not None:
             face.prepare(request, response)
+        if "\0" in request.path or "%00" in request.query_string:
+            raise errors.Invalid(reason="The URL must not contain the character NUL.")
 
     def process_response(self, request: falcon.Request, response: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Run the face's `finish`."""

@@ -1,13 +1,15 @@
 """What every test shares: the way to the test helpers, and the report on the feature contract.
 
 `--contract-report` (used by `tox -e contract`) prints each row of `contract_rows.txt` with the number of passing
-tests that carry it, and fails the run when a test names a row that does not exist.
+tests that carry it, and fails the run when a test names a row that does not exist. `--contract-record FILE` keeps a
+run's outcomes for a later report, so that the long integration tests need not run twice.
 """
 
 from __future__ import annotations
 
 import collections
 import importlib.util
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,10 +42,13 @@ def read_rows(path: Path = ROWS_FILE) -> dict[str, str]:
 class ContractReport:
     """Collects which rows the run's tests carry and how those tests ended."""
 
-    def __init__(self, rows: dict[str, str]) -> None:
+    def __init__(self, rows: dict[str, str], *, shown: bool, record: Path | None, recorded: Path | None) -> None:
         self.rows = rows
+        self._shown = shown
+        self._record = record
+        self._recorded = recorded
         self.carried: dict[str, list[str]] = {}
-        self.outcomes: dict[str, dict[str, int]] = {row: collections.Counter() for row in rows}
+        self.outcomes: dict[str, collections.Counter[str]] = {row: collections.Counter() for row in rows}
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
@@ -62,13 +67,24 @@ class ContractReport:
                 self.outcomes[row][report.outcome] += 1
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A contract that no test carries yet is a report like any other, not a failure."""
-        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        """Keep the outcomes, if asked to. A contract that no test carries is a report like any other, not a failure."""
+        if self._shown and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
+        if self._record is not None:
+            self._record.parent.mkdir(parents=True, exist_ok=True)
+            self._record.write_text(json.dumps(self.outcomes))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table."""
+        if not self._shown:
+            return
         terminalreporter.section("feature contract")
+        if self._recorded is not None and self._recorded.exists():
+            for row, counts in json.loads(self._recorded.read_text()).items():
+                if row in self.outcomes:
+                    self.outcomes[row].update(counts)
+        elif self._recorded is not None:
+            terminalreporter.write_line("no integration run is recorded: its tests are not counted")
         proven = 0
         for row, about in self.rows.items():
             counts = self.outcomes[row]
@@ -83,12 +99,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the report's switch."""
     parser.addoption("--contract-report", action="store_true",
                      help="print which rows of the feature contract have a passing test")
+    parser.addoption("--contract-record", type=Path, help="keep this run's outcomes in a file")
+    parser.addoption("--contract-recorded", type=Path, help="count the outcomes kept in a file, too")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the report when it is asked for."""
-    if config.getoption("--contract-report"):
-        config.pluginmanager.register(ContractReport(read_rows()), "contract-report")
+    shown, record = config.getoption("--contract-report"), config.getoption("--contract-record")
+    if shown or record:
+        report = ContractReport(read_rows(), shown=shown, record=record,
+                                recorded=config.getoption("--contract-recorded"))
+        config.pluginmanager.register(report, "contract-report")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Server, ServerTag
-from hostler.resources import quota
+from hostler.resources import host_updates, quota
 
 _METADATA = "os_compute_api:server-metadata:"
 _TAGS = "os_compute_api:os-server-tags:"
@@ -34,28 +34,31 @@ def put_metadata(services: Services, context: RequestContext, server_id: str, it
                  action: str, replace: bool = False) -> dict[str, str]:
     """Merge `items` in, or `replace` everything by them; returns what is there then."""
 
-    def work(session: orm.Session) -> dict[str, str]:
+    def work(session: orm.Session) -> tuple[dict[str, str], list[str]]:
         server = to_change(services, session, context, server_id, _METADATA + action)
         kept = dict(items) if replace else {**server.extra, **items}
         limit = quota.limits(session, services.conf, server.project_id)["metadata_items"]
         if limit != quota.UNLIMITED and len(kept) > limit:
             raise errors.Forbidden(f"Maximum number of metadata items exceeds {limit}", action=_METADATA + action)
         server.extra = kept
-        return kept
+        return kept, host_updates.tell_of_server(session, context, server)
 
-    return services.db.write(work)
+    kept, told = services.db.write(work)
+    services.waker.wake(context, *told)
+    return kept
 
 
 def delete_metadata(services: Services, context: RequestContext, server_id: str, key: str) -> None:
     """Take one item out; raises NotFound."""
 
-    def work(session: orm.Session) -> None:
+    def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, _METADATA + "delete")
         if key not in server.extra:
             raise missing(key)
         server.extra = {name: value for name, value in server.extra.items() if name != key}
+        return host_updates.tell_of_server(session, context, server)
 
-    services.db.write(work)
+    services.waker.wake(context, *services.db.write(work))
 
 
 def tags(services: Services, context: RequestContext, server_id: str, *, item: bool = False) -> Sequence[str]:

@@ -17,8 +17,10 @@ from hostler.context import RequestContext
 from hostler.db.models import Lock, Operation, Server
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept_behind
-from hostler.resources import states
+from hostler.resources import host_updates, states
 
+# What the guest's metadata shows.
+_GUEST_SEES = frozenset({"name", "hostname"})
 _OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 
 
@@ -72,12 +74,13 @@ def check_idle(session: orm.Session, server: Server, said_as: str) -> None:
 def update(services: Services, context: RequestContext, server_id: str, values: dict[str, Any]) -> None:
     """Set columns of a server (name, description, hostname, access addresses)."""
 
-    def work(session: orm.Session) -> None:
+    def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:servers:update", when_locked=True)
         for key, value in values.items():
             setattr(server, key, value)
+        return host_updates.tell_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
 
-    services.db.write(work)
+    services.waker.wake(context, *services.db.write(work))
 
 
 def delete(services: Services, context: RequestContext, server_id: str, *,

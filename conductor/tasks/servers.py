@@ -88,6 +88,18 @@ class ChangePower(OperationTask):
         return answer
 
 
+class TellGuest(OperationTask):
+    """Have the host tell the guest its name and metadata as they are now. Revert: nothing to undo."""
+
+    def execute(self) -> None:
+        """Tell it; a server that is gone meanwhile, or on no host, needs nothing."""
+        host = host_of(self.run)
+        if host is None:
+            return
+        spec, compute, context = load_spec(self.run), self.run.cloud.compute, self.run.context
+        self.run.ask_host(host, lambda _fence: compute.update_server(context, host, spec))
+
+
 def load_spec(run: Run) -> ServerSpec:
     """Return the spec of the run's server."""
     with run.reading() as session:

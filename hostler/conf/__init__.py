@@ -52,7 +52,8 @@ def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Seque
     for module in GROUPS:
         module.register_opts(conf)
     conf.register_cli_opts(cli_opts)
-    conf(list(argv), project="hostler", prog=prog, default_config_files=None if config_files is None else list(config_files))
+    files = None if config_files is None else list(config_files)
+    conf(list(argv), project="hostler", prog=prog, default_config_files=files)
     for name, value in (overrides or {}).items():
         group, _, option = name.rpartition(".")
         conf.set_override(option, value, group or None)

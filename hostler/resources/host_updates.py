@@ -1,4 +1,4 @@
-"""Operations that tell hosts what changed on their networks, written in the transaction of the change.
+"""Operations that tell hosts what changed on their networks and servers, written in the transaction of the change.
 
 They lock nothing and several may wait for the same thing, so one that still waits to be run is used again: it will
 read what this transaction commits.
@@ -14,14 +14,15 @@ from sqlalchemy import orm
 
 from hostler import clock
 from hostler.context import RequestContext
-from hostler.db.models import Operation, Port
+from hostler.db.models import Operation, Port, Server
 from hostler.operations import states
 from hostler.operations.accept import Target, accept
 
 APPLY_RULES = "network.apply_rules"
 UPDATE_NETWORK = "network.update"
+UPDATE_SERVER = "server.update"
 # What each kind calls the id of its resource in the operation's arguments.
-_ARGUMENT = {"security_group": "security_group_id", "network": "network_id"}
+_ARGUMENT = {"security_group": "security_group_id", "network": "network_id", "server": "server_id"}
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: str, resource_type: str,
@@ -55,6 +56,11 @@ def tell_of_network(session: orm.Session, context: RequestContext, network_id: s
     live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
                            .limit(1)).first()
     return [] if live is None else accept_once(session, context, UPDATE_NETWORK, "network", [network_id])
+
+
+def tell_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:
+    """Make the server's host tell the guest its name and metadata as they now are; nothing when it is on none."""
+    return [] if server.host_id is None else accept_once(session, context, UPDATE_SERVER, "server", [server.id])
 
 
 def tell_of_port(session: orm.Session, context: RequestContext, port: Port) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import sqlalchemy as sa
 
@@ -179,3 +181,17 @@ def _slow(step: str, seconds: float) -> Order:
 
 def _fail(step: str, times: int = 1, reason: str = "no") -> Order:
     return Order(step=step, action="fail", times=times, reason=reason)
+
+
+def test_the_guest_learns_its_new_metadata(cloud: Cloud, client: Client, image: str) -> None:
+    server_id = client.create_server(image, "talkative")
+    host = client.wait_server(server_id, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
+    path = f"/compute/v2.1/servers/{server_id}"
+    assert client.post(f"{path}/metadata", {"metadata": {"role": "web"}}).status_code == 200
+    assert client.request("PUT", path, json={"server": {"name": "renamed"}}).status_code == 200
+    kept = cloud.directory / host / "compute" / "servers" / server_id / "spec.json"
+    wait_for(lambda: json.loads(kept.read_text())["metadata"] == {"role": "web"}
+             and json.loads(kept.read_text())["name"] == "renamed", "the host's spec", timeout_s=15)
+    client.delete(path)
+    client.wait_gone(server_id)
+    _rest(cloud)

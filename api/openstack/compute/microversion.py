@@ -85,9 +85,6 @@ def requested(request: falcon.Request) -> str | None:
 def negotiate(request: falcon.Request, _response: falcon.Response) -> None:
     """Set `request.context.version`; raises 400 for a malformed and 406 for an unsupported version."""
     request.context.version = MINIMUM
-    if "\x00" in request.path or "%00" in request.query_string:
-        # No name holds it and PostgreSQL stores none; said here for every part of a URL.
-        raise errors.Invalid(reason="The URL must not contain the character NUL.")
     text = requested(request)
     if text is None:
         return

@@ -47,14 +47,23 @@ class RealFleet:
         self.fleet.prepare()
         for service in ("scheduler", "conductor", "api"):
             self.fleet.add(service, service)
-        store = self.fleet.directory / "shared" / "images"
         for host in self.hosts:
-            host.start()
-            if host is not self.hosts[0]:
-                host.hide(store)
-            self.fleet.add(host.name, "compute", [*host.launcher, sys.executable, "-c", MAIN.format(module="compute")],
-                           {"NO_PROXY": self.fabric.address})
+            self._boot(host)
         return self.fleet.start()
+
+    def power_cycle(self, host: Host) -> None:
+        """Cut a host's power and let it come back, its agent, too."""
+        host.stop()
+        self.fleet.processes[host.name].wait(30)
+        self._boot(host)
+        self.fleet.processes[host.name].start()
+
+    def _boot(self, host: Host) -> None:
+        host.start()
+        if host is not self.hosts[0]:
+            host.hide(self.fleet.directory / "shared" / "images")
+        self.fleet.add(host.name, "compute", [*host.launcher, sys.executable, "-c", MAIN.format(module="compute")],
+                       {"NO_PROXY": self.fabric.address})
 
     def stop(self) -> None:
         """Stop everything, the hosts with their guests, too."""

@@ -53,6 +53,8 @@ class Fabric:
     def attach(self, number: int, pid: int) -> str:
         """Join the network namespace of `pid`; returns the name of the link's end on the bridge."""
         name = f"{self.bridge}h{number}"
+        # The kernel removes a dead host's link in its own time.
+        wait_for(lambda: not Path("/sys/class/net", name).exists(), f"the end of the old {name}", 30)
         _run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
         _run("ip", "link", "set", name, "master", self.bridge, "up")
         return name
@@ -86,8 +88,13 @@ class Host:
         return [sys.executable, str(_INSIDE), str(self.pid)]
 
     def start(self) -> None:
-        """Make the namespaces, join the fabric, start libvirtd. Raises RuntimeError with what went wrong."""
+        """Make the namespaces, join the fabric, start libvirtd. Raises RuntimeError with what went wrong.
+
+        After `stop` it is the same machine that boots again: its disk is as it was, its /run is empty.
+        """
         self.directory.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(self.libvirt_dir / "run", ignore_errors=True)
+        (self.libvirt_dir / "libvirtd.pid").unlink(missing_ok=True)
         setup = (f"hostname {self.name} && mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && "
                  f"mkdir -p /run/lock /run/netns && exec {sys.executable} -c \"{_KEEPER}\"")
         self._outer = subprocess.Popen(
@@ -145,7 +152,7 @@ class Host:
         return names
 
     def stop(self) -> None:
-        """End everything that runs on it."""
+        """End everything that runs on it at once, as a power cut does."""
         if self._outer is None:
             return
         if self.pid:

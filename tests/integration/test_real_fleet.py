@@ -216,6 +216,39 @@ def test_what_happens_to_a_guest_is_seen_at_once(world: World, two: Guest) -> No
     [domain] = two.host.domains()
     two.host.check(f"virsh -q -c '{two.host.uri}' start {domain}")
     world.client.wait_server(two.id, "ACTIVE", timeout_s=3)
+    two.host.check("pkill -9 qemu-system")
+    world.client.wait_server(two.id, "SHUTOFF", timeout_s=3)
+
+
+@pytest.mark.contract("N-BOOT")
+def test_an_agent_killed_while_it_builds_finishes_after_its_restart(world: World, two: Guest) -> None:
+    agent = world.cloud.fleet.processes["host2"]
+    image = world.cloud.openstack_json("image", "show", "tiny")["id"]
+    made = [world.client.create_server(image, f"spare-{number}", availability_zone="nova:host2")
+            for number in range(3)]
+    wait_for(lambda: len(two.host.domains()) > 1, "the first domain", 30, every_s=0.1)
+    agent.kill()
+    agent.start()
+    for server_id in made:
+        world.client.wait_server(server_id, "ACTIVE", timeout_s=60)
+    names = two.host.domains()
+    assert len(names) == 4
+    assert all(any(server_id in name for name in names) for server_id in made)
+    for server_id in made:
+        assert world.client.delete(f"/compute/v2.1/servers/{server_id}").status_code == 204
+        world.client.wait_gone(server_id)
+    assert len(two.host.domains()) == 1
+
+
+@pytest.mark.contract("N-POWER", "Z-STATE")
+def test_servers_come_back_after_their_host_lost_power(world: World, two: Guest) -> None:
+    two.act({"os-start": None}, "ACTIVE")
+    world.cloud.power_cycle(two.host)
+    world.client.wait_server(two.id, "SHUTOFF", timeout_s=60)
+    wait_for(lambda: _hosts_up(world.client) == 2, "host2 up", 60, every_s=0.3)
+    two.act({"os-start": None}, "ACTIVE")
+    two.wait_ssh()
+    assert two.ssh("cat /persist/mine /persist/user-data-ran").stdout == "kept\nran\n"
 
 
 @pytest.mark.contract("N-BOOT")

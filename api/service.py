@@ -19,6 +19,7 @@ from compute.rpcapi import ComputeAPI
 from conductor.rpcapi import ConductorAPI
 from hostler import garbage
 from hostler.bus import Bus
+from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.identity.service import Identity
 from hostler.images.janitor import ImageJanitor
@@ -66,4 +67,4 @@ class ApiService:
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ApiService:
     """Return an api, sharing the database and bus when given."""
-    return ApiService(conf, db or Database.from_conf(conf), bus or Bus(conf))
+    return ApiService(conf, db or schema.open_database(conf), bus or Bus(conf))

@@ -9,16 +9,20 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from compute.specfile import SpecFiles
-from compute.toolbox import Network
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+
+if TYPE_CHECKING:
+    # A fake host needs none of the real network's libraries.
+    from compute.network.plumbing import NetworkPlumbing
 
 
 class GuestData:
     """Called by the manager; takes no server lock, because it must not wait for a long build."""
 
-    def __init__(self, specs: SpecFiles, network: Network) -> None:
+    def __init__(self, specs: SpecFiles, network: NetworkPlumbing) -> None:
         self._specs = specs
         self._network = network
 

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from compute.diskfile import Disks
 from compute.imagecache import Images
 from compute.virt.driver import Driver
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
 
-
-class Network(Protocol):
-    """What the agent needs of the host's network (`compute.network` is the real one)."""
-
-    def plug(self, server: ServerSpec, port: PortSpec) -> str:
-        """Make bridge, DHCP, metadata and filters of the port; return the bridge's name."""
-
-    def activate(self, port: PortSpec) -> None:
-        """Apply what needs the port's tap device to exist."""
-
-    def unplug(self, port: PortSpec) -> None:
-        """Remove the port; its network, too, when this was the last. Fine when it is unknown."""
-
-    def apply_rules(self, ports: Sequence[PortSpec]) -> None:
-        """Put new security group rules into force."""
-
-    def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
-        """Put a network's changed subnets into force."""
-
-    def restore(self, servers: Sequence[ServerSpec]) -> None:
-        """Make everything for exactly these servers."""
-
-    def update_server(self, server: ServerSpec) -> None:
-        """Take over what the guest may ask about itself."""
-
-    def close(self) -> None:
-        """Let go; guests keep their network."""
+if TYPE_CHECKING:
+    # A fake host needs none of the real network's libraries.
+    from compute.network.plumbing import NetworkPlumbing
 
 
 def no_checkpoint(_step: str, _server_id: str) -> None:
@@ -49,7 +24,7 @@ class Toolbox:
     """One host's parts. `checkpoint(step, server id)` is passed between steps, where the fake host may fail."""
 
     driver: Driver
-    network: Network
+    network: NetworkPlumbing
     images: Images
     disks: Disks
     tap_name: Callable[[str], str]

@@ -28,8 +28,9 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
          present: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return [{"server_id", "action", "server"}] for what runs on `host` and what its records say should.
 
-    keep: as it is (plug it again); destroy: nobody knows it or it belongs elsewhere; start: it should run and its
-    guest is gone; leave: an operation works on it. Records follow guests that stopped or started meanwhile.
+    keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
+    guest is gone; leave: an operation works on it, or
+    nothing is known of it. Records follow guests that stopped or started meanwhile.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     with db.reading() as session:
@@ -42,7 +43,9 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
         states_here = {row.id: row.vm_state for row in servers}
         held = set(session.scalars(sa.select(Lock.resource_id).where(
             Lock.resource_id.in_([*found, *states_here]))))
-        actions = {server_id: _action(server_id, found, states_here, held)
+        known = {*states_here, *session.scalars(sa.select(Server.id).where(
+            Server.id.in_(found.keys() - states_here.keys())))}
+        actions = {server_id: _action(server_id, found, states_here, held, known)
                    for server_id in {*found, *states_here}}
         specs = {server_id: server_spec(session, conf, images, server_id).to_wire()
                  for server_id, action in actions.items() if action in ("keep", "start")}
@@ -55,8 +58,13 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
             for server_id, action in sorted(actions.items())]
 
 
-def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: set[str]) -> str:
+def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: set[str],
+            known: set[str]) -> str:
     if server_id in held:
+        return "leave"
+    if server_id not in known:
+        # No record at all, not even of its deletion: a database restored from a backup, rather than a leftover.
+        LOG.warning("server %s runs on its host and has no record: it is left alone", server_id)
         return "leave"
     if server_id not in states_here:
         return "destroy"

@@ -10,6 +10,7 @@ from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
 from conductor.run import Cloud
 from hostler.bus import Bus
+from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
@@ -42,4 +43,4 @@ class ConductorService:
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ConductorService:
     """Return a conductor, sharing the database and bus when given."""
-    return ConductorService(conf, db or Database.from_conf(conf), bus or Bus(conf))
+    return ConductorService(conf, db or schema.open_database(conf), bus or Bus(conf))

@@ -16,7 +16,6 @@ from conductor import service as conductor_service
 from hostler.bus import Bus
 from hostler.cmd import running
 from hostler.db import schema
-from hostler.db.engine import Database
 from scheduler import service as scheduler_service
 
 PROG = "hostler-all-in-one"
@@ -29,8 +28,7 @@ class AllInOne:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         conf.set_default("transport_url", MEMORY_BUS)
-        self._db = Database.from_conf(conf)
-        schema.check(self._db)
+        self._db = schema.open_database(conf)
         self._bus = Bus(conf)
         self._services: list[running.Runnable] = [
             scheduler_service.build(conf, db=self._db, bus=self._bus),

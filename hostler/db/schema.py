@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import command, config, script
 from alembic.runtime import migration
+from oslo_config import cfg
 
 from hostler import errors
 from hostler.db.engine import Database
@@ -30,6 +31,13 @@ def current(db: Database) -> str | None:
 def newest(db: Database) -> str | None:
     """Return the newest revision this program knows."""
     return script.ScriptDirectory.from_config(_config(db)).get_current_head()
+
+
+def open_database(conf: cfg.ConfigOpts) -> Database:
+    """Return the configured database; raises Unavailable unless it has the schema this program expects."""
+    db = Database.from_conf(conf)
+    check(db)
+    return db
 
 
 def check(db: Database) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from conductor import heartbeats, reconcile
-from hostler import clock
+from hostler import clock, ids
 from hostler.db.models import Server
 from tests.unit.conductor.conftest import Rig
 
@@ -47,3 +47,40 @@ def test_reconciliation_heals_a_state_whose_event_was_lost(rig: Rig, known_power
                                [{"server_id": server_id, "power_state": "running"}])
     assert verdict["action"] == "keep"
     assert rig.one(Server, server_id).vm_state == "active"
+
+
+def _plan(rig: Rig, *present: tuple[str, str], host: str = "host1") -> dict[str, str]:
+    rig.cloud.images.signed_url.return_value = "/x"  # type: ignore[attr-defined]
+    found = [{"server_id": server_id, "power_state": power} for server_id, power in present]
+    return {verdict["server_id"]: verdict["action"]
+            for verdict in reconcile.plan(rig.db, rig.conf, rig.cloud.images, host, found)}
+
+
+def test_a_server_that_lost_its_guest_is_started_again(rig: Rig) -> None:
+    active, stopped = _server(rig, "active", "running"), _server(rig, "stopped", "shutdown")
+    assert _plan(rig, (active, "nostate")) == {active: "start", stopped: "leave"}
+
+
+def test_a_deleted_server_is_removed(rig: Rig) -> None:
+    server_id = _server(rig, "active", "running")
+
+    def work(session: object) -> None:
+        session.get_one(Server, server_id).deleted_at = clock.utcnow()  # type: ignore[attr-defined]
+
+    rig.db.write(work)
+    assert _plan(rig, (server_id, "running")) == {server_id: "destroy"}
+
+
+def test_a_guest_without_any_record_is_left_alone(rig: Rig) -> None:
+    stranger = ids.new_id()
+    assert _plan(rig, (stranger, "running")) == {stranger: "leave"}
+
+
+def test_a_host_the_cloud_does_not_know_loses_nothing(rig: Rig) -> None:
+    server_id = _server(rig, "active", "running")
+    assert _plan(rig, (server_id, "running"), host="elsewhere") == {server_id: "leave"}
+
+
+def test_a_server_that_an_operation_holds_is_left_to_it(rig: Rig) -> None:
+    server_id, _ = rig.accept("server.create")
+    assert _plan(rig, (server_id, "running")) == {server_id: "leave"}

@@ -172,19 +172,22 @@ def test_an_image_reaches_a_host_by_either_way(world: World, two: Guest) -> None
         assert [path.stat().st_size for path in cached] == [blob.stat().st_size]
 
 
-@pytest.mark.contract("N-SECGROUP", "Z-SSHKEY")
+@pytest.mark.contract("N-SECGROUP", "N-CLI", "Z-SSHKEY")
 def test_rules_are_closed_until_opened_and_change_under_a_running_guest(world: World, one: Guest, two: Guest) -> None:
     run = world.cloud.openstack
     assert not one.pings()
     assert one.ssh("hostname").returncode == 255
-    ping = world.cloud.openstack_json("security", "group", "rule", "create", "--protocol", "icmp", "default")
-    wait_for(one.pings, "ping after its rule", 10)
+    run("security", "group", "create", "pingable")
+    run("security", "group", "rule", "create", "--protocol", "icmp", "pingable")
+    run("server", "add", "security", "group", "one", "pingable")
+    wait_for(one.pings, "ping in the new group", 10)
+    assert not two.pings(), "which is not in it"
     assert one.ssh("hostname").returncode == 255, "ssh has no rule yet"
     run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
     for guest in (one, two):
         guest.wait_ssh()
-    run("security", "group", "rule", "delete", ping["id"])
-    wait_for(lambda: not one.pings(), "silence after the rule is gone", 10)
+    run("server", "remove", "security", "group", "one", "pingable")
+    wait_for(lambda: not one.pings(), "silence out of the group", 10)
     assert one.ssh("cat /persist/user-data-ran").stdout == "ran\n"
 
 
@@ -200,11 +203,13 @@ def test_reboots_keep_address_and_disk(one: Guest, two: Guest) -> None:
         assert guest.ssh("cat /persist/mine /persist/user-data-ran").stdout == "kept\nran\n"
 
 
-@pytest.mark.contract("N-POWER")
-def test_stop_and_start(one: Guest) -> None:
-    one.act({"os-stop": None}, "SHUTOFF", 120)
+@pytest.mark.contract("N-POWER", "N-CLI")
+def test_stop_and_start(world: World, one: Guest) -> None:
+    world.cloud.openstack("server", "stop", "one")
+    world.client.wait_server(one.id, "SHUTOFF", timeout_s=120)
     assert one.domain_state() == "shut off"
-    one.act({"os-start": None}, "ACTIVE")
+    world.cloud.openstack("server", "start", "one")
+    world.client.wait_server(one.id, "ACTIVE")
     one.wait_ssh()
 
 

@@ -41,10 +41,10 @@ class Slots:
             if operation_id not in self._waiting[host]:
                 self._waiting[host].append(operation_id)
 
-    def is_full(self, host: str | None) -> bool:
-        """Return whether `host` has no place."""
+    def full_hosts(self) -> list[str]:
+        """Return the hosts that have no place."""
         with self._lock:
-            return host is not None and self._count[host] >= self._limit
+            return [host for host, count in self._count.items() if count >= self._limit]
 
     def _leave(self, operation_id: str) -> str | None:
         host = self._inside.pop(operation_id, None)

@@ -106,9 +106,8 @@ class Workers:
                 with self._lock:
                     room = 2 * self._options.workers - len(self._queued)
                 if room > 0:
-                    for found in lease.due(self._cloud.db, room):
-                        if not self._slots.is_full(found.host):
-                            self.submit(found.id)
+                    for found in lease.due(self._cloud.db, room, except_hosts=self._slots.full_hosts()):
+                        self.submit(found.id)
             except exc.SQLAlchemyError as error:
                 LOG.warning("looking for operations failed: %s", error)
 

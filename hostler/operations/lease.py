@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -92,13 +92,17 @@ def _lives(owner: str) -> bool:
     return len(parts) > 2 and parts[1].isdigit() and _started(int(parts[1])) == parts[2]
 
 
-def due(db: Database, limit: int) -> list[Due]:
-    """Return operations that wait for a conductor: pending and due, or running under a lease that ran out."""
+def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list[Due]:
+    """Return operations that wait for a conductor: pending and due, or running under a lease that ran out.
+
+    Those that wait for one of `except_hosts` are left out, so that a hung host's do not hide the others.
+    """
     now = clock.utcnow()
-    pending = sa.select(Operation.id, Operation.host, Operation.created_at).where(
-        Operation.state == states.PENDING, Operation.not_before <= now).order_by(Operation.created_at).limit(limit)
-    orphaned = sa.select(Operation.id, Operation.host, Operation.created_at).where(
-        Operation.state == states.RUNNING, Operation.lease_until < now).order_by(Operation.created_at).limit(limit)
+    columns = sa.select(Operation.id, Operation.host).order_by(Operation.created_at).limit(limit)
+    if except_hosts:
+        columns = columns.where(sa.or_(Operation.host.is_(None), Operation.host.not_in(except_hosts)))
+    pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now)
+    orphaned = columns.where(Operation.state == states.RUNNING, Operation.lease_until < now)
     with db.reading() as session:
         rows = [*session.execute(orphaned).all(), *session.execute(pending).all()]
     return [Due(row.id, row.host) for row in rows[:limit]]

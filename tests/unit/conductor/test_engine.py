@@ -203,3 +203,16 @@ def test_steps_are_readable_while_the_flow_runs(rig: Rig) -> None:
     assert steps["SpawnServer"].state == "RUNNING"
     assert steps["SpawnServer"].started_at is not None
     assert 0 < rig.one(Operation, operation_id).progress < 100
+
+
+def test_operations_of_a_full_host_do_not_hide_the_others(rig: Rig) -> None:
+    for _ in range(3):
+        _, operation_id = rig.accept("server.create")
+        rig.host.fail["spawn_server"] = [errors.Silent(part="The compute service on host1")]
+        rig.run(operation_id)
+        rig.slots.leave(operation_id)
+    _, other = rig.accept("server.create")
+    threading.Event().wait(0.06)
+    assert len(lease.due(rig.db, 3)) == 3
+    assert other not in [found.id for found in lease.due(rig.db, 3)]
+    assert [found.id for found in lease.due(rig.db, 3, except_hosts=["host1"])] == [other]

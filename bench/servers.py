@@ -32,7 +32,7 @@ def client_of(cloud: clouds.Measured) -> Client:
     return client
 
 
-def wait_until_none(cloud: clouds.Measured, query: str, every_s: float = 0.1) -> None:
+def wait_until_none(cloud: clouds.Measured, query: str, every_s: float = 0.3) -> None:
     """Wait until a list is empty, asking seldom."""
     while cloud.client.get(f"/compute/v2.1/servers?limit=1&{query}").json()["servers"]:
         time.sleep(every_s)

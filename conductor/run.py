@@ -27,6 +27,10 @@ from scheduler.rpcapi import SchedulerAPI
 Result = TypeVar("Result")
 
 
+# Kinds that nothing cancels.
+_LAST = frozenset({"server.delete", "server.update", "network.apply_rules", "network.update"})
+
+
 class HandOver(BaseException):
     """Stop this run here, as a crash would, and let the operation go on later.
 
@@ -104,7 +108,7 @@ class Run:
         limit = self.conf.conductor.max_attempts
         if self.held.crashes >= limit:
             raise errors.Unavailable(f"Given up after {self.held.crashes} interrupted attempts.", part="conductor")
-        if self._cancelled():
+        if self.held.kind not in _LAST and self._cancelled():
             raise Cancelled()
 
     def _cancelled(self) -> bool:

@@ -54,3 +54,5 @@ class Waker:
             except errors.Silent as error:
                 LOG.warning("wake-up for operation %s was not sent (%s); a conductor finds it by itself",
                             operation_id, error)
+            except Exception:
+                LOG.exception("wake-up for operation %s was not sent; a conductor finds it by itself", operation_id)

@@ -110,6 +110,8 @@ class Workers:
                         self.submit(found.id)
             except exc.SQLAlchemyError as error:
                 LOG.warning("looking for operations failed: %s", error)
+            except Exception:
+                LOG.exception("looking for operations failed; this thread must outlive it")
 
     def _renew(self) -> None:
         while not self._stop.is_set() or self._held:
@@ -124,5 +126,7 @@ class Workers:
                 lease.renew(self._cloud.db, self.owner, held, self._options.lease_seconds)
             except exc.SQLAlchemyError as error:
                 LOG.warning("renewing %s leases failed: %s", len(held), error)
+            except Exception:
+                LOG.exception("renewing %s leases failed; this thread must outlive it", len(held))
             if self._stop.is_set():
                 threading.Event().wait(0.2)

@@ -588,8 +588,8 @@ def upgrade() -> None:
         batch_op.create_index('ix_servers_changes', ['updated_at'], unique=False)
         batch_op.create_index(batch_op.f('ix_servers_host_id'), ['host_id'], unique=False)
         batch_op.create_index(batch_op.f('ix_servers_image_id'), ['image_id'], unique=False)
-        batch_op.create_index('ix_servers_list', ['deleted_at', 'created_at', 'id'], unique=False)
-        batch_op.create_index('ix_servers_project_list', ['project_id', 'deleted_at', 'created_at', 'id'], unique=False)
+        batch_op.create_index('ix_servers_live', ['created_at', 'id'], unique=False, postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
+        batch_op.create_index('ix_servers_project_live', ['project_id', 'created_at', 'id'], unique=False, postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
         batch_op.create_index('ix_servers_quota', ['project_id', 'deleted_at', 'vcpus', 'ram_mib'], unique=False)
         batch_op.create_index(batch_op.f('ix_servers_reservation_id'), ['reservation_id'], unique=False)
 
@@ -751,8 +751,8 @@ def downgrade() -> None:
     with op.batch_alter_table('servers', schema=None) as batch_op:
         batch_op.drop_index(batch_op.f('ix_servers_reservation_id'))
         batch_op.drop_index('ix_servers_quota')
-        batch_op.drop_index('ix_servers_project_list')
-        batch_op.drop_index('ix_servers_list')
+        batch_op.drop_index('ix_servers_project_live', postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
+        batch_op.drop_index('ix_servers_live', postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_servers_image_id'))
         batch_op.drop_index(batch_op.f('ix_servers_host_id'))
         batch_op.drop_index('ix_servers_changes')

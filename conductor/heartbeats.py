@@ -16,6 +16,11 @@ from hostler.resources import states
 
 LOG = logging.getLogger(__name__)
 
+# Sizes that breathe (memory of a ballooned machine, a file system's): a change this small is none, or each report would
+# make every claim in progress start anew.
+_FLUTTERING = frozenset({"ram_mib", "disk_gib"})
+_TOLERANCE = 0.01
+
 # What each event makes of a server that no operation holds: (vm_state it must be in, the new one).
 _EVENTS: dict[str, tuple[tuple[str, ...], str]] = {
     "started": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
@@ -38,7 +43,7 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
                                 .where(Host.name == host)).first()
     if known is None:
         return _register(db, host, report, wanted)
-    changed = {name: value for name, value in wanted.items() if getattr(known, name) != value}
+    changed = {name: value for name, value in wanted.items() if _differs(name, getattr(known, name), value)}
     seen: dict[str, Any] = {"last_seen_at": now, "uptime_s": int(report.get("uptime_s", 0))}
     if changed:
         LOG.info("host %s reports changes: %s", host, ", ".join(sorted(changed)))
@@ -48,6 +53,12 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
     db.write(lambda session: session.execute(
         sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen})))
     return True
+
+
+def _differs(name: str, known: Any, value: Any) -> bool:
+    if name in _FLUTTERING and known:
+        return bool(abs(value - known) > known * _TOLERANCE)
+    return bool(known != value)
 
 
 def _columns(report: dict[str, Any]) -> dict[str, Any]:

@@ -28,6 +28,10 @@ class AllInOne:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         conf.set_default("transport_url", MEMORY_BUS)
+        if conf.transport_url == MEMORY_BUS:
+            # They warn that a broker in memory has neither a host name nor heartbeats.
+            for name in ("kombu.connection", "oslo.messaging._drivers.impl_rabbit"):
+                logging.getLogger(name).setLevel(logging.ERROR)
         self._db = schema.open_database(conf)
         self._bus = Bus(conf)
         self._services: list[running.Runnable] = [

@@ -8,6 +8,7 @@ event callbacks must not call libvirt: the loop would wait for itself.
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from compute.virt.libvirt.deadline import DeadlineRunner
 from hostler import errors
 
 LOG = logging.getLogger(__name__)
+_PATH = re.compile(r"(?<![\w/])/[\w.@+-]+(?:/[\w.@+-]+)+/?")
 KEEPALIVE_S = 5
 KEEPALIVE_COUNT = 3
 Result = TypeVar("Result")
@@ -27,6 +29,15 @@ _BROKEN = {libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_INTERNAL_ERROR, libvirt
            libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_NO_CONNECT}
 _loop_lock = threading.Lock()
 _loop_threads: list[threading.Thread] = []
+
+
+def without_paths(text: str) -> str:
+    """Return a message without the host's file names, which are the operator's (who finds them in the log).
+
+    >>> without_paths("Cannot access storage file '/var/lib/x/disk' (as uid:0)")
+    "Cannot access storage file '…' (as uid:0)"
+    """
+    return _PATH.sub("…", text)
 
 
 class Connection:
@@ -69,7 +80,8 @@ class Connection:
                 return self._runner.run(lambda: function(self._get()), self._timeout_s * patience)
             except libvirt.libvirtError as error:
                 if not self._is_broken(error):
-                    raise errors.AgentError(reason=f"The hypervisor refused: {error}") from error
+                    LOG.warning("The hypervisor refused: %s", error)
+                    raise errors.AgentError(reason=f"The hypervisor refused: {without_paths(str(error))}") from error
                 if last:
                     raise errors.Unavailable(f"The hypervisor is not available: {error}") from error
         raise errors.Unavailable(part="The hypervisor")

@@ -14,7 +14,8 @@ from tests.unit.conductor.conftest import Rig
 
 def _report(**changed: Any) -> dict[str, Any]:
     return {"started_at": clock.iso_micro(clock.utcnow().replace(microsecond=0, second=0)),
-            "availability_zone": "far", "hypervisor_type": "QEMU", "hypervisor_version": 7002000, "host_ip": "192.0.2.1",
+            "availability_zone": "far", "hypervisor_type": "QEMU", "hypervisor_version": 7002000,
+            "host_ip": "192.0.2.1",
             "cpu_info": {}, "vcpus": 8, "ram_mib": 16000, "disk_gib": 500, "uptime_s": 5, "healthy": True,
             "ratios": {"cpu": 4.0, "ram": 1.0, "disk": 1.0}, "reserved": {"ram_mib": 512, "disk_gib": 1}, **changed}
 

@@ -3,6 +3,7 @@
     <state_path>/compute/servers/<server id>/{spec.json,disk,console.log,…}
     <state_path>/compute/images/<sha256>
     <state_path>/compute/networks/<network id>/           (owned by compute.network)
+    <state_path>/compute/groups/<security group id>.json  (owned by compute.network)
 """
 
 from __future__ import annotations

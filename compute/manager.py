@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from compute import console
+from compute.groups import Groups, Members
 from compute.guestdata import GuestData
 from compute.layout import Layout
 from compute.power import Power
@@ -27,17 +28,20 @@ class ComputeManager:
     """One host's endpoint."""
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
-                 reporter: Reporter) -> None:
+                 members: Members, reporter: Reporter) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
         self._power = power
         self._guest_data = guest_data
+        self._members = members
         self._reporter = reporter
 
     @rpc_method
-    def spawn_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int) -> Wire:
+    def spawn_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int,
+                     groups: Groups | None = None) -> Wire:
         """Make the server run."""
+        self._members.take(groups)
         state = self._spawner.spawn(ServerSpec.from_wire(spec), Call(operation_id, attempt))
         return {"power_state": state, "launched": True}
 
@@ -48,8 +52,10 @@ class ComputeManager:
         self._spawner.destroy(server_id, _ports(ports), Call(operation_id, attempt))
 
     @rpc_method
-    def start_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int) -> Wire:
+    def start_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int,
+                     groups: Groups | None = None) -> Wire:
         """Switch on."""
+        self._members.take(groups)
         return _state(self._power.start(ServerSpec.from_wire(spec), Call(operation_id, attempt)))
 
     @rpc_method
@@ -60,8 +66,9 @@ class ComputeManager:
 
     @rpc_method
     def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, patience_s: int | None,
-                      operation_id: str, attempt: int) -> Wire:
+                      operation_id: str, attempt: int, groups: Groups | None = None) -> Wire:
         """Switch off and on."""
+        self._members.take(groups)
         return _state(self._power.reboot(ServerSpec.from_wire(spec), hard=hard, timeout_s=patience_s,
                                          call=Call(operation_id, attempt)))
 
@@ -98,18 +105,27 @@ class ComputeManager:
         return self._tools.driver.get_diagnostics(server_id)
 
     @rpc_method
-    def update_server(self, context: RequestContext, spec: Wire) -> None:
+    def update_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> None:
         """Take over name and metadata."""
+        self._members.take(groups)
         self._guest_data.update_server(ServerSpec.from_wire(spec))
 
     @rpc_method
-    def apply_port_rules(self, context: RequestContext, ports: list[Wire]) -> None:
+    def update_groups(self, context: RequestContext, groups: Groups) -> None:
+        """Put groups' members into force."""
+        self._members.take(groups)
+
+    @rpc_method
+    def apply_port_rules(self, context: RequestContext, ports: list[Wire], groups: Groups | None = None) -> None:
         """Put rules into force."""
+        self._members.take(groups)
         self._guest_data.apply_rules(_ports(ports))
 
     @rpc_method
-    def update_network(self, context: RequestContext, network: Wire, ports: list[Wire]) -> None:
+    def update_network(self, context: RequestContext, network: Wire, ports: list[Wire],
+                       groups: Groups | None = None) -> None:
         """Put subnets into force."""
+        self._members.take(groups)
         self._guest_data.update_network(NetworkSpec.from_wire(network), _ports(ports))
 
     @rpc_method

@@ -13,6 +13,7 @@ import logging
 from typing import Any, Protocol
 
 from compute import console
+from compute.groups import Groups, Members
 from compute.layout import Layout
 from compute.power import Power
 from compute.spawn import Spawner
@@ -38,7 +39,7 @@ class Reconciler:
     """Compares and mends."""
 
     def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
-                 spawner: Spawner, power: Power, judge: Judge, *, console_max_bytes: int) -> None:
+                 spawner: Spawner, power: Power, members: Members, judge: Judge, *, console_max_bytes: int) -> None:
         self._host = host
         self._tools = tools
         self._layout = layout
@@ -46,6 +47,7 @@ class Reconciler:
         self._bench = bench
         self._spawner = spawner
         self._power = power
+        self._members = members
         self._judge = judge
         self._console_max_bytes = console_max_bytes
 
@@ -57,10 +59,11 @@ class Reconciler:
 
     def run(self) -> None:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be mended."""
-        mark = self._bench.locks.mark()
+        mark, members_mark = self._bench.locks.mark(), self._members.mark()
         present = self._look()
         answer = self._judge.reconcile(RequestContext.system(), self._host, present)
         states = {entry["server_id"]: entry["power_state"] for entry in present}
+        self._take_members(answer.get("groups", {}), members_mark)
         for verdict in answer["servers"]:
             server_id = verdict["server_id"]
             try:
@@ -69,6 +72,12 @@ class Reconciler:
                 LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error)
         self._bench.locks.forget_before(mark)
         self._tidy()
+
+    def _take_members(self, groups: Groups, mark: int) -> None:
+        try:
+            self._members.take_since(groups, mark)
+        except errors.HostlerError as error:
+            LOG.error("Members of security groups cannot be brought up to date: %s", error)
 
     def _look(self) -> list[dict[str, Any]]:
         states = self._tools.driver.list_servers()

@@ -2,6 +2,7 @@
 
 Methods that change a server carry the operation and its attempt: an agent refuses an attempt older than one it has
 seen (`errors.StaleAttempt`), and every call may be repeated. Power states are those of `compute.virt.driver`.
+`groups` gives the members' addresses of the security groups that the ports' rules name, by group id.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
 TOPIC = "compute"
 RPC_VERSION = "1.0"
 
+Groups = dict[str, list[str]]
+
 
 class ComputeAPI:
     """Client of the compute agents; `host` names the agent."""
@@ -24,10 +27,10 @@ class ComputeAPI:
         self._client = bus.client(TOPIC, RPC_VERSION)
 
     def spawn_server(self, context: RequestContext, host: str, server: ServerSpec, operation_id: str,
-                     attempt: int) -> dict[str, Any]:
+                     attempt: int, groups: Groups | None = None) -> dict[str, Any]:
         """Make the server run; returns {"power_state", "launched": True}. Raises AgentError, StaleAttempt, Silent."""
         return self._client.call(context, "spawn_server", server=host, long=True, spec=server.to_wire(),
-                                 operation_id=operation_id, attempt=attempt)
+                                 operation_id=operation_id, attempt=attempt, groups=groups)
 
     def destroy_server(self, context: RequestContext, host: str, server_id: str, ports: Iterable[PortSpec],
                        operation_id: str, attempt: int) -> None:
@@ -36,10 +39,10 @@ class ComputeAPI:
                           ports=[port.to_wire() for port in ports], operation_id=operation_id, attempt=attempt)
 
     def start_server(self, context: RequestContext, host: str, server: ServerSpec, operation_id: str,
-                     attempt: int) -> dict[str, Any]:
+                     attempt: int, groups: Groups | None = None) -> dict[str, Any]:
         """Switch the server on, defined anew from `server`; returns {"power_state"}."""
         return self._client.call(context, "start_server", server=host, long=True, spec=server.to_wire(),
-                                 operation_id=operation_id, attempt=attempt)
+                                 operation_id=operation_id, attempt=attempt, groups=groups)
 
     def stop_server(self, context: RequestContext, host: str, server: ServerSpec, timeout_s: int | None,
                     operation_id: str, attempt: int) -> dict[str, Any]:
@@ -48,10 +51,10 @@ class ComputeAPI:
                                  patience_s=timeout_s, operation_id=operation_id, attempt=attempt)
 
     def reboot_server(self, context: RequestContext, host: str, server: ServerSpec, hard: bool, timeout_s: int | None,
-                      operation_id: str, attempt: int) -> dict[str, Any]:
+                      operation_id: str, attempt: int, groups: Groups | None = None) -> dict[str, Any]:
         """Reboot; a soft reboot turns hard after `timeout_s`; returns {"power_state"}."""
         return self._client.call(context, "reboot_server", server=host, long=True, spec=server.to_wire(), hard=hard,
-                                 patience_s=timeout_s, operation_id=operation_id, attempt=attempt)
+                                 patience_s=timeout_s, operation_id=operation_id, attempt=attempt, groups=groups)
 
     def pause_server(self, context: RequestContext, host: str, server_id: str, operation_id: str,
                      attempt: int) -> dict[str, Any]:
@@ -81,19 +84,26 @@ class ComputeAPI:
         """Return the guest's counters. Raises NotFound when it is not defined there."""
         return self._client.call(context, "get_diagnostics", server=host, server_id=server_id)
 
-    def update_server(self, context: RequestContext, host: str, server: ServerSpec) -> None:
+    def update_server(self, context: RequestContext, host: str, server: ServerSpec,
+                      groups: Groups | None = None) -> None:
         """Refresh what the guest may ask about itself (name, metadata); nothing when the server is not there."""
-        self._client.call(context, "update_server", server=host, spec=server.to_wire())
+        self._client.call(context, "update_server", server=host, spec=server.to_wire(), groups=groups)
 
-    def apply_port_rules(self, context: RequestContext, host: str, ports: Iterable[PortSpec]) -> None:
+    def apply_port_rules(self, context: RequestContext, host: str, ports: Iterable[PortSpec],
+                         groups: Groups | None = None) -> None:
         """Put the ports' security group rules into force."""
-        self._client.call(context, "apply_port_rules", server=host, ports=[port.to_wire() for port in ports])
+        self._client.call(context, "apply_port_rules", server=host, ports=[port.to_wire() for port in ports],
+                          groups=groups)
+
+    def update_groups(self, context: RequestContext, host: str, groups: Groups) -> None:
+        """Put the groups' members into force; for when no rule and no port is another."""
+        self._client.call(context, "update_groups", server=host, groups=groups)
 
     def update_network(self, context: RequestContext, host: str, network: NetworkSpec,
-                       ports: Iterable[PortSpec]) -> None:
+                       ports: Iterable[PortSpec], groups: Groups | None = None) -> None:
         """Put a network's changed subnets into force for the ports on the host."""
         self._client.call(context, "update_network", server=host, network=network.to_wire(),
-                          ports=[port.to_wire() for port in ports])
+                          ports=[port.to_wire() for port in ports], groups=groups)
 
     def get_host_report(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what the host's heartbeat says, now."""

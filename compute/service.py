@@ -14,6 +14,7 @@ from oslo_config import cfg
 from compute.buslink import BusLink
 from compute.events import EventRelay
 from compute.fencing import Fence
+from compute.groups import Members
 from compute.guestdata import GuestData
 from compute.heartbeat import Heartbeat
 from compute.layout import Layout
@@ -97,11 +98,12 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                       console_max_bytes=console_max_bytes)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=options.shutdown_timeout,
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
-    reporter = Reporter(conf, tools.driver)
-    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), reporter)
+    reporter, members = Reporter(conf, tools.driver), Members(tools.network)
+    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
+                             reporter)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
-    reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, link,
+    reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, members, link,
                             console_max_bytes=console_max_bytes)
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler,
                           reconcile_interval_s=options.reconcile_interval,

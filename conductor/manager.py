@@ -45,4 +45,4 @@ class ConductorManager:
     @said_as_unavailable()
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer what a host should do about each server."""
-        return {"servers": reconcile.plan(self._db, self._conf, self._images, host, present)}
+        return reconcile.plan(self._db, self._conf, self._images, host, present)

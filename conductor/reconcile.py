@@ -14,6 +14,8 @@ from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server
 from hostler.images.store import ImageStore
 from hostler.resources import states
+from hostler.resources.port_specs import group_members
+from hostler.resources.security_groups import groups_admitted_on
 from hostler.resources.server_specs import server_spec
 
 LOG = logging.getLogger(__name__)
@@ -25,8 +27,9 @@ _EVENT_OF_POWER = {"running": "started", "paused": "paused", "shutdown": "stoppe
 
 
 def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
-         present: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return [{"server_id", "action", "server"}] for what runs on `host` and what its records say should.
+         present: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return {"servers": [{"server_id", "action", "server"}], "groups"} for what runs on `host` and what its records
+    say should; `groups` are the members of all groups that rules of the host's ports name.
 
     keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
     guest is gone; leave: an operation works on it, or
@@ -37,7 +40,8 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
         host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
         if host_id is None:
             # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
-            return [{"server_id": server_id, "action": "leave", "server": None} for server_id in found]
+            return {"servers": [{"server_id": server_id, "action": "leave", "server": None} for server_id in found],
+                    "groups": {}}
         servers = session.execute(sa.select(Server.id, Server.vm_state).where(
             Server.host_id == host_id, Server.deleted_at.is_(None))).all()
         states_here = {row.id: row.vm_state for row in servers}
@@ -47,15 +51,19 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
             Server.id.in_(found.keys() - states_here.keys())))}
         actions = {server_id: _action(server_id, found, states_here, held, known)
                    for server_id in {*found, *states_here}}
-        specs = {server_id: server_spec(session, conf, images, server_id).to_wire()
+        specs = {server_id: server_spec(session, conf, images, server_id)
                  for server_id, action in actions.items() if action in ("keep", "start")}
+        # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
+        groups = group_members(session, groups_admitted_on(session, host_id))
     _follow(db, {server_id: found[server_id] for server_id, action in actions.items()
                  if action == "keep" and server_id in found})
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
             LOG.warning("host %s is told to %s server %s", host, action, server_id)
-    return [{"server_id": server_id, "action": action, "server": specs.get(server_id)}
-            for server_id, action in sorted(actions.items())]
+    return {"servers": [{"server_id": server_id, "action": action,
+                         "server": specs[server_id].to_wire() if server_id in specs else None}
+                        for server_id, action in sorted(actions.items())],
+            "groups": groups}
 
 
 def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: set[str],

@@ -31,5 +31,6 @@ class ConductorAPI:
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state"}]; returns what to do about each:
-        {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}]}."""
+        {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}],
+        "groups": {group id: addresses of its members}}."""
         return self._client.call(context, "reconcile", host=host, present=present)

@@ -8,6 +8,8 @@ kernel's conntrack and outlast that. How a frame is judged:
 2. family inet, prerouting (br_netfilter hands it the bridged frames): conntrack, in the network's zone, and two bits
    of the packet mark that tell the bridge family what conntrack thinks, since bridge hooks often have no conntrack
    of their own. Packets that the host itself sends or routes into the bridge get the bits in inet postrouting.
+   Members of a security group are a set of the table, which the rules name: when only they change, so does only
+   the set (`render_groups`).
 3. family bridge, forward, input (guest to host) and output (host to guest): sender's `egress_*`, receiver's
    `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is held
    against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it allowed, at
@@ -24,7 +26,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
 from compute.network import names, rules
@@ -71,13 +73,22 @@ def claims(port: PortSpec) -> Claims:
     return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()})
 
 
-def render(layout: Layout, zone: int, ports: Sequence[PortSpec]) -> str:
-    """Return the script that makes the network's tables exactly so, whatever was there."""
+def groups_named(ports: Iterable[PortSpec]) -> list[str]:
+    """Return the ids of the security groups whose members the ports' rules mean."""
+    return sorted({rule.remote_group_id for port in ports for rule in port.rules if rule.remote_group_id is not None})
+
+
+def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping[str, Sequence[str]]) -> str:
+    """Return the script that makes the network's tables exactly so, whatever was there.
+
+    `groups` has the members of all `groups_named`, as IPv4 ranges without overlaps (`rules.collapse`).
+    """
     table = names.table_name(layout.network.id)
     chains = [chain for port in ports for chain in _port_chains(port)]
     return "\n".join([
         *_drop_tables(table),
         f"table bridge {table} {{",
+        *(line for group_id in sorted(groups) for line in _group_set(group_id, groups[group_id])),
         *chains,
         *_chain("services", "", _services(layout)),
         *_chain("prerouting", "filter hook prerouting priority -300", _prerouting(layout, ports)),
@@ -91,6 +102,17 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec]) -> str:
         "}", ""])
 
 
+def render_groups(network_id: str, groups: Mapping[str, Sequence[str]]) -> str:
+    """Return the script that gives sets of the network's table, which must be there, other members."""
+    table, lines = names.table_name(network_id), []
+    for group_id, cidrs in sorted(groups.items()):
+        where = f"bridge {table} {names.group_set(group_id)}"
+        lines.append(f"flush set {where}")
+        if cidrs:
+            lines.append(f"add element {where} {_set(cidrs)}")
+    return "\n".join([*lines, ""])
+
+
 def render_removal(network_id: str) -> str:
     """Return the script that removes the network's tables; fine when they are gone."""
     return "\n".join([*_drop_tables(names.table_name(network_id)), ""])
@@ -100,6 +122,11 @@ def _drop_tables(table: str) -> list[str]:
     # Adding first makes the deletion right when there is no such table.
     return [line for family in ("bridge", "inet")
             for line in (f"add table {family} {table}", f"delete table {family} {table}")]
+
+
+def _group_set(group_id: str, cidrs: Sequence[str]) -> list[str]:
+    elements = [f"  elements = {_set(cidrs)}"] if cidrs else []
+    return [f" set {names.group_set(group_id)} {{", "  type ipv4_addr; flags interval;", *elements, " }"]
 
 
 def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:

@@ -16,7 +16,7 @@ import ipaddress
 import logging
 import subprocess
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
@@ -26,7 +26,7 @@ from compute.network import dhcp_files, firewall, links, names, nft, sysctl
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
-from compute.network.records import NetworkRecord, PortRecord, RecordStore, choose_zone
+from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
 from compute.network.watchdog import Watchdog
 from hostler import errors
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
@@ -43,6 +43,7 @@ class FlatPlumbing:
         self._lease_time_s: int = conf.network.dhcp_lease_time
         self._store = RecordStore(Path(conf.state_path).absolute() / "compute" / "networks")
         self._records = self._store.load()
+        self._groups = GroupStore(self._store.root.with_name("groups"))
         # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
@@ -99,6 +100,26 @@ class FlatPlumbing:
                     self._serve_dhcp(record)
                     self._filter(record)
 
+    def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Remember the members, then let the networks whose rules name the groups follow: one set, not the rules."""
+        for group_id, cidrs in groups.items():
+            self._groups.save(group_id, cidrs)
+        with self._guard:
+            network_ids = list(self._records)
+        failure = None
+        for network_id in network_ids:
+            with self._changing(network_id):
+                record = self._records.get(network_id)
+                try:
+                    if record is not None:
+                        self._refill(record)
+                except errors.HostlerError as error:
+                    # The next message tries again; the other networks follow now.
+                    LOG.error("Members of security groups in network %s: %s", network_id, error)
+                    failure = error
+        if failure is not None:
+            raise failure
+
     def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
         """Adopt the network's new values; one that has no port here is passed over."""
         with self._changing(network.id):
@@ -121,6 +142,7 @@ class FlatPlumbing:
         for server in servers:
             for port in server.ports:
                 wanted.setdefault(port.network.id, []).append(PortRecord(port, server))
+        self._groups.keep_only(firewall.groups_named(port for server in servers for port in server.ports))
         with self._guard:
             known = set(self._records)
         for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
@@ -229,7 +251,23 @@ class FlatPlumbing:
         LOG.info("Network %s has no port left on this host; removed", network_id)
 
     def _filter(self, record: NetworkRecord) -> None:
-        nft.apply(firewall.render(self._layout(record.network), record.zone, record.port_specs))
+        groups = self._groups.ranges(firewall.groups_named(record.port_specs))
+        nft.apply(firewall.render(self._layout(record.network), record.zone, record.port_specs, groups))
+        record.loaded = groups
+
+    def _refill(self, record: NetworkRecord) -> None:
+        """Give the sets of a loaded table the members that are known now."""
+        now = self._groups.ranges(record.loaded)
+        changed = {group_id: ranges for group_id, ranges in now.items() if ranges != record.loaded[group_id]}
+        if not changed:
+            return
+        try:
+            nft.apply(firewall.render_groups(record.network.id, changed))
+        except errors.AgentError:
+            # Somebody may have flushed the table; all of it is loaded then, or it is said why that cannot be.
+            self._filter(record)
+        else:
+            record.loaded = now
 
     def _serve_dhcp(self, record: NetworkRecord) -> None:
         network, dnsmasq = record.network, self._dnsmasq(record.network.id)

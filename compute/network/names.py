@@ -56,6 +56,11 @@ def table_name(network_id: str) -> str:
     return f"hostler_{short_id(network_id)}"
 
 
+def group_set(group_id: str) -> str:
+    """Return the name of the nftables set with the members of a security group, in each table that needs it."""
+    return f"group_{group_id.replace('-', '')}"
+
+
 def bridge_mac(network_id: str) -> str:
     """Return the MAC of the bridge; the same on every host, so that a guest that moves keeps its gateway."""
     return _mac("bridge", network_id)

@@ -7,7 +7,7 @@ cannot be made so, and `NotImplementedHere` for what this host's plumbing refuse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
@@ -31,6 +31,12 @@ class NetworkPlumbing(Protocol):
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:
         """Enforce the rules, allowed pairs and addresses of `ports` as they are now; ports not plugged are ignored."""
+
+    def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Know the members of `groups` (CIDRs by group id) and let the rules that name them follow.
+
+        Groups that no rule here names are remembered for a port that is yet to come.
+        """
 
     def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
         """Adopt changes of a network (MTU, DNS servers, routes, subnets) and of its `ports` on this host."""

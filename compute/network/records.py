@@ -3,6 +3,8 @@
     <network id>/network.json           the network and its conntrack zone
     <network id>/ports/<port id>.json   the port and its server (mode 600: user data and passwords are in it)
 
+    ../groups/<group id>.json           the members of a security group that rules may name (CIDRs), once per host
+
 A network's directory is written before anything of the network exists in the kernel and goes after it, so what the
 agent made is always found again. Files are replaced by rename; none is ever half written.
 """
@@ -14,10 +16,11 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from compute.network import rules
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -42,6 +45,8 @@ class NetworkRecord:
     network: NetworkSpec
     zone: int
     ports: dict[str, PortRecord] = dataclasses.field(default_factory=dict)
+    # The members in the sets of the table in the kernel, by group; empty until this agent has loaded the table.
+    loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property
     def port_specs(self) -> list[PortSpec]:
@@ -113,6 +118,44 @@ class RecordStore:
 
     def _port_path(self, network_id: str, port_id: str) -> Path:
         return self.directory(network_id) / "ports" / f"{port_id}.json"
+
+
+class GroupStore:
+    """The members of security groups, as last told: a file for each group, the IPv4 ranges of all in memory.
+
+    Nothing is dropped while the agent runs: a message brings the groups before the port that needs them.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._told: dict[str, list[str]] = {}
+        self._ranges: dict[str, tuple[str, ...]] = {}
+        for path in sorted(root.glob("*.json")):
+            values = _read(path)
+            if values is not None:
+                self._ranges[path.stem] = tuple(rules.collapse(values["cidrs"]))
+
+    def save(self, group_id: str, cidrs: Sequence[str]) -> None:
+        """Remember a group's members; cheap when they are the same, as most messages repeat them."""
+        told = list(cidrs)
+        if self._told.get(group_id) == told:
+            return
+        ranges = tuple(rules.collapse(told))
+        _write(self._root / f"{group_id}.json", {"cidrs": told})
+        self._told[group_id], self._ranges[group_id] = told, ranges
+
+    def ranges(self, group_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
+        """Return the members of groups as ranges without overlaps; of one never told of, none."""
+        return {group_id: self._ranges.get(group_id, ()) for group_id in group_ids}
+
+    def keep_only(self, group_ids: Collection[str]) -> None:
+        """Forget all other groups."""
+        for group_id in set(self._ranges).difference(group_ids):
+            del self._ranges[group_id]
+            self._told.pop(group_id, None)
+        for path in self._root.glob("*.json"):
+            if path.stem not in group_ids:
+                path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

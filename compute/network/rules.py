@@ -13,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from compute.network import names
 from hostler import errors
 from hostler.resources.specs import RuleSpec
 
@@ -28,15 +29,18 @@ def matches(rule: RuleSpec) -> list[str]:
 
     Raises `Invalid` for a protocol that is neither a known name nor a number.
     """
-    if rule.ethertype != "IPv4" or (rule.remote_is_group and not rule.remote_cidrs):
+    if rule.ethertype != "IPv4" or (rule.remote_is_group and not rule.remote_cidrs
+                                     and rule.remote_group_id is None):
         return []
     parts = []
-    if rule.remote_cidrs:
+    side = "saddr" if rule.direction == "ingress" else "daddr"
+    if rule.remote_group_id is not None:
+        parts.append(f"ip {side} @{names.group_set(rule.remote_group_id)}")
+    elif rule.remote_cidrs:
         cidrs = collapse(rule.remote_cidrs)
         if not cidrs:
             return []
         if cidrs != ["0.0.0.0/0"]:
-            side = "saddr" if rule.direction == "ingress" else "daddr"
             parts.append(f"ip {side} {{ {', '.join(cidrs)} }}")
     number = protocol_number(rule.protocol)
     if number is not None:

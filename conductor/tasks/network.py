@@ -13,8 +13,9 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Port
-from hostler.resources.port_specs import port_specs
-from hostler.resources.security_groups import affected_port_ids
+from hostler.resources.host_updates import MEMBERS_ONLY
+from hostler.resources.port_specs import group_members, members_for, port_specs
+from hostler.resources.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.specs import PortSpec
 
 LOG = logging.getLogger(__name__)
@@ -25,9 +26,23 @@ class ApplyRules(OperationTask):
 
     def execute(self) -> None:
         """Ask each host once; a silent one gets the rules when it reconciles."""
+        if self.run.arguments.get(MEMBERS_ONLY):
+            self._tell_members(self.run.arguments["security_group_id"])
+            return
         for host, ports in _ports_by_host(self.run, self._port_ids()).items():
-            apply = functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host, ports)
+            apply = functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host, ports,
+                                      _members(self.run, ports))
             _tell(self.run, host, apply)
+
+    def _tell_members(self, group_id: str) -> None:
+        with self.run.reading() as session:
+            hosts = hosts_admitting(session, group_id)
+        for host in hosts:
+            # Read for each host: one before it may have been silent for long, and newer members must not be undone.
+            with self.run.reading() as session:
+                groups = group_members(session, [group_id])
+            _tell(self.run, host, functools.partial(self.run.cloud.compute.update_groups, self.run.context, host,
+                                                    groups))
 
     def _port_ids(self) -> list[str]:
         arguments = self.run.arguments
@@ -48,7 +63,7 @@ class UpdateNetwork(OperationTask):
                 Port.network_id == self.run.arguments["network_id"], Port.host_id.is_not(None))).all()
         for host, ports in _ports_by_host(self.run, list(ids)).items():
             update = functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
-                                       ports[0].network, ports)
+                                       ports[0].network, ports, _members(self.run, ports))
             _tell(self.run, host, update)
 
 
@@ -65,6 +80,11 @@ def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
             if port.id in hosts:
                 found[hosts[port.id]].append(port)
     return found
+
+
+def _members(run: Run, ports: list[PortSpec]) -> dict[str, list[str]]:
+    with run.reading() as session:
+        return members_for(session, ports)
 
 
 def _tell(run: Run, host: str, call: Callable[[], None]) -> None:

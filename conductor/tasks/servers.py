@@ -11,7 +11,7 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Operation, Server
-from hostler.resources.port_specs import port_specs
+from hostler.resources.port_specs import members_for, port_specs
 from hostler.resources.server_specs import server_spec
 from hostler.resources.specs import ServerSpec
 
@@ -25,10 +25,11 @@ class SpawnServer(OperationTask):
 
     def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
         """Return {"power_state"}."""
-        spec = load_spec(self.run)
+        spec, groups = load_spec(self.run)
         compute, context, host = self.run.cloud.compute, self.run.context, choice["host"]
         try:
-            return self.run.ask_host(host, lambda fence: compute.spawn_server(context, host, spec, **fence))
+            return self.run.ask_host(
+                host, lambda fence: compute.spawn_server(context, host, spec, groups=groups, **fence))
         except errors.HostlerError as error:
             _note_build_failure(self.run, error)
             raise
@@ -76,13 +77,14 @@ class ChangePower(OperationTask):
     def _ask(self, host: str, fence: dict[str, Any]) -> dict[str, Any]:
         compute, context, run = self.run.cloud.compute, self.run.context, self.run
         timeout_s = run.conf.compute.shutdown_timeout
-        if self._verb == "start":
-            return compute.start_server(context, host, load_spec(run), **fence)
-        if self._verb == "stop":
-            return compute.stop_server(context, host, load_spec(run), timeout_s=timeout_s, **fence)
-        if self._verb == "reboot":
-            return compute.reboot_server(context, host, load_spec(run), hard=run.arguments.get("type") == "HARD",
-                                         timeout_s=timeout_s, **fence)
+        if self._verb in ("start", "stop", "reboot"):
+            spec, groups = load_spec(run)
+            if self._verb == "start":
+                return compute.start_server(context, host, spec, groups=groups, **fence)
+            if self._verb == "stop":
+                return compute.stop_server(context, host, spec, timeout_s=timeout_s, **fence)
+            return compute.reboot_server(context, host, spec, hard=run.arguments.get("type") == "HARD",
+                                         timeout_s=timeout_s, groups=groups, **fence)
         method = getattr(compute, f"{self._verb}_server")
         answer: dict[str, Any] = method(context, host, run.resource_id, **fence)
         return answer
@@ -96,15 +98,16 @@ class TellGuest(OperationTask):
         host = host_of(self.run)
         if host is None:
             return
-        spec, compute, context = load_spec(self.run), self.run.cloud.compute, self.run.context
-        self.run.ask_host(host, lambda _fence: compute.update_server(context, host, spec))
+        (spec, groups), compute, context = load_spec(self.run), self.run.cloud.compute, self.run.context
+        self.run.ask_host(host, lambda _fence: compute.update_server(context, host, spec, groups))
 
 
-def load_spec(run: Run) -> ServerSpec:
-    """Return the spec of the run's server."""
+def load_spec(run: Run) -> tuple[ServerSpec, dict[str, list[str]]]:
+    """Return the spec of the run's server and the members of the groups its rules name."""
     with run.reading() as session:
-        return server_spec(session, run.conf, run.cloud.images, run.resource_id,
+        spec = server_spec(session, run.conf, run.cloud.images, run.resource_id,
                            admin_password=run.arguments.get("admin_password"))
+        return spec, members_for(session, spec.ports)
 
 
 def host_of(run: Run) -> str | None:

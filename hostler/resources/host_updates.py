@@ -21,16 +21,19 @@ from hostler.operations.accept import Target, accept
 APPLY_RULES = "network.apply_rules"
 UPDATE_NETWORK = "network.update"
 UPDATE_SERVER = "server.update"
+# Argument of APPLY_RULES: members came or went, no rule is another; the hosts need the group's addresses alone.
+MEMBERS_ONLY = "members_only"
 # What each kind calls the id of its resource in the operation's arguments.
 _ARGUMENT = {"security_group": "security_group_id", "network": "network_id", "server": "server_id"}
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: str, resource_type: str,
-                resource_ids: Collection[str], *, delay_s: float = 0) -> list[str]:
+                resource_ids: Collection[str], *, delay_s: float = 0, members_only: bool = False) -> list[str]:
     """Return one waiting operation of `kind` for each resource, accepting those that are not there yet.
 
     `delay_s` lets more changes gather before a new one runs: a hundred servers that join a group in a second are one
-    message to each host.
+    message to each host. `members_only` (of APPLY_RULES) leaves the ports' rules as they are; a waiting operation that
+    would do only that becomes a full one, and runs without delay, when one that is not comes.
     """
     if not resource_ids:
         return []
@@ -40,15 +43,25 @@ def accept_once(session: orm.Session, context: RequestContext, kind: str, resour
         sa.select(Operation.resource_id, Operation.id)
         .where(Operation.kind == kind, Operation.resource_id.in_(resource_ids), Operation.state == states.PENDING)
         .with_for_update(skip_locked=True)).tuples().all())
+    if not members_only:
+        _widen(session, waiting.values())
     found = []
     for resource_id in sorted(resource_ids):
         if resource_id not in waiting:
             operation = accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
-                               arguments={_ARGUMENT[resource_type]: resource_id})
+                               arguments={_ARGUMENT[resource_type]: resource_id,
+                                          **({MEMBERS_ONLY: True} if members_only else {})})
             operation.not_before = clock.utcnow() + dt.timedelta(seconds=delay_s)
             waiting[resource_id] = operation.id
         found.append(waiting[resource_id])
     return found
+
+
+def _widen(session: orm.Session, operation_ids: Collection[str]) -> None:
+    for operation in session.scalars(sa.select(Operation).where(Operation.id.in_(operation_ids))):
+        if operation.arguments.get(MEMBERS_ONLY):
+            operation.arguments = {key: value for key, value in operation.arguments.items() if key != MEMBERS_ONLY}
+            operation.not_before = clock.utcnow()
 
 
 def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:

@@ -1,7 +1,7 @@
 """What the agents are told of ports: network, addresses and rules of each NIC, in a fixed number of statements.
 
-A rule that names a remote group is resolved here to the addresses of the group's members, so that agents need to know
-nothing of groups.
+A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
+once for each group, so that agents need to know nothing of who is in it.
 """
 
 from __future__ import annotations
@@ -75,46 +75,48 @@ def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, 
         .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
         .where(PortSecurityGroup.port_id.in_(port_ids))
         .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id)).tuples().all()
-    members = _members(session, {rule.remote_group_id for _, rule in rows if rule.remote_group_id is not None})
     specs: dict[str, RuleSpec] = {}
     for port_id, rule in rows:
         if rule.id not in specs:
-            specs[rule.id] = _rule_spec(rule, members)
+            specs[rule.id] = _rule_spec(rule)
         found[port_id].append(specs[rule.id])
     return found
 
 
-def _rule_spec(rule: SecurityGroupRule, members: dict[tuple[str, str], list[str]]) -> RuleSpec:
-    remote: tuple[str, ...] = (rule.remote_ip_prefix,) if rule.remote_ip_prefix else ()
-    if rule.remote_group_id is not None:
-        remote = tuple(members.get((rule.remote_group_id, rule.ethertype), ()))
+def _rule_spec(rule: SecurityGroupRule) -> RuleSpec:
     return RuleSpec(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
-                    port_min=rule.port_min, port_max=rule.port_max, remote_cidrs=remote,
-                    remote_is_group=rule.remote_group_id is not None)
+                    port_min=rule.port_min, port_max=rule.port_max,
+                    remote_cidrs=(rule.remote_ip_prefix,) if rule.remote_ip_prefix else (),
+                    remote_is_group=rule.remote_group_id is not None, remote_group_id=rule.remote_group_id)
 
 
-def _members(session: orm.Session, group_ids: Collection[str]) -> dict[tuple[str, str], list[str]]:
-    """Return the addresses of each group's members, allowed pairs included, by group and ethertype."""
-    found: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
+def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> dict[str, list[str]]:
+    """Return the members of all groups that the ports' rules name (see `group_members`)."""
+    return group_members(session, {rule.remote_group_id for port in ports for rule in port.rules
+                                   if rule.remote_group_id is not None})
+
+
+def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the addresses of each group's members as sorted CIDRs, allowed pairs included; [] for one with none."""
+    found: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
+    if not found:
+        return {}
     for group_id, address in session.execute(
             sa.select(PortSecurityGroup.group_id, FixedIp.ip_address)
             .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
             .where(PortSecurityGroup.group_id.in_(group_ids)).distinct()).tuples():
-        _add(found, group_id, address)
+        found[group_id].add(_cidr(address))
     for group_id, pairs in session.execute(
             sa.select(PortSecurityGroup.group_id, Port.allowed_address_pairs)
             .join(Port, Port.id == PortSecurityGroup.port_id)
             .where(PortSecurityGroup.group_id.in_(group_ids),
                    sa.cast(Port.allowed_address_pairs, sa.Text) != "[]")).tuples():
-        for pair in pairs:
-            _add(found, group_id, pair["ip_address"])
-    return {key: sorted(addresses) for key, addresses in found.items()}
+        found[group_id].update(_cidr(pair["ip_address"]) for pair in pairs)
+    return {group_id: sorted(addresses) for group_id, addresses in found.items()}
 
 
-def _add(found: defaultdict[tuple[str, str], set[str]], group_id: str, address: str) -> None:
-    six = ":" in address
-    cidr = address if "/" in address else f"{address}/{128 if six else 32}"
-    found[group_id, "IPv6" if six else "IPv4"].add(cidr)
+def _cidr(address: str) -> str:
+    return address if "/" in address else f"{address}/{128 if ':' in address else 32}"
 
 
 def addresses_of(specs: Iterable[PortSpec]) -> list[str]:

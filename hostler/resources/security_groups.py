@@ -15,7 +15,7 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
+from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from hostler.resources.host_updates import APPLY_RULES, accept_once
 
 DEFAULT = "default"
@@ -94,6 +94,25 @@ def affected_port_ids(session: orm.Session, group_ids: Collection[str]) -> list[
                                  sa.or_(Port.id.in_(members), Port.id.in_(admitting))).order_by(Port.id)))
 
 
+def hosts_admitting(session: orm.Session, group_id: str) -> list[str]:
+    """Return the names of the hosts that have a port with a rule that admits the group's members."""
+    return list(session.scalars(
+        sa.select(Host.name).join(Port, Port.host_id == Host.id)
+        .join(PortSecurityGroup, PortSecurityGroup.port_id == Port.id)
+        .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+        .where(SecurityGroupRule.remote_group_id == group_id).distinct().order_by(Host.name)))
+
+
+def groups_admitted_on(session: orm.Session, host_id: str) -> list[str]:
+    """Return the ids of the groups whose members rules of the host's ports admit."""
+    return [group_id for group_id in session.scalars(
+        sa.select(SecurityGroupRule.remote_group_id)
+        .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
+        .join(Port, Port.id == PortSecurityGroup.port_id)
+        .where(Port.host_id == host_id, SecurityGroupRule.remote_group_id.is_not(None)).distinct())
+        if group_id is not None]
+
+
 def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
     """Return the ids of the groups that any of the ports is in."""
     return list(session.scalars(sa.select(PortSecurityGroup.group_id)
@@ -109,7 +128,7 @@ def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collect
     """
     concerned = _concerned(session, group_ids, rules_changed, except_server)
     return accept_once(session, context, APPLY_RULES, "security_group", concerned,
-                       delay_s=0 if rules_changed else GATHER_S)
+                       delay_s=0 if rules_changed else GATHER_S, members_only=not rules_changed)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,

@@ -18,13 +18,33 @@ class Spec:
 
     def to_wire(self) -> dict[str, Any]:
         """Return nested maps and lists of JSON types."""
-        return dataclasses.asdict(self)
+        return {name: _plain(getattr(self, name)) for name in _names(type(self))}
 
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> Self:
         """Return the spec described by `values`; unknown keys are ignored, missing ones take their defaults."""
         hints = _hints(cls)
         return cls(**{key: _revive(hints[key], value) for key, value in values.items() if key in hints})
+
+
+_NAMES: dict[type, tuple[str, ...]] = {}
+
+
+def _names(cls: type[Spec]) -> tuple[str, ...]:
+    if cls not in _NAMES:
+        _NAMES[cls] = tuple(field.name for field in dataclasses.fields(cls))
+    return _NAMES[cls]
+
+
+def _plain(value: Any) -> Any:
+    # Not `dataclasses.asdict`: that copies every leaf, which for hundreds of ports is most of a message's cost.
+    if isinstance(value, Spec):
+        return value.to_wire()
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    return value
 
 
 _HINTS: dict[type, dict[str, Any]] = {}
@@ -101,7 +121,11 @@ class NetworkSpec(Spec):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RuleSpec(Spec):
-    """One security group rule, already resolved: `remote_cidrs` empty means anybody."""
+    """One security group rule: whom it means is `remote_cidrs` (empty: anybody), or the members of a group.
+
+    Members' addresses travel once, beside the specs, and are kept once on each host: N members in N rules would be
+    N x N addresses.
+    """
 
     direction: str  # ingress | egress
     ethertype: str  # IPv4 | IPv6
@@ -109,7 +133,8 @@ class RuleSpec(Spec):
     port_min: int | None = None  # for icmp: type
     port_max: int | None = None  # for icmp: code
     remote_cidrs: tuple[str, ...] = ()
-    remote_is_group: bool = False  # with it, empty remote_cidrs means nobody
+    remote_is_group: bool = False  # with it, empty remote_cidrs means nobody (but for remote_group_id)
+    remote_group_id: str | None = None  # the members of this group, as the host was last told
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import pytest
 from hostler import errors
 from hostler.db.models import FixedIp, Port, SecurityGroup
 from hostler.resources import ports
-from hostler.resources.port_specs import port_specs
+from hostler.resources.port_specs import members_for, port_specs
 from hostler.resources.ports import NetworkRequest
 from tests.harness import backends, mariadb
 from tests.unit.network_api.api import ADMIN, OTHERS, Api
@@ -60,9 +60,8 @@ def test_concurrent_servers_share_a_subnet_to_the_last_address(cloud: Cloud) -> 
     assert cloud.count(SecurityGroup, SecurityGroup.default_of == OTHER) == 1
     with cloud.db.reading() as session:
         found = port_specs(session, server_ids=servers)
-    members = {rule.remote_cidrs for specs in found.values() for spec in specs for rule in spec.rules
-               if rule.remote_is_group and rule.ethertype == "IPv4"}
-    assert [len(cidrs) for cidrs in members] == [28]
+        members = members_for(session, (spec for specs in found.values() for spec in specs))
+    assert [len(cidrs) for cidrs in members.values()] == [28]
 
 
 def test_a_port_is_given_to_one_server_only(cloud: Cloud) -> None:

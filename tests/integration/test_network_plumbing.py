@@ -31,7 +31,7 @@ from pyroute2 import IPRoute
 from compute import network as plumbing_package
 from compute.network import links, names, namespaces, nft
 from compute.network.plumbing import NetworkPlumbing
-from hostler import errors
+from hostler import errors, ids
 from hostler.resources.specs import NetworkSpec, RuleSpec
 from tests.integration.network_lab import (
     ALLOW_OUT,
@@ -163,14 +163,77 @@ def test_egress_is_denied_unless_a_rule_allows_it(cloud: Cloud, net: NetworkSpec
     assert second.pings(first.address), "answers to an established exchange pass"
 
 
-def test_a_group_without_members_admits_nobody(cloud: Cloud, net: NetworkSpec) -> None:
-    members = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True)
-    first, second = cloud.boot(10, net, ALLOW_OUT), cloud.boot(11, net, ALLOW_OUT, members)
-    assert first.dhcp() and second.dhcp()
+def test_members_of_a_group_reach_each_other_and_nobody_else_does(cloud: Cloud, net: NetworkSpec) -> None:
+    group = ids.new_id()
+    members = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=group)
+    first, second = cloud.boot(10, net, ALLOW_OUT, members), cloud.boot(11, net, ALLOW_OUT, members)
+    stranger = cloud.boot(12, net, ALLOW_OUT)
+    for guest in (first, second, stranger):
+        assert guest.dhcp()
+    assert not first.pings(second.address), "a group never told of has no members"
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.11/32"], ids.new_id(): ["10.77.0.12/32"]})
+    assert first.pings(second.address) and second.pings(first.address)
+    assert not stranger.pings(second.address)
+    cloud.plumbing.update_groups({group: []})
     assert not first.pings(second.address)
-    joined = dataclasses.replace(members, remote_cidrs=("10.77.0.10/32", "10.77.0.11/32"))
-    cloud.plumbing.apply_rules([dataclasses.replace(second.port, rules=(ALLOW_OUT, joined))])
-    assert first.pings(second.address)
+    cloud.plumbing.update_groups({group: ["0.0.0.0/0"]})
+    assert stranger.pings(second.address)
+
+
+def test_a_member_that_comes_or_goes_touches_one_set(cloud: Cloud, net: NetworkSpec,
+                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    group, other = ids.new_id(), ids.new_id()
+    rules = [RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=each)
+             for each in (group, other)]
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32"], other: []})
+    first, second = cloud.boot(10, net, ALLOW_OUT), cloud.boot(11, net, ALLOW_OUT, *rules)
+    third = cloud.boot(12, net, ALLOW_OUT)
+    for guest in (first, second, third):
+        assert guest.dhcp()
+    second.listen(8080)
+    connections, before, scripts, load = [first.connect(second.address, 8080)], ruleset(), [], nft.apply
+
+    def note(script: str) -> None:
+        scripts.append(script)
+        load(script)
+
+    monkeypatch.setattr(nft, "apply", note)
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.12/32"], other: []})
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.12/32"]})
+    where = f"bridge {names.table_name(net.id)} {names.group_set(group)}"
+    assert scripts == [f"flush set {where}\nadd element {where} {{ 10.77.0.10/32, 10.77.0.12/32 }}\n"]
+    assert ruleset() != before
+    connections.append(third.connect(second.address, 8080))
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32"]})
+    answers = []
+    for connection in connections:
+        assert connection is not None
+        connection.sendall(b"still here\n")
+        with contextlib.suppress(TimeoutError):
+            answers.append(connection.recv(100))
+        connection.close()
+    assert answers == [b"still here\n"], "who left is cut off, who stayed is not"
+    # What is not as this agent made it is made so as a whole.
+    subprocess.run(["nft", "flush ruleset"], check=True)
+    cloud.plumbing.update_groups({group: ["10.77.0.12/32"]})
+    assert third.pings(second.address) and not first.pings(second.address)
+
+
+def test_a_new_agent_knows_the_members_it_was_told_of(cloud: Cloud, net: NetworkSpec) -> None:
+    group, unused = ids.new_id(), ids.new_id()
+    members = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=group)
+    cloud.plumbing.update_groups({group: ["10.77.0.10/32"], unused: ["10.77.0.10/32"]})
+    first, second = cloud.boot(10, net, ALLOW_OUT), cloud.boot(11, net, ALLOW_OUT, members)
+    stranger = cloud.boot(12, net, ALLOW_OUT)
+    for guest in (first, second, stranger):
+        assert guest.dhcp()
+    cloud.restart_agent()
+    subprocess.run(["nft", "flush ruleset"], check=True)
+    cloud.plumbing.restore([first.server, second.server, stranger.server])
+    assert first.pings(second.address) and not stranger.pings(second.address)
+    assert [path.stem for path in (cloud.state(net.id).parent.parent / "groups").iterdir()] == [group]
+    cloud.plumbing.update_groups({group: ["10.77.0.12/32"]})
+    assert stranger.pings(second.address) and not first.pings(second.address)
 
 
 def test_rules_change_without_breaking_connections(cloud: Cloud, net: NetworkSpec) -> None:
@@ -222,7 +285,7 @@ def test_spoofed_addresses_are_dropped(cloud: Cloud, net: NetworkSpec) -> None:
         "foreign arp address": (arp_frame(mac, mac, "10.77.0.1"), False),
         "foreign arp mac": (arp_frame(mac, other, "10.77.0.10"), False),
         "vlan tag": (tagged(ip_frame(mac, "10.77.0.50")), False),
-        "ipv6": (b"\xff" * 6 + mac + b"\x86\xdd" + b"\x60" + bytes(59), False),
+        "ipv6": (b"\xff" * 6 + mac + b"\x86\xdd" + b"\x60" + bytes(19) + b"six " * 10, False),
         "dhcp answer": (ip_frame(mac, "10.77.0.10", ports=(67, 68)), False),
     }
     passed = {}

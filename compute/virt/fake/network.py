@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from compute.virt.fake.faults import Faults
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
@@ -17,6 +17,7 @@ class FakeNetworkPlumbing:
         self.plugged: dict[str, PortSpec] = {}
         self.active: set[str] = set()
         self.servers: dict[str, ServerSpec] = {}
+        self.groups: dict[str, list[str]] = {}
         self._lock = threading.Lock()
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
@@ -49,6 +50,12 @@ class FakeNetworkPlumbing:
         self.faults.reach("network.apply_rules")
         with self._lock:
             self.plugged.update({port.id: port for port in ports if port.id in self.plugged})
+
+    def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
+        """Take over the groups' members."""
+        self.faults.reach("network.update_groups")
+        with self._lock:
+            self.groups.update({group_id: list(cidrs) for group_id, cidrs in groups.items()})
 
     def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
         """Take over the ports' new network."""

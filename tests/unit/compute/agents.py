@@ -11,6 +11,7 @@ import oslo_messaging
 
 from compute.events import EventRelay
 from compute.fencing import Fence
+from compute.groups import Members
 from compute.guestdata import GuestData
 from compute.layout import Layout
 from compute.locks import ServerLocks
@@ -61,6 +62,7 @@ class FakeConductor:
         self.events: list[dict[str, Any]] = []
         self.present: list[dict[str, Any]] = []
         self.verdicts: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, list[str]] = {}
         self.before_answer: Callable[[], None] = lambda: None
 
     def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
@@ -78,7 +80,7 @@ class FakeConductor:
         self.before_answer()
         keep = {"action": "keep", "server": None}
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
-                            for entry in present]}
+                            for entry in present], "groups": self.groups}
 
     def _speak(self) -> None:
         if self.silent is not None:
@@ -127,9 +129,10 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     specs, bench = SpecFiles(layout), Workbench(Fence(layout.fence), ServerLocks(), relay)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
-    reporter = Reporter(config, tools.driver)
-    reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, conductor, console_max_bytes=4096)
-    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), reporter)
+    reporter, members = Reporter(config, tools.driver), Members(tools.network)
+    reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, members, conductor,
+                            console_max_bytes=4096)
+    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter)
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,35 @@ def test_guest_data_reaches_network_and_kept_spec(agent: Agent, server: ServerSp
     assert kept.name == "new" and kept.ports[0].rules == (rule,) and kept.ports[0].network.mtu == 1400
     assert agent.network.servers[server.id].name == "new"
     assert agent.network.plugged[port.id].rules == (rule,)
+
+
+def test_what_travels_is_plain_and_comes_back_equal(server: ServerSpec) -> None:
+    rule = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id="g")
+    pairs = ({"ip_address": "10.0.0.9"},)
+    full = dataclasses.replace(server, metadata={"a": "b"}, ports=tuple(
+        dataclasses.replace(port, rules=(rule,), allowed_pairs=pairs) for port in server.ports))
+    wire = full.to_wire()
+    assert json.loads(json.dumps(wire)) == wire, "no tuples, no objects"
+    assert ServerSpec.from_wire(wire) == full
+    wire["metadata"]["a"] = wire["ports"][0]["allowed_pairs"][0]["ip_address"] = "changed"
+    assert full.metadata == {"a": "b"} and pairs[0]["ip_address"] == "10.0.0.9"
+
+
+def test_groups_are_known_before_the_ports_that_need_them(agent: Agent, server: ServerSpec) -> None:
+    wire, port = server.to_wire(), server.ports[0].to_wire()
+    calls = [lambda: agent.manager.spawn_server(CTX, wire, "boot", 1, {"g": ["1"]}),
+             lambda: agent.manager.start_server(CTX, wire, "start", 1, {"g": ["2"]}),
+             lambda: agent.manager.reboot_server(CTX, wire, True, None, "reboot", 1, {"g": ["3"]}),
+             lambda: agent.manager.update_server(CTX, wire, {"g": ["4"]}),
+             lambda: agent.manager.apply_port_rules(CTX, [port], {"g": ["5"]}),
+             lambda: agent.manager.update_network(CTX, port["network"], [port], {"g": ["6"]}),
+             lambda: agent.manager.update_groups(CTX, {"g": ["7"]})]
+    for number, call in enumerate(calls, 1):
+        call()
+        assert agent.network.groups == {"g": [str(number)]}
+        steps = [step for step in agent.faults.passed if step.startswith("network.")]
+        agent.faults.passed.clear()
+        assert steps[0] == "network.update_groups"
 
 
 def test_guest_data_of_a_server_elsewhere_leaves_no_trace(agent: Agent, server: ServerSpec) -> None:

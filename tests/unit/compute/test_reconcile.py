@@ -89,3 +89,15 @@ def test_one_server_that_cannot_be_mended_does_not_hold_up_the_others(agent: Age
     agent.specs.save(bad)
     agent.reconciler.run()
     assert good.id not in agent.driver.domains and bad.id in agent.driver.domains
+
+
+def test_members_of_groups_follow_but_never_back(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    agent.manager.update_groups(CTX, {"a": ["10.0.0.1/32"], "b": ["10.0.0.1/32"]})
+    agent.conductor.groups = {"a": ["10.0.0.2/32"], "b": ["10.0.0.2/32"]}
+    agent.conductor.before_answer = lambda: agent.manager.update_groups(CTX, {"b": ["10.0.0.3/32"]})
+    agent.reconciler.run()
+    assert agent.network.groups == {"a": ["10.0.0.2/32"], "b": ["10.0.0.3/32"]}, "b was told of since it was asked for"
+    agent.conductor.before_answer = lambda: None
+    agent.reconciler.run()
+    assert agent.network.groups == agent.conductor.groups

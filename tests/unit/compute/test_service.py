@@ -79,7 +79,8 @@ def test_an_agent_serves_reports_and_tells(tmp_path: Path, bus: Bus, conductor: 
         wait_for(lambda: conductor.reports)
         assert api.spawn_server(CTX, "host1", server, "boot", 1) == {"power_state": "running", "launched": True}
         api.update_server(CTX, "host1", server)
-        api.apply_port_rules(CTX, "host1", server.ports)
+        api.apply_port_rules(CTX, "host1", server.ports, {"g": ["10.0.0.7/32"]})
+        api.update_groups(CTX, "host1", {"g": ["10.0.0.8/32"]})
         api.update_network(CTX, "host1", server.ports[0].network, server.ports)
         assert "ready" in api.get_console_output(CTX, "host1", server.id, 1)
         assert api.get_diagnostics(CTX, "host1", server.id)["state"] == "running"

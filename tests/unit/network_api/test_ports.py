@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Operation, Port, PortSecurityGroup, SecurityGroup
+from hostler.db.models import FixedIp, Host, Operation, Port, PortSecurityGroup, SecurityGroup
 from hostler.resources import host_updates, ports, security_groups
-from hostler.resources.port_specs import port_specs
+from hostler.resources.port_specs import members_for, port_specs
 from hostler.resources.ports import NetworkRequest
 from tests.unit.network_api.conftest import DEMO, OTHER, Cloud, Statements
 
@@ -29,13 +29,15 @@ def test_auto_takes_the_only_network_and_gives_an_address_and_the_default_group(
     assert (port.network_id, port.server_id, port.device_owner) == (network_id, server_id, "compute:nova")
     with cloud.db.reading() as session:
         [spec] = port_specs(session, server_ids=[server_id])[server_id]
+        members = members_for(session, [spec])
     assert spec.fixed_ips[0].ip_address.startswith("10.0.0.")
     assert spec.fixed_ips[0].ip_address not in ("10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.255")
     assert spec.hostname == "vm" and spec.network.subnets[0].dhcp_ip == "10.0.0.2"
-    directions = sorted((rule.direction, rule.ethertype, rule.remote_cidrs) for rule in spec.rules)
-    own = (f"{spec.fixed_ips[0].ip_address}/32",)
-    assert directions == [("egress", "IPv4", ()), ("egress", "IPv6", ()), ("ingress", "IPv4", own),
-                          ("ingress", "IPv6", ())]
+    [group_id] = members
+    assert members == {group_id: [f"{spec.fixed_ips[0].ip_address}/32"]}
+    assert sorted((rule.direction, rule.ethertype, rule.remote_group_id or "") for rule in spec.rules) == [
+        ("egress", "IPv4", ""), ("egress", "IPv6", ""), ("ingress", "IPv4", group_id), ("ingress", "IPv6", group_id)]
+    assert not any(rule.remote_cidrs for rule in spec.rules)
 
 
 def test_auto_without_a_network_is_refused_and_with_two_is_ambiguous(cloud: Cloud) -> None:
@@ -183,3 +185,27 @@ def test_hosts_are_told_once_while_the_operation_waits(cloud: Cloud) -> None:
     with cloud.db.reading() as session:
         group_id = session.get_one(Operation, told[1][0]).arguments["security_group_id"]
         assert len(security_groups.affected_port_ids(session, [group_id])) == 3
+
+
+def test_changed_rules_widen_what_waits_for_members_only(cloud: Cloud) -> None:
+    cloud.network()
+
+    def tell(rules_changed: bool) -> Operation:
+        [operation_id] = cloud.db.write(lambda session: security_groups.tell_hosts(
+            session, cloud.context(), [group_id], rules_changed=rules_changed))
+        with cloud.db.reading() as session:
+            return session.get_one(Operation, operation_id)
+
+    server_id = cloud.server()
+    bind(cloud, server_id)
+    cloud.db.write(lambda session: ports.set_ports_host(session, server_id, cloud.host_id, "ACTIVE"))
+    with cloud.db.reading() as session:
+        [group_id] = members_for(session, port_specs(session, server_ids=[server_id])[server_id])
+        assert security_groups.groups_admitted_on(session, cloud.host_id) == [group_id]
+        assert security_groups.hosts_admitting(session, group_id) == [session.get_one(Host, cloud.host_id).name]
+    waiting = tell(rules_changed=False)
+    assert waiting.arguments == {"security_group_id": group_id, "members_only": True}
+    full = tell(rules_changed=True)
+    assert full.id == waiting.id and full.not_before < waiting.not_before
+    assert full.arguments == {"security_group_id": group_id}
+    assert tell(rules_changed=False).arguments == full.arguments, "members are part of a full one"

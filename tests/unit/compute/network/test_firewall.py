@@ -19,7 +19,7 @@ SHORT = names.short_id(factories.PORT_ID)
 
 def render(*ports: PortSpec, uplink: str | None = None, **network: Any) -> str:
     layout = Layout(factories.network(**network), Path("/nowhere"), uplink)
-    return firewall.render(layout, 7, ports)
+    return firewall.render(layout, 7, ports, dict.fromkeys(firewall.groups_named(ports), ("10.0.0.4/31",)))
 
 
 def chain(script: str, name: str) -> list[str]:
@@ -34,6 +34,22 @@ def test_a_script_replaces_both_tables_and_touches_no_other() -> None:
     assert tables == [f"add table bridge {table}", f"delete table bridge {table}", f"add table inet {table}",
                       f"delete table inet {table}", f"table bridge {table} {{", f"table inet {table} {{"]
     assert script.count("{") == script.count("}")
+
+
+def test_members_stand_once_however_many_rules_mean_them() -> None:
+    rules = tuple(RuleSpec(direction="ingress", ethertype="IPv4", protocol=protocol, remote_is_group=True,
+                           remote_group_id="ab-cd") for protocol in ("tcp", "udp"))
+    script = render(factories.port(rules=rules), factories.port(id="2" * 32, rules=rules))
+    assert script.count("10.0.0.4/31") == script.count("set group_abcd {") == 1
+    assert script.count("ip saddr @group_abcd") == 4
+
+
+def test_other_members_touch_their_sets_alone() -> None:
+    table = names.table_name(factories.NETWORK_ID)
+    members = {"a": ("10.0.0.4/31", "10.0.0.8/32"), "b": ()}
+    assert firewall.render_groups(factories.NETWORK_ID, members).splitlines() == [
+        f"flush set bridge {table} group_a", f"add element bridge {table} group_a {{ 10.0.0.4/31, 10.0.0.8/32 }}",
+        f"flush set bridge {table} group_b"]
 
 
 def test_removal_only_drops_the_tables() -> None:

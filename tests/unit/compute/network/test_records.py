@@ -5,7 +5,7 @@ from __future__ import annotations
 import stat
 from pathlib import Path
 
-from compute.network.records import NetworkRecord, PortRecord, RecordStore, choose_zone, replace_file
+from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone, replace_file
 from tests.unit.compute.network import factories
 
 
@@ -74,3 +74,18 @@ def test_replace_file_tells_whether_it_changed_anything(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "file"
     assert [replace_file(path, text) for text in ("a", "a", "b")] == [True, False, True]
     assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_members_of_groups_come_back(tmp_path: Path) -> None:
+    store = GroupStore(tmp_path)
+    store.save("a", ["10.0.0.5/32", "10.0.0.4/32", "fd00::1/128"])
+    store.save("b", ["10.0.0.9/32"])
+    (tmp_path / "broken.json").write_text("{")
+    again = GroupStore(tmp_path)
+    expected = {"a": ("10.0.0.4/31",), "b": ("10.0.0.9/32",), "never told of": ()}
+    assert store.ranges(expected) == again.ranges(expected) == expected
+    again.keep_only(["b"])
+    assert again.ranges(["a"]) == {"a": ()}
+    assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
+    again.save("a", ["10.0.0.4/32"])
+    assert GroupStore(tmp_path).ranges(["a"]) == {"a": ("10.0.0.4/32",)}

@@ -34,6 +34,10 @@ def rule(**values: Any) -> RuleSpec:
     ({"remote_cidrs": ("10.0.0.0/8",), "direction": "egress"}, ["ip daddr { 10.0.0.0/8 }"]),
     ({"remote_cidrs": ("fd00::/8",)}, []),
     ({"remote_is_group": True}, []),
+    ({"remote_is_group": True, "remote_group_id": "ab-cd", "protocol": "tcp"},
+     ["ip saddr @group_abcd ip protocol 6"]),
+    ({"remote_is_group": True, "remote_group_id": "ab-cd", "direction": "egress"}, ["ip daddr @group_abcd"]),
+    ({"remote_is_group": True, "remote_group_id": "ab-cd", "ethertype": "IPv6"}, []),
     ({"remote_is_group": True, "remote_cidrs": ("10.0.0.4/32", "10.0.0.5/32")}, ["ip saddr { 10.0.0.4/31 }"]),
     ({"ethertype": "IPv6"}, []),
 ])

@@ -1,0 +1,105 @@
+"""What the hosts are sent when rules or members change."""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest import mock
+
+import pytest
+from sqlalchemy import orm
+
+from conductor import reconcile
+from hostler import errors, ids
+from hostler.db.models import (
+    FixedIp,
+    Host,
+    Network,
+    Operation,
+    Port,
+    PortSecurityGroup,
+    Server,
+    Subnet,
+)
+from hostler.resources import security_groups
+from tests.unit.conductor.conftest import Rig
+
+ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
+CIDRS = [f"{address}/32" for address in ADDRESSES]
+
+
+@pytest.fixture
+def group_id(rig: Rig) -> str:
+    """A default group with two members on host1 and one on host2, as the last thing that was said to them."""
+    rig.host.apply_port_rules, rig.host.update_groups = mock.Mock(), mock.Mock()  # type: ignore[attr-defined]
+    return rig.db.write(lambda session: _seed(session, rig))
+
+
+def _seed(session: orm.Session, rig: Rig) -> str:
+    project = rig.context.project_id
+    assert project is not None
+    zone = session.get_one(Host, rig.host_id).zone_id
+    second = Host(name="host2", number=2, zone_id=zone, vcpus=8, ram_mib=8192, disk_gib=100)
+    network = Network(id=ids.new_id(), name="net", project_id=project)
+    session.add_all([second, network])
+    session.flush()
+    subnet = Subnet(id=ids.new_id(), name="sub", project_id=project, network_id=network.id, cidr="10.0.0.0/24",
+                    ip_version=4, allocation_pools=[])
+    session.add(subnet)
+    group = security_groups.ensure_default(session, project)
+    for index, address in enumerate(ADDRESSES):
+        server = Server(id=ids.new_id(), name="one", project_id=project, user_id=rig.context.user_id,
+                        vm_state="active", flavor_id=ids.new_id(), vcpus=1, ram_mib=64, root_gib=1)
+        session.add(server)
+        session.flush()
+        port = Port(id=ids.new_id(), name="", project_id=project, network_id=network.id, server_id=server.id,
+                    mac_address=f"fa:16:3e:00:00:{index:02x}", host_id=second.id if index == 2 else rig.host_id)
+        session.add(port)
+        session.flush()
+        session.add_all([PortSecurityGroup(port_id=port.id, group_id=group.id),
+                         FixedIp(port_id=port.id, subnet_id=subnet.id, ip_address=address)])
+    session.flush()
+    return group.id
+
+
+def change(rig: Rig, group_id: str, *rules_changed: bool) -> None:
+    """Write changes, then run what waits."""
+    found = {operation_id for each in rules_changed for operation_id in rig.db.write(
+        lambda session, each=each: security_groups.tell_hosts(session, rig.context, [group_id], rules_changed=each))}
+    for operation_id in found:
+        rig.expire_delay(operation_id)
+        assert rig.run(operation_id) is None
+        assert rig.one(Operation, operation_id).state == "succeeded"
+
+
+def test_members_alone_are_sent_once_to_each_host(rig: Rig, group_id: str) -> None:
+    change(rig, group_id, False, False)
+    told: Any = rig.host.update_groups  # type: ignore[attr-defined]
+    assert [call.args[1:] for call in told.mock_calls] == [("host1", {group_id: CIDRS}), ("host2", {group_id: CIDRS})]
+    assert not rig.host.apply_port_rules.mock_calls  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("changes", [(False, True), (True, False)])
+def test_rules_that_change_too_are_sent_with_the_members(rig: Rig, group_id: str, changes: tuple[bool, ...]) -> None:
+    change(rig, group_id, *changes)
+    told: Any = rig.host.apply_port_rules  # type: ignore[attr-defined]
+    assert {call.args[1]: (len(call.args[2]), call.args[3]) for call in told.mock_calls} == {
+        "host1": (2, {group_id: CIDRS}), "host2": (1, {group_id: CIDRS})}
+    assert not any(rule.remote_cidrs for call in told.mock_calls for port in call.args[2] for rule in port.rules)
+    assert not rig.host.update_groups.mock_calls  # type: ignore[attr-defined]
+
+
+def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig, group_id: str) -> None:
+    def silent(_context: Any, host: str, _groups: Any) -> None:
+        if host == "host1":
+            rig.db.write(lambda session: session.delete(session.query(FixedIp).filter_by(
+                ip_address=ADDRESSES[0]).one()))
+            raise errors.Silent(part="The host")
+
+    told: Any = rig.host.update_groups  # type: ignore[attr-defined]
+    told.side_effect = silent
+    change(rig, group_id, False)
+    assert told.mock_calls[1].args[1:] == ("host2", {group_id: CIDRS[1:]})
+
+
+def test_reconciliation_brings_the_members(rig: Rig, group_id: str) -> None:
+    assert reconcile.plan(rig.db, rig.conf, rig.cloud.images, "host1", [])["groups"] == {group_id: CIDRS}

@@ -32,7 +32,8 @@ def change_power(services: Services, context: RequestContext, server_id: str, ac
         if server.host_id is None:
             raise errors.Conflict(reason=f"Instance {server.id} is not ready: it is on no host.")
         return accept(session, context, kind=row.kind, resource=Target("server", server.id),
-                      arguments={"server_id": server.id, **(arguments or {})}, project_id=server.project_id).id
+                      arguments={"server_id": server.id, **(arguments or {})}, project_id=server.project_id,
+                      host_id=server.host_id).id
 
     services.waker.wake(context, services.db.write(work))
 

@@ -96,7 +96,8 @@ def delete(services: Services, context: RequestContext, server_id: str, *,
         if _deletion_waits(session, server.id):
             return []
         operation = accept_behind(session, context, kind="server.delete", resource=Target("server", server.id),
-                                  arguments={"server_id": server.id}, project_id=server.project_id)
+                                  arguments={"server_id": server.id}, project_id=server.project_id,
+                                  host_id=server.host_id)
         return [operation.id]
 
     services.waker.wake(context, *services.db.write(work))

@@ -86,12 +86,19 @@ class Workers:
     def _claim(self, operation_id: str) -> lease.Claim | None:
         if self._stop.is_set():
             return None
-        held = lease.claim(self._cloud.db, operation_id, self.owner, self._options.lease_seconds)
+        held = lease.claim(self._cloud.db, operation_id, self.owner, self._options.lease_seconds,
+                           admit=lambda host: self._admit(operation_id, host))
         with self._lock:
             self._queued.discard(operation_id)
             if held is not None:
                 self._held.add(operation_id)
         return held
+
+    def _admit(self, operation_id: str, host: str | None) -> bool:
+        if host is None or self._slots.enter(operation_id, host):
+            return True
+        self._slots.wait(operation_id, host)
+        return False
 
     def _run(self, held: lease.Claim) -> None:
         stop = self._runner.run(held)

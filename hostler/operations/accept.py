@@ -16,7 +16,7 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation
+from hostler.db.models import Host, Lock, Operation
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,12 +29,12 @@ class Target:
 
 def accept(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
            arguments: dict[str, Any] | None = None, also_lock: Sequence[Target] = (), lock: bool = True,
-           project_id: str | None = None, host: str | None = None,
+           project_id: str | None = None, host_id: str | None = None,
            idempotency_key: str | None = None) -> Operation:
     """Write a pending operation and its locks; the caller commits them with the change they belong to.
 
-    `kind` names the flow (`conductor.flows`); `arguments` are JSON values; `host` is the host its first step talks
-    to, when known. Raises ResourceLocked when another operation holds one of the resources.
+    `kind` names the flow (`conductor.flows`); `arguments` are JSON values; `host_id` is the host its first step
+    talks to, when known. Raises ResourceLocked when another operation holds one of the resources.
     """
     targets = sorted({target.id: target for target in (*((resource,) if lock else ()), *also_lock)}.values(),
                      key=lambda target: target.id)
@@ -42,7 +42,10 @@ def accept(session: orm.Session, context: RequestContext, *, kind: str, resource
     operation = Operation(
         id=ids.new_id(), kind=kind, resource_type=resource.type, resource_id=resource.id,
         project_id=project_id or context.project_id, user_id=context.user_id, request_id=context.request_id,
-        arguments=arguments or {}, host=host, idempotency_key=idempotency_key)
+        arguments=arguments or {}, idempotency_key=idempotency_key)
+    if host_id is not None:
+        # The name as the database has it, without a look-up of its own.
+        operation.host = sa.select(Host.name).where(Host.id == host_id).scalar_subquery()  # type: ignore[assignment]
     session.add(operation)
     try:
         session.flush()

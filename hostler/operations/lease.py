@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -108,8 +108,9 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
     return [Due(row.id, row.host) for row in rows[:limit]]
 
 
-def claim(db: Database, operation_id: str, owner: str, lease_s: float) -> Claim | None:
-    """Own a due operation; None when it is not due, finished, or somebody else's.
+def claim(db: Database, operation_id: str, owner: str, lease_s: float,
+          admit: Callable[[str | None], bool] = lambda _host: True) -> Claim | None:
+    """Own a due operation; None when it is not due, finished, somebody else's, or `admit(host)` says no to its host.
 
     An operation that waits for its resource's lock takes it here, or is put back for a moment.
     """
@@ -117,7 +118,7 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float) -> Claim 
         now = clock.utcnow()
         db.lock_row(session, Operation, Operation.id == operation_id)
         row = session.get(Operation, operation_id)
-        if row is None or not _is_due(row, now):
+        if row is None or not _is_due(row, now) or not admit(row.host):
             return None
         if row.arguments.get("wait_for_lock") and not _take_lock(session, row):
             row.not_before = now + dt.timedelta(seconds=0.3)

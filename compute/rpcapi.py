@@ -87,22 +87,22 @@ class ComputeAPI:
     def update_server(self, context: RequestContext, host: str, server: ServerSpec,
                       groups: Groups | None = None) -> None:
         """Refresh what the guest may ask about itself (name, metadata); nothing when the server is not there."""
-        self._client.call(context, "update_server", server=host, spec=server.to_wire(), groups=groups)
+        self._client.call(context, "update_server", server=host, long=True, spec=server.to_wire(), groups=groups)
 
     def apply_port_rules(self, context: RequestContext, host: str, ports: Iterable[PortSpec],
                          groups: Groups | None = None) -> None:
         """Put the ports' security group rules into force."""
-        self._client.call(context, "apply_port_rules", server=host, ports=[port.to_wire() for port in ports],
+        self._client.call(context, "apply_port_rules", server=host, long=True, ports=[port.to_wire() for port in ports],
                           groups=groups)
 
     def update_groups(self, context: RequestContext, host: str, groups: Groups) -> None:
         """Put the groups' members into force; for when no rule and no port is another."""
-        self._client.call(context, "update_groups", server=host, groups=groups)
+        self._client.call(context, "update_groups", server=host, long=True, groups=groups)
 
     def update_network(self, context: RequestContext, host: str, network: NetworkSpec,
                        ports: Iterable[PortSpec], groups: Groups | None = None) -> None:
         """Put a network's changed subnets into force for the ports on the host."""
-        self._client.call(context, "update_network", server=host, network=network.to_wire(),
+        self._client.call(context, "update_network", server=host, long=True, network=network.to_wire(),
                           ports=[port.to_wire() for port in ports], groups=groups)
 
     def get_host_report(self, context: RequestContext, host: str) -> dict[str, Any]:

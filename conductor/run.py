@@ -8,7 +8,8 @@ without failing it (`HandOver`): the operation goes back, and its flow goes on a
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar
 
@@ -60,6 +61,22 @@ class HostSlots(Protocol):
         """Take a place for a run at `host`; False when all are taken."""
 
 
+class Silences:
+    """Hosts that were silent a moment ago: what can wait for their reconciliation does not ask them again at once."""
+
+    def __init__(self, window_s: float) -> None:
+        self.window_s = window_s
+        self._until: dict[str, float] = {}
+
+    def note(self, host: str) -> None:
+        """Remember that `host` did not answer."""
+        self._until[host] = time.monotonic() + self.window_s
+
+    def holds(self, host: str) -> bool:
+        """Return whether `host` was silent within the window."""
+        return self._until.get(host, 0.0) > time.monotonic()
+
+
 class Cloud:
     """What all runs of a conductor share."""
 
@@ -70,6 +87,7 @@ class Cloud:
         self.scheduler = scheduler
         self.compute = compute
         self.images = images
+        self.silences = Silences(window_s=2 * conf.bus.silence_timeout)
 
 
 class Run:
@@ -148,6 +166,14 @@ class Run:
             raise
         self.waiting_since = None
         return choice
+
+    def wait_for_silent(self, hosts: Collection[str]) -> None:
+        """Hand the operation over until `hosts`, which did not answer, may be asked again; returns past patience."""
+        if not hosts or self._out_of_patience():
+            return
+        self._start_waiting()
+        names = ", ".join(sorted(hosts))
+        raise HandOver(reason=f"silent: {names}", delay_s=self.cloud.silences.window_s, waiting_for=names[:255])
 
     def _wait_for(self, host: str, error: errors.Silent) -> BaseException:
         broker_is_away = "broker" in str(error.fields.get("part", ""))

@@ -21,18 +21,46 @@ from hostler.resources.specs import PortSpec
 LOG = logging.getLogger(__name__)
 
 
-class ApplyRules(OperationTask):
+class _TellHosts(OperationTask):
+    """Tells hosts one by one, each at most once in a run.
+
+    A silent host keeps nobody waiting: the others are told first, then the operation waits to ask it again. Past the
+    operator's patience it gets what it missed when it reconciles.
+    """
+
+    def __init__(self, run: Run) -> None:
+        super().__init__(run)
+        self._silent: list[str] = []
+
+    def _tell(self, host: str, call: Callable[[], None]) -> None:
+        if self.run.cloud.silences.holds(host):
+            # A hung host must not take a worker for each change.
+            self._silent.append(host)
+            return
+        try:
+            call()
+        except errors.Silent as error:
+            LOG.warning("host %s did not take network changes of operation %s: %s", host, self.run.held.id, error)
+            self.run.cloud.silences.note(host)
+            self._silent.append(host)
+
+    def _members(self, ports: list[PortSpec]) -> dict[str, list[str]]:
+        with self.run.reading() as session:
+            return members_for(session, ports)
+
+
+class ApplyRules(_TellHosts):
     """Have every host concerned enforce the rules as they stand now. Revert: nothing to undo."""
 
     def execute(self) -> None:
-        """Ask each host once; a silent one gets the rules when it reconciles."""
+        """Tell the ports' rules, or the group's members alone."""
         if self.run.arguments.get(MEMBERS_ONLY):
             self._tell_members(self.run.arguments["security_group_id"])
-            return
-        for host, ports in _ports_by_host(self.run, self._port_ids()).items():
-            apply = functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host, ports,
-                                      _members(self.run, ports))
-            _tell(self.run, host, apply)
+        else:
+            for host, ports in _ports_by_host(self.run, self._port_ids()).items():
+                self._tell(host, functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host,
+                                                   ports, self._members(ports)))
+        self.run.wait_for_silent(self._silent)
 
     def _tell_members(self, group_id: str) -> None:
         with self.run.reading() as session:
@@ -41,8 +69,7 @@ class ApplyRules(OperationTask):
             # Read for each host: one before it may have been silent for long, and newer members must not be undone.
             with self.run.reading() as session:
                 groups = group_members(session, [group_id])
-            _tell(self.run, host, functools.partial(self.run.cloud.compute.update_groups, self.run.context, host,
-                                                    groups))
+            self._tell(host, functools.partial(self.run.cloud.compute.update_groups, self.run.context, host, groups))
 
     def _port_ids(self) -> list[str]:
         arguments = self.run.arguments
@@ -53,18 +80,18 @@ class ApplyRules(OperationTask):
             return sorted({*ids, *arguments.get("port_ids", [])})
 
 
-class UpdateNetwork(OperationTask):
+class UpdateNetwork(_TellHosts):
     """Have every host with ports on a network serve its changed subnets. Revert: nothing to undo."""
 
     def execute(self) -> None:
-        """Ask each host once; a silent one learns it when it reconciles."""
+        """Tell the network with its ports."""
         with self.run.reading() as session:
             ids = session.scalars(sa.select(Port.id).where(
                 Port.network_id == self.run.arguments["network_id"], Port.host_id.is_not(None))).all()
         for host, ports in _ports_by_host(self.run, list(ids)).items():
-            update = functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
-                                       ports[0].network, ports, _members(self.run, ports))
-            _tell(self.run, host, update)
+            self._tell(host, functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
+                                               ports[0].network, ports, self._members(ports)))
+        self.run.wait_for_silent(self._silent)
 
 
 def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
@@ -80,16 +107,3 @@ def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
             if port.id in hosts:
                 found[hosts[port.id]].append(port)
     return found
-
-
-def _members(run: Run, ports: list[PortSpec]) -> dict[str, list[str]]:
-    with run.reading() as session:
-        return members_for(session, ports)
-
-
-def _tell(run: Run, host: str, call: Callable[[], None]) -> None:
-    try:
-        call()
-    except errors.Silent as error:
-        LOG.warning("host %s did not take network changes of operation %s (%s); it gets them when it reconciles",
-                    host, run.held.id, error)

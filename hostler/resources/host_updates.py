@@ -45,13 +45,18 @@ def accept_once(session: orm.Session, context: RequestContext, kind: str, resour
         .with_for_update(skip_locked=True)).tuples().all())
     if not members_only:
         _widen(session, waiting.values())
+    due_at = clock.utcnow() + dt.timedelta(seconds=delay_s)
+    if waiting:
+        # One that waits for a silent host must not keep this change from the others.
+        session.execute(sa.update(Operation).where(Operation.id.in_(waiting.values()), Operation.not_before > due_at)
+                        .values(not_before=due_at).execution_options(synchronize_session=False))
     found = []
     for resource_id in sorted(resource_ids):
         if resource_id not in waiting:
             operation = accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
                                arguments={_ARGUMENT[resource_type]: resource_id,
                                           **({MEMBERS_ONLY: True} if members_only else {})})
-            operation.not_before = clock.utcnow() + dt.timedelta(seconds=delay_s)
+            operation.not_before = due_at
             waiting[resource_id] = operation.id
         found.append(waiting[resource_id])
     return found
@@ -61,7 +66,6 @@ def _widen(session: orm.Session, operation_ids: Collection[str]) -> None:
     for operation in session.scalars(sa.select(Operation).where(Operation.id.in_(operation_ids))):
         if operation.arguments.get(MEMBERS_ONLY):
             operation.arguments = {key: value for key, value in operation.arguments.items() if key != MEMBERS_ONLY}
-            operation.not_before = clock.utcnow()
 
 
 def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import orm
 
 from conductor import reconcile
+from conductor.run import HandOver, Silences
 from hostler import errors, ids
 from hostler.db.models import (
     FixedIp,
@@ -97,8 +98,26 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
 
     told: Any = rig.host.update_groups  # type: ignore[attr-defined]
     told.side_effect = silent
-    change(rig, group_id, False)
+    (operation_id,) = rig.db.write(lambda session: security_groups.tell_hosts(
+        session, rig.context, [group_id], rules_changed=False))
+    rig.expire_delay(operation_id)
+    assert isinstance(rig.run(operation_id), HandOver)
     assert told.mock_calls[1].args[1:] == ("host2", {group_id: CIDRS[1:]})
+    waiting = rig.one(Operation, operation_id)
+    assert (waiting.state, waiting.waiting_for, waiting.host) == ("pending", "host1", None)
+    # A further change uses the waiting operation, and does not wait with it.
+    assert rig.db.write(lambda session: security_groups.tell_hosts(
+        session, rig.context, [group_id], rules_changed=False)) == [operation_id]
+    assert rig.one(Operation, operation_id).not_before < waiting.not_before
+    # Within the window the silent host is not asked again; after it, it gets what it missed.
+    told.reset_mock(side_effect=True)
+    rig.expire_delay(operation_id)
+    assert isinstance(rig.run(operation_id), HandOver)
+    assert [call.args[1] for call in told.mock_calls] == ["host2"]
+    rig.cloud.silences = Silences(window_s=1)
+    rig.expire_delay(operation_id)
+    assert rig.run(operation_id) is None
+    assert told.mock_calls[1].args[1:] == ("host1", {group_id: CIDRS[1:]})
 
 
 def test_reconciliation_brings_the_members(rig: Rig, group_id: str) -> None:

@@ -38,13 +38,12 @@ def _db_version(conf: cfg.ConfigOpts) -> None:
 
 def _db_purge(conf: cfg.ConfigOpts) -> None:
     before = clock.utcnow() - dt.timedelta(days=conf.command.older_than_days)
-    for table, count in purge.purge(Database.from_conf(conf), before).items():
+    for table, count in purge.purge(schema.open_database(conf), before).items():
         print(f"{table}: {count} rows removed")
 
 
 def _bootstrap(conf: cfg.ConfigOpts) -> None:
-    database = Database.from_conf(conf)
-    schema.check(database)
+    database = schema.open_database(conf)
     command = conf.command
     public_url = command.public_url or conf.api.public_url or f"http://127.0.0.1:{conf.api.bind_port}"
     result = bootstrap.bootstrap(
@@ -69,7 +68,7 @@ def _operations(conf: cfg.ConfigOpts) -> None:
     query = sa.select(Operation).order_by(Operation.created_at.desc()).limit(conf.command.limit)
     if not conf.command.all:
         query = query.where(Operation.state.in_(states.UNFINISHED))
-    with Database.from_conf(conf).reading() as session:
+    with schema.open_database(conf).reading() as session:
         for row in session.scalars(query):
             print(f"{row.id} {row.kind:16} {row.resource_type} {row.resource_id} {row.state:9} {row.progress:3}% "
                   f"attempt {row.attempt} since {clock.iso_z(row.created_at)} "

@@ -66,6 +66,7 @@ class Database:
             path = self.url.database
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
+                Path(path).touch(mode=0o600)  # it holds password hashes; its journals take over its mode
             options["connect_args"] = {"timeout": 60, "check_same_thread": False}
             options["poolclass"] = sa.QueuePool
         else:

@@ -42,3 +42,9 @@ def test_every_relation_says_its_kind_and_delete_rule() -> None:
             if column.foreign_keys:
                 assert column.info.get("relation") in ("parent", "friend"), column
                 assert column.info.get("on_delete") in ("cascade", "restrict", "clear"), column
+
+
+def test_the_embedded_database_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "test.db"
+    schema.upgrade(Database(f"sqlite:///{path}"))
+    assert path.stat().st_mode & 0o077 == 0

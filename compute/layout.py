@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from pathlib import Path
 
 
@@ -36,7 +35,7 @@ class Layout:
 
     @property
     def fence(self) -> Path:
-        """Journal of the attempts seen, see `compute.fencing`."""
+        """Journal of the attempts seen, see `hostler.agent.fencing`."""
         return self.root / "attempts.log"
 
     def server(self, server_id: str) -> Path:
@@ -60,16 +59,3 @@ class Layout:
         for directory in (self.root, self.servers, self.images):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)
-
-
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace `path` in one step; a reader or a crash sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

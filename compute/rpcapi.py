@@ -109,10 +109,6 @@ class ComputeAPI:
         """Return what the host's heartbeat says, now."""
         return self._client.call(context, "get_host_report", server=host)
 
-    def ping(self, context: RequestContext, host: str, timeout_s: float) -> None:
-        """Return when the agent hears; raises Silent. Agents ask themselves, see `compute.buslink`."""
-        self._client.call(context, "ping", server=host, timeout_s=timeout_s)
-
     def _change(self, context: RequestContext, host: str, method: str, server_id: str, operation_id: str,
                 attempt: int) -> dict[str, Any]:
         return self._client.call(context, method, server=host, long=True, server_id=server_id,

@@ -11,16 +11,12 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from compute.buslink import BusLink
+from compute.conductors import ComputeLink, open_link
 from compute.events import EventRelay
-from compute.fencing import Fence
 from compute.groups import Members
 from compute.guestdata import GuestData
-from compute.heartbeat import Heartbeat
 from compute.layout import Layout
-from compute.locks import ServerLocks
 from compute.manager import ComputeManager
-from compute.periodic import Periodic
 from compute.power import Power
 from compute.reconcile import Reconciler
 from compute.report import Reporter
@@ -29,6 +25,10 @@ from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.work import Workbench
 from hostler import errors
+from hostler.agent.fencing import Fence
+from hostler.agent.heartbeat import Heartbeat
+from hostler.agent.locks import ResourceLocks
+from hostler.agent.periodic import Periodic
 from hostler.bus import Bus
 
 LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ DRIVERS = {"libvirt": "compute.virt.libvirt.build", "fake": "compute.virt.fake.b
 class ComputeService:
     """One agent. `start` and `stop` are called once each, in this order."""
 
-    def __init__(self, host: str, tools: Toolbox, link: BusLink, manager: ComputeManager, relay: EventRelay,
+    def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
                  heartbeat: Heartbeat, reconciler: Reconciler, *, reconcile_interval_s: float,
                  stop_timeout_s: float) -> None:
         self.host = host
@@ -88,10 +88,10 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     layout = Layout(Path(conf.state_path).absolute())
     layout.prepare()
     tools = load_toolbox(conf, layout)
-    link = BusLink(conf.host, bus=bus, open_bus=None if bus is not None else lambda: Bus(conf))
+    link = open_link(conf.host, bus, lambda: Bus(conf))
     relay = EventRelay(conf.host, link)
     specs = SpecFiles(layout)
-    bench = Workbench(Fence(layout.fence), ServerLocks(), relay)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
     options = conf.compute
     console_max_bytes = options.console_log_kib * 1024
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=options.max_concurrent_builds,

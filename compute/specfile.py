@@ -12,8 +12,9 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 
-from compute.layout import Layout, write_atomically
+from compute.layout import Layout
 from hostler import errors, ids
+from hostler.agent.files import write_atomically
 from hostler.resources.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from compute.diskfile import Disks
-from compute.imagecache import Images
 from compute.virt.driver import Driver
+from hostler.images.cache import Images
 
 if TYPE_CHECKING:
     # A fake host needs none of the real network's libraries.

@@ -14,9 +14,9 @@ import logging
 from collections.abc import Iterator
 
 from compute.events import EventRelay
-from compute.fencing import Fence
-from compute.locks import ServerLocks
 from hostler import errors
+from hostler.agent.fencing import Fence
+from hostler.agent.locks import ResourceLocks
 
 LOG = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Work:
 class Workbench:
     """Fence, locks and event relay of one agent."""
 
-    def __init__(self, fence: Fence, locks: ServerLocks, relay: EventRelay) -> None:
+    def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay) -> None:
         self._fence = fence
         self._relay = relay
         self.locks = locks

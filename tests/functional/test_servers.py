@@ -7,7 +7,7 @@ import json
 import pytest
 import sqlalchemy as sa
 
-from compute.virt.fake.faults import Order
+from hostler.agent.faults import Order
 from hostler.db.models import Allocation, Operation, Server
 from tests.harness import invariants
 from tests.harness.client import Client

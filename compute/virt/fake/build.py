@@ -7,9 +7,9 @@ from oslo_config import cfg
 from compute.layout import Layout
 from compute.toolbox import Toolbox
 from compute.virt.fake.driver import FakeDriver
-from compute.virt.fake.faults import Faults
 from compute.virt.fake.network import FakeNetworkPlumbing
 from compute.virt.fake.storage import FakeDisks, FakeImageCache
+from hostler.agent.faults import Faults
 
 
 def build(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:

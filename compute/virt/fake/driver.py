@@ -14,10 +14,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from compute.layout import write_atomically
 from compute.virt import driver as virt
-from compute.virt.fake.faults import Faults
 from hostler import clock, errors
+from hostler.agent.faults import Faults
+from hostler.agent.files import write_atomically
 
 LOG = logging.getLogger(__name__)
 

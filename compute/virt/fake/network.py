@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 
-from compute.virt.fake.faults import Faults
+from hostler.agent.faults import Faults
 from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
 
 

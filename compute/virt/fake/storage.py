@@ -7,7 +7,7 @@ from pathlib import Path
 
 from compute.layout import Layout
 from compute.virt.driver import Disk
-from compute.virt.fake.faults import Faults
+from hostler.agent.faults import Faults
 from hostler.resources.specs import ImageSpec, ServerSpec
 
 

@@ -6,12 +6,12 @@ from oslo_config import cfg
 
 from compute import network
 from compute.diskfile import DiskFiles
-from compute.imagecache import ImageCache
 from compute.layout import Layout
 from compute.network.names import tap_name
 from compute.toolbox import Toolbox
 from compute.virt.libvirt.domainxml import Machine
 from compute.virt.libvirt.driver import LibvirtDriver
+from hostler.images.cache import ImageCache
 
 GIB = 1024**3
 

@@ -17,9 +17,9 @@ from pathlib import Path
 import libvirt
 from lxml import etree
 
-from compute.layout import write_atomically
 from compute.virt.libvirt.connection import Connection
 from hostler import errors, ids
+from hostler.agent.files import write_atomically
 
 LOG = logging.getLogger(__name__)
 MARKER = b"hostler-probe-ok"

@@ -10,11 +10,9 @@ from typing import Any
 import oslo_messaging
 
 from compute.events import EventRelay
-from compute.fencing import Fence
 from compute.groups import Members
 from compute.guestdata import GuestData
 from compute.layout import Layout
-from compute.locks import ServerLocks
 from compute.manager import ComputeManager
 from compute.power import Power
 from compute.reconcile import Reconciler
@@ -24,11 +22,13 @@ from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.virt.fake.build import build
 from compute.virt.fake.driver import FakeDriver
-from compute.virt.fake.faults import Faults
 from compute.virt.fake.network import FakeNetworkPlumbing
 from compute.work import Workbench
 from hostler import conf as hostler_conf
 from hostler import errors, ids
+from hostler.agent.faults import Faults
+from hostler.agent.fencing import Fence
+from hostler.agent.locks import ResourceLocks
 from hostler.context import RequestContext
 from hostler.resources.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
 
@@ -126,7 +126,7 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     relay = EventRelay("host1", conductor, settle_s=0)
     tools.driver.open()
     tools.driver.set_event_listener(relay.add, lambda: None)
-    specs, bench = SpecFiles(layout), Workbench(Fence(layout.fence), ServerLocks(), relay)
+    specs, bench = SpecFiles(layout), Workbench(Fence(layout.fence), ResourceLocks(), relay)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     reporter, members = Reporter(config, tools.driver), Members(tools.network)

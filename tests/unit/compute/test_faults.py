@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from compute.virt.fake.faults import CRASH_STATUS, Faults, Order
 from hostler import errors
+from hostler.agent.faults import CRASH_STATUS, Faults, Order
 
 
 def test_orders_are_for_a_step_a_server_and_a_number_of_times() -> None:
@@ -33,7 +33,7 @@ def test_orders_are_for_a_step_a_server_and_a_number_of_times() -> None:
 def test_a_crash_ordered_by_file_kills_once(tmp_path: Path) -> None:
     control = tmp_path / "faults.json"
     control.write_text(json.dumps([{"step": "x", "action": "crash"}, {"step": "y", "action": "slow", "seconds": 0}]))
-    program = ("import sys; from pathlib import Path; from compute.virt.fake.faults import Faults\n"
+    program = ("import sys; from pathlib import Path; from hostler.agent.faults import Faults\n"
                "Faults(Path(sys.argv[1])).reach('x')")
     run = [sys.executable, "-W", "ignore", "-c", program, str(control)]
     environment = {"PYTHONPATH": ":".join(filter(None, sys.path))}

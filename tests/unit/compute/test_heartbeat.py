@@ -8,8 +8,8 @@ from typing import Any
 import oslo_messaging
 import pytest
 
-from compute.heartbeat import Heartbeat
 from hostler import errors
+from hostler.agent.heartbeat import Heartbeat
 from hostler.context import RequestContext
 from tests.unit.compute.agents import CTX, Agent
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from compute import console
-from compute.fencing import Fence
 from compute.layout import Layout
-from compute.locks import ServerLocks
 from hostler import errors
+from hostler.agent.fencing import Fence
+from hostler.agent.locks import ResourceLocks
 from hostler.resources.specs import RuleSpec, ServerSpec
 from tests.unit.compute.agents import CTX, Agent
 
@@ -37,7 +37,7 @@ def test_fence_is_bounded_and_outlives_the_process(tmp_path: Path) -> None:
 
 
 def test_locks_remember_changes_until_told_to_forget() -> None:
-    locks = ServerLocks()
+    locks = ResourceLocks()
     mark = locks.mark()
     assert not locks.changed_since("a", mark)
     with locks.hold("a"):

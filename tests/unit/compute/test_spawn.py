@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from compute.virt import driver as virt
-from compute.virt.fake.faults import Order
 from hostler import errors
+from hostler.agent.faults import Order
 from hostler.resources.specs import ServerSpec
 from tests.unit.compute.agents import CTX, Agent, make_agent, make_server
 

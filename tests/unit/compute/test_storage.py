@@ -17,9 +17,9 @@ import pytest
 
 from compute import configdrive
 from compute.diskfile import DiskFiles
-from compute.imagecache import ImageCache
 from compute.layout import Layout
 from hostler import errors
+from hostler.images.cache import ImageCache
 from hostler.resources.specs import ImageSpec, ServerSpec
 from tests.unit.compute.agents import make_server
 

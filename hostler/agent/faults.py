@@ -24,8 +24,8 @@ import threading
 import time
 from pathlib import Path
 
-from compute.layout import write_atomically
 from hostler import errors
+from hostler.agent.files import write_atomically
 
 LOG = logging.getLogger(__name__)
 CRASH_STATUS = 137  # what a shell reports for kill -9

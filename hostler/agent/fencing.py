@@ -12,8 +12,8 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
-from compute.layout import write_atomically
 from hostler import errors
+from hostler.agent.files import write_atomically
 
 
 class Fence:

@@ -1,7 +1,7 @@
 """Tells the conductors every few seconds that this host lives, and notices when the agent has gone deaf.
 
-A turn in which the conductors do not answer is either their absence or the agent's deafness (see `compute.buslink`);
-from here both look alike, so after a while of it the bus is built anew, at most once a minute.
+A turn in which the conductors do not answer is either their absence or the agent's deafness (see
+`hostler.agent.buslink`); from here both look alike, so after a while of it the bus is built anew, at most once a minute.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 import oslo_messaging
 
-from compute.periodic import Periodic
 from hostler import errors
+from hostler.agent.periodic import Periodic
 from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)

@@ -2,7 +2,7 @@
 
 RabbitMQ can expire a queue while the connection over it stays healthy: the agent then hears nothing, or gets no
 answer any more, and looks dead to everybody but itself. No error tells of it. So the heartbeat watches for silence
-(`compute.heartbeat`) and has both ends built anew, on new connections, under which the old ones finish their work.
+(`hostler.agent.heartbeat`) and has both ends built anew, on new connections, while the old ones finish their work.
 """
 
 from __future__ import annotations
@@ -10,35 +10,41 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 import oslo_messaging
 
-from compute import rpcapi
-from conductor.rpcapi import ConductorAPI
 from hostler import errors
-from hostler.bus import Bus
+from hostler.bus import Bus, Client
 from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 
 
-class BusLink:
-    """`open_bus` makes a connection of the agent's own; None when `bus` is lent (the all-in-one) and cannot be renewed.
+Conductor = TypeVar("Conductor")
 
-    Itself a conductor client, so that those who hold it need not know of renewals.
+
+class BusLink(Generic[Conductor]):
+    """An agent's ends on the bus; each kind of agent derives its own, with what it tells the conductors.
+
+    `topic` and `version` are what the agent serves; `make_conductor` makes its client of the conductors; `open_bus`
+    makes a connection of the agent's own; None when `bus` is lent (the all-in-one) and cannot be renewed.
     """
 
-    def __init__(self, host: str, *, bus: Bus | None = None, open_bus: Callable[[], Bus] | None = None) -> None:
+    def __init__(self, host: str, topic: str, version: str, make_conductor: Callable[[Bus], Conductor], *,
+                 bus: Bus | None = None, open_bus: Callable[[], Bus] | None = None) -> None:
         if bus is None and open_bus is None:
             raise errors.Internal("A bus link needs a bus or a way to open one.")
         self._host = host
+        self._topic = topic
+        self._version = version
+        self._make_conductor = make_conductor
         self._open_bus = open_bus
         self._bus = bus
         self._endpoint: object | None = None
         self._server: oslo_messaging.MessageHandlingServer | None = None
-        self._conductor: ConductorAPI | None = None
-        self._self_client: rpcapi.ComputeAPI | None = None
+        self._conductor: Conductor | None = None
+        self._self_client: Client | None = None
         self._lock = threading.Lock()
 
     def open(self) -> None:
@@ -52,17 +58,13 @@ class BusLink:
             self._endpoint = endpoint
             self._server = self._new_server()
 
-    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
-        """See ConductorAPI."""
-        return self._client().heartbeat(context, host, report)
-
-    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
-        """See ConductorAPI."""
-        self._client().server_events(context, host, events)
-
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
-        """See ConductorAPI."""
-        return self._client().reconcile(context, host, present)
+    @property
+    def conductor(self) -> Conductor:
+        """The client of the conductors; raises Silent before `open`."""
+        conductor = self._conductor
+        if conductor is None:
+            raise errors.Silent(part="The message broker")
+        return conductor
 
     @property
     def renewable(self) -> bool:
@@ -74,7 +76,7 @@ class BusLink:
         if self._self_client is None or self._server is None:
             return True
         try:
-            self._self_client.ping(RequestContext.system(), self._host, timeout_s)
+            self._self_client.call(RequestContext.system(), "ping", server=self._host, timeout_s=timeout_s)
         except errors.Silent:
             return False
         return True
@@ -109,16 +111,10 @@ class BusLink:
             if self._open_bus is not None and self._bus is not None:
                 self._bus.close()
 
-    def _client(self) -> ConductorAPI:
-        conductor = self._conductor
-        if conductor is None:
-            raise errors.Silent(part="The message broker")
-        return conductor
-
     def _attach(self, bus: Bus) -> None:
         self._bus = bus
-        self._conductor = ConductorAPI(bus)
-        self._self_client = rpcapi.ComputeAPI(bus)
+        self._conductor = self._make_conductor(bus)
+        self._self_client = bus.client(self._topic, self._version)
 
     def _new_bus(self) -> Bus:
         if self._open_bus is None:
@@ -128,7 +124,7 @@ class BusLink:
     def _new_server(self) -> oslo_messaging.MessageHandlingServer:
         if self._bus is None:
             raise errors.Internal("The bus link was not opened.")
-        server = self._bus.server(rpcapi.TOPIC, self._host, self._endpoint, rpcapi.RPC_VERSION)
+        server = self._bus.server(self._topic, self._host, self._endpoint, self._version)
         server.start()
         return server
 

@@ -1,7 +1,7 @@
-"""One lock per server: two calls for the same server never interleave, calls for different servers never wait.
+"""One lock per resource: two calls for the same server or volume never interleave, calls for different ones never wait.
 
-Each hold also counts a change of the server, so that a slow decision (reconciliation) can see that somebody acted on
-the server since it looked.
+Each hold also counts a change, so that a slow decision (reconciliation) can see that somebody acted on
+the resource since it looked.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ class _Entry:
     users: int = 0
 
 
-class ServerLocks:
-    """The locks of all servers of one agent; entries live only while somebody uses them."""
+class ResourceLocks:
+    """The locks of everything one agent works on; entries live only while somebody uses them."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -28,13 +28,13 @@ class ServerLocks:
         self._clock = 0
 
     @contextlib.contextmanager
-    def hold(self, server_id: str) -> Iterator[None]:
-        """Hold the server's lock; waits for whoever has it."""
+    def hold(self, resource_id: str) -> Iterator[None]:
+        """Hold the lock; waits for whoever has it."""
         with self._guard:
-            entry = self._entries.setdefault(server_id, _Entry())
+            entry = self._entries.setdefault(resource_id, _Entry())
             entry.users += 1
             self._clock += 1
-            self._changes[server_id] = self._clock
+            self._changes[resource_id] = self._clock
         try:
             with entry.lock:
                 yield
@@ -42,19 +42,19 @@ class ServerLocks:
             with self._guard:
                 entry.users -= 1
                 if not entry.users:
-                    del self._entries[server_id]
+                    del self._entries[resource_id]
 
     def mark(self) -> int:
         """Return a mark of the present moment for `changed_since`."""
         with self._guard:
             return self._clock
 
-    def changed_since(self, server_id: str, mark: int) -> bool:
-        """Tell whether anybody took (or waited for) the server's lock after `mark`, or has it now."""
+    def changed_since(self, resource_id: str, mark: int) -> bool:
+        """Tell whether anybody took (or waited for) the lock after `mark`, or has it now."""
         with self._guard:
-            return server_id in self._entries or self._changes.get(server_id, 0) > mark
+            return resource_id in self._entries or self._changes.get(resource_id, 0) > mark
 
     def forget_before(self, mark: int) -> None:
         """Drop the memory of changes up to `mark`; marks older than it must not be used any more."""
         with self._guard:
-            self._changes = {server_id: at for server_id, at in self._changes.items() if at > mark}
+            self._changes = {resource_id: at for resource_id, at in self._changes.items() if at > mark}

@@ -1,0 +1,34 @@
+"""What a compute agent tells and asks the conductors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from compute import rpcapi
+from conductor.rpcapi import ConductorAPI
+from hostler.agent.buslink import BusLink
+from hostler.bus import Bus
+from hostler.context import RequestContext
+
+
+class ComputeLink(BusLink[ConductorAPI]):
+    """A compute agent's ends on the bus."""
+
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        """See ConductorAPI."""
+        return self.conductor.heartbeat(context, host, report)
+
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        """See ConductorAPI."""
+        self.conductor.server_events(context, host, events)
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        """See ConductorAPI."""
+        return self.conductor.reconcile(context, host, present)
+
+
+def open_link(host: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> ComputeLink:
+    """Return the link of `host`'s agent: on a lent `bus`, or on connections that `make_bus` opens."""
+    return ComputeLink(host, rpcapi.TOPIC, rpcapi.RPC_VERSION, ConductorAPI, bus=bus,
+                       open_bus=None if bus is not None else make_bus)

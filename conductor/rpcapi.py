@@ -34,3 +34,22 @@ class ConductorAPI:
         {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}],
         "groups": {group id: addresses of its members}}."""
         return self._client.call(context, "reconcile", host=host, present=present)
+
+    def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
+        """Report a volume agent's life and what its back ends offer; returns {"accepted": bool}.
+
+        `report`: {"started_at", "availability_zone", "backup_store": id or None, "backends": [{"name", "driver",
+        "total_gib", "free_gib", "reserved_percent", "over_subscription", "capabilities", "healthy",
+        "unhealthy_reason"}]}.
+        """
+        return self._client.call(context, "volume_heartbeat", timeout_s=15, node=node, report=report)
+
+    def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
+        """Say what is on a node (`volume.rpcapi.VolumeAPI.get_inventory`); returns what to remove, all of it surely
+        not wanted any more: {"volumes": [{"backend", "id"}], "snapshots": [{"backend", "id", "volume_id"}],
+        "connections": [{"backend", "volume_id", "attachment_id"}], "backups": [ids]}."""
+        return self._client.call(context, "volume_reconcile", node=node, present=present)
+
+    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+        """Say how far an agent is with an operation's long step (cast)."""
+        self._client.cast(context, "report_progress", operation_id=operation_id, attempt=attempt, percent=percent)

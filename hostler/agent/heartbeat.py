@@ -1,7 +1,8 @@
 """Tells the conductors every few seconds that this host lives, and notices when the agent has gone deaf.
 
 A turn in which the conductors do not answer is either their absence or the agent's deafness (see
-`hostler.agent.buslink`); from here both look alike, so after a while of it the bus is built anew, at most once a minute.
+`hostler.agent.buslink`); from here both look alike, so after a while of it the bus is built anew, at most once a
+minute.
 """
 
 from __future__ import annotations

@@ -30,9 +30,11 @@ from hostler.conf import (
     network,
     quota,
     scheduler,
+    volume,
 )
 
-GROUPS = (host, api, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota, scheduler)
+GROUPS = (host, api, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota, scheduler,
+          volume)
 
 
 def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Sequence[str] | None = None,

@@ -19,6 +19,12 @@ OPTS = [
     cfg.IntOpt("ports", default=500, min=-1, help="Ports of one project."),
     cfg.IntOpt("security_groups", default=10, min=-1, help="Security groups of one project."),
     cfg.IntOpt("security_group_rules", default=100, min=-1, help="Security group rules of one project."),
+    cfg.IntOpt("volumes", default=10, min=-1, help="Volumes of one project."),
+    cfg.IntOpt("gigabytes", default=1000, min=-1, help="Sizes of the volumes and snapshots of one project, GiB."),
+    cfg.IntOpt("snapshots", default=10, min=-1, help="Volume snapshots of one project."),
+    cfg.IntOpt("backups", default=10, min=-1, help="Volume backups of one project."),
+    cfg.IntOpt("backup_gigabytes", default=1000, min=-1, help="Sizes of the volume backups of one project, GiB."),
+    cfg.IntOpt("per_volume_gigabytes", default=-1, min=-1, help="Size of one volume, GiB."),
     cfg.IntOpt("images", default=100, min=-1, help="Images of one project."),
 ]
 

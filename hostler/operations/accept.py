@@ -29,12 +29,13 @@ class Target:
 
 def accept(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
            arguments: dict[str, Any] | None = None, also_lock: Sequence[Target] = (), lock: bool = True,
-           project_id: str | None = None, host_id: str | None = None,
+           project_id: str | None = None, host_id: str | None = None, agent: str | None = None,
            idempotency_key: str | None = None) -> Operation:
     """Write a pending operation and its locks; the caller commits them with the change they belong to.
 
     `kind` names the flow (`conductor.flows`); `arguments` are JSON values; `host_id` is the host its first step
-    talks to, when known. Raises ResourceLocked when another operation holds one of the resources.
+    talks to, or `agent` the agent (`hostler.operations.agents`), when known. Raises ResourceLocked when another
+    operation holds one of the resources.
     """
     targets = sorted({target.id: target for target in (*((resource,) if lock else ()), *also_lock)}.values(),
                      key=lambda target: target.id)
@@ -46,6 +47,8 @@ def accept(session: orm.Session, context: RequestContext, *, kind: str, resource
     if host_id is not None:
         # The name as the database has it, without a look-up of its own.
         operation.host = sa.select(Host.name).where(Host.id == host_id).scalar_subquery()  # type: ignore[assignment]
+    elif agent is not None:
+        operation.host = agent
     session.add(operation)
     try:
         session.flush()

@@ -32,11 +32,23 @@ from hostler.db.models.network import (
 )
 from hostler.db.models.operation import Lock, Operation, OperationStep
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
+from hostler.db.models.volume import (
+    Backend,
+    Backup,
+    Snapshot,
+    Volume,
+    VolumeAttachment,
+    VolumeNode,
+    VolumeTransfer,
+    VolumeType,
+    VolumeTypeAccess,
+)
 
 __all__ = [
-    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Base", "Domain", "FixedIp", "Flavor",
-    "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "Network", "Operation",
-    "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role", "RoleAssignment",
-    "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup", "ServerGroupMember", "ServerTag", "Service",
-    "Subnet", "User", "Zone",
+    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base", "Domain",
+    "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "Network",
+    "Operation", "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role",
+    "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup", "ServerGroupMember",
+    "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume", "VolumeAttachment", "VolumeNode",
+    "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

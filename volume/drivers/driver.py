@@ -1,0 +1,103 @@
+"""What the volume agent needs of a back end.
+
+One driver instance is one back end of one node. Volumes, snapshots and connections are known by their ids alone.
+Every method may be repeated: it makes it so rather than does it, also after a crash in its middle; what is not whole
+carries a name of its own until it is. `volume.drivers.contract` holds the tests that each driver passes.
+Drivers raise `errors.AgentError` with a reason a user may read, and never anything of their own.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
+
+Provider = dict[str, Any]  # what a driver wants to be told again about a volume or snapshot; kept in its record
+Progress = Callable[[int], None]  # told per cent now and then; raises StaleAttempt when the work is no longer wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class Stats:
+    """What a back end offers. `capabilities` are what extra specs are compared with; always among them:
+
+    volume_backend_name, storage_protocol, multiattach (bool), thin_provisioning (bool),
+    online_extend (list of connection protocols over which an attached volume may grow), online_snapshot (bool).
+    """
+
+    total_gib: float
+    free_gib: float
+    capabilities: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class DiskSource:
+    """Content that QEMU's tools can read: `options` are a blockdev's (as after `json:`), `size_bytes` its size."""
+
+    options: dict[str, Any]
+    size_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What is really there, for reconciliation and the doctor: ids of volumes, of snapshots, and
+    attachment id → volume id of what is exported."""
+
+    volumes: tuple[str, ...] = ()
+    snapshots: tuple[str, ...] = ()
+    connections: dict[str, str] = dataclasses.field(default_factory=dict)
+
+
+class Driver(Protocol):
+    """One back end. Safe for use by many threads; the agent never works on one volume twice at a time."""
+
+    def open(self) -> None:
+        """Make ready, bring connections back that a restart of the node ended; raises AgentError with what the
+        operator must do."""
+
+    def close(self) -> None:
+        """Let go; connections stay up."""
+
+    def get_stats(self) -> Stats:
+        """Return size and capabilities, quickly. Raises AgentError when the back end is away."""
+
+    def find(self) -> Found:
+        """Return what is there."""
+
+    def create_volume(self, volume: VolumeSpec, source: DiskSource | None, progress: Progress) -> Provider:
+        """Make a volume of `size_gib`, empty or with the content of `source` (never larger) at its beginning."""
+
+    def clone_snapshot(self, volume: VolumeSpec, snapshot: SnapshotSpec, progress: Progress) -> Provider:
+        """Make a volume from a snapshot of this back end; the volume may be larger."""
+
+    def clone_volume(self, volume: VolumeSpec, source: VolumeSpec, progress: Progress) -> Provider:
+        """Make a volume from another of this back end that nobody writes to; it may be larger."""
+
+    def delete_volume(self, volume: VolumeSpec) -> None:
+        """Remove it with what a broken try left; fine when there is none."""
+
+    def extend_volume(self, volume: VolumeSpec, size_gib: int) -> Provider:
+        """Grow to `size_gib`. An attached volume (`volume.attached`) whose host grows the file itself is left to it."""
+
+    def create_snapshot(self, snapshot: SnapshotSpec, volume: VolumeSpec, progress: Progress) -> Provider:
+        """Keep the volume's present content."""
+
+    def delete_snapshot(self, snapshot: SnapshotSpec, volume: VolumeSpec) -> None:
+        """Remove it; fine when there is none. Volumes made from it stay whole."""
+
+    def revert_to_snapshot(self, volume: VolumeSpec, snapshot: SnapshotSpec, progress: Progress) -> Provider:
+        """Give the volume the snapshot's content, keeping the volume's size."""
+
+    def source_of_volume(self, volume: VolumeSpec) -> DiskSource:
+        """Return how to read a volume that nobody writes to. Raises AgentError when it is not there."""
+
+    def source_of_snapshot(self, snapshot: SnapshotSpec, volume: VolumeSpec) -> DiskSource:
+        """Return how to read a snapshot."""
+
+    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
+                ) -> ConnectionSpec:
+        """Let `connector`'s host reach the volume; asked again, the same answer (port and name do not change)."""
+
+    def disconnect(self, volume_id: str, attachment_id: str) -> None:
+        """End one connection; fine when there is none."""

@@ -17,8 +17,8 @@ AGENT_OPTS = [
                     "Empty: <state_path>/backups."),
     cfg.StrOpt("tls_dir", default="",
                help="Directory with ca-cert.pem, server-cert.pem and server-key.pem. Exports over NBD are encrypted "
-                    "then, and each admits only the host it is for, known by the common name of its certificate. Without it "
-                    "nothing is exported to other machines unless insecure_exports is set."),
+                    "then, and each admits only the host it is for, known by the common name of its certificate. "
+                    "Without it nothing is exported to other machines unless insecure_exports is set."),
     cfg.BoolOpt("insecure_exports", default=False,
                 help="Export over NBD without TLS: whoever reaches the port reads and writes the volume. For closed "
                      "storage networks and trials."),

@@ -12,10 +12,10 @@ from typing import Any
 
 from hostler.bus import Bus
 from hostler.context import RequestContext
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
 
 TOPIC = "compute"
-RPC_VERSION = "1.0"
+RPC_VERSION = "1.1"
 
 Groups = dict[str, list[str]]
 
@@ -75,6 +75,34 @@ class ComputeAPI:
                       attempt: int) -> dict[str, Any]:
         """Undo suspend; returns {"power_state"}."""
         return self._change(context, host, "resume_server", server_id, operation_id, attempt)
+
+    def attach_volume(self, context: RequestContext, host: str, server_id: str, volume: AttachedSpec,
+                      operation_id: str, attempt: int) -> None:
+        """Give the server a volume, at once when it runs; fine when it has it. Raises AgentError."""
+        self._client.call(context, "attach_volume", server=host, long=True, server_id=server_id,
+                          volume=volume.to_wire(), operation_id=operation_id, attempt=attempt)
+
+    def detach_volume(self, context: RequestContext, host: str, server_id: str, volume_id: str, timeout_s: int,
+                      operation_id: str, attempt: int) -> None:
+        """Take a volume from the server; fine when it has not got it, or is not there.
+
+        Raises AgentError when the guest did not let go within `timeout_s` seconds: it has the volume still.
+        """
+        self._client.call(context, "detach_volume", server=host, long=True, server_id=server_id, volume_id=volume_id,
+                          patience_s=timeout_s, operation_id=operation_id, attempt=attempt)
+
+    def resize_volume(self, context: RequestContext, host: str, server_id: str, volume_id: str, size_bytes: int,
+                      operation_id: str, attempt: int) -> None:
+        """Let the running server see that a volume grew to `size_bytes` (the host grows a shared file itself).
+
+        Fine when the server is off. Raises AgentError where QEMU cannot (NBD).
+        """
+        self._client.call(context, "resize_volume", server=host, long=True, server_id=server_id, volume_id=volume_id,
+                          size_bytes=size_bytes, operation_id=operation_id, attempt=attempt)
+
+    def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
+        """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
+        return self._client.call(context, "get_inventory", server=host, long=True)  # type: ignore[no-any-return]
 
     def get_console_output(self, context: RequestContext, host: str, server_id: str, length: int | None) -> str:
         """Return the last `length` lines of the console log (None: all that one answer carries)."""

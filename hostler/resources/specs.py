@@ -162,6 +162,34 @@ class PortSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ConnectionSpec(Spec):
+    """How one attachment reaches its volume; may hold secrets. `data` by protocol:
+
+    file: {"share", "path" (below the share)}; nbd: {"host", "port", "export", "tls" (bool), "tls_name"};
+    rbd: {"pool", "image", "monitors" ["host:port"], "user", "key"}; fake: {}.
+    """
+
+    protocol: str
+    format: str = "raw"  # qcow2 for file alone
+    data: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttachedSpec(Spec):
+    """A volume in a server, as the server's host must have it."""
+
+    attachment_id: str
+    volume_id: str
+    size_gib: int
+    connection: ConnectionSpec
+    device: str | None = None  # vdb
+    boot_index: int | None = None
+    readonly: bool = False
+    shared: bool = False  # other servers may have it at the same time
+    tag: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerSpec(Spec):
     """A server as its host must make it: processors, memory, disks, NICs and what the guest may ask for."""
 
@@ -179,6 +207,7 @@ class ServerSpec(Spec):
     extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
     image: ImageSpec | None = None
     ports: tuple[PortSpec, ...] = ()
+    volumes: tuple[AttachedSpec, ...] = ()
     metadata: dict[str, str] = dataclasses.field(default_factory=dict)
     key_name: str | None = None
     public_key: str | None = None

@@ -5,7 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hostler.resources.specs import ImageSpec, Spec
+from hostler.resources.specs import AttachedSpec, ConnectionSpec, ImageSpec, Spec
+
+# A server's spec holds its volumes, so the two that it needs stand beside it.
+__all__ = ["AttachedSpec", "BackupSpec", "ConnectionSpec", "ConnectorSpec", "SnapshotSpec", "SourceSpec", "UploadSpec",
+           "VolumeSpec"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,34 +68,6 @@ class ConnectorSpec(Spec):
     protocols: tuple[str, ...] = ("file", "nbd", "rbd")
     shares: dict[str, str] = dataclasses.field(default_factory=dict)
     tls: bool = False  # has a client certificate whose common name is `host`
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConnectionSpec(Spec):
-    """How one attachment reaches its volume; may hold secrets. `data` by protocol:
-
-    file: {"share", "path" (below the share)}; nbd: {"host", "port", "export", "tls" (bool), "tls_name"};
-    rbd: {"pool", "image", "monitors" ["host:port"], "user", "key"}; fake: {}.
-    """
-
-    protocol: str
-    format: str = "raw"  # qcow2 for file alone
-    data: dict[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class AttachedSpec(Spec):
-    """A volume in a server, as the server's host must have it."""
-
-    attachment_id: str
-    volume_id: str
-    size_gib: int
-    connection: ConnectionSpec
-    device: str | None = None  # vdb
-    boot_index: int | None = None
-    readonly: bool = False
-    shared: bool = False  # other servers may have it at the same time
-    tag: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -33,9 +33,10 @@ _FROM_HTTP: dict[int, type[errors.HostlerError]] = {
 }
 
 
-def status_of(error: errors.HostlerError) -> int:
-    """Return the HTTP status of an error; 500 for a fault of ours."""
-    return next((status for family, status in STATUS if isinstance(error, family)), 500)
+def status_of(error: errors.HostlerError, face: Face | None = None) -> int:
+    """Return the HTTP status of an error (in a face's own view); 500 for a fault of ours."""
+    table = STATUS if face is None else (*face.statuses, *STATUS)
+    return next((status for family, status in table if isinstance(error, family)), 500)
 
 
 def face_of(faces: Sequence[Face], path: str) -> Face:
@@ -56,7 +57,7 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
             response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
 
     def ours(request: falcon.Request, response: falcon.Response, error: errors.HostlerError, _params: object) -> None:
-        status = status_of(error)
+        status = status_of(error, face_of(faces, request.path))
         if status == 500:
             LOG.error("%s %s failed", request.method, request.path, exc_info=error)
             error = errors.Internal()

@@ -18,7 +18,8 @@ class Face:
 
     `routes(services)` yields (path template below `prefix`, resource); the same position of a path must always use
     the same parameter name. `render_error(status, error, request_id)` gives the body. `prepare` runs before
-    authentication (microversion negotiation), `finish` after the handler (version headers).
+    authentication (microversion negotiation), `finish` after the handler (version headers). `statuses` are the
+    families to which this API gives another status than the common table does.
     """
 
     prefix: str
@@ -26,3 +27,4 @@ class Face:
     render_error: Callable[[int, errors.HostlerError, str], dict[str, Any]]
     prepare: Callable[[falcon.Request, falcon.Response], None] | None = None
     finish: Callable[[falcon.Request, falcon.Response], None] | None = None
+    statuses: tuple[tuple[type[errors.HostlerError], int], ...] = ()

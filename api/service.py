@@ -12,6 +12,7 @@ from api.openstack.compute import FACE as COMPUTE
 from api.openstack.identity import FACE as IDENTITY
 from api.openstack.image import FACE as IMAGE
 from api.openstack.network import FACE as NETWORK
+from api.openstack.volume import FACE as VOLUME
 from api.policy import Policy
 from api.services import Services
 from api.wake import Waker
@@ -27,7 +28,7 @@ from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
 
 LOG = logging.getLogger(__name__)
-FACES = (IDENTITY, COMPUTE, IMAGE, NETWORK)
+FACES = (IDENTITY, COMPUTE, IMAGE, NETWORK, VOLUME)
 
 
 class ApiService:

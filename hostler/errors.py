@@ -65,6 +65,13 @@ class InvalidState(Conflict):
     template = "Cannot '{action}' {resource} {id} while it is in {attribute} {state}"
 
 
+class WrongStatus(InvalidState):
+    """The status of a volume, snapshot or backup does not allow the action; `allowed` says what would."""
+
+    code = "WrongStatus"
+    template = "Invalid {resource}: {resource} {id} status must be {allowed}, but current status is: {status}."
+
+
 class ResourceLocked(Conflict):
     """Another operation holds the resource. `locked` is a list of {"id", "type"} maps."""
 
@@ -124,6 +131,16 @@ class NoValidHost(NoCapacity):
     template = "No valid host was found. {reason}"
 
 
+class NoValidBackend(NoCapacity):
+    """The scheduler found no back end for a volume. `removed` maps each filter to the number of back ends it took away.
+
+    `retry` is true when back ends of nodes that are silent just now could have taken the volume.
+    """
+
+    code = "NoValidBackend"
+    template = "No valid backend was found. {reason}"
+
+
 class NoAddress(Conflict):
     """A network has no free address left."""
 
@@ -150,6 +167,13 @@ class HostUnreachable(Unavailable):
 
     code = "HostUnreachable"
     template = "Host {host} did not answer for {waited_s} s."
+
+
+class NodeUnreachable(HostUnreachable):
+    """As HostUnreachable, of a storage node's agent."""
+
+    code = "NodeUnreachable"
+    template = "Storage node {host} did not answer for {waited_s} s."
 
 
 class NotImplementedHere(HostlerError):

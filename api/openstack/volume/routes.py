@@ -1,0 +1,23 @@
+"""The whole URL map of the Block Storage API, below /volume/v3. A parameter has one name wherever its place occurs.
+
+Each module lists its own paths as ROUTES: (path below /v3, maker of the resource). More specific paths need no order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from api.openstack.volume import params, versions
+from api.services import Services
+
+MODULES: tuple[Any, ...] = ()
+
+
+def routes(services: Services) -> Iterable[tuple[str, Any]]:
+    """Yield (path below the face's prefix, resource)."""
+    yield "", versions.Versions(services)
+    yield params.ROOT, versions.VersionItem(services)
+    for module in MODULES:
+        for path, maker in module.ROUTES:
+            yield params.ROOT + path, maker(services)

@@ -1,4 +1,4 @@
-"""The crash campaign's machinery: arm a point, do a change, let the process die, bring it back, see what is left."""
+"""The crash campaign's machinery: arm a point, do a change, let the process die, see it come back, see what is left."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import contextlib
 import dataclasses
 import json
 import sys
-import threading
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import requests
 
@@ -33,73 +34,82 @@ class Point:
         return f"{self.process}/{self.name}"
 
 
+def conductor_points(flow_tasks: Sequence[str], rpcs: Sequence[str]) -> list[Point]:
+    """Return a flow's points in the conductor: claim, tasks, calls, end."""
+    names = ["claim:after", *(f"{task}:{side}" for task in flow_tasks for side in ("before", "after")),
+             *(f"rpc.{rpc}:{side}" for rpc in rpcs for side in ("before", "after")), "finish:before", "finish:after"]
+    return [Point("conductor", name) for name in names]
+
+
+def api_points() -> list[Point]:
+    """Return a request's points in the api: its transaction and its wake-up."""
+    return [Point("api", name) for name in ("commit:before", "commit:after", "wake:before", "wake:after")]
+
+
+def agent_points(*steps: str) -> list[Point]:
+    """Return points in the compute agent."""
+    return [Point("agent", step) for step in steps]
+
+
 def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) -> list[Point]:
     """Return every point a flow passes."""
-    conductor = ["claim:after", *(f"{task}:{side}" for task in flow_tasks for side in ("before", "after")),
-                 *(f"rpc.{rpc}:{side}" for rpc in rpcs for side in ("before", "after")),
-                 "finish:before", "finish:after"]
-    api = ["commit:before", "commit:after", "wake:before", "wake:after"]
     scheduler = ["select:before", "select:after"] if "select_host" in rpcs else []
-    return [*(Point("conductor", name) for name in conductor), *(Point("api", name) for name in api),
-            *(Point("scheduler", name) for name in scheduler), *(Point("agent", name) for name in agent_steps)]
+    return [*conductor_points(flow_tasks, rpcs), *api_points(), *(Point("scheduler", name) for name in scheduler),
+            *agent_points(*agent_steps)]
 
 
 class Campaign:
-    """A fleet with armed launchers, one fake host, and a keeper that restarts what died."""
+    """A fleet whose processes come back when they die, armed with crash points, and one fake host."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, overrides: dict[str, dict[str, Any]] | None = None) -> None:
         self.fleet = Fleet(directory, hosts=1, overrides={
-            "all": {"DEFAULT": {"service_down_time": 30}}, "compute": {"compute": {"reconcile_interval": 5}}})
-        self.controls = {service: directory / f"{service}.crash" for service in CONTROL_SERVICES}
-        self.faults = directory / HOST / "compute" / "fake" / "faults.json"
-        self.deaths = 0
-        self._stop = threading.Event()
-        self._keeper = threading.Thread(target=self._keep, daemon=True)
+            "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4}},
+            "compute": {"compute": {"reconcile_interval": 5}}, **(overrides or {})})
+        self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, HOST)}
+        self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json"}
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client."""
         self.fleet.prepare()
-        for service in CONTROL_SERVICES:
-            self.fleet.add(service, service, launcher=[sys.executable, str(LAUNCHER), service,
-                                                       str(self.controls[service])])
-        self.fleet.add(HOST, "compute")
-        client = self.fleet.start()
-        self._keeper.start()
-        return client
+        for name, control in self.controls.items():
+            service = "compute" if name == HOST else name
+            self.fleet.add(name, service, launcher=[sys.executable, str(LAUNCHER), service, str(control)])
+        self.client = self.fleet.start()
+        self.db = self.fleet.database()
+        return self.client
 
     def stop(self) -> None:
         """Stop everything."""
-        self._stop.set()
-        self._keeper.join(timeout=10)
+        if hasattr(self, "db"):
+            self.db.dispose()
         self.fleet.stop()
 
-    def _keep(self) -> None:
-        while not self._stop.wait(0.1):
-            for process in self.fleet.processes.values():
-                if not process.is_running() and not self._stop.is_set():
-                    self.deaths += 1
-                    if process.name == HOST:
-                        self.faults.unlink(missing_ok=True)
-                    process.start()
+    @property
+    def deaths(self) -> int:
+        """How many processes died so far."""
+        counts = (control.with_name(f"{control.name}.deaths") for control in self.controls.values())
+        return sum(count.stat().st_size for count in counts if count.exists())
 
-    def arm(self, point: Point, *, build_fails: bool = False) -> None:
-        """Make the next process that reaches `point` die there; `build_fails` lets no guest start meanwhile."""
-        orders = [{"step": "driver.create:before", "action": "fail", "times": 0}] if build_fails else []
-        if point.process == "agent":
-            orders.append({"step": point.name, "action": "crash"})
+    def arm(self, point: Point, *, failing: str | None = None) -> None:
+        """Make the next process that reaches `point` die there; the agent's step `failing` fails meanwhile."""
+        orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
+        if failing is not None:
+            orders["agent"].append({"step": failing, "action": "fail", "times": 0})
+        if point.process in orders:
+            orders[point.process].append({"step": point.name, "action": "crash"})
         else:
             self.controls[point.process].write_text(point.name)
-        if orders:
-            self.faults.parent.mkdir(parents=True, exist_ok=True)
-            draft = self.faults.with_suffix(".new")
-            draft.write_text(json.dumps(orders))
-            draft.replace(self.faults)
+        for process, wanted in orders.items():
+            if wanted:
+                self.faults[process].parent.mkdir(parents=True, exist_ok=True)
+                draft = self.faults[process].with_suffix(".new")
+                draft.write_text(json.dumps(wanted))
+                draft.replace(self.faults[process])
 
     def disarm(self) -> None:
         """Take back what did not fire."""
-        self.faults.unlink(missing_ok=True)
-        for control in self.controls.values():
-            control.unlink(missing_ok=True)
+        for path in (*self.faults.values(), *self.controls.values()):
+            path.unlink(missing_ok=True)
 
     def wait_death(self, before: int, timeout_s: float = 20) -> bool:
         """Wait until a process died since there were `before` deaths; False when none does."""
@@ -108,30 +118,39 @@ class Campaign:
         return self.deaths > before
 
     def wait_whole(self) -> None:
-        """Wait until every process lives and the api answers."""
-        client = self.fleet.client()
-        wait_for(lambda: all(process.is_running() for process in self.fleet.processes.values()), "all processes")
-        wait_for(client.try_login, "the api")
+        """Wait until the api answers; the others are waited for by whoever needs them."""
+        wait_for(lambda: patient(lambda: self.client.get("/compute/v2.1/flavors")), "the api")
+
+    def survive(self, point: Point, request: Callable[[], requests.Response], *, failing: str | None = None
+                ) -> requests.Response | None:
+        """Make a request while `point` is armed and wait for the death; returns the answer, None when the api died
+        before it could give one."""
+        deaths = self.deaths
+        self.arm(point, failing=failing)
+        answer = patient(request)
+        assert answer is None or answer.status_code < 400, f"{answer.status_code}: {answer.text}"
+        assert self.wait_death(deaths), f"nothing passed {point}"
+        self.wait_whole()
+        if failing is None:
+            self.disarm()
+        return answer
 
     def wait_rest(self, timeout_s: float = 60) -> None:
         """Wait until nothing is wrong anywhere; raises AssertionError with what still is."""
-        db = self.fleet.database()
         end = time.monotonic() + timeout_s
-        try:
-            while True:
-                faults = invariants.database_faults(db)
-                faults += invariants.host_faults(db, HOST, self.fleet.directory / HOST)
-                if not faults:
-                    return
-                assert time.monotonic() < end, faults
-                time.sleep(0.2)
-        finally:
-            db.dispose()
+        while faults := self.find_faults():
+            assert time.monotonic() < end, faults
+            time.sleep(0.05)
+
+    def find_faults(self) -> list[str]:
+        """Return what is wrong now."""
+        return [*invariants.database_faults(self.db),
+                *invariants.host_faults(self.db, HOST, self.fleet.directory / HOST)]
 
 
-def patient(call: object, timeout_s: float = 60) -> requests.Response | None:
+def patient(call: Callable[[], requests.Response]) -> requests.Response | None:
     """Make a request; None when the api died under it."""
     try:
-        return call()  # type: ignore[operator]
+        return call()
     except requests.RequestException:
         return None

@@ -1,4 +1,4 @@
-"""Starts a control service with crash points: `launcher.py <service> <control file> --config-file …`.
+"""Keeps a service with crash points running: `launcher.py <service> <control file> --config-file …`.
 
 The product has no hooks for this. The control file holds one point's name; the process that reaches that point
 removes the file and kills itself with SIGKILL, so a point fires once.
@@ -10,17 +10,21 @@ Points: `<Task>:before|after` (and `revert.<Task>:…`), `rpc.<method>:before|af
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import importlib
 import os
 import signal
 import sys
 import threading
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 SERVICE, CONTROL = sys.argv[1], Path(sys.argv[2])
+_PR_SET_PDEATHSIG = 1
 
 
 def reach(point: str) -> None:
@@ -94,12 +98,69 @@ def arm_scheduler() -> None:
     manager.SchedulerManager.select_host.exposed = True
 
 
+def arm_agent() -> None:
+    """Nothing: agents with fake parts know their steps and die there on order (`hostler.agent.faults`)."""
+
+
+ARM = {"conductor": arm_conductor, "api": arm_api, "scheduler": arm_scheduler}
+
+
+class Supervisor:
+    """Keeps one life of the service running. A life is a fork of this process, which has imported all it needs, so
+    that a campaign does not wait for imports hundreds of times; each death adds a byte to `<control file>.deaths`."""
+
+    def __init__(self, serve: Callable[[], None]) -> None:
+        self._serve = serve
+        self._child = 0
+        self._stopping = False
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def run(self) -> None:
+        """Give it lives until told to stop."""
+        deaths = CONTROL.with_name(f"{CONTROL.name}.deaths")
+        while not self._stopping:
+            self._child = os.fork()
+            if self._child == 0:
+                self._live()
+            status = os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
+            if status in (-signal.SIGKILL, 137):
+                with deaths.open("ab") as stream:
+                    stream.write(b".")
+            elif not self._stopping:
+                time.sleep(0.5)  # it could not start: what it needs is not there yet
+
+    def _live(self) -> None:
+        # With its keeper killed, the service must not go on alone.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self._stopping:
+            os._exit(0)
+        status = 1
+        try:
+            self._serve()
+        except SystemExit as end:
+            status = end.code if isinstance(end.code, int) else 1
+        except Exception:  # noqa: BLE001 - the process ends here
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _stop(self, *_: object) -> None:
+        self._stopping = True
+        if self._child:
+            os.kill(self._child, signal.SIGTERM)
+
+
 def main() -> None:
-    """Arm and run."""
+    """Import, arm, and keep it alive."""
     command = importlib.import_module(f"hostler.cmd.{SERVICE}")
-    {"conductor": arm_conductor, "api": arm_api, "scheduler": arm_scheduler}[SERVICE]()
+    ARM.get(SERVICE, arm_agent)()
     sys.argv = [f"hostler-{SERVICE}", *sys.argv[3:]]
-    command.main()
+    if threading.active_count() != 1:
+        raise RuntimeError("Something started a thread while it was imported: that does not survive a fork.")
+    Supervisor(command.main).run()
 
 
 main()

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
+import requests
 
-from tests.crash.campaign import Campaign, Point, patient, points_of
+from tests.crash.campaign import Campaign, Point, agent_points, patient, points_of
 from tests.harness import backends
 from tests.harness.client import Client
 
@@ -27,11 +29,13 @@ DELETE = points_of(
     [*(f"destroy.{step}" for step in ("guest", "ports", "files", "end")),
      "driver.destroy:before", "driver.destroy:after", "network.unplug:before", "network.unplug:after"])
 
-# A build that fails is reverted; the revert is interrupted, too. (The agent's own crash ends the fault, so its points
-# are those of the campaign's other end: the server may then succeed.)
-REVERT = [Point("conductor", name) for name in (
+# A build that fails is reverted; the revert is interrupted, too.
+FAILING = "driver.create:before"
+REVERT = [*(Point("conductor", name) for name in (
     *(f"revert.{task}:{side}" for task in ("SpawnServer", "AssignHost", "SelectHost") for side in ("before", "after")),
-    "rpc.destroy_server:before", "rpc.destroy_server:after", "finish:before", "finish:after")]
+    "rpc.destroy_server:before", "rpc.destroy_server:after", "finish:before", "finish:after")),
+    *agent_points("spawn.start", "destroy.guest", "driver.destroy:after", "destroy.ports", "network.unplug:before",
+                  "network.unplug:after", "destroy.files", "destroy.end")]
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +51,10 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Campaig
         made.stop()
 
 
-def _boot(client: Client, image: str, name: str) -> tuple[str | None, bool]:
-    """Ask for a server as a careful user would; returns its id and whether the api died under the request."""
-    body = client.server_body(image, name)
-    answer = patient(lambda: client.post("/compute/v2.1/servers", body, headers={"Idempotency-Key": name}))
-    if answer is not None and answer.status_code == 202:
-        return str(answer.json()["server"]["id"]), False
-    assert answer is None, f"{answer.status_code}: {answer.text}"
-    return None, True
+def _id_of(answer: requests.Response | None) -> str:
+    assert answer is not None
+    assert answer.status_code == 202, f"{answer.status_code}: {answer.text}"
+    return str(answer.json()["server"]["id"])
 
 
 def _watch(client: Client, server_id: str, until: str | None, timeout_s: float = 60) -> dict[str, Any] | None:
@@ -76,18 +76,12 @@ def _watch(client: Client, server_id: str, until: str | None, timeout_s: float =
 @pytest.mark.parametrize("point", BOOT, ids=str)
 def test_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
-    made.wait_whole()
-    deaths = made.deaths
-    made.arm(point)
     name = f"boot-{point.process}-{point.name}"
-    server_id, api_died = _boot(client, image, name)
-    assert made.wait_death(deaths), f"nothing passed {point}"
-    made.wait_whole()
-    made.disarm()
-    if api_died:
-        # The same key finds what was accepted, or makes it now: never two servers.
-        server_id, _ = _boot(client, image, name)
-    assert server_id is not None
+    # As a careful user would: the same key finds what was accepted, or makes it now, never two servers.
+    boot = partial(client.post, "/compute/v2.1/servers", client.server_body(image, name),
+                   headers={"Idempotency-Key": name})
+    answer = made.survive(point, boot)
+    server_id = _id_of(answer or boot())
     assert _watch(client, server_id, "ACTIVE") is not None
     listed = client.get(f"/compute/v2.1/servers?name={name}").json()["servers"]
     assert len(listed) == 1
@@ -100,16 +94,9 @@ def test_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> 
 @pytest.mark.parametrize("point", DELETE, ids=str)
 def test_delete_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
-    made.wait_whole()
-    server_id, _ = _boot(client, image, f"delete-{point.process}-{point.name}")
-    assert server_id is not None
+    server_id = client.create_server(image, f"delete-{point.process}-{point.name}")
     assert _watch(client, server_id, "ACTIVE") is not None
-    deaths = made.deaths
-    made.arm(point)
-    patient(lambda: client.delete(f"/compute/v2.1/servers/{server_id}"))
-    assert made.wait_death(deaths), f"nothing passed {point}"
-    made.wait_whole()
-    made.disarm()
+    made.survive(point, lambda: client.delete(f"/compute/v2.1/servers/{server_id}"))
     patient(lambda: client.delete(f"/compute/v2.1/servers/{server_id}"))  # again, as a careful user would
     assert _watch(client, server_id, None) is None
     made.wait_rest()
@@ -118,16 +105,11 @@ def test_delete_survives(campaign: tuple[Campaign, Client, str], point: Point) -
 @pytest.mark.parametrize("point", REVERT, ids=str)
 def test_revert_of_a_failed_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
-    made.wait_whole()
-    deaths = made.deaths
-    made.arm(point, build_fails=True)
-    server_id, _ = _boot(client, image, f"revert-{point.name}")
-    assert server_id is not None
-    assert made.wait_death(deaths), f"nothing passed {point}"
+    body = client.server_body(image, f"revert-{point.process}-{point.name}")
+    server_id = _id_of(made.survive(point, lambda: client.post("/compute/v2.1/servers", body), failing=FAILING))
     server = client.wait_server(server_id, "ERROR")
     assert "The fake host was told to fail." in server["fault"]["message"]
     made.disarm()
-    made.wait_whole()
     made.wait_rest()
     client.delete(f"/compute/v2.1/servers/{server_id}")
     client.wait_gone(server_id)

@@ -33,16 +33,20 @@ class Stats:
 
 @dataclasses.dataclass(frozen=True)
 class DiskSource:
-    """Content that QEMU's tools can read: `options` are a blockdev's (as after `json:`), `size_bytes` its size."""
+    """Content that QEMU's tools can read: `options` are a blockdev's (as after `json:`), `size_bytes` its size.
+
+    `objects` are what the options refer to (credentials), each as after `--object`; secrets are in files.
+    """
 
     options: dict[str, Any]
     size_bytes: int
+    objects: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What is really there, for reconciliation and the doctor: ids of volumes, of snapshots, and
-    attachment id → volume id of what is exported."""
+    """What takes room on the back end, whole or not, for reconciliation and the doctor: ids of volumes, of
+    snapshots, and attachment id → volume id of what is exported."""
 
     volumes: tuple[str, ...] = ()
     snapshots: tuple[str, ...] = ()
@@ -75,7 +79,10 @@ class Driver(Protocol):
         """Make a volume from another of this back end that nobody writes to; it may be larger."""
 
     def delete_volume(self, volume: VolumeSpec) -> None:
-        """Remove it with what a broken try left; fine when there is none."""
+        """Remove it with its connections and with what a broken try left; fine when there is none.
+
+        Reconciliation knows neither size nor provider of what it removes.
+        """
 
     def extend_volume(self, volume: VolumeSpec, size_gib: int) -> Provider:
         """Grow to `size_gib`. An attached volume (`volume.attached`) whose host grows the file itself is left to it."""
@@ -89,8 +96,14 @@ class Driver(Protocol):
     def revert_to_snapshot(self, volume: VolumeSpec, snapshot: SnapshotSpec, progress: Progress) -> Provider:
         """Give the volume the snapshot's content, keeping the volume's size."""
 
+    def overwrite_volume(self, volume: VolumeSpec, source: DiskSource, progress: Progress) -> Provider:
+        """Give an existing volume that nobody uses the content of `source` (never larger), and zeros behind it.
+
+        Cut short, it leaves a mixture; repeated, it is whole.
+        """
+
     def source_of_volume(self, volume: VolumeSpec) -> DiskSource:
-        """Return how to read a volume that nobody writes to. Raises AgentError when it is not there."""
+        """Return how to read a volume that nobody writes to. Raises AgentError when it is not there or not whole."""
 
     def source_of_snapshot(self, snapshot: SnapshotSpec, volume: VolumeSpec) -> DiskSource:
         """Return how to read a snapshot."""

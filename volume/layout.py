@@ -1,0 +1,63 @@
+"""Where the volume agent keeps things on its node; the one place that knows file names.
+
+    <state_path>/volume/attempts.log      see `hostler.agent.fencing`
+    <state_path>/volume/images/<sha256>   images that volumes are made from
+    <state_path>/volume/work/             copies under way; emptied at start
+    <state_path>/volume/fake/             the fake driver's
+    <state_path>/volumes/<back end>/      a directory back end that names no directory of its own
+    <state_path>/backups/                 the backup store, unless [volume] backup_dir names another
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """Paths under one agent's state directory."""
+
+    state_path: Path
+
+    @property
+    def root(self) -> Path:
+        """The agent's own directory."""
+        return self.state_path / "volume"
+
+    @property
+    def fence(self) -> Path:
+        """Journal of the attempts seen."""
+        return self.root / "attempts.log"
+
+    @property
+    def images(self) -> Path:
+        """The image cache."""
+        return self.root / "images"
+
+    @property
+    def work(self) -> Path:
+        """Files that live as long as one call."""
+        return self.root / "work"
+
+    @property
+    def fake(self) -> Path:
+        """What the fake driver keeps, and the faults ordered of it."""
+        return self.root / "fake"
+
+    @property
+    def backups(self) -> Path:
+        """The backup store when no other is configured."""
+        return self.state_path / "backups"
+
+    def volumes(self, backend: str) -> Path:
+        """Directory of a back end that names none."""
+        return self.state_path / "volumes" / backend
+
+    def prepare(self) -> None:
+        """Make the directories; what a former process was copying is dropped."""
+        shutil.rmtree(self.work, ignore_errors=True)
+        for directory in (self.root, self.images, self.work):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o711)

@@ -79,7 +79,7 @@ def _columns(report: dict[str, Any]) -> dict[str, Any]:
 
 def _register(db: Database, host: str, report: dict[str, Any], values: dict[str, Any]) -> bool:
     def work(session: orm.Session) -> None:
-        zone = _zone(session, report.get("availability_zone") or "nova")
+        zone = zone_named(session, report.get("availability_zone") or "nova")
         highest = session.scalar(sa.select(sa.func.max(Host.number))) or 0
         session.add(Host(name=host, number=highest + 1, zone_id=zone.id, last_seen_at=clock.utcnow(),
                          uptime_s=int(report.get("uptime_s", 0)), **values))
@@ -93,7 +93,8 @@ def _register(db: Database, host: str, report: dict[str, Any], values: dict[str,
     return True
 
 
-def _zone(session: orm.Session, name: str) -> Zone:
+def zone_named(session: orm.Session, name: str) -> Zone:
+    """Return the zone of that name, made when there is none."""
     zone = session.scalar(sa.select(Zone).where(Zone.name == name))
     if zone is None:
         zone = Zone(name=name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from conductor import heartbeats, reconcile
+from conductor import heartbeats, reconcile, volume_reconcile, volume_reports
 from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
@@ -46,3 +46,21 @@ class ConductorManager:
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer what a host should do about each server."""
         return reconcile.plan(self._db, self._conf, self._images, host, present)
+
+    @rpc_method
+    @said_as_unavailable()
+    def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
+        """Record a volume agent's report."""
+        return {"accepted": volume_reports.record_heartbeat(self._db, node, report)}
+
+    @rpc_method
+    @said_as_unavailable()
+    def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
+        """Answer what a storage node should remove."""
+        return volume_reconcile.plan(self._db, node, present)
+
+    @rpc_method
+    @said_as_unavailable()
+    def report_progress(self, _context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+        """Note how far an agent is."""
+        volume_reports.record_progress(self._db, operation_id, attempt, percent)

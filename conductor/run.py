@@ -23,13 +23,16 @@ from hostler.db.engine import Database
 from hostler.db.models import Operation
 from hostler.images.store import ImageStore
 from hostler.operations import lease
+from hostler.operations.agents import volume_agent
 from scheduler.rpcapi import SchedulerAPI
+from volume.rpcapi import VolumeAPI
 
 Result = TypeVar("Result")
 
 
 # Kinds that nothing cancels.
-_LAST = frozenset({"server.delete", "server.update", "network.apply_rules", "network.update"})
+_LAST = frozenset({"server.delete", "server.update", "network.apply_rules", "network.update", "volume.delete",
+                   "snapshot.delete", "backup.delete", "attachment.delete"})
 
 
 class HandOver(BaseException):
@@ -81,12 +84,13 @@ class Cloud:
     """What all runs of a conductor share."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, scheduler: SchedulerAPI, compute: ComputeAPI,
-                 images: ImageStore) -> None:
+                 images: ImageStore, volumes: VolumeAPI) -> None:
         self.conf = conf
         self.db = db
         self.scheduler = scheduler
         self.compute = compute
         self.images = images
+        self.volumes = volumes
         self.silences = Silences(window_s=2 * conf.bus.silence_timeout)
 
 
@@ -139,30 +143,50 @@ class Run:
         Raises HandOver when the host is silent or has no place for another run, HostUnreachable when it has been
         silent longer than the operator's patience, or what the agent raised.
         """
-        if not self._slots.enter(self.held.id, host):
-            raise HandOver(reason=f"host {host} is busy", delay_s=0, host=host)
-        self.host = host
+        return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s), call)
+
+    def ask_node(self, node: str, call: Callable[[dict[str, Any]], Result]) -> Result:
+        """As `ask_host`, of a storage node's agent; raises NodeUnreachable when it stays silent."""
+        return self._ask(volume_agent(node),
+                         lambda waited_s: errors.NodeUnreachable(host=node, waited_s=waited_s), call)
+
+    def _ask(self, agent: str, unreachable: Callable[[int], errors.HostUnreachable],
+             call: Callable[[dict[str, Any]], Result]) -> Result:
+        if not self._slots.enter(self.held.id, agent):
+            raise HandOver(reason=f"{agent} is busy", delay_s=0, host=agent)
+        self.host = agent
         fence = {"operation_id": self.held.id, "attempt": self.held.attempt}
         try:
             answer = call(fence)
         except errors.Silent as error:
-            raise self._wait_for(host, error) from error
+            raise self._wait_for(agent, error, unreachable) from error
         except errors.StaleAttempt as error:
             raise lease.LeaseLost(self.held.id) from error
         self.waiting_since = None
         return answer
 
     def ask_scheduler(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the scheduler's choice; a scheduler, its database or a broker that is away is
+        """Return the host the scheduler chose and claimed; a scheduler, its database or a broker that is away is
         waited for without limit."""
+        return self._choose("hosts", lambda: self.cloud.scheduler.select_host(self.context, request))
+
+    def ask_for_backend(self, request: dict[str, Any]) -> dict[str, Any]:
+        """As `ask_scheduler`, for one volume's back end; raises NoValidBackend."""
+        return self._choose("backends", lambda: self.cloud.scheduler.select_backend(self.context, request))
+
+    def ask_for_backends(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """As `ask_for_backend`, for several volumes: all of them are claimed or none."""
+        return self._choose("backends", lambda: self.cloud.scheduler.select_backends(self.context, requests))
+
+    def _choose(self, what: str, call: Callable[[], Result]) -> Result:
         try:
-            choice = self.cloud.scheduler.select_host(self.context, request)
+            choice = call()
         except errors.Unavailable as error:
             raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
-        except errors.NoValidHost as error:
+        except (errors.NoValidHost, errors.NoValidBackend) as error:
             if error.fields.get("retry") and not self._out_of_patience():
                 self._start_waiting()
-                raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="hosts") from error
+                raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for=what) from error
             raise
         self.waiting_since = None
         return choice
@@ -175,13 +199,21 @@ class Run:
         names = ", ".join(sorted(hosts))
         raise HandOver(reason=f"silent: {names}", delay_s=self.cloud.silences.window_s, waiting_for=names[:255])
 
-    def _wait_for(self, host: str, error: errors.Silent) -> BaseException:
+    def wait_for_node(self, node: str, reason: str) -> None:
+        """Hand the operation over until a storage node may be there again; raises NodeUnreachable past patience."""
+        if self._out_of_patience():
+            raise errors.NodeUnreachable(host=node, waited_s=self.conf.conductor.agent_patience)
+        self._start_waiting()
+        raise HandOver(reason=reason, delay_s=self._delay(), waiting_for=volume_agent(node))
+
+    def _wait_for(self, host: str, error: errors.Silent,
+                  unreachable: Callable[[int], errors.HostUnreachable]) -> BaseException:
         broker_is_away = "broker" in str(error.fields.get("part", ""))
         if broker_is_away:
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():
-            return errors.HostUnreachable(host=host, waited_s=self.conf.conductor.agent_patience)
+            return unreachable(self.conf.conductor.agent_patience)
         self._start_waiting()
         return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for=host)
 

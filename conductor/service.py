@@ -15,6 +15,7 @@ from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
 from scheduler.rpcapi import SchedulerAPI
+from volume.rpcapi import VolumeAPI
 
 
 class ConductorService:
@@ -22,7 +23,7 @@ class ConductorService:
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
         images = ImageStore(conf)
-        cloud = Cloud(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images)
+        cloud = Cloud(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images, VolumeAPI(bus))
         self.workers = Workers(cloud, conf)
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)

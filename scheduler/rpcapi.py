@@ -1,4 +1,4 @@
-"""How the conductor asks for a host."""
+"""How the conductor asks for a host, or for the back ends of volumes."""
 
 from __future__ import annotations
 
@@ -25,3 +25,18 @@ class SchedulerAPI:
         """
         # Watched for signs of life, so that a scheduler that dies meanwhile costs seconds, not the whole timeout.
         return self._client.call(context, "select_host", long=True, timeout_s=60, request=request)
+
+    def select_backend(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
+        """Choose and claim a back end for a volume (`scheduler.backend_request.BackendRequest` as a map).
+
+        Returns {"backend_id", "node", "backend", "zone"}; the volume's record names the back end then. Safe to repeat:
+        a volume that is on a back end gets the same again. Raises NoValidBackend (`removed`, `retry` as NoValidHost).
+        """
+        [choice] = self.select_backends(context, [request])
+        return choice
+
+    def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """As `select_backend` for several volumes in one transaction: all are claimed, or none."""
+        answer: list[dict[str, Any]] = self._client.call(context, "select_backends", long=True, timeout_s=60,
+                                                         requests=requests)
+        return answer

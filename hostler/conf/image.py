@@ -11,6 +11,8 @@ OPTS = [
                help="Directory of the image files. Empty: <state_path>/images. Agents that share it read it directly."),
     cfg.IntOpt("max_size_gib", default=100, min=1, help="Largest image that is accepted, GiB."),
     cfg.IntOpt("url_ttl", default=3600, min=60, help="Seconds for which an agent's signed download URL is valid."),
+    cfg.IntOpt("upload_ttl", default=86400, min=60,
+               help="Seconds for which a volume agent's signed upload URL is valid; it converts the volume first."),
 ]
 
 

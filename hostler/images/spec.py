@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from hostler import errors
 from hostler.db.models import Image
+from hostler.images.signing import UrlSigner
 from hostler.images.store import ImageStore
 from hostler.resources.specs import ImageSpec
 
@@ -33,6 +34,14 @@ def image_spec(image: Image, conf: cfg.ConfigOpts, store: ImageStore) -> ImageSp
         id=image.id, sha256=image.sha256, size_bytes=image.size_bytes,
         virtual_size_bytes=image.virtual_size_bytes or image.size_bytes, disk_format=image.disk_format or "raw",
         path=str(store.path_of(image.sha256)), url=url, properties=dict(image.properties or {}))
+
+
+def upload_url(conf: cfg.ConfigOpts, image_id: str) -> str:
+    """Return the URL an agent may PUT the content of a waiting image to, for `image.upload_ttl` seconds.
+
+    Raises Unavailable when the cloud has no keys to sign with.
+    """
+    return api_url(conf) + UrlSigner(conf).sign_upload(image_id, int(time.time()) + conf.image.upload_ttl)
 
 
 def api_url(conf: cfg.ConfigOpts) -> str:

@@ -86,7 +86,7 @@ class Rig:
                                       request_id=f"req-{ids.new_id()}")
         self.host_id = self.db.write(self._seed)
         self.host = ScriptedHost(self.db, self.host_id)
-        self.cloud = Cloud(self.conf, self.db, self.host, self.host, mock.Mock())  # type: ignore[arg-type]
+        self.cloud = Cloud(self.conf, self.db, self.host, self.host, mock.Mock(), mock.Mock())  # type: ignore[arg-type]
         self.slots = Slots(limit=2)
         self.stopping = False
         self.runner = Runner(self.cloud, self.slots, lambda: self.stopping)

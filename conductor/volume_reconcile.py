@@ -1,0 +1,133 @@
+"""What a storage node has that is surely not wanted any more.
+
+Only what the records say is gone, or was left behind, is told to be removed. What has no record at all is left
+alone: the database may have been restored from a backup, and what it forgot is somebody's data. The doctor lists that
+for a person to decide. Nothing is told about what an operation works on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.engine import Database
+from hostler.db.models import Backend, Backup, Lock, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
+from hostler.operations import states as operation_states
+from hostler.resources import backend_claims, volume_states
+
+LOG = logging.getLogger(__name__)
+
+# SQLite and PostgreSQL bound the parameters of one statement.
+_CHUNK = 500
+# The argument in which an operation on a volume lists the back ends where it could not remove it.
+LEFT_ON = "left_on"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """The records of what a node reported, by id; absent means no record."""
+
+    volumes: dict[str, Any]
+    snapshots: dict[str, tuple[str, bool]]  # its volume, and whether it is deleted
+    attachments: frozenset[str]
+    backups: dict[str, Any]
+    locked: frozenset[str]
+    left_on: dict[str, frozenset[str]]  # volume → back ends
+    backends: dict[str, Any]  # all back ends, by id
+
+
+def plan(db: Database, node: str, present: dict[str, Any]) -> dict[str, list[Any]]:
+    """Return what to remove of what is `present` (`ConductorAPI.volume_reconcile` describes both)."""
+    unwanted: dict[str, list[Any]] = {"volumes": [], "snapshots": [], "connections": [], "backups": []}
+    with db.reading() as session:
+        row = session.scalar(sa.select(VolumeNode).where(VolumeNode.name == node))
+        if row is None:
+            # A cloud that does not know the node (a fresh or wrong database) has no say over its data.
+            return unwanted
+        known = _read(session, present)
+    here = {backend.name: backend for backend in known.backends.values() if backend.node_id == row.id}
+    for name, found in present.get("backends", {}).items():
+        if name in here and not found.get("error"):
+            _plan_backend(here[name], found, known, unwanted)
+    for backup_id in present.get("backups", []):
+        backup = known.backups.get(backup_id)
+        if backup is not None and backup_id not in known.locked and backup.deleted_at is not None \
+                and backup.store in (None, row.backup_store):
+            unwanted["backups"].append(backup_id)
+    for what, items in unwanted.items():
+        if items:
+            LOG.warning("storage node %s is told to remove %s: %s", node, what, items)
+    return unwanted
+
+
+def _plan_backend(backend: Any, found: dict[str, Any], known: _Known, unwanted: dict[str, list[Any]]) -> None:
+    for volume_id in found.get("volumes", []):
+        if volume_id not in known.locked and _is_left_over(volume_id, backend, known):
+            unwanted["volumes"].append({"backend": backend.name, "id": volume_id})
+    for snapshot_id in found.get("snapshots", []):
+        volume_id, deleted = known.snapshots.get(snapshot_id, (None, False))
+        if deleted and not {snapshot_id, volume_id} & known.locked:
+            unwanted["snapshots"].append({"backend": backend.name, "id": snapshot_id, "volume_id": volume_id})
+    for attachment_id, volume_id in found.get("connections", {}).items():
+        if volume_id in known.volumes and volume_id not in known.locked and attachment_id not in known.attachments:
+            unwanted["connections"].append({"backend": backend.name, "volume_id": volume_id,
+                                            "attachment_id": attachment_id})
+
+
+def _is_left_over(volume_id: str, backend: Any, known: _Known) -> bool:
+    volume = known.volumes.get(volume_id)
+    if volume is None or backend.id in (volume.backend_id, volume.target_backend_id):
+        return False
+    if volume.deleted_at is not None:
+        return True
+    if volume.backend_id is None:
+        # Its creation failed and was reverted; it never held anything.
+        return bool(volume.state == volume_states.ERROR)
+    # It lives elsewhere. Sure is only what an operation said it left here, and that both are not one storage.
+    return backend.id in known.left_on.get(volume_id, ()) \
+        and backend_claims.are_apart(backend, known.backends[volume.backend_id])
+
+
+def _read(session: orm.Session, present: dict[str, Any]) -> _Known:
+    backends = present.get("backends", {}).values()
+    connections = {key: value for found in backends for key, value in found.get("connections", {}).items()}
+    volume_ids = {volume_id for found in backends for volume_id in found.get("volumes", [])} | {*connections.values()}
+    snapshot_ids = {snapshot_id for found in backends for snapshot_id in found.get("snapshots", [])}
+    backup_ids = set(present.get("backups", []))
+    # Locks first: an operation that ended in between has then left its last word in the rows read after them.
+    locked = {row.resource_id for row in session.execute(sa.select(Lock.resource_id))}
+    volumes = _rows(session, volume_ids, Volume.id, Volume.state, Volume.backend_id, Volume.target_backend_id,
+                    Volume.deleted_at)
+    snapshots = _rows(session, snapshot_ids, Snapshot.id, Snapshot.volume_id, Snapshot.deleted_at)
+    backups = _rows(session, backup_ids, Backup.id, Backup.store, Backup.deleted_at)
+    attachments = _rows(session, set(connections), VolumeAttachment.id)
+    return _Known(
+        volumes={row.id: row for row in volumes},
+        snapshots={row.id: (row.volume_id, row.deleted_at is not None) for row in snapshots},
+        attachments=frozenset(row.id for row in attachments), backups={row.id: row for row in backups},
+        locked=frozenset(locked), left_on=_left_on(session, volume_ids),
+        backends={row.id: row for row in session.execute(sa.select(
+            Backend.id, Backend.name, Backend.node_id, Backend.driver, Backend.capabilities))})
+
+
+def _rows(session: orm.Session, ids: Collection[str], key: Any, *columns: Any) -> list[Any]:
+    ordered = sorted(ids)
+    return [row for start in range(0, len(ordered), _CHUNK)
+            for row in session.execute(sa.select(key, *columns).where(key.in_(ordered[start:start + _CHUNK])))]
+
+
+def _left_on(session: orm.Session, volume_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    ordered = sorted(volume_ids)
+    for start in range(0, len(ordered), _CHUNK):
+        rows = session.execute(sa.select(Operation.resource_id, Operation.arguments).where(
+            Operation.resource_id.in_(ordered[start:start + _CHUNK]), Operation.resource_type == "volume",
+            Operation.state.in_(operation_states.FINISHED)))
+        for volume_id, arguments in rows:
+            found.setdefault(volume_id, set()).update(arguments.get(LEFT_ON, ()))
+    return {volume_id: frozenset(backends) for volume_id, backends in found.items() if backends}

@@ -107,6 +107,28 @@ class QuotaExceeded(Forbidden):
     template = "Quota exceeded for {overs}: Requested {requested}, but already used {used} of {limit} {overs}"
 
 
+class VolumeLimitExceeded(QuotaExceeded):
+    """The project's number of volumes, snapshots or backups would be passed; `name` is the quota's."""
+
+    code = "VolumeLimitExceeded"
+    template = "Maximum number of {noun} allowed ({limit}) exceeded for quota '{name}': {used} exist already."
+
+
+class VolumeSizeExceedsQuota(QuotaExceeded):
+    """The project's gigabytes would be passed; sizes are GiB."""
+
+    code = "VolumeSizeExceedsQuota"
+    template = ("Requested volume or snapshot exceeds allowed {name} quota. Requested {requested}G, quota is {limit}G "
+                "and {used}G has been consumed.")
+
+
+class VolumeSizeExceedsLimit(QuotaExceeded):
+    """One volume would be larger than the project may have them; sizes are GiB."""
+
+    code = "VolumeSizeExceedsLimit"
+    template = "Requested volume size {size}G is larger than maximum allowed limit {limit}G."
+
+
 class Unauthorized(HostlerError):
     """The caller is not known."""
 

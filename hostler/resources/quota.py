@@ -1,6 +1,10 @@
 """Quota: counted from rows under the project's lock, in the transaction that adds the rows. There is no counter.
 
 >>> claim(database, session, conf, project_id, {"instances": 2, "cores": 4, "ram": 1024})
+>>> claim(database, session, conf, project_id, of_type("fast", {"volumes": 1, "gigabytes": 20}))
+
+Volumes and snapshots share `gigabytes`; a volume counts there with `claimed_gib`. Volume types may have limits of
+their own (`volumes_<type>`, `gigabytes_<type>`, `snapshots_<type>`), which are unlimited unless a project has a row.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from sqlalchemy import orm
 from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import (
+    Backup,
     Image,
     Network,
     Port,
@@ -24,26 +29,39 @@ from hostler.db.models import (
     SecurityGroupRule,
     Server,
     ServerGroup,
+    Snapshot,
     Subnet,
+    Volume,
+    VolumeType,
 )
 
 UNLIMITED = -1
 SERVER_RESOURCES = ("instances", "cores", "ram")
+VOLUME_RESOURCES = ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes")
+TYPE_RESOURCES = ("volumes", "gigabytes", "snapshots")  # of each volume type, as <resource>_<type>
 # Resources that are rows of one table.
 _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
 }
 # Limits that bound one request or one parent, not a project's sum.
-PER_ITEM = ("metadata_items", "key_pairs", "server_group_members")
-RESOURCES = (*SERVER_RESOURCES, *_TABLES, *PER_ITEM)
+PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes")
+RESOURCES = (*SERVER_RESOURCES, *_TABLES, *VOLUME_RESOURCES, *PER_ITEM)
+_OF_A_TYPE = tuple(f"{resource}_" for resource in TYPE_RESOURCES)
+
+
+def of_type(type_name: str | None, wanted: Mapping[str, int]) -> dict[str, int]:
+    """Return `wanted` with what it counts as for its volume type, when it has one."""
+    named = {f"{resource}_{type_name}": amount for resource, amount in wanted.items() if resource in TYPE_RESOURCES}
+    return {**wanted, **(named if type_name is not None else {})}
 
 
 def limits(session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> dict[str, int]:
-    """Return every limit of a project: its own, else the configured default."""
+    """Return every limit of a project: its own, else the configured default; of volume types its own alone."""
     own = dict(session.execute(sa.select(QuotaLimit.resource, QuotaLimit.hard_limit)
                                .where(QuotaLimit.project_id == project_id)).tuples().all())
-    return {resource: own.get(resource, conf.quota[resource]) for resource in RESOURCES}
+    return {**{resource: own.get(resource, conf.quota[resource]) for resource in RESOURCES},
+            **{resource: limit for resource, limit in own.items() if resource.startswith(_OF_A_TYPE)}}
 
 
 def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> dict[str, int]:
@@ -62,7 +80,44 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
         if hasattr(model, "deleted_at"):
             query = query.where(model.deleted_at.is_(None))
         used[resource] = session.execute(query).scalar_one()
+    if wanted & set(VOLUME_RESOURCES) or any(name.startswith(_OF_A_TYPE) for name in wanted):
+        used.update(_storage_usage(session, project_id, wanted))
     return {resource: used[resource] for resource in wanted if resource in used}
+
+
+def _storage_usage(session: orm.Session, project_id: str, wanted: set[str]) -> dict[str, int]:
+    """Count volumes, snapshots and backups, in total and for each type asked for."""
+    used = dict.fromkeys(wanted & set(VOLUME_RESOURCES), 0)
+    used.update(dict.fromkeys((name for name in wanted if name.startswith(_OF_A_TYPE)), 0))
+
+    def count(number_as: str, size_as: str, model: Any, size: Any, type_id: Any | None) -> None:
+        for name, number, size_gib in _sums(session, project_id, model, size, type_id):
+            suffixes = ("",) if name is None else ("", f"_{name}")
+            for suffix in suffixes:
+                for resource, amount in ((number_as + suffix, number), (size_as + suffix, size_gib)):
+                    if resource in used:
+                        used[resource] += int(amount)
+
+    if any(name.startswith(("volumes", "gigabytes")) for name in used):
+        count("volumes", "gigabytes", Volume, Volume.claimed_gib, Volume.volume_type_id)
+    if any(name.startswith(("snapshots", "gigabytes")) for name in used):
+        of_volume = sa.select(Volume.volume_type_id).where(Volume.id == Snapshot.volume_id).scalar_subquery()
+        count("snapshots", "gigabytes", Snapshot, Snapshot.size_gib, of_volume)
+    if used.keys() & {"backups", "backup_gigabytes"}:
+        count("backups", "backup_gigabytes", Backup, Backup.size_gib, None)
+    return used
+
+
+def _sums(session: orm.Session, project_id: str, model: Any, size: Any, type_id: Any | None
+          ) -> list[tuple[str | None, int, int]]:
+    """Return (type's name or None, number, sum of sizes) of a project's live rows."""
+    live = (model.project_id == project_id, model.deleted_at.is_(None))
+    figures = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
+    if type_id is None:
+        return [(None, *row) for row in session.execute(sa.select(*figures).where(*live)).tuples()]
+    query = (sa.select(VolumeType.name, *figures).select_from(model)
+             .outerjoin(VolumeType, VolumeType.id == type_id).where(*live).group_by(VolumeType.name))
+    return list(session.execute(query).tuples())
 
 
 def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
@@ -75,8 +130,24 @@ def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: 
     limit = limits(session, conf, project_id)
     used = usage(session, project_id, wanted)
     over = [name for name, amount in wanted.items()
-            if amount > 0 and limit[name] != UNLIMITED and used[name] + amount > limit[name]]
+            if amount > 0 and limit.get(name, UNLIMITED) != UNLIMITED and used[name] + amount > limit[name]]
     if over:
+        if over[0].startswith(VOLUME_RESOURCES):
+            raise _storage_exceeded(over[0], wanted[over[0]], used[over[0]], limit[over[0]])
         raise errors.QuotaExceeded(
             overs=", ".join(over), requested=", ".join(str(wanted[name]) for name in over),
             used=", ".join(str(used[name]) for name in over), limit=", ".join(str(limit[name]) for name in over))
+
+
+def _storage_exceeded(name: str, requested: int, used: int, limit: int) -> errors.QuotaExceeded:
+    fields: dict[str, Any] = {"overs": name, "name": name, "requested": requested, "used": used, "limit": limit}
+    if name.startswith(("gigabytes", "backup_gigabytes")):
+        return errors.VolumeSizeExceedsQuota(**fields)
+    return errors.VolumeLimitExceeded(noun=name.partition("_")[0], **fields)
+
+
+def check_volume_size(limit: Mapping[str, int], size_gib: int) -> None:
+    """Raise VolumeSizeExceedsLimit when one volume of `size_gib` is larger than `limit` allows."""
+    allowed = limit["per_volume_gigabytes"]
+    if allowed != UNLIMITED and size_gib > allowed:
+        raise errors.VolumeSizeExceedsLimit(overs="per_volume_gigabytes", size=size_gib, limit=allowed)

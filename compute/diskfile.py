@@ -40,17 +40,20 @@ class DiskFiles:
 
     def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
         """Make what is missing; `base` is the cached image (None: an empty root disk)."""
-        root = self._layout.disk(server.id)
-        self._make(root, lambda part: _create_root(server, base, part))
-        disks = [Disk(root, "vda")]
+        disks = []
+        if not boots_from_volume(server):
+            root = self._layout.disk(server.id)
+            self._make(root, lambda part: _create_root(server, base, part))
+            disks.append(Disk(root, "vda"))
+        targets = iter(("vdb", "vdc"))  # vda is what the server boots from, a volume or not
         if server.ephemeral_gib:
             path = self._layout.disk(server.id, "disk.eph0")
             self._make(path, lambda part: _create_formatted(part, server.ephemeral_gib * GIB, _MKFS))
-            disks.append(Disk(path, _next_target(disks), "raw"))
+            disks.append(Disk(path, next(targets), "raw"))
         if server.swap_mib:
             path = self._layout.disk(server.id, "disk.swap")
             self._make(path, lambda part: _create_formatted(part, server.swap_mib * 1024**2, _MKSWAP))
-            disks.append(Disk(path, _next_target(disks), "raw"))
+            disks.append(Disk(path, next(targets), "raw"))
         if server.config_drive:
             path = self._layout.disk(server.id, "disk.config")
             self._make(path, lambda part: configdrive.build(server, part))
@@ -98,8 +101,9 @@ def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:
     run_tool([*tool, str(part)])
 
 
-def _next_target(disks: Sequence[Disk]) -> str:
-    return f"vd{chr(ord('a') + len(disks))}"
+def boots_from_volume(server: ServerSpec) -> bool:
+    """Return whether a volume is the server's root disk, so that it needs none of its own."""
+    return any(volume.boot_index == 0 for volume in server.volumes)
 
 
 def run_tool(command: Sequence[str]) -> None:

@@ -28,7 +28,8 @@ class GuestData:
 
     def update_server(self, server: ServerSpec) -> None:
         """Take over the server's new name and metadata."""
-        if self._specs.update(server.id, lambda _: server) is not None:
+        # The sender holds no lock on the server: which volumes it has, only its host knows for sure.
+        if self._specs.update(server.id, lambda kept: dataclasses.replace(server, volumes=kept.volumes)) is not None:
             self._network.update_server(server)
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:

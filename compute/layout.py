@@ -34,6 +34,11 @@ class Layout:
         return self.root / "images"
 
     @property
+    def volumes(self) -> Path:
+        """Directories of this node's own file back ends, where there are any: one per back end."""
+        return self.state_path / "volumes"
+
+    @property
     def fence(self) -> Path:
         """Journal of the attempts seen, see `hostler.agent.fencing`."""
         return self.root / "attempts.log"

@@ -15,11 +15,12 @@ from compute.power import Power
 from compute.report import Reporter
 from compute.spawn import Spawner
 from compute.toolbox import Toolbox
+from compute.volumes import Volumes
 from compute.work import Call
 from hostler import errors
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
 
 Wire = dict[str, Any]
 
@@ -28,7 +29,7 @@ class ComputeManager:
     """One host's endpoint."""
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
-                 members: Members, reporter: Reporter) -> None:
+                 members: Members, reporter: Reporter, volumes: Volumes) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -36,6 +37,7 @@ class ComputeManager:
         self._guest_data = guest_data
         self._members = members
         self._reporter = reporter
+        self._volumes = volumes
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int,
@@ -91,6 +93,29 @@ class ComputeManager:
     def resume_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
         """Come back from disk."""
         return _state(self._power.resume(server_id, Call(operation_id, attempt)))
+
+    @rpc_method
+    def attach_volume(self, context: RequestContext, server_id: str, volume: Wire, operation_id: str,
+                      attempt: int) -> None:
+        """Plug a volume."""
+        self._volumes.attach(server_id, AttachedSpec.from_wire(volume), Call(operation_id, attempt))
+
+    @rpc_method
+    def detach_volume(self, context: RequestContext, server_id: str, volume_id: str, patience_s: int,
+                      operation_id: str, attempt: int) -> None:
+        """Unplug a volume."""
+        self._volumes.detach(server_id, volume_id, patience_s, Call(operation_id, attempt))
+
+    @rpc_method
+    def resize_volume(self, context: RequestContext, server_id: str, volume_id: str, size_bytes: int,
+                      operation_id: str, attempt: int) -> None:
+        """Show a guest its volume's new size."""
+        self._volumes.resize(server_id, volume_id, size_bytes, Call(operation_id, attempt))
+
+    @rpc_method
+    def get_inventory(self, context: RequestContext) -> Wire:
+        """Return what is really here."""
+        return {"servers": self._volumes.inventory()}
 
     @rpc_method
     def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:

@@ -78,6 +78,8 @@ class Power:
             server = self._specs.require(server_id)
             for port in server.ports:
                 self._tools.network.plug(server, port)
+            for volume in server.volumes:
+                self._tools.connections.resolve(volume)  # names the one that cannot be reached
             self._tools.driver.resume(server_id)
             for port in server.ports:
                 self._tools.network.activate(port)

@@ -114,7 +114,20 @@ class Reconciler:
                 if state in (virt.RUNNING, virt.PAUSED):
                     self._tools.network.activate(port)
             self._tools.network.update_server(server)
+            self._unplug_strangers(server)
         LOG.info("Server %s was brought up to date", server.id)
+
+    def _unplug_strangers(self, server: ServerSpec) -> None:
+        """Ask for volumes back that the server should not have any more (a detach that this host slept through).
+
+        None is plugged here: a volume that the guest let go of is missed by whoever detaches or reboots, not by us.
+        """
+        wanted = {volume.volume_id for volume in server.volumes}
+        for volume_id in self._tools.driver.list_volumes().get(server.id, ()):
+            if volume_id not in wanted:
+                gone = self._tools.driver.detach_volume(server.id, volume_id)
+                LOG.warning("Server %s had volume %s, which is not its own any more: %s", server.id, volume_id,
+                            "taken out" if gone else "its guest was asked to let go")
 
     def _tidy(self) -> None:
         """Cut console logs and trim the image cache."""

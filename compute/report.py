@@ -11,6 +11,7 @@ from typing import Any
 
 from oslo_config import cfg
 
+from compute.connections import Connections
 from compute.virt.driver import Driver, HostFacts
 from hostler import clock, errors
 
@@ -22,9 +23,10 @@ UPTIME = Path("/proc/uptime")
 class Reporter:
     """Builds reports. A hypervisor that does not answer makes an unhealthy report of the last known facts."""
 
-    def __init__(self, conf: cfg.ConfigOpts, driver: Driver) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections) -> None:
         self._conf = conf
         self._driver = driver
+        self._connections = connections
         self._started_at = clock.iso_micro(clock.utcnow())
         self._lock = threading.Lock()
         self._facts: HostFacts | None = None
@@ -46,6 +48,7 @@ class Reporter:
             "reserved": {"ram_mib": options.reserved_ram_mib, "disk_gib": options.reserved_disk_gib},
             "running_servers": facts.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
             "unhealthy_reason": reason, "traits": list(facts.traits),
+            "connector": self._connections.connector().to_wire(),
         }
 
     def _refresh(self) -> str | None:

@@ -23,6 +23,7 @@ from compute.report import Reporter
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
+from compute.volumes import Volumes
 from compute.work import Workbench
 from hostler import errors
 from hostler.agent.fencing import Fence
@@ -98,9 +99,9 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                       console_max_bytes=console_max_bytes)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=options.shutdown_timeout,
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
-    reporter, members = Reporter(conf, tools.driver), Members(tools.network)
+    reporter, members = Reporter(conf, tools.driver, tools.connections), Members(tools.network)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
-                             reporter)
+                             reporter, Volumes(tools, specs, bench))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, members, link,

@@ -6,7 +6,7 @@ Spawning, in numbered steps; each looks first at what is there already:
 2. `ports`    bridge, DHCP, metadata and filters of each port
 3. `image`    the image in the host's cache
 4. `disk`     overlay, ephemeral and swap disks, config drive
-5. `start`    the guest defined and started
+5. `start`    its volumes found, the guest defined and started
 6. `activate` what needs the tap devices: filters
 
 A failure leaves what was made: the conductor decides whether to try again or to destroy.
@@ -95,7 +95,8 @@ class Spawner:
         log.touch()
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
-        tools.driver.create(virt.Guest(server, disks, nics, log))
+        volumes = tuple(tools.connections.resolve(volume) for volume in server.volumes)
+        tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
         LOG.info("Server %s (%s) started", server.id, server.name)
         return virt.RUNNING
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from compute.connections import Connections
 from compute.diskfile import Disks
 from compute.virt.driver import Driver
 from hostler.images.cache import Images
@@ -27,5 +28,6 @@ class Toolbox:
     network: NetworkPlumbing
     images: Images
     disks: Disks
+    connections: Connections
     tap_name: Callable[[str], str]
     checkpoint: Callable[[str, str], None] = no_checkpoint

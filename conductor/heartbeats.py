@@ -48,7 +48,7 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
     if changed:
         LOG.info("host %s reports changes: %s", host, ", ".join(sorted(changed)))
         seen.update(changed, changed_at=now, updated_at=now)
-        if changed.keys() - {"healthy", "unhealthy_reason", "started_at"}:
+        if changed.keys() - {"healthy", "unhealthy_reason", "started_at", "connector"}:
             seen["generation"] = Host.generation + 1
     db.write(lambda session: session.execute(
         sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen})))
@@ -68,7 +68,7 @@ def _columns(report: dict[str, Any]) -> dict[str, Any]:
         "hypervisor_type": report["hypervisor_type"], "hypervisor_version": int(report["hypervisor_version"]),
         "hypervisor_hostname": report.get("hypervisor_hostname", ""), "host_ip": report["host_ip"],
         "arch": report.get("arch", "x86_64"), "cpu_info": report.get("cpu_info", {}),
-        "traits": report.get("traits", []), "vcpus": report["vcpus"], "ram_mib": report["ram_mib"],
+        "traits": report.get("traits", []), "connector": report.get("connector", {}), "vcpus": report["vcpus"], "ram_mib": report["ram_mib"],
         "disk_gib": report["disk_gib"], "cpu_ratio": ratios["cpu"], "ram_ratio": ratios["ram"],
         "disk_ratio": ratios["disk"], "reserved_ram_mib": reserved["ram_mib"],
         "reserved_disk_gib": reserved["disk_gib"], "healthy": bool(report.get("healthy", True)),

@@ -1,12 +1,14 @@
 """The tests every driver passes, shipped so that a driver of somebody else's can run them, too.
 
-A test module derives a class from `DriverContract` and offers two fixtures: `driver` (opened) and `make_guest`, which
-returns a `Guest` that can be created, a fresh one per call. pytest does the rest; `settle_s` is how long a real
-hypervisor may take to tell of an event.
+A test module derives a class from `DriverContract` and offers three fixtures: `driver` (opened), `make_guest`, which
+returns a `Guest` that can be created, a fresh one per call, and `make_volume`, which returns a fresh volume of 1 GiB
+as disk vdb that this driver's guests can have. pytest does the rest; `settle_s` is how long a real hypervisor may take
+to tell of an event.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 
@@ -14,6 +16,7 @@ from compute.virt import driver as virt
 from hostler import errors, ids
 
 MakeGuest = Callable[[], virt.Guest]
+MakeVolume = Callable[[], virt.VolumeDisk]
 
 
 class DriverContract:
@@ -105,6 +108,45 @@ class DriverContract:
         assert _story(seen, server_id) == story, [event.kind for event in seen]
         assert {"started", "paused", "resumed", "stopped", "removed"} <= {event.kind for event in seen}
         driver.set_event_listener(lambda _: None, lambda: None)
+
+    def test_volumes_come_and_go_while_the_guest_is_off(self, driver: virt.Driver, make_guest: MakeGuest,
+                                                        make_volume: MakeVolume) -> None:
+        """A definition takes a volume and gives it back at once, each twice; create brings the guest its own."""
+        guest, volume = make_guest(), make_volume()
+        server_id = guest.server.id
+        _expect(errors.AgentError, lambda: driver.attach_volume(server_id, volume))
+        assert driver.detach_volume(server_id, volume.volume_id)
+        driver.create(guest)
+        driver.power_off(server_id)
+        for _ in range(2):
+            driver.attach_volume(server_id, volume)
+            assert driver.list_volumes() == {server_id: [volume.volume_id]}
+        assert not driver.resize_volume(server_id, volume.volume_id, 2 << 30)
+        for _ in range(2):
+            assert driver.detach_volume(server_id, volume.volume_id)
+            assert driver.list_volumes() == {server_id: []}
+        driver.create(dataclasses.replace(guest, volumes=(volume,)))
+        assert driver.list_volumes() == {server_id: [volume.volume_id]}
+        driver.destroy(server_id)
+        assert driver.list_volumes() == {}
+
+    def test_a_running_guest_gets_a_volume_that_may_grow(self, driver: virt.Driver, make_guest: MakeGuest,
+                                                         make_volume: MakeVolume) -> None:
+        """Plugged at once and kept over a stop; it grows, and going back is no error but never a shrinking."""
+        guest, volume = make_guest(), make_volume()
+        server_id = guest.server.id
+        driver.create(guest)
+        for _ in range(2):
+            driver.attach_volume(server_id, volume)
+            assert driver.list_volumes() == {server_id: [volume.volume_id]}
+        for size in (2 << 30, 2 << 30, 1 << 30):
+            assert driver.resize_volume(server_id, volume.volume_id, size)
+        _expect(errors.AgentError, lambda: driver.resize_volume(server_id, ids.new_id(), 2 << 30))
+        assert driver.get_diagnostics(server_id)["num_disks"] == len(guest.disks) + 1
+        driver.power_off(server_id)
+        assert driver.list_volumes() == {server_id: [volume.volume_id]}
+        assert driver.detach_volume(server_id, volume.volume_id)
+        driver.destroy(server_id)
 
     def test_diagnostics_and_facts(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Counters of a running guest, and a host with processors and memory."""

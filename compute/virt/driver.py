@@ -37,6 +37,58 @@ class Disk:
 
 
 @dataclasses.dataclass(frozen=True)
+class FileSource:
+    """A volume in a directory that this host sees."""
+
+    path: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class NbdSource:
+    """A volume exported over NBD; `tls_name` is the name its server's certificate must carry."""
+
+    host: str
+    port: int
+    export: str
+    tls: bool = False
+    tls_name: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class RbdSource:
+    """A volume in a Ceph pool. `secret_id` names `key` where the hypervisor keeps it."""
+
+    pool: str
+    image: str
+    monitors: tuple[str, ...]  # host:port
+    user: str | None = None
+    key: str | None = dataclasses.field(default=None, repr=False)
+    secret_id: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class FakeSource:
+    """A volume that is nowhere."""
+
+
+Source = FileSource | NbdSource | RbdSource | FakeSource
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeDisk:
+    """A volume as the hypervisor reaches it; the guest sees the beginning of `volume_id` as the disk's serial."""
+
+    volume_id: str
+    target: str
+    source: Source
+    format: str = "raw"
+    cache: str = "none"
+    readonly: bool = False
+    shared: bool = False
+    boot_index: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
 class Nic:
     """One network card: the host's bridge it is on and the name its tap device gets."""
 
@@ -55,6 +107,7 @@ class Guest:
     disks: tuple[Disk, ...]
     nics: tuple[Nic, ...]
     console_log: Path
+    volumes: tuple[VolumeDisk, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +190,28 @@ class Driver(Protocol):
 
     def resume(self, server_id: str) -> None:
         """Undo `suspend`. Raises AgentError when there is nothing saved and the guest is off."""
+
+    def attach_volume(self, server_id: str, disk: VolumeDisk) -> None:
+        """Give the guest a volume, in its definition and at once when it runs; fine when it has it.
+
+        Raises AgentError when there is no such guest.
+        """
+
+    def detach_volume(self, server_id: str, volume_id: str, *, ask: bool = True) -> bool:
+        """Take a volume from the guest; returns whether neither the guest nor its definition has it (any more).
+
+        A running guest has to let go, in its own time: it is asked when `ask`, and until it did its definition
+        keeps the volume. True when there is no such guest.
+        """
+
+    def resize_volume(self, server_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Let a running guest see a volume grow (a file grows with it); False when it does not run.
+
+        Raises AgentError where that cannot be, and for a volume it has not got.
+        """
+
+    def list_volumes(self) -> dict[str, list[str]]:
+        """Return the volumes of each guest of ours by server id: what it has, when it runs, else its definition."""
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""

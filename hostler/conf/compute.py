@@ -25,6 +25,13 @@ OPTS = [
                help="Seconds for which an image stays in the cache after its last use, whatever the cache's size."),
     cfg.IntOpt("reconcile_interval", default=180, min=1,
                help="Seconds between two comparisons of what runs here with what the conductor says should."),
+    cfg.MultiStrOpt("volume_shares", default=[],
+                    help="Directory of a file back end that this host sees, too (shared or the same machine's): its "
+                         "volumes are attached as files. May be given several times. Empty: all directories in "
+                         "<state_path>/volumes."),
+    cfg.BoolOpt("nbd_tls", default=False,
+                help="QEMU on this host has a client certificate (nbd_tls_x509_cert_dir in qemu.conf) whose common "
+                     "name is this host's name: volumes are exported to it encrypted."),
     cfg.IntOpt("console_log_kib", default=1024, min=16,
                help="Size to which a server's console log is cut, KiB."),
     cfg.IntOpt("graceful_stop_timeout", default=30, min=0,

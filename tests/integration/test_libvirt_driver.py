@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from compute import diskfile, imagecache
+from compute import diskfile
 from compute.layout import Layout
 from compute.virt import driver as virt
-from compute.virt.contract import DriverContract, MakeGuest
+from compute.virt.contract import DriverContract, MakeGuest, MakeVolume
 from compute.virt.libvirt import domainxml
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import errors, ids
-from hostler.resources.specs import ImageSpec, ServerSpec
+from hostler.images.cache import ImageCache
+from hostler.resources.specs import AttachedSpec, ConnectionSpec, ImageSpec, ServerSpec
 from tests.integration import real_parts
 
 BOOT_S = 120  # an emulated guest on a busy machine
@@ -79,11 +80,24 @@ def make_guest(layout: Layout) -> MakeGuest:
 
 
 @pytest.fixture
+def make_volume(directory: Path) -> MakeVolume:
+    """Volumes that are raw files."""
+    def make() -> virt.VolumeDisk:
+        volume_id = ids.new_id()
+        path = directory / f"volume-{volume_id}"
+        with path.open("wb") as stream:
+            stream.truncate(1 << 30)
+        return virt.VolumeDisk(volume_id, "vdb", virt.FileSource(path), cache="writeback")
+
+    return make
+
+
+@pytest.fixture
 def tiny(layout: Layout, image: ImageSpec) -> virt.Guest:
     server = ServerSpec(id=ids.new_id(), name="tiny", hostname="tiny", project_id="p", user_id="u", vcpus=1,
                         ram_mib=128, root_gib=1, image=image, config_drive=True)
     layout.server(server.id).mkdir(parents=True)
-    base = imagecache.ImageCache(layout.images, max_bytes=1 << 30, min_age_s=0).fetch(image)
+    base = ImageCache(layout.images, max_bytes=1 << 30, min_age_s=0).fetch(image)
     return virt.Guest(server, diskfile.DiskFiles(layout).ensure(server, base), (), layout.console_log(server.id))
 
 
@@ -112,6 +126,45 @@ def test_a_guest_boots_obeys_the_power_button_and_starts_again(driver: LibvirtDr
         print(f"off after {took_s:.1f} s")
     driver.destroy(server_id)
     assert driver.list_servers() == {}
+
+
+def test_a_guest_uses_a_volume_sees_it_grow_and_gives_it_back(
+        driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
+    server_id, volume = tiny.server.id, make_volume()
+    driver.create(tiny)
+    driver.attach_volume(server_id, volume)  # in the firmware: nobody answers a request to let go
+    assert not driver.detach_volume(server_id, volume.volume_id)
+    assert driver.list_volumes() == {server_id: [volume.volume_id]}
+    wait_for(lambda: "ready" in tiny.console_log.read_text(errors="replace"), BOOT_S, "boot")
+    took_s = wait_for(lambda: driver.detach_volume(server_id, volume.volume_id), 30, "the guest to let go")
+    print(f"let go after {took_s:.1f} s")
+    assert driver.list_volumes() == {server_id: []}
+    driver.attach_volume(server_id, volume)
+    assert driver.resize_volume(server_id, volume.volume_id, 2 << 30)
+    assert isinstance(volume.source, virt.FileSource) and volume.source.path.stat().st_size == 2 << 30
+    wait_for(lambda: driver.detach_volume(server_id, volume.volume_id), 30, "the guest to let go again")
+    driver.attach_volume(server_id, volume)
+    driver.power_off(server_id)
+    assert driver.list_volumes() == {server_id: [volume.volume_id]}
+    driver.destroy(server_id)
+
+
+def test_a_guest_boots_from_a_volume_and_has_no_other_disk(
+        driver: LibvirtDriver, layout: Layout, image: ImageSpec, directory: Path) -> None:
+    path = directory / "boot.qcow2"
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", str(image.path), str(path)], check=True)
+    volume = AttachedSpec(attachment_id=ids.new_id(), volume_id=ids.new_id(), size_gib=1, boot_index=0,
+                          connection=ConnectionSpec(protocol="file", format="qcow2"))
+    server = ServerSpec(id=ids.new_id(), name="bfv", hostname="bfv", project_id="p", user_id="u", vcpus=1, ram_mib=128,
+                        root_gib=1, volumes=(volume,))
+    layout.server(server.id).mkdir(parents=True)
+    disks = diskfile.DiskFiles(layout).ensure(server, None)
+    assert disks == ()
+    log = layout.console_log(server.id)
+    driver.create(virt.Guest(server, disks, (), log, (virt.VolumeDisk(
+        volume.volume_id, "vda", virt.FileSource(path), "qcow2", "writeback", boot_index=0),)))
+    wait_for(lambda: log.exists() and "ready" in log.read_text(errors="replace"), BOOT_S, "boot from the volume")
+    driver.destroy(server.id)
 
 
 def test_other_agents_guests_are_left_alone(driver: LibvirtDriver, make_guest: MakeGuest, uri: str,

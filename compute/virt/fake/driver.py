@@ -1,7 +1,8 @@
 """A driver whose guests are entries in a map (and, when told, small files that outlive the process).
 
-A fake guest obeys at once: the power button switches it off, its console shows one line per start. Tests may act as
-the guest or as fate with `happen`.
+A fake guest obeys at once: the power button switches it off, its console shows one line per start, volumes it lets
+go of, unless the fault `driver.detach_volume:guest` says that it holds on. Tests may act as the guest or as fate with
+`happen`.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class FakeDomain:
     deaf: bool = False  # ignores the power button
     nics: list[str] = dataclasses.field(default_factory=list)
     disks: list[str] = dataclasses.field(default_factory=list)
+    volumes: list[str] = dataclasses.field(default_factory=list)
 
 
 class FakeDriver:
@@ -88,7 +90,8 @@ class FakeDriver:
             if other is None or other.state not in (virt.RUNNING, virt.PAUSED):
                 domain = FakeDomain(state=virt.RUNNING, host=self.host, name=server.name,
                                     starts=other.starts + 1 if other else 1, deaf=bool(other and other.deaf),
-                                    nics=[nic.tap for nic in guest.nics], disks=[disk.target for disk in guest.disks])
+                                    nics=[nic.tap for nic in guest.nics], disks=[disk.target for disk in guest.disks],
+                                    volumes=[disk.volume_id for disk in guest.volumes])
                 self.domains[server.id] = domain
                 self._keep(server.id)
                 self._write_console(guest, domain)
@@ -141,13 +144,64 @@ class FakeDriver:
         """suspended -> running."""
         self._move(server_id, "resume", {virt.SUSPENDED}, virt.RUNNING, "started")
 
+    def attach_volume(self, server_id: str, disk: virt.VolumeDisk) -> None:
+        """Add it to the list."""
+        self._answer("driver.attach_volume:before", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is None:
+                raise errors.AgentError(reason="The server is not on this host.")
+            if disk.volume_id not in domain.volumes:
+                domain.volumes.append(disk.volume_id)
+                self._keep(server_id)
+        self._answer("driver.attach_volume:after", server_id)
+
+    def detach_volume(self, server_id: str, volume_id: str, *, ask: bool = True) -> bool:
+        """Take it off the list."""
+        self._answer("driver.detach_volume:before", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is None or volume_id not in domain.volumes:
+                return True
+            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id)):
+                return False
+            domain.volumes.remove(volume_id)
+            self._keep(server_id)
+        self._answer("driver.detach_volume:after", server_id)
+        return True
+
+    def resize_volume(self, server_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Nothing has a size here."""
+        self._answer("driver.resize_volume", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is None or domain.state not in (virt.RUNNING, virt.PAUSED):
+                return False
+            if volume_id not in domain.volumes:
+                raise errors.AgentError(reason=f"The server has no volume {volume_id}.")
+            return True
+
+    def list_volumes(self) -> dict[str, list[str]]:
+        """Return the lists."""
+        self._answer("driver.list_volumes")
+        with self._lock:
+            return {key: sorted(domain.volumes) for key, domain in self.domains.items() if domain.host == self.host}
+
+    def _lets_go(self, server_id: str) -> bool:
+        try:
+            self._answer("driver.detach_volume:guest", server_id)
+        except errors.AgentError:
+            return False
+        return True
+
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters that never move."""
         domain = self._find(server_id)
         if domain is None:
             raise errors.NotFound(resource="server", id=server_id)
+        disks = len(domain.disks) + len(domain.volumes)
         return {"state": domain.state, "driver": "fake", "hypervisor": "fake", "uptime": 0, "num_cpus": 0,
-                "num_nics": len(domain.nics), "num_disks": len(domain.disks), "cpu_details": [], "nic_details": [],
+                "num_nics": len(domain.nics), "num_disks": disks, "cpu_details": [], "nic_details": [],
                 "disk_details": [], "memory_details": {"maximum": 0, "used": 0}}
 
     def get_host_facts(self) -> virt.HostFacts:

@@ -1,14 +1,16 @@
-"""Images that are never fetched and disks that hold nothing, behind the interfaces of `imagecache` and `diskfile`."""
+"""Images that are never fetched, disks that hold nothing and volumes that are nowhere, behind the real interfaces."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
 
+from compute.diskfile import boots_from_volume
 from compute.layout import Layout
-from compute.virt.driver import Disk
+from compute.virt.driver import Disk, FakeSource, VolumeDisk
 from hostler.agent.faults import Faults
-from hostler.resources.specs import ImageSpec, ServerSpec
+from hostler.resources.specs import AttachedSpec, ImageSpec, ServerSpec
+from hostler.resources.volume_specs import ConnectorSpec
 
 
 class FakeImageCache:
@@ -43,4 +45,25 @@ class FakeDisks:
         path = self._layout.disk(server.id)
         path.touch()
         self.faults.reach("disk.ensure:after", server.id)
-        return (Disk(path, "vda"),)
+        return () if boots_from_volume(server) else (Disk(path, "vda"),)
+
+
+class FakeConnections:
+    """Reaches every volume, whatever its transport."""
+
+    def __init__(self, host: str, ip: str, faults: Faults | None = None) -> None:
+        self._connector = ConnectorSpec(host=host, ip=ip, protocols=("fake", "file", "nbd", "rbd"))
+        self.faults = faults or Faults()
+
+    def connector(self) -> ConnectorSpec:
+        """Return a host that sees no shares."""
+        return self._connector
+
+    def resolve(self, volume: AttachedSpec) -> VolumeDisk:
+        """Return a disk without content."""
+        self.faults.reach("volume.resolve")
+        return VolumeDisk(volume.volume_id, volume.device or "vdy", FakeSource(), readonly=volume.readonly,
+                          shared=volume.shared, boot_index=volume.boot_index)
+
+    def grow(self, volume: AttachedSpec, size_bytes: int) -> None:
+        """Nothing has a size here."""

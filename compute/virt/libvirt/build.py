@@ -5,6 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from compute import network
+from compute.connections import HostConnections
 from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from compute.network.names import tap_name
@@ -21,7 +22,7 @@ def build(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:
     cache = ImageCache(layout.images, max_bytes=conf.compute.image_cache_gib * GIB,
                        min_age_s=conf.compute.image_cache_min_age)
     return Toolbox(driver=build_driver(conf, layout), network=network.build(conf), images=cache,
-                   disks=DiskFiles(layout), tap_name=tap_name)
+                   disks=DiskFiles(layout), tap_name=tap_name, connections=HostConnections(conf, layout))
 
 
 def build_driver(conf: cfg.ConfigOpts, layout: Layout) -> LibvirtDriver:

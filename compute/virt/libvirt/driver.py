@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, facts, probe
+from compute.virt.libvirt import domainxml, facts, probe, volumedisks
 from compute.virt.libvirt.connection import Connection
 from compute.virt.libvirt.events import EventPump
 from hostler import errors
@@ -96,6 +96,7 @@ class LibvirtDriver:
                     return
                 if domain.hasManagedSaveImage():
                     domain.managedSaveRemove()
+            volumedisks.ensure_secrets(conn, guest.volumes)
             domain = conn.defineXML(xml)
             with self._lock:
                 self._owners[server_id] = self._machine.host
@@ -106,8 +107,10 @@ class LibvirtDriver:
     def destroy(self, server_id: str) -> None:
         """Switch off and undefine."""
         def remove(domain: libvirt.virDomain) -> None:
+            volumes = volumedisks.present(domain)
             _kill(domain)
             domain.undefineFlags(_UNDEFINE)
+            volumedisks.forget_secrets(domain.connect(), volumes.values())
 
         self._on_guest(server_id, remove, None, patience=SLOW)
 
@@ -166,6 +169,32 @@ class LibvirtDriver:
                 domain.create()
 
         self._on_defined(server_id, "resume", act, patience=SLOW)
+
+    def attach_volume(self, server_id: str, disk: virt.VolumeDisk) -> None:
+        """Plug."""
+        self._on_defined(server_id, "attach a volume to",
+                         lambda domain: volumedisks.attach(domain, disk), patience=SLOW)
+
+    def detach_volume(self, server_id: str, volume_id: str, *, ask: bool = True) -> bool:
+        """Unplug."""
+        return self._on_guest(server_id, lambda domain: volumedisks.detach(domain, volume_id, ask), True)
+
+    def resize_volume(self, server_id: str, volume_id: str, size_bytes: int) -> bool:
+        """Grow."""
+        return self._on_guest(server_id, lambda domain: volumedisks.resize(domain, volume_id, size_bytes), False,
+                              patience=SLOW)
+
+    def list_volumes(self) -> dict[str, list[str]]:
+        """Return what each guest has."""
+        def read(conn: libvirt.virConnect) -> dict[str, list[str]]:
+            found: dict[str, list[str]] = {}
+            for domain in conn.listAllDomains():
+                if domain.name().startswith(domainxml.NAME_PREFIX) and self._owner(domain) == self._machine.host:
+                    volumes: dict[str, Any] = _while_defined(functools.partial(volumedisks.present, domain), {})
+                    found[domain.UUIDString()] = sorted(volumes)
+            return found
+
+        return self._connection.call(read)
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return the guest's counters."""

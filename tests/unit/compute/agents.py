@@ -23,6 +23,7 @@ from compute.toolbox import Toolbox
 from compute.virt.fake.build import build
 from compute.virt.fake.driver import FakeDriver
 from compute.virt.fake.network import FakeNetworkPlumbing
+from compute.volumes import Volumes
 from compute.work import Workbench
 from hostler import conf as hostler_conf
 from hostler import errors, ids
@@ -129,10 +130,11 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     specs, bench = SpecFiles(layout), Workbench(Fence(layout.fence), ResourceLocks(), relay)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
-    reporter, members = Reporter(config, tools.driver), Members(tools.network)
+    reporter, members = Reporter(config, tools.driver, tools.connections), Members(tools.network)
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, members, conductor,
                             console_max_bytes=4096)
-    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter)
+    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
+                             Volumes(tools, specs, bench))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools)
 

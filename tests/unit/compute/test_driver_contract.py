@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compute.virt import driver as virt
-from compute.virt.contract import DriverContract, MakeGuest
+from compute.virt.contract import DriverContract, MakeGuest, MakeVolume
 from compute.virt.fake.driver import FakeDriver
 from hostler import ids
 from hostler.resources.specs import ServerSpec
@@ -30,6 +30,11 @@ def make_guest(tmp_path: Path) -> MakeGuest:
         return virt.Guest(server, (virt.Disk(tmp_path / "disk", "vda"),), (), tmp_path / "console.log")
 
     return make
+
+
+@pytest.fixture
+def make_volume() -> MakeVolume:
+    return lambda: virt.VolumeDisk(ids.new_id(), "vdb", virt.FakeSource())
 
 
 class TestFakeDriver(DriverContract):

@@ -1,0 +1,110 @@
+"""Disks in domain XML: files of the server itself, and volumes by whatever transport reaches them.
+
+A volume is known by its alias `ua-<volume id>`, in the guest that runs and in its definition. What boots is said disk
+by disk, since a volume may stand in the place of the root disk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lxml import etree
+
+from compute.virt.driver import Disk, FileSource, NbdSource, RbdSource, VolumeDisk
+from compute.virt.libvirt.elements import add
+from hostler import errors
+
+ROOT_TARGET = "vda"
+_ALIAS = "ua-"
+
+
+def alias_of(volume_id: str) -> str:
+    """Return the alias of a volume's disk."""
+    return _ALIAS + volume_id
+
+
+def volume_of(alias: str) -> str | None:
+    """Return the volume whose disk has `alias`; None for a disk that is no volume."""
+    return alias.removeprefix(_ALIAS) if alias.startswith(_ALIAS) else None
+
+
+def volumes_in(domain: str) -> dict[str, Any]:
+    """Return the <disk> elements of volumes in a domain's XML, by volume id."""
+    found = {}
+    for element in etree.fromstring(domain).findall("devices/disk"):
+        alias = element.find("alias")
+        volume_id = volume_of(alias.get("name", "")) if alias is not None else None
+        if volume_id is not None:
+            found[volume_id] = element
+    return found
+
+
+def volume_xml(disk: VolumeDisk) -> str:
+    """Return the XML of one volume's disk, to be plugged in."""
+    holder = etree.Element("devices")
+    return etree.tostring(add_volume(holder, disk, plugged=True), encoding="unicode")
+
+
+def add_disk(devices: Any, disk: Disk, cache: str) -> None:
+    """Add a disk of the server's own."""
+    element = add(devices, "disk", type="file", device="disk")
+    driver = add(element, "driver", name="qemu", type=disk.format)
+    if disk.readonly:
+        add(element, "readonly")
+    else:
+        driver.set("cache", cache)
+        driver.set("discard", "unmap")
+    add(element, "source", file=str(disk.path))
+    add(element, "target", dev=disk.target, bus="virtio")
+    if disk.target == ROOT_TARGET:
+        add(element, "boot", order="1")
+
+
+def add_volume(devices: Any, disk: VolumeDisk, *, plugged: bool = False) -> Any:
+    """Add a volume; `plugged` into a running guest it takes no part in booting."""
+    element = add(devices, "disk", type="file" if isinstance(disk.source, FileSource) else "network", device="disk")
+    driver = add(element, "driver", name="qemu", type=disk.format, cache=disk.cache)
+    if not disk.readonly:
+        driver.set("discard", "unmap")
+    _add_source(element, disk)
+    add(element, "target", dev=disk.target, bus="virtio")
+    add(element, "serial", text=disk.volume_id)
+    add(element, "alias", name=alias_of(disk.volume_id))
+    if disk.readonly:
+        add(element, "readonly")
+    if disk.shared:
+        add(element, "shareable")
+    if disk.boot_index is not None and disk.boot_index >= 0 and not plugged:
+        add(element, "boot", order=str(disk.boot_index + 1))
+    return element
+
+
+def secret_xml(source: RbdSource) -> str:
+    """Return the XML of the secret that holds a Ceph user's key."""
+    secret = etree.Element("secret", ephemeral="no", private="yes")
+    add(secret, "uuid", text=source.secret_id)
+    add(add(secret, "usage", type="ceph"), "name", text=f"hostler {source.secret_id}")
+    return etree.tostring(secret, encoding="unicode")
+
+
+def _add_source(element: Any, disk: VolumeDisk) -> None:
+    source = disk.source
+    if isinstance(source, FileSource):
+        add(element, "source", file=str(source.path))
+    elif isinstance(source, NbdSource):
+        inner = add(element, "source", protocol="nbd", name=source.export)
+        if source.tls:
+            inner.set("tls", "yes")
+            if source.tls_name:
+                inner.set("tlsHostname", source.tls_name)
+        add(inner, "host", name=source.host, port=str(source.port))
+    elif isinstance(source, RbdSource):
+        inner = add(element, "source", protocol="rbd", name=f"{source.pool}/{source.image}")
+        for monitor in source.monitors:
+            host, _, port = monitor.rpartition(":")
+            add(inner, "host", name=host.strip("[]"), port=port)
+        if source.secret_id is not None:
+            auth = add(inner, "auth", username=source.user or "admin")
+            add(auth, "secret", type="ceph", uuid=source.secret_id)
+    else:
+        raise errors.AgentError(reason=f"Volume {disk.volume_id} has no transport that QEMU knows.")

@@ -63,7 +63,8 @@ class Campaign:
 
     def __init__(self, directory: Path, overrides: dict[str, dict[str, Any]] | None = None) -> None:
         self.fleet = Fleet(directory, hosts=1, overrides={
-            "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4}},
+            "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
+                    "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
             "compute": {"compute": {"reconcile_interval": 5}}, **(overrides or {})})
         self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, HOST)}
         self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json"}

@@ -11,6 +11,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Allocation, FixedIp, Host, Lock, Operation, Port, Server
 from hostler.operations import states
 
+_SETTLED = ("active", "stopped", "paused", "suspended", "error")
 
 def database_faults(db: Database) -> list[str]:
     """Return what is wrong with the records: unfinished operations, locks, claims, ports, addresses."""
@@ -32,7 +33,7 @@ def database_faults(db: Database) -> list[str]:
         faults += [f"claim {key} has other amounts than its server" for key in claims.keys() & held.keys()
                    if (claims[key].vcpus, claims[key].ram_mib) != (held[key].vcpus, held[key].ram_mib)]
         for row in servers.values():
-            if row.vm_state not in ("active", "stopped", "error"):
+            if row.vm_state not in _SETTLED:
                 faults.append(f"server {row.id} is {row.vm_state}")
             if row.vm_state == "error" and not row.fault:
                 faults.append(f"server {row.id} is in error without a fault")

@@ -1,0 +1,163 @@
+"""Kill -9 around every step of changes of power, of names, rules and networks.
+
+Whatever dies wherever: without an operator the change takes place, once asked for, and nothing stays locked or
+unfinished. One server serves the whole campaign.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.crash.campaign import HOST, Campaign, Point, agent_points, api_points, conductor_points
+from tests.harness import backends
+from tests.harness.client import Client
+
+pytestmark = [pytest.mark.timeout(900)]
+
+
+def _around(verb: str, *agent_steps: str) -> list[Point]:
+    """Return the points of one verb; the api's are the same for all and are tried with stop."""
+    return [*conductor_points([f"{verb.capitalize()}Server"], [f"{verb}_server"]), *agent_points(*agent_steps)]
+
+
+def _few(verb: str, step: str) -> list[Point]:
+    return [*(Point("conductor", name) for name in (f"rpc.{verb}_server:before", f"rpc.{verb}_server:after",
+                                                    "finish:before")), *agent_points(step)]
+
+
+STOP = [*_around("stop", "driver.shutdown"), *api_points()]
+START = _around("start", "spawn.ports", "spawn.disk", "spawn.start", "driver.create:after", "spawn.end")
+REBOOT = _around("reboot", "driver.power_off", "spawn.spec", "driver.create:after", "spawn.end")
+PAUSE = _few("pause", "driver.pause")
+UNPAUSE = _few("unpause", "driver.unpause")
+SUSPEND = _few("suspend", "driver.suspend")
+RESUME = [*_few("resume", "driver.resume"), *agent_points("network.plug:before")]
+RENAME = [*conductor_points(["TellGuest"], ["update_server"]), *api_points()]
+RULES = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(),
+         *agent_points("network.update_groups", "network.apply_rules")]
+NETWORK = [*conductor_points(["UpdateNetwork"], ["update_network"]), *api_points(),
+           *agent_points("network.apply_rules")]
+
+# Verb → (the request, the status it must start from, the status it ends in, its points).
+VERBS: dict[str, tuple[dict[str, object], str, str, list[Point]]] = {
+    "stop": ({"os-stop": None}, "ACTIVE", "SHUTOFF", STOP),
+    "start": ({"os-start": None}, "SHUTOFF", "ACTIVE", START),
+    "reboot": ({"reboot": {"type": "HARD"}}, "ACTIVE", "ACTIVE", REBOOT),
+    "pause": ({"pause": None}, "ACTIVE", "PAUSED", PAUSE),
+    "unpause": ({"unpause": None}, "PAUSED", "ACTIVE", UNPAUSE),
+    "suspend": ({"suspend": None}, "ACTIVE", "SUSPENDED", SUSPEND),
+    "resume": ({"resume": None}, "SUSPENDED", "ACTIVE", RESUME),
+}
+_WAY = {("ACTIVE", "SHUTOFF"): "stop", ("SHUTOFF", "ACTIVE"): "start", ("ACTIVE", "PAUSED"): "pause",
+        ("PAUSED", "ACTIVE"): "unpause", ("ACTIVE", "SUSPENDED"): "suspend", ("SUSPENDED", "ACTIVE"): "resume"}
+_PORTS = itertools.count(2000)
+_ADDRESSES = itertools.count(1)
+
+
+class Scene:
+    """A campaign with its one server."""
+
+    def __init__(self, campaign: Campaign, client: Client) -> None:
+        self.campaign = campaign
+        self.client = client
+        self.server_id = client.create_server(client.make_image(), "subject")
+        client.wait_server(self.server_id, "ACTIVE")
+        self.group_id = client.get(
+            f"/network/v2.0/security-groups?name=default&project_id={client.project_id}"
+        ).json()["security_groups"][0]["id"]
+        self.subnet_id = client.get("/network/v2.0/subnets").json()["subnets"][0]["id"]
+
+    def bring_to(self, status: str) -> None:
+        """Undisturbed, bring the server into a status."""
+        for step in ("ACTIVE", status):
+            if (now := self.status()) != step:
+                self.act(_WAY[now, step]).raise_for_status()
+                self.client.wait_server(self.server_id, step)
+
+    def status(self) -> str:
+        """Return the server's status."""
+        return str((self.client.show(self.server_id) or {})["status"])
+
+    def act(self, verb: str) -> requests.Response:
+        """Ask for an action."""
+        return self.client.post(f"/compute/v2.1/servers/{self.server_id}/action", VERBS[verb][0])
+
+    def put(self, path: str, body: dict[str, Any]) -> requests.Response:
+        """Ask for a change."""
+        return self.client.request("PUT", path, json=body)
+
+    def survive(self, point: Point, request: Callable[[], requests.Response]) -> None:
+        """Make a request disturbed by `point`, and again if the api died under it, as a careful user would."""
+        if self.campaign.survive(point, request) is None:
+            again = request()  # 409 when the first one was accepted
+            assert again.status_code < 400 or again.status_code == 409, again.text
+
+    def spec(self) -> str:
+        """Return what the agent keeps of the server."""
+        directory = self.campaign.fleet.directory / HOST / "compute" / "servers" / self.server_id
+        return (directory / "spec.json").read_text()
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"))
+    try:
+        yield Scene(made, made.start())
+    finally:
+        made.stop()
+
+
+@pytest.mark.contract("N-POWER", "N-REBOOT", "N-PAUSE", "N-SUSPEND")
+@pytest.mark.parametrize(("verb", "point"), [(verb, point) for verb, (*_, points) in VERBS.items()
+                                             for point in points], ids=str)
+def test_change_of_power_survives(scene: Scene, verb: str, point: Point) -> None:
+    _, before, after, _ = VERBS[verb]
+    scene.bring_to(before)
+    scene.survive(point, lambda: scene.act(verb))
+    scene.campaign.wait_rest()
+    assert scene.status() == after
+
+
+@pytest.mark.parametrize("point", RENAME, ids=str)
+def test_rename_survives(scene: Scene, point: Point) -> None:
+    name = f"renamed-{next(_PORTS)}"
+    scene.survive(point, lambda: scene.put(f"/compute/v2.1/servers/{scene.server_id}", {"server": {"name": name}}))
+    scene.campaign.wait_rest()
+    assert name in scene.spec()
+
+
+@pytest.mark.parametrize("point", RULES, ids=str)
+def test_change_of_rules_survives(scene: Scene, point: Point) -> None:
+    port = next(_PORTS)
+    rule = {"security_group_id": scene.group_id, "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp",
+            "port_range_min": port, "port_range_max": port}
+    scene.survive(point, lambda: scene.client.post("/network/v2.0/security-group-rules", {
+        "security_group_rule": rule}))
+    scene.campaign.wait_rest()
+    assert str(port) in scene.spec()
+
+
+@pytest.mark.parametrize("point", NETWORK, ids=str)
+def test_change_of_network_survives(scene: Scene, point: Point) -> None:
+    server = f"10.9.0.{next(_ADDRESSES)}"
+    scene.survive(point, lambda: scene.put(f"/network/v2.0/subnets/{scene.subnet_id}", {
+        "subnet": {"dns_nameservers": [server]}}))
+    scene.campaign.wait_rest()
+    assert f'"{server}"' in scene.spec()
+
+
+def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """Say how many crash points were tried."""
+    power = sum(len(points) for *_, points in VERBS.values())
+    with capsys.disabled():
+        print(f"\ncrash campaign: {power} points were tried in changes of power, {len(RENAME)} in renaming, "
+              f"{len(RULES)} in changes of rules, {len(NETWORK)} of networks")
+    assert power >= 40

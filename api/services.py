@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from oslo_config import cfg
 
+from api.zone_cache import ZoneCache
 from hostler.db.engine import Database
 
 if TYPE_CHECKING:
@@ -28,3 +29,4 @@ class Services:
     images: ImageStore
     waker: Waker
     compute: ComputeAPI
+    zones: ZoneCache = dataclasses.field(default_factory=ZoneCache)

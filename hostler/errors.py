@@ -51,6 +51,13 @@ class InvalidField(Invalid):
     template = "Invalid input for field/attribute {field}. Value: {value}. {reason}"
 
 
+class InvalidZone(Invalid):
+    """No service stands in the availability zone."""
+
+    code = "InvalidZone"
+    template = "Availability zone '{zone}' is invalid."
+
+
 class Conflict(HostlerError):
     """The request is well formed but the present state forbids it."""
 

@@ -15,7 +15,7 @@ NAME: Final[dict[str, Any]] = {**TEXT, "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"
 NAME_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"], "maxLength": 255, "pattern": _NO_NUL}
 DESCRIPTION: Final[dict[str, Any]] = NAME_OR_NULL
 ID_OR_NULL: Final[dict[str, Any]] = {"anyOf": [UUID, {"type": "null"}]}
-_KEY: Final = r"^[^\x00]{1,255}$"
+_KEY: Final = r"^[a-zA-Z0-9-_:. /]{1,255}$"
 METADATA: Final[dict[str, Any]] = {
     "type": "object", "propertyNames": {"pattern": _KEY},
     "additionalProperties": {"type": "string", "maxLength": 255, "pattern": _NO_NUL}}

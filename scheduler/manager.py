@@ -1,4 +1,5 @@
-"""The scheduler's endpoint: one request in, one claimed host out, or the reasons why there is none."""
+"""The scheduler's endpoint: one request in, one claimed host out (or a back end for each volume), or the reasons why
+there is none."""
 
 from __future__ import annotations
 
@@ -15,6 +16,8 @@ from hostler.db.away import said_as_unavailable
 from hostler.db.engine import Database
 from hostler.db.models import Allocation
 from scheduler import groups
+from scheduler.backend_chooser import BackendChooser
+from scheduler.backend_request import BackendRequest
 from scheduler.claims import Claimer
 from scheduler.plan import Plan, Selector
 from scheduler.request import Request
@@ -29,10 +32,12 @@ _HOST_HINTS = ("same_host", "different_host")
 class SchedulerManager:
     """Answers `scheduler.rpcapi.SchedulerAPI`; any number of them may work on one database."""
 
-    def __init__(self, db: Database, store: Store, selector: Selector, *, max_claim_attempts: int) -> None:
+    def __init__(self, db: Database, store: Store, selector: Selector, backends: BackendChooser, *,
+                 max_claim_attempts: int) -> None:
         self._db = db
         self._store = store
         self._selector = selector
+        self._backends = backends
         self._claimer = Claimer(db, store)
         self._max_claim_attempts = max_claim_attempts
 
@@ -43,6 +48,16 @@ class SchedulerManager:
         host = self.choose(Request.from_wire(request))
         LOG.info("%s: %s goes to host %s", context.request_id, request["consumer_id"], host["host"])
         return host
+
+    @rpc_method
+    @said_as_unavailable()
+    def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Choose and claim back ends; see `SchedulerAPI.select_backends`."""
+        choices = self._backends.choose([BackendRequest.from_wire(request) for request in requests])
+        for request, choice in zip(requests, choices, strict=True):
+            LOG.info("%s: volume %s goes to back end %s@%s", context.request_id, request["volume_id"], choice["node"],
+                     choice["backend"])
+        return choices
 
     def choose(self, request: Request) -> dict[str, Any]:
         """Return {"host_id", "host", "zone"} of the claimed host; raises NoValidHost with the reasons."""

@@ -1,7 +1,8 @@
-"""How an extra spec's wish is held against a value: `fast`, `>= 10`, `<or> ssd <or> nvme`, `<in> avx`, `s!= slow`.
+"""How an extra spec's wish is held against a value: `fast`, `>= 10`, `<or> ssd <or> nvme`, `<in> avx`, `s!= slow`,
+`<is> True`.
 
-The operators are those of the published flavor extra specs; a wish without one means equality of text. A numeric
-operator against something that is no number does not match.
+The operators are those of the published extra specs of flavors and volume types; a wish without one means equality of
+text. A numeric operator against something that is no number does not match.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from typing import Any
+
+from oslo_utils import strutils
 
 _NUMERIC: dict[str, Callable[[float, float], bool]] = {
     "=": operator.ge, "==": operator.eq, "!=": operator.ne, ">=": operator.ge, "<=": operator.le,
@@ -29,6 +32,8 @@ def value_matches(value: Any, wish: Any) -> bool:
         return _numbers_match(_NUMERIC[first], str(value), rest[0])
     if first in _TEXT and rest:
         return _TEXT[first](str(value), " ".join(rest))
+    if first == "<is>" and rest:
+        return strutils.bool_from_string(value) == strutils.bool_from_string(rest[0])
     if first == "<or>":
         return str(value) in [choice.strip() for choice in str(wish).split("<or>")[1:]]
     if first == "<in>" and rest:

@@ -13,12 +13,17 @@ from oslo_config import cfg
 from stevedore import ExtensionManager
 
 from hostler import errors
+from scheduler.backend_filters import BackendFilter
+from scheduler.backend_plan import BackendSelector
+from scheduler.backend_weighers import BackendWeigher
 from scheduler.filters import Filter
 from scheduler.plan import Selector
 from scheduler.weighers import Weigher
 
 FILTERS = "hostler.scheduler.filters"
 WEIGHERS = "hostler.scheduler.weighers"
+BACKEND_FILTERS = "hostler.scheduler.backend_filters"
+BACKEND_WEIGHERS = "hostler.scheduler.backend_weighers"
 
 
 def load_selector(conf: cfg.ConfigOpts) -> Selector:
@@ -28,6 +33,15 @@ def load_selector(conf: cfg.ConfigOpts) -> Selector:
     makers: dict[str, Weigher] = _load(WEIGHERS, options.weighers)
     weighers = {name: (makers[name], _multiplier(name, text)) for name, text in options.weighers.items()}
     return Selector(filters, weighers, subset_size=options.host_subset_size, ranked=options.max_claim_attempts)
+
+
+def load_backend_selector(conf: cfg.ConfigOpts) -> BackendSelector:
+    """As `load_selector`, for the back ends of volumes."""
+    options = conf.scheduler
+    filters: dict[str, BackendFilter] = _load(BACKEND_FILTERS, options.backend_filters)
+    makers: dict[str, BackendWeigher] = _load(BACKEND_WEIGHERS, options.backend_weighers)
+    return BackendSelector(filters, {name: (makers[name], _multiplier(name, text))
+                                     for name, text in options.backend_weighers.items()})
 
 
 def _load(group: str, names: Iterable[str]) -> dict[str, Any]:

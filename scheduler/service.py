@@ -9,8 +9,9 @@ from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.liveness import Liveness
+from scheduler.backend_chooser import BackendChooser
 from scheduler.manager import SchedulerManager
-from scheduler.plugins import load_selector
+from scheduler.plugins import load_backend_selector, load_selector
 from scheduler.rpcapi import RPC_VERSION, TOPIC
 from scheduler.store import Store
 
@@ -39,6 +40,7 @@ class SchedulerService:
 def build_manager(conf: cfg.ConfigOpts, db: Database) -> SchedulerManager:
     """Return the manager alone (tests and benchmarks need no bus)."""
     return SchedulerManager(db, Store(conf, db), load_selector(conf),
+                            BackendChooser(conf, db, load_backend_selector(conf)),
                             max_claim_attempts=conf.scheduler.max_claim_attempts)
 
 

@@ -15,6 +15,15 @@ OPTS = [
                                      "build_failures": "1.0", "server_group_soft": "2.0"},
                 help="Weighers and their multipliers (stevedore names of hostler.scheduler.weighers). Each weigher's "
                      "values are stretched to 0..1 over the hosts that passed; a negative multiplier turns it round."),
+    cfg.ListOpt("backend_filters",
+                default=["service_up", "availability_zone", "requested_backend", "excluded_backends", "other_storage",
+                         "backup_store", "multiattach", "capabilities", "capacity", "same_backend",
+                         "different_backend"],
+                help="Filters of the back ends of volumes, in order (stevedore names of "
+                     "hostler.scheduler.backend_filters)."),
+    cfg.DictOpt("backend_weighers", default={"free_capacity": "1.0"},
+                help="Weighers of back ends and their multipliers (stevedore names of "
+                     "hostler.scheduler.backend_weighers)."),
     cfg.IntOpt("host_subset_size", default=1, min=1,
                help="The host is drawn from this many best ones; more spreads the load of several schedulers."),
     cfg.FloatOpt("refresh_interval", default=1.0, min=0.05, help="Seconds after which host states are read again."),

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from hostler import clock, conf, ids
 from hostler.db.engine import Database
 from hostler.db.models import Base, Domain, Host, Project, Server, ServerGroup, ServerGroupMember, Zone
+from scheduler.backend_chooser import BackendChooser
+from scheduler.backend_plan import BackendSelector
 from scheduler.manager import SchedulerManager
 from scheduler.plan import Selector
 from scheduler.request import Request
@@ -97,8 +99,16 @@ def make_manager(db: Database, **overrides: object) -> SchedulerManager:
     options = conf.load([], config_files=[],
                         overrides={f"scheduler.{name}": value for name, value in overrides.items()})
     selector = Selector(parts.FILTERS, {name: (one, 1.0) for name, one in parts.WEIGHERS.items()})
-    return SchedulerManager(db, Store(options, db), selector,
+    return SchedulerManager(db, Store(options, db), selector, make_chooser(db),
                             max_claim_attempts=options.scheduler.max_claim_attempts)
+
+
+def make_chooser(db: Database, **overrides: object) -> BackendChooser:
+    """Return a chooser of back ends with the default filters in their order."""
+    options = conf.load([], config_files=[], overrides=overrides)
+    filters = {name: parts.BACKEND_FILTERS[name] for name in options.scheduler.backend_filters}
+    weighers = {name: (one, 1.0) for name, one in parts.BACKEND_WEIGHERS.items()}
+    return BackendChooser(options, db, BackendSelector(filters, weighers))
 
 
 @pytest.fixture

@@ -27,3 +27,5 @@ ORDER = ("service_up", "availability_zone", "requested_host", "excluded_hosts", 
          "aggregate_extra_specs", "image_properties", "server_group", "same_host", "different_host")
 FILTERS = {name: _FILTERS[name] for name in ORDER}
 WEIGHERS = _declared("hostler.scheduler.weighers")
+BACKEND_FILTERS = _declared("hostler.scheduler.backend_filters")
+BACKEND_WEIGHERS = _declared("hostler.scheduler.backend_weighers")

@@ -1,0 +1,156 @@
+"""Chooses and claims back ends: the plan is made on what was just read, the claim proves it in one transaction.
+
+The claim is what makes the volumes' records name their back ends. Several volumes of one request are claimed together
+or not at all. A volume that is on a back end already (and not on an excluded one) gets the same again, so asking twice
+is harmless.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from hostler import clock, errors
+from hostler.db.engine import Database
+from hostler.db.models import Volume
+from hostler.resources import backend_claims
+from scheduler.backend_plan import BackendPlan, BackendSelector
+from scheduler.backend_request import BackendRequest
+from scheduler.backend_states import BackendState, read_backends
+
+LOG = logging.getLogger(__name__)
+
+_HINTS = ("same_host", "different_host")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Choice:
+    """What a request gets; `new` is what must be claimed."""
+
+    request: BackendRequest
+    backend: BackendState
+    new: bool
+
+
+class BackendChooser:
+    """Answers requests for back ends; any number may work on one database."""
+
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, selector: BackendSelector) -> None:
+        self._db = db
+        self._selector = selector
+        self._down_time_s = float(conf.service_down_time)
+        self._max_claim_attempts: int = conf.scheduler.max_claim_attempts
+
+    def choose(self, requests: Sequence[BackendRequest]) -> list[dict[str, Any]]:
+        """Return {"backend_id", "node", "backend", "zone"} for each request, claimed; raises NoValidBackend."""
+        for _ in range(self._max_claim_attempts):
+            with self._db.reading() as session:
+                volumes = _volumes(session, requests)
+                completed = [_completed(session, request, volumes) for request in requests]
+                states = read_backends(session, clock.utcnow(), self._down_time_s)
+            choices = self._plan(completed, states, volumes)
+            if self._claim(choices):
+                return [_described(choice.backend) for choice in choices]
+            LOG.debug("a back end was lost to another claim: %s", [choice.backend.name for choice in choices])
+        raise errors.NoValidBackend(reason="(other requests took every back end that was chosen)", removed={},
+                                    retry=True)
+
+    def _plan(self, requests: Sequence[BackendRequest], states: list[BackendState],
+              volumes: dict[str, Any]) -> list[_Choice]:
+        by_id = {state.id: state for state in states}
+        choices = []
+        for request in requests:
+            kept = self._kept(request, by_id, volumes[request.volume_id])
+            if kept is not None:
+                choices.append(_Choice(request, kept, new=False))
+                continue
+            current = list(by_id.values())
+            plan = self._selector.select(request, current)
+            if not plan.backends:
+                raise _no_valid_backend(plan, len(current))
+            best = plan.backends[0]
+            choices.append(_Choice(request, best, new=True))
+            by_id[best.id] = best.with_claim(request.size_gib)
+        return choices
+
+    def _kept(self, request: BackendRequest, by_id: dict[str, BackendState], volume: Any) -> BackendState | None:
+        """Return the back end that needs no claim: the volume holds it already, or may stay where it is."""
+        held = by_id.get(volume.target_backend_id if request.moving else volume.backend_id)
+        if held is not None and held.id not in request.excluded_backends:
+            return held
+        present = by_id.get(volume.backend_id)
+        if request.may_stay and present is not None \
+                and self._selector.may_stay(request, present, list(by_id.values())):
+            return present
+        return None
+
+    def _claim(self, choices: Sequence[_Choice]) -> bool:
+        new = [choice for choice in choices if choice.new]
+        return not new or self._db.write(lambda session: _claim(session, new))
+
+
+def _claim(session: orm.Session, choices: Sequence[_Choice]) -> bool:
+    volume_ids = sorted(choice.request.volume_id for choice in choices)
+    rows = session.execute(sa.select(Volume.id, Volume.backend_id, Volume.target_backend_id).where(
+        Volume.id.in_(volume_ids), Volume.deleted_at.is_(None)).order_by(Volume.id).with_for_update()).all()
+    now = {row.id: row for row in rows}
+    wanted: dict[str, int] = {}
+    generations = {}
+    for choice in choices:
+        row = now.get(choice.request.volume_id)
+        if row is None or (row.target_backend_id if choice.request.moving else row.backend_id) is not None:
+            session.rollback()  # another request of the same volume was faster, or it is gone
+            return False
+        wanted[choice.backend.id] = wanted.get(choice.backend.id, 0) + choice.request.size_gib
+        generations[choice.backend.id] = choice.backend.generation
+    for backend_id in sorted(wanted):
+        if not backend_claims.claim(session, backend_id, gib=wanted[backend_id],
+                                    expected_generation=generations[backend_id]):
+            session.rollback()
+            return False
+    for choice in choices:
+        column = Volume.target_backend_id if choice.request.moving else Volume.backend_id
+        session.execute(sa.update(Volume).where(Volume.id == choice.request.volume_id)
+                        .values({column: choice.backend.id, Volume.updated_at: Volume.updated_at}))
+    return True
+
+
+def _volumes(session: orm.Session, requests: Sequence[BackendRequest]) -> dict[str, Any]:
+    wanted = {request.volume_id for request in requests}
+    rows = session.execute(sa.select(Volume.id, Volume.claimed_gib, Volume.backend_id, Volume.target_backend_id).where(
+        Volume.id.in_(wanted), Volume.deleted_at.is_(None))).all()
+    found = {row.id: row for row in rows}
+    for missing in sorted(wanted - found.keys()):
+        raise errors.NotFound(resource="Volume", id=missing)
+    return found
+
+
+def _completed(session: orm.Session, request: BackendRequest, volumes: dict[str, Any]) -> BackendRequest:
+    volume = volumes[request.volume_id]
+    hints = {hint: _listed(request.hints[hint]) for hint in _HINTS if request.hints.get(hint)}
+    found = {hint: [backend_id for backend_id in session.scalars(
+        sa.select(Volume.backend_id).where(Volume.id.in_(ids), Volume.deleted_at.is_(None))) if backend_id]
+        for hint, ids in hints.items()}
+    return dataclasses.replace(request, size_gib=volume.claimed_gib, present_backend_id=volume.backend_id,
+                               hint_backend_ids=found)
+
+
+def _listed(hint: Any) -> list[str]:
+    return [hint] if isinstance(hint, str) else [str(item) for item in hint]
+
+
+def _described(backend: BackendState) -> dict[str, Any]:
+    return {"backend_id": backend.id, "node": backend.node, "backend": backend.name, "zone": backend.zone}
+
+
+def _no_valid_backend(plan: BackendPlan, backends: int) -> errors.NoValidBackend:
+    parts = [f"{name} removed {count} of {reached}" for name, (count, reached) in plan.removed.items()]
+    why = ", ".join(parts) if backends else "no storage node has reported in yet"
+    return errors.NoValidBackend(reason=f"({why})", retry=plan.may_return,
+                                 removed={name: count for name, (count, _) in plan.removed.items()})

@@ -29,7 +29,7 @@ def show(services: Services, context: RequestContext, project: str, *, action: s
     """Return a project's quota; raises Forbidden for another's, Invalid for one that does not exist."""
     project_id = ids.canonical(project) or project
     services.policy.check(context, _POLICY + action, {"project_id": project_id, "user_id": context.user_id})
-    return read(services, _known(services, project))
+    return read(services, known_project(services, project))
 
 
 def read(services: Services, project_id: str) -> Quota:
@@ -42,7 +42,7 @@ def read(services: Services, project_id: str) -> Quota:
 def defaults(services: Services, context: RequestContext, project: str) -> Mapping[str, int]:
     """Return what a project without limits of its own has."""
     services.policy.check(context, _POLICY + "defaults")
-    _known(services, project)
+    known_project(services, project)
     return configured(services)
 
 
@@ -55,7 +55,12 @@ def update(services: Services, context: RequestContext, project: str, changes: M
            force: bool) -> Mapping[str, int]:
     """Set limits; raises Invalid for one below what is used, unless `force`."""
     services.policy.check(context, _POLICY + "update")
-    project_id = _known(services, project)
+    return write_limits(services, known_project(services, project), changes, force=force)
+
+
+def write_limits(services: Services, project_id: str, changes: Mapping[str, int], *,
+                 force: bool) -> Mapping[str, int]:
+    """As `update`, asking nobody's leave."""
 
     def work(session: orm.Session) -> Mapping[str, int]:
         services.db.lock_row(session, Project, Project.id == project_id)
@@ -76,14 +81,21 @@ def update(services: Services, context: RequestContext, project: str, changes: M
 
 
 def reset(services: Services, context: RequestContext, project: str) -> None:
-    """Give a project the default limits."""
+    """Give a project the default limits; those of storage are the Block Storage API's to reset."""
     services.policy.check(context, _POLICY + "delete")
-    project_id = _known(services, project)
-    services.db.write(lambda session: session.execute(
-        sa.delete(QuotaLimit).where(QuotaLimit.project_id == project_id)))
+    project_id = known_project(services, project)
+    services.db.write(lambda session: session.execute(sa.delete(QuotaLimit).where(
+        QuotaLimit.project_id == project_id, sa.not_(of_storage()))))
 
 
-def _known(services: Services, project: str) -> str:
+def of_storage() -> sa.ColumnElement[bool]:
+    """Return the condition of limits on volumes, snapshots and backups, in total and by volume type."""
+    by_type = [QuotaLimit.resource.startswith(f"{resource}_", autoescape=True) for resource in quota.TYPE_RESOURCES]
+    return sa.or_(QuotaLimit.resource.in_((*quota.VOLUME_RESOURCES, "per_volume_gigabytes")), *by_type)
+
+
+def known_project(services: Services, project: str) -> str:
+    """Return a project's id; raises Invalid for one that does not exist."""
     project_id = ids.canonical(project)
     if project_id is not None:
         with services.db.reading() as session:

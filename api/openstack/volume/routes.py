@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from api.openstack.volume import params, versions
+from api.openstack.volume import (
+    absent,
+    availability_zones,
+    messages,
+    params,
+    quotas,
+    type_parts,
+    types,
+    versions,
+)
+from api.openstack.volume import services as service_resources
 from api.services import Services
 
-MODULES: tuple[Any, ...] = ()
+MODULES: tuple[Any, ...] = (
+    absent, availability_zones, messages, quotas, service_resources, type_parts, types)
 
 
 def routes(services: Services) -> Iterable[tuple[str, Any]]:

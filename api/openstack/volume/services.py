@@ -1,0 +1,153 @@
+"""The published face of services, hosts, pools and what back ends can do."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import falcon
+
+from api import bodies
+from api.core import pools, volume_services
+from api.core.pools import Pool
+from api.core.volume_services import VolumeServiceShown
+from api.microversions import ALWAYS, Version
+from api.openstack.volume import params, schema
+from api.openstack.volume.microversion import available, since
+from api.openstack.volume.params import Resource
+from hostler import clock, errors
+
+_CLUSTERS: Final = since(7)
+_BACKEND_STATE: Final = since(49)
+_LIST: Final = {"host": ALWAYS, "binary": ALWAYS, "service": ALWAYS}
+_HOST: Final = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9-._#@:/+\[\]]*$"}
+_PROPERTIES: Final = {"host": _HOST, "binary": schema.TEXT, "service": schema.TEXT, "cluster": schema.NAME_OR_NULL}
+_NAMED: Final = {"type": "object", "required": ["host"], "additionalProperties": False,
+                 "anyOf": [{"required": ["binary"]}, {"required": ["service"]}]}
+_CHECK: Final = bodies.compile_schema({**_NAMED, "properties": _PROPERTIES})
+_CHECK_REASON: Final = bodies.compile_schema({**_NAMED, "properties": {**_PROPERTIES, "disabled_reason": schema.TEXT}})
+_ABSENT: Final = ("freeze", "thaw", "failover_host", "failover", "set-log", "get-log")
+
+
+def view(service: VolumeServiceShown, version: Version) -> dict[str, Any]:
+    """Return a service as the version shows it."""
+    shown: dict[str, Any] = {
+        "binary": service.binary, "host": service.host, "zone": service.zone,
+        "status": "enabled" if service.enabled else "disabled", "state": "up" if service.up else "down",
+        "updated_at": clock.iso_micro(service.seen_at), "disabled_reason": service.disabled_reason}
+    if service.binary == volume_services.VOLUME:
+        shown.update(replication_status="disabled", active_backend_id=None, frozen=False)
+        if version in _BACKEND_STATE:
+            shown["backend_state"] = "up" if service.backend_up else "down"
+    return {**shown, "cluster": None} if version in _CLUSTERS else shown
+
+
+class ServiceList(Resource):
+    """GET /os-services."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        found = params.read(request, _LIST)
+        rows = volume_services.list_services(
+            self.services, params.caller(request), host=params.one(found, "host") or None,
+            binary=params.one(found, "binary") or params.one(found, "service") or None)
+        response.media = {"services": [view(row, request.context.version) for row in rows]}
+
+
+class ServiceAction(Resource):
+    """PUT /os-services/{action}: enable, disable, disable-log-reason."""
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, action: str) -> None:
+        """Change."""
+        context = params.caller(request)
+        if action in _ABSENT:
+            self.services.policy.check(context, "volume_extension:services:update")
+            raise errors.NotImplementedHere(feature=f"The service action {action}")
+        if action not in ("enable", "disable", "disable-log-reason"):
+            raise errors.NotFound("Unknown action", resource="action", id=action[:80])
+        body: dict[str, Any] = bodies.read_json(request)
+        (_CHECK_REASON if action == "disable-log-reason" else _CHECK)(body)
+        binary, reason = body.get("binary") or body["service"], body.get("disabled_reason")
+        if action == "disable-log-reason" and reason is None:
+            raise errors.Invalid(reason="Disabled reason contains invalid characters or is too long.")
+        volume_services.change(self.services, context, body["host"], binary, enabled=action == "enable", reason=reason)
+        answer = {"host": body["host"], "service": binary, "binary": binary, "disabled": action != "enable",
+                  "status": "enabled" if action == "enable" else "disabled"}
+        response.media = {**answer, "disabled_reason": reason} if reason is not None else answer
+
+
+class Hosts(Resource):
+    """GET /os-hosts."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List every service as a host, as the published API does."""
+        context = params.caller(request)
+        self.services.policy.check(context, "volume_extension:hosts")
+        rows = volume_services.list_services(self.services, context)
+        response.media = {"hosts": [
+            {"host_name": row.host, "service": row.binary, "zone": row.zone,
+             "service-status": "available" if row.up else "unavailable",
+             "service-state": "enabled" if row.enabled else "disabled",
+             "last-update": clock.iso_micro(row.seen_at)} for row in rows]}
+
+
+def pool_view(pool: Pool, *, detailed: bool) -> dict[str, Any]:
+    """Return a pool by name, or with what it offers."""
+    if not detailed:
+        return {"name": pool.name}
+    row = pool.backend
+    return {"name": pool.name, "capabilities": {
+        **row.capabilities, "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
+        "total_capacity_gb": row.total_gib, "free_capacity_gb": row.free_gib,
+        "allocated_capacity_gb": pool.used_gib, "provisioned_capacity_gb": pool.used_gib,
+        "reserved_percentage": row.reserved_percent, "max_over_subscription_ratio": str(row.over_subscription),
+        "thin_provisioning_support": bool(row.capabilities.get("thin_provisioning")),
+        "total_volumes": pool.volumes, "backend_state": "up" if row.healthy and pool.up else "down",
+        "timestamp": clock.iso_micro(pool.seen_at)}}
+
+
+class Pools(Resource):
+    """GET /scheduler-stats/get_pools."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        found = params.read(request, {"detail": ALWAYS, "name": since(28), "volume_type": since(35)})
+        detailed = params.truth("detail", params.one(found, "detail"))
+        rows = pools.list_pools(self.services, params.caller(request), name=params.one(found, "name"),
+                                volume_type=params.one(found, "volume_type"))
+        response.media = {"pools": [pool_view(row, detailed=detailed) for row in rows]}
+
+
+class Capabilities(Resource):
+    """GET /capabilities/{host}."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, host: str) -> None:
+        """Show what a back end can do."""
+        pool = pools.show_backend(self.services, params.caller(request), host)
+        row = pool.backend
+        name = pool.name.partition("#")[0]
+        response.media = {
+            "namespace": f"OS::Storage::Capabilities::{name}", "vendor_name": "Hostler", "pool_name": row.name,
+            "volume_backend_name": row.capabilities.get("volume_backend_name", row.name), "driver_version": None,
+            "storage_protocol": row.capabilities.get("storage_protocol"), "display_name": row.name,
+            "description": row.description, "visibility": "public", "replication_targets": [],
+            "properties": {key: {"title": key, "description": "", "type": type(value).__name__, "default": value}
+                           for key, value in sorted(row.capabilities.items())}}
+
+
+class WorkersCleanup(Resource):
+    """POST /workers/cleanup: operations are taken up by another service without being told."""
+
+    @available(since(24))
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Answer that there is nothing to clean up."""
+        self.services.policy.check(params.caller(request), "workers:cleanup")
+        bodies.read_json(request)
+        response.status = 202
+        response.media = {"cleaning": [], "unavailable": []}
+
+    on_put = on_post  # some clients ask so
+
+
+ROUTES = (("/os-services", ServiceList), ("/os-services/{action}", ServiceAction), ("/os-hosts", Hosts),
+          ("/scheduler-stats/get_pools", Pools), ("/capabilities/{host}", Capabilities),
+          ("/workers/cleanup", WorkersCleanup))

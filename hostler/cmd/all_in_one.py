@@ -17,6 +17,7 @@ from hostler.bus import Bus
 from hostler.cmd import running
 from hostler.db import schema
 from scheduler import service as scheduler_service
+from volume import service as volume_service
 
 PROG = "hostler-all-in-one"
 MEMORY_BUS = "kombu+memory://"
@@ -37,6 +38,7 @@ class AllInOne:
         self._services: list[running.Runnable] = [
             scheduler_service.build(conf, db=self._db, bus=self._bus),
             conductor_service.build(conf, db=self._db, bus=self._bus),
+            volume_service.build(conf, bus=self._bus),
             compute_service.build(conf, bus=self._bus),
             api_service.build(conf, db=self._db, bus=self._bus),
         ]

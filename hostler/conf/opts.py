@@ -1,7 +1,8 @@
 """Lists the options for oslo-config-generator, from which the samples under `etc/hostler` are made.
 
-Called through the entry points `hostler` (every option) and `hostler.agent` (what a compute agent reads: no
-database, no identity, nothing else that a hypervisor must not know).
+Called through the entry points `hostler` (every option), `hostler.agent` (what a compute agent reads: no
+database, no identity, nothing else that a hypervisor must not know) and `hostler.volume` (what a volume agent reads,
+as little; its back ends' options come from their drivers).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from types import ModuleType
 from oslo_config import cfg
 
 from hostler import conf
-from hostler.conf import bus, compute, fake, host, libvirt, network
+from hostler.conf import bus, compute, fake, host, libvirt, network, volume
 
 AGENT_GROUPS = (host, bus, compute, libvirt, fake, network)
 
@@ -25,6 +26,11 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 def list_agent_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return (group, options) of what a compute agent reads."""
     return _collect(AGENT_GROUPS)
+
+
+def list_volume_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """Return (group, options) of what a volume agent reads."""
+    return [*_collect((host, bus)), (volume.GROUP, list(volume.AGENT_OPTS))]
 
 
 def _collect(modules: Iterable[ModuleType]) -> list[tuple[str, list[cfg.Opt]]]:

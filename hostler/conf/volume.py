@@ -25,8 +25,15 @@ AGENT_OPTS = [
     cfg.StrOpt("export_ports", default="10809-11808", help="TCP ports for exports over NBD, first-last."),
     cfg.IntOpt("max_concurrent_copies", default=4, min=1,
                help="Copies (images, clones, backups) this node works on at the same time."),
+    cfg.IntOpt("image_cache_gib", default=20, min=1,
+               help="Size to which unused images in the agent's cache are trimmed, GiB."),
+    cfg.IntOpt("image_cache_min_age", default=3600, min=0,
+               help="Seconds for which an image stays in the cache after its last use, whatever the cache's size."),
     cfg.IntOpt("reconcile_interval", default=180, min=1,
                help="Seconds between two comparisons of what is on this node with what the conductor says should."),
+    cfg.IntOpt("graceful_stop_timeout", default=30, min=0,
+               help="Seconds a stopping agent waits for the calls it is working on; what is left is resumed by the "
+                    "conductors."),
 ]
 CONTROL_OPTS = [
     cfg.StrOpt("default_availability_zone", default=None,

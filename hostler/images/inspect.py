@@ -9,7 +9,9 @@ oslo.utils' inspectors read the formats; what is allowed is decided here. Blocks
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from oslo_utils.imageutils import format_inspector
 
@@ -29,6 +31,7 @@ DISK_FORMATS = tuple(sorted(_ACCEPTED))
 CONTAINER_FORMATS = ("aki", "ami", "ari", "bare", "compressed", "docker", "ova", "ovf")
 # Largest that fits the database and every hypervisor.
 _MAX_VIRTUAL_BYTES = (1 << 63) - 1
+_BLOCK_BYTES = 1 << 20
 
 
 class Inspection:
@@ -59,6 +62,11 @@ class Inspection:
         if not self._decided:
             self._wrapper.close()
             self._decide()
+
+    @property
+    def decided(self) -> bool:
+        """Whether the blocks seen were enough to accept all of it."""
+        return self._decided
 
     def virtual_size(self, size_bytes: int) -> int:
         """Return the size of the disk inside, in bytes; `size_bytes` is the size of the data."""
@@ -100,6 +108,19 @@ class Inspection:
 
     def _refusal(self, reason: str) -> errors.UnsupportedImage:
         return errors.UnsupportedImage(id=self._image_id, reason=reason)
+
+
+def check_file(path: Path, image_id: str, disk_format: str) -> int:
+    """Return the size in bytes of the disk in a file that claims to be a `disk_format`; raises UnsupportedImage.
+
+    For whoever is about to hand a file to a hypervisor's tools, whatever was checked when it came into the cloud.
+    """
+    inspection = Inspection(image_id, disk_format, "bare")
+    with path.open("rb") as file:
+        for _ in inspection.watch(iter(lambda: file.read(_BLOCK_BYTES), b"")):
+            if inspection.decided:
+                break
+        return inspection.virtual_size(os.fstat(file.fileno()).st_size)
 
 
 class _Current:

@@ -68,8 +68,8 @@ def load_driver(backend: BackendConfig) -> Driver:
         found: Any = DriverManager(NAMESPACE, name)
     except (NoMatches, ImportError) as error:
         known = sorted({entry.name for entry in importlib.metadata.entry_points(group=NAMESPACE)})
-        raise errors.AgentError(reason=f"[{group}] driver: '{name}' cannot be loaded ({error}). Drivers installed here: "
-                                       f"{', '.join(known) or 'none (is Hostler installed?)'}.") from error
+        raise errors.AgentError(reason=f"[{group}] driver: '{name}' cannot be loaded ({error}). Drivers installed "
+                                       f"here: {', '.join(known) or 'none (is Hostler installed?)'}.") from error
     factory: Factory = found.driver
     own = importlib.import_module(found.extensions[0].entry_point.module)
     backend.conf.register_opts(own.OPTS, group=group)

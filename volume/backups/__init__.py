@@ -1,0 +1,1 @@
+"""The backup store: volumes' contents as checked, compressed blocks in a directory that nodes may share."""

@@ -1,0 +1,34 @@
+"""What a volume agent tells and asks the conductors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from conductor.rpcapi import ConductorAPI
+from hostler.agent.buslink import BusLink
+from hostler.bus import Bus
+from hostler.context import RequestContext
+from volume import rpcapi
+
+
+class VolumeLink(BusLink[ConductorAPI]):
+    """A volume agent's ends on the bus."""
+
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        """See ConductorAPI.volume_heartbeat."""
+        return self.conductor.volume_heartbeat(context, host, report)
+
+    def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
+        """See ConductorAPI."""
+        return self.conductor.volume_reconcile(context, node, present)
+
+    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+        """See ConductorAPI."""
+        self.conductor.report_progress(context, operation_id, attempt, percent)
+
+
+def open_link(node: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> VolumeLink:
+    """Return the link of `node`'s agent: on a lent `bus`, or on connections that `make_bus` opens."""
+    return VolumeLink(node, rpcapi.TOPIC, rpcapi.RPC_VERSION, ConductorAPI, bus=bus,
+                      open_bus=None if bus is not None else make_bus)

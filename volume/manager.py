@@ -1,0 +1,179 @@
+"""The volume agent's RPC endpoint: unpack, hand on, pack. Clients are in `volume.rpcapi`.
+
+Only Hostler's errors leave here on purpose; every method may be received twice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hostler.bus import rpc_method
+from hostler.context import RequestContext
+from hostler.resources.volume_specs import (
+    BackupSpec,
+    ConnectorSpec,
+    SnapshotSpec,
+    SourceSpec,
+    UploadSpec,
+    VolumeSpec,
+)
+from volume.backends import Backends
+from volume.backups.store import BackupStore
+from volume.copy_out import CopyOut
+from volume.create_volume import VolumeMaker
+from volume.report import Reporter
+from volume.work import Call, Workbench
+
+Wire = dict[str, Any]
+
+
+class VolumeManager:
+    """One node's endpoint."""
+
+    def __init__(self, backends: Backends, bench: Workbench, maker: VolumeMaker, copy_out: CopyOut,
+                 store: BackupStore, reporter: Reporter) -> None:
+        self._backends = backends
+        self._bench = bench
+        self._maker = maker
+        self._copy_out = copy_out
+        self._store = store
+        self._reporter = reporter
+
+    @rpc_method
+    def create_volume(self, context: RequestContext, volume: Wire, source: Wire, operation_id: str,
+                      attempt: int) -> Wire:
+        """Make a volume."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            return {"provider": self._maker.create(spec, SourceSpec.from_wire(source), work)}
+
+    @rpc_method
+    def delete_volume(self, context: RequestContext, volume: Wire, operation_id: str, attempt: int) -> None:
+        """Remove a volume."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("delete_volume.begin")
+            driver.delete_volume(spec)
+            work.pass_step("delete_volume.end")
+
+    @rpc_method
+    def extend_volume(self, context: RequestContext, volume: Wire, size_gib: int, operation_id: str,
+                      attempt: int) -> Wire:
+        """Grow a volume."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("extend_volume.begin")
+            provider = driver.extend_volume(spec, size_gib)
+            work.pass_step("extend_volume.end")
+            return {"provider": provider}
+
+    @rpc_method
+    def create_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire, operation_id: str,
+                        attempt: int) -> Wire:
+        """Keep a volume's content."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("create_snapshot.begin")
+            provider = driver.create_snapshot(SnapshotSpec.from_wire(snapshot), spec, work.progress)
+            work.pass_step("create_snapshot.end")
+            return {"provider": provider}
+
+    @rpc_method
+    def delete_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire, operation_id: str,
+                        attempt: int) -> None:
+        """Remove a snapshot."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("delete_snapshot.begin")
+            driver.delete_snapshot(SnapshotSpec.from_wire(snapshot), spec)
+            work.pass_step("delete_snapshot.end")
+
+    @rpc_method
+    def revert_volume(self, context: RequestContext, volume: Wire, snapshot: Wire, operation_id: str,
+                      attempt: int) -> Wire:
+        """Give a volume its snapshot's content."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work, work.copying():
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("revert_volume.begin")
+            provider = driver.revert_to_snapshot(spec, SnapshotSpec.from_wire(snapshot), work.progress)
+            work.pass_step("revert_volume.end")
+            return {"provider": provider}
+
+    @rpc_method
+    def connect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, connector: Wire,
+                       readonly: bool, operation_id: str, attempt: int) -> Wire:
+        """Let a host reach a volume."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("connect_volume.begin")
+            connection = driver.connect(spec, attachment_id, ConnectorSpec.from_wire(connector), readonly)
+            work.pass_step("connect_volume.end")
+            return connection.to_wire()
+
+    @rpc_method
+    def disconnect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, operation_id: str,
+                          attempt: int) -> None:
+        """End a connection."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("disconnect_volume.begin")
+            driver.disconnect(spec.id, attachment_id)
+            work.pass_step("disconnect_volume.end")
+
+    @rpc_method
+    def create_backup(self, context: RequestContext, backup: Wire, volume: Wire, snapshot: Wire | None,
+                      operation_id: str, attempt: int) -> Wire:
+        """Back a volume up."""
+        spec, call = BackupSpec.from_wire(backup), Call(operation_id, attempt)
+        kept = SnapshotSpec.from_wire(snapshot) if snapshot is not None else None
+        with self._bench.work_on(spec.id, call), self._bench.work_on(spec.volume_id, call) as work:
+            return self._copy_out.back_up(spec, VolumeSpec.from_wire(volume), kept, work)
+
+    @rpc_method
+    def delete_backup(self, context: RequestContext, backup: Wire, operation_id: str, attempt: int) -> None:
+        """Remove a backup."""
+        backup_id = BackupSpec.from_wire(backup).id
+        with self._bench.work_on(backup_id, Call(operation_id, attempt)) as work:
+            work.pass_step("delete_backup.begin")
+            self._store.delete(backup_id)
+            work.pass_step("delete_backup.end")
+
+    @rpc_method
+    def restore_backup(self, context: RequestContext, backup: Wire, volume: Wire, operation_id: str,
+                       attempt: int) -> Wire:
+        """Give a volume a backup's content."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            work.pass_step("restore_backup.begin")
+            provider = self._maker.restore(spec, BackupSpec.from_wire(backup), work)
+            work.pass_step("restore_backup.end")
+            return {"provider": provider}
+
+    @rpc_method
+    def upload_volume(self, context: RequestContext, volume: Wire, upload: Wire, operation_id: str,
+                      attempt: int) -> None:
+        """Send a volume's content to the image store."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+            self._copy_out.upload(spec, UploadSpec.from_wire(upload), work)
+
+    @rpc_method
+    def get_inventory(self, context: RequestContext) -> Wire:
+        """Return what is there."""
+        return self._reporter.inventory()
+
+    @rpc_method
+    def get_node_report(self, context: RequestContext) -> Wire:
+        """Return what a heartbeat says."""
+        return self._reporter.report()
+
+    @rpc_method
+    def ping(self, context: RequestContext) -> None:
+        """Answer."""

@@ -1,0 +1,43 @@
+"""What a volume agent says about its node in every heartbeat, and when asked what is on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from hostler import clock
+from hostler.resources.volume_specs import ConnectorSpec
+from volume.backends import Backends
+from volume.backups.store import BackupStore
+
+
+class Reporter:
+    """Builds reports and inventories."""
+
+    def __init__(self, conf: cfg.ConfigOpts, backends: Backends, store: BackupStore) -> None:
+        self._conf = conf
+        self._backends = backends
+        self._store = store
+        self._started_at = clock.iso_micro(clock.utcnow())
+
+    def report(self) -> dict[str, Any]:
+        """Return `conductor.rpcapi.ConductorAPI.volume_heartbeat`'s report; back ends that are away are in it.
+
+        Beside what that names: `connector`, how this node reaches volumes that other nodes export to it.
+        """
+        self._backends.look()
+        return {"started_at": self._started_at, "availability_zone": self._conf.volume.availability_zone,
+                "backup_store": self._store.identity(), "connector": self._connector().to_wire(),
+                "backends": [item.describe() for item in self._backends]}
+
+    def inventory(self) -> dict[str, Any]:
+        """Return `volume.rpcapi.VolumeAPI.get_inventory`."""
+        return {"backends": self._backends.find(), "backup_store": self._store.identity(),
+                "backups": self._store.ids()}
+
+    def _connector(self) -> ConnectorSpec:
+        options = self._conf.volume
+        tls = bool(options.tls_dir) and (Path(options.tls_dir) / "client-cert.pem").is_file()
+        return ConnectorSpec(host=self._conf.host, ip=options.my_ip, protocols=("nbd", "rbd", "fake"), tls=tls)

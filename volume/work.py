@@ -1,0 +1,123 @@
+"""The frame of every change: fenced, one at a time for each volume, its progress told, its errors readable.
+
+    with workbench.work_on(volume_id, call) as work:
+        work.progress(40)            # per cent; raises when a later attempt has spoken
+        with work.copying():         # one of the few copies this node makes at a time
+            ...
+
+Reconciliation works in the same frame with no call: nothing fences it, and nobody waits for its progress.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from hostler import errors
+from hostler.agent.fencing import Fence
+from hostler.agent.locks import ResourceLocks
+from hostler.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+TELL_EVERY_S = 1.0
+_QUEUE_LOOK_S = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """Which attempt of which operation asks."""
+
+    operation_id: str
+    attempt: int
+
+
+class Audience(Protocol):
+    """Who wants to know how far a call is."""
+
+    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+        """Take one note."""
+
+
+class Work:
+    """What is being done to one volume or backup."""
+
+    def __init__(self, resource_id: str, call: Call | None, fence: Fence, audience: Audience,
+                 copies: threading.Semaphore, checkpoint: Callable[[str, str], None]) -> None:
+        self.resource_id = resource_id
+        self._call = call
+        self._fence = fence
+        self._audience = audience
+        self._copies = copies
+        self._checkpoint = checkpoint
+        self._told_at = time.monotonic()
+        self._told: int | None = None
+
+    def check(self) -> None:
+        """Raise StaleAttempt when a later attempt of the operation has spoken."""
+        if self._call is not None:
+            self._fence.check(self._call.operation_id, self._call.attempt)
+
+    def pass_step(self, step: str) -> None:
+        """Say that a step of the agent's own begins or is done; tests order faults for it. Raises as `check`."""
+        self._checkpoint(f"agent.{step}", self.resource_id)
+        self.check()
+
+    def progress(self, percent: int) -> None:
+        """Tell the conductors, once a second at most. Raises as `check`."""
+        self.check()
+        now = time.monotonic()
+        if self._call is None or percent == self._told or now - self._told_at < TELL_EVERY_S:
+            return
+        self._told_at, self._told = now, percent
+        try:
+            self._audience.report_progress(RequestContext.system(), self._call.operation_id, self._call.attempt,
+                                           percent)
+        except errors.Silent as error:
+            LOG.debug("Progress of %s was not told: %s", self.resource_id, error)
+
+    def part(self, start: int, end: int) -> Callable[[int], None]:
+        """Return a `progress` for a part of the work: its 0 to 100 are `start` to `end` of the whole."""
+        return lambda percent: self.progress(start + percent * (end - start) // 100)
+
+    @contextlib.contextmanager
+    def copying(self) -> Iterator[None]:
+        """Wait for one of the node's copies and hold it. Raises as `check`, also while it waits."""
+        while not self._copies.acquire(timeout=_QUEUE_LOOK_S):
+            self.check()
+        try:
+            self.check()
+            yield
+        finally:
+            self._copies.release()
+
+
+class Workbench:
+    """Fence, locks and copies of one agent."""
+
+    def __init__(self, fence: Fence, locks: ResourceLocks, audience: Audience, *, max_copies: int,
+                 checkpoint: Callable[[str, str], None] = lambda _step, _id: None) -> None:
+        self._fence = fence
+        self._audience = audience
+        self._copies = threading.BoundedSemaphore(max_copies)
+        self._checkpoint = checkpoint
+        self.locks = locks
+
+    @contextlib.contextmanager
+    def work_on(self, resource_id: str, call: Call | None) -> Iterator[Work]:
+        """Work on a volume (its snapshots, too) or a backup alone. Raises StaleAttempt, AgentError."""
+        if call is not None:
+            self._fence.admit(call.operation_id, call.attempt)
+        with self.locks.hold(resource_id):
+            work = Work(resource_id, call, self._fence, self._audience, self._copies, self._checkpoint)
+            work.check()  # a later attempt may have spoken while this one waited for the lock
+            try:
+                yield work
+            except OSError as error:
+                LOG.exception("Work on %s failed", resource_id)
+                reason = f"An error on the storage node: {error.strerror or type(error).__name__}."
+                raise errors.AgentError(reason=reason) from error

@@ -8,7 +8,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,71 +16,11 @@ from tests.harness import invariants, realfleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from tests.harness.realfleet import RealFleet
-from tests.harness.realhost import Host
 from tests.integration import real_parts
+from tests.integration.real_guests import Guest, at_once, hosts_up
 
-BOOT_S = 150  # an emulated guest on a busy machine
 # Says on the console and on the disk that it ran; the number of lines tells how often.
 USER_DATA = "#!/bin/sh\necho ran >> /persist/user-data-ran\necho user-data-of-$(hostname) > /dev/ttyS0\n"
-
-
-class Guest:
-    """One server: where it is and how to talk to it from its host."""
-
-    def __init__(self, world: World, name: str, host: Host) -> None:
-        self.world, self.name, self.host = world, name, host
-        self.id = self.address = ""
-
-    def create(self) -> None:
-        """Create it with the unmodified client and wait until it is active."""
-        made = self.world.cloud.openstack_json(
-            "server", "create", self.name, "--image", "tiny", "--flavor", "tiny", "--key-name", "demo", "--user-data",
-            str(self.world.directory / "user-data"), "--availability-zone", f"nova:{self.host.name}")
-        self.id = made["id"]
-        server = self.world.client.wait_server(self.id, "ACTIVE", timeout_s=90)
-        [self.address] = [address["addr"] for address in server["addresses"]["default"]]
-        assert server["OS-EXT-SRV-ATTR:host"] == self.host.name
-
-    def act(self, body: dict[str, object], status: str, timeout_s: float = 90) -> None:
-        """Do an action and wait for the status that it leads to."""
-        answer = self.world.client.post(f"/compute/v2.1/servers/{self.id}/action", body)
-        assert answer.status_code == 202, answer.text
-        wait_for(lambda: (self.world.client.show(self.id) or {}).get("OS-EXT-STS:task_state") is None
-                 or _fail_on_error(self.world.client, self.id), f"{body}", timeout_s, every_s=0.2)
-        self.world.client.wait_server(self.id, status, timeout_s=5)
-
-    def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in the guest, with openssh on its host."""
-        return self.host.run(
-            f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
-            f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} '{command}'", timeout_s=60)
-
-    def wait_ssh(self) -> None:
-        """Wait until the guest answers with its name."""
-        wait_for(lambda: self.ssh("hostname").stdout.strip() == self.name,
-                 f"ssh to {self.name}; console: {self.console()[-1500:]}", BOOT_S, every_s=0.5)
-
-    def pings(self) -> bool:
-        """Tell whether it answers a ping from its host."""
-        return self.host.run(f"ping -c 1 -W 2 {self.address}").returncode == 0
-
-    def boots(self) -> int:
-        """Return how often it came up, as its console tells."""
-        return self.console().count(f"ready host={self.name}")
-
-    def console(self) -> str:
-        """Return its console log."""
-        answer = self.world.client.post(f"/compute/v2.1/servers/{self.id}/action", {"os-getConsoleOutput": {}})
-        return str(answer.json()["output"]) if answer.ok else f"(no console log: {answer.text})"
-
-    def wait_boots(self, count: int) -> None:
-        """Wait until it came up so often."""
-        wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=1)
-
-    def domain_state(self) -> str:
-        """Return what virsh says."""
-        [domain] = [name for name in self.host.domains() if self.id in name]
-        return self.host.check(f"virsh -q -c '{self.host.uri}' domstate {domain}").strip()
 
 
 class World:
@@ -101,13 +40,6 @@ class World:
             str(image.path))
         run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
         run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
-
-
-def _fail_on_error(client: Client, server_id: str) -> bool:
-    server = client.show(server_id)
-    assert server is not None
-    assert server["status"] != "ERROR", server.get("fault")
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +70,6 @@ def one(world: World) -> Guest:
 def two(world: World) -> Guest:
     """The server on host2, which downloads images."""
     return world.guests[1]
-
-
-def at_once(*actions: object) -> None:
-    """Call each, at the same time; raises what one raised."""
-    with ThreadPoolExecutor(len(actions)) as pool:
-        for result in [pool.submit(action) for action in actions]:  # type: ignore[arg-type]
-            result.result()
 
 
 @pytest.mark.contract("N-BOOT", "N-CLI", "N-CONSOLELOG", "Z-USERDATA", "Z-TINYIMAGE", "Z-FLATNET")
@@ -250,7 +175,7 @@ def test_servers_come_back_after_their_host_lost_power(world: World, two: Guest)
     two.act({"os-start": None}, "ACTIVE")
     world.cloud.power_cycle(two.host)
     world.client.wait_server(two.id, "SHUTOFF", timeout_s=60)
-    wait_for(lambda: _hosts_up(world.client) == 2, "host2 up", 60, every_s=0.3)
+    wait_for(lambda: hosts_up(world.client) == 2, "host2 up", 60, every_s=0.3)
     two.act({"os-start": None}, "ACTIVE")
     two.wait_ssh()
     assert two.ssh("cat /persist/mine /persist/user-data-ran").stdout == "kept\nran\n"
@@ -264,13 +189,8 @@ def test_guests_do_not_notice_that_agents_and_controllers_restart(world: World, 
         world.cloud.fleet.processes[name].start()
     world.cloud.fleet.client()
     assert before and one.ssh("cat /proc/sys/kernel/random/boot_id").stdout == before
-    wait_for(lambda: _hosts_up(world.client) == 2, "hosts after the restart", 60, every_s=0.3)
+    wait_for(lambda: hosts_up(world.client) == 2, "hosts after the restart", 60, every_s=0.3)
     assert one.ssh("hostname").stdout.strip() == "one"
-
-
-def _hosts_up(client: Client) -> int:
-    answer = client.get("/compute/v2.1/os-services?binary=nova-compute")
-    return sum(service["state"] == "up" for service in answer.json().get("services", []))
 
 
 @pytest.mark.contract("N-DELETE")

@@ -233,6 +233,13 @@ class AgentError(HostlerError):
     template = "{reason}"
 
 
+class VolumeFailed(HostlerError):
+    """A back end could not make a volume of a server; another host would not help."""
+
+    code = "VolumeFailed"
+    template = "Volume {id} could not be made: {reason}"
+
+
 class StaleAttempt(HostlerError):
     """An agent refused a call because a later attempt of the same operation has spoken already (fencing)."""
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler import errors
-from hostler.db.models import Image, Server
+from hostler.db.models import Image, Server, Volume, VolumeAttachment
 from hostler.images.spec import image_spec
 from hostler.images.store import ImageStore
 from hostler.resources.port_specs import port_specs
-from hostler.resources.specs import ServerSpec
+from hostler.resources.specs import AttachedSpec, ConnectionSpec, ServerSpec
 
 
 def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server_id: str, *,
@@ -29,7 +32,25 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         ephemeral_gib=server.ephemeral_gib, swap_mib=server.swap_mib,
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image=image_spec(image, conf, images) if image is not None and usable else None,
-        ports=tuple(ports), metadata=server.extra, key_name=server.key_name, public_key=server.public_key,
-        user_data=server.user_data, config_drive=server.config_drive, admin_password=admin_password,
+        ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
+        key_name=server.key_name, public_key=server.public_key, user_data=server.user_data, config_drive=server.config_drive, admin_password=admin_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
         reservation_id=server.reservation_id)
+
+
+def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:
+    """Return the volumes that a server's host can reach: those that are promised only have no connection yet."""
+    rows = session.execute(
+        sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
+        .join(Volume, Volume.id == VolumeAttachment.volume_id).where(VolumeAttachment.server_id == server_id)
+        .order_by(VolumeAttachment.device, VolumeAttachment.id)).all()
+    return tuple(attached_spec(row[0], row) for row in rows if row[0].connection)
+
+
+def attached_spec(attachment: VolumeAttachment, volume: Any) -> AttachedSpec:
+    """Return one attachment's spec; `volume` has the columns size_gib, readonly and multiattach."""
+    return AttachedSpec(
+        attachment_id=attachment.id, volume_id=attachment.volume_id, size_gib=volume.size_gib,
+        connection=ConnectionSpec.from_wire(attachment.connection), device=attachment.device,
+        boot_index=attachment.boot_index, readonly=attachment.mode == "ro" or volume.readonly,
+        shared=volume.multiattach, tag=attachment.tag)

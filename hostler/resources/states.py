@@ -101,6 +101,8 @@ TASKS: Final = {
     "server.unpause": Task("unpause", "unpausing"),
     "server.suspend": Task("suspend", "suspending"),
     "server.resume": Task("resume", "resuming"),
+    "server.attach_volume": Task("attach_volume", None),
+    "server.detach_volume": Task("detach_volume", None),
     "server.lock": Task("lock", None),
     "server.unlock": Task("unlock", None),
     "server.update": Task("update", None),
@@ -172,6 +174,8 @@ ACTIONS: Final = {
     "resume": Action("server.resume", (SUSPENDED,)),
     "delete": Action("server.delete", _ANY),
     "restore": Action("server.restore", (SOFT_DELETED,)),
+    "attach_volume": Action("server.attach_volume", (ACTIVE, PAUSED, STOPPED, RESIZED, SHELVED_OFFLOADED)),
+    "detach_volume": Action("server.detach_volume", (ACTIVE, PAUSED, STOPPED, RESIZED, SHELVED_OFFLOADED)),
     "change_security_groups": Action("network.apply_rules", (ACTIVE, STOPPED, PAUSED, SUSPENDED, RESCUED)),
 }
 

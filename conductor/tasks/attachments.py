@@ -1,0 +1,184 @@
+"""Tasks that bring volumes to servers and take them away: the storage node's side and the host's.
+
+Each works on attachments, whose rows say what is promised; `connection` in a row says that the volume's node lets the
+host in. What is asked of an agent that stays silent is caught up with by its reconciliation: it is told to remove what
+has no attachment.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask, failed
+from conductor.tasks.servers import host_of
+from hostler import errors
+from hostler.db.models import Host, Volume, VolumeAttachment
+from hostler.resources import volume_records
+from hostler.resources.server_specs import attached_spec
+from hostler.resources.specs import AttachedSpec
+from hostler.resources.volume_specs import ConnectorSpec
+
+LOG = logging.getLogger(__name__)
+
+
+class ConnectVolume(OperationTask):
+    """Have the volume's node let the server's host reach it. Revert: end that."""
+
+    def execute(self) -> None:
+        """Connect; a server on no host needs nothing yet."""
+        host = host_of(self.run)
+        if host is not None:
+            connect(self.run, self.run.arguments["attachment_id"], host)
+
+    def revert(self, **_: Any) -> None:
+        """Disconnect."""
+        disconnect(self.run, self.run.arguments["attachment_id"])
+
+
+class PlugVolume(OperationTask):
+    """Have the host give the volume to the guest. Revert: have it take the volume out again."""
+
+    def execute(self) -> None:
+        """Plug."""
+        plug(self.run)
+
+    def revert(self, **_: Any) -> None:
+        """Unplug; what a guest does not give back is taken from under it, since the user was told that it failed."""
+        try:
+            unplug(self.run)
+        except (errors.AgentError, errors.HostUnreachable) as error:
+            LOG.warning("volume %s may be left in server %s until its host reconciles: %s",
+                        self.run.arguments["volume_id"], self.run.resource_id, error)
+
+
+class UnplugVolume(OperationTask):
+    """Have the host take the volume from the guest. Revert: give it back, since it stays attached."""
+
+    def execute(self) -> None:
+        """Unplug; fails when the guest does not let go in time."""
+        unplug(self.run)
+
+    def revert(self, result: Any, **_: Any) -> None:
+        """Plug again what was out."""
+        if failed(result):
+            return  # the guest has it still
+        try:
+            plug(self.run)
+        except errors.HostlerError as error:
+            LOG.warning("volume %s is attached to server %s by the records, and gets in with its next start: %s",
+                        self.run.arguments["volume_id"], self.run.resource_id, error)
+
+
+class DisconnectVolume(OperationTask):
+    """Have the volume's node stop letting the host in. Revert: nothing to undo, it is the last."""
+
+    def execute(self) -> None:
+        """Disconnect; the row keeps the connection until the operation's end removes it."""
+        disconnect(self.run, self.run.arguments["attachment_id"], keep=True)
+
+
+class ConnectVolumes(OperationTask):
+    """Have the nodes of all of a new server's volumes let its host reach them. Revert: end that."""
+
+    def execute(self, choice: dict[str, Any]) -> None:
+        """Connect."""
+        for attachment_id in attachments_of(self.run):
+            connect(self.run, attachment_id, choice["host"])
+
+    def revert(self, **_: Any) -> None:
+        """Disconnect."""
+        for attachment_id in attachments_of(self.run):
+            disconnect(self.run, attachment_id)
+
+
+class DisconnectVolumes(OperationTask):
+    """Have the nodes of a deleted server's volumes stop letting its host in. Revert: nothing to undo."""
+
+    def execute(self) -> None:
+        """Disconnect; a node that cannot do it is told again by its reconciliation, when the attachments are gone."""
+        for attachment_id in attachments_of(self.run):
+            try:
+                disconnect(self.run, attachment_id, keep=True)
+            except errors.AgentError as error:
+                LOG.warning("attachment %s of deleted server %s is left to its node's reconciliation: %s",
+                            attachment_id, self.run.resource_id, error)
+
+
+def attachments_of(run: Run) -> list[str]:
+    """Return the ids of the attachments of the run's server, in a fixed order."""
+    with run.reading() as session:
+        return list(session.scalars(sa.select(VolumeAttachment.id).where(
+            VolumeAttachment.server_id == run.resource_id).order_by(VolumeAttachment.id)))
+
+
+def connect(run: Run, attachment_id: str, host: str) -> None:
+    """Have the volume's node let `host` in, and keep how. Asked again, the node answers the same."""
+    with run.reading() as session:
+        attachment = session.get_one(VolumeAttachment, attachment_id)
+        known = session.scalar(sa.select(Host.connector).where(Host.name == host)) or {}
+        connector = ConnectorSpec.from_wire({"host": host, **known})
+        volume = volume_records.volume_spec(session, attachment.volume_id)
+        place = volume_records.place_of_volume(session, attachment.volume_id)
+        readonly = attachment.mode == "ro" or session.get_one(Volume, attachment.volume_id).readonly
+    if place is None:
+        raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
+    connection = run.ask_node(place.node, lambda fence: run.cloud.volumes.connect_volume(
+        run.context, place.node, volume, attachment_id, connector, readonly, **fence))
+    _keep(run, attachment_id, connection=connection.to_wire(), connector=connector.to_wire())
+
+
+def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
+    """Have the volume's node end a connection; `keep` leaves it in the row, for an end that removes the row.
+
+    Fine when there is none, also of a row or a node that is gone.
+    """
+    with run.reading() as session:
+        attachment = session.get(VolumeAttachment, attachment_id)
+        place = volume_records.place_of_volume(session, attachment.volume_id) if attachment is not None else None
+        if attachment is None or place is None:
+            return
+        volume = volume_records.volume_spec(session, attachment.volume_id)
+    try:
+        run.ask_node(place.node, lambda fence: run.cloud.volumes.disconnect_volume(
+            run.context, place.node, volume, attachment_id, **fence))
+    except errors.HostUnreachable:
+        LOG.warning("attachment %s of volume %s may be exported by silent node %s until that reconciles",
+                    attachment_id, volume.id, place.node)
+    if not keep:
+        _keep(run, attachment_id, connection={}, connector={})
+
+
+def plug(run: Run) -> None:
+    """Have the server's host give it the volume of the run's attachment."""
+    host = host_of(run)
+    if host is None:
+        return
+    with run.reading() as session:
+        spec = _spec(session, run.arguments["attachment_id"])
+    compute = run.cloud.compute
+    run.ask_host(host, lambda fence: compute.attach_volume(run.context, host, run.resource_id, spec, **fence))
+
+
+def unplug(run: Run) -> None:
+    """Have the server's host take the volume out; raises AgentError when the guest does not let go in time."""
+    host = host_of(run)
+    if host is None:
+        return
+    compute, volume_id = run.cloud.compute, run.arguments["volume_id"]
+    run.ask_host(host, lambda fence: compute.detach_volume(
+        run.context, host, run.resource_id, volume_id, run.conf.volume.detach_timeout, **fence))
+
+
+def _spec(session: orm.Session, attachment_id: str) -> AttachedSpec:
+    attachment = session.get_one(VolumeAttachment, attachment_id)
+    return attached_spec(attachment, session.get_one(Volume, attachment.volume_id))
+
+
+def _keep(run: Run, attachment_id: str, **values: Any) -> None:
+    run.db.write(lambda session: session.execute(
+        sa.update(VolumeAttachment).where(VolumeAttachment.id == attachment_id).values(**values)))

@@ -1,4 +1,4 @@
-"""hostler-all-in-one as a process of its own, with the fake driver."""
+"""hostler-all-in-one as a process of its own, with the fake drivers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 
 from hostler.db.engine import Database
 from tests.harness.client import Client
-from tests.harness.fleet import ADMIN_PASSWORD
+from tests.harness.fleet import ADMIN_PASSWORD, QUOTA
+from tests.harness.inprocess import FAKE_BACKEND
 from tests.harness.ports import free_port, wait_for
 
 _MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler'; {module}.main()"
@@ -31,10 +32,11 @@ class AllInOne:
             "api": {"bind_host": "127.0.0.1", "bind_port": self.port, "public_url": self.url},
             "compute": {"driver": "fake"},
             "fake": {"vcpus": 100000, "ram_mib": 100000000, "disk_gib": 1000000},
-            "quota": {"instances": -1, "cores": -1, "ram": -1, "ports": -1},
+            "quota": QUOTA,
+            **FAKE_BACKEND,
         }
         for group, values in (options or {}).items():
-            groups.setdefault(group, {}).update(values)
+            groups[group] = {**groups.get(group, {}), **values}
         self.config.write_text("".join(
             f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items()) + "\n"
             for group, values in groups.items()))

@@ -1,7 +1,7 @@
 """Real processes: every service its own, on RabbitMQ + PostgreSQL, started, killed and restarted by tests.
 
-Agents use the fake driver unless told otherwise; a fake agent keeps its domains in its state directory, so a killed
-and restarted one finds them again.
+Agents use the fake drivers unless told otherwise; a fake agent keeps its domains or volumes in its state directory,
+so a killed and restarted one finds them again.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from tests.harness.backends import Postgres, RabbitMQ
 from tests.harness.client import Client
+from tests.harness.inprocess import FAKE_BACKEND, nodes_up
 from tests.harness.ports import free_port, wait_for
 
 ADMIN_PASSWORD = "secret"
+# Without limits, so that tests and trials of scale meet those only where they set them.
+QUOTA = dict.fromkeys(("instances", "cores", "ram", "ports"), -1)
 
 
 class Process:
@@ -90,10 +93,14 @@ MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{mo
 
 
 class Fleet:
-    """A cloud of processes; broker and api listen at `address`, where hosts with a network of their own reach them."""
+    """A cloud of processes; broker and api listen at `address`, where hosts with a network of their own reach them.
 
-    def __init__(self, directory: Path, *, hosts: int = 2, overrides: dict[str, dict[str, Any]] | None = None,
-                 broker: RabbitMQ | None = None, database_url: str | None = None, address: str = "127.0.0.1") -> None:
+    `overrides` by "all", service ("compute", "volume") or process ("host1", "node1"): group → option → value.
+    """
+
+    def __init__(self, directory: Path, *, hosts: int = 2, nodes: int = 0,
+                 overrides: dict[str, dict[str, Any]] | None = None, broker: RabbitMQ | None = None,
+                 database_url: str | None = None, address: str = "127.0.0.1") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.overrides = overrides or {}
@@ -104,6 +111,7 @@ class Fleet:
         self._database_url = database_url
         self.api_port = free_port()
         self.hosts = [f"host{number}" for number in range(1, hosts + 1)]
+        self.nodes = [f"node{number}" for number in range(1, nodes + 1)]
         self.processes: dict[str, Process] = {}
 
     @property
@@ -134,6 +142,8 @@ class Fleet:
             self.write_config(service, service, host="control")
         for host in self.hosts:
             self.write_config(host, "compute", host=host)
+        for node in self.nodes:
+            self.write_config(node, "volume", host=node)
         database = self.database()
         schema.upgrade(database)
         database.dispose()
@@ -153,10 +163,12 @@ class Fleet:
             "oslo_messaging_rabbit": {"rabbit_quorum_queue": False, "heartbeat_timeout_threshold": 10},
             "bus": {"silence_timeout": 3},
             "conductor": {"lease_seconds": 3, "poll_interval": 0.3, "retry_delay": 0.5},
-            "quota": {"instances": -1, "cores": -1, "ram": -1, "ports": -1},
+            "quota": dict(QUOTA),
         }
         if service == "compute":
             groups["compute"] = {"driver": "fake"}
+        elif service == "volume":
+            groups.update({group: dict(values) for group, values in FAKE_BACKEND.items()})
         else:
             groups["database"] = {"connection": self.database_url}
             groups["api"] = {"bind_host": self.address, "bind_port": self.api_port, "public_url": self.url}
@@ -176,11 +188,13 @@ class Fleet:
         return process
 
     def add_all(self) -> None:
-        """Declare one of each service and an agent a host."""
+        """Declare one of each service and an agent a host and node."""
         for service in ("scheduler", "conductor", "api"):
             self.add(service, service)
         for host in self.hosts:
             self.add(host, "compute")
+        for node in self.nodes:
+            self.add(node, "volume")
 
     def start(self) -> Client:
         """Start every process and wait until the cloud can take a server; returns an administrator's client."""
@@ -190,6 +204,10 @@ class Fleet:
             process.start()
         client = self.client()
         wait_for(lambda: self._hosts_up(client) >= len(self.hosts), "all hosts up", timeout_s=60, every_s=0.2)
+        if self.nodes:
+            database = self.database()
+            wait_for(lambda: nodes_up(database) >= len(self.nodes), "all nodes up", timeout_s=60, every_s=0.2)
+            database.dispose()
         return client
 
     def client(self) -> Client:

@@ -25,8 +25,9 @@ from conductor.kinds import Failure, Kind
 from conductor.run import Cancelled, Run
 from conductor.tasks.attachments import ConnectVolumes
 from conductor.tasks.placement import AssignHost, SelectHost
-from conductor.tasks.server_volumes import FillVolumes, PlaceVolumes, new_volumes, release
+from conductor.tasks.server_volumes import FillVolumes, PlaceVolumes, new_volumes
 from conductor.tasks.servers import SpawnServer
+from conductor.tasks.volume_placement import release_backend
 from hostler import clock
 from hostler.db.models import Server, Volume, VolumeAttachment
 from hostler.resources import allocations, ports, states, volume_records, volume_states
@@ -98,7 +99,8 @@ def _volumes_are_gone(session: orm.Session, run: Run) -> None:
 
 def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
     """Leave nothing of volumes but their records for those who ask for deleted ones."""
-    release(session, volume_ids)
+    for volume_id in volume_ids:
+        release_backend(session, volume_id)
     session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
         state=volume_states.DELETED, deleted_at=clock.utcnow()))
 

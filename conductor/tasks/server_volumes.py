@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -10,11 +10,13 @@ from sqlalchemy import exc, orm
 
 from conductor.run import HandOver, Run
 from conductor.tasks.base import OperationTask
+from conductor.tasks.volume_nodes import delete_at, tried
+from conductor.tasks.volume_placement import backend_request, release_backend
+from conductor.tasks.volumes import create_volume
 from hostler import errors
-from hostler.db.models import Backup, Lock, Snapshot, Volume, VolumeAttachment, VolumeType
-from hostler.resources import backend_claims, volume_records, volume_states
+from hostler.db.models import Backup, Lock, Snapshot, Volume, VolumeAttachment
+from hostler.resources import volume_records, volume_states
 
-LOG = logging.getLogger(__name__)
 # Between two looks whether volumes are free.
 _LOOK_AGAIN_S = 0.5
 
@@ -28,7 +30,9 @@ class PlaceVolumes(OperationTask):
     def execute(self) -> None:
         """Claim; a volume that is on a back end stays there."""
         with self.run.reading() as session:
-            requests = [_request(session, volume) for volume in new_volumes(session, self.run)]
+            sources = self.run.arguments.get("sources", {})
+            requests = [backend_request(session, volume.id, sources.get(volume.id))
+                        for volume in new_volumes(session, self.run)]
         if requests:
             self.run.ask_for_backends(requests)
 
@@ -37,12 +41,10 @@ class PlaceVolumes(OperationTask):
         with self.run.reading() as session:
             volume_ids = [volume.id for volume in new_volumes(session, self.run) if volume.backend_id is not None]
         for volume_id in volume_ids:
-            try:
-                remove(self.run, volume_id)
-            except (errors.AgentError, errors.HostUnreachable) as error:
-                LOG.warning("volume %s of failed server %s is left to its node's reconciliation: %s", volume_id,
-                            self.run.resource_id, error)
-        self.run.db.write(lambda session: release(session, volume_ids))
+            # It is marked as deleted at the end: what is left of it, its node is told to remove when it reconciles.
+            tried(f"volume {volume_id} of failed server {self.run.resource_id} may be left on its back end",
+                  functools.partial(remove, self.run, volume_id))
+            self.run.db.write(functools.partial(release_backend, volume_id=volume_id))
 
 
 class FillVolumes(OperationTask):
@@ -57,22 +59,17 @@ class FillVolumes(OperationTask):
             volume_ids = [volume.id for volume in new_volumes(session, self.run)]
         for volume_id in volume_ids:
             try:
-                self._fill(volume_id)
+                self._fill(volume_id, self.run.arguments.get("sources", {}).get(volume_id))
             except errors.AgentError as error:
                 raise errors.VolumeFailed(id=volume_id, reason=str(error)) from error
 
-    def _fill(self, volume_id: str) -> None:
-        run = self.run
-        with run.reading() as session:
+    def _fill(self, volume_id: str, source: str | None) -> None:
+        with self.run.reading() as session:
             place = volume_records.place_of_volume(session, volume_id)
-            volume = volume_records.volume_spec(session, volume_id)
-            source = volume_records.source_spec(session, run.conf, run.cloud.images, volume_id,
-                                                run.arguments["sources"].get(volume_id))
         if place is None:
             raise errors.Conflict(reason=f"Volume {volume_id} is on no back end.")
-        answer = run.ask_node(place.node, lambda fence: run.cloud.volumes.create_volume(
-            run.context, place.node, volume, source, **fence))
-        run.db.write(lambda session: session.execute(
+        answer = create_volume(self.run, volume_id, place.node, source)
+        self.run.db.write(lambda session: session.execute(
             sa.update(Volume).where(Volume.id == volume_id).values(provider=answer["provider"])))
 
 
@@ -129,10 +126,7 @@ class DeleteVolumes(OperationTask):
             try:
                 remove(self.run, volume_id)
                 deleted.append(volume_id)
-            except errors.HostUnreachable:
-                # As a server is deleted while its host is silent: the node removes it when it returns.
-                deleted.append(volume_id)
-            except errors.AgentError as error:
+            except (errors.AgentError, errors.HostUnreachable) as error:
                 left[volume_id] = str(error)
         return {"deleted": deleted, "failed": left}
 
@@ -176,33 +170,6 @@ def being_copied(session: orm.Session, volume_ids: list[str]) -> list[str]:
 def remove(run: Run, volume_id: str) -> None:
     """Have a volume's back end remove it with its exports; fine when it is on none."""
     with run.reading() as session:
-        place = volume_records.place_of_volume(session, volume_id)
-        if place is None:
-            return
-        volume = volume_records.volume_spec(session, volume_id)
-    run.ask_node(place.node, lambda fence: run.cloud.volumes.delete_volume(run.context, place.node, volume, **fence))
-
-
-def release(session: orm.Session, volume_ids: list[str]) -> None:
-    """Give back what volumes claim of their back ends."""
-    rows = session.scalars(sa.select(Volume.backend_id).where(Volume.id.in_(volume_ids))).all()
-    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(backend_id=None, provider={}))
-    backend_claims.touch(session, rows)
-
-
-def _request(session: orm.Session, volume: Volume) -> dict[str, Any]:
-    kind = session.get(VolumeType, volume.volume_type_id) if volume.volume_type_id else None
-    source = _source_backend(session, volume)
-    return {"volume_id": volume.id, "zone": volume.zone, "multiattach": volume.multiattach, "backend_id": source,
-            "extra_specs": dict(kind.extra_specs or {}) if kind is not None else {},
-            "hints": dict(volume.scheduler_hints or {})}
-
-
-def _source_backend(session: orm.Session, volume: Volume) -> str | None:
-    """Return where a new volume must be because its source is there."""
-    source_id = volume.source_volume_id
-    if volume.snapshot_id is not None:
-        source_id = session.scalar(sa.select(Snapshot.volume_id).where(Snapshot.id == volume.snapshot_id))
-    if source_id is None:
-        return None
-    return session.scalar(sa.select(Volume.backend_id).where(Volume.id == source_id))
+        backend_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id))
+    if backend_id is not None:
+        delete_at(run, volume_id, backend_id)

@@ -33,7 +33,8 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image=image_spec(image, conf, images) if image is not None and usable else None,
         ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
-        key_name=server.key_name, public_key=server.public_key, user_data=server.user_data, config_drive=server.config_drive, admin_password=admin_password,
+        key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
+        config_drive=server.config_drive, admin_password=admin_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
         reservation_id=server.reservation_id)
 

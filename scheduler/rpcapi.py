@@ -6,6 +6,9 @@ from typing import Any
 
 from hostler.bus import Bus
 from hostler.context import RequestContext
+from scheduler.backend_request import BackendRequest
+
+__all__ = ["RPC_VERSION", "TOPIC", "BackendRequest", "SchedulerAPI"]
 
 TOPIC = "scheduler"
 RPC_VERSION = "1.0"
@@ -27,7 +30,7 @@ class SchedulerAPI:
         return self._client.call(context, "select_host", long=True, timeout_s=60, request=request)
 
     def select_backend(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose and claim a back end for a volume (`scheduler.backend_request.BackendRequest` as a map).
+        """Choose and claim a back end for a volume (`BackendRequest` as a map).
 
         Returns {"backend_id", "node", "backend", "zone"}; the volume's record names the back end then. Safe to repeat:
         a volume that is on a back end gets the same again. Raises NoValidBackend (`removed`, `retry` as NoValidHost).

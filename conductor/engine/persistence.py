@@ -9,7 +9,7 @@ That same transaction renews the lease and says whether the operation is still o
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,12 +37,12 @@ _UPDATE = sa.update(_STEPS).where(_STEPS.c.operation_id == sa.bindparam("operati
 class OperationBackend(base.Backend):
     """Persistence of one claimed operation's flow."""
 
-    def __init__(self, db: Database, run: Run, step_count: int) -> None:
+    def __init__(self, db: Database, run: Run, weights: Mapping[str, int]) -> None:
         super().__init__({})
         self._db = db
         self._run = run
         self._held = held = run.held
-        self._step_count = max(step_count, 1)
+        self._weights = weights
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
@@ -93,9 +93,10 @@ class OperationBackend(base.Backend):
 
     def flush(self, session: orm.Session) -> None:
         """Write what changed in the caller's transaction; raises LeaseLost when the operation is not ours."""
-        done = sum(1 for times in self._times.values() if times["finished_at"])
+        # What an agent reports of the running step (`conductor.volume_reports`) stands until the next one starts.
+        done = sum(self._weights.get(name, 0) for name, times in self._times.items() if times["finished_at"])
         lease.check_owned(session, self._held, flow=self._flow_values or self.flow_detail.to_dict(),
-                          host=self._run.host, progress=min(99, done * 100 // self._step_count))
+                          host=self._run.host, progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
         rows = [self._row(name, atom) for name, atom in self._dirty.items()]
         new = [row for row in rows if row["step"] not in self._stored]
         known = [row for row in rows if row["step"] in self._stored]

@@ -53,7 +53,7 @@ class Runner:
 
     def _run_flow(self, kind: Kind, run: Run) -> None:
         flow = kind.build(run)
-        backend = OperationBackend(self._cloud.db, run, len(flow))
+        backend = OperationBackend(self._cloud.db, run, {atom.name: getattr(atom, "weight", 1) for atom in flow})
         engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
                               engine="serial")
         try:

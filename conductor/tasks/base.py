@@ -30,7 +30,13 @@ def _waiting_for_the_database(step: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class OperationTask(task.Task):
-    """A task of an operation; `self.run` reaches the cloud."""
+    """A task of an operation; `self.run` reaches the cloud.
+
+    `weight` is its part of the operation's progress. Where one long step reports its own per cent, the others weigh
+    nothing.
+    """
+
+    weight = 1
 
     def __init__(self, run: Run, **options: Any) -> None:
         super().__init__(name=options.pop("name", type(self).__name__), **options)

@@ -1,0 +1,39 @@
+"""volume.upload: a volume's content becomes an image.
+
+1. UploadVolume   the node converts and sends it to the image store (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.volumes import UploadVolume
+from hostler.db.models import Image
+
+_KILLED = "killed"  # the published word for an image whose upload failed; it can only be deleted
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("volume.upload").add(UploadVolume(run))
+
+
+def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
+    """Nothing to write: the image store finished the image when it had all of it; the volume is as it was."""
+
+
+def failed(session: orm.Session, run: Run, _failure: Failure) -> None:
+    """The image never gets its content; the operation keeps the cause."""
+    session.execute(sa.update(Image).where(
+        Image.id == run.arguments["image_id"], Image.status != "active", Image.deleted_at.is_(None))
+        .values(status=_KILLED))
+
+
+KIND = Kind(build, succeeded, failed)

@@ -1,0 +1,121 @@
+"""Tasks that ask a storage node to copy a volume to a backup store and back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from conductor.tasks.volume_nodes import load_volume, tried
+from hostler import clock, errors
+from hostler.db.models import Backup, VolumeNode
+from hostler.resources.volume_records import Place, backup_spec, snapshot_spec
+
+
+class AssignStore(OperationTask):
+    """Write into the backup's record which store and node it goes to. Revert: nothing to undo, it is removed there."""
+
+    default_provides = "store"
+    weight = 0
+
+    def execute(self) -> str:
+        """Return the store: what the volume's node reaches."""
+        backup = _backup(self.run)
+        _, place = load_volume(self.run, backup.volume_id)
+        store = _store_of(place)
+
+        def work(session: orm.Session) -> None:
+            session.execute(sa.update(Backup).where(Backup.id == backup.id).values(
+                store=store, node=place.node, zone=place.zone, data_at=clock.utcnow()))
+
+        self.run.db.write(work)
+        return store
+
+
+class CreateBackup(OperationTask):
+    """Have the volume's node copy it (or its snapshot) to the store. Revert: have it remove the copy."""
+
+    default_provides = "made"
+
+    def execute(self, store: str) -> dict[str, Any]:
+        """Return {"stored_bytes", "object_count"}."""
+        run, row = self.run, _backup(self.run)
+        volume, place = load_volume(run, row.volume_id)
+        with run.reading() as session:
+            backup = backup_spec(session, row.id, store=store)
+            snapshot = snapshot_spec(session, row.snapshot_id) if row.snapshot_id else None
+        volumes, context = run.cloud.volumes, run.context
+        return run.ask_node(place.node, lambda fence: volumes.create_backup(context, place.node, backup, volume,
+                                                                            snapshot, **fence))
+
+    def revert(self, **_: Any) -> None:
+        """Remove it; what a silent node keeps goes with the backup's deletion."""
+        tried(f"backup {self.run.resource_id} may be left until it is deleted", lambda: _delete(self.run))
+
+
+class DeleteBackup(OperationTask):
+    """Have a node of the store remove the backup. Revert: nothing to undo, what is gone is gone."""
+
+    def execute(self) -> None:
+        """Remove it; a store that no node reaches fails the deletion."""
+        _delete(self.run)
+
+
+class RestoreBackup(OperationTask):
+    """Have the volume's node give it the backup's content. Revert: nothing to undo, the old content is gone."""
+
+    default_provides = "restored"
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"provider"}."""
+        run = self.run
+        volume, place = load_volume(run, run.arguments["volume_id"])
+        with run.reading() as session:
+            backup = backup_spec(session, run.resource_id)
+        if _store_of(place) != backup.store:
+            raise errors.Conflict(reason=f"The node of volume {volume.id} does not reach the store of backup "
+                                         f"{backup.id}.")
+        volumes, context = run.cloud.volumes, run.context
+        return run.ask_node(place.node, lambda fence: volumes.restore_backup(context, place.node, backup, volume,
+                                                                             **fence))
+
+
+def _backup(run: Run) -> Any:
+    with run.reading() as session:
+        return session.execute(sa.select(Backup.id, Backup.volume_id, Backup.snapshot_id, Backup.store, Backup.node)
+                               .where(Backup.id == run.resource_id)).one()
+
+
+def _store_of(place: Place) -> str:
+    if place.backup_store is None:
+        raise errors.Conflict(reason=f"Storage node {place.node} has no backup store.")
+    return place.backup_store
+
+
+def _delete(run: Run) -> None:
+    row = _backup(run)
+    if row.store is None:  # it never got to a store
+        return
+    node = _node_of_store(run, row.store, row.node)
+    with run.reading() as session:
+        backup = backup_spec(session, row.id)
+    volumes, context = run.cloud.volumes, run.context
+    run.ask_node(node, lambda fence: volumes.delete_backup(context, node, backup, **fence))
+
+
+def _node_of_store(run: Run, store: str, preferred: str | None) -> str:
+    """Return a node that reaches the store and is up; without one, waits as for a silent node."""
+    since = clock.utcnow() - dt.timedelta(seconds=run.conf.service_down_time)
+    with run.reading() as session:
+        nodes = session.execute(sa.select(VolumeNode.name, VolumeNode.last_seen_at).where(
+            VolumeNode.backup_store == store).order_by(VolumeNode.last_seen_at.desc())).all()
+    up = [str(row.name) for row in nodes if row.last_seen_at is not None and row.last_seen_at >= since]
+    if up:
+        return next((name for name in up if name == preferred), up[0])
+    name = preferred or (nodes[0].name if nodes else "of the backup store")
+    run.wait_for_node(name, f"no node that reaches backup store {store} is up")
+    raise errors.NodeUnreachable(host=name, waited_s=run.conf.conductor.agent_patience)

@@ -1,0 +1,218 @@
+"""Tasks that move a volume nobody uses to other storage (retype, migrate).
+
+Until the records are switched the source is the volume and everything is undone by removing the copy. The switch is
+one transaction; from there on the copy is the volume, nothing goes back, and what cannot be removed at the source is
+noted for its node's reconciliation.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from conductor.tasks.volume_nodes import (
+    add_to_argument,
+    delete_at,
+    delete_or_note,
+    load_place,
+    tried,
+)
+from conductor.tasks.volume_placement import extra_specs_of
+from conductor.volume_reconcile import LEFT_ON
+from hostler import errors
+from hostler.db.models import Snapshot, Volume, VolumeAttachment
+from hostler.operations import lease
+from hostler.resources import backend_claims
+from hostler.resources.volume_records import Place, volume_spec
+from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SourceSpec
+
+NEVER = "never"
+# What a node reports of itself, once, in the capabilities of its back ends: how it reaches volumes of others.
+_CONNECTOR = "connector"
+
+
+class ChooseTarget(OperationTask):
+    """Have the scheduler say whether the volume must move, and claim where to. Revert: release that claim."""
+
+    default_provides = "choice"
+    weight = 0
+
+    def execute(self) -> dict[str, Any]:
+        """Return the target as {"backend_id", "node", "backend", "zone"} with "source_id"; "stays" when it is where
+        the volume is."""
+        with self.run.reading() as session:
+            request = _request(session, self.run)
+            source_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == self.run.resource_id))
+        choice = self.run.ask_for_backend(request)
+        stays = choice["backend_id"] == source_id
+        if not stays:
+            with self.run.reading() as session:
+                _check_movable(session, self.run.resource_id)
+        return {**choice, "source_id": source_id, "stays": stays}
+
+    def revert(self, **_: Any) -> None:
+        """Release."""
+        self.run.db.write(lambda session: end_move(session, self.run))
+
+
+def end_move(session: orm.Session, run: Run) -> None:
+    """Give up the volume's second claim, if any: its target, or after the switch its source."""
+    row = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
+        Volume.id == run.resource_id)).one_or_none()
+    if row is None or row.target_backend_id is None:
+        return
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(target_backend_id=None))
+    backend_claims.touch(session, row)
+
+
+def _request(session: orm.Session, run: Run) -> dict[str, Any]:
+    volume = session.get_one(Volume, run.resource_id)
+    if volume.backend_id is None:
+        raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
+    retype = "volume_type_id" in run.arguments
+    type_id = run.arguments["volume_type_id"] if retype else volume.volume_type_id
+    request: dict[str, Any] = {
+        "volume_id": volume.id, "extra_specs": extra_specs_of(session, type_id), "multiattach": volume.multiattach,
+        "moving": True, "may_stay": retype, "backend_id": run.arguments.get("backend_id")}
+    if retype and run.arguments.get("migration_policy", NEVER) == NEVER:
+        request["backend_id"] = volume.backend_id
+    if request["backend_id"] is None:
+        request["zone"] = volume.zone  # an administrator may name a back end of another zone
+    return request
+
+
+def _check_movable(session: orm.Session, volume_id: str) -> None:
+    if session.scalar(sa.select(VolumeAttachment.id).where(VolumeAttachment.volume_id == volume_id).limit(1)):
+        raise errors.Conflict(reason=f"Volume {volume_id} is attached and cannot move to another back end.")
+    if session.scalar(sa.select(Snapshot.id).where(Snapshot.volume_id == volume_id,
+                                                   Snapshot.deleted_at.is_(None)).limit(1)):
+        raise errors.Conflict(reason=f"Volume {volume_id} has snapshots and cannot move to another back end.")
+
+
+class _MoveTask(OperationTask):
+    """A step of a move; does nothing for a volume that stays."""
+
+    weight = 0
+
+    def execute(self, choice: dict[str, Any]) -> Any:
+        """Move on, unless the volume stays."""
+        return None if choice["stays"] else self._move(choice)
+
+    def _move(self, choice: dict[str, Any]) -> Any:
+        raise NotImplementedError
+
+    def _has_moved(self, choice: dict[str, Any]) -> bool:
+        with self.run.reading() as session:
+            found = session.scalar(sa.select(Volume.backend_id).where(Volume.id == self.run.resource_id))
+        return bool(found == choice["backend_id"])
+
+
+class ClearTarget(_MoveTask):
+    """Have the target forget an old copy that an earlier move left there. Revert: nothing to undo."""
+
+    def _move(self, choice: dict[str, Any]) -> None:
+        delete_at(self.run, self.run.resource_id, choice["backend_id"])
+
+
+class ConnectSource(_MoveTask):
+    """Have the source let the target's node read the volume. Revert: end that."""
+
+    def _move(self, choice: dict[str, Any]) -> None:
+        _connect(self.run, choice)
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Disconnect; a connection that is left ends when its node reconciles."""
+        if not choice["stays"]:
+            disconnect_source(self.run, choice)
+
+
+class CopyVolume(_MoveTask):
+    """Have the target make the volume from the source. Revert: have it remove the copy, unless that is the volume."""
+
+    default_provides = "moved"
+    weight = 1
+
+    def _move(self, choice: dict[str, Any]) -> dict[str, Any]:
+        run, node = self.run, choice["node"]
+        connection = _connect(run, choice)  # asked again rather than kept in the records: it may hold secrets
+        with run.reading() as session:
+            spec = volume_spec(session, run.resource_id, backend=choice["backend"])
+        source, volumes, context = SourceSpec(connection=connection), run.cloud.volumes, run.context
+        return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, source, **fence))
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Remove the copy."""
+        if not choice["stays"] and not self._has_moved(choice):
+            delete_or_note(self.run, self.run.resource_id, choice["backend_id"])
+
+
+class SwitchRecord(OperationTask):
+    """Write that the copy is the volume. Revert: nothing to undo, the volume stays where it surely is whole."""
+
+    weight = 0
+
+    def execute(self, choice: dict[str, Any], moved: dict[str, Any] | None) -> None:
+        """Switch; the source stays claimed until it is removed."""
+        if moved is not None:
+            self.run.db.write(lambda session: self._switch(session, choice, moved))
+
+    def _switch(self, session: orm.Session, choice: dict[str, Any], moved: dict[str, Any]) -> None:
+        # A conductor that lost its lease here must not say where the data is.
+        lease.check_owned(session, self.run.held)
+        values: dict[str, Any] = {"backend_id": choice["backend_id"], "target_backend_id": choice["source_id"],
+                                  "provider": moved["provider"], "zone": choice["zone"]}
+        if "volume_type_id" in self.run.arguments:
+            values["volume_type_id"] = self.run.arguments["volume_type_id"]
+        session.execute(sa.update(Volume).where(
+            Volume.id == self.run.resource_id, Volume.backend_id == choice["source_id"],
+            Volume.target_backend_id == choice["backend_id"]).values(**values))
+
+
+class DisconnectSource(_MoveTask):
+    """Have the source end the copy's connection. Revert: nothing to undo."""
+
+    def _move(self, choice: dict[str, Any]) -> None:
+        disconnect_source(self.run, choice)
+
+
+class RemoveSource(_MoveTask):
+    """Have the source remove what was the volume. Revert: note that it may be left there."""
+
+    def _move(self, choice: dict[str, Any]) -> None:
+        if self._has_moved(choice):
+            delete_or_note(self.run, self.run.resource_id, choice["source_id"])
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Note it."""
+        if not choice["stays"] and self._has_moved(choice):
+            self.run.db.write(lambda session: add_to_argument(session, self.run, LEFT_ON, choice["source_id"]))
+
+
+def _connect(run: Run, choice: dict[str, Any]) -> ConnectionSpec:
+    source, target = load_place(run, choice["source_id"]), load_place(run, choice["backend_id"])
+    with run.reading() as session:
+        spec = volume_spec(session, run.resource_id)
+    connector, volumes, context = _connector(target), run.cloud.volumes, run.context
+    return run.ask_node(source.node, lambda fence: volumes.connect_volume(
+        context, source.node, spec, run.held.id, connector, readonly=True, **fence))
+
+
+def _connector(target: Place) -> ConnectorSpec:
+    return ConnectorSpec.from_wire({**(target.capabilities.get(_CONNECTOR) or {}), "host": target.node, "shares": {}})
+
+
+def disconnect_source(run: Run, choice: dict[str, Any]) -> None:
+    """End the connection of a copy at the volume's former (or present) back end, if that can be done."""
+    source = load_place(run, choice["source_id"])
+    with run.reading() as session:
+        spec = volume_spec(session, run.resource_id, backend=source.backend)
+    volumes, context = run.cloud.volumes, run.context
+    tried(f"volume {run.resource_id} may stay exported at {source.node}@{source.backend} until that reconciles",
+          lambda: run.ask_node(source.node, lambda fence: volumes.disconnect_volume(
+              context, source.node, spec, run.held.id, **fence)))
+
+

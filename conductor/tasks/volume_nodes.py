@@ -1,0 +1,84 @@
+"""What all tasks that ask storage nodes share: specs from records, calls, and notes of what could not be removed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import orm
+
+from conductor.run import Run
+from conductor.volume_reconcile import LEFT_ON
+from hostler import errors
+from hostler.db.models import Operation
+from hostler.resources.volume_records import Place, place_of, place_of_volume, volume_spec
+from hostler.resources.volume_specs import VolumeSpec
+
+LOG = logging.getLogger(__name__)
+
+
+def load_volume(run: Run, volume_id: str) -> tuple[VolumeSpec, Place]:
+    """Return a volume's spec and where it is; raises Conflict when it is on no back end."""
+    with run.reading() as session:
+        spec = volume_spec(session, volume_id)
+        place = place_of_volume(session, volume_id)
+    assert place is not None
+    return spec, place
+
+
+def load_place(run: Run, backend_id: str) -> Place:
+    """Return where a back end is."""
+    with run.reading() as session:
+        return place_of(session, backend_id)
+
+
+def delete_at(run: Run, volume_id: str, backend_id: str) -> None:
+    """Have a volume removed from one back end, wherever its record says it is; fine when it is not there."""
+    with run.reading() as session:
+        place = place_of(session, backend_id)
+        spec = volume_spec(session, volume_id, backend=place.backend)
+    volumes, context = run.cloud.volumes, run.context
+    run.ask_node(place.node, lambda fence: volumes.delete_volume(context, place.node, spec, **fence))
+
+
+def delete_or_note(run: Run, volume_id: str, backend_id: str) -> None:
+    """As `delete_at`; what cannot be removed now is noted, and the node told when it reconciles."""
+    def note() -> None:
+        run.db.write(lambda session: add_to_argument(session, run, LEFT_ON, backend_id))
+
+    tried(f"volume {volume_id} may be left on back end {backend_id}",
+          lambda: delete_at(run, volume_id, backend_id), otherwise=note)
+
+
+def tried(consequence: str, call: Callable[[], Any], otherwise: Callable[[], None] = lambda: None) -> None:
+    """Make a call that undoes or cleans up; its failure, or a node silent past patience, is logged and goes on."""
+    try:
+        call()
+    except (errors.AgentError, errors.HostUnreachable, errors.NotFound) as error:
+        LOG.warning("%s: %s", consequence, error)
+        otherwise()
+
+
+def add_to_argument(session: orm.Session, run: Run, key: str, value: str) -> None:
+    """Add `value` to the list that the operation keeps as argument `key`, once."""
+    operation = session.get(Operation, run.held.id)
+    if operation is not None and value not in operation.arguments.get(key, []):
+        operation.arguments = {**operation.arguments, key: [*operation.arguments.get(key, []), value]}
+
+
+def set_argument(run: Run, key: str, value: Any) -> None:
+    """Keep `value` as the operation's argument `key`, for its next tries."""
+    def work(session: orm.Session) -> None:
+        operation = session.get(Operation, run.held.id)
+        if operation is not None:
+            operation.arguments = {**operation.arguments, key: value}
+
+    run.db.write(work)
+
+
+def arguments_now(run: Run) -> dict[str, Any]:
+    """Return the operation's arguments with what earlier tries of this flow added."""
+    with run.reading() as session:
+        operation = session.get(Operation, run.held.id)
+        return dict(operation.arguments) if operation is not None else dict(run.arguments)

@@ -1,0 +1,98 @@
+"""Tasks that find a volume its back end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.tasks.base import OperationTask, failed
+from conductor.tasks.volume_nodes import add_to_argument, arguments_now
+from hostler import errors
+from hostler.db.models import Backup, Snapshot, Volume, VolumeType
+from hostler.resources import backend_claims
+
+EXCLUDED = "excluded_backends"
+FAILURE = "create_failure"
+
+
+class SelectBackend(OperationTask):
+    """Have the scheduler choose and claim a back end. Revert: release the claim and do not try that one again."""
+
+    default_provides = "choice"
+    weight = 0
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"backend_id", "node", "backend", "zone"}."""
+        arguments = arguments_now(self.run)
+        with self.run.reading() as session:
+            request = backend_request(session, self.run.resource_id, arguments.get("source"),
+                                      excluded=arguments.get(EXCLUDED, []))
+        try:
+            return self.run.ask_for_backend(request)
+        except errors.NoValidBackend as error:
+            raise _with_earlier_failure(error, arguments.get(FAILURE)) from error
+
+    def revert(self, result: Any, **_: Any) -> None:
+        """Release the claim."""
+        backend_id = None if failed(result) or not result else result["backend_id"]
+
+        def work(session: orm.Session) -> None:
+            release_backend(session, self.run.resource_id)
+            if backend_id is not None:
+                add_to_argument(session, self.run, EXCLUDED, backend_id)
+
+        self.run.db.write(work)
+
+
+def release_backend(session: orm.Session, volume_id: str) -> None:
+    """Take a volume's record off its back end, which has room again."""
+    backend_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id))
+    session.execute(sa.update(Volume).where(Volume.id == volume_id).values(backend_id=None, provider={}))
+    backend_claims.touch(session, [backend_id])
+
+
+def backend_request(session: orm.Session, volume_id: str, source: str | None, *,
+                    excluded: list[str] | None = None) -> dict[str, Any]:
+    """Return what to ask the scheduler for a new volume (`scheduler.backend_request.BackendRequest` as a map).
+
+    `source` is image, snapshot, volume, backup or None, as in `hostler.resources.volume_records.source_spec`.
+    """
+    volume = session.get(Volume, volume_id)
+    if volume is None:
+        raise errors.NotFound(resource="Volume", id=volume_id)
+    request: dict[str, Any] = {
+        "volume_id": volume_id, "zone": volume.zone, "multiattach": volume.multiattach,
+        "extra_specs": extra_specs_of(session, volume.volume_type_id), "excluded_backends": excluded or [],
+        "hints": dict(volume.scheduler_hints or {})}
+    if source in ("snapshot", "volume"):
+        request["backend_id"] = _source_backend(session, volume, source)
+    elif source == "backup":
+        request["backup_store"] = session.scalar(sa.select(Backup.store).where(Backup.id == volume.backup_id))
+    return request
+
+
+def _source_backend(session: orm.Session, volume: Volume, source: str) -> str:
+    query = sa.select(Volume.backend_id).where(Volume.id == volume.source_volume_id)
+    if source == "snapshot":
+        query = sa.select(Volume.backend_id).join(Snapshot, Snapshot.volume_id == Volume.id).where(
+            Snapshot.id == volume.snapshot_id)
+    backend_id = session.scalar(query)
+    if backend_id is None:
+        raise errors.Conflict(reason=f"The {source} that volume {volume.id} is made from is on no back end.")
+    return backend_id
+
+
+def extra_specs_of(session: orm.Session, volume_type_id: str | None) -> dict[str, Any]:
+    """Return the extra specs of a volume type; of none, nothing."""
+    if volume_type_id is None:
+        return {}
+    return dict(session.scalar(sa.select(VolumeType.extra_specs).where(VolumeType.id == volume_type_id)) or {})
+
+
+def _with_earlier_failure(error: errors.NoValidBackend, earlier: str | None) -> errors.NoValidBackend:
+    """Name the failure that made this another try, which tells the user more than the lack of further back ends."""
+    if not earlier:
+        return error
+    return errors.NoValidBackend(f"{earlier} (No other back end could take the volume: {error})", **error.fields)

@@ -1,0 +1,68 @@
+"""Tasks that ask a storage node for snapshots."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from conductor.tasks.volume_nodes import load_volume, tried
+from hostler.db.models import Snapshot, Volume
+from hostler.resources.volume_records import snapshot_spec
+
+
+class CreateSnapshot(OperationTask):
+    """Have the node keep the volume's present content. Revert: have it remove the snapshot."""
+
+    default_provides = "made"
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"provider"}."""
+        run = self.run
+        with run.reading() as session:
+            snapshot = snapshot_spec(session, run.resource_id)
+        volume, place = load_volume(run, snapshot.volume_id)
+        volumes, context = run.cloud.volumes, run.context
+        return run.ask_node(place.node, lambda fence: volumes.create_snapshot(context, place.node, snapshot, volume,
+                                                                              **fence))
+
+    def revert(self, **_: Any) -> None:
+        """Remove it; what a silent node keeps goes with the snapshot's deletion."""
+        tried(f"snapshot {self.run.resource_id} may be left until it is deleted",
+              lambda: delete_snapshot(self.run, self.run.resource_id))
+
+
+class DeleteSnapshot(OperationTask):
+    """Have the node remove the snapshot. Revert: nothing to undo, what is gone is gone."""
+
+    def execute(self) -> None:
+        """Remove it; a node that stays silent fails the deletion."""
+        delete_snapshot(self.run, self.run.resource_id)
+
+
+class DeleteSnapshots(OperationTask):
+    """Have the node remove all snapshots of the volume. Revert: nothing to undo."""
+
+    weight = 0
+
+    def execute(self) -> None:
+        """Remove them one by one, the newest first."""
+        with self.run.reading() as session:
+            found = session.scalars(sa.select(Snapshot.id).where(
+                Snapshot.volume_id == self.run.resource_id, Snapshot.deleted_at.is_(None))
+                .order_by(Snapshot.created_at.desc(), Snapshot.id)).all()
+        for snapshot_id in found:
+            delete_snapshot(self.run, snapshot_id)
+
+
+def delete_snapshot(run: Run, snapshot_id: str) -> None:
+    """Have a snapshot removed; one whose volume is on no back end is nowhere."""
+    with run.reading() as session:
+        snapshot = snapshot_spec(session, snapshot_id)
+        if session.scalar(sa.select(Volume.backend_id).where(Volume.id == snapshot.volume_id)) is None:
+            return
+    volume, place = load_volume(run, snapshot.volume_id)
+    volumes, context = run.cloud.volumes, run.context
+    run.ask_node(place.node, lambda fence: volumes.delete_snapshot(context, place.node, snapshot, volume, **fence))

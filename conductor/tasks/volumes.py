@@ -1,0 +1,158 @@
+"""Tasks that ask a storage node to make a volume so."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+
+from conductor.run import Run
+from conductor.tasks.base import OperationTask
+from conductor.tasks.volume_nodes import delete_at, delete_or_note, load_volume, set_argument
+from conductor.tasks.volume_placement import FAILURE
+from hostler import errors
+from hostler.db.models import Host, Image, Server, Volume, VolumeAttachment
+from hostler.images.spec import upload_url
+from hostler.resources.volume_records import snapshot_spec, source_spec, volume_spec
+from hostler.resources.volume_specs import UploadSpec
+
+_GIB = 1 << 30
+# Over these an attached volume is a file that QEMU on the host grows itself; the node must not touch it.
+_GROWN_BY_HOST = frozenset({"file"})
+
+
+class CreateVolume(OperationTask):
+    """Have the node make the volume. Revert: have it remove all of it."""
+
+    default_provides = "made"
+
+    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """Return {"provider"}."""
+        try:
+            return create_volume(self.run, self.run.resource_id, choice["node"], self.run.arguments.get("source"))
+        except errors.AgentError as error:
+            set_argument(self.run, FAILURE, str(error))
+            raise
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Remove the volume; a node that stays silent is told when it reconciles."""
+        delete_or_note(self.run, self.run.resource_id, choice["backend_id"])
+
+
+def create_volume(run: Run, volume_id: str, node: str, source: str | None) -> dict[str, Any]:
+    """Have `node` make a volume whose record names its back end already; returns {"provider"}."""
+    with run.reading() as session:
+        spec = volume_spec(session, volume_id)
+        content = source_spec(session, run.conf, run.cloud.images, volume_id, source)
+    volumes, context = run.cloud.volumes, run.context
+    return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, content, **fence))
+
+
+class DeleteVolume(OperationTask):
+    """Have the node remove the volume. Revert: nothing to undo, what is gone is gone."""
+
+    def execute(self) -> None:
+        """Remove it from where it is, and from where it was to go; a volume on no back end needs nothing.
+
+        A node that stays silent fails the deletion: its data must not be forgotten.
+        """
+        volume_id = self.run.resource_id
+        with self.run.reading() as session:
+            row = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
+                Volume.id == volume_id)).one_or_none()
+        for backend_id in row or ():
+            if backend_id is not None:
+                delete_at(self.run, volume_id, backend_id)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Holder:
+    """A server that has the volume, on its host."""
+
+    server_id: str
+    host: str
+    protocol: str
+
+
+class ExtendOnNode(OperationTask):
+    """Have the node grow the volume. Revert: nothing to undo, a volume does not shrink."""
+
+    default_provides = "extended"
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"provider"}, or nothing when the volume's host grows it."""
+        run, size_gib = self.run, int(self.run.arguments["size_gib"])
+        holders = _holders(run)
+        if any(holder.protocol in _GROWN_BY_HOST for holder in holders):
+            return {}
+        spec, place = load_volume(run, run.resource_id)
+        spec = dataclasses.replace(spec, attached=bool(holders))
+        volumes, context = run.cloud.volumes, run.context
+        return run.ask_node(place.node, lambda fence: volumes.extend_volume(context, place.node, spec, size_gib,
+                                                                            **fence))
+
+
+class ExtendOnHosts(OperationTask):
+    """Have the hosts of the servers that have the volume show its new size. Revert: nothing to undo."""
+
+    weight = 0
+
+    def execute(self) -> None:
+        """Tell them one by one; where the volume is a shared file, the first grows it."""
+        run, size_bytes = self.run, int(self.run.arguments["size_gib"]) * _GIB
+        for holder in _holders(run):
+            _tell_size(run, holder, size_bytes)
+
+
+def _tell_size(run: Run, holder: _Holder, size_bytes: int) -> None:
+    compute, context, volume_id = run.cloud.compute, run.context, run.resource_id
+    run.ask_host(holder.host, lambda fence: compute.resize_volume(
+        context, holder.host, holder.server_id, volume_id, size_bytes, **fence))
+
+
+def _holders(run: Run) -> list[_Holder]:
+    with run.reading() as session:
+        rows = session.execute(
+            sa.select(VolumeAttachment.server_id, Host.name, VolumeAttachment.connection)
+            .join(Server, Server.id == VolumeAttachment.server_id).join(Host, Host.id == Server.host_id)
+            .where(VolumeAttachment.volume_id == run.resource_id).order_by(VolumeAttachment.id)).all()
+    return [_Holder(server_id, host, connection["protocol"]) for server_id, host, connection in rows if connection]
+
+
+class RevertVolume(OperationTask):
+    """Have the node give the volume its snapshot's content. Revert: nothing to undo, the old content is gone."""
+
+    default_provides = "reverted"
+
+    def execute(self) -> dict[str, Any]:
+        """Return {"provider"}."""
+        run = self.run
+        spec, place = load_volume(run, run.resource_id)
+        with run.reading() as session:
+            snapshot = snapshot_spec(session, run.arguments["snapshot_id"])
+        volumes, context = run.cloud.volumes, run.context
+        return run.ask_node(place.node, lambda fence: volumes.revert_volume(context, place.node, spec, snapshot,
+                                                                            **fence))
+
+
+class UploadVolume(OperationTask):
+    """Have the node send the volume's content to the image store. Revert: nothing to undo, the volume is as it was."""
+
+    def execute(self) -> None:
+        """Send it, and see that the image has it."""
+        run, image_id = self.run, self.run.arguments["image_id"]
+        spec, place = load_volume(run, run.resource_id)
+        if self._status(image_id) == "active":  # sent before a crash
+            return
+        upload = UploadSpec(image_id=image_id, disk_format=run.arguments["disk_format"],
+                            url=upload_url(run.conf, image_id))
+        volumes, context = run.cloud.volumes, run.context
+        run.ask_node(place.node, lambda fence: volumes.upload_volume(context, place.node, spec, upload, **fence))
+        status = self._status(image_id)
+        if status != "active":
+            raise errors.AgentError(reason=f"Image {image_id} is {status or 'gone'} after its content was sent.")
+
+    def _status(self, image_id: str) -> str | None:
+        with self.run.reading() as session:
+            return session.scalar(sa.select(Image.status).where(Image.id == image_id, Image.deleted_at.is_(None)))

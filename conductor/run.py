@@ -32,7 +32,7 @@ Result = TypeVar("Result")
 
 # Kinds that nothing cancels.
 _LAST = frozenset({"server.delete", "server.update", "network.apply_rules", "network.update", "volume.delete",
-                   "snapshot.delete", "backup.delete", "attachment.delete"})
+                   "snapshot.delete", "backup.delete", "attachment.delete", "cloud.audit"})
 
 
 class HandOver(BaseException):

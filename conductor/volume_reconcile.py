@@ -43,13 +43,23 @@ class _Known:
 
 def plan(db: Database, node: str, present: dict[str, Any]) -> dict[str, list[Any]]:
     """Return what to remove of what is `present` (`ConductorAPI.volume_reconcile` describes both)."""
-    unwanted: dict[str, list[Any]] = {"volumes": [], "snapshots": [], "connections": [], "backups": []}
     with db.reading() as session:
-        row = session.scalar(sa.select(VolumeNode).where(VolumeNode.name == node))
-        if row is None:
-            # A cloud that does not know the node (a fresh or wrong database) has no say over its data.
-            return unwanted
-        known = _read(session, present)
+        unwanted = find_unwanted(session, node, present)
+    for what, items in unwanted.items():
+        if items:
+            LOG.warning("storage node %s is told to remove %s: %s", node, what, items)
+    return unwanted
+
+
+def find_unwanted(session: orm.Session, node: str, present: dict[str, Any], *, own_operation: str | None = None
+                  ) -> dict[str, list[Any]]:
+    """Return what `plan` tells to remove; what `own_operation`, the caller's, holds counts as held by nobody."""
+    unwanted: dict[str, list[Any]] = {"volumes": [], "snapshots": [], "connections": [], "backups": []}
+    row = session.scalar(sa.select(VolumeNode).where(VolumeNode.name == node))
+    if row is None:
+        # A cloud that does not know the node (a fresh or wrong database) has no say over its data.
+        return unwanted
+    known = _read(session, present, own_operation)
     here = {backend.name: backend for backend in known.backends.values() if backend.node_id == row.id}
     for name, found in present.get("backends", {}).items():
         if name in here and not found.get("error"):
@@ -59,9 +69,6 @@ def plan(db: Database, node: str, present: dict[str, Any]) -> dict[str, list[Any
         if backup is not None and backup_id not in known.locked and backup.deleted_at is not None \
                 and backup.store in (None, row.backup_store):
             unwanted["backups"].append(backup_id)
-    for what, items in unwanted.items():
-        if items:
-            LOG.warning("storage node %s is told to remove %s: %s", node, what, items)
     return unwanted
 
 
@@ -93,14 +100,14 @@ def _is_left_over(volume_id: str, backend: Any, known: _Known) -> bool:
         and backend_claims.are_apart(backend, known.backends[volume.backend_id])
 
 
-def _read(session: orm.Session, present: dict[str, Any]) -> _Known:
+def _read(session: orm.Session, present: dict[str, Any], own_operation: str | None) -> _Known:
     backends = present.get("backends", {}).values()
     connections = {key: value for found in backends for key, value in found.get("connections", {}).items()}
     volume_ids = {volume_id for found in backends for volume_id in found.get("volumes", [])} | {*connections.values()}
     snapshot_ids = {snapshot_id for found in backends for snapshot_id in found.get("snapshots", [])}
     backup_ids = set(present.get("backups", []))
     # Locks first: an operation that ended in between has then left its last word in the rows read after them.
-    locked = {row.resource_id for row in session.execute(sa.select(Lock.resource_id))}
+    locked = set(session.scalars(sa.select(Lock.resource_id).where(Lock.operation_id != (own_operation or ""))))
     volumes = _rows(session, volume_ids, Volume.id, Volume.state, Volume.backend_id, Volume.target_backend_id,
                     Volume.deleted_at)
     snapshots = _rows(session, snapshot_ids, Snapshot.id, Snapshot.volume_id, Snapshot.deleted_at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from conductor.flows import (
     attach_volume,
+    audit,
     backups,
     change_power,
     connect_attachment,
@@ -45,4 +46,5 @@ KINDS: dict[str, Kind] = {
     "backup.restore": backups.RESTORE,
     "attachment.connect": connect_attachment.CONNECT,
     "attachment.delete": connect_attachment.DELETE,
+    "cloud.audit": audit.KIND,
 }

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from hostler import bootstrap, clock, errors
-from hostler.cmd import pki, running
+from hostler.cmd import doctor, pki, running
 from hostler.db import purge, schema
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -102,6 +102,8 @@ def _add_commands(subparsers: Any) -> None:
     parser = add("operations", _operations, "List operations that are not finished.")
     parser.add_argument("--all", action="store_true", help="finished ones too")
     parser.add_argument("--limit", type=int, default=100, help="at most this many; default 100")
+    doctor.add_arguments(add("doctor", doctor.run, "Compare the records with hosts and storage nodes, say what is "
+                                                   "wrong, and mend it when told."))
 
 
 def main() -> None:

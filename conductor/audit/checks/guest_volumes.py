@@ -1,0 +1,71 @@
+"""Volumes that a guest has and its records deny, or the other way round."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.audit.evidence import Inventory
+from conductor.audit.finding import Finding, NotMended
+from conductor.audit.surgery import Surgery
+from hostler.db.models import Host, Server, Volume, VolumeAttachment
+from hostler.operations.accept import Target
+from hostler.resources import volume_states
+from hostler.resources.server_specs import server_spec
+
+
+class GuestVolumes:
+    """Takes them out, or plugs them in again."""
+
+    name = "guest-volumes"
+    about = "volumes in guests that are not attached by the records, and the other way round"
+
+    def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        """Compare guests with attachments, of servers whose guest is on their host."""
+        rows = session.execute(
+            sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id, VolumeAttachment.state)
+            .where(VolumeAttachment.server_id.is_not(None)))
+        recorded: dict[str, dict[str, str]] = {}
+        for row in rows:
+            recorded.setdefault(row.server_id, {})[row.volume_id] = row.state
+        homes = dict(session.execute(
+            sa.select(Server.id, Host.name).join(Host, Host.id == Server.host_id)
+            .where(Server.deleted_at.is_(None))).tuples().all())
+        found = []
+        for host, server_id, guest in inventory.guests():
+            if homes.get(server_id) != host or server_id in inventory.locked:
+                continue
+            wanted, has = recorded.get(server_id, {}), set(guest["volumes"])
+            missing = {volume_id for volume_id, state in wanted.items() if state == volume_states.ATTACHED} - has
+            found += [self._finding(host, server_id, volume_id, plugged=True)
+                      for volume_id in sorted(has - wanted.keys()) if volume_id not in inventory.locked]
+            found += [self._finding(host, server_id, volume_id, plugged=False)
+                      for volume_id in sorted(missing) if volume_id not in inventory.locked]
+        return found
+
+    def _finding(self, host: str, server_id: str, volume_id: str, *, plugged: bool) -> Finding:
+        server, volume = Target("server", server_id), Target("volume", volume_id)
+        if plugged:
+            problem, remedy = f"has volume {volume_id}, which no record says is attached", "take it out of the guest"
+        else:
+            problem, remedy = f"has not got volume {volume_id}, which is attached by its record", "give it to the guest"
+        return Finding(self.name, server, problem, remedy, place=host, host=host, hold=(server, volume),
+                       details={"of": volume_id, "plugged": plugged})
+
+    def mend(self, surgery: Surgery, finding: Finding) -> str:
+        """Detach or attach on the host."""
+        server_id, volume_id, host = finding.target.id, finding.details["of"], str(finding.host)
+        run, context, compute = surgery.run, surgery.context, surgery.cloud.compute
+        if finding.details["plugged"]:
+            timeout_s = run.conf.volume.detach_timeout
+            surgery.ask(lambda fence: compute.detach_volume(context, host, server_id, volume_id, timeout_s, **fence))
+            return "took it out of the guest"
+        with run.reading() as session:
+            spec = server_spec(session, run.conf, surgery.cloud.images, server_id)
+            known = session.get(Volume, volume_id)
+        volume = next((volume for volume in spec.volumes if volume.volume_id == volume_id), None)
+        if volume is None or known is None or known.deleted_at is not None:
+            raise NotMended("it has no connection; attach it anew")
+        attached = volume
+        surgery.ask(lambda fence: compute.attach_volume(context, host, server_id, attached, **fence))
+        return "gave it to the guest"

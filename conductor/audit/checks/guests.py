@@ -1,0 +1,103 @@
+"""Guests without a server, and servers without their guest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.audit.evidence import Inventory, rows_of
+from conductor.audit.finding import Finding, NotMended
+from conductor.audit.surgery import Surgery, fault
+from hostler.db.models import Host, Server
+from hostler.operations.accept import Target, accept
+from hostler.resources import states
+from hostler.resources.port_specs import port_specs
+
+_NO_GUEST = "nostate"
+# States in which a server has something on its host.
+_PLACED = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.RESCUED, states.RESIZED)
+
+
+class Guests:
+    """Starts, removes, or puts into error."""
+
+    name = "guests"
+    about = "guests without a server, servers without a guest"
+
+    def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        """Compare what hosts have with the servers."""
+        return [*self._too_many(session, inventory), *self._too_few(session, inventory)]
+
+    def _too_many(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        servers = rows_of(session, {server_id for _, server_id, _ in inventory.guests()}, Server.id, Server.host_id,
+                          Server.deleted_at)
+        hosts = dict(session.execute(sa.select(Host.id, Host.name)).tuples().all())
+        found = []
+        for host, server_id, _ in inventory.guests():
+            row, target = servers.get(server_id), Target("server", server_id)
+            if server_id in inventory.locked or (row is not None and hosts.get(row.host_id) == host):
+                continue
+            said = "no record tells of it" if row is None else (
+                "it is deleted" if row.deleted_at is not None else f"its host is {hosts.get(row.host_id)}")
+            found.append(Finding(self.name, target, f"is on this host, but {said}", "remove it from this host",
+                                 place=host, host=host, unknown=row is None, hold=(target,), details={"of": "guest"}))
+        return found
+
+    def _too_few(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        rows = session.execute(
+            sa.select(Server.id, Server.vm_state, Host.name.label("host")).join(Host, Host.id == Server.host_id)
+            .where(Server.deleted_at.is_(None), Server.vm_state.in_(_PLACED), Host.name.in_(list(inventory.hosts)))
+            .order_by(Server.id))
+        found = []
+        for row in rows:
+            guest = inventory.hosts[row.host]["servers"].get(row.id)
+            if row.id in inventory.locked or not _is_missing(row, guest):
+                continue
+            active, target = row.vm_state == states.ACTIVE, Target("server", row.id)
+            found.append(Finding(
+                self.name, target, f"is {row.vm_state} and has {'no guest' if guest else 'nothing'} on its host",
+                "start it" if active and guest else "put it into error, with that as its fault",
+                place=row.host, host=row.host, hold=() if active and guest else (target,), details={"of": "server"}))
+        return found
+
+    def mend(self, surgery: Surgery, finding: Finding) -> str:
+        """Do what was said."""
+        if finding.details["of"] == "guest":
+            return _remove(surgery, finding)
+        if not finding.hold:
+            return _start(surgery, finding)
+        said = fault(f"Nothing of it is on its host ({finding.place}).")
+        surgery.write(lambda session: session.execute(sa.update(Server).where(
+            Server.id == finding.target.id, Server.vm_state.in_(_PLACED)).values(vm_state=states.ERROR, fault=said)))
+        return "put into error"
+
+
+def _is_missing(row: Any, guest: dict[str, Any] | None) -> bool:
+    if guest is None:
+        return True
+    # A stopped server needs its files alone; a fake or real host may have forgotten the guest.
+    return bool(guest["power_state"] == _NO_GUEST and row.vm_state == states.ACTIVE)
+
+
+def _remove(surgery: Surgery, finding: Finding) -> str:
+    with surgery.run.reading() as session:
+        server = session.get(Server, finding.target.id)
+        # Ports of a server that lives elsewhere must not be let go here by name; the host knows its own.
+        gone = server is None or server.deleted_at is not None
+        ports = port_specs(session, server_ids=[finding.target.id]).get(finding.target.id, ()) if gone else ()
+    compute, host = surgery.cloud.compute, str(finding.host)
+    surgery.ask(lambda fence: compute.destroy_server(surgery.context, host, finding.target.id, ports, **fence))
+    return "removed it from this host"
+
+
+def _start(surgery: Surgery, finding: Finding) -> str:
+    def work(session: orm.Session) -> str:
+        server = session.get_one(Server, finding.target.id)
+        if server.vm_state != states.ACTIVE or server.host_id is None:
+            raise NotMended("its record has changed")
+        return accept(session, surgery.context, kind="server.start", resource=finding.target,
+                      arguments={"server_id": server.id}, project_id=server.project_id, host_id=server.host_id).id
+
+    return f"asked for its start (operation {surgery.write(work)})"

@@ -1,0 +1,55 @@
+"""Volumes, snapshots and backups on storage nodes that their records call deleted, or place elsewhere.
+
+Nodes remove them by themselves when they reconcile (`conductor.volume_reconcile`, whose judgement this is); here
+the operator sees them, and need not wait.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import orm
+
+from conductor import volume_reconcile
+from conductor.audit.evidence import Inventory
+from conductor.audit.finding import Finding
+from conductor.audit.surgery import Surgery
+from hostler.operations.accept import Target
+from hostler.resources.volume_specs import BackupSpec, SnapshotSpec, VolumeSpec
+
+
+class LeftoverData:
+    """Removes them."""
+
+    name = "leftovers"
+    about = "data of deleted volumes, snapshots and backups that is still on storage nodes"
+
+    def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        """Ask what the nodes would be told to remove."""
+        found = []
+        for node, present in sorted(inventory.nodes.items()):
+            unwanted = volume_reconcile.find_unwanted(session, node, present, own_operation=inventory.own_operation)
+            for kind in ("volume", "snapshot"):
+                found += [self._finding(Target(kind, item["id"]), node, item) for item in unwanted[f"{kind}s"]]
+            found += [self._finding(Target("backup", backup_id), node, {}) for backup_id in unwanted["backups"]]
+        return found
+
+    def _finding(self, target: Target, node: str, item: dict[str, Any]) -> Finding:
+        place = f"{node}@{item['backend']}" if "backend" in item else node
+        return Finding(self.name, target, "is gone (or elsewhere) by its record, and its data is still there",
+                       "remove the data", place=place, node=node, hold=(target,), details=item)
+
+    def mend(self, surgery: Surgery, finding: Finding) -> str:
+        """Remove the data."""
+        context, node, item, volumes = surgery.context, str(finding.node), finding.details, surgery.cloud.volumes
+        if finding.target.type == "backup":
+            backup = BackupSpec(id=finding.target.id, store="", volume_id="", size_gib=0)
+            surgery.ask(lambda fence: volumes.delete_backup(context, node, backup, **fence))
+            return "removed the data"
+        volume = VolumeSpec(id=item.get("volume_id") or item["id"], backend=item["backend"], size_gib=0)
+        if finding.target.type == "snapshot":
+            snapshot = SnapshotSpec(id=item["id"], volume_id=volume.id, size_gib=0)
+            surgery.ask(lambda fence: volumes.delete_snapshot(context, node, snapshot, volume, **fence))
+        else:
+            surgery.ask(lambda fence: volumes.delete_volume(context, node, volume, **fence))
+        return "removed the data"

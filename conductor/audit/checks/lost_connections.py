@@ -1,0 +1,72 @@
+"""Attachments whose connection is gone from the storage node: the host that has the volume reaches nothing."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.audit.evidence import Inventory
+from conductor.audit.finding import Finding, NotMended
+from conductor.audit.surgery import Surgery
+from hostler.db.models import Backend, Host, Server, Volume, VolumeAttachment, VolumeNode
+from hostler.operations.accept import Target
+from hostler.resources.volume_records import volume_spec
+from hostler.resources.volume_specs import ConnectorSpec
+
+# Protocols for which a node keeps something up; a shared file or a pool is reached without it.
+_KEPT_UP = ("nbd", "fake")
+
+
+class LostConnections:
+    """Connects them again: a driver answers with the same port and name as long as it remembers."""
+
+    name = "exports"
+    about = "attachments whose connection (export) is gone from the storage node"
+
+    def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
+        """Compare attachments with what nodes export."""
+        there = {(node, backend): content.get("connections", {}) for node, backend, content in inventory.backends()}
+        rows = session.execute(
+            sa.select(VolumeAttachment.id, VolumeAttachment.volume_id, VolumeAttachment.server_id,
+                      VolumeAttachment.connection, VolumeNode.name.label("node"), Backend.name.label("backend"))
+            .join(Volume, Volume.id == VolumeAttachment.volume_id).join(Backend, Backend.id == Volume.backend_id)
+            .join(VolumeNode, VolumeNode.id == Backend.node_id)
+            .where(Volume.deleted_at.is_(None)).order_by(VolumeAttachment.id))
+        found = []
+        for row in rows:
+            held = {row.volume_id, row.server_id} & inventory.locked
+            if (row.connection or {}).get("protocol") not in _KEPT_UP or held or (row.node, row.backend) not in there:
+                continue
+            if row.id not in there[row.node, row.backend]:
+                target = Target("volume", row.volume_id)
+                hold = (target, *([Target("server", row.server_id)] if row.server_id else []))
+                found.append(Finding(
+                    self.name, target, f"has attachment {row.id}, which its storage node does not export",
+                    "connect it again", place=f"{row.node}@{row.backend}", node=row.node, hold=hold,
+                    details={"of": row.id}))
+        return found
+
+    def mend(self, surgery: Surgery, finding: Finding) -> str:
+        """Connect, and keep the answer when it is another."""
+        with surgery.run.reading() as session:
+            attachment = session.get_one(VolumeAttachment, finding.details["of"])
+            connector, before = _connector(session, attachment), dict(attachment.connection)
+            spec, readonly = volume_spec(session, finding.target.id), attachment.mode == "ro"
+        node, volumes = str(finding.node), surgery.cloud.volumes
+        connection = surgery.ask(lambda fence: volumes.connect_volume(
+            surgery.context, node, spec, finding.details["of"], connector, readonly, **fence)).to_wire()
+        if connection == before:
+            return "connected it again"
+        surgery.write(lambda session: session.execute(sa.update(VolumeAttachment).where(
+            VolumeAttachment.id == finding.details["of"]).values(connection=connection)))
+        return "connected it again, at another place than before: the server takes it over when it is rebooted (hard)"
+
+
+def _connector(session: orm.Session, attachment: VolumeAttachment) -> ConnectorSpec:
+    kept = attachment.connector
+    if not kept and attachment.server_id is not None:
+        kept = session.scalar(sa.select(Host.connector).join(Server, Server.host_id == Host.id)
+                              .where(Server.id == attachment.server_id)) or {}
+    if "host" not in kept:
+        raise NotMended("no record tells which host the connection is for")
+    return ConnectorSpec.from_wire(kept)

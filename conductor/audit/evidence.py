@@ -1,0 +1,99 @@
+"""What hosts and storage nodes say is there, and what operations hold at that moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Collection, Iterator
+from concurrent import futures
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+
+from conductor.run import Run
+from hostler import errors
+from hostler.db.models import Host, Lock, Operation, VolumeNode
+from hostler.operations import states
+
+LOG = logging.getLogger(__name__)
+
+# Agents asked at the same time: a dead one takes its time to be known as dead.
+_AT_ONCE = 16
+# SQLite and PostgreSQL bound the parameters of one statement.
+_CHUNK = 500
+
+
+@dataclasses.dataclass(frozen=True)
+class Inventory:
+    """One look. `nodes` and `hosts` hold what their agents' get_inventory returned, `unseen` says what could not be
+    looked at; `locked` are the resources that other operations than `own_operation` hold."""
+
+    conf: cfg.ConfigOpts
+
+    nodes: dict[str, dict[str, Any]]
+    hosts: dict[str, dict[str, Any]]
+    unseen: tuple[str, ...]
+    locked: frozenset[str]
+    own_operation: str
+
+    def backends(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield (node, back end's name, what is there) of all back ends that could be looked at."""
+        for node, found in sorted(self.nodes.items()):
+            for name, content in sorted(found.get("backends", {}).items()):
+                if not content.get("error"):
+                    yield node, name, content
+
+    def guests(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Yield (host, server id, {"power_state", "volumes"}) of everything on hosts that could be looked at."""
+        for host, found in sorted(self.hosts.items()):
+            for server_id, guest in sorted(found.get("servers", {}).items()):
+                yield host, server_id, guest
+
+
+def gather(run: Run, *, nodes: Collection[str] | None = None, hosts: Collection[str] | None = None) -> Inventory:
+    """Ask the agents of `nodes` and `hosts` (None: of all) what is there, then note what is held."""
+    if nodes is None or hosts is None:
+        with run.reading() as session:
+            nodes = session.scalars(sa.select(VolumeNode.name)).all() if nodes is None else nodes
+            hosts = session.scalars(sa.select(Host.name)).all() if hosts is None else hosts
+    cloud = run.cloud
+    found_nodes, silent_nodes = _ask_all("storage node", nodes,
+                                         lambda node: cloud.volumes.get_inventory(run.context, node))
+    found_hosts, silent_hosts = _ask_all("host", hosts, lambda host: cloud.compute.get_inventory(run.context, host))
+    ailing = [f"back end {node}@{name}: {content['error']}" for node, found in sorted(found_nodes.items())
+              for name, content in sorted(found.get("backends", {}).items()) if content.get("error")]
+    return Inventory(run.conf, found_nodes, found_hosts, (*silent_nodes, *ailing, *silent_hosts), _locked(run),
+                     run.held.id)
+
+
+def _ask_all(kind: str, names: Collection[str], ask: Callable[[str], dict[str, Any]]
+             ) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    found: dict[str, dict[str, Any]] = {}
+    unseen: list[str] = []
+    if not names:
+        return found, unseen
+    with futures.ThreadPoolExecutor(min(_AT_ONCE, len(names)), thread_name_prefix="audit") as pool:
+        pending = {name: pool.submit(ask, name) for name in sorted(names)}
+        for name, answer in pending.items():
+            try:
+                found[name] = answer.result()
+            except errors.HostlerError as error:
+                LOG.warning("%s %s could not be looked at: %s", kind, name, error)
+                unseen.append(f"{kind} {name}: {error}")
+    return found, unseen
+
+
+def _locked(run: Run) -> frozenset[str]:
+    """Return what is held by operations that live; a lock whose operation has ended holds nothing."""
+    with run.reading() as session:
+        return frozenset(session.scalars(
+            sa.select(Lock.resource_id).join(Operation, Operation.id == Lock.operation_id)
+            .where(Operation.state.in_(states.UNFINISHED), Operation.id != run.held.id)))
+
+
+def rows_of(session: Any, ids: Collection[str], key: Any, *columns: Any) -> dict[str, Any]:
+    """Return id → row (`key` and `columns`) of those of `ids` that have one."""
+    ordered = sorted(ids)
+    return {row[0]: row for start in range(0, len(ordered), _CHUNK) for row in session.execute(
+        sa.select(key, *columns).where(key.in_(ordered[start:start + _CHUNK])))}

@@ -1,0 +1,80 @@
+"""What a check may do to mend: write, hold resources, ask agents, all in the name of the audit's operation."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from conductor.audit.finding import NotMended
+from conductor.run import Run
+from hostler import clock, errors
+from hostler.db.models import Lock
+from hostler.operations import lease
+from hostler.operations.accept import Target, check_unlocked
+
+Result = TypeVar("Result")
+
+
+class Surgery:
+    """The tools; `delete_unknown` lets data go that no record tells of."""
+
+    def __init__(self, run: Run, *, delete_unknown: bool = False) -> None:
+        self.run = run
+        self.cloud = run.cloud
+        self.context = run.context
+        self.delete_unknown = delete_unknown
+
+    def write(self, work: Callable[[orm.Session], Result]) -> Result:
+        """Run `work` in a transaction, unless another conductor has taken the audit over."""
+        def owned(session: orm.Session) -> Result:
+            lease.check_owned(session, self.run.held)
+            return work(session)
+
+        return self.run.db.write(owned)
+
+    @contextlib.contextmanager
+    def hold(self, targets: Sequence[Target]) -> Iterator[None]:
+        """Hold resources for a while; raises NotMended when an operation has one of them."""
+        if not targets:
+            yield
+            return
+
+        def take(session: orm.Session) -> None:
+            check_unlocked(session, targets)
+            session.add_all([Lock(resource_id=target.id, resource_type=target.type, operation_id=self.run.held.id,
+                                  kind=self.run.held.kind) for target in targets])
+            session.flush()
+
+        try:
+            self.write(take)
+        except (errors.ResourceLocked, exc.IntegrityError) as error:
+            raise NotMended("an operation works on it now") from error
+        try:
+            yield
+        finally:
+            self.let_go([target.id for target in targets])
+
+    def let_go(self, resource_ids: Sequence[str] | None = None) -> None:
+        """Give back what `hold` took; None: all that an earlier, interrupted attempt of this audit held."""
+        query = sa.delete(Lock).where(Lock.operation_id == self.run.held.id, Lock.resource_id != self.run.resource_id)
+        if resource_ids is not None:
+            query = query.where(Lock.resource_id.in_(resource_ids))
+        self.write(lambda session: session.execute(query))
+
+    def ask(self, call: Callable[[dict[str, Any]], Result]) -> Result:
+        """Return `call(fence)`, a call to an agent; raises NotMended with what the agent said."""
+        try:
+            return call({"operation_id": self.run.held.id, "attempt": self.run.held.attempt})
+        except errors.StaleAttempt as error:
+            raise lease.LeaseLost(self.run.held.id) from error
+        except errors.HostlerError as error:
+            raise NotMended(str(error)) from error
+
+
+def fault(message: str) -> dict[str, Any]:
+    """Return what a resource that the doctor puts into error shows as its fault."""
+    return {"code": 500, "message": message, "details": "", "created": clock.iso_z(clock.utcnow())}

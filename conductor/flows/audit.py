@@ -1,0 +1,35 @@
+"""cloud.audit: the doctor looks for what is wrong, and mends it when told.
+
+1. ExamineCloud   asks every agent what is there and compares (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.audit import ExamineCloud
+from hostler.db.models import Operation
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("cloud.audit").add(ExamineCloud(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The operation keeps the report, for whoever asked."""
+    operation = session.get_one(Operation, run.held.id)
+    operation.arguments = {**operation.arguments, **results["report"]}
+
+
+def failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
+    """Nothing to write: the operation keeps the cause."""
+
+
+KIND = Kind(build, succeeded, failed)

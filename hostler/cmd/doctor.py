@@ -1,0 +1,104 @@
+"""hostler-manage doctor: has the cloud examined, says what is wrong, and has it mended when told.
+
+The work is an operation (cloud.audit) that a conductor runs, since conductors reach every agent; this command reaches
+the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 it could not (all) be looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from oslo_config import cfg
+
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.db import schema
+from hostler.db.engine import Database
+from hostler.db.models import Operation
+from hostler.operations import doctor, states
+
+NOTHING, FOUND, NOT_SEEN = 0, 1, 2
+_LOOK_EVERY_S = 0.2
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--repair", action="store_true", help="mend what is found; without it nothing is changed")
+    parser.add_argument("--delete-unknown", action="store_true",
+                        help="with --repair: also remove data and guests that no record tells of. Not after the "
+                             "database was restored from a backup: they may be somebody's")
+    parser.add_argument("--check", action="append", default=[], metavar="NAME",
+                        help="look for this alone; may be repeated. Names are those that findings show in brackets")
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument("--timeout", type=float, default=600, help="seconds to wait for the report; default 600")
+
+
+def run(conf: cfg.ConfigOpts) -> None:
+    """Accept, wait, print; ends the process with the status said above."""
+    command = conf.command
+    try:
+        if command.delete_unknown and not command.repair:
+            raise errors.Invalid(reason="--delete-unknown goes with --repair.")
+        database = schema.open_database(conf)
+        operation_id = database.write(lambda session: doctor.accept_audit(
+            session, RequestContext.system(), checks=command.check, repair=command.repair,
+            delete_unknown=command.delete_unknown).id)
+        report = _wait(database, operation_id, command.timeout)
+    except errors.HostlerError as error:
+        print(f"doctor: {error}", file=sys.stderr)
+        sys.exit(NOT_SEEN)
+    print(json.dumps(report, indent=2) if command.json else readable(report, repaired=command.repair))
+    sys.exit(status_of(report))
+
+
+def status_of(report: dict[str, Any]) -> int:
+    """Return the exit status for a report; what is only worth knowing is nothing wrong."""
+    if any(not finding["info"] for finding in report["findings"]):
+        return FOUND
+    return NOT_SEEN if report["unseen"] else NOTHING
+
+
+def readable(report: dict[str, Any], *, repaired: bool) -> str:
+    """Return a report as lines for people."""
+    lines = []
+    for finding in report["findings"]:
+        place = f" ({finding['place']})" if finding["place"] else ""
+        lines.append(f"[{finding['check']}] {finding['type']} {finding['id']}{place} {finding['problem']}")
+        if not finding["info"]:
+            lines.append(f"    {_what_about_it(finding, repaired=repaired)}")
+    lines += [f"could not look at {text}" for text in report["unseen"]]
+    wrong = sum(1 for finding in report["findings"] if not finding["info"])
+    left = report["total"] - len(report["findings"])
+    lines.append(f"{wrong} found" + (f"; {left} more are not shown: mend these first" if left else "") if wrong
+                 else "Nothing is wrong" + (" where it could be looked at." if report["unseen"] else "."))
+    return "\n".join(lines)
+
+
+def _what_about_it(finding: dict[str, Any], *, repaired: bool) -> str:
+    if repaired:
+        return str(finding["outcome"])
+    if finding["remedy"] is None:
+        return "a person must decide"
+    return f"--repair{' --delete-unknown' if finding['unknown'] else ''} would {finding['remedy']}"
+
+
+def _wait(database: Database, operation_id: str, timeout_s: float) -> dict[str, Any]:
+    """Return the report; raises Unavailable when there is none in time, Conflict when the examination failed."""
+    end = time.monotonic() + timeout_s
+    while True:
+        with database.reading() as session:
+            operation = session.get_one(Operation, operation_id)
+            state, message, arguments = operation.state, operation.message, operation.arguments
+        if state == states.SUCCEEDED:
+            return {"operation": operation_id, **{key: arguments[key] for key in ("findings", "total", "unseen")}}
+        if state == states.FAILED:
+            raise errors.Conflict(reason=f"the examination failed: {message}")
+        if time.monotonic() > end:
+            said = "no conductor has taken it up; does one run?" if state == states.PENDING else "it goes on"
+            raise errors.Unavailable(f"no report within {timeout_s:g} s: {said} (operation {operation_id})",
+                                     part="conductor")
+        time.sleep(_LOOK_EVERY_S)

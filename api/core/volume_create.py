@@ -109,11 +109,11 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, n
     source = next((FINDERS[kind](services, session, context, identity) for kind, identity in given.items()), None)
     size_gib = _size_of(session, new, source)
     volume_type = _type_of(services, session, context, new, source)
-    extra_specs = dict(volume_type.extra_specs) if volume_type is not None else {}
-    if volume_type is not None and any(key.startswith(_ENCRYPTION) for key in extra_specs):
-        raise errors.Invalid(reason=f"Volume type {volume_type.name} asks for encryption, which this cloud does not "
-                                    "support.")
-    multiattach = extra_specs.get("multiattach") == _MULTIATTACH
+    extra_specs: dict[str, str] = {}
+    multiattach = False
+    if volume_type is not None:
+        check_not_encrypted(volume_type)
+        extra_specs, multiattach = dict(volume_type.extra_specs), is_multiattach(volume_type)
     if multiattach:
         services.policy.check(context, "volume:multiattach")
     source_zone = source.zone if source is not None else None
@@ -185,6 +185,18 @@ def usable_type(session: orm.Session, context: RequestContext, name_or_id: str) 
     if found is None:
         raise errors.NotFound(resource="Volume type", id=name_or_id)
     return found
+
+
+def is_multiattach(volume_type: VolumeType) -> bool:
+    """Return whether volumes of a type may be attached to several servers."""
+    return bool(volume_type.extra_specs.get("multiattach") == _MULTIATTACH)
+
+
+def check_not_encrypted(volume_type: VolumeType) -> None:
+    """Raise Invalid for a type that asks for encryption."""
+    if any(key.startswith(_ENCRYPTION) for key in volume_type.extra_specs):
+        raise errors.Invalid(reason=f"Volume type {volume_type.name} asks for encryption, which this cloud does not "
+                                    "support.")
 
 
 def _type_of(services: Services, session: orm.Session, context: RequestContext, new: NewVolume,

@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core import image_access, volume_rows
@@ -139,3 +140,11 @@ def source_fields(source: Source | None) -> dict[str, str | None]:
     names = {"image": "image_id", "snapshot": "snapshot_id", "volume": "source_volume_id", "backup": "backup_id"}
     return {column: source.id if source is not None and source.kind == kind else None
             for kind, column in names.items()}
+
+
+def check_heirs_of_snapshot(session: orm.Session, snapshot_id: str) -> None:
+    """Raise InUse when a volume is being made from the snapshot."""
+    heir = session.scalar(sa.select(Volume.id).where(
+        Volume.snapshot_id == snapshot_id, Volume.state == states.CREATING, Volume.deleted_at.is_(None)).limit(1))
+    if heir is not None:
+        raise errors.InUse(resource="Snapshot", id=snapshot_id, reason=f"volume {heir} is being made from it.")

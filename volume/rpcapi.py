@@ -2,6 +2,9 @@
 
 Methods that change something carry the operation and its attempt: an agent refuses an attempt older than one it has
 seen (`errors.StaleAttempt`), and every call may be repeated. All may raise AgentError, StaleAttempt and Silent.
+
+Calls that copy whole volumes take as long as that takes, as long as the agent shows life: to give up and begin anew
+would never come to an end.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from hostler.resources.volume_specs import (
 
 TOPIC = "volume"
 RPC_VERSION = "1.0"
+COPY_TIMEOUT_S = 7 * 24 * 3600.0
 
 
 class VolumeAPI:
@@ -33,8 +37,8 @@ class VolumeAPI:
     def create_volume(self, context: RequestContext, node: str, volume: VolumeSpec, source: SourceSpec,
                       operation_id: str, attempt: int) -> dict[str, Any]:
         """Make a volume; returns {"provider": map}."""
-        return self._change(context, node, "create_volume", operation_id, attempt, volume=volume.to_wire(),
-                            source=source.to_wire())
+        return self._copy(context, node, "create_volume", operation_id, attempt, volume=volume.to_wire(),
+                          source=source.to_wire())
 
     def delete_volume(self, context: RequestContext, node: str, volume: VolumeSpec, operation_id: str,
                       attempt: int) -> None:
@@ -50,8 +54,8 @@ class VolumeAPI:
     def create_snapshot(self, context: RequestContext, node: str, snapshot: SnapshotSpec, volume: VolumeSpec,
                         operation_id: str, attempt: int) -> dict[str, Any]:
         """Keep a volume's present content; returns {"provider": map}."""
-        return self._change(context, node, "create_snapshot", operation_id, attempt, snapshot=snapshot.to_wire(),
-                            volume=volume.to_wire())
+        return self._copy(context, node, "create_snapshot", operation_id, attempt, snapshot=snapshot.to_wire(),
+                          volume=volume.to_wire())
 
     def delete_snapshot(self, context: RequestContext, node: str, snapshot: SnapshotSpec, volume: VolumeSpec,
                         operation_id: str, attempt: int) -> None:
@@ -62,8 +66,8 @@ class VolumeAPI:
     def revert_volume(self, context: RequestContext, node: str, volume: VolumeSpec, snapshot: SnapshotSpec,
                       operation_id: str, attempt: int) -> dict[str, Any]:
         """Give a volume its snapshot's content; returns {"provider": map}."""
-        return self._change(context, node, "revert_volume", operation_id, attempt, volume=volume.to_wire(),
-                            snapshot=snapshot.to_wire())
+        return self._copy(context, node, "revert_volume", operation_id, attempt, volume=volume.to_wire(),
+                          snapshot=snapshot.to_wire())
 
     def connect_volume(self, context: RequestContext, node: str, volume: VolumeSpec, attachment_id: str,
                        connector: ConnectorSpec, readonly: bool, operation_id: str, attempt: int) -> ConnectionSpec:
@@ -81,8 +85,8 @@ class VolumeAPI:
     def create_backup(self, context: RequestContext, node: str, backup: BackupSpec, volume: VolumeSpec,
                       snapshot: SnapshotSpec | None, operation_id: str, attempt: int) -> dict[str, Any]:
         """Copy a volume's (or snapshot's) content to the node's backup store; {"stored_bytes", "object_count"}."""
-        return self._change(context, node, "create_backup", operation_id, attempt, backup=backup.to_wire(),
-                            volume=volume.to_wire(), snapshot=snapshot.to_wire() if snapshot is not None else None)
+        return self._copy(context, node, "create_backup", operation_id, attempt, backup=backup.to_wire(),
+                          volume=volume.to_wire(), snapshot=snapshot.to_wire() if snapshot is not None else None)
 
     def delete_backup(self, context: RequestContext, node: str, backup: BackupSpec, operation_id: str,
                       attempt: int) -> None:
@@ -92,13 +96,13 @@ class VolumeAPI:
     def restore_backup(self, context: RequestContext, node: str, backup: BackupSpec, volume: VolumeSpec,
                        operation_id: str, attempt: int) -> dict[str, Any]:
         """Give an existing, unattached volume a backup's content; returns {"provider": map}."""
-        return self._change(context, node, "restore_backup", operation_id, attempt, backup=backup.to_wire(),
-                            volume=volume.to_wire())
+        return self._copy(context, node, "restore_backup", operation_id, attempt, backup=backup.to_wire(),
+                          volume=volume.to_wire())
 
     def upload_volume(self, context: RequestContext, node: str, volume: VolumeSpec, upload: UploadSpec,
                       operation_id: str, attempt: int) -> None:
         """Convert a volume's content and send it to the image store."""
-        self._change(context, node, "upload_volume", operation_id, attempt, volume=volume.to_wire(),
+        self._copy(context, node, "upload_volume", operation_id, attempt, volume=volume.to_wire(),
                      upload=upload.to_wire())
 
     def get_inventory(self, context: RequestContext, node: str) -> dict[str, Any]:
@@ -114,3 +118,8 @@ class VolumeAPI:
                 **arguments: Any) -> Any:
         return self._client.call(context, method, server=node, long=True, operation_id=operation_id, attempt=attempt,
                                  **arguments)
+
+    def _copy(self, context: RequestContext, node: str, method: str, operation_id: str, attempt: int,
+              **arguments: Any) -> Any:
+        return self._client.call(context, method, server=node, long=True, timeout_s=COPY_TIMEOUT_S,
+                                 operation_id=operation_id, attempt=attempt, **arguments)

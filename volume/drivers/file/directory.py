@@ -13,7 +13,7 @@ import os
 from pathlib import Path
 
 from hostler import errors, ids
-from hostler.agent.files import write_atomically
+from hostler.agent.files import sync, write_atomically
 
 LOG = logging.getLogger(__name__)
 SHARE_MARK = ".hostler-share"
@@ -107,7 +107,9 @@ def _mark(path: Path, text: str) -> str:
     temporary = path.with_name(f"{path.name}.{ids.new_id()}")
     try:
         write_atomically(temporary, f"{text}\n".encode(), 0o644)
+        sync(temporary)
         os.link(temporary, path)
+        sync(path.parent)
     except FileExistsError:
         pass
     finally:

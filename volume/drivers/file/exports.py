@@ -11,13 +11,12 @@ import dataclasses
 import fcntl
 import json
 import logging
-import os
 import re
 from pathlib import Path
 from typing import Any
 
 from hostler import errors
-from hostler.agent.files import write_atomically
+from hostler.agent.files import sync, write_atomically
 from hostler.agent.locks import ResourceLocks
 from volume.drivers.file import nbd
 from volume.drivers.file.tls import Credentials
@@ -194,10 +193,8 @@ class Exports:
         path = self._record(export.attachment_id)
         write_atomically(path, json.dumps(dataclasses.asdict(export), indent=1).encode())
         # A guest may hold on to this port through a power cut of the node.
-        for item in (path, self._directory):
-            descriptor = os.open(item, os.O_RDONLY)
-            os.fsync(descriptor)
-            os.close(descriptor)
+        sync(path)
+        sync(self._directory)
 
     def _record(self, attachment_id: str) -> Path:
         return self._directory / f"{attachment_id}.json"

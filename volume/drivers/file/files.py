@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hostler import errors
+from hostler.agent.files import sync
 from volume import qemu_img
 from volume.drivers.driver import DiskSource, Progress
 
@@ -85,14 +86,14 @@ class DiskFiles:
         path, image_format = self.get(kind, disk_id)
         if self.source(kind, disk_id).size_bytes < size_bytes:
             self._resize(path, image_format, size_bytes)
-            _sync(path)
+            sync(path)
 
     def remove(self, kind: str, disk_id: str) -> None:
         """Remove a disk, whole or not; fine when there is none."""
         for name in (f"{kind}-{disk_id}{suffix}" for suffix in ("", *(f".{item}" for item in FORMATS))):
             for path in (self._directory / name, self._directory / f"{name}.part"):
                 path.unlink(missing_ok=True)
-        _sync(self._directory)
+        sync(self._directory)
 
     def ids(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return ids of volumes and of snapshots that take room, whole or not."""
@@ -123,9 +124,9 @@ class DiskFiles:
             # Made before the tools do: they keep its mode, and what tenants store is nobody else's to read.
             os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
             yield part
-            _sync(part)
+            sync(part)
             part.replace(path)
-            _sync(self._directory)
+            sync(self._directory)
         except OSError as error:
             LOG.error("%s cannot be made: %s", path, error)
             raise errors.AgentError(
@@ -167,11 +168,3 @@ def _patient(progress: Progress) -> Callable[[int], None]:
         progress(percent)
 
     return tell
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,7 +15,8 @@ from api.core.volume_services import is_up
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Snapshot, Volume, VolumeNode, VolumeType, Zone
+from hostler.db.models import Backend, Volume, VolumeNode, VolumeType, Zone
+from hostler.resources import backend_claims
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +56,7 @@ def list_pools(services: Services, context: RequestContext, *, name: str | None 
 
 def _read(services: Services, session: orm.Session) -> list[Pool]:
     silent = silent_before(services)
-    used, counts = _use(session)
+    used, counts = backend_claims.used_gib(session), _counts(session)
     rows = session.execute(
         sa.select(Backend, VolumeNode, Zone.name).join(VolumeNode, VolumeNode.id == Backend.node_id)
         .join(Zone, Zone.id == VolumeNode.zone_id).order_by(VolumeNode.name, Backend.name)).tuples()
@@ -64,21 +65,10 @@ def _read(services: Services, session: orm.Session) -> list[Pool]:
             for backend, node, zone in rows]
 
 
-def _use(session: orm.Session) -> tuple[dict[str, int], dict[str, int]]:
-    used: dict[str, int] = {}
-    counts: dict[str, int] = {}
-    for column in (Volume.backend_id, Volume.target_backend_id):
-        query = sa.select(column, sa.func.count(), sa.func.sum(Volume.claimed_gib)).where(
-            Volume.deleted_at.is_(None), column.is_not(None)).group_by(column)
-        for backend_id, count, size in session.execute(query):
-            used[backend_id] = used.get(backend_id, 0) + int(size)
-            counts[backend_id] = counts.get(backend_id, 0) + count
-    snapshots = (sa.select(Volume.backend_id, sa.func.sum(Snapshot.size_gib))
-                 .join(Volume, Volume.id == Snapshot.volume_id)
-                 .where(Snapshot.deleted_at.is_(None), Volume.backend_id.is_not(None)).group_by(Volume.backend_id))
-    for backend_id, size in session.execute(snapshots):
-        used[backend_id] = used.get(backend_id, 0) + int(size)
-    return used, counts
+def _counts(session: orm.Session) -> dict[str, int]:
+    query = sa.select(Volume.backend_id, sa.func.count()).where(
+        Volume.deleted_at.is_(None), Volume.backend_id.is_not(None)).group_by(Volume.backend_id)
+    return {str(backend_id): count for backend_id, count in session.execute(query).tuples()}
 
 
 def _plain_specs(session: orm.Session, volume_type: str) -> Mapping[str, Any]:

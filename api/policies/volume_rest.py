@@ -95,6 +95,7 @@ _CLOUD: tuple[tuple[str, str, str], ...] = (
 )
 _HANDING: tuple[tuple[str, str, str], ...] = (
     ("volume:get_all_attachments", READER, "List attachments."),
+    ("volume:get_all_attachments:all_projects", ADMIN, "List the attachments of all projects."),
     ("volume:get_attachment", READER, "Show an attachment."),
     ("volume:attachment_create", OWNER_OR_ADMIN, "Reserve a volume, or connect it to a machine of one's own."),
     ("volume:attachment_update", OWNER_OR_ADMIN, "Connect a reserved volume to a machine of one's own."),

@@ -10,10 +10,16 @@ from typing import Any
 
 from api.openstack.volume import (
     absent,
+    attachments,
     availability_zones,
+    backups,
+    extensions,
     messages,
     params,
     quotas,
+    snapshot_metadata,
+    snapshots,
+    transfers,
     type_parts,
     types,
     versions,
@@ -22,7 +28,8 @@ from api.openstack.volume import services as service_resources
 from api.services import Services
 
 MODULES: tuple[Any, ...] = (
-    absent, availability_zones, messages, quotas, service_resources, type_parts, types)
+    absent, attachments, availability_zones, backups, extensions, messages, quotas, service_resources,
+    snapshot_metadata, snapshots, transfers, type_parts, types)
 
 
 def routes(services: Services) -> Iterable[tuple[str, Any]]:

@@ -1,0 +1,121 @@
+"""The published face of attachments."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import falcon
+
+from api import bodies
+from api.core import attachments
+from api.core.attachments import NewAttachment
+from api.microversions import ALWAYS
+from api.openstack.volume import lists, params, schema
+from api.openstack.volume.microversion import available, since
+from api.openstack.volume.params import Resource
+from api.openstack.volume.schema import Body, Property
+from hostler import clock
+
+_EXIST: Final = since(27)
+_COMPLETE: Final = since(44)
+_FILTERS: Final = dict.fromkeys(("volume_id", "instance_id", "status", "attach_status"), ALWAYS)
+_CREATE: Final = Body("attachment", (
+    Property("volume_uuid", schema.UUID, required=ALWAYS), Property("instance_uuid", schema.ID_OR_NULL),
+    Property("connector", {"type": ["object", "null"]}), Property("mode", {"enum": ["rw", "ro"]}, since(54))))
+_UPDATE: Final = Body("attachment", (
+    Property("connector", {"type": "object", "minProperties": 1}, required=ALWAYS),))
+_ACTION: Final = bodies.compile_schema({"type": "object", "required": ["os-complete"], "additionalProperties": False,
+                                        "properties": {"os-complete": {}}})
+
+
+def brief_view(row: Any) -> dict[str, Any]:
+    """Return an attachment as lists show it."""
+    return {"id": row.id, "status": attachments.status_of(row), "instance": row.instance, "volume_id": row.volume_id}
+
+
+def full_view(row: Any) -> dict[str, Any]:
+    """Return an attachment with how it reaches its volume."""
+    at = clock.iso_micro(row.attached_at) or ""
+    # openstacksdk reads the second spellings.
+    return {**brief_view(row), "attached_at": at, "attach_time": at, "detached_at": "", "detach_time": "",
+            "attach_mode": row.mode, "mode": row.mode, "connection_info": _connection_view(row)}
+
+
+def _connection_view(row: Any) -> dict[str, Any]:
+    if not row.connection or row.server_id is not None:
+        return {}  # what a server's host needs is for that host alone
+    return {**row.connection.get("data", {}), "driver_volume_type": row.connection.get("protocol"),
+            "format": row.connection.get("format", "raw"), "access_mode": row.mode, "attachment_id": row.id,
+            "encrypted": False, "qos_specs": None}
+
+
+class AttachmentsDetail(Resource):
+    """GET /attachments/detail."""
+
+    path = "/attachments/detail"
+    view = staticmethod(full_view)
+
+    @available(_EXIST)
+    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
+        """List."""
+        query = lists.query_of(request, self.services, _FILTERS, sortable=attachments.SORT_COLUMNS,
+                               everywhere="volume:get_all_attachments:all_projects")
+        page = attachments.list_attachments(self.services, params.caller(request), query)
+        response.media = lists.body_of(request, self.services, page, member="attachments", path=self.path,
+                                       view=self.view)
+
+
+class Attachments(AttachmentsDetail):
+    """GET and POST /attachments."""
+
+    path = "/attachments"
+    view = staticmethod(brief_view)
+
+    @available(_EXIST)
+    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
+        """Reserve a volume, or connect it."""
+        body = _CREATE.read(request)
+        context = params.caller(request)
+        attachment_id = attachments.create(self.services, context, NewAttachment(
+            volume_id=body["volume_uuid"], instance_id=body.get("instance_uuid"), connector=body.get("connector"),
+            mode=body.get("mode")))
+        response.media = {"attachment": full_view(attachments.show(self.services, context, attachment_id))}
+
+
+class AttachmentItem(Resource):
+    """GET, PUT, DELETE /attachments/{id}."""
+
+    @available(_EXIST)
+    def on_get(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
+        """Show."""
+        row = attachments.show(self.services, params.caller(request), attachment_id)
+        response.media = {"attachment": full_view(row)}
+
+    @available(_EXIST)
+    def on_put(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
+        """Connect."""
+        body = _UPDATE.read(request)
+        context = params.caller(request)
+        attachments.update(self.services, context, attachment_id, body["connector"])
+        response.media = {"attachment": full_view(attachments.show(self.services, context, attachment_id))}
+
+    @available(_EXIST)
+    def on_delete(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
+        """End; answers with the volume's other attachments."""
+        left = attachments.delete(self.services, params.caller(request), attachment_id)
+        response.media = {"attachments": [brief_view(row) for row in left]}
+
+
+class AttachmentAction(Resource):
+    """POST /attachments/{id}/action: os-complete."""
+
+    @available(_COMPLETE)
+    def on_post(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
+        """Say that the volume is attached."""
+        _ACTION(bodies.read_json(request))
+        attachments.complete(self.services, params.caller(request), attachment_id)
+        response.status = 204
+
+
+ROUTES = (("/attachments", Attachments), ("/attachments/detail", AttachmentsDetail),
+          ("/attachments/{attachment_id}", AttachmentItem), ("/attachments/{attachment_id}/action", AttachmentAction))

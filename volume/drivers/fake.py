@@ -31,7 +31,7 @@ from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
 from volume.drivers.loading import BackendConfig
 
 GIB = 1024**3
-_MAGIC = b"HOSTLER FAKE VOLUME\n"
+CONTENT_MARK = b"HOSTLER FAKE VOLUME\n"
 _HEAD_BYTES = 1 << 20
 KINDS = ("volumes", "snapshots", "connections")
 
@@ -267,7 +267,7 @@ class FakeDriver:
         entry = self._entry(kind, key)
         path, size_bytes = self._directory / "raw" / key, entry["size_gib"] * GIB
         with path.open("wb") as file:
-            file.write(_MAGIC + entry["content"].encode() + b"\n" if entry["content"] else b"")
+            file.write(CONTENT_MARK + entry["content"].encode() + b"\n" if entry["content"] else b"")
             file.truncate(size_bytes)
         return DiskSource({"driver": "raw", "file": {"driver": "file", "filename": str(path)}}, size_bytes)
 
@@ -288,6 +288,6 @@ def _token(source: DiskSource) -> str:
         return "elsewhere:" + hashlib.sha256(json.dumps(source.options, sort_keys=True).encode()).hexdigest()[:16]
     with Path(inner["filename"]).open("rb") as file:
         head = file.read(_HEAD_BYTES)
-    if head.startswith(_MAGIC):
-        return head[len(_MAGIC):].partition(b"\n")[0].decode()
+    if head.startswith(CONTENT_MARK):
+        return head[len(CONTENT_MARK):].partition(b"\n")[0].decode()
     return "" if head.count(0) == len(head) else "sha256:" + hashlib.sha256(head).hexdigest()[:16]

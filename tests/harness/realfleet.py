@@ -32,14 +32,18 @@ def missing() -> str | None:
 class RealFleet:
     """The fleet, its hosts, and clients."""
 
-    def __init__(self, directory: Path, hosts: int = 2) -> None:
+    def __init__(self, directory: Path, hosts: int = 2, nodes: int = 0) -> None:
         self.directory = directory
         self.fabric = Fabric()
         self.hosts = [Host(self.fabric, number, directory / f"machine{number}") for number in range(1, hosts + 1)]
-        self.fleet = Fleet(directory / "fleet", hosts=hosts, address=self.fabric.address, overrides={
-            host.name: {"compute": {"driver": "libvirt", "my_ip": host.address, "reconcile_interval": 20},
-                        "libvirt": {"virt_type": "qemu", "uri": host.uri, "call_timeout": 10}}
-            for host in self.hosts})
+        self.fleet = Fleet(directory / "fleet", hosts=hosts, nodes=nodes, address=self.fabric.address,
+                           overrides=self.overrides())
+
+    def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return what the processes are configured with besides the fleet's defaults."""
+        return {host.name: {"compute": {"driver": "libvirt", "my_ip": host.address, "reconcile_interval": 20},
+                            "libvirt": {"virt_type": "qemu", "uri": host.uri, "call_timeout": 10}}
+                for host in self.hosts}
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client once all hosts are up."""
@@ -49,6 +53,8 @@ class RealFleet:
             self.fleet.add(service, service)
         for host in self.hosts:
             self._boot(host)
+        for node in self.fleet.nodes:
+            self.fleet.add(node, "volume")
         return self.fleet.start()
 
     def power_cycle(self, host: Host) -> None:

@@ -1,0 +1,91 @@
+"""A real fleet with two zones, each with a host and a storage node; volumes travel encrypted where a host sees no file.
+
+`host1` has the directory of `node1`'s back end, as over NFS; `host2` sees neither node's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from tests.harness.client import Client
+from tests.harness.fleet import MAIN
+from tests.harness.realfleet import RealFleet
+from tests.harness.realhost import Host
+
+NODES = ("node1", "node2")
+ZONES = {"host1": "az1", "host2": "az2", "node1": "az1", "node2": "az2"}
+
+
+class VolumeFleet(RealFleet):
+    """The fleet with its storage nodes, which run on the test's side of the fabric."""
+
+    def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Return zones, addresses, certificates and shares of hosts and nodes."""
+        found = super().overrides()
+        for host in self.hosts:
+            found[host.name]["compute"].update(availability_zone=ZONES[host.name], nbd_tls=True)
+        found["host1"]["compute"]["volume_shares"] = self.back_end("node1")
+        for node in NODES:
+            found[node] = {
+                "volume": {"availability_zone": ZONES[node], "my_ip": self.fabric.address, "enabled_backends": "local",
+                           "tls_dir": self.pki / node, "reconcile_interval": 5},
+                "backend:local": {"driver": "file", "directory": self.back_end(node)}}
+        for service in ("api", "conductor", "scheduler"):
+            found[service] = {"volume": {"default_availability_zone": "az1", "detach_timeout": 30}}
+        return found
+
+    @property
+    def pki(self) -> Path:
+        """The authority's directory and those of the machines' certificates."""
+        return self.directory / "pki"
+
+    def back_end(self, node: str) -> Path:
+        """Return the directory of a node's back end."""
+        return self.directory / "storage" / node
+
+    def start(self) -> Client:
+        """Make certificates, start everything."""
+        self._manage("pki-init", "--dir", str(self.pki / "ca"))
+        for node in NODES:
+            self.back_end(node).mkdir(parents=True)
+            self._issue(node, self.pki / node)
+        for host in self.hosts:
+            self._issue(host.name, host.libvirt_dir / "pki")
+        return super().start()
+
+    def _boot(self, host: Host) -> None:
+        super()._boot(host)
+        if host.name == "host2":
+            host.hide(self.directory / "storage")
+
+    def _issue(self, name: str, out: Path) -> None:
+        self._manage("pki-issue", "--dir", str(self.pki / "ca"), "--name", name, "--address", self.fabric.address,
+                     "--out", str(out))
+
+    def _manage(self, *arguments: str) -> None:
+        config = self.directory / "pki.conf"
+        config.write_text(f"[DEFAULT]\nstate_path = {self.directory}\n")
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", MAIN.format(module="manage"), "--config-file",
+                               str(config), *arguments], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise RuntimeError(f"hostler-manage {' '.join(arguments)}: {done.stdout}{done.stderr}")
+
+    def volume_files(self, node: str) -> list[str]:
+        """Return what lies in a node's back end besides the mark of the share."""
+        return sorted(path.name for path in self.back_end(node).rglob("*")
+                      if path.is_file() and path.name != ".hostler-share")
+
+    def exports(self) -> list[str]:
+        """Return the command lines of the programs that export the nodes' volumes."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            except OSError:
+                continue
+            if str(self.directory / "storage") in line and ("qemu-nbd" in line or "qemu-storage-daemon" in line):
+                found.append(line)
+        return found

@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core import server_inputs
+from api.core import block_devices, server_disks, server_inputs
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
@@ -29,12 +29,17 @@ _KEY_LENGTH = 200
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewServers:
-    """What a create asks for. `networks` is "auto", "none" or the NICs; `user_data` is base64."""
+    """What a create asks for. `networks` is "auto", "none" or the NICs; `user_data` is base64.
+
+    `multiattach` says that the caller knows of volumes in several servers.
+    """
 
     name: str
     flavor_id: str
-    image_id: str
+    image_id: str | None
     admin_password: str
+    block_devices: Sequence[block_devices.BlockDevice] = ()
+    multiattach: bool = True
     description: str | None = None
     hostname: str | None = None
     key_name: str | None = None
@@ -66,7 +71,8 @@ class Accepted:
 
 @dataclasses.dataclass(frozen=True)
 class _Inputs:
-    image: Image
+    image: Image | None  # on the local root disk
+    arrangement: block_devices.Arrangement
     flavor: Flavor
     public_key: str | None
     placement: server_inputs.Placement
@@ -98,15 +104,22 @@ def create(services: Services, context: RequestContext, new: NewServers) -> Acce
 
 def _look_up(services: Services, session: orm.Session, context: RequestContext, new: NewServers) -> _Inputs:
     flavor = server_inputs.usable_flavor(session, context, new.flavor_id)
-    image = server_inputs.usable_image(session, context, new.image_id)
-    server_inputs.check_fit(image, flavor)
+    arrangement = block_devices.arrange(new.block_devices, new.image_id, ephemeral_gib=flavor.ephemeral_gib,
+                                        swap_mib=flavor.swap_mib)
+    image = None
+    if arrangement.image_id is not None:
+        image = server_inputs.usable_image(session, context, arrangement.image_id)
+        server_inputs.check_fit(image, flavor)
+    elif arrangement.root_volume is not None and arrangement.root_volume.source == "image":
+        server_inputs.check_memory(
+            server_inputs.usable_image(session, context, str(arrangement.root_volume.id)), flavor)
     limit = services.conf.quota.metadata_items if not new.metadata else quota.limits(
         session, services.conf, str(context.project_id))["metadata_items"]
     if limit != quota.UNLIMITED and len(new.metadata) > limit:
         raise errors.Forbidden(f"Maximum number of metadata items exceeds {limit}",
                                action="os_compute_api:servers:create")
     return _Inputs(
-        image, flavor,
+        image, arrangement, flavor,
         server_inputs.public_key(session, context, new.key_name) if new.key_name is not None else None,
         server_inputs.placement(services, session, context, zone=new.zone, host=new.host,
                                 hypervisor_hostname=new.hypervisor_hostname),
@@ -136,16 +149,19 @@ def _earlier(services: Services, session: orm.Session, context: RequestContext, 
 
 def _write(services: Services, session: orm.Session, context: RequestContext, new: NewServers,
            inputs: _Inputs) -> tuple[Accepted, list[str]]:
+    disks = server_disks.prepare(services, session, context, inputs.arrangement, inputs.placement.zone,
+                                 servers=new.max_count, multiattach=new.multiattach)
     count = _claim(services, session, context, new, inputs.flavor)
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
     reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
-    servers = [_row(context, new, inputs, reservation_id, index, count) for index in range(count)]
+    servers = [_row(context, new, inputs, disks, reservation_id, index, count) for index in range(count)]
     session.add_all(servers)
     session.flush()
     ports.bind_ports_many(services.db, session, services.conf, context,
                           servers=[ports.NewServer(server.id, server.hostname) for server in servers],
                           requests=new.networks, security_groups=new.security_groups or ("default",))
+    brought = disks.write(services, session, context, servers)
     for server in servers:
         session.add_all([ServerTag(server_id=server.id, tag=tag) for tag in dict.fromkeys(new.tags)])
         if group is not None:
@@ -155,7 +171,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
         key = _full_key(context, new.idempotency_key) if new.idempotency_key and server is servers[0] else None
         operations.append(accept(
             session, context, kind="server.create", resource=Target("server", server.id), idempotency_key=key,
-            arguments={"server_id": server.id, "admin_password": new.admin_password}))
+            also_lock=brought[server.id].locks,
+            arguments={"server_id": server.id, "admin_password": new.admin_password, **brought[server.id].arguments}))
     accepted = Accepted([server.id for server in servers], reservation_id, new.admin_password)
     return accepted, [operation.id for operation in operations]
 
@@ -182,8 +199,8 @@ def _claim(services: Services, session: orm.Session, context: RequestContext, ne
     return new.max_count
 
 
-def _row(context: RequestContext, new: NewServers, inputs: _Inputs, reservation_id: str, index: int,
-         count: int) -> Server:
+def _row(context: RequestContext, new: NewServers, inputs: _Inputs, disks: server_disks.Disks, reservation_id: str,
+         index: int, count: int) -> Server:
     server_id = ids.new_id()
     suffix = f"-{index + 1}" if count > 1 else ""
     flavor, image = inputs.flavor, inputs.image
@@ -191,10 +208,12 @@ def _row(context: RequestContext, new: NewServers, inputs: _Inputs, reservation_
     return Server(
         id=server_id, name=new.name + suffix, hostname=hostname, description=new.description,
         project_id=context.project_id, user_id=context.user_id, vm_state=states.BUILDING,
-        requested_zone=inputs.placement.zone, requested_host=inputs.placement.host, flavor_id=flavor.id,
+        requested_zone=inputs.placement.zone or disks.zone, requested_host=inputs.placement.host, flavor_id=flavor.id,
         flavor=server_inputs.flavor_copy(flavor), vcpus=flavor.vcpus, ram_mib=flavor.ram_mib,
-        root_gib=flavor.root_gib, ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib, image_id=image.id,
-        image_properties=dict(image.properties), key_name=new.key_name, public_key=inputs.public_key,
+        root_gib=flavor.root_gib, ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib,
+        image_id=image.id if image is not None else None,
+        image_properties=dict(image.properties) if image is not None else disks.image_properties,
+        key_name=new.key_name, public_key=inputs.public_key,
         user_data=new.user_data, config_drive=new.config_drive, extra=dict(new.metadata),
         access_ip_v4=new.access_ip_v4, access_ip_v6=new.access_ip_v6,
         scheduler_hints=inputs.hints, reservation_id=reservation_id, launch_index=index)

@@ -57,8 +57,7 @@ def usable_image(session: orm.Session, context: RequestContext, image_id: str) -
 
 def check_fit(image: Image, flavor: Flavor) -> None:
     """Raise Invalid when the flavor is too small for the image; a root disk of 0 GiB takes the image's size."""
-    if flavor.ram_mib < image.min_ram_mib:
-        raise errors.Invalid(reason="Flavor's memory is too small for requested image.")
+    check_memory(image, flavor)
     if not flavor.root_gib:
         return
     room = flavor.root_gib * _GIB
@@ -69,6 +68,12 @@ def check_fit(image: Image, flavor: Flavor) -> None:
     if image.min_disk_gib > flavor.root_gib:
         raise errors.Invalid(reason=f"Flavor's disk is smaller than the minimum size specified in image metadata. "
                                     f"Flavor disk is {room} bytes, minimum size is {image.min_disk_gib * _GIB} bytes.")
+
+
+def check_memory(image: Image, flavor: Flavor) -> None:
+    """Raise Invalid when the flavor has less memory than the image needs."""
+    if flavor.ram_mib < image.min_ram_mib:
+        raise errors.Invalid(reason="Flavor's memory is too small for requested image.")
 
 
 def usable_flavor(session: orm.Session, context: RequestContext, flavor_id: str) -> Flavor:
@@ -119,7 +124,9 @@ def placement(services: Services, session: orm.Session, context: RequestContext,
 
 
 def _zone_exists(session: orm.Session, name: str) -> bool:
-    known = sa.select(sa.literal(1)).where(sa.or_(sa.exists().where(Zone.name == name),
+    # Zones are also those of storage; one without any host is none for servers.
+    stands = sa.exists().where(Zone.name == name, Host.zone_id == Zone.id)
+    known = sa.select(sa.literal(1)).where(sa.or_(stands,
                                                   sa.exists().where(Aggregate.availability_zone == name)))
     return session.scalar(known) is not None
 

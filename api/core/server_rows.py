@@ -30,6 +30,7 @@ from hostler.db.models import (
     Server,
     ServerGroupMember,
     ServerTag,
+    VolumeAttachment,
     Zone,
 )
 from hostler.operations import states as operation_states
@@ -58,6 +59,9 @@ _SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
                                  .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
                     .where(PORTS.c.server_id.in_(_IDS)))
 _TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(ServerTag.server_id.in_(_IDS))
+_VOLUMES = (sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id, VolumeAttachment.delete_on_termination)
+            .where(VolumeAttachment.server_id.in_(_IDS))
+            .order_by(VolumeAttachment.created_at, VolumeAttachment.device, VolumeAttachment.id))
 _GROUPS = (sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
            .where(ServerGroupMember.server_id.in_(_IDS)))
 _HOSTS = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
@@ -87,7 +91,10 @@ class Address:
 
 @dataclasses.dataclass(frozen=True)
 class Related:
-    """What stands beside a page of servers, by server id (hosts by host id)."""
+    """What stands beside a page of servers, by server id (hosts by host id).
+
+    `volumes` are (id, whether it is deleted with the server).
+    """
 
     hosts: Mapping[str, HostShown]
     addresses: Mapping[str, Sequence[Address]]
@@ -95,6 +102,7 @@ class Related:
     tags: Mapping[str, Sequence[str]]
     tasks: Mapping[str, str | None]
     groups: Mapping[str, str]
+    volumes: Mapping[str, Sequence[tuple[str, bool]]] = dataclasses.field(default_factory=dict)
 
     def task_of(self, server_id: str) -> str | None:
         """Return what the server is doing, as its task state."""
@@ -152,7 +160,7 @@ def related(services: Services, session: orm.Session, rows: Sequence[Any], *, gr
         hosts=hosts_shown(services, session, host_ids) if host_ids else {},
         addresses=addresses_of(session, server_ids), security_groups=_security_groups(session, server_ids),
         tags=_tags(session, server_ids), tasks=_tasks(session, rows),
-        groups=_groups(session, server_ids) if groups else {})
+        groups=_groups(session, server_ids) if groups else {}, volumes=_volumes(session, server_ids))
 
 
 def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
@@ -193,6 +201,13 @@ def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str
 
 def _groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, str]:
     return dict(session.execute(_GROUPS, {"ids": server_ids}).tuples().all())
+
+
+def _volumes(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    found: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for server_id, volume_id, doomed in session.execute(_VOLUMES, {"ids": server_ids}):
+        found[server_id].append((volume_id, doomed))
+    return found
 
 
 def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:

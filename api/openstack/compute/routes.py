@@ -22,6 +22,7 @@ from api.openstack.compute import (
     servers,
     tenant_usage,
     versions,
+    volume_attachments,
 )
 from api.openstack.compute import services as service_resources
 from api.openstack.compute.microversion import since
@@ -47,8 +48,9 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/os-security-groups", server_parts.ServerSecurityGroups(services)),
             ("/servers/{server_id}/os-interface", server_parts.Interfaces(services)),
             ("/servers/{server_id}/os-interface/{port_id}", server_parts.InterfaceItem(services)),
-            ("/servers/{server_id}/os-volume_attachments", server_parts.VolumeAttachments(services)),
-            ("/servers/{server_id}/os-volume_attachments/{volume_id}", server_parts.VolumeAttachmentItem(services)),
+            ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
+            ("/servers/{server_id}/os-volume_attachments/{volume_id}",
+             volume_attachments.VolumeAttachmentItem(services)),
             ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
             ("/servers/{server_id}/migrations", server_parts.ServerMigrations(services)),
             ("/servers/{server_id}/remote-consoles", server_parts.Unfinished(services, "Consoles", since(6))),

@@ -9,12 +9,13 @@ import string
 from typing import Any, Final
 
 from api.core.server_create import NewServers
-from api.openstack.compute import schema
+from api.openstack.compute import block_device_body, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
 from api.openstack.compute.schema import Body, Property, members
 from hostler import errors, ids
 from hostler.resources.ports import NetworkRequest, Requests
 
+_MULTIATTACH = since(60)
 _PASSWORD_LENGTH = 12
 _PASSWORD_ALPHABET = string.ascii_letters + string.digits
 
@@ -26,21 +27,8 @@ def _items(rows: tuple[Property, ...], version: Version) -> dict[str, Any]:
 _NIC = (Property("uuid", {"type": "string"}, until(36)), Property("uuid", schema.UUID, since(37)),
         Property("port", {**schema.UUID, "type": ["string", "null"]}), Property("fixed_ip", schema.ADDRESS),
         Property("tag", schema.TAG, Span((2, 32), (2, 36))), Property("tag", schema.TAG, since(42)))
-_BOOT_INDEX = {"type": ["integer", "string", "null"], "pattern": "^-?[0-9]+$"}
-_TEXT = {"type": "string", "maxLength": 255}
-_MAPPING = (
-    Property("source_type", {"enum": ["volume", "image", "snapshot", "blank"]}),
-    Property("destination_type", {"enum": ["local", "volume"]}), Property("uuid", {**_TEXT, "minLength": 1}),
-    Property("image_id", _TEXT), Property("volume_id", _TEXT), Property("snapshot_id", _TEXT),
-    Property("guest_format", _TEXT), Property("device_type", _TEXT), Property("disk_bus", _TEXT),
-    Property("boot_index", _BOOT_INDEX), Property("virtual_name", _TEXT), Property("device_name", _TEXT),
-    Property("volume_size", {"type": ["integer", "string"], "pattern": "^[0-9]*$", "minimum": 1}),
-    Property("delete_on_termination", schema.BOOLEAN), Property("no_device", {}), Property("connection_info", {}),
-    Property("tag", schema.TAG, Span((2, 32), (2, 32))), Property("tag", schema.TAG, since(42)),
-    Property("volume_type", _TEXT, since(67)))
-# The versions at which one of the rows above begins or ends: a span of networks and mappings for each.
+# The versions at which one of the rows above begins or ends: a span of networks for each.
 _NIC_EDGES: Final = (1, 32, 37, 42)
-_MAPPING_EDGES: Final = (1, 32, 33, 42, 67)
 _HINT_IDS = {"anyOf": [schema.UUID, {"type": "array", "items": schema.UUID}]}
 _HINTS = {"type": "object", "properties": {"group": _HINT_IDS, "different_host": _HINT_IDS, "same_host": _HINT_IDS}}
 
@@ -64,8 +52,9 @@ _CREATE = Body("server", (
     Property("imageRef", {"anyOf": [schema.UUID, {"const": ""}]}),
     Property("adminPass", {"type": "string"}), Property("metadata", schema.METADATA),
     *(_networks(span) for span in _between(_NIC_EDGES)),
-    *(Property("block_device_mapping_v2", _items(_MAPPING, span.since), span) for span in _between(_MAPPING_EDGES)),
-    Property("block_device_mapping", {"type": "array"}),
+    *(Property("block_device_mapping_v2", block_device_body.mappings(span.since), span)
+      for span in _between(block_device_body.EDGES)),
+    Property("block_device_mapping", block_device_body.LEGACY),
     Property("OS-DCF:diskConfig", {"enum": ["AUTO", "MANUAL"]}),
     Property("accessIPv4", {"type": "string", "anyOf": [{"format": "ipv4"}, {"const": ""}]}),
     Property("accessIPv6", {"type": "string", "anyOf": [{"format": "ipv6"}, {"const": ""}]}),
@@ -92,7 +81,8 @@ def parse(version: Version, body: Any, idempotency_key: str | None) -> tuple[New
     if minimum > maximum:
         raise errors.Invalid(reason="min_count must be <= max_count")
     return NewServers(
-        name=server["name"], flavor_id=str(server["flavorRef"]), image_id=_image(server),
+        name=server["name"], flavor_id=str(server["flavorRef"]),
+        image_id=_image(server), block_devices=block_device_body.devices(server), multiattach=version in _MULTIATTACH,
         admin_password=server.get("adminPass") or new_password(), description=server.get("description"),
         hostname=server.get("hostname"), key_name=server.get("key_name"), user_data=_user_data(server),
         config_drive=schema.truth(server.get("config_drive")), access_ip_v4=server.get("accessIPv4") or None,
@@ -116,23 +106,12 @@ def _refuse_unsupported(server: dict[str, Any]) -> None:
         raise errors.NotImplementedHere(feature="File injection (personality)")
     if server.get("trusted_image_certificates"):
         raise errors.NotImplementedHere(feature="Image signature verification (trusted_image_certificates)")
-    if server.get("block_device_mapping"):
-        raise errors.NotImplementedHere(feature="Booting with volumes (block_device_mapping)")
 
 
-def _image(server: dict[str, Any]) -> str:
-    """Return the image to boot; a mapping that says no more than "this image, on the local disk" is one too."""
-    image_id = server.get("imageRef") or ""
-    for mapping in server.get("block_device_mapping_v2", ()):
-        local = mapping.get("source_type") == "image" and mapping.get("destination_type", "local") == "local"
-        named = mapping.get("uuid") or mapping.get("image_id") or ""
-        if not (local and str(mapping.get("boot_index", 0)) == "0" and named and image_id in ("", named)):
-            raise errors.NotImplementedHere(feature="Booting with volumes or further disks (block_device_mapping_v2)")
-        image_id = named
-    if not image_id:
-        raise errors.Invalid(reason="Block Device Mapping is Invalid: Boot sequence for the instance and image/block "
-                                    "device mapping combination is not valid.")
-    return str(image_id)
+def _image(server: dict[str, Any]) -> str | None:
+    """Return the image to boot in the form its id has here; what is no UUID is found nowhere."""
+    image_id = server.get("imageRef") or None
+    return ids.canonical(image_id) or image_id if image_id is not None else None
 
 
 def _user_data(server: dict[str, Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""What hangs on a server and is read below it: addresses, security groups, interfaces, volumes, diagnostics."""
+"""What hangs on a server and is read below it: addresses, security groups, interfaces, diagnostics."""
 
 from __future__ import annotations
 
@@ -116,42 +116,6 @@ class InterfaceItem(Resource):
                 return port, addresses
         raise errors.NotFound(f"Instance {row.id} does not have fixed IPs on port {port_id}.", resource="port",
                               id=port_id)
-
-
-_PAGED = {"limit": ALWAYS, "offset": ALWAYS}
-
-
-class VolumeAttachments(Resource):
-    """GET (and, not yet, POST) /servers/{id}/os-volume_attachments: servers have no volumes yet."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
-        """List."""
-        found = params.read(request, _PAGED)
-        for name in _PAGED:
-            params.number(found, name)
-        servers.authorised(self.services, params.caller(request), server_id,
-                           "os_compute_api:os-volumes-attachments:index")
-        response.media = {"volumeAttachments": []}
-
-    def on_post(self, request: falcon.Request, _response: falcon.Response, server_id: str) -> None:
-        """Refuse."""
-        servers.authorised(self.services, params.caller(request), server_id,
-                           "os_compute_api:os-volumes-attachments:index")
-        raise errors.NotImplementedHere(feature="Attaching volumes to servers")
-
-
-class VolumeAttachmentItem(Resource):
-    """GET /servers/{id}/os-volume_attachments/{volume}."""
-
-    def on_get(self, request: falcon.Request, _response: falcon.Response, server_id: str, volume_id: str) -> None:
-        """Answer 404."""
-        servers.authorised(self.services, params.caller(request), server_id,
-                           "os_compute_api:os-volumes-attachments:index")
-        raise errors.NotFound(f"Volume {volume_id} is not attached to instance {server_id}", resource="volume",
-                              id=volume_id)
-
-    on_delete = on_get
-    on_put = on_get
 
 
 _CPU = ("id", "time", "utilisation")

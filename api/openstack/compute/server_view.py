@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Final
 
 from api.core.server_rows import Related
@@ -50,6 +51,7 @@ FIELDS: Final = {
 # Members of the one-server view only.
 GROUPS: Final = since(71)
 _FLAVOR_INSIDE: Final = since(47)
+_VOLUME_FATE: Final = since(3)  # whether a volume is deleted with its server
 # Until 2.74 the answer to an update is shorter than a show.
 FULL_UPDATE: Final = since(75)
 SHORT_UPDATE: Final = frozenset({
@@ -91,6 +93,7 @@ class ServerView:
         self._flavor_inside = version in _FLAVOR_INSIDE
         self._details = audience.fault_details
         self._groups = version in GROUPS
+        self._doomed = version in _VOLUME_FATE
         self._flavor_cache: dict[str, dict[str, Any]] = {}
         self._image_cache: dict[str, dict[str, Any]] = {}
 
@@ -139,8 +142,9 @@ class ServerView:
             _ATTR + "user_data": row.user_data if self._user_data else None,
             "OS-EXT-STS:task_state": task, "OS-EXT-STS:vm_state": row.vm_state,
             "OS-EXT-STS:power_state": states.POWER_NUMBERS.get(row.power_state, 0),
-            "os-extended-volumes:volumes_attached": [], "host_status": host.status if host else "",
-            "locked": row.locked, "description": row.description, "tags": related.tags.get(server_id, ()),
+            "os-extended-volumes:volumes_attached": self._volumes(related.volumes.get(server_id, ())),
+            "host_status": host.status if host else "", "locked": row.locked, "description": row.description,
+            "tags": related.tags.get(server_id, ()),
             "trusted_image_certificates": None, "locked_reason": row.locked_reason,
             "pinned_availability_zone": row.requested_zone,
         }
@@ -154,6 +158,11 @@ class ServerView:
         if row.fault and status in states.WITH_FAULT:
             view["fault"] = self._fault(row.fault)
         return view
+
+    def _volumes(self, volumes: Iterable[tuple[str, bool]]) -> list[dict[str, Any]]:
+        if not self._doomed:
+            return [{"id": volume_id} for volume_id, _ in volumes]
+        return [{"id": volume_id, "delete_on_termination": doomed} for volume_id, doomed in volumes]
 
     def _fault(self, fault: dict[str, Any]) -> dict[str, Any]:
         view = {"code": fault.get("code", 500), "message": fault.get("message", ""),

@@ -40,7 +40,7 @@ class ConductorAPI:
 
         `report`: {"started_at", "availability_zone", "backup_store": id or None, "backends": [{"name", "driver",
         "total_gib", "free_gib", "reserved_percent", "over_subscription", "capabilities", "healthy",
-        "unhealthy_reason"}]}.
+        "unhealthy_reason"}], "connector": how the node reaches volumes of others (ConnectorSpec), or absent}.
         """
         return self._client.call(context, "volume_heartbeat", timeout_s=15, node=node, report=report)
 

@@ -49,7 +49,11 @@ def _record(session: orm.Session, name: str, report: dict[str, Any]) -> None:
         changed = any(getattr(node, key) != value for key, value in values.items())
         session.execute(sa.update(VolumeNode).where(VolumeNode.id == node.id).values(
             last_seen_at=now, updated_at=now if changed else VolumeNode.updated_at, **values))
-    _record_backends(session, node, report.get("backends", []))
+    # How the node reaches volumes of others is kept with what its back ends can do.
+    about_node = {"connector": report["connector"]} if report.get("connector") else {}
+    _record_backends(session, node, [
+        {**entry, "capabilities": {**(entry.get("capabilities") or {}), **about_node}}
+        for entry in report.get("backends", [])])
 
 
 def _record_backends(session: orm.Session, node: VolumeNode, reported: list[dict[str, Any]]) -> None:

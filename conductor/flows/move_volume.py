@@ -6,7 +6,7 @@
 4. CopyVolume         the target makes the volume from it (revert: it removes the copy)
 5. SwitchRecord       the copy is the volume now, with its new type (nothing to undo: the copy is whole)
 6. DisconnectSource   the source ends the connection (nothing to undo)
-7. RemoveSource       the source removes what was the volume (revert: note what may be left)
+7. RemoveSource       the source removes what was the volume (nothing to undo: what is left is noted)
 
 Steps 2 to 7 do nothing for a volume that stays.
 """

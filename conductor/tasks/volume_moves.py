@@ -1,8 +1,8 @@
 """Tasks that move a volume nobody uses to other storage (retype, migrate).
 
 Until the records are switched the source is the volume and everything is undone by removing the copy. The switch is
-one transaction; from there on the copy is the volume, nothing goes back, and what cannot be removed at the source is
-noted for its node's reconciliation.
+one transaction; from there on the copy is the volume, nothing goes back, and the source counts as left behind until it
+is removed, by this operation or by its node's reconciliation.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from conductor.tasks.volume_nodes import (
     delete_at,
     delete_or_note,
     load_place,
+    take_from_argument,
     tried,
 )
 from conductor.tasks.volume_placement import extra_specs_of
@@ -170,6 +171,7 @@ class SwitchRecord(OperationTask):
         session.execute(sa.update(Volume).where(
             Volume.id == self.run.resource_id, Volume.backend_id == choice["source_id"],
             Volume.target_backend_id == choice["backend_id"]).values(**values))
+        add_to_argument(session, self.run, LEFT_ON, choice["source_id"])
 
 
 class DisconnectSource(_MoveTask):
@@ -180,16 +182,16 @@ class DisconnectSource(_MoveTask):
 
 
 class RemoveSource(_MoveTask):
-    """Have the source remove what was the volume. Revert: note that it may be left there."""
+    """Have the source remove what was the volume. Revert: nothing to undo; the switch noted that it may be left."""
 
     def _move(self, choice: dict[str, Any]) -> None:
         if self._has_moved(choice):
-            delete_or_note(self.run, self.run.resource_id, choice["source_id"])
+            tried(f"volume {self.run.resource_id} may be left on back end {choice['source_id']}",
+                  lambda: self._remove(choice["source_id"]))
 
-    def revert(self, choice: dict[str, Any], **_: Any) -> None:
-        """Note it."""
-        if not choice["stays"] and self._has_moved(choice):
-            self.run.db.write(lambda session: add_to_argument(session, self.run, LEFT_ON, choice["source_id"]))
+    def _remove(self, source_id: str) -> None:
+        delete_at(self.run, self.run.resource_id, source_id)
+        self.run.db.write(lambda session: take_from_argument(session, self.run, LEFT_ON, source_id))
 
 
 def _connect(run: Run, choice: dict[str, Any]) -> ConnectionSpec:

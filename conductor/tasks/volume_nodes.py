@@ -67,6 +67,14 @@ def add_to_argument(session: orm.Session, run: Run, key: str, value: str) -> Non
         operation.arguments = {**operation.arguments, key: [*operation.arguments.get(key, []), value]}
 
 
+def take_from_argument(session: orm.Session, run: Run, key: str, value: str) -> None:
+    """Take `value` out of the list that the operation keeps as argument `key`."""
+    operation = session.get(Operation, run.held.id)
+    if operation is not None:
+        rest = [item for item in operation.arguments.get(key, []) if item != value]
+        operation.arguments = {**operation.arguments, key: rest}
+
+
 def set_argument(run: Run, key: str, value: Any) -> None:
     """Keep `value` as the operation's argument `key`, for its next tries."""
     def work(session: orm.Session) -> None:

@@ -12,8 +12,9 @@ _NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNo
 
 STATUSES: Final = (
     (errors.QuotaExceeded, 413),
-    # What a status forbids counts as a mistake of the request here.
+    # What a status forbids, or something that depends on it, counts as a mistake of the request here.
     (errors.WrongStatus, 400),
+    (errors.InUse, 400),
 )
 
 

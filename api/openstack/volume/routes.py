@@ -23,13 +23,16 @@ from api.openstack.volume import (
     type_parts,
     types,
     versions,
+    volume_actions,
+    volume_metadata,
+    volumes,
 )
 from api.openstack.volume import services as service_resources
 from api.services import Services
 
 MODULES: tuple[Any, ...] = (
     absent, attachments, availability_zones, backups, extensions, messages, quotas, service_resources,
-    snapshot_metadata, snapshots, transfers, type_parts, types)
+    snapshot_metadata, snapshots, transfers, type_parts, types, volume_actions, volume_metadata, volumes)
 
 
 def routes(services: Services) -> Iterable[tuple[str, Any]]:

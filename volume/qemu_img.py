@@ -24,7 +24,7 @@ from volume.drivers.driver import DiskSource, Progress
 LOG = logging.getLogger(__name__)
 TOOL_TIMEOUT_S = 300
 _LOOK_S = 0.5  # how soon a copy that is no longer wanted ends
-_PERCENT = re.compile(rb"\((\d+(?:\.\d+)?)/100%\)")
+_PERCENT = re.compile(rb"\(?(\d+(?:\.\d+)?)(?:/100%\)|% complete)")  # qemu-img, rbd
 
 
 def json_name(options: dict[str, Any]) -> str:
@@ -48,7 +48,7 @@ def convert(source: DiskSource, target: str, target_format: str, progress: Progr
         command.append("--target-is-zero")
     if target_options:
         command += ["-o", target_options]
-    _run_watched([*command, "-O", target_format, json_name(source.options), target], progress)
+    run_watched([*command, "-O", target_format, json_name(source.options), target], progress)
 
 
 def create(path: Path, image_format: str, size_bytes: int, options: str = "") -> None:
@@ -90,7 +90,8 @@ def failure(command: Sequence[str], status: int, said: str) -> errors.AgentError
     return errors.AgentError(reason=f"The program {Path(command[0]).name} failed on the storage node.")
 
 
-def _run_watched(command: list[str], progress: Progress) -> None:
+def run_watched(command: Sequence[str], progress: Progress) -> None:
+    """Run a tool that says its per cent; it ends when `progress` raises. Raises AgentError."""
     # Tied to this thread's life: an agent that is killed takes its copies along.
     setpriv = shutil.which("setpriv")
     tied = [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command

@@ -190,6 +190,7 @@ mon_data = {here}/mon
 mon_cluster_log_to_file = false
 mon_data_avail_warn = 1
 mon_data_avail_crit = 1
+paxos_propose_interval = 0.1
 mon_allow_pool_delete = true
 mon_allow_pool_size_one = true
 mon_warn_on_pool_no_redundancy = false

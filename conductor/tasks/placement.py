@@ -68,18 +68,18 @@ def _request(session: orm.Session, run: Run) -> dict[str, Any]:
     return {
         "consumer_id": server.id, "operation_id": run.held.id, "project_id": server.project_id,
         "vcpus": server.vcpus, "ram_mib": server.ram_mib,
-        "disk_gib": _local_root_gib(session, server) + server.ephemeral_gib + -(-server.swap_mib // 1024),
+        "disk_gib": local_disk_gib(session, server),
         "zone": server.requested_zone, "host": server.requested_host,
         "extra_specs": server.flavor.get("extra_specs", {}), "image_properties": server.image_properties,
         "hints": server.scheduler_hints, "excluded_hosts": excluded.get("excluded_hosts", []),
         **_group(session, server.id)}
 
 
-def _local_root_gib(session: orm.Session, server: Server) -> int:
-    """Return what the root disk takes of a host: nothing when the server boots from a volume."""
+def local_disk_gib(session: orm.Session, server: Server) -> int:
+    """Return what a server's disks take of its host: the root disk nothing when it boots from a volume."""
     volume = session.scalar(sa.select(VolumeAttachment.id).where(
         VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0))
-    return server.root_gib if volume is None else 0
+    return (server.root_gib if volume is None else 0) + server.ephemeral_gib + -(-server.swap_mib // 1024)
 
 
 def _group(session: orm.Session, server_id: str) -> dict[str, Any]:

@@ -33,7 +33,8 @@ class GuestVolumes:
             .where(Server.deleted_at.is_(None))).tuples().all())
         found = []
         for host, server_id, guest in inventory.guests():
-            if homes.get(server_id) != host or server_id in inventory.locked:
+            # Where there is no guest at all, its start brings the volumes.
+            if homes.get(server_id) != host or server_id in inventory.locked or guest["power_state"] == "nostate":
                 continue
             wanted, has = recorded.get(server_id, {}), set(guest["volumes"])
             missing = {volume_id for volume_id, state in wanted.items() if state == volume_states.ATTACHED} - has

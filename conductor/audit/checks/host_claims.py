@@ -8,6 +8,7 @@ from sqlalchemy import orm
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
 from conductor.audit.surgery import Surgery
+from conductor.tasks.placement import local_disk_gib
 from hostler.db.models import Allocation, Host, Server
 from hostler.operations.accept import Target
 from hostler.resources import allocations
@@ -46,7 +47,7 @@ class HostClaims:
             server = session.get_one(Server, server_id)
             session.add(Allocation(
                 consumer_id=server_id, host_id=host_id, vcpus=server.vcpus, ram_mib=server.ram_mib,
-                disk_gib=server.root_gib + server.ephemeral_gib + -(-server.swap_mib // 1024)))
+                disk_gib=local_disk_gib(session, server)))
             allocations.touch(session, [host_id], generation=True)
 
         surgery.write(claim if finding.details["claim"] else release)

@@ -23,7 +23,8 @@ class Stats:
     """What a back end offers. `capabilities` are what extra specs are compared with; always among them:
 
     volume_backend_name, storage_protocol, multiattach (bool), thin_provisioning (bool),
-    online_extend (list of connection protocols over which an attached volume may grow), online_snapshot (bool).
+    online_extend (list of connection protocols over which an attached volume may grow), online_snapshot (bool);
+    and, where two nodes may offer the same storage, storage_id: its identity, without which nothing moves there.
     """
 
     total_gib: float

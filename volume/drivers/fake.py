@@ -17,6 +17,7 @@ import hashlib
 import json
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,9 @@ class FakeDriver:
         self._answer("get_stats", None)
         with self._lock:
             used = sum(entry["size_gib"] for entry in self._entries["volumes"].values())
-        return Stats(float(self._capacity_gib), float(self._capacity_gib - used), dict(self.capabilities))
+        storage_id = str(uuid.uuid5(uuid.NAMESPACE_URL, str(self._directory)))
+        return Stats(float(self._capacity_gib), float(self._capacity_gib - used),
+                     {"storage_id": storage_id, **self.capabilities})
 
     def find(self) -> Found:
         """Return what is there, what is not whole included."""

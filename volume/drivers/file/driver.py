@@ -42,7 +42,7 @@ class FileDriver:
         return Stats(total / GIB, free / GIB, {
             "storage_protocol": "file", "multiattach": self._files.default_format == "raw",
             "thin_provisioning": self._files.preallocation == "off", "online_extend": ["file"],
-            "online_snapshot": False})
+            "online_snapshot": False, "storage_id": self._directory.check()})
 
     def find(self) -> Found:
         """Return what is there. Raises AgentError when the directory is not mounted: that is not an empty one."""

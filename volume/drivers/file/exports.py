@@ -7,11 +7,13 @@ without a record is ended. The records of all back ends of a node lie in one dir
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import fcntl
 import json
 import logging
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +70,9 @@ class Exports:
         _parse_ports(self._ports)
         self._credentials.check()
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._writing():
+            for path in self._directory.glob(".*.json.*"):  # records that were never finished
+                path.unlink(missing_ok=True)
         self.mend()
 
     def mend(self) -> None:
@@ -118,7 +123,8 @@ class Exports:
             if known == wanted and self._is_up(known):
                 return known
             nbd.stop(self._pid_file(attachment_id))
-            self._write(wanted)
+            with self._writing():
+                self._write(wanted)
             try:
                 self._serve(wanted)
             except nbd.PortTaken as error:
@@ -163,8 +169,7 @@ class Exports:
     def _claim_port(self, wanted: Export, tried: set[int]) -> Export:
         """Write the record with a port that no other record has and nobody listens on."""
         first, last = _parse_ports(self._ports)
-        with (self._directory / ".ports").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with self._writing():
             taken = tried | {export.port for export in self._records().values()
                              if export.attachment_id != wanted.attachment_id}
             for port in range(first, last + 1):
@@ -188,6 +193,13 @@ class Exports:
         """Return the records of all back ends of the node by attachment."""
         read = (_read(path) for path in self._directory.glob("*.json"))
         return {export.attachment_id: export for export in read if export is not None}
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Hold the records of the node: back ends take ports from one range."""
+        with (self._directory / ".ports").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def _write(self, export: Export) -> None:
         path = self._record(export.attachment_id)

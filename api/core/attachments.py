@@ -77,7 +77,7 @@ def _condition(name: str, value: str) -> Any:
     if name == "volume_id":
         return ATTACHMENTS.c.volume_id == (ids.canonical(value) or "")
     if name == "instance_id":
-        return _INSTANCE_ID == (ids.canonical(value) or "")
+        return _INSTANCE_ID.in_([ids.canonical(value) or ""])
     return ATTACHMENTS.c.state == (states.RESERVED if value == ATTACHING else value)
 
 

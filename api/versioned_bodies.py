@@ -55,7 +55,10 @@ class Property:
 
 @dataclasses.dataclass(frozen=True)
 class Body:
-    """A body `{name: {properties}}`, with optional members beside it; unknown members are refused in `strict`."""
+    """A body `{name: {properties}}`, with optional members beside it.
+
+    Unknown members are refused in the versions `strict`, and passed over in others.
+    """
 
     name: str
     properties: tuple[Property, ...]
@@ -64,10 +67,13 @@ class Body:
     strict: Span = ALWAYS
 
     def check(self, version: Version, body: Any) -> dict[str, Any]:
-        """Return the inner map; raises InvalidField at what is wrong."""
+        """Return the members that this version knows of the inner map; raises InvalidField at what is wrong."""
         _compiled(self, version)(body)
         inner: dict[str, Any] = body[self.name]
-        return inner
+        if version in self.strict:
+            return inner
+        known = {row.name for row in self.properties if version in row.span}
+        return {name: value for name, value in inner.items() if name in known}
 
     def read(self, request: falcon.Request) -> dict[str, Any]:
         """Read and check a request's body; return the inner map."""

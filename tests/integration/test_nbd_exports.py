@@ -44,7 +44,8 @@ from volume.drivers.file.driver import FileDriver
 __all__ = ["certificates", "make_driver", "need_qemu", "state"]
 BOOT_S = 150  # an emulated guest on a busy machine
 
-# Fills the first MiB of the volume, known by its serial, and then says whenever it begins or ceases to be readable as it was.
+# Fills the first MiB of the volume, which it knows by its serial, and then says whenever it begins or ceases to be
+# readable as it was.
 _WATCH = textwrap.dedent("""\
     #!/bin/sh
     disk() { grep -ls ^VOLUME /sys/block/*/serial | cut -d/ -f4; }
@@ -143,8 +144,8 @@ def test_a_guest_keeps_its_encrypted_volume_through_the_death_of_the_export(
     written = re.search(r"written ([0-9a-f]{32})", log.read_text(errors="replace"))
     assert written is not None
     raw = tmp_path / "out.raw"
-    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", state / f"volumes/local/volume-{volume.id}.qcow2",
-                    raw], check=True)
+    file = state / f"volumes/local/volume-{volume.id}.qcow2"
+    subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", file, raw], check=True)
     with raw.open("rb") as stream:
         assert hashlib.md5(stream.read(1 << 20)).hexdigest() == written[1]
     assert set(node.find().connections.values()) == {stranger.id}

@@ -90,6 +90,9 @@ class FileDriver:
         """Grow the file, unless a host has it: it grows what it has open itself."""
         self._directory.check()
         _, image_format = self._files.get("volume", volume.id)
+        # The file may be larger than the record: an extend that was undone does not shrink it.
+        if size_gib < volume.size_gib:
+            raise errors.AgentError(reason=f"A volume of {volume.size_gib} GiB cannot shrink to {size_gib} GiB.")
         if self._exports.of_volume(volume.id):
             raise errors.AgentError(reason="The volume is attached over the network (NBD), and QEMU cannot grow such a "
                                            "disk while it is in use; detach it first.")

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import os
+import random
 import socket
 import time
 from collections.abc import Callable
 
 
+# Below the ports that the kernel gives to clients: between the choice and the listening, one of those might be taken.
+_FIRST, _LAST = 21000, 32000
+_choices = random.Random(os.getpid() ^ time.monotonic_ns())
+
+
 def free_port() -> int:
-    """Return a port that nobody listens at just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that nobody listens at just now, at any address."""
+    while True:
+        port = _choices.randrange(_FIRST, _LAST)
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                continue
+            return port
 
 
 def is_open(port: int, address: str = "127.0.0.1") -> bool:

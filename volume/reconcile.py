@@ -8,7 +8,9 @@ anybody worked on since the look is left for the next turn.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
 from hostler import errors
@@ -21,6 +23,7 @@ from volume.report import Reporter
 from volume.work import Workbench
 
 LOG = logging.getLogger(__name__)
+Removal = tuple[str, Callable[[], None]]  # what, and how
 
 
 class Judge(Protocol):
@@ -47,36 +50,46 @@ class Reconciler:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be removed."""
         mark = self._bench.locks.mark()
         answer = self._judge.volume_reconcile(RequestContext.system(), self._node, self._reporter.inventory())
-        for item in answer.get("connections", ()):
-            self._remove(mark, item["volume_id"], f"connection {item['attachment_id']}", lambda item=item: (  # type: ignore[misc]
-                self._backends.driver(item["backend"]).disconnect(item["volume_id"], item["attachment_id"])))
-        for item in answer.get("snapshots", ()):
-            self._remove(mark, item["volume_id"], f"snapshot {item['id']}", lambda item=item: (  # type: ignore[misc]
-                self._backends.driver(item["backend"]).delete_snapshot(*_snapshot(item))))
-        for item in answer.get("volumes", ()):
-            self._remove(mark, item["id"], f"volume {item['id']}", lambda item=item: (  # type: ignore[misc]
-                self._backends.driver(item["backend"]).delete_volume(_volume(item["id"], item["backend"]))))
-        for backup_id in answer.get("backups", ()):
-            self._remove(mark, backup_id, f"backup {backup_id}",
-                         lambda backup_id=backup_id: self._store.delete(backup_id))  # type: ignore[misc]
+        for lock_id, removals in self._plan(answer).items():
+            if not self._bench.locks.changed_since(lock_id, mark):
+                with self._bench.work_on(lock_id, None):
+                    for what, act in removals:
+                        _remove(what, act)
         self._bench.locks.forget_before(mark)
         self._images.trim()
 
-    def _remove(self, mark: int, lock_id: str, what: str, act: Callable[[], None]) -> None:
-        if self._bench.locks.changed_since(lock_id, mark):
-            return
-        LOG.warning("Nothing knows %s; removing it", what)
-        try:
-            with self._bench.work_on(lock_id, None):
-                act()
-        except errors.HostlerError as error:
-            LOG.error("Cannot remove %s: %s", what, error)
+    def _plan(self, answer: dict[str, Any]) -> dict[str, list[Removal]]:
+        """Return what to remove under the lock of each volume or backup, in an order that works."""
+        plan: dict[str, list[Removal]] = defaultdict(list)
+        for item in answer.get("connections", ()):
+            plan[item["volume_id"]].append((f"connection {item['attachment_id']}", partial(self._disconnect, item)))
+        for item in answer.get("snapshots", ()):
+            plan[item["volume_id"]].append((f"snapshot {item['id']}", partial(self._delete_snapshot, item)))
+        for item in answer.get("volumes", ()):
+            plan[item["id"]].append((f"volume {item['id']}", partial(self._delete_volume, item)))
+        for backup_id in answer.get("backups", ()):
+            plan[backup_id].append((f"backup {backup_id}", partial(self._store.delete, backup_id)))
+        return plan
+
+    def _disconnect(self, item: dict[str, Any]) -> None:
+        self._backends.driver(item["backend"]).disconnect(item["volume_id"], item["attachment_id"])
+
+    def _delete_snapshot(self, item: dict[str, Any]) -> None:
+        snapshot = SnapshotSpec(id=item["id"], volume_id=item["volume_id"], size_gib=0)
+        self._backends.driver(item["backend"]).delete_snapshot(snapshot, _volume(item["volume_id"], item["backend"]))
+
+    def _delete_volume(self, item: dict[str, Any]) -> None:
+        self._backends.driver(item["backend"]).delete_volume(_volume(item["id"], item["backend"]))
+
+
+def _remove(what: str, act: Callable[[], None]) -> None:
+    LOG.warning("Nothing knows %s; removing it", what)
+    try:
+        act()
+    except (errors.HostlerError, OSError) as error:
+        LOG.error("Cannot remove %s: %s", what, error)
 
 
 def _volume(volume_id: str, backend: str) -> VolumeSpec:
     return VolumeSpec(id=volume_id, backend=backend, size_gib=0)
 
-
-def _snapshot(item: dict[str, Any]) -> tuple[SnapshotSpec, VolumeSpec]:
-    return (SnapshotSpec(id=item["id"], volume_id=item["volume_id"], size_gib=0),
-            _volume(item["volume_id"], item["backend"]))

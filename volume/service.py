@@ -44,6 +44,7 @@ class VolumeService:
         self.backends = backends
         self.manager = manager
         self.faults = faults
+        self.reconciler = reconciler
         self._link = link
         self._heartbeat = heartbeat
         self._stop_timeout_s = stop_timeout_s

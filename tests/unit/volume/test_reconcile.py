@@ -1,0 +1,81 @@
+"""Reconciliation: what the conductors call unwanted goes, and nothing else ever."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hostler import errors, ids
+from hostler.resources.volume_specs import BackupSpec, ConnectorSpec
+from tests.unit.volume.agents import CTX, NODE, Agent, new_snapshot
+from volume.reconcile import Reconciler
+
+
+@pytest.fixture
+def reconciler(agent: Agent) -> Reconciler:
+    return agent.service.reconciler
+
+
+def test_what_nobody_knows_is_removed(agent: Agent, reconciler: Reconciler) -> None:
+    kept, lost, exported = agent.create(), agent.create(), agent.create("blue")
+    snapshot, attachment = new_snapshot(lost), ids.new_id()
+    backup = BackupSpec(id=ids.new_id(), store="s", volume_id=kept.id, size_gib=1)
+    agent.api.create_snapshot(CTX, NODE, snapshot, lost, ids.new_id(), 1)
+    agent.api.connect_volume(CTX, NODE, exported, attachment, ConnectorSpec(host="h"), False, ids.new_id(), 1)
+    agent.api.create_backup(CTX, NODE, backup, kept, None, ids.new_id(), 1)
+    agent.conductor.verdict = lambda present: {
+        "volumes": [{"backend": "red", "id": lost.id}],
+        "snapshots": [{"backend": "red", "id": snapshot.id, "volume_id": lost.id}],
+        "connections": [{"backend": "blue", "volume_id": exported.id, "attachment_id": attachment}],
+        "backups": [backup.id]}
+    reconciler.run()
+    said = agent.conductor.present[-1]
+    assert said["backends"]["red"]["volumes"] == sorted([kept.id, lost.id])
+    assert said["backends"]["blue"]["connections"] == {attachment: exported.id}
+    assert said["backups"] == [backup.id]
+    after = agent.api.get_inventory(CTX, NODE)
+    assert after["backends"]["red"] == {"volumes": [kept.id], "snapshots": [], "connections": {}, "error": None}
+    assert after["backends"]["blue"]["volumes"] == [exported.id]
+    assert after["backends"]["blue"]["connections"] == {} and after["backups"] == []
+
+
+def test_silence_removes_nothing(agent: Agent, reconciler: Reconciler) -> None:
+    volume = agent.create()
+    agent.conductor.silent = True
+    with pytest.raises(errors.Silent):
+        reconciler.run()
+    assert agent.fake().find().volumes == (volume.id,)
+
+
+def test_what_somebody_touched_since_the_look_is_left(agent: Agent, reconciler: Reconciler) -> None:
+    volume = agent.create()
+
+    def answer(present: dict[str, Any]) -> dict[str, Any]:
+        agent.api.extend_volume(CTX, NODE, volume, 2, ids.new_id(), 1)
+        return {"volumes": [{"backend": "red", "id": volume.id}]}
+
+    agent.conductor.verdict = answer
+    reconciler.run()
+    assert agent.fake().find().volumes == (volume.id,)
+    agent.conductor.verdict = lambda present: {"volumes": [{"backend": "red", "id": volume.id}]}
+    reconciler.run()
+    assert agent.fake().find().volumes == ()
+
+
+def test_one_that_cannot_be_removed_keeps_no_other(agent: Agent, reconciler: Reconciler) -> None:
+    stubborn, other = agent.create(), agent.create()
+    agent.api.create_snapshot(CTX, NODE, new_snapshot(stubborn), stubborn, ids.new_id(), 1)
+    agent.conductor.verdict = lambda present: {"volumes": [
+        {"backend": "green", "id": ids.new_id()}, {"backend": "red", "id": stubborn.id},
+        {"backend": "red", "id": other.id}]}
+    reconciler.run()
+    assert agent.fake().find().volumes == (stubborn.id,)
+
+
+def test_a_back_end_that_is_away_is_told_as_such(agent: Agent, reconciler: Reconciler) -> None:
+    agent.create()
+    agent.fake().healthy = False
+    reconciler.run()
+    red = agent.conductor.present[-1]["backends"]["red"]
+    assert red["volumes"] == [] and red["error"] == "The fake back end was told to be away."

@@ -43,7 +43,7 @@ class AnotherHost(retry.Times):
         names = {name for _, failures in list(history)[-1:] for failure in failures.values()
                  for name in failure}
         if "AgentError" not in " ".join(names):
-            return str(retry.REVERT)
+            return str(retry.REVERT_ALL)
         return str(super().on_failure(history, *args, **kwargs))
 
 
@@ -56,7 +56,8 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def _on_a_host(name: str) -> linear_flow.Flow:
-    return linear_flow.Flow(name, retry=AnotherHost(BUILD_ATTEMPTS, name="AnotherHost"))
+    # All: a retry that gives up would else revert its own flow alone, and leave what came before it.
+    return linear_flow.Flow(name, retry=AnotherHost(BUILD_ATTEMPTS, name="AnotherHost", revert_all=True))
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
-from conductor.tasks.servers import host_of
+from conductor.tasks.servers import host_of, note_build_failure
 from hostler import errors
 from hostler.db.models import Host, Volume, VolumeAttachment
 from hostler.resources import volume_records
@@ -87,8 +87,12 @@ class ConnectVolumes(OperationTask):
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Connect."""
-        for attachment_id in attachments_of(self.run):
-            connect(self.run, attachment_id, choice["host"])
+        try:
+            for attachment_id in attachments_of(self.run):
+                connect(self.run, attachment_id, choice["host"])
+        except errors.HostlerError as error:
+            note_build_failure(self.run, error)
+            raise
 
     def revert(self, **_: Any) -> None:
         """Disconnect."""

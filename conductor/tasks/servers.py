@@ -31,7 +31,7 @@ class SpawnServer(OperationTask):
             return self.run.ask_host(
                 host, lambda fence: compute.spawn_server(context, host, spec, groups=groups, **fence))
         except errors.HostlerError as error:
-            _note_build_failure(self.run, error)
+            note_build_failure(self.run, error)
             raise
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
@@ -126,7 +126,8 @@ def destroy(run: Run, host: str) -> None:
     run.ask_host(host, lambda fence: compute.destroy_server(context, host, run.resource_id, ports, **fence))
 
 
-def _note_build_failure(run: Run, error: errors.HostlerError) -> None:
+def note_build_failure(run: Run, error: errors.HostlerError) -> None:
+    """Remember why a try failed: should no other host be left, the user is told this."""
     def work(session: orm.Session) -> None:
         operation = session.get(Operation, run.held.id)
         if operation is not None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Iterable, Iterator
+
+import sqlalchemy as sa
 
 from api.core.image_access import find_for
 from api.services import Services
-from hostler import errors
+from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image
 from hostler.images import uploads
@@ -15,6 +18,9 @@ from hostler.images.inspect import Inspection
 
 IMPORT_METHODS = ("glance-direct",)
 STORE_ID = "file"
+# How long a sender waits for another one of the same image.
+_PATIENCE_S = 15.0
+_LOOK_EVERY_S = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +49,35 @@ def upload(services: Services, context: RequestContext, image_id: str, blocks: I
     image = _image_for_data(services, context, image_id)
     with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
         _receive(services, image, uploads.SAVING, blocks)
+
+
+def receive_volume(services: Services, image_id: str, blocks: Iterable[bytes]) -> None:
+    """Store what a volume agent sends for an image that waits for it; sending it once more changes nothing.
+
+    The caller has checked the signature. An agent that died while it sent may send again: its first request is given
+    a moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,
+    until the operation that wanted it says that it failed.
+    """
+    image = _waiting_image(services, image_id)
+    if image.status == uploads.ACTIVE:
+        for _block in blocks:
+            pass  # read, so that the sender gets to read its answer
+        return
+    with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
+        _receive(services, image, uploads.SAVING, blocks)
+
+
+def _waiting_image(services: Services, image_id: str) -> Image:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        with services.db.reading() as session:
+            image = session.scalars(sa.select(Image).where(
+                Image.id == (ids.canonical(image_id) or ""), Image.deleted_at.is_(None))).one_or_none()
+        if image is None:
+            raise errors.NotFound(resource="Image", id=image_id)
+        if image.status != uploads.SAVING or time.monotonic() > deadline:
+            return image
+        time.sleep(_LOOK_EVERY_S)
 
 
 def stage(services: Services, context: RequestContext, image_id: str, blocks: Iterable[bytes]) -> None:

@@ -66,7 +66,8 @@ def retype(services: Services, context: RequestContext, volume_id: str, name_or_
         quota.claim(services.db, session, services.conf, volume.project_id,
                     {name: amount for name, amount in counts.items() if name not in quota.VOLUME_RESOURCES})
         return _accept(session, context, volume, "volume.retype",
-                       {"volume_type_id": wanted.id, "migration_policy": policy})
+                       {"volume_type_id": wanted.id, "migration_policy": policy,
+                        "multiattach": volume_create.is_multiattach(wanted)})
 
     services.waker.wake(context, services.db.write(work))
 

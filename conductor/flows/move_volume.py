@@ -52,6 +52,7 @@ def _succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> N
     values: dict[str, Any] = {"fault": None}
     if "volume_type_id" in run.arguments:
         values["volume_type_id"] = run.arguments["volume_type_id"]
+        values["multiattach"] = run.arguments.get("multiattach", Volume.multiattach)
     session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
     end_move(session, run)
 

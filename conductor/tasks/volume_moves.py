@@ -77,8 +77,9 @@ def _request(session: orm.Session, run: Run) -> dict[str, Any]:
     retype = "volume_type_id" in run.arguments
     type_id = run.arguments["volume_type_id"] if retype else volume.volume_type_id
     request: dict[str, Any] = {
-        "volume_id": volume.id, "extra_specs": extra_specs_of(session, type_id), "multiattach": volume.multiattach,
-        "moving": True, "may_stay": retype, "backend_id": run.arguments.get("backend_id")}
+        "volume_id": volume.id, "extra_specs": extra_specs_of(session, type_id),
+        "multiattach": run.arguments.get("multiattach", volume.multiattach), "moving": True, "may_stay": retype,
+        "backend_id": run.arguments.get("backend_id")}
     if retype and run.arguments.get("migration_policy", NEVER) == NEVER:
         request["backend_id"] = volume.backend_id
     if request["backend_id"] is None:

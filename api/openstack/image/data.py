@@ -12,6 +12,7 @@ from api.openstack.image.schemas import validate_import
 from api.openstack.image.transfer import RequestBody, send_content
 from api.services import Services
 from hostler import errors
+from hostler.images.signing import UrlSigner
 
 
 class File:
@@ -105,6 +106,25 @@ class Blob:
             raise errors.NotFound(resource="Content", id=sha256)
         size_bytes = self._store.path_of(sha256).stat().st_size
         send_content(request, response, self._store, sha256, size_bytes)
+
+
+class VolumeUpload:
+    """/v2/uploads/{image_id}: a volume's content becomes an image's, from an agent that shows a signature."""
+
+    public = True
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._signer = UrlSigner(services.conf)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
+        """Take the data of an image that waits for it; once it has it, sending it again changes nothing."""
+        expires_at = request.get_param("expires") or ""
+        if not expires_at.isdecimal() or len(expires_at) > 15:
+            raise errors.Forbidden("The signature is not valid.")
+        self._signer.verify_upload(image_id, int(expires_at), request.get_param("signature") or "")
+        _take(request, lambda body: verbs.receive_volume(self._services, image_id, body))
+        response.status = 204
 
 
 def _take(request: falcon.Request, verb: Callable[[verbs.Blocks], None]) -> None:

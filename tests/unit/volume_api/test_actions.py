@@ -74,7 +74,8 @@ def test_retype(cloud: Cloud) -> None:
     fast = cloud.volume_type("fast")
     volume = cloud.ready(volume_type="slow")
     assert _accepted(cloud, volume, "os-retype", {"new_type": "fast", "migration_policy": "on-demand"},
-                     "volume.retype") == {"volume_type_id": fast, "migration_policy": "on-demand"}
+                     "volume.retype") == {
+                         "volume_type_id": fast, "migration_policy": "on-demand", "multiattach": False}
     other = cloud.ready(volume_type="slow")
     cloud.attach(other)
     assert "current status is: in-use" in _refused(

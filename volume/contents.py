@@ -11,31 +11,26 @@ from hostler import errors
 from hostler.resources.volume_specs import ConnectionSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.drivers.driver import DiskSource, Driver, Progress
+from volume.momentary import MomentarySnapshots
 
 GIB = 1024**3
 
 
 @contextlib.contextmanager
-def content_of(driver: Driver, volume: VolumeSpec, snapshot: SnapshotSpec | None, mark: str) -> Iterator[DiskSource]:
+def content_of(driver: Driver, volume: VolumeSpec, snapshot: SnapshotSpec | None, momentary: MomentarySnapshots,
+               mark: str) -> Iterator[DiskSource]:
     """Hold content to read: the snapshot's, or the volume's.
 
-    A volume that a server has is read from a snapshot named `mark`, made for this and removed after; the back end
-    must be able to. Raises AgentError.
+    A volume that a server has is read from a snapshot with the id `mark`, made for this and removed after; the back
+    end must be able to. Raises AgentError.
     """
     if snapshot is not None:
         yield driver.source_of_snapshot(snapshot, volume)
-        return
-    if not volume.attached:
+    elif not volume.attached:
         yield driver.source_of_volume(volume)
-        return
-    momentary = SnapshotSpec(id=mark, volume_id=volume.id, size_gib=volume.size_gib)
-    driver.delete_snapshot(momentary, volume)  # of a try that was cut short: its content is of another moment
-    try:
-        provider = driver.create_snapshot(momentary, volume, lambda _percent: None)
-        momentary = SnapshotSpec(id=mark, volume_id=volume.id, size_gib=volume.size_gib, provider=provider)
-        yield driver.source_of_snapshot(momentary, volume)
-    finally:
-        driver.delete_snapshot(momentary, volume)
+    else:
+        with momentary.taken(driver, volume, mark) as taken:
+            yield driver.source_of_snapshot(taken, volume)
 
 
 @contextlib.contextmanager

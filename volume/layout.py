@@ -3,6 +3,7 @@
     <state_path>/volume/attempts.log      see `hostler.agent.fencing`
     <state_path>/volume/images/<sha256>   images that volumes are made from
     <state_path>/volume/work/             copies under way; emptied at start
+    <state_path>/volume/momentary/        see `volume.momentary`
     <state_path>/volume/fake/             the fake driver's
     <state_path>/volumes/<back end>/      a directory back end that names no directory of its own
     <state_path>/backups/                 the backup store, unless [volume] backup_dir names another
@@ -42,6 +43,11 @@ class Layout:
         return self.root / "work"
 
     @property
+    def momentary(self) -> Path:
+        """Notes of snapshots that live as long as one call."""
+        return self.root / "momentary"
+
+    @property
     def fake(self) -> Path:
         """What the fake driver keeps, and the faults ordered of it."""
         return self.root / "fake"
@@ -58,6 +64,6 @@ class Layout:
     def prepare(self) -> None:
         """Make the directories; what a former process was copying is dropped."""
         shutil.rmtree(self.work, ignore_errors=True)
-        for directory in (self.root, self.images, self.work):
+        for directory in (self.root, self.images, self.work, self.momentary):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)

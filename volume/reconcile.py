@@ -19,6 +19,7 @@ from hostler.resources.volume_specs import SnapshotSpec, VolumeSpec
 from volume.backends import Backends
 from volume.backups.store import BackupStore
 from volume.images import ImageContents
+from volume.momentary import MomentarySnapshots
 from volume.report import Reporter
 from volume.work import Workbench
 
@@ -36,18 +37,20 @@ class Judge(Protocol):
 class Reconciler:
     """Compares and removes."""
 
-    def __init__(self, node: str, backends: Backends, store: BackupStore, images: ImageContents, bench: Workbench,
-                 reporter: Reporter, judge: Judge) -> None:
+    def __init__(self, node: str, backends: Backends, store: BackupStore, images: ImageContents,
+                 momentary: MomentarySnapshots, bench: Workbench, reporter: Reporter, judge: Judge) -> None:
         self._node = node
         self._backends = backends
         self._store = store
         self._images = images
+        self._momentary = momentary
         self._bench = bench
         self._reporter = reporter
         self._judge = judge
 
     def run(self) -> None:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be removed."""
+        self._tidy()
         mark = self._bench.locks.mark()
         answer = self._judge.volume_reconcile(RequestContext.system(), self._node, self._reporter.inventory())
         for lock_id, removals in self._plan(answer).items():
@@ -56,7 +59,14 @@ class Reconciler:
                     for what, act in removals:
                         _remove(what, act)
         self._bench.locks.forget_before(mark)
+
+    def _tidy(self) -> None:
+        """Put the agent's own things in order; needs no conductor."""
         self._images.trim()
+        try:
+            self._momentary.sweep(self._backends, self._bench)
+        except errors.HostlerError as error:
+            LOG.error("Snapshots made for copies cannot be removed: %s", error)
 
     def _plan(self, answer: dict[str, Any]) -> dict[str, list[Removal]]:
         """Return what to remove under the lock of each volume or backup, in an order that works."""

@@ -27,6 +27,7 @@ from volume.drivers import loading
 from volume.images import GIB, ImageContents
 from volume.layout import Layout
 from volume.manager import VolumeManager
+from volume.momentary import MomentarySnapshots
 from volume.reconcile import Reconciler
 from volume.report import Reporter
 from volume.work import Workbench
@@ -89,12 +90,13 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
                       checkpoint=faults.reach)
     images = ImageContents(ImageCache(layout.images, max_bytes=options.image_cache_gib * GIB,
                                       min_age_s=options.image_cache_min_age))
+    momentary = MomentarySnapshots(layout.momentary)
     reporter = Reporter(conf, backends, store)
     manager = VolumeManager(backends, bench, VolumeMaker(backends, images, store, layout, options.tls_dir),
-                            CopyOut(backends, store, layout), store, reporter)
+                            CopyOut(backends, store, momentary, layout), store, reporter)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
-    reconciler = Reconciler(conf.host, backends, store, images, bench, reporter, link)
+    reconciler = Reconciler(conf.host, backends, store, images, momentary, bench, reporter, link)
     return VolumeService(conf.host, backends, link, manager, heartbeat, reconciler, faults,
                          reconcile_interval_s=options.reconcile_interval,
                          stop_timeout_s=options.graceful_stop_timeout)

@@ -9,6 +9,7 @@ import pytest
 from hostler import errors, ids
 from hostler.resources.volume_specs import BackupSpec, ConnectorSpec
 from tests.unit.volume.agents import CTX, NODE, Agent, new_snapshot
+from volume.momentary import MomentarySnapshots
 from volume.reconcile import Reconciler
 
 
@@ -79,3 +80,17 @@ def test_a_back_end_that_is_away_is_told_as_such(agent: Agent, reconciler: Recon
     reconciler.run()
     red = agent.conductor.present[-1]["backends"]["red"]
     assert red["volumes"] == [] and red["error"] == "The fake back end was told to be away."
+
+
+def test_a_momentary_snapshot_of_a_killed_agent_goes(agent: Agent, reconciler: Reconciler) -> None:
+    volume = agent.create()
+    momentary = MomentarySnapshots(agent.home / "volume" / "momentary")
+    with momentary.taken(agent.fake(), volume, ids.new_id()) as taken:
+        note, = (agent.home / "volume" / "momentary").iterdir()
+        kept = note.read_bytes()
+    note.write_bytes(kept)
+    agent.fake().create_snapshot(taken, volume, lambda _percent: None)
+    agent.conductor.silent = True  # no conductor is needed for it
+    with pytest.raises(errors.Silent):
+        reconciler.run()
+    assert agent.fake().find().snapshots == () and not note.exists()

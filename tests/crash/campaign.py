@@ -21,11 +21,14 @@ from tests.harness.ports import wait_for
 LAUNCHER = Path(__file__).with_name("launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
+NODE = "node1"
+BACKENDS = ("fake", "other")
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One place to die: in a control service (`<service>`, `<point>`) or in the agent (`agent`, `<step>`)."""
+    """One place to die: in a control service (`<service>`, `<point>`), in the compute agent (`agent`, `<step>`) or in
+    the volume agent (`volume`, `<step>`)."""
 
     process: str
     name: str
@@ -51,29 +54,47 @@ def agent_points(*steps: str) -> list[Point]:
     return [Point("agent", step) for step in steps]
 
 
+def volume_points(*steps: str) -> list[Point]:
+    """Return points in the volume agent."""
+    return [Point("volume", step) for step in steps]
+
+
+def scheduler_points(method: str) -> list[Point]:
+    """Return points in the scheduler."""
+    return [Point("scheduler", f"{method}:{side}") for side in ("before", "after")]
+
+
 def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) -> list[Point]:
     """Return every point a flow passes."""
-    scheduler = ["select:before", "select:after"] if "select_host" in rpcs else []
-    return [*conductor_points(flow_tasks, rpcs), *api_points(), *(Point("scheduler", name) for name in scheduler),
-            *agent_points(*agent_steps)]
+    return [*conductor_points(flow_tasks, rpcs), *api_points(),
+            *(scheduler_points("select_host") if "select_host" in rpcs else []), *agent_points(*agent_steps)]
 
 
 class Campaign:
-    """A fleet whose processes come back when they die, armed with crash points, and one fake host."""
+    """A fleet whose processes come back when they die, armed with crash points: one fake host and, with `volumes`,
+    one storage node with two fake back ends."""
 
-    def __init__(self, directory: Path, overrides: dict[str, dict[str, Any]] | None = None) -> None:
-        self.fleet = Fleet(directory, hosts=1, overrides={
+    def __init__(self, directory: Path, *, volumes: bool = False,
+                 overrides: dict[str, dict[str, Any]] | None = None) -> None:
+        self.fleet = Fleet(directory, hosts=1, nodes=int(volumes), overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
-            "compute": {"compute": {"reconcile_interval": 5}}, **(overrides or {})})
-        self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, HOST)}
-        self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json"}
+            "compute": {"compute": {"reconcile_interval": 5}},
+            "volume": {"volume": {"enabled_backends": ",".join(BACKENDS), "reconcile_interval": 5},
+                       **{f"backend:{name}": {"driver": "fake"} for name in BACKENDS}}, **(overrides or {})})
+        self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, *self._agents())}
+        self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json",
+                       "volume": directory / NODE / "volume" / "fake" / "faults.json"}
+
+    def _agents(self) -> dict[str, str]:
+        """Return agent → its service."""
+        return {HOST: "compute", **({NODE: "volume"} if self.fleet.nodes else {})}
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client."""
         self.fleet.prepare()
         for name, control in self.controls.items():
-            service = "compute" if name == HOST else name
+            service = self._agents().get(name, name)
             self.fleet.add(name, service, launcher=[sys.executable, str(LAUNCHER), service, str(control)])
         self.client = self.fleet.start()
         self.db = self.fleet.database()
@@ -91,11 +112,11 @@ class Campaign:
         counts = (control.with_name(f"{control.name}.deaths") for control in self.controls.values())
         return sum(count.stat().st_size for count in counts if count.exists())
 
-    def arm(self, point: Point, *, failing: str | None = None) -> None:
+    def arm(self, point: Point, *, failing: Point | None = None) -> None:
         """Make the next process that reaches `point` die there; the agent's step `failing` fails meanwhile."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
         if failing is not None:
-            orders["agent"].append({"step": failing, "action": "fail", "times": 0})
+            orders[failing.process].append({"step": failing.name, "action": "fail", "times": 0})
         if point.process in orders:
             orders[point.process].append({"step": point.name, "action": "crash"})
         else:
@@ -122,7 +143,7 @@ class Campaign:
         """Wait until the api answers; the others are waited for by whoever needs them."""
         wait_for(lambda: patient(lambda: self.client.get("/compute/v2.1/flavors")), "the api")
 
-    def survive(self, point: Point, request: Callable[[], requests.Response], *, failing: str | None = None
+    def survive(self, point: Point, request: Callable[[], requests.Response], *, failing: Point | None = None
                 ) -> requests.Response | None:
         """Make a request while `point` is armed and wait for the death; returns the answer, None when the api died
         before it could give one."""
@@ -145,8 +166,11 @@ class Campaign:
 
     def find_faults(self) -> list[str]:
         """Return what is wrong now."""
-        return [*invariants.database_faults(self.db),
-                *invariants.host_faults(self.db, HOST, self.fleet.directory / HOST)]
+        faults = [*invariants.database_faults(self.db),
+                  *invariants.host_faults(self.db, HOST, self.fleet.directory / HOST)]
+        for node in self.fleet.nodes:
+            faults += invariants.node_faults(self.db, node, self.fleet.directory / node)
+        return faults
 
 
 def patient(call: Callable[[], requests.Response]) -> requests.Response | None:

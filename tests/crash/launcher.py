@@ -5,7 +5,8 @@ removes the file and kills itself with SIGKILL, so a point fires once.
 
 Points: `<Task>:before|after` (and `revert.<Task>:…`), `rpc.<method>:before|after`, `claim:after`,
 `finish:before|after` (around the operation's last commit), `commit:before|after` (a request's transaction in the api),
-`select:before|after` (in the scheduler).
+`select_host:before|after` and
+`select_backends:…` (in the scheduler).
 """
 
 from __future__ import annotations
@@ -92,10 +93,9 @@ def arm_api() -> None:
 def arm_scheduler() -> None:
     """Points around a decision with its claim."""
     manager = importlib.import_module("scheduler.manager")
-    around(manager.SchedulerManager, "select_host", lambda *_args, **_: "select:before",
-           lambda *_args, **_: "select:after")
-    # The endpoint's mark must survive the wrapping.
-    manager.SchedulerManager.select_host.exposed = True
+    for method in ("select_host", "select_backends"):
+        around(manager.SchedulerManager, method, lambda *_args, name=method, **_: f"{name}:before",
+               lambda *_args, name=method, **_: f"{name}:after")
 
 
 def arm_agent() -> None:

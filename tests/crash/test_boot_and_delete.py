@@ -30,7 +30,7 @@ DELETE = points_of(
      "driver.destroy:before", "driver.destroy:after", "network.unplug:before", "network.unplug:after"])
 
 # A build that fails is reverted; the revert is interrupted, too.
-FAILING = "driver.create:before"
+FAILING = Point("agent", "driver.create:before")
 REVERT = [*(Point("conductor", name) for name in (
     *(f"revert.{task}:{side}" for task in ("SpawnServer", "AssignHost", "SelectHost") for side in ("before", "after")),
     "rpc.destroy_server:before", "rpc.destroy_server:after", "finish:before", "finish:after")),

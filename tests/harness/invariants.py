@@ -6,15 +6,31 @@ import json
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from hostler.db.engine import Database
-from hostler.db.models import Allocation, FixedIp, Host, Lock, Operation, Port, Server
+from hostler.db.models import (
+    Allocation,
+    Backend,
+    Backup,
+    FixedIp,
+    Host,
+    Lock,
+    Operation,
+    Port,
+    Server,
+    Snapshot,
+    Volume,
+    VolumeAttachment,
+    VolumeNode,
+)
 from hostler.operations import states
+from hostler.resources import volume_states
 
 _SETTLED = ("active", "stopped", "paused", "suspended", "error")
 
 def database_faults(db: Database) -> list[str]:
-    """Return what is wrong with the records: unfinished operations, locks, claims, ports, addresses."""
+    """Return what is wrong with the records: unfinished operations, locks, claims, ports, addresses, volumes."""
     faults: list[str] = []
     with db.reading() as session:
         faults += [f"operation {row.id} {row.kind} is {row.state}" for row in session.execute(
@@ -42,7 +58,76 @@ def database_faults(db: Database) -> list[str]:
             if row.server_id not in servers]
         orphans = session.scalars(sa.select(FixedIp.id).where(FixedIp.port_id.not_in(sa.select(Port.id)))).all()
         faults += [f"address {orphan} of no port" for orphan in orphans]
+        faults += _volume_faults(session, set(servers))
     return faults
+
+
+def _volume_faults(session: orm.Session, servers: set[str]) -> list[str]:
+    """Return what is wrong with the records of volumes: half states, claims that are none, loose attachments."""
+    faults: list[str] = []
+    volumes = {row.id: row for row in session.scalars(sa.select(Volume).where(Volume.deleted_at.is_(None)))}
+    for volume in volumes.values():
+        if volume.state == volume_states.CREATING:
+            faults.append(f"volume {volume.id} is creating")
+        if volume.state in volume_states.ERRORS and not volume.fault:
+            faults.append(f"volume {volume.id} is in error without a fault")
+        if volume.state == volume_states.READY and volume.backend_id is None:
+            faults.append(f"volume {volume.id} is on no back end")
+        if volume.claimed_gib != volume.size_gib or volume.target_backend_id is not None:
+            faults.append(f"volume {volume.id} claims {volume.claimed_gib} of {volume.size_gib} GiB, "
+                          f"and back end {volume.target_backend_id}")
+    for model in (Snapshot, Backup):
+        faults += [f"{model.__tablename__} {row.id} is creating" for row in session.execute(
+            sa.select(model.id).where(model.state == volume_states.CREATING, model.deleted_at.is_(None)))]
+    faults += [f"snapshot {row.id} of gone volume {row.volume_id}" for row in session.execute(
+        sa.select(Snapshot.id, Snapshot.volume_id).where(Snapshot.deleted_at.is_(None)))
+        if row.volume_id not in volumes]
+    for attachment in session.scalars(sa.select(VolumeAttachment)):
+        if attachment.volume_id not in volumes or attachment.server_id not in (None, *servers):
+            faults.append(f"attachment {attachment.id} of a volume or server that is gone")
+        if attachment.server_id is not None and attachment.state != volume_states.ATTACHED:
+            faults.append(f"attachment {attachment.id} is {attachment.state}")
+        if attachment.state == volume_states.ATTACHED and not attachment.connection:
+            faults.append(f"attachment {attachment.id} has no connection")
+    return faults
+
+
+def node_faults(db: Database, node: str, state_path: Path) -> list[str]:
+    """Return where the fake back ends of a storage node, and its backups, differ from the records."""
+    with db.reading() as session:
+        volumes = session.execute(
+            sa.select(Volume.id, Volume.size_gib, Volume.state, Backend.name.label("backend"))
+            .join(Backend, Backend.id == Volume.backend_id).join(VolumeNode, VolumeNode.id == Backend.node_id)
+            .where(VolumeNode.name == node, Volume.deleted_at.is_(None))).all()
+        snapshots = session.execute(sa.select(Snapshot.id, Snapshot.volume_id, Snapshot.state)
+                                    .where(Snapshot.deleted_at.is_(None))).all()
+        attachments = session.execute(
+            sa.select(VolumeAttachment.id, VolumeAttachment.volume_id, VolumeAttachment.connection)).all()
+        backups = {row.id: row.state for row in session.execute(
+            sa.select(Backup.id, Backup.state).join(VolumeNode, VolumeNode.backup_store == Backup.store)
+            .where(VolumeNode.name == node, Backup.deleted_at.is_(None)))}
+    faults = []
+    for directory in sorted(path for path in (state_path / "volume" / "fake").iterdir() if path.is_dir()):
+        here = {row.id: row for row in volumes if row.backend == directory.name}
+        sizes = {path.stem: json.loads(path.read_text())["size_gib"] for path in (directory / "volumes").glob("*.json")}
+        faults += _compare("volume", {key for key, row in here.items() if row.state != volume_states.ERROR},
+                           set(here), {path.stem for path in (directory / "volumes").iterdir()})
+        faults += [f"volume {key} has {here[key].size_gib} GiB and {size} on its back end"
+                   for key, size in sizes.items() if key in here and here[key].size_gib != size]
+        kept = {row.id: row for row in snapshots if row.volume_id in here}
+        faults += _compare("snapshot", {key for key, row in kept.items() if row.state != volume_states.ERROR},
+                           set(kept), {path.stem for path in (directory / "snapshots").glob("*.json")})
+        wanted = {row.id for row in attachments if row.volume_id in here and row.connection}
+        faults += _compare("export", wanted, wanted, {path.stem for path in (directory / "connections").glob("*.json")})
+    stored = {path.name.partition(".")[0] for path in (state_path / "backups").glob("[!.]*")}
+    faults += _compare("backup", {key for key, state in backups.items() if state != volume_states.ERROR}, set(backups),
+                       stored)
+    return [f"{node}: {fault}" for fault in faults]
+
+
+def _compare(kind: str, needed: set[str], allowed: set[str], found: set[str]) -> list[str]:
+    return [*(f"{kind} {key} without a record" for key in sorted(found - allowed)),
+            *(f"{kind} {key} is not there" for key in sorted(needed - found))]
 
 
 def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
@@ -50,14 +135,26 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     with db.reading() as session:
         rows = session.execute(sa.select(Server.id, Server.vm_state).join(Host, Host.id == Server.host_id)
                                .where(Host.name == host, Server.deleted_at.is_(None))).all()
+        attached = {(row.server_id, row.volume_id) for row in session.execute(
+            sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id)
+            .where(VolumeAttachment.server_id.in_([row.id for row in rows])))}
     wanted = {row.id for row in rows}
     running = {row.id for row in rows if row.vm_state == "active"}
-    guests = {path.stem: json.loads(path.read_text())["state"]
-              for path in (state_path / "compute" / "fake" / "domains").glob("*.json")}
+    domains = {path.stem: json.loads(path.read_text())
+               for path in (state_path / "compute" / "fake" / "domains").glob("*.json")}
+    guests = {server_id: domain["state"] for server_id, domain in domains.items()}
+    plugged = {(server_id, volume_id) for server_id, domain in domains.items()
+               for volume_id in domain.get("volumes", ())}
     folders = {path.name for path in (state_path / "compute" / "servers").iterdir()
                } if (state_path / "compute" / "servers").exists() else set()
     faults = [f"{host}: guest {guest} of no server" for guest in guests.keys() - wanted]
     faults += [f"{host}: files of {folder}, which is no server here" for folder in folders - wanted]
     faults += [f"{host}: server {server} is active without a running guest"
                for server in running if guests.get(server) != "running"]
+    specs = {path.parent.name: json.loads(path.read_text())
+             for path in (state_path / "compute" / "servers").glob("*/spec.json")}
+    kept = {(server_id, volume["volume_id"]) for server_id, spec in specs.items() for volume in spec.get("volumes", ())}
+    for where, known, present in (("guest", guests, plugged), ("spec", specs, kept)):
+        faults += [f"{host}: only one side knows of volume {volume_id} in the {where} of {server_id}"
+                   for server_id, volume_id in present ^ {pair for pair in attached if pair[0] in known}]
     return faults

@@ -1,0 +1,292 @@
+"""Kill -9 around every step of every flow on volumes, snapshots and backups.
+
+Whatever dies wherever: without an operator the change takes place, no volume stays in a half state, no file is without
+a record and no record without its file, and quota is what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+
+from tests.crash.campaign import (
+    Campaign,
+    Point,
+    api_points,
+    conductor_points,
+    scheduler_points,
+    volume_points,
+)
+from tests.crash.volume_scene import V3, VolumeScene
+from tests.harness import backends
+
+pytestmark = [pytest.mark.timeout(1500)]
+
+
+def _conductor(*names: str) -> list[Point]:
+    return [Point("conductor", name) for name in names]
+
+
+def _around(*names: str) -> list[Point]:
+    return _conductor(*(f"{name}:{side}" for name in names for side in ("before", "after")))
+
+
+CREATE = [*conductor_points(["SelectBackend", "CreateVolume"], ["select_backends", "create_volume"]), *api_points(),
+          *scheduler_points("select_backends"),
+          *volume_points("agent.create_volume.begin", "agent.create_volume.fetched", "volume.create_volume:middle",
+                         "volume.create_volume:after", "agent.create_volume.end")]
+# Where the content comes from changes what the node does, and little else.
+FILLED = {
+    "nothing": [*_conductor("rpc.create_volume:after"), *volume_points("volume.create_volume:middle")],
+    "snapshot": [*_conductor("rpc.create_volume:before"),
+                 *volume_points("volume.clone_snapshot:middle", "volume.clone_snapshot:after")],
+    "volume": [*_conductor("CreateVolume:after"),
+               *volume_points("volume.clone_volume:middle", "volume.clone_volume:after")],
+    "backup": [*_conductor("CreateVolume:before"),
+               *volume_points("agent.create_volume.fetched", "volume.create_volume:middle",
+                              "volume.create_volume:after")],
+}
+REVERT = [*_around("revert.CreateVolume", "revert.SelectBackend", "rpc.delete_volume"),
+          *_conductor("finish:before", "finish:after"),
+          *volume_points("agent.delete_volume.begin", "volume.delete_volume:before", "volume.delete_volume:after",
+                         "agent.delete_volume.end")]
+DELETE = [*conductor_points(["DeleteVolume"], ["delete_volume"]), *api_points(),
+          *volume_points("agent.delete_volume.begin", "volume.delete_volume:before", "volume.delete_volume:after",
+                         "agent.delete_volume.end")]
+CASCADE = [*_around("DeleteSnapshots", "rpc.delete_snapshot"),
+           *volume_points("volume.delete_snapshot:after", "volume.delete_volume:before")]
+EXTEND = [*conductor_points(["ExtendOnNode", "ExtendOnHosts"], ["extend_volume"]), *api_points(),
+          *volume_points("agent.extend_volume.begin", "volume.extend_volume:before", "volume.extend_volume:after",
+                         "agent.extend_volume.end")]
+UPLOAD = [*conductor_points(["UploadVolume"], ["upload_volume"]), *api_points(),
+          *volume_points("agent.upload_volume.begin", "agent.upload_volume.converted", "agent.upload_volume.end")]
+REVERT_TO = [*_around("RevertVolume", "rpc.revert_volume"), *_conductor("finish:before"),
+             *volume_points("agent.revert_volume.begin", "volume.revert_to_snapshot:before",
+                            "volume.revert_to_snapshot:after")]
+MOVE_TASKS = ("ChooseTarget", "ClearTarget", "ConnectSource", "CopyVolume", "SwitchRecord", "DisconnectSource",
+              "RemoveSource")
+MOVE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]),
+        *_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
+        *volume_points("volume.connect:after", "volume.create_volume:middle", "volume.create_volume:after",
+                       "volume.disconnect:before", "volume.delete_volume:before", "volume.delete_volume:after")]
+RETYPE = [*_conductor("CopyVolume:after", "SwitchRecord:after", "finish:before"), *api_points()]
+SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(),
+            *volume_points("agent.create_snapshot.begin", "volume.create_snapshot:before",
+                           "volume.create_snapshot:after", "agent.create_snapshot.end")]
+SNAPSHOT_DELETE = [*conductor_points(["DeleteSnapshot"], ["delete_snapshot"]),
+                   *volume_points("volume.delete_snapshot:before", "volume.delete_snapshot:after")]
+BACKUP = [*conductor_points(["AssignStore", "CreateBackup"], ["create_backup"]), *api_points(),
+          *volume_points("agent.create_backup.begin", "agent.create_backup.read", "agent.create_backup.end")]
+BACKUP_DELETE = [*_around("DeleteBackup", "rpc.delete_backup"), *_conductor("finish:before"),
+                 *volume_points("agent.delete_backup.begin", "agent.delete_backup.end")]
+RESTORE = [*conductor_points(["RestoreBackup"], ["restore_backup"]), *api_points(),
+           *volume_points("agent.restore_backup.begin", "agent.restore_backup.write",
+                          "volume.overwrite_volume:before", "volume.overwrite_volume:after",
+                          "agent.restore_backup.end")]
+ALL = [CREATE, *FILLED.values(), REVERT, DELETE, CASCADE, EXTEND, UPLOAD, REVERT_TO, MOVE, RETYPE, SNAPSHOT,
+       SNAPSHOT_DELETE, BACKUP, BACKUP_DELETE, RESTORE]
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VolumeScene]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"), volumes=True)
+    try:
+        yield VolumeScene(made, made.start())
+    finally:
+        made.stop()
+
+
+def each(points: Sequence[Point]) -> pytest.MarkDecorator:
+    """Run a test for each point."""
+    return pytest.mark.parametrize("point", points, ids=str)
+
+
+@pytest.mark.contract("V-FLOW")
+@each(CREATE)
+def test_create_from_an_image_survives(scene: VolumeScene, point: Point) -> None:
+    before = scene.sizes()
+    volume = scene.create(point, "volume", size=2, imageRef=scene.image_id)
+    scene.wait("volume", volume, "available")
+    scene.campaign.wait_rest()
+    assert scene.sizes() == {**before, "volumes": before["volumes"] + 1, "gigabytes": before["gigabytes"] + 2}
+    scene.remove("volume", volume)
+    assert scene.sizes() == before
+
+
+@pytest.mark.contract("V-FLOW")
+@pytest.mark.parametrize(("source", "point"), [(source, point) for source, points in FILLED.items()
+                                               for point in points], ids=str)
+def test_create_from_elsewhere_survives(scene: VolumeScene, source: str, point: Point) -> None:
+    origin = scene.make("volume")
+    made = scene.make(source, volume_id=origin) if source in ("snapshot", "backup") else origin
+    named: dict[str, Any] = {"volume": {"source_volid": made}, "nothing": {}}.get(source, {f"{source}_id": made})
+    volume = scene.create(point, "volume", size=2, **named)
+    scene.wait("volume", volume, "available")
+    scene.campaign.wait_rest()
+    scene.remove("volume", volume)
+    if made != origin:
+        scene.remove(source, made)
+    scene.remove("volume", origin)
+
+
+@each(REVERT)
+def test_revert_of_a_failed_creation_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.create(point, "volume", size=1, failing=Point("volume", "volume.create_volume:middle"))
+    found = scene.wait("volume", volume, "error")
+    assert found is not None
+    scene.campaign.disarm()
+    scene.campaign.wait_rest()
+    scene.remove("volume", volume)
+    scene.campaign.wait_rest()
+
+
+@each(DELETE)
+def test_delete_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    scene.survive(point, lambda: scene.client.delete(f"{V3}/volumes/{volume}"))
+    scene.wait("volume", volume, None)
+    scene.campaign.wait_rest()
+
+
+@each(CASCADE)
+def test_cascading_delete_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    snapshots = [scene.make("snapshot", volume_id=volume) for _ in range(2)]
+    scene.survive(point, lambda: scene.client.delete(f"{V3}/volumes/{volume}?cascade=true"))
+    for noun, key in (("volume", volume), *(("snapshot", snapshot) for snapshot in snapshots)):
+        scene.wait(noun, key, None)
+    scene.campaign.wait_rest()
+
+
+@each(EXTEND)
+def test_extend_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    scene.survive(point, lambda: scene.act(volume, {"os-extend": {"new_size": 3}}))
+    scene.campaign.wait_rest()
+    found = scene.wait("volume", volume, "available")
+    assert found is not None
+    assert found["size"] == 3
+    scene.remove("volume", volume)
+
+
+@each(UPLOAD)
+def test_upload_survives(scene: VolumeScene, point: Point) -> None:
+    volume, name = scene.make("volume"), scene.name("image")
+    scene.survive(point, lambda: scene.act(volume, {"os-volume_upload_image": {
+        "image_name": name, "disk_format": "raw", "container_format": "bare"}}))
+    scene.campaign.wait_rest()
+    scene.wait("volume", volume, "available")
+    images = scene.client.get(f"/image/v2/images?name={name}").json()["images"]
+    # The api that died after its commit was asked again, which is another upload.
+    assert {image["status"] for image in images} == {"active"}
+    assert len(images) <= 2
+    for image in images:
+        scene.client.delete(f"/image/v2/images/{image['id']}").raise_for_status()
+    scene.remove("volume", volume)
+
+
+@each(REVERT_TO)
+def test_revert_to_a_snapshot_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    snapshot = scene.make("snapshot", volume_id=volume)
+    scene.survive(point, lambda: scene.act(volume, {"revert": {"snapshot_id": snapshot}}))
+    scene.campaign.wait_rest()
+    scene.wait("volume", volume, "available")
+    scene.remove("snapshot", snapshot)
+    scene.remove("volume", volume)
+
+
+@each(MOVE)
+def test_migrate_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume", volume_type=None)
+    _move_and_look(scene, volume, point, {"os-migrate_volume": {"host": _other_place(scene, volume)}})
+
+
+@each(RETYPE)
+def test_retype_that_moves_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    _move_and_look(scene, volume, point, {"os-retype": {"new_type": "other", "migration_policy": "on-demand"}})
+
+
+def _other_place(scene: VolumeScene, volume: str) -> str:
+    found = scene.show("volume", volume)
+    assert found is not None
+    here = str(found["os-vol-host-attr:host"])
+    return "node1@other#other" if "@fake" in here else "node1@fake#fake"
+
+
+def _move_and_look(scene: VolumeScene, volume: str, point: Point, body: dict[str, Any]) -> None:
+    target = _other_place(scene, volume)
+    scene.survive(point, lambda: scene.act(volume, body))
+    scene.campaign.wait_rest()
+    found = scene.wait("volume", volume, "available")
+    assert found is not None
+    assert found["os-vol-host-attr:host"] == target
+    scene.remove("volume", volume)
+    scene.campaign.wait_rest()
+
+
+@each(SNAPSHOT)
+def test_snapshot_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    snapshot = scene.create(point, "snapshot", volume_id=volume)
+    scene.wait("snapshot", snapshot, "available")
+    scene.campaign.wait_rest()
+    scene.remove("snapshot", snapshot)
+    scene.remove("volume", volume)
+
+
+@each(SNAPSHOT_DELETE)
+def test_delete_of_a_snapshot_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    snapshot = scene.make("snapshot", volume_id=volume)
+    scene.survive(point, lambda: scene.client.delete(f"{V3}/snapshots/{snapshot}"))
+    scene.wait("snapshot", snapshot, None)
+    scene.campaign.wait_rest()
+    scene.remove("volume", volume)
+
+
+@each(BACKUP)
+def test_backup_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    backup = scene.create(point, "backup", volume_id=volume)
+    scene.wait("backup", backup, "available")
+    scene.campaign.wait_rest()
+    scene.remove("backup", backup)
+    scene.remove("volume", volume)
+
+
+@each(BACKUP_DELETE)
+def test_delete_of_a_backup_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    backup = scene.make("backup", volume_id=volume)
+    scene.survive(point, lambda: scene.client.delete(f"{V3}/backups/{backup}"))
+    scene.wait("backup", backup, None)
+    scene.campaign.wait_rest()
+    scene.remove("volume", volume)
+
+
+@each(RESTORE)
+def test_restore_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    backup = scene.make("backup", volume_id=volume)
+    scene.survive(point, lambda: scene.client.post(f"{V3}/backups/{backup}/restore", {"restore": {
+        "volume_id": volume}}))
+    scene.campaign.wait_rest()
+    scene.wait("volume", volume, "available")
+    scene.wait("backup", backup, "available")
+    scene.remove("backup", backup)
+    scene.remove("volume", volume)
+
+
+def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """Say how many crash points were tried."""
+    tried = sum(len(points) for points in ALL)
+    with capsys.disabled():
+        print(f"\ncrash campaign: {tried} points were tried in flows on volumes, snapshots and backups")
+    assert tried >= 150

@@ -201,6 +201,7 @@ mgr_data = {here}/mgr
 mgr_initial_modules =
 mgr_stats_period = 1
 [osd]
+osd_client_watch_timeout = 15
 log_file = {here}/$name.log
 osd_data = {here}/osd
 osd_objectstore = {self._store}

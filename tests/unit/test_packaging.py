@@ -16,6 +16,7 @@ from oslo_config import cfg
 from hostler import conf
 from hostler.conf import database, identity, opts
 from tests.unit import import_graph
+from volume.drivers import loading
 
 ROOT = import_graph.ROOT
 
@@ -87,6 +88,15 @@ def test_entry_points_load(group: str) -> None:
         assert attribute in names, f"{group}: {module} has no {attribute}"
 
 
+def test_every_service_of_systemd_runs_a_script_of_ours() -> None:
+    scripts = set(re.findall(r"^(hostler-[\w-]+) =", _setup_cfg()["options.entry_points"]["console_scripts"],
+                             re.MULTILINE))
+    units = {path.stem: path.read_text() for path in (ROOT / "etc/systemd").glob("*.service")}
+    assert {"hostler-compute", "hostler-volume"} <= units.keys()
+    for name, text in units.items():
+        assert name in scripts and f"ExecStart=/opt/hostler/bin/{name} " in text, name
+
+
 @pytest.mark.parametrize("kind", ["filters", "weighers"])
 def test_every_scheduler_plugin_has_its_entry_point(kind: str) -> None:
     text = _setup_cfg()["options.entry_points"][f"hostler.scheduler.{kind}"]
@@ -114,7 +124,10 @@ def test_every_option_is_listed() -> None:
 
 
 @pytest.mark.parametrize(("sample", "listed"), [("hostler.conf.sample", opts.list_opts),
-                                                ("agent.conf.sample", opts.list_agent_opts)])
+                                                ("agent.conf.sample", opts.list_agent_opts),
+                                                ("volume.conf.sample", opts.list_volume_opts),
+                                                ("volume.conf.sample", loading.list_opts),
+                                                ("hostler.conf.sample", loading.list_opts)])
 def test_samples_are_up_to_date(sample: str, listed: Callable[[], list[tuple[str, list[cfg.Opt]]]]) -> None:
     wanted = {(group, option.name) for group, options in listed() for option in options}
     groups = {group for group, _name in wanted} - {"DEFAULT"}
@@ -124,12 +137,14 @@ def test_samples_are_up_to_date(sample: str, listed: Callable[[], list[tuple[str
     assert not gone, f"run `tox -e genconfig`; no longer there: {sorted(gone)}"
 
 
-def test_agents_sample_names_no_database() -> None:
-    assert not [pair for pair in _sampled("agent.conf.sample") if pair[0] in {database.GROUP, identity.GROUP}]
+@pytest.mark.parametrize("sample", ["agent.conf.sample", "volume.conf.sample"])
+def test_agents_sample_names_no_database(sample: str) -> None:
+    assert not [pair for pair in _sampled(sample) if pair[0] in {database.GROUP, identity.GROUP}]
 
 
-def test_agents_options_name_no_database() -> None:
-    groups = {group for group, _options in opts.list_agent_opts()}
+@pytest.mark.parametrize("listed", [opts.list_agent_opts, opts.list_volume_opts])
+def test_agents_options_name_no_database(listed: Callable[[], list[tuple[str, list[cfg.Opt]]]]) -> None:
+    groups = {group for group, _options in listed()}
     assert database.GROUP not in groups
     assert identity.GROUP not in groups
 
@@ -141,7 +156,7 @@ def test_every_option_explains_itself() -> None:
 
 
 def test_bindep_lines_can_be_read_by_the_tools() -> None:
-    pattern = re.compile(r"^[a-z0-9.+-]+ \[platform:dpkg( test)?\]$")
+    pattern = re.compile(r"^[a-z0-9.+-]+ \[platform:dpkg( [a-z]+)?\]$")
     lines = [line for line in (ROOT / "bindep.txt").read_text().splitlines() if line and not line.startswith("#")]
     assert lines
     assert [line for line in lines if not pattern.match(line)] == []

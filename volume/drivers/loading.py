@@ -15,6 +15,7 @@ nothing of what the driver drives; only the drivers that some back end names are
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import importlib
 import importlib.metadata
@@ -82,5 +83,9 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     for entry in sorted(importlib.metadata.entry_points(group=NAMESPACE), key=lambda entry: entry.name):
         own = importlib.import_module(entry.module)
         example = "local" if entry.name == "file" else entry.name
-        listed.append((volume_conf.backend_group(example), [*volume_conf.BACKEND_OPTS, *own.OPTS]))
+        common = [copy.copy(option) for option in volume_conf.BACKEND_OPTS]
+        for option in common:
+            if option.name == "driver":
+                option.sample_default = entry.name
+        listed.append((volume_conf.backend_group(example), [*common, *own.OPTS]))
     return listed

@@ -8,7 +8,6 @@ import socket
 import time
 from collections.abc import Callable
 
-
 # Below the ports that the kernel gives to clients: between the choice and the listening, one of those might be taken.
 _FIRST, _LAST = 21000, 32000
 _choices = random.Random(os.getpid() ^ time.monotonic_ns())

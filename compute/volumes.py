@@ -57,6 +57,9 @@ class Volumes:
         """Take a volume from the server; fine when it has not got it. Raises AgentError after `timeout_s`."""
         tools = self._tools
         with self._bench.work_on(server_id, call) as work:
+            if tools.driver.get_power_state(server_id) == virt.SUSPENDED:
+                # Its saved memory would still name the disk, and could not be woken without it.
+                raise errors.AgentError(reason="A volume cannot be detached from a suspended server.")
             tools.checkpoint("detach.unplug", server_id)
             self._unplug(server_id, volume_id, timeout_s, work)
             tools.checkpoint("detach.spec", server_id)

@@ -41,11 +41,11 @@ def all_in_one() -> Iterator[Measured]:
 
 
 @contextlib.contextmanager
-def fleet(hosts: int = 2) -> Iterator[Measured]:
+def fleet(hosts: int = 2, nodes: int = 1) -> Iterator[Measured]:
     """Every service its own process."""
     with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
         Path(directory).chmod(0o755)
-        cloud = Fleet(Path(directory), hosts=hosts, overrides={
+        cloud = Fleet(Path(directory), hosts=hosts, nodes=nodes, overrides={
             "compute": {"fake": BIG}, "all": {"DEFAULT": {"heartbeat_interval": 5, "service_down_time": 30},
                                               "conductor": {"lease_seconds": 15, "poll_interval": 1.0}}})
         try:

@@ -144,9 +144,10 @@ class RbdDriver:
             raise errors.AgentError(reason=f"Volume {volume.id} has snapshots.")
         for snapshot in snapshots:  # moments of clones that were cut short: the repeat makes its own
             self._cluster.remove_snapshot(name, snapshot)
-        if not self._drop_part(volume.id) and whole is None:
+        self._drop_part(volume.id)
+        if whole is None:
             self._drop_moments(volume.id)
-        if whole is not None:
+        else:
             self._remove(volume.id, name)
             self._free_parents(whole)
         for attachment_id, volume_id in self._connections():
@@ -264,26 +265,19 @@ class RbdDriver:
         target = qemu_img.json_name(self._cluster.blockdev(name))
         qemu_img.convert(source, target, "raw", progress, create=False, target_is_zero=True)
 
-    def _drop_part(self, volume_id: str) -> bool:
-        """Remove what a broken try left; return whether there was anything.
+    def _drop_part(self, volume_id: str) -> None:
+        """Remove what a broken try left.
 
         Whoever still copies into it, here or on another node, is of an attempt that is over.
         """
         name = _PART + volume_id
-        image = self._cluster.find_image(name)
-        if image is not None:
+        if self._cluster.find_image(name) is not None:
             self._cluster.shut_out(name)
         if self._cluster.remove(name):
             self._cluster.trash(name)
-        if image is None:
-            return False
-        parent = image.parent or {}
-        if parent.get("snapshot") == _MOMENT + volume_id:
-            self._cluster.remove_snapshot(parent["image"], parent["snapshot"])
-        return True
 
     def _drop_moments(self, volume_id: str) -> None:
-        """Remove the snapshot that a clone's try left which did not get as far as an image."""
+        """Remove the snapshot that a clone's broken try left on the volume it was to be made from."""
         moment = _MOMENT + volume_id
         for name, snapshots in self._cluster.list_images().items():
             if moment in snapshots:

@@ -17,6 +17,7 @@ from hostler.resources.volume_specs import ConnectionSpec, SnapshotSpec, VolumeS
 from tests.harness.crashpoints import crash_everywhere
 from tests.harness.ports import wait_for
 from tests.unit.volume_file.conftest import (
+    PORTS,
     MakeDriver,
     a_host,
     a_snapshot,
@@ -100,7 +101,7 @@ def test_connect_repeated_after_each_crash_gives_one_export_at_one_port(driver: 
         assert restarted.connect(volume, attachment_id, a_host(), False) == answers[-1]
         restarted.disconnect(volume.id, attachment_id)
         assert (running(state), records(state), restarted.find().connections) == ([], [], {})
-    assert {answer.data["port"] for answer in answers} == {21000}
+    assert {answer.data["port"] for answer in answers} == {PORTS}
 
 
 def test_connect_undone_after_each_crash_leaves_nothing(driver: FileDriver, crash: Any, state: Path) -> None:

@@ -28,6 +28,7 @@ from hostler.resources.volume_specs import VolumeSpec
 from tests.harness.ports import wait_for
 from tests.integration import real_parts
 from tests.unit.volume_file.conftest import (
+    PORTS,
     MakeDriver,
     a_host,
     a_volume,
@@ -179,7 +180,7 @@ def test_a_restarted_node_serves_the_same_ports_with_renewed_certificates(
     connection = node.connect(volume, attachment_id, a_host(tls=True), False)
     os.kill(pids(state / "volume/exports")[attachment_id], signal.SIGKILL)
     shutil.copytree(certificates / "node1", tmp_path / "renewed")
-    restarted = make_driver(volume_tls_dir=str(tmp_path / "renewed"), volume_export_ports="23000-23010")
+    restarted = make_driver(volume_tls_dir=str(tmp_path / "renewed"), volume_export_ports=f"{PORTS + 30}-{PORTS + 39}")
     restarted.open()
     assert reach(connection, certificates / "host1") == ""
     assert "TLS" in reach(connection, certificates / "host2")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ from volume.drivers.loading import BackendConfig
 from volume.layout import Layout
 
 MakeDriver = Callable[..., FileDriver]
+# A range for each process that runs tests: a port that one just gave up is not taken by another.
+PORTS = 20000 + os.getpid() % 300 * 40
 
 
 @pytest.fixture(autouse=True)
@@ -43,7 +46,7 @@ def make_driver(state: Path) -> MakeDriver:
     def make(name: str = "local", node: str = "node1", **options: Any) -> FileDriver:
         overrides = {f"volume.{key.removeprefix('volume_')}": value for key, value in options.items()
                      if key.startswith("volume_")}
-        settings = conf.load([], config_files=[], overrides={"volume.export_ports": "21000-21999",
+        settings = conf.load([], config_files=[], overrides={"volume.export_ports": f"{PORTS}-{PORTS + 29}",
                                                              "volume.insecure_exports": True, **overrides})
         group = volume_conf.backend_group(name)
         settings.register_opts([*volume_conf.BACKEND_OPTS, *file.OPTS], group=group)

@@ -17,7 +17,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume_specs import ConnectionSpec, VolumeSpec
-from tests.unit.volume_file.conftest import MakeDriver, a_host, a_volume, ignore
+from tests.unit.volume_file.conftest import PORTS, MakeDriver, a_host, a_volume, ignore
 from volume.drivers.file import nbd
 from volume.drivers.file.driver import FileDriver
 
@@ -113,7 +113,7 @@ def test_another_start_of_the_agent_finds_and_restores_exports(driver: FileDrive
     before = pids(exports)
     os.kill(before[dies], signal.SIGKILL)
     (exports / f"{forgotten}.json").unlink()  # the agent ended between the two steps of a disconnect
-    again = make_driver(volume_my_ip="127.0.0.2", volume_export_ports="22000-22010")
+    again = make_driver(volume_my_ip="127.0.0.2", volume_export_ports=f"{PORTS + 30}-{PORTS + 39}")
     again.open()
     after = pids(exports)
     assert after[lives] == before[lives]
@@ -159,19 +159,19 @@ def test_one_export_that_cannot_be_restored_hinders_nobody(driver: FileDriver, m
 
 
 def test_a_taken_port_is_passed_over(make_driver: MakeDriver) -> None:
-    driver = make_driver(volume_export_ports="21500-21502")
+    driver = make_driver(volume_export_ports=f"{PORTS}-{PORTS + 2}")
     driver.open()
-    with listener(21500):
+    with listener(PORTS):
         ports = [driver.connect(a_made(driver), ids.new_id(), a_host(), False).data["port"] for _ in range(2)]
-        assert ports == [21501, 21502]
+        assert ports == [PORTS + 1, PORTS + 2]
         unlucky = a_made(driver)
-        with pytest.raises(errors.AgentError, match=r"All ports of \[volume\] export_ports \(21500-21502\)"):
+        with pytest.raises(errors.AgentError, match=r"All ports of \[volume\] export_ports"):
             driver.connect(unlucky, ids.new_id(), a_host(), False)
         assert unlucky.id not in driver.find().connections.values()
 
 
 def test_back_ends_of_a_node_share_its_ports_and_see_their_own(make_driver: MakeDriver, exports: Path) -> None:
-    drivers = [make_driver(name, volume_export_ports="21600-21601") for name in ("local", "other")]
+    drivers = [make_driver(name, volume_export_ports=f"{PORTS}-{PORTS + 1}") for name in ("local", "other")]
     attachments = [ids.new_id(), ids.new_id()]
     for driver, attachment_id in zip(drivers, attachments, strict=True):
         driver.open()

@@ -48,6 +48,8 @@ class Directory:
             if not known:
                 self._memory.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
                 write_atomically(self._memory, share.encode())
+                sync(self._memory)
+                sync(self._memory.parent)
         except OSError as error:
             raise errors.AgentError(reason=f"The directory {self.path} cannot be used: {error.strerror}.") from error
 

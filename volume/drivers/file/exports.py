@@ -13,6 +13,7 @@ import fcntl
 import json
 import logging
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from volume.drivers.file.tls import Credentials
 
 LOG = logging.getLogger(__name__)
 _NAME_PREFIX = "volume-"
+_PORT_PATIENCE_S = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,12 +87,13 @@ class Exports:
             try:
                 with self._locks.hold(attachment_id):
                     self._mend(attachment_id)
-            except (errors.AgentError, nbd.PortTaken, OSError) as error:
+            except (errors.AgentError, OSError) as error:
                 if self._troubles.get(attachment_id) != str(error):
                     LOG.error("The export for attachment %s is not right: %s", attachment_id, error)
                 self._troubles[attachment_id] = str(error)
             else:
                 self._troubles.pop(attachment_id, None)
+        self._locks.forget_before(self._locks.mark())
 
     def connections(self) -> dict[str, str]:
         """Return attachment id → volume id of what is exported or should be."""
@@ -125,10 +128,7 @@ class Exports:
             nbd.stop(self._pid_file(attachment_id))
             with self._writing():
                 self._write(wanted)
-            try:
-                self._serve(wanted)
-            except nbd.PortTaken as error:
-                raise errors.AgentError(reason=str(error)) from error
+            self._serve_again(wanted)
             return wanted
 
     def stop(self, attachment_id: str) -> None:
@@ -147,7 +147,7 @@ class Exports:
         if export is None:
             nbd.stop(self._pid_file(attachment_id))
         elif export.attachment_id not in nbd.find(self._directory):
-            self._serve(export)
+            self._serve_again(export)
             LOG.warning("Volume %s is exported again to %s, port %d", export.volume_id, export.host, export.port)
 
     def _start_first(self, wanted: Export) -> Export:
@@ -183,6 +183,18 @@ class Exports:
 
     def _is_up(self, export: Export) -> bool:
         return export.attachment_id in nbd.find(self._directory) and nbd.answers(export.address, export.port)
+
+    def _serve_again(self, export: Export) -> None:
+        """Serve at the port that guests know. A process that is just dying holds it for a moment longer than it can
+        be seen by its command line."""
+        patience = time.monotonic() + _PORT_PATIENCE_S
+        while True:
+            try:
+                return self._serve(export)
+            except nbd.PortTaken as error:
+                if time.monotonic() > patience:
+                    raise errors.AgentError(reason=str(error)) from error
+            time.sleep(0.05)
 
     def _serve(self, export: Export) -> None:
         options = self._credentials.options(export.host) if export.tls else []

@@ -38,12 +38,14 @@ OPTS = [
 def build(backend: BackendConfig) -> Driver:
     """Put the driver of one back end together."""
     options, volume = backend.options, backend.conf.volume
-    path = Path(options.directory) if options.directory else backend.layout.volumes(backend.name)
+    # Absolute: the processes that outlive the agent name them, and are known by that.
+    path = (Path(options.directory) if options.directory else backend.layout.volumes(backend.name)).absolute()
+    root = backend.layout.root.absolute()
     credentials = Credentials(Path(volume.tls_dir) if volume.tls_dir else None, options.client_subject,
                               insecure=volume.insecure_exports)
-    exports = Exports(backend.layout.root / "exports", backend.name, address=str(volume.my_ip),
+    exports = Exports(root / "exports", backend.name, address=str(volume.my_ip),
                       ports=volume.export_ports, credentials=credentials)
     directory = Directory(path, owner=f"{backend.node}@{backend.name}", own=not options.directory,
-                          memory=backend.layout.root / "shares" / backend.name)
+                          memory=root / "shares" / backend.name)
     files = DiskFiles(path, default_format=options.format, preallocation=options.preallocation)
     return FileDriver(directory, files, exports)

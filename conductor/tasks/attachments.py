@@ -7,6 +7,7 @@ has no attachment.
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import Any
 
@@ -14,8 +15,9 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.run import Run
-from conductor.tasks.base import OperationTask, failed
+from conductor.tasks.base import OperationTask
 from conductor.tasks.servers import host_of, note_build_failure
+from conductor.tasks.volume_nodes import tried
 from hostler import errors
 from hostler.db.models import Host, Volume, VolumeAttachment
 from hostler.resources import volume_records
@@ -36,8 +38,10 @@ class ConnectVolume(OperationTask):
             connect(self.run, self.run.arguments["attachment_id"], host)
 
     def revert(self, **_: Any) -> None:
-        """Disconnect."""
-        disconnect(self.run, self.run.arguments["attachment_id"])
+        """Disconnect; a node that cannot is told again by its reconciliation, when the attachment is gone."""
+        attachment_id = self.run.arguments["attachment_id"]
+        tried(f"attachment {attachment_id} may stay exported until its node reconciles",
+              lambda: disconnect(self.run, attachment_id))
 
 
 class PlugVolume(OperationTask):
@@ -49,11 +53,8 @@ class PlugVolume(OperationTask):
 
     def revert(self, **_: Any) -> None:
         """Unplug; what a guest does not give back is taken from under it, since the user was told that it failed."""
-        try:
-            unplug(self.run)
-        except (errors.AgentError, errors.HostUnreachable) as error:
-            LOG.warning("volume %s may be left in server %s until its host reconciles: %s",
-                        self.run.arguments["volume_id"], self.run.resource_id, error)
+        tried(f"volume {self.run.arguments['volume_id']} may be left in server {self.run.resource_id} until its host "
+              "reconciles", lambda: unplug(self.run))
 
 
 class UnplugVolume(OperationTask):
@@ -63,23 +64,25 @@ class UnplugVolume(OperationTask):
         """Unplug; fails when the guest does not let go in time."""
         unplug(self.run)
 
-    def revert(self, result: Any, **_: Any) -> None:
-        """Plug again what was out."""
-        if failed(result):
-            return  # the guest has it still
-        try:
-            plug(self.run)
-        except errors.HostlerError as error:
-            LOG.warning("volume %s is attached to server %s by the records, and gets in with its next start: %s",
-                        self.run.arguments["volume_id"], self.run.resource_id, error)
+    def revert(self, **_: Any) -> None:
+        """Plug what is out; a guest that did not let go has it, which its host sees."""
+        tried(f"volume {self.run.arguments['volume_id']} is attached to server {self.run.resource_id} by the records, "
+              "and gets in with its next start", lambda: plug(self.run))
 
 
 class DisconnectVolume(OperationTask):
-    """Have the volume's node stop letting the host in. Revert: nothing to undo, it is the last."""
+    """Have the volume's node stop letting the host in. Revert: it lets the host in again, the volume stays attached."""
 
     def execute(self) -> None:
         """Disconnect; the row keeps the connection until the operation's end removes it."""
         disconnect(self.run, self.run.arguments["attachment_id"], keep=True)
+
+    def revert(self, **_: Any) -> None:
+        """Connect, since it may have been done however it failed."""
+        host = host_of(self.run)
+        if host is not None:
+            tried(f"volume {self.run.arguments['volume_id']} of server {self.run.resource_id} may not be reached",
+                  lambda: connect(self.run, self.run.arguments["attachment_id"], host))
 
 
 class ConnectVolumes(OperationTask):
@@ -95,9 +98,10 @@ class ConnectVolumes(OperationTask):
             raise
 
     def revert(self, **_: Any) -> None:
-        """Disconnect."""
+        """Disconnect; a node that cannot is told again by its reconciliation, when the attachments are gone."""
         for attachment_id in attachments_of(self.run):
-            disconnect(self.run, attachment_id)
+            tried(f"attachment {attachment_id} may stay exported until its node reconciles",
+                  functools.partial(disconnect, self.run, attachment_id))
 
 
 class DisconnectVolumes(OperationTask):
@@ -106,11 +110,8 @@ class DisconnectVolumes(OperationTask):
     def execute(self) -> None:
         """Disconnect; a node that cannot do it is told again by its reconciliation, when the attachments are gone."""
         for attachment_id in attachments_of(self.run):
-            try:
-                disconnect(self.run, attachment_id, keep=True)
-            except errors.AgentError as error:
-                LOG.warning("attachment %s of deleted server %s is left to its node's reconciliation: %s",
-                            attachment_id, self.run.resource_id, error)
+            tried(f"attachment {attachment_id} of deleted server {self.run.resource_id} is left to its node's "
+                  "reconciliation", functools.partial(disconnect, self.run, attachment_id, keep=True))
 
 
 def attachments_of(run: Run) -> list[str]:
@@ -132,7 +133,7 @@ def connect(run: Run, attachment_id: str, host: str) -> None:
     if place is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
     connection = run.ask_node(place.node, lambda fence: run.cloud.volumes.connect_volume(
-        run.context, place.node, volume, attachment_id, connector, readonly, **fence))
+        run.context, place.node, volume, attachment_id, connector, readonly=readonly, **fence))
     _keep(run, attachment_id, connection=connection.to_wire(), connector=connector.to_wire())
 
 

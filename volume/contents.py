@@ -41,7 +41,7 @@ def raw_file(source: DiskSource, work: Path, progress: Progress) -> Iterator[Pat
         yield own
         return
     with scratch_file(work, "raw") as path:
-        qemu_img.convert(source, str(path), "raw", progress)
+        qemu_img.convert(source, str(path), "raw", progress, durable=False)
         yield path
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ LOG = logging.getLogger(__name__)
 UPLOAD_FORMATS = ("raw", "qcow2")
 HTTP_TIMEOUT_S = (10, 600)  # to connect; and for the answer, which comes when all is stored and checked
 _BLOCK_BYTES = 1 << 20
-_TRIES = 3
+# Before each further try to send an image: an api that is being restarted is back by then.
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 
 
 class CopyOut:
@@ -55,7 +57,7 @@ class CopyOut:
         work.pass_step("upload_volume.begin")
         with work.copying(), contents.content_of(driver, volume, None, self._momentary, upload.image_id) as source, \
                 contents.scratch_file(self._layout.work, upload.disk_format) as path:
-            qemu_img.convert(source, str(path), upload.disk_format, work.part(0, 50))
+            qemu_img.convert(source, str(path), upload.disk_format, work.part(0, 50), durable=False)
             work.pass_step("upload_volume.converted")
             _put(path, upload, work)
         work.pass_step("upload_volume.end")
@@ -83,7 +85,7 @@ class _Body:
 
 
 def _put(path: Path, upload: UploadSpec, work: Work) -> None:
-    for left in reversed(range(_TRIES)):
+    for pause_s in (*_PAUSES_S, None):
         work.check()
         body = _Body(path, work)
         try:
@@ -91,15 +93,17 @@ def _put(path: Path, upload: UploadSpec, work: Work) -> None:
                                   headers={"Content-Type": "application/octet-stream"})
         except requests.RequestException as error:
             LOG.warning("Image %s could not be sent: %s", upload.image_id, error)
-            if not left:
+            if pause_s is None:
                 raise errors.AgentError(reason=f"Image {upload.image_id} could not be sent to the image store."
                                         ) from error
+            time.sleep(pause_s)
             continue
         finally:
             body.close()
         if answer.ok:
             return
         LOG.warning("Image %s was refused with %d: %s", upload.image_id, answer.status_code, answer.text[:500])
-        if answer.status_code < 500 or not left:
+        if answer.status_code < 500 or pause_s is None:
             raise errors.AgentError(reason=f"The image store refused image {upload.image_id} "
                                            f"(HTTP {answer.status_code}).")
+        time.sleep(pause_s)

@@ -33,13 +33,14 @@ def json_name(options: dict[str, Any]) -> str:
 
 
 def convert(source: DiskSource, target: str, target_format: str, progress: Progress, *, create: bool = True,
-            target_options: str = "", target_is_zero: bool = False) -> None:
-    """Copy `source` to `target` (a path, or a name such as `rbd:…`) and flush; raises AgentError.
+            target_options: str = "", target_is_zero: bool = False, durable: bool = True) -> None:
+    """Copy `source` to `target` (a path, or a name such as `rbd:…`) and, when it is to be `durable`, have it on the
+    disk when this returns; raises AgentError.
 
     `create` False writes into an existing target at least as large as the source; with `target_is_zero`, what the
     source does not hold is not written there. `progress` is told per cent; what it raises ends the copy and goes on.
     """
-    command = ["qemu-img", "convert", "-p", "-t", "writeback"]
+    command = ["qemu-img", "convert", "-p", "-t", "writeback" if durable else "unsafe"]
     for item in source.objects:
         command += ["--object", item]
     if not create:

@@ -23,7 +23,8 @@ from tests.harness.ports import free_port, wait_for
 
 ADMIN_PASSWORD = "secret"
 # Without limits, so that tests and trials of scale meet those only where they set them.
-QUOTA = dict.fromkeys(("instances", "cores", "ram", "ports"), -1)
+QUOTA = dict.fromkeys(("instances", "cores", "ram", "ports", "volumes", "gigabytes", "snapshots", "backups",
+                       "backup_gigabytes"), -1)
 
 
 class Process:

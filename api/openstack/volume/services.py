@@ -15,6 +15,7 @@ from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import available, since
 from api.openstack.volume.params import Resource
 from hostler import clock, errors
+from hostler.db.models import Backend
 
 _CLUSTERS: Final = since(7)
 _BACKEND_STATE: Final = since(49)
@@ -25,6 +26,8 @@ _NAMED: Final = {"type": "object", "required": ["host"], "additionalProperties":
                  "anyOf": [{"required": ["binary"]}, {"required": ["service"]}]}
 _CHECK: Final = bodies.compile_schema({**_NAMED, "properties": _PROPERTIES})
 _CHECK_REASON: Final = bodies.compile_schema({**_NAMED, "properties": {**_PROPERTIES, "disabled_reason": schema.TEXT}})
+# How nodes reach each other's volumes concerns nobody outside.
+_INTERNAL: Final = ("connector",)
 _ABSENT: Final = ("freeze", "thaw", "failover_host", "failover", "set-log", "get-log")
 
 
@@ -96,13 +99,17 @@ def pool_view(pool: Pool, *, detailed: bool) -> dict[str, Any]:
         return {"name": pool.name}
     row = pool.backend
     return {"name": pool.name, "capabilities": {
-        **row.capabilities, "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
+        **_shown_capabilities(row), "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
         "total_capacity_gb": row.total_gib, "free_capacity_gb": row.free_gib,
         "allocated_capacity_gb": pool.used_gib, "provisioned_capacity_gb": pool.used_gib,
         "reserved_percentage": row.reserved_percent, "max_over_subscription_ratio": str(row.over_subscription),
         "thin_provisioning_support": bool(row.capabilities.get("thin_provisioning")),
         "total_volumes": pool.volumes, "backend_state": "up" if row.healthy and pool.up else "down",
         "timestamp": clock.iso_micro(pool.seen_at)}}
+
+
+def _shown_capabilities(row: Backend) -> dict[str, Any]:
+    return {key: value for key, value in sorted(row.capabilities.items()) if key not in _INTERNAL}
 
 
 class Pools(Resource):
@@ -131,7 +138,7 @@ class Capabilities(Resource):
             "storage_protocol": row.capabilities.get("storage_protocol"), "display_name": row.name,
             "description": row.description, "visibility": "public", "replication_targets": [],
             "properties": {key: {"title": key, "description": "", "type": type(value).__name__, "default": value}
-                           for key, value in sorted(row.capabilities.items())}}
+                           for key, value in _shown_capabilities(row).items()}}
 
 
 class WorkersCleanup(Resource):

@@ -1,0 +1,200 @@
+"""The unmodified `openstack` client on what belongs to volumes: types, snapshots, backups, transfers, attachments,
+quota, limits, services, pools and zones."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
+from tests.harness.ports import wait_for
+
+_BESIDE = Path(sys.executable).with_name("openstack")
+OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
+pytestmark = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+
+Run = Callable[..., Any]
+_SILENT = ("set", "unset", "delete", "complete")
+
+
+@pytest.fixture(scope="module")
+def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """A function that runs `openstack …` as an administrator and returns its JSON, or its complaint with `fails`."""
+    home = tmp_path_factory.mktemp("cloud")
+    cloud = Cloud(home, hosts=1, nodes=1)
+    client = cloud.start()
+
+    def run(line: str, *, version: str = "3.71", fails: bool = False, shown: bool = False) -> Any:
+        words = shlex.split(line)
+        silent = not shown and any(word in _SILENT for word in words[:4])
+        environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("OS_")}, "HOME": str(home),
+            "OS_AUTH_URL": f"{cloud.url}/identity/v3", "OS_USERNAME": "admin", "OS_PASSWORD": ADMIN_PASSWORD,
+            "OS_PROJECT_NAME": "admin", "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_DOMAIN_ID": "default",
+            "OS_VOLUME_API_VERSION": version}
+        done = subprocess.run([str(OPENSTACK), *words, *([] if silent else ["-f", "json"])], env=environment,
+                              capture_output=True, text=True, timeout=120, check=False)
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else None if silent else json.loads(done.stdout)
+
+    run.client = client  # type: ignore[attr-defined]
+    yield run
+    cloud.stop()
+
+
+def look(openstack: Run, nouns: str, name: str) -> list[dict[str, Any]]:
+    """Return the resources called `name`, without the cost of a client's start."""
+    answer = openstack.client.get(f"/volume/v3/{nouns}/detail?name={name}")  # type: ignore[attr-defined]
+    found: list[dict[str, Any]] = answer.json()[nouns]
+    return found
+
+
+def reach(openstack: Run, nouns: str, name: str, status: str = "available") -> str:
+    """Wait till a resource has a status; returns its id."""
+    wait_for(lambda: [row["status"] for row in look(openstack, nouns, name)] == [status], f"{name} {status}",
+             timeout_s=60)
+    return str(look(openstack, nouns, name)[0]["id"])
+
+
+def test_types(openstack: Run) -> None:
+    openstack("volume type create --property volume_backend_name=fake --description quick fast")
+    openstack("volume type set --property a=b --name faster fast")
+    openstack("volume type unset --property a faster")
+    shown = openstack("volume type show faster")
+    assert (shown["properties"], shown["is_public"]) == ({"volume_backend_name": "fake"}, True)
+    openstack("volume type create --private secret")
+    openstack("volume type set --project admin secret")
+    assert openstack("volume type show secret")["access_project_ids"]
+    assert {row["Name"] for row in openstack("volume type list")} == {"faster", "secret"}
+    openstack("volume type unset --project admin secret")
+    openstack("volume type delete secret")
+
+
+def test_snapshots(openstack: Run) -> None:
+    openstack("volume create --size 1 v1")
+    reach(openstack, "volumes", "v1")
+    openstack("volume snapshot create --volume v1 --property k=v s1")
+    reach(openstack, "snapshots", "s1")
+    openstack("volume snapshot set --name s2 --description d --property a=b s1")
+    openstack("volume snapshot unset --property k s2")
+    [row] = openstack("volume snapshot list --long --volume v1")
+    assert (row["Name"], row["Properties"], row["Status"]) == ("s2", {"a": "b"}, "available")
+    openstack("volume snapshot set --state error s2")
+    assert openstack("volume snapshot list --status error")[0]["Name"] == "s2"
+    openstack("volume snapshot delete --force s2")
+    wait_for(lambda: look(openstack, "snapshots", "s2") == [], "no snapshot", timeout_s=60)
+    assert "No Snapshot found for s2" in openstack("volume snapshot show s2", fails=True)
+
+
+def test_backups(openstack: Run) -> None:
+    openstack("volume create --size 1 v2")
+    reach(openstack, "volumes", "v2")
+    openstack("volume backup create --name full v2")
+    reach(openstack, "backups", "full")
+    openstack("volume backup create --name more --incremental v2")
+    reach(openstack, "backups", "more")
+    openstack("volume backup set --name better more")
+    rows = {row["Name"]: row["Incremental"] for row in openstack("volume backup list --long --volume v2")}
+    assert rows == {"full": False, "better": True}
+    assert "Incremental backups exist for this backup" in openstack("volume backup delete full", fails=True)
+    assert openstack("volume backup restore better v3")["volume_name"] == "v3"
+    reach(openstack, "volumes", "v3")
+    openstack("volume backup restore --force full v3")
+    reach(openstack, "backups", "full")
+    openstack("volume backup set --state error better")
+    openstack("volume backup delete --force better")
+    wait_for(lambda: look(openstack, "backups", "better") == [], "no incremental backup", timeout_s=60)
+    assert "not supported by this cloud" in openstack("volume backup record export full", fails=True)
+
+
+def test_transfers(openstack: Run) -> None:
+    openstack("volume create --size 1 v4")
+    reach(openstack, "volumes", "v4")
+    made = openstack("volume transfer request create --name gift v4")
+    assert [row["Name"] for row in openstack("volume transfer request list")] == ["gift"]
+    assert openstack("volume show v4")["status"] == "awaiting-transfer"
+    assert openstack(f"volume transfer request accept --auth-key {made['auth_key']} {made['id']}")["name"] == "gift"
+    made = openstack("volume transfer request create --no-snapshots v4")
+    assert openstack(f"volume transfer request show {made['id']}")["volume_id"] == made["volume_id"]
+    openstack(f"volume transfer request delete {made['id']}")
+
+
+def test_attachments(openstack: Run) -> None:
+    openstack("volume create --size 1 v5")
+    volume = reach(openstack, "volumes", "v5")
+    flavor = openstack("flavor list")[0]["Name"]
+    image = openstack("image create --disk-format raw --container-format bare empty --file /etc/hostname")["id"]
+    server = openstack(f"server create --flavor {flavor} --image {image} --nic none --wait one")["id"]
+    made = openstack(f"volume attachment create --connect --host mine --ip 192.0.2.1 --mode ro v5 --server {server}")
+    assert (made["Instance ID"], made["Status"], made["Attach Mode"]) == (server, "attaching", "ro")
+    assert made["Properties"]["driver_volume_type"] == "fake"
+    openstack(f"volume attachment complete {made['ID']}")
+    [row] = openstack(f"volume attachment list --volume-id {volume}")
+    assert (row["Status"], row["Server ID"]) == ("attached", server)
+    assert openstack(f"volume attachment show {made['ID']}")["Status"] == "attached"
+    openstack(f"volume attachment delete {made['ID']}")
+    made = openstack(f"volume attachment create v5 --server {server}")
+    assert made["Status"] == "reserved"
+    changed = openstack(f"volume attachment set --host mine {made['ID']}", shown=True)
+    assert changed["Status"] == "attaching"
+    openstack(f"volume attachment delete {made['ID']}")
+
+
+def test_quota_and_limits(openstack: Run) -> None:
+    openstack("quota set --volumes 20 --gigabytes 2000 admin")
+    openstack("quota set --volumes 7 --volume-type faster admin")
+    limits = {row["Resource"]: row["Limit"] for row in openstack("quota show --volume admin")}
+    assert (limits["volumes"], limits["gigabytes"], limits["volumes_faster"]) == (20, 2000, 7)
+    [row] = [row for row in openstack("quota list --volume") if row["Volumes"] == 20]
+    assert row["Gigabytes"] == 2000
+    used = {row["Resource"]: row["In Use"] for row in openstack("quota show --volume --usage admin")}
+    assert used["volumes"] >= 4
+    assert {row["Name"]: row["Value"] for row in openstack("limits show --absolute")}["max_total_volumes"] == 20
+    assert "must be" in openstack("quota set --volumes 1 admin", fails=True)
+    openstack("quota delete --volume admin")
+    assert {row["Resource"]: row["Limit"] for row in openstack("quota show --volume admin")}["volumes"] == 10
+
+
+def test_services_and_pools(openstack: Run) -> None:
+    openstack("volume service set --disable --disable-reason why node1@fake cinder-volume")
+    [row] = openstack("volume service list --long --service cinder-volume")
+    assert (row["Host"], row["Status"], row["Disabled Reason"]) == ("node1@fake", "disabled", "why")
+    openstack("volume service set --enable node1@fake cinder-volume")
+    binaries = {row["Binary"]: row["State"] for row in openstack("volume service list")}
+    assert binaries == {"cinder-volume": "up", "cinder-scheduler": "up", "cinder-backup": "up"}
+    assert [row["Name"] for row in openstack("volume backend pool list --long")] == ["node1@fake#fake"]
+    keys = {row["Key"] for row in openstack("volume backend capability show node1@fake")}
+    assert {"online_snapshot", "storage_protocol"} <= keys
+
+
+@pytest.mark.contract("V-AZLIST")
+def test_the_client_reads_the_tree_of_zones(openstack: Run) -> None:
+    rows = openstack("availability zone list --compute --long")
+    services = {(row["Zone Name"], row["Host Name"], row["Service Name"]): row["Service Status"] for row in rows}
+    for key in (("nova", "host1", "nova-compute"), ("nova", "node1@fake", "cinder-volume")):
+        enabled, alive, updated_at = services[key].split(" ")
+        assert (enabled, alive) == ("enabled", ":-)") and updated_at != "None"
+    assert any(zone == "internal" for zone, _, _ in services)
+    assert [(row["Zone Name"], row["Zone Status"]) for row in openstack("availability zone list --volume")] == [
+        ("nova", "available")]
+
+
+@pytest.mark.parametrize("line", [
+    "volume group list", "volume group type list", "volume group snapshot list", "volume qos list",
+    "consistency group list", "consistency group snapshot list", "block storage cluster list", "volume message list"])
+def test_what_there_is_not(openstack: Run, line: str) -> None:
+    assert openstack(line) == []
+
+
+def test_extensions_and_filters(openstack: Run) -> None:
+    assert "os-volume-transfer" in {row["Alias"] for row in openstack("extension list --volume")}
+    assert "status" in openstack("block storage resource filter show snapshot")["Filters"]

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 import re
 import shutil
-import signal
 import subprocess
 import textwrap
 from collections.abc import Iterator
@@ -38,7 +36,7 @@ from tests.unit.volume_file.conftest import (
     need_qemu,
     state,
 )
-from tests.unit.volume_file.test_exports import pids
+from tests.unit.volume_file.test_exports import kill, pids
 from tests.unit.volume_file.test_tls import reach
 from volume.drivers.file.driver import FileDriver
 
@@ -134,7 +132,7 @@ def test_a_guest_keeps_its_encrypted_volume_through_the_death_of_the_export(
     host.attach_volume(server_id, disk)
     wait_for(lambda: says("volume reads good"), "the guest's first reading", 60, every_s=0.3)
 
-    os.kill(pids(state / "volume/exports")[attachment_id], signal.SIGKILL)
+    kill(pids(state / "volume/exports")[attachment_id])
     wait_for(lambda: says("volume reads bad"), "the guest's notice", 60, every_s=0.3)
     node.get_stats()
     wait_for(lambda: says("volume reads good", 2), "the guest's next good reading", 60, every_s=0.3)
@@ -178,7 +176,7 @@ def test_a_restarted_node_serves_the_same_ports_with_renewed_certificates(
     volume, attachment_id = a_volume(1), ids.new_id()
     node.create_volume(volume, None, ignore)
     connection = node.connect(volume, attachment_id, a_host(tls=True), False)
-    os.kill(pids(state / "volume/exports")[attachment_id], signal.SIGKILL)
+    kill(pids(state / "volume/exports")[attachment_id])
     shutil.copytree(certificates / "node1", tmp_path / "renewed")
     restarted = make_driver(volume_tls_dir=str(tmp_path / "renewed"), volume_export_ports=f"{PORTS + 30}-{PORTS + 39}")
     restarted.open()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -43,6 +44,14 @@ def pids(exports: Path) -> dict[str, int]:
                 if word.startswith(f"--pid-file={exports}/"):
                     found[Path(word).stem] = int(entry.parent.name)
     return found
+
+
+def kill(pid: int) -> None:
+    """kill -9, and wait for the end: a process can be seen for a moment after."""
+    descriptor = os.pidfd_open(pid)
+    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
+    assert select.select([descriptor], [], [], 10)[0]
+    os.close(descriptor)
 
 
 def io(connection: ConnectionSpec, command: str) -> subprocess.CompletedProcess[str]:
@@ -97,7 +106,7 @@ def test_a_dead_or_deaf_export_is_served_again_at_the_same_port(driver: FileDriv
     monkeypatch.setattr(nbd, "_END_S", 0.5)
     attachment_id = ids.new_id()
     first = driver.connect(volume, attachment_id, a_host(), False)
-    os.kill(pids(exports)[attachment_id], signal.SIGKILL)
+    kill(pids(exports)[attachment_id])
     assert driver.connect(volume, attachment_id, a_host(), False) == first
     assert io(first, "read 0 1M").returncode == 0
     os.kill(pids(exports)[attachment_id], signal.SIGSTOP)
@@ -111,7 +120,7 @@ def test_another_start_of_the_agent_finds_and_restores_exports(driver: FileDrive
     answers = {attachment: driver.connect(made, attachment, a_host(), False)
                for attachment, made in ((lives, volume), (dies, a_made(driver)), (forgotten, a_made(driver)))}
     before = pids(exports)
-    os.kill(before[dies], signal.SIGKILL)
+    kill(before[dies])
     (exports / f"{forgotten}.json").unlink()  # the agent ended between the two steps of a disconnect
     again = make_driver(volume_my_ip="127.0.0.2", volume_export_ports=f"{PORTS + 30}-{PORTS + 39}")
     again.open()
@@ -131,7 +140,7 @@ def a_made(driver: FileDriver) -> VolumeSpec:
 def test_what_dies_is_started_at_the_next_measurement(driver: FileDriver, volume: VolumeSpec, exports: Path) -> None:
     attachment_id = ids.new_id()
     connection = driver.connect(volume, attachment_id, a_host(), False)
-    os.kill(pids(exports)[attachment_id], signal.SIGKILL)
+    kill(pids(exports)[attachment_id])
     driver.get_stats()
     assert io(connection, "read 0 1M").returncode == 0
 
@@ -143,7 +152,7 @@ def test_one_export_that_cannot_be_restored_hinders_nobody(driver: FileDriver, m
     driver.connect(volume, good, a_host(), False)
     taken = driver.connect(a_made(driver), bad, a_host(), False)
     for pid in pids(exports).values():
-        os.kill(pid, signal.SIGKILL)
+        kill(pid)
     (exports / "broken.json").write_text("{")
     again = make_driver()
     with listener(taken.data["port"]):
@@ -224,7 +233,7 @@ def test_readonly_is_kept_and_can_be_changed(driver: FileDriver, make_driver: Ma
     attachment_id = ids.new_id()
     connection = driver.connect(volume, attachment_id, a_host(), True)
     assert io(connection, "write 0 1M").returncode != 0
-    os.kill(pids(exports)[attachment_id], signal.SIGKILL)
+    kill(pids(exports)[attachment_id])
     make_driver().open()
     assert io(connection, "write 0 1M").returncode != 0
     assert driver.connect(volume, attachment_id, a_host(), False) == connection

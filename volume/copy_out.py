@@ -107,4 +107,3 @@ def _put(path: Path, upload: UploadSpec, work: Work) -> None:
             raise errors.AgentError(reason=f"The image store refused image {upload.image_id} "
                                            f"(HTTP {answer.status_code}).")
         time.sleep(pause_s)
-        time.sleep(pause_s)

@@ -25,7 +25,7 @@ from tests.crash.campaign import (
     scheduler_points,
     volume_points,
 )
-from tests.crash.volume_scene import V3, VolumeScene
+from tests.crash.volume_scene import V3, VERSION, VolumeScene
 from tests.harness import backends
 
 pytestmark = [pytest.mark.timeout(1500)]
@@ -205,7 +205,7 @@ def test_extend_of_an_attached_volume_survives(scene: ServerScene) -> None:
                                     *agent_points("resize.volume", "driver.resize_volume", "resize.end")]):
         size = 2 + number
         scene.survive(point, partial(scene.client.post, f"{V3}/volumes/{scene.volume}/action", {
-            "os-extend": {"new_size": size}}, headers={"OpenStack-API-Version": "volume 3.59"}))
+            "os-extend": {"new_size": size}}, headers=VERSION))
         scene.campaign.wait_rest()
         assert (scene.wait("volume", scene.volume, "in-use") or {})["size"] == size
 

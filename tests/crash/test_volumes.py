@@ -178,7 +178,7 @@ def test_extend_survives(scene: VolumeScene, point: Point) -> None:
 def test_upload_survives(scene: VolumeScene, point: Point) -> None:
     volume, name = scene.make("volume"), scene.name("image")
     scene.survive(point, lambda: scene.act(volume, {"os-volume_upload_image": {
-        "image_name": name, "disk_format": "raw", "container_format": "bare"}}))
+        "image_name": name, "disk_format": "qcow2", "container_format": "bare"}}))
     scene.campaign.wait_rest()
     scene.wait("volume", volume, "available")
     images = scene.client.get(f"/image/v2/images?name={name}").json()["images"]

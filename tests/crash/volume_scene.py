@@ -13,6 +13,7 @@ from tests.crash.campaign import BACKENDS, Campaign, Point, patient
 from tests.harness.client import Client
 
 V3 = "/volume/v3"
+VERSION = {"OpenStack-API-Version": "volume 3.59"}
 NEVER_SEEN = ("error", "error_deleting", "error_extending", "error_restoring")
 Request = Callable[[], requests.Response]
 
@@ -38,7 +39,7 @@ class VolumeScene:
         """Undisturbed, make a volume, snapshot or backup and wait until it is there; returns its id."""
         if noun == "volume":
             values = {"size": 1, "volume_type": BACKENDS[0], **values}
-        answer = self.client.post(f"{V3}/{noun}s", {noun: values})
+        answer = self.client.post(f"{V3}/{noun}s", {noun: values}, headers=VERSION)
         assert answer.status_code == 202, answer.text
         made = str(answer.json()[noun]["id"])
         self.wait(noun, made, "available")
@@ -83,7 +84,7 @@ class VolumeScene:
         name = self.name(noun)
 
         def request() -> requests.Response:
-            return self.client.post(f"{V3}/{noun}s", {noun: {"name": name, **values}})
+            return self.client.post(f"{V3}/{noun}s", {noun: {"name": name, **values}}, headers=VERSION)
 
         answer = self.campaign.survive(point, request, failing=failing)
         if answer is not None:
@@ -94,8 +95,7 @@ class VolumeScene:
 
     def act(self, volume_id: str, body: dict[str, Any]) -> requests.Response:
         """Ask for an action on a volume."""
-        return self.client.post(f"{V3}/volumes/{volume_id}/action", body, headers={
-            "OpenStack-API-Version": "volume 3.59"})
+        return self.client.post(f"{V3}/volumes/{volume_id}/action", body, headers=VERSION)
 
     def remove(self, noun: str, key: str) -> None:
         """Undisturbed, delete and wait."""

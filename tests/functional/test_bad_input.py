@@ -62,7 +62,7 @@ def _shape_is_right(path: str, answer: Any) -> bool:
         return set(body["NeutronError"]) == {"type", "message", "detail"}
     if path.startswith("/identity"):
         return {"code", "message", "title"} <= set(body["error"])
-    if path.startswith("/compute"):
+    if path.startswith(("/compute", "/volume")):
         (inner,) = body.values()
         return bool(inner["message"] is not None and inner["code"] == answer.status_code)
     return bool(body)
@@ -133,13 +133,14 @@ def test_queries_of_nonsense(client: Client, routes: list[tuple[str, str, bool]]
 
 def test_unknown_paths_and_methods(client: Client) -> None:
     problems: list[str] = []
-    for prefix in ("/identity/v3", "/compute/v2.1", "/image/v2", "/network/v2.0"):
+    for prefix in ("/identity/v3", "/compute/v2.1", "/image/v2", "/network/v2.0", "/volume/v3"):
         answer = client.get(f"{prefix}/nothing/here")
         if answer.status_code != 404:
             problems.append(f"{prefix}: {answer.status_code}")
         _check(answer, prefix, problems)
     for method, path in (("PATCH", "/compute/v2.1/servers"), ("POST", "/network/v2.0/networks/x"),
-                         ("DELETE", "/image/v2/images"), ("PUT", "/identity/v3/projects")):
+                         ("DELETE", "/image/v2/images"), ("PUT", "/identity/v3/projects"),
+                         ("PATCH", "/volume/v3/volumes")):
         answer = client.request(method, path)
         if answer.status_code not in (404, 405):
             problems.append(f"{method} {path}: {answer.status_code}")
@@ -165,13 +166,17 @@ def test_another_projects_things_are_not_there(cloud: Cloud, client: Client, ima
     client.wait_server(server, "ACTIVE")
     group = client.get("/network/v2.0/security-groups").json()["security_groups"][0]["id"]
     port = client.get(f"/network/v2.0/ports?device_id={server}").json()["ports"][0]["id"]
+    volume = client.post("/volume/v3/volumes", {"volume": {"size": 1}}).json()["volume"]["id"]
     for method, path in (
             ("GET", f"/compute/v2.1/servers/{server}"), ("DELETE", f"/compute/v2.1/servers/{server}"),
             ("POST", f"/compute/v2.1/servers/{server}/action"), ("PUT", f"/compute/v2.1/servers/{server}"),
             ("GET", f"/network/v2.0/ports/{port}"), ("DELETE", f"/network/v2.0/ports/{port}"),
             ("GET", f"/network/v2.0/security-groups/{group}"),
-            ("DELETE", f"/network/v2.0/security-groups/{group}"), ("GET", f"/image/v2/images/{image}")):
-        body = {"os-stop": None} if path.endswith("action") else {"server": {"name": "mine"}}
+            ("DELETE", f"/network/v2.0/security-groups/{group}"), ("GET", f"/image/v2/images/{image}"),
+            ("GET", f"/volume/v3/volumes/{volume}"), ("DELETE", f"/volume/v3/volumes/{volume}"),
+            ("PUT", f"/volume/v3/volumes/{volume}"), ("POST", f"/volume/v3/volumes/{volume}/action")):
+        body = ({"os-stop": None} if path.endswith(f"{server}/action") else {"os-reserve": None}
+                if path.endswith("action") else {"volume" if volume in path else "server": {"name": "mine"}})
         answer = mallory.request(method, path, json=body if method in ("POST", "PUT") else None)
         assert answer.status_code == 404, f"{method} {path}: {answer.status_code} {answer.text}"
     for path in ("/compute/v2.1/servers?all_tenants=1", "/identity/v3/users", "/compute/v2.1/os-hypervisors"):

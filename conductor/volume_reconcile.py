@@ -78,7 +78,10 @@ def _plan_backend(backend: Any, found: dict[str, Any], known: _Known, unwanted: 
             unwanted["volumes"].append({"backend": backend.name, "id": volume_id})
     for snapshot_id in found.get("snapshots", []):
         volume_id, deleted = known.snapshots.get(snapshot_id, (None, False))
-        if deleted and not {snapshot_id, volume_id} & known.locked:
+        if snapshot_id in known.backups:
+            # A backup of an attached volume is read from a snapshot of its own id, which does not outlive its making.
+            volume_id, deleted = known.backups[snapshot_id].volume_id, True
+        if deleted and volume_id is not None and not {snapshot_id, volume_id} & known.locked:
             unwanted["snapshots"].append({"backend": backend.name, "id": snapshot_id, "volume_id": volume_id})
     for attachment_id, volume_id in found.get("connections", {}).items():
         if volume_id in known.volumes and volume_id not in known.locked and attachment_id not in known.attachments:
@@ -111,7 +114,7 @@ def _read(session: orm.Session, present: dict[str, Any], own_operation: str | No
     volumes = _rows(session, volume_ids, Volume.id, Volume.state, Volume.backend_id, Volume.target_backend_id,
                     Volume.deleted_at)
     snapshots = _rows(session, snapshot_ids, Snapshot.id, Snapshot.volume_id, Snapshot.deleted_at)
-    backups = _rows(session, backup_ids, Backup.id, Backup.store, Backup.deleted_at)
+    backups = _rows(session, backup_ids | snapshot_ids, Backup.id, Backup.volume_id, Backup.store, Backup.deleted_at)
     attachments = _rows(session, set(connections), VolumeAttachment.id)
     return _Known(
         volumes={row.id: row for row in volumes},

@@ -21,7 +21,7 @@ from hostler.db.models import Volume
 from hostler.resources import backend_claims, volume_states
 
 # An agent tried, or may have: nobody knows how large the volume is.
-_TRIED = frozenset({"AgentError", "Internal"})
+_TRIED = frozenset({"AgentError", "Internal", "Unavailable"})
 
 
 def build(run: Run) -> linear_flow.Flow:

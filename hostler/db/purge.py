@@ -9,21 +9,41 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.engine import Database
-from hostler.db.models import Image, ImageMember, ImageTag, Operation, OperationStep, RevokedToken, Server, ServerTag
+from hostler.db.models import (
+    Backup,
+    Image,
+    ImageMember,
+    ImageTag,
+    Operation,
+    OperationStep,
+    RevokedToken,
+    Server,
+    ServerTag,
+    Snapshot,
+    Volume,
+)
 from hostler.operations import states
 
 
 def purge(db: Database, before: dt.datetime) -> dict[str, int]:
-    """Delete what ended before `before`; returns the number of rows by table. May be repeated."""
+    """Delete what ended before `before`; returns the number of rows by table.
+
+    May be repeated; of a chain of backups each turn takes the last ones.
+    """
     finished = sa.select(Operation.id).where(Operation.state.in_(states.FINISHED), Operation.finished_at < before)
     servers = sa.select(Server.id).where(Server.deleted_at < before)
     images = sa.select(Image.id).where(Image.deleted_at < before,
                                        Image.id.not_in(sa.select(Server.image_id).where(Server.image_id.is_not(None))))
+    # A backup that others build on goes after them. MariaDB looks into the table it deletes from through a copy only.
+    parents = sa.select(sa.select(Backup.parent_id).where(Backup.parent_id.is_not(None)).subquery().c.parent_id)
     work: tuple[tuple[Any, Any], ...] = (
         (OperationStep, OperationStep.operation_id.in_(finished)),
         (Operation, sa.and_(Operation.state.in_(states.FINISHED), Operation.finished_at < before)),
         (ServerTag, ServerTag.server_id.in_(servers)),
         (Server, Server.deleted_at < before),
+        (Backup, sa.and_(Backup.deleted_at < before, Backup.id.not_in(parents))),
+        (Snapshot, Snapshot.deleted_at < before),
+        (Volume, sa.and_(Volume.deleted_at < before, Volume.id.not_in(sa.select(Snapshot.volume_id)))),
         (ImageTag, ImageTag.image_id.in_(images)),
         (ImageMember, ImageMember.image_id.in_(images)),
         (Image, Image.id.in_(images)),

@@ -221,3 +221,13 @@ def test_a_snapshot_whose_volume_is_elsewhere_by_now_is_still_found_deleted(rig:
     snapshot_id = rig.snapshot(volume_id, deleted_at=clock.utcnow())
     assert rig.one(Snapshot, snapshot_id).volume_id == volume_id
     assert plan(rig)["snapshots"] == [{"backend": "b1", "id": snapshot_id, "volume_id": volume_id}]
+
+
+def test_the_snapshot_that_a_backup_was_read_from_does_not_outlive_its_making(rig: VolumeRig) -> None:
+    volume_id = rig.volume()
+    backup_id = rig.backup(volume_id)
+    rig.nodes.snapshots[("node1", "b1")] = {backup_id: volume_id}
+    operation_id = rig.accept("backup.restore", backup_id, (("volume", volume_id),), volume_id=volume_id)
+    assert plan(rig) == NOTHING
+    rig.finish(operation_id)
+    assert plan(rig) == {**NOTHING, "snapshots": [{"backend": "b1", "id": backup_id, "volume_id": volume_id}]}

@@ -271,8 +271,7 @@ class RbdDriver:
         Whoever still copies into it, here or on another node, is of an attempt that is over.
         """
         name = _PART + volume_id
-        if self._cluster.find_image(name) is not None:
-            self._cluster.shut_out(name)
+        self._cluster.shut_out(name)
         if self._cluster.remove(name):
             self._cluster.trash(name)
 

@@ -125,7 +125,8 @@ class Cluster:
         return 0 if done.status == errno.ENOENT else done.status
 
     def shut_out(self, name: str) -> None:
-        """Let no client that has an image open write to it, or to anything in the cluster, any more.
+        """Let no client that has an image open write to it, or to anything in the cluster, any more; fine when there
+        is no image.
 
         Whoever is removed from outside like this need not be waited for; a client that merely died holds an image for
         30 s. It may come back as a new client.

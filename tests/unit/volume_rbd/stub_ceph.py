@@ -167,6 +167,8 @@ class StubCeph:
         return Done(0)
 
     def _status(self, names: list[str], command: list[str]) -> Done:
+        if names[0] not in self.images:
+            return Done(errno.ENOENT)
         watchers = self.images[names[0]].watchers
         return Done(0, json.dumps({"watchers": [{"address": watcher} for watcher in watchers]}))
 

@@ -212,10 +212,10 @@ def fill(session: orm.Session) -> None:
                       min_disk_gib=3, sha256="0" * 64, md5="1" * 32, properties={"os_type": "linux"}))
 
 
-def build(directory: Path, overrides: dict[str, object] | None = None) -> Cloud:
-    """Return a cloud whose files are in `directory`."""
+def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
+    """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
-    db = Database(f"sqlite:///{directory / 'test.db'}")
+    db = Database(url or f"sqlite:///{directory / 'test.db'}")
     Base.metadata.create_all(db.engine)
     db.write(fill)
     waker = FakeWaker()

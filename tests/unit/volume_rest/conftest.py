@@ -44,10 +44,9 @@ class Settling(FakeWaker):
         session.execute(sa.delete(Lock).where(Lock.operation_id == operation_id))
 
 
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    """A node with two back ends and a backup store, a scheduler, and conductors that do as they are told."""
-    made = build(tmp_path)
+def prepare(directory: Path, url: str | None = None) -> Cloud:
+    """Return a cloud of a node with two back ends and a backup store, a scheduler, and conductors that do as told."""
+    made = build(directory, url=url)
     settling = Settling()
     settling.db = made.services.db
     services = dataclasses.replace(made.services, waker=settling)
@@ -57,6 +56,13 @@ def cloud(tmp_path: Path) -> Iterator[Cloud]:
         sa.update(VolumeNode).values(backup_store=STORE)))
     made.add(Service(number=1, binary="nova-scheduler", host="control"),
              Service(number=2, binary="nova-conductor", host="control"))
+    return made
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    """A fresh cloud."""
+    made = prepare(tmp_path)
     yield made
     made.services.db.dispose()
 

@@ -1,0 +1,99 @@
+"""The statements of the Block Storage API besides volumes on PostgreSQL and MariaDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.core import attachments, backup_rows, snapshot_rows, volume_messages, volume_transfers, volume_types
+from hostler.db.models import Operation
+from tests.harness import databases
+from tests.unit.volume_api.conftest import DEMO, USER, Cloud
+from tests.unit.volume_rest.conftest import STORE, free, prepare, put_volume
+
+LISTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "/snapshots/detail": ("snapshots", snapshot_rows.SORT_COLUMNS),
+    "/backups/detail": ("backups", backup_rows.SORT_COLUMNS), "/types": ("volume_types", volume_types.SORT_COLUMNS),
+    "/attachments/detail": ("attachments", attachments.SORT_COLUMNS),
+    "/volume-transfers/detail": ("transfers", volume_transfers.SORT_COLUMNS),
+    "/messages": ("messages", volume_messages.SORT_COLUMNS)}
+FILTERS = (
+    "/snapshots/detail?status=available", "/snapshots/detail?name=one", "/snapshots/detail?name~=on",
+    "/snapshots/detail?metadata={'a': 'b'}", "/snapshots/detail?availability_zone=nova",
+    f"/snapshots/detail?volume_id={DEMO}", "/snapshots/detail?consumes_quota=false", "/backups/detail?status~=avail",
+    f"/backups/detail?parent_id={DEMO}", "/types?extra_specs={'multiattach': '<is> True'}", "/types?is_public=None",
+    f"/attachments?instance_id={DEMO}", "/attachments?status=attaching", "/messages?event_id=VOLUME_CREATE_FAILED",
+    "/messages?resource_type=VOLUME", "/snapshots?with_count=true", "/backups?with_count=1&offset=1")
+
+
+@pytest.fixture(scope="module", params=["postgresql", "mariadb"])
+def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """The face over a real database server, with three of everything."""
+    reason = databases.missing(request.param)
+    if reason is not None:
+        pytest.skip(reason)
+    directory = Path(tmp_path_factory.mktemp("database"))
+    with databases.running(request.param, directory) as url:
+        made = prepare(directory, url)
+        for number in range(3):
+            fill(made, number)
+        yield made
+        made.services.db.dispose()
+
+
+def fill(cloud: Cloud, number: int) -> None:
+    """Make one of everything, the ways the API does."""
+    volume_id = put_volume(cloud, size_gib=number + 1)
+    snapshot = cloud.call("POST", "/snapshots", {"snapshot": {"volume_id": volume_id, "metadata": {"a": "b"}}})
+    assert snapshot.status_code == 202, snapshot.text
+    free(cloud, volume_id, snapshot.json["snapshot"]["id"])
+    cloud.backup(volume_id, store=STORE)
+    more = cloud.call("POST", "/backups", {"backup": {"volume_id": volume_id, "incremental": True}})
+    assert more.status_code == 202, more.text
+    free(cloud, volume_id, more.json["backup"]["id"])
+    offer = cloud.call("POST", "/volume-transfers", {"transfer": {"volume_id": volume_id, "no_snapshots": True}})
+    assert offer.status_code == 202, offer.text
+    reserved = put_volume(cloud)
+    made = cloud.call("POST", "/attachments", {"attachment": {"volume_uuid": reserved, "instance_uuid": DEMO}})
+    assert made.status_code == 200, made.text
+    specs = {"multiattach": "<is> True"}
+    kind = cloud.call("POST", "/types", {"volume_type": {"name": f"type{number}", "extra_specs": specs}},
+                      token="admin")
+    assert kind.status_code == 200, kind.text
+    cloud.add(Operation(kind="volume.create", resource_type="volume", resource_id=volume_id, state="failed",
+                        project_id=DEMO, user_id=USER, request_id=f"req-{number}"))
+
+
+@pytest.mark.parametrize("path", FILTERS)
+def test_filters(cloud: Cloud, path: str) -> None:
+    for token in ("member", "admin"):
+        cloud.get(path, token=token)
+
+
+@pytest.mark.parametrize(("path", "key"), [(path, key) for path, (_, keys) in LISTS.items() for key in sorted(keys)])
+@pytest.mark.parametrize("direction", ["asc", "desc"])
+def test_every_sort_key_pages_through_everything_once(cloud: Cloud, path: str, key: str, direction: str) -> None:
+    member = LISTS[path][0]
+    seen: list[str] = []
+    page = f"{path}?limit=1&sort={key}:{direction}"
+    while page:
+        body = cloud.get(page)
+        seen += [row["id"] for row in body[member]]
+        page = body[f"{member}_links"][0]["href"].partition("/volume/v3")[2] if f"{member}_links" in body else ""
+    assert sorted(seen) == sorted(row["id"] for row in cloud.get(path)[member])
+
+
+def test_the_rest(cloud: Cloud) -> None:
+    offers = cloud.get("/volume-transfers")["transfers"]
+    assert cloud.call("DELETE", f"/volume-transfers/{offers[0]['id']}").status_code == 202
+    for path in ("/limits", f"/os-quota-sets/{DEMO}?usage=true", "/extensions"):
+        cloud.get(path)
+    for path in ("/os-services", "/scheduler-stats/get_pools?detail=true", "/os-hosts", "/os-availability-zone"):
+        cloud.get(path, token="admin")
+    types = cloud.get("/types?name=type0")["volume_types"]
+    changed = cloud.call("PUT", f"/os-quota-sets/{DEMO}", {"quota_set": {"volumes_type0": 3}}, token="admin")
+    assert changed.status_code == 200, changed.text
+    assert cloud.call("DELETE", f"/types/{types[0]['id']}", token="admin").status_code == 202

@@ -10,7 +10,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
+from hostler.context import RequestContext
+from hostler.db.models import Operation, Volume
+from hostler.operations import doctor
+from hostler.resources import volume_states
 from tests.crash.campaign import (
     Campaign,
     Point,
@@ -69,7 +74,7 @@ MOVE_TASKS = ("ChooseTarget", "ClearTarget", "ConnectSource", "CopyVolume", "Swi
               "RemoveSource")
 MOVE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]),
         *_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
-        *volume_points("volume.connect:after", "volume.create_volume:middle", "volume.create_volume:after",
+        *volume_points("agent.connect_volume.end", "volume.create_volume:middle", "volume.create_volume:after",
                        "volume.disconnect:before", "volume.delete_volume:before", "volume.delete_volume:after")]
 RETYPE = [*_conductor("CopyVolume:after", "SwitchRecord:after", "finish:before"), *api_points()]
 SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(),
@@ -85,8 +90,9 @@ RESTORE = [*conductor_points(["RestoreBackup"], ["restore_backup"]), *api_points
            *volume_points("agent.restore_backup.begin", "agent.restore_backup.write",
                           "volume.overwrite_volume:before", "volume.overwrite_volume:after",
                           "agent.restore_backup.end")]
+DOCTOR = conductor_points(["ExamineCloud"], ["get_inventory"])
 ALL = [CREATE, *FILLED.values(), REVERT, DELETE, CASCADE, EXTEND, UPLOAD, REVERT_TO, MOVE, RETYPE, SNAPSHOT,
-       SNAPSHOT_DELETE, BACKUP, BACKUP_DELETE, RESTORE]
+       SNAPSHOT_DELETE, BACKUP, BACKUP_DELETE, RESTORE, DOCTOR]
 
 
 @pytest.fixture(scope="module")
@@ -281,6 +287,22 @@ def test_restore_survives(scene: VolumeScene, point: Point) -> None:
     scene.wait("volume", volume, "available")
     scene.wait("backup", backup, "available")
     scene.remove("backup", backup)
+    scene.remove("volume", volume)
+
+
+@each(DOCTOR)
+def test_doctor_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume")
+    made, deaths = scene.campaign, scene.campaign.deaths
+    made.db.write(lambda session: session.execute(
+        sa.update(Volume).where(Volume.id == volume).values(state=volume_states.CREATING, claimed_gib=7)))
+    made.arm(point)
+    operation = made.db.write(lambda session: doctor.accept_audit(session, RequestContext.system(), repair=True).id)
+    assert made.wait_death(deaths), f"nothing passed {point}"
+    made.wait_rest()
+    with made.db.reading() as session:
+        assert session.get_one(Operation, operation).state == "succeeded"
+    scene.wait("volume", volume, "error")
     scene.remove("volume", volume)
 
 

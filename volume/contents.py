@@ -8,12 +8,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hostler import errors
-from hostler.resources.volume_specs import ConnectionSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
+from volume.backends import Backends
 from volume.drivers.driver import DiskSource, Driver, Progress
 from volume.momentary import MomentarySnapshots
 
 GIB = 1024**3
+# Protocol of a volume's connection to the very node it is on: no export is needed, whatever the driver could do.
+LOCAL = "local"
+
+
+def is_own(connector: ConnectorSpec, node: str) -> bool:
+    """Return whether a node is to be connected to a volume of its own (a move from one of its back ends to another)."""
+    return connector.host == node and LOCAL in connector.protocols
+
+
+def connect_locally(volume: VolumeSpec) -> ConnectionSpec:
+    """Return the connection of a node to a volume of its own."""
+    return ConnectionSpec(protocol=LOCAL, data={"volume": volume.to_wire()})
 
 
 @contextlib.contextmanager
@@ -55,9 +68,13 @@ def scratch_file(work: Path, suffix: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def content_of_connection(connection: ConnectionSpec, size_gib: int, tls_dir: str) -> DiskSource:
-    """Return the content of a volume that another node exported to this one; raises AgentError."""
+def content_of_connection(connection: ConnectionSpec, size_gib: int, backends: Backends, tls_dir: str) -> DiskSource:
+    """Return the content of a volume that a node (another, or this one itself) connected to this one; raises
+    AgentError."""
     data = connection.data
+    if connection.protocol == LOCAL:
+        volume = VolumeSpec.from_wire(data["volume"])
+        return backends.driver(volume.backend).source_of_volume(volume)
     objects: tuple[str, ...] = ()
     if connection.protocol == "nbd":
         server = {"type": "inet", "host": data["host"], "port": str(data["port"])}

@@ -17,6 +17,7 @@ from hostler.resources.volume_specs import (
     UploadSpec,
     VolumeSpec,
 )
+from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore
 from volume.copy_out import CopyOut
@@ -30,8 +31,9 @@ Wire = dict[str, Any]
 class VolumeManager:
     """One node's endpoint."""
 
-    def __init__(self, backends: Backends, bench: Workbench, maker: VolumeMaker, copy_out: CopyOut,
+    def __init__(self, node: str, backends: Backends, bench: Workbench, maker: VolumeMaker, copy_out: CopyOut,
                  store: BackupStore, reporter: Reporter) -> None:
+        self._node = node
         self._backends = backends
         self._bench = bench
         self._maker = maker
@@ -108,11 +110,14 @@ class VolumeManager:
     def connect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, connector: Wire,
                        readonly: bool, operation_id: str, attempt: int) -> Wire:
         """Let a host reach a volume."""
-        spec = VolumeSpec.from_wire(volume)
+        spec, peer = VolumeSpec.from_wire(volume), ConnectorSpec.from_wire(connector)
         with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("connect_volume.begin")
-            connection = driver.connect(spec, attachment_id, ConnectorSpec.from_wire(connector), readonly)
+            if contents.is_own(peer, self._node):
+                connection = contents.connect_locally(spec)
+            else:
+                connection = driver.connect(spec, attachment_id, peer, readonly)
             work.pass_step("connect_volume.end")
             return connection.to_wire()
 

@@ -9,6 +9,7 @@ from oslo_config import cfg
 
 from hostler import clock
 from hostler.resources.volume_specs import ConnectorSpec
+from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore
 
@@ -40,4 +41,5 @@ class Reporter:
     def _connector(self) -> ConnectorSpec:
         options = self._conf.volume
         tls = bool(options.tls_dir) and (Path(options.tls_dir) / "client-cert.pem").is_file()
-        return ConnectorSpec(host=self._conf.host, ip=options.my_ip, protocols=("nbd", "rbd", "fake"), tls=tls)
+        return ConnectorSpec(host=self._conf.host, ip=options.my_ip, tls=tls,
+                             protocols=(contents.LOCAL, "nbd", "rbd", "fake"))

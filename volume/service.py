@@ -92,7 +92,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
                                       min_age_s=options.image_cache_min_age))
     momentary = MomentarySnapshots(layout.momentary)
     reporter = Reporter(conf, backends, store)
-    manager = VolumeManager(backends, bench, VolumeMaker(backends, images, store, layout, options.tls_dir),
+    manager = VolumeManager(conf.host, backends, bench,
+                            VolumeMaker(backends, images, store, layout, options.tls_dir),
                             CopyOut(backends, store, momentary, layout), store, reporter)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)

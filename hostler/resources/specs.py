@@ -166,7 +166,8 @@ class ConnectionSpec(Spec):
     """How one attachment reaches its volume; may hold secrets. `data` by protocol:
 
     file: {"share", "path" (below the share)}; nbd: {"host", "port", "export", "tls" (bool), "tls_name"};
-    rbd: {"pool", "image", "monitors" ["host:port"], "user", "key"}; fake: {}.
+    rbd: {"pool", "image", "monitors" ["host:port"], "user", "key"}; fake: {"path"};
+    local: {"volume"} (a node to a volume of its own, for a move).
     """
 
     protocol: str

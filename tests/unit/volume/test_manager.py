@@ -93,6 +93,18 @@ def test_connections_come_and_go(agent: Agent) -> None:
     assert agent.api.get_inventory(CTX, NODE)["backends"]["red"]["connections"] == {}
 
 
+def test_a_node_needs_no_export_of_its_own_volume(agent: Agent) -> None:
+    volume = agent.create()
+    agent.fake().write(volume.id, "moved")
+    own = ConnectorSpec.from_wire(agent.api.get_node_report(CTX, NODE)["connector"])
+    connection = agent.api.connect_volume(CTX, NODE, volume, ids.new_id(), own, True, op("move"), 1)
+    assert connection.protocol == "local" and agent.fake().find().connections == {}
+    copy = agent.create("blue", connection=connection)
+    assert agent.fake("blue").content(copy.id) == "moved"
+    host = ConnectorSpec(host=NODE)  # a host may have the node's name, when both are on one machine
+    assert agent.api.connect_volume(CTX, NODE, volume, ids.new_id(), host, True, op("at"), 1).protocol == "fake"
+
+
 def test_backups_bring_contents_back(agent: Agent) -> None:
     volume = agent.create()
     agent.fake().write(volume.id, "monday")
@@ -276,7 +288,9 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_path: Path) -> None:
+def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_path: Path,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("volume.copy_out._PAUSES_S", (0.0,))
     volume = agent.create()
     agent.fake().write(volume.id, "to be an image")
     receiver.statuses = [503]
@@ -295,7 +309,8 @@ def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_
     assert not list((agent.home / "volume" / "work").iterdir())
 
 
-def test_an_upload_that_is_refused_says_so(agent: Agent, receiver: Receiver) -> None:
+def test_an_upload_that_is_refused_says_so(agent: Agent, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("volume.copy_out._PAUSES_S", (0.0, 0.0))
     volume = agent.create()
     upload = UploadSpec(image_id=ids.new_id(), disk_format="qcow2", url=receiver.url)
     receiver.statuses = [403]

@@ -189,16 +189,17 @@ def test_an_agent_loads_neither_other_drivers_nor_a_database(tmp_path: Path) -> 
 ])
 def test_exports_of_other_nodes_can_be_read(connection: ConnectionSpec, options: dict[str, object],
                                             objects: tuple[str, ...]) -> None:
-    found = contents.content_of_connection(connection, 2, "/tls")
+    found = contents.content_of_connection(connection, 2, Backends([]), "/tls")
     assert (found.options, found.objects, found.size_bytes) == ({"driver": "raw", "file": options}, objects, 2 * GIB)
 
 
 def test_exports_that_cannot_be_read_say_why() -> None:
     with pytest.raises(errors.AgentError, match="set .volume. tls_dir"):
         contents.content_of_connection(
-            ConnectionSpec(protocol="nbd", data={"host": "h", "port": 1, "export": "v", "tls": True}), 1, "")
+            ConnectionSpec(protocol="nbd", data={"host": "h", "port": 1, "export": "v", "tls": True}), 1, Backends([]),
+            "")
     with pytest.raises(errors.AgentError, match="over 'file'"):
-        contents.content_of_connection(ConnectionSpec(protocol="file"), 1, "")
+        contents.content_of_connection(ConnectionSpec(protocol="file"), 1, Backends([]), "")
 
 
 def test_a_raw_file_is_read_where_it_is(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
 from hostler.operations.accept import Target, accept, check_unlocked
-from hostler.resources import quota
+from hostler.resources import backend_claims, quota
 from hostler.resources import volume_states as states
 
 _ADMIN_ACTION: Final = "volume_extension:volume_admin_actions:"
@@ -43,6 +43,9 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
         quota.claim(services.db, session, services.conf, volume.project_id,
                     quota.of_type(_type_name(session, volume.volume_type_id), growth))
         quota.check_volume_size(quota.limits(session, services.conf, volume.project_id), size_gib)
+        if volume.backend_id is not None and not backend_claims.claim(
+                session, volume.backend_id, gib=size_gib - volume.claimed_gib):
+            raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for {size_gib} GiB.")
         volume.claimed_gib = size_gib
         return _accept(session, context, volume, "volume.extend", {"size_gib": size_gib})
 

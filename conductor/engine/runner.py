@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import orm
 from taskflow import engines
 from taskflow import exceptions as flow_errors
+from taskflow.flow import Flow
 from taskflow.types import failure as flow_failure
 
 from conductor.engine.persistence import OperationBackend
@@ -53,7 +54,7 @@ class Runner:
 
     def _run_flow(self, kind: Kind, run: Run) -> None:
         flow = kind.build(run)
-        backend = OperationBackend(self._cloud.db, run, {atom.name: getattr(atom, "weight", 1) for atom in flow})
+        backend = OperationBackend(self._cloud.db, run, _weights(flow))
         engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
                               engine="serial")
         try:
@@ -106,6 +107,14 @@ class Runner:
         except lease.LeaseLost:
             LOG.warning("operation %s was taken over while it was handed over", run.held.id)
         LOG.info("operation %s %s waits: %s", run.held.id, run.held.kind, stop.reason)
+
+
+def _weights(flow: Flow) -> dict[str, int]:
+    """Return what each task, also of flows in the flow, weighs in the operation's progress."""
+    weights: dict[str, int] = {}
+    for node in flow:
+        weights.update(_weights(node) if isinstance(node, Flow) else {node.name: getattr(node, "weight", 1)})
+    return weights
 
 
 def _cause(engine: Any, error: Exception) -> Failure:

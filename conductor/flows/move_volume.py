@@ -32,6 +32,7 @@ from conductor.tasks.volume_moves import (
     RemoveSource,
     SwitchRecord,
     end_move,
+    new_type,
 )
 from hostler.db.models import Volume
 
@@ -49,11 +50,7 @@ def kind(verb: str) -> Kind:
 
 def _succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The volume has its new type, and claims one place again."""
-    values: dict[str, Any] = {"fault": None}
-    if "volume_type_id" in run.arguments:
-        values["volume_type_id"] = run.arguments["volume_type_id"]
-        values["multiattach"] = run.arguments.get("multiattach", Volume.multiattach)
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=None, **new_type(run)))
     end_move(session, run)
 
 

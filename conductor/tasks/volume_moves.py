@@ -60,6 +60,11 @@ class ChooseTarget(OperationTask):
         self.run.db.write(lambda session: end_move(session, self.run))
 
 
+def new_type(run: Run) -> dict[str, Any]:
+    """Return the columns of the volume that a retype changes; a migration changes none."""
+    return {key: run.arguments[key] for key in ("volume_type_id", "multiattach") if key in run.arguments}
+
+
 def end_move(session: orm.Session, run: Run) -> None:
     """Give up the volume's second claim, if any: its target, or after the switch its source."""
     row = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
@@ -167,8 +172,7 @@ class SwitchRecord(OperationTask):
         lease.check_owned(session, self.run.held)
         values: dict[str, Any] = {"backend_id": choice["backend_id"], "target_backend_id": choice["source_id"],
                                   "provider": moved["provider"], "zone": choice["zone"]}
-        if "volume_type_id" in self.run.arguments:
-            values["volume_type_id"] = self.run.arguments["volume_type_id"]
+        values.update(new_type(self.run))
         session.execute(sa.update(Volume).where(
             Volume.id == self.run.resource_id, Volume.backend_id == choice["source_id"],
             Volume.target_backend_id == choice["backend_id"]).values(**values))

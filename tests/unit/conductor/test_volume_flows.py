@@ -424,6 +424,19 @@ def test_a_moved_volume_keeps_its_content_and_claims_one_place(rig: VolumeRig, s
     assert volume.provider == {"made_by": "node2"}
 
 
+def test_a_retype_makes_a_volume_multi_attachable_where_that_is_possible(rig: VolumeRig) -> None:
+    wanted = {"volume_type_id": rig.volume_type(multiattach="<is> True"), "multiattach": True}
+    refused = rig.accept("volume.retype", rig.volume(), migration_policy="on-demand", **wanted)
+    assert rig.finish(refused) == "failed"
+    assert volume_of(rig, refused).multiattach is False
+    rig.db.write(lambda session: session.execute(sa.update(Backend).where(Backend.name == "b2").values(
+        capabilities={"storage_id": "s2", "multiattach": True})))
+    moved = rig.accept("volume.retype", rig.volume(), migration_policy="on-demand", **wanted)
+    assert rig.finish(moved) == "succeeded"
+    volume = volume_of(rig, moved)
+    assert (volume.multiattach, volume.backend_id) == (True, rig.backends["b2"])
+
+
 def test_a_move_whose_source_falls_silent_leaves_it_to_be_removed_later(rig: VolumeRig) -> None:
     operation_id = migrate(rig)
     rig.nodes.faults[3] = ("after", Killed())  # copied

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from hostler import ids
-from hostler.db.models import Image, QuotaLimit, Server, VolumeAttachment
+from hostler.db.models import Backend, Image, QuotaLimit, Server, VolumeAttachment
 from tests.unit.volume_api.conftest import DEMO, IMAGE, SECOND, USER, Cloud
 
 
@@ -50,6 +51,15 @@ def test_extend_only_to_more_and_within_quota(cloud: Cloud) -> None:
     assert "status must be available or in-use, but current status is: error" in _refused(
         cloud, volume, "os-extend", {"new_size": 3})
     assert cloud.row(volume).claimed_gib == 2
+
+
+def test_extend_only_where_the_back_end_has_room(cloud: Cloud) -> None:
+    volume = cloud.ready(size=2)
+    cloud.services.db.write(lambda session: session.execute(sa.update(Backend).values(
+        total_gib=5.0, free_gib=5.0, over_subscription=1.0)))
+    assert "has no room for 6 GiB" in _refused(cloud, volume, "os-extend", {"new_size": 6}, 409)
+    assert cloud.row(volume).claimed_gib == 2
+    _accepted(cloud, volume, "os-extend", {"new_size": 5}, "volume.extend")
 
 
 def test_extend_in_use_where_the_connection_can(cloud: Cloud) -> None:

@@ -91,7 +91,9 @@ class RbdDriver:
         stored, free = self._cluster.usage()
         return Stats((stored + free) / GIB, free / GIB, {
             "storage_protocol": "rbd", "multiattach": True, "thin_provisioning": True, "online_extend": ["rbd"],
-            "online_snapshot": True})
+            "online_snapshot": True,
+            # The pool's mark sees to it that no other back end has it.
+            "storage_id": self._owner})
 
     def find(self) -> Found:
         """Return what is there; on the way, the trash is emptied of what nothing needs any more."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from openstack import connection as sdk_connection
 
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.ports import wait_for
@@ -198,3 +199,61 @@ def test_what_there_is_not(openstack: Run, line: str) -> None:
 def test_extensions_and_filters(openstack: Run) -> None:
     assert "os-volume-transfer" in {row["Alias"] for row in openstack("extension list --volume")}
     assert "status" in openstack("block storage resource filter show snapshot")["Filters"]
+
+
+@pytest.fixture(scope="module")
+def sdk(openstack: Run) -> Iterator[Any]:
+    """An openstacksdk connection of the administrator."""
+    url = openstack.client.url  # type: ignore[attr-defined]
+    connection = sdk_connection.Connection(
+        auth={"auth_url": f"{url}/identity/v3", "username": "admin", "password": ADMIN_PASSWORD,
+              "project_name": "admin", "user_domain_id": "default", "project_domain_id": "default"})
+    yield connection
+    connection.close()
+
+
+def test_sdk_snapshots_and_backups(sdk: Any) -> None:
+    volume = sdk.create_volume(size=1, name="sdk", wait=True, timeout=60)
+    snapshot = sdk.create_volume_snapshot(volume.id, name="snap", wait=True, timeout=60)
+    sdk.block_storage.set_snapshot_metadata(snapshot, a="b")
+    assert sdk.block_storage.fetch_snapshot_metadata(snapshot).metadata == {"a": "b"}
+    assert sdk.get_volume_snapshot("snap").id == snapshot.id
+    sdk.block_storage.reset_snapshot_status(snapshot, "available")
+    backup = sdk.create_volume_backup(volume.id, name="back", wait=True, timeout=60)
+    assert [row.id for row in sdk.list_volume_backups(filters={"volume_id": volume.id})] == [backup.id]
+    sdk.block_storage.update_backup(backup, name="renamed")
+    assert sdk.block_storage.find_backup("renamed").id == backup.id
+    more = sdk.create_volume_backup(volume.id, incremental=True, wait=True, timeout=60)
+    restored = sdk.block_storage.restore_backup(more, name="restored")
+    again = sdk.block_storage.get_volume(restored.volume_id)
+    sdk.block_storage.wait_for_status(again, status="available", failures=["error"], interval=0.1, wait=60)
+    for one in (more, backup):
+        sdk.delete_volume_backup(one.id, wait=True, timeout=60)
+    sdk.delete_volume_snapshot(snapshot.id, wait=True, timeout=60)
+    for one in (volume, again):
+        sdk.delete_volume(one.id, wait=True, timeout=60)
+
+
+def test_sdk_types_quota_and_cloud(sdk: Any) -> None:
+    made = sdk.block_storage.create_type(name="sdk-type", is_public=False)
+    sdk.block_storage.update_type_extra_specs(made, volume_backend_name="fake")
+    sdk.block_storage.delete_type_extra_specs(made, ["volume_backend_name"])
+    sdk.add_volume_type_access(made.id, sdk.current_project_id)
+    assert [row["project_id"] for row in sdk.get_volume_type_access(made.id)] == [sdk.current_project_id]
+    sdk.remove_volume_type_access(made.id, sdk.current_project_id)
+    assert sdk.block_storage.find_type("sdk-type").id == made.id
+    sdk.block_storage.update_type(made, name="sdk-kind")
+    sdk.block_storage.delete_type(made, ignore_missing=False)
+    sdk.set_volume_quotas("admin", snapshots=33)
+    assert sdk.get_volume_quotas("admin").snapshots == 33
+    assert sdk.block_storage.get_quota_set(sdk.current_project_id, usage=True).usage["volumes"] >= 0
+    sdk.delete_volume_quotas("admin")
+    assert sdk.block_storage.get_quota_set_defaults(sdk.current_project_id).snapshots == 10
+    assert sdk.block_storage.get_quota_class_set().volumes == 10
+    assert sdk.block_storage.get_limits().absolute.max_total_volumes == 10
+    assert sdk.get_volume_limits("admin").absolute.max_total_snapshots == 10
+    assert {row.host for row in sdk.block_storage.services(binary="cinder-volume")} == {"node1@fake"}
+    assert [row.name for row in sdk.block_storage.backend_pools()] == ["node1@fake#fake"]
+    assert [row.name for row in sdk.block_storage.availability_zones()] == ["nova"]
+    assert "volume" in {row.resource for row in sdk.block_storage.resource_filters()}
+    assert list(sdk.block_storage.groups()) == [] and list(sdk.block_storage.group_types()) == []

@@ -39,7 +39,7 @@ class VolumeService:
     """One agent. `start` and `stop` are called once each, in this order."""
 
     def __init__(self, node: str, backends: Backends, link: VolumeLink, manager: VolumeManager, heartbeat: Heartbeat,
-                 reconciler: Reconciler, faults: Faults, *, reconcile_interval_s: float,
+                 reconciler: Reconciler, bench: Workbench, faults: Faults, *, reconcile_interval_s: float,
                  stop_timeout_s: float) -> None:
         self.node = node
         self.backends = backends
@@ -48,6 +48,7 @@ class VolumeService:
         self.reconciler = reconciler
         self._link = link
         self._heartbeat = heartbeat
+        self._bench = bench
         self._stop_timeout_s = stop_timeout_s
         self._reconciling = Periodic("volume-reconcile", reconcile_interval_s, reconciler.run, retry_s=2.0)
         heartbeat.on_answer = self._reconciling.wake
@@ -65,9 +66,10 @@ class VolumeService:
     def stop(self) -> bool:
         """Finish the calls at work (within the configured time), keep connections up, let go of everything else.
 
-        Returns False when calls were left: their operations are resumed by the conductors.
+        Returns False when calls were left; those that copy give up, and all of their operations are resumed by the
+        conductors.
         """
-        finished = self._link.stop_serving(self._stop_timeout_s)
+        finished = self._link.stop_serving(self._stop_timeout_s, self._bench.give_up)
         self._reconciling.stop()
         self._heartbeat.stop()
         self.backends.close()
@@ -98,7 +100,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     reconciler = Reconciler(conf.host, backends, store, images, momentary, bench, reporter, link)
-    return VolumeService(conf.host, backends, link, manager, heartbeat, reconciler, faults,
+    return VolumeService(conf.host, backends, link, manager, heartbeat, reconciler, bench, faults,
                          reconcile_interval_s=options.reconcile_interval,
                          stop_timeout_s=options.graceful_stop_timeout)
 

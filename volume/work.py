@@ -6,6 +6,9 @@
             ...
 
 Reconciliation works in the same frame with no call: nothing fences it, and nobody waits for its progress.
+
+A copy may take hours; an agent that is to stop does not wait for it. It raises Silent then, which to the conductors is
+an agent that went away: they ask again when it is back.
 """
 
 from __future__ import annotations
@@ -46,25 +49,23 @@ class Audience(Protocol):
 class Work:
     """What is being done to one volume or backup."""
 
-    def __init__(self, resource_id: str, call: Call | None, fence: Fence, audience: Audience,
-                 copies: threading.Semaphore, checkpoint: Callable[[str, str], None]) -> None:
+    def __init__(self, resource_id: str, call: Call | None, bench: Workbench) -> None:
         self.resource_id = resource_id
         self._call = call
-        self._fence = fence
-        self._audience = audience
-        self._copies = copies
-        self._checkpoint = checkpoint
+        self._bench = bench
         self._told_at = time.monotonic()
         self._told: int | None = None
 
     def check(self) -> None:
-        """Raise StaleAttempt when a later attempt of the operation has spoken."""
+        """Raise StaleAttempt when a later attempt of the operation has spoken, Silent when the agent stops."""
+        if self._bench.gave_up:
+            raise errors.Silent("The volume service stops.", part="The volume service")
         if self._call is not None:
-            self._fence.check(self._call.operation_id, self._call.attempt)
+            self._bench.fence.check(self._call.operation_id, self._call.attempt)
 
     def pass_step(self, step: str) -> None:
         """Say that a step of the agent's own begins or is done; tests order faults for it. Raises as `check`."""
-        self._checkpoint(f"agent.{step}", self.resource_id)
+        self._bench.checkpoint(f"agent.{step}", self.resource_id)
         self.check()
 
     def progress(self, percent: int) -> None:
@@ -75,8 +76,8 @@ class Work:
             return
         self._told_at, self._told = now, percent
         try:
-            self._audience.report_progress(RequestContext.system(), self._call.operation_id, self._call.attempt,
-                                           percent)
+            self._bench.audience.report_progress(RequestContext.system(), self._call.operation_id,
+                                                 self._call.attempt, percent)
         except errors.Silent as error:
             LOG.debug("Progress of %s was not told: %s", self.resource_id, error)
 
@@ -87,13 +88,13 @@ class Work:
     @contextlib.contextmanager
     def copying(self) -> Iterator[None]:
         """Wait for one of the node's copies and hold it. Raises as `check`, also while it waits."""
-        while not self._copies.acquire(timeout=_QUEUE_LOOK_S):
+        while not self._bench.copies.acquire(timeout=_QUEUE_LOOK_S):
             self.check()
         try:
             self.check()
             yield
         finally:
-            self._copies.release()
+            self._bench.copies.release()
 
 
 class Workbench:
@@ -101,19 +102,24 @@ class Workbench:
 
     def __init__(self, fence: Fence, locks: ResourceLocks, audience: Audience, *, max_copies: int,
                  checkpoint: Callable[[str, str], None] = lambda _step, _id: None) -> None:
-        self._fence = fence
-        self._audience = audience
-        self._copies = threading.BoundedSemaphore(max_copies)
-        self._checkpoint = checkpoint
+        self.fence = fence
+        self.audience = audience
+        self.copies = threading.BoundedSemaphore(max_copies)
+        self.checkpoint = checkpoint
         self.locks = locks
+        self.gave_up = False
+
+    def give_up(self) -> None:
+        """Have all work end at its next look."""
+        self.gave_up = True
 
     @contextlib.contextmanager
     def work_on(self, resource_id: str, call: Call | None) -> Iterator[Work]:
-        """Work on a volume (its snapshots, too) or a backup alone. Raises StaleAttempt, AgentError."""
+        """Work on a volume (its snapshots, too) or a backup alone. Raises StaleAttempt, AgentError, Silent."""
         if call is not None:
-            self._fence.admit(call.operation_id, call.attempt)
+            self.fence.admit(call.operation_id, call.attempt)
         with self.locks.hold(resource_id):
-            work = Work(resource_id, call, self._fence, self._audience, self._copies, self._checkpoint)
+            work = Work(resource_id, call, self)
             work.check()  # a later attempt may have spoken while this one waited for the lock
             try:
                 yield work

@@ -19,6 +19,7 @@ from hostler.bus import Bus, Client
 from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
+GIVE_UP_S = 10.0
 
 
 Conductor = TypeVar("Conductor")
@@ -93,8 +94,11 @@ class BusLink(Generic[Conductor]):
         LOG.warning("The connection to the bus was built anew")
         threading.Thread(target=_retire, args=(old_server, old_bus), name="old-bus", daemon=True).start()
 
-    def stop_serving(self, timeout_s: float) -> bool:
-        """Take no more calls and wait for those at work; tells whether all of them ended in time."""
+    def stop_serving(self, timeout_s: float, give_up: Callable[[], None] | None = None) -> bool:
+        """Take no more calls and wait for those at work; tells whether all of them ended in time.
+
+        After that `give_up` may make those that are left end; they get a moment to say so to whoever called.
+        """
         with self._lock:
             server, self._server = self._server, None
         if server is None:
@@ -103,7 +107,12 @@ class BusLink(Generic[Conductor]):
         waiter = threading.Thread(target=server.wait, name="bus-drain", daemon=True)
         waiter.start()
         waiter.join(timeout_s)
-        return not waiter.is_alive()
+        if not waiter.is_alive():
+            return True
+        if give_up is not None:
+            give_up()
+            waiter.join(GIVE_UP_S)
+        return False
 
     def close(self) -> None:
         """Close the connection when it is the agent's own."""

@@ -196,9 +196,9 @@ def test_a_later_attempt_ends_the_earlier_copy(agent: Agent, monkeypatch: pytest
 
 def test_copies_wait_for_one_another(agent: Agent) -> None:
     bench = agent.service.manager._bench
-    with pytest.raises(errors.StaleAttempt), bench.work_on("v", None) as work:
+    with pytest.raises(errors.StaleAttempt), bench.work_on("v", None):
         for _ in range(4):
-            work._copies.acquire()
+            bench.copies.acquire()
         try:
             other = bench.work_on("w", None)
             with other as waiting:
@@ -210,7 +210,7 @@ def test_copies_wait_for_one_another(agent: Agent) -> None:
                     raise AssertionError("it did not wait")
         finally:
             for _ in range(4):
-                work._copies.release()
+                bench.copies.release()
 
 
 def test_images_that_do_not_fit_or_lie_are_refused(agent: Agent, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from oslo_config import cfg
 
 from hostler import errors, ids
+from hostler.agent.faults import Faults
 from hostler.resources.volume_specs import ConnectorSpec, VolumeSpec
 from tests.harness import ceph as harness
 from tests.harness.ceph import Ceph
@@ -17,8 +19,10 @@ from tests.harness.ports import wait_for
 from volume import qemu_img
 from volume.drivers.contract import DriverContract, Reopen, calm, new_snapshot, new_volume
 from volume.drivers.driver import DiskSource, Driver
+from volume.drivers.loading import BackendConfig, load_driver
 from volume.drivers.rbd import RbdDriver
-from volume.drivers.rbd_cluster import Cluster
+from volume.drivers.rbd_cluster import Cluster, Image
+from volume.layout import Layout
 
 HOST = ConnectorSpec(host="host1")
 MIB = 1 << 20
@@ -75,8 +79,24 @@ def test_the_cluster_stands_for_a_restricted_user_on_other_programs(ceph: Ceph, 
     assert f"({7 * MIB} bytes)" in subprocess.run(["qemu-img", "info", name], check=True, capture_output=True,
                                                   text=True).stdout
     ceph.rbd("rm", "--no-progress", f"{ceph.pool}/harness")
+    ceph.admin("osd", "pool", "create", "elses")
     with pytest.raises(RuntimeError, match="Operation not permitted"):
-        ceph.rbd("ls", "device_health_metrics")
+        ceph.rbd("ls", "elses")
+
+
+def test_the_driver_is_found_and_built_from_configuration(ceph: Ceph, tmp_path: Path) -> None:
+    conf = cfg.ConfigOpts()
+    (tmp_path / "hostler.conf").write_text(
+        f"[backend:ceph]\ndriver = rbd\nrbd_pool = {ceph.pool}\nrbd_user = {ceph.user}\nrbd_ceph_conf = {ceph.conf}\n")
+    conf(["--config-file", str(tmp_path / "hostler.conf")])
+    made = load_driver(BackendConfig("ceph", "node1", conf, Layout(tmp_path), Faults()))
+    made.open()
+    volume = new_volume()
+    made.create_volume(volume, None, calm)
+    connection = made.connect(volume, ids.new_id(), HOST, False)
+    assert connection.data == {"pool": ceph.pool, "image": f"volume-{volume.id}", "user": ceph.user, "key": ceph.key,
+                               "monitors": [ceph.mon_host]}
+    made.delete_volume(volume)
 
 
 def test_a_chain_of_clones_ends_and_goes_for_good(cluster: Cluster) -> None:
@@ -190,7 +210,7 @@ def test_a_silent_cluster_holds_nobody(ceph: Ceph, driver: RbdDriver) -> None:
     driver.delete_volume(volume)
 
 
-def image_of(cluster: Cluster, volume: VolumeSpec):  # type: ignore[no-untyped-def]
+def image_of(cluster: Cluster, volume: VolumeSpec) -> Image | None:
     return cluster.find_image(f"volume-{volume.id}")
 
 

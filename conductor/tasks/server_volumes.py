@@ -126,7 +126,7 @@ class DeleteVolumes(OperationTask):
             try:
                 remove(self.run, volume_id)
                 deleted.append(volume_id)
-            except (errors.AgentError, errors.HostUnreachable) as error:
+            except (errors.AgentError, errors.Unavailable) as error:
                 left[volume_id] = str(error)
         return {"deleted": deleted, "failed": left}
 

@@ -55,7 +55,7 @@ def tried(consequence: str, call: Callable[[], Any], otherwise: Callable[[], Non
     """Make a call that undoes or cleans up; its failure, or a node silent past patience, is logged and goes on."""
     try:
         call()
-    except (errors.AgentError, errors.HostUnreachable, errors.NotFound) as error:
+    except (errors.AgentError, errors.Unavailable, errors.NotFound) as error:
         LOG.warning("%s: %s", consequence, error)
         otherwise()
 

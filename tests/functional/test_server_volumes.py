@@ -356,6 +356,22 @@ def test_one_failed_host_is_no_failure(cloud: Cloud, client: Client, image: str)
     wait_for_rest(cloud)
 
 
+@pytest.mark.parametrize(("part", "step"), [("node", "volume.create_volume:before"), ("host", "driver.create:before")])
+def test_a_delete_while_the_boot_is_under_way_leaves_nothing(cloud: Cloud, client: Client, image: str, volume: str,
+                                                             part: str, step: str) -> None:
+    before = stored(cloud)[0].keys()
+    for faults in faults_of(cloud, part):
+        faults.passed.clear()
+        order(faults, step, "slow", seconds=1.0)
+    server_id = boot(client, device(uuid=image, source_type="image", boot_index=0, volume_size=1,
+                                    delete_on_termination=True), device(volume)).json()["server"]["id"]
+    wait_for(lambda: any(step in faults.passed for faults in faults_of(cloud, part)), "the step")
+    gone(client, server_id)
+    wait_volume(client, volume, "available")
+    wait_for_rest(cloud)
+    assert stored(cloud)[0].keys() == before
+
+
 def test_a_delete_waits_for_who_works_on_a_volume(cloud: Cloud, client: Client, server: str, volume: str) -> None:
     attach(client, server, volume)
     wait_volume(client, volume, "in-use")

@@ -87,6 +87,12 @@ def content_blocks(raw: BinaryIO, size_bytes: int) -> Iterator[bytes | None]:
         yield None if block.count(0) == len(block) else block
 
 
+def pack(block: bytes) -> bytes:
+    """Return a block as it is stored: compressed, or as it is when that is no longer."""
+    packed = zlib.compress(block, _LEVEL)
+    return packed if len(packed) < len(block) else block
+
+
 class BlockWriter:
     """Appends blocks to object files of one backup."""
 
@@ -98,11 +104,8 @@ class BlockWriter:
         self.object_count = 0
         self.stored_bytes = 0
 
-    def add(self, block: bytes, sha256: bytes) -> Record:
-        """Store a block; returns where."""
-        packed = zlib.compress(block, _LEVEL)
-        if len(packed) >= len(block):
-            packed = block
+    def add(self, packed: bytes, sha256: bytes) -> Record:
+        """Store a packed block; returns where."""
         if self._file is None or self._offset + len(packed) > OBJECT_BYTES:
             self.close()
             self._file = object_path(self._directory, self.object_count).open("xb")

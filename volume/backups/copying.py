@@ -6,8 +6,11 @@ import hashlib
 import itertools
 import logging
 import os
+from collections import deque
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
+from typing import BinaryIO
 
 from hostler import errors
 from hostler.resources.volume_specs import BackupSpec
@@ -18,6 +21,7 @@ from volume.backups.blocks import (
     BlockWriter,
     Record,
     content_blocks,
+    pack,
     read_records,
     verify_index,
 )
@@ -25,6 +29,8 @@ from volume.backups.store import INDEX, BackupStore, Manifest
 from volume.drivers.driver import Progress
 
 LOG = logging.getLogger(__name__)
+_THREADS = min(4, os.cpu_count() or 1)
+Prepared = Record | tuple[bytes, bytes]
 
 
 def write_backup(store: BackupStore, backup: BackupSpec, raw: Path, progress: Progress) -> Manifest:
@@ -72,12 +78,11 @@ def _write(store: BackupStore, backup: BackupSpec, raw: Path, part: Path, progre
     digest = hashlib.sha256()
     try:
         with raw.open("rb") as source, (part / INDEX).open("xb") as index:
-            blocks = content_blocks(source, size_bytes)
-            for number, (block, before) in enumerate(zip(blocks, _former_records(store, backup), strict=False)):
+            for number, block in enumerate(_prepared(source, size_bytes, _former_records(store, backup))):
                 progress(number * BLOCK_BYTES * 100 // size_bytes)
-                packed = _store_block(writer, block, before).pack()
-                digest.update(packed)
-                index.write(packed)
+                record = block if isinstance(block, Record) else writer.add(*block)
+                digest.update(record.pack())
+                index.write(record.pack())
     finally:
         writer.close()
     return Manifest(id=backup.id, volume_id=backup.volume_id, size_bytes=size_bytes, block_bytes=BLOCK_BYTES,
@@ -85,11 +90,31 @@ def _write(store: BackupStore, backup: BackupSpec, raw: Path, part: Path, progre
                     object_count=writer.object_count)
 
 
-def _store_block(writer: BlockWriter, block: bytes | None, before: Record) -> Record:
-    if block is None:
-        return HOLE
+def _prepared(source: BinaryIO, size_bytes: int, former: Iterator[Record]) -> Iterator[Prepared]:
+    """Yield the blocks of a raw disk in order: the record of what need not be stored, else packed content and digest.
+
+    Digests and compression, most of a backup's cost, are made by several threads, a few blocks ahead.
+    """
+    ahead: deque[Record | futures.Future[Prepared]] = deque()
+    with futures.ThreadPoolExecutor(_THREADS, thread_name_prefix="backup") as pool:
+        try:
+            for block, before in zip(content_blocks(source, size_bytes), former, strict=False):
+                ahead.append(HOLE if block is None else pool.submit(_prepare, block, before))
+                if len(ahead) > 2 * _THREADS:
+                    yield _settled(ahead.popleft())
+            while ahead:
+                yield _settled(ahead.popleft())
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _settled(item: Record | futures.Future[Prepared]) -> Prepared:
+    return item if isinstance(item, Record) else item.result()
+
+
+def _prepare(block: bytes, before: Record) -> Prepared:
     sha256 = hashlib.sha256(block).digest()
-    return before if before.length and before.sha256 == sha256 else writer.add(block, sha256)
+    return before if before.length and before.sha256 == sha256 else (pack(block), sha256)
 
 
 def _former_records(store: BackupStore, backup: BackupSpec) -> Iterator[Record]:

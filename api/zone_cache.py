@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import orm
 
-from hostler.db.models import VolumeNode, Zone
+from hostler.db.models import Backend, VolumeNode, Zone
 
 
 class ZoneCache:
@@ -33,9 +33,12 @@ class ZoneCache:
             return self._read(session)
 
     def _read(self, session: orm.Session) -> Mapping[str, bool]:
-        enabled = sa.func.max(sa.case((VolumeNode.enabled, 1), else_=0))
-        rows = session.execute(sa.select(Zone.name, enabled).join(VolumeNode, VolumeNode.zone_id == Zone.id)
-                               .group_by(Zone.name)).tuples()
+        # A node that has not said yet which back ends it has counts as it is itself.
+        in_service = sa.and_(VolumeNode.enabled, sa.func.coalesce(Backend.enabled, sa.true()))
+        rows = session.execute(
+            sa.select(Zone.name, sa.func.max(sa.case((in_service, 1), else_=0)))
+            .join(VolumeNode, VolumeNode.zone_id == Zone.id).outerjoin(Backend, Backend.node_id == VolumeNode.id)
+            .group_by(Zone.name)).tuples()
         self._zones = {name: bool(flag) for name, flag in rows}
         self._read_at = time.monotonic()
         return self._zones

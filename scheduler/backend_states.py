@@ -53,8 +53,9 @@ def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float) ->
     rows = session.execute(
         sa.select(Backend.id, Backend.name, Backend.driver, Backend.generation, Backend.capabilities,
                   Backend.total_gib, Backend.free_gib, Backend.reserved_percent, Backend.over_subscription,
-                  Backend.healthy, VolumeNode.name.label("node"), VolumeNode.enabled, VolumeNode.last_seen_at,
-                  VolumeNode.backup_store, Zone.name.label("zone"))
+                  Backend.healthy, sa.and_(Backend.enabled, VolumeNode.enabled).label("enabled"),
+                  VolumeNode.name.label("node"), VolumeNode.last_seen_at, VolumeNode.backup_store,
+                  Zone.name.label("zone"))
         .join(VolumeNode, VolumeNode.id == Backend.node_id).join(Zone, Zone.id == VolumeNode.zone_id)
         .order_by(Backend.id)).all()
     used = backend_claims.used_gib(session)

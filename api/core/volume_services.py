@@ -1,15 +1,15 @@
 """The services behind volumes as administrators see them, and taking storage nodes out of service.
 
 A storage node shows as one cinder-volume for each of its back ends (`node@backend`), and as one cinder-backup when it
-reaches a backup store; a scheduler as a cinder-scheduler. Back ends of a node are served, or not, together.
+reaches a backup store; a scheduler as a cinder-scheduler. A back end takes new volumes while both it and its node are
+enabled.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -61,9 +61,9 @@ def volume_services(services: Services, session: orm.Session) -> list[VolumeServ
     rows = session.execute(
         sa.select(Backend, VolumeNode, Zone.name).join(VolumeNode, VolumeNode.id == Backend.node_id)
         .join(Zone, Zone.id == VolumeNode.zone_id).order_by(VolumeNode.name, Backend.name)).tuples()
-    return [VolumeServiceShown(backend.id, VOLUME, f"{node.name}@{backend.name}", zone, node.enabled,
-                               node.disabled_reason, is_up(node, silent), node.last_seen_at,
-                               backend.healthy and is_up(node, silent))
+    return [VolumeServiceShown(backend.id, VOLUME, f"{node.name}@{backend.name}", zone,
+                               node.enabled and backend.enabled, node.disabled_reason or backend.disabled_reason,
+                               is_up(node, silent), node.last_seen_at, backend.healthy and is_up(node, silent))
             for backend, node, zone in rows]
 
 
@@ -89,9 +89,10 @@ def _schedulers(services: Services, session: orm.Session) -> list[VolumeServiceS
 
 def change(services: Services, context: RequestContext, host: str, binary: str, *, enabled: bool,
            reason: str | None = None) -> None:
-    """Let a storage node take new volumes, or not; `host` is `node`, or `node@backend` of a node's only back end.
+    """Let a back end (`node@backend`) or a whole storage node take new volumes, or not.
 
-    Raises NotFound for an unknown host or kind of service, Invalid where only part of a node is meant.
+    Raises NotFound for an unknown host or kind of service, Invalid for a service that is always enabled and for a back
+    end of a node that is disabled.
     """
     services.policy.check(context, _POLICY + "update")
     if binary in (SCHEDULER, BACKUP):
@@ -100,18 +101,20 @@ def change(services: Services, context: RequestContext, host: str, binary: str, 
 
     def work(session: orm.Session) -> None:
         node = session.scalars(sa.select(VolumeNode).where(VolumeNode.name == name)).one_or_none()
-        backends = _backends_of(session, node)
-        if node is None or binary != VOLUME or (backend and backend not in backends):
-            raise errors.NotFound(f"Service {binary} could not be found on host {host}.", resource="service", id=host)
-        if backend and len(backends) > 1:
-            raise errors.Invalid(reason=f"The back ends of {name} ({', '.join(backends)}) are enabled and disabled "
-                                        f"together: give {name} as the host.")
-        node.enabled, node.disabled_reason = enabled, None if enabled else reason
+        if node is None or binary != VOLUME:
+            raise _unknown(binary, host)
+        changed: VolumeNode | Backend | None = node
+        if backend:
+            changed = session.scalars(sa.select(Backend).where(Backend.node_id == node.id,
+                                                               Backend.name == backend)).one_or_none()
+        if changed is None:
+            raise _unknown(binary, host)
+        if enabled and changed is not node and not node.enabled:
+            raise errors.Invalid(reason=f"Storage node {name} is disabled as a whole; enable {name}.")
+        changed.enabled, changed.disabled_reason = enabled, None if enabled else reason
 
     services.db.write(work)
 
 
-def _backends_of(session: orm.Session, node: Any) -> Sequence[str]:
-    if node is None:
-        return ()
-    return session.scalars(sa.select(Backend.name).where(Backend.node_id == node.id).order_by(Backend.name)).all()
+def _unknown(binary: str, host: str) -> errors.NotFound:
+    return errors.NotFound(f"Service {binary} could not be found on host {host}.", resource="service", id=host)

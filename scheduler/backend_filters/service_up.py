@@ -1,4 +1,4 @@
-"""Back ends in service: their node is enabled and has reported lately, and they are healthy."""
+"""Back ends in service: they and their node are enabled, it has reported lately, they are healthy."""
 
 from __future__ import annotations
 

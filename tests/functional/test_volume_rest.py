@@ -153,6 +153,17 @@ def test_a_type_places_volumes(storage: Storage) -> None:
     storage.call("DELETE", f"/types/{made}", status=202)
 
 
+def test_a_disabled_back_end_takes_no_volumes(storage: Storage) -> None:
+    for host in ("node1@fake", "node1"):
+        storage.call("PUT", "/os-services/disable", {"host": host, "binary": "cinder-volume"})
+        volume = storage.call("POST", "/volumes", {"volume": {"size": 1}}, 202)["volume"]["id"]
+        wait_for(lambda found=volume: storage.get(f"/volumes/{found}")["volume"]["status"] == "error", "an error",
+                 timeout_s=30)
+        storage.call("PUT", "/os-services/enable", {"host": host, "binary": "cinder-volume"})
+        storage.drop("volume", volume)
+    storage.drop("volume", storage.make("volume", size=1))
+
+
 @pytest.mark.contract("V-AZLIST")
 def test_zones_of_both_services(storage: Storage) -> None:
     assert storage.get("/os-availability-zone")["availabilityZoneInfo"] == [

@@ -62,6 +62,8 @@ class Backend(Resource, Base):
     free_gib: orm.Mapped[float] = orm.mapped_column(default=0.0)
     reserved_percent: orm.Mapped[int] = orm.mapped_column(default=0)
     over_subscription: orm.Mapped[float] = orm.mapped_column(default=1.0)
+    enabled: orm.Mapped[bool] = orm.mapped_column(default=True)  # as an administrator wants it; see its node's, too
+    disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     healthy: orm.Mapped[bool] = orm.mapped_column(default=True)
     unhealthy_reason: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     generation: orm.Mapped[int] = orm.mapped_column(default=0)
@@ -79,6 +81,7 @@ class Volume(Resource, Base):
         sa.Index("ix_volumes_project_live", "project_id", "created_at", "id", **_LIVE),
         sa.Index("ix_volumes_live", "created_at", "id", **_LIVE),
         sa.Index("ix_volumes_quota", "project_id", "deleted_at", "volume_type_id", "claimed_gib"),
+        sa.Index("ix_volumes_capacity", "backend_id", "deleted_at", "claimed_gib"),
         TABLE_OPTIONS,
     )
     project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade", index=False)
@@ -87,7 +90,7 @@ class Volume(Resource, Base):
     size_gib: orm.Mapped[int]
     claimed_gib: orm.Mapped[int]
     zone: orm.Mapped[str] = orm.mapped_column(sa.String(255))
-    backend_id: orm.Mapped[str | None] = relation("backends.id", kind="friend", on_delete="restrict")
+    backend_id: orm.Mapped[str | None] = relation("backends.id", kind="friend", on_delete="restrict", index=False)
     target_backend_id: orm.Mapped[str | None] = relation("backends.id", kind="friend", on_delete="restrict")
     volume_type_id: orm.Mapped[str | None] = relation("volume_types.id", kind="friend", on_delete="restrict")
     snapshot_id: orm.Mapped[str | None] = orm.mapped_column(Id, index=True)  # what it was made from, also when gone

@@ -8,7 +8,7 @@ import pytest
 
 from hostler import clock, ids
 from hostler.db.models import Backend, Operation, QuotaLimit, VolumeNode, Zone
-from tests.unit.volume_api.conftest import BACKEND, DEMO, NODE, OTHER, SECOND, USER, Cloud
+from tests.unit.volume_api.conftest import BACKEND, DEMO, NODE, OTHER, USER, Cloud
 from tests.unit.volume_rest.conftest import Statements, change, put_volume
 
 
@@ -43,7 +43,14 @@ def test_a_node_is_taken_out_of_service(cloud: Cloud) -> None:
     assert cloud.get("/os-availability-zone")["availabilityZoneInfo"] == [
         {"zoneName": "nova", "zoneState": {"available": False}}]
     assert put("enable", host="node1", service="cinder-volume")["status"] == "enabled"
-    put("disable", 400, host="node1@local", binary="cinder-volume")
+    put("disable-log-reason", host="node1@local", binary="cinder-volume", disabled_reason="slow")
+    rows = cloud.get("/os-services?binary=cinder-volume", token="admin")["services"]
+    assert {row["host"]: row["status"] for row in rows} == {"node1@local": "disabled", "node1@second": "enabled"}
+    assert cloud.get("/os-availability-zone")["availabilityZoneInfo"][0]["zoneState"] == {"available": True}
+    put("disable", host="node1", binary="cinder-volume")
+    put("enable", 400, host="node1@local", binary="cinder-volume")
+    put("enable", host="node1", binary="cinder-volume")
+    put("enable", host="node1@local", binary="cinder-volume")
     put("disable", 404, host="node1@nothing", binary="cinder-volume")
     put("disable", 404, host="nowhere", binary="cinder-volume")
     put("disable", 404, host="node1", binary="cinder-what")
@@ -52,8 +59,6 @@ def test_a_node_is_taken_out_of_service(cloud: Cloud) -> None:
     put("disable-log-reason", 400, host="node1", binary="cinder-volume")
     put("what", 404, host="node1", binary="cinder-volume")
     put("freeze", 501, host="node1")
-    cloud.services.db.write(lambda session: session.delete(session.get(Backend, SECOND)))
-    assert put("disable", host="node1@local", binary="cinder-volume")["status"] == "disabled"
 
 
 def test_hosts(cloud: Cloud) -> None:

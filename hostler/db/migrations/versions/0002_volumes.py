@@ -65,6 +65,8 @@ def upgrade() -> None:
     sa.Column('free_gib', sa.Float(), nullable=False),
     sa.Column('reserved_percent', sa.Integer(), nullable=False),
     sa.Column('over_subscription', sa.Float(), nullable=False),
+    sa.Column('enabled', sa.Boolean(), nullable=False),
+    sa.Column('disabled_reason', sa.String(length=255), nullable=True),
     sa.Column('healthy', sa.Boolean(), nullable=False),
     sa.Column('unhealthy_reason', sa.String(length=255), nullable=True),
     sa.Column('generation', sa.Integer(), nullable=False),
@@ -158,7 +160,7 @@ def upgrade() -> None:
     mysql_engine='InnoDB'
     )
     with op.batch_alter_table('volumes', schema=None) as batch_op:
-        batch_op.create_index(batch_op.f('ix_volumes_backend_id'), ['backend_id'], unique=False)
+        batch_op.create_index('ix_volumes_capacity', ['backend_id', 'deleted_at', 'claimed_gib'], unique=False)
         batch_op.create_index(batch_op.f('ix_volumes_deleted_at'), ['deleted_at'], unique=False)
         batch_op.create_index('ix_volumes_live', ['created_at', 'id'], unique=False, postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
         batch_op.create_index('ix_volumes_project_live', ['project_id', 'created_at', 'id'], unique=False, postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
@@ -276,7 +278,7 @@ def downgrade() -> None:
         batch_op.drop_index('ix_volumes_project_live', postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
         batch_op.drop_index('ix_volumes_live', postgresql_where=sa.text('deleted_at IS NULL'), sqlite_where=sa.text('deleted_at IS NULL'))
         batch_op.drop_index(batch_op.f('ix_volumes_deleted_at'))
-        batch_op.drop_index(batch_op.f('ix_volumes_backend_id'))
+        batch_op.drop_index('ix_volumes_capacity')
 
     op.drop_table('volumes')
     with op.batch_alter_table('backups', schema=None) as batch_op:

@@ -137,7 +137,10 @@ def test_a_guest_keeps_its_encrypted_volume_through_the_death_of_the_export(
     node.get_stats()
     wait_for(lambda: says("volume reads good", 2), "the guest's next good reading", 60, every_s=0.3)
 
-    wait_for(lambda: host.detach_volume(server_id, volume.id), "the guest to let go", 60, every_s=0.3)
+    # Asked once: libvirtd 9.0 dies of a second request at the moment when the guest lets go (virDomainAuditDisk of a
+    # disk that is freed already).
+    if not host.detach_volume(server_id, volume.id):
+        wait_for(lambda: host.detach_volume(server_id, volume.id, ask=False), "the guest to let go", 60, every_s=0.3)
     node.disconnect(volume.id, attachment_id)
     wait_for(lambda: says("volume gone"), "the guest's farewell", 30, every_s=0.3)
     written = re.search(r"written ([0-9a-f]{32})", log.read_text(errors="replace"))

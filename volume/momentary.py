@@ -39,6 +39,10 @@ class MomentarySnapshots:
         finally:
             self._remove(driver, volume, snapshot)
 
+    def ids(self) -> set[str]:
+        """Return the ids of those there may be now."""
+        return {note.stem.partition("_")[0] for note in self._directory.glob("*.json")}
+
     def sweep(self, backends: Backends, bench: Workbench) -> None:
         """Remove what killed agents left. Raises AgentError when a back end is not available."""
         for note in self._directory.glob("*.json"):

@@ -12,15 +12,18 @@ from hostler.resources.volume_specs import ConnectorSpec
 from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore
+from volume.momentary import MomentarySnapshots
 
 
 class Reporter:
     """Builds reports and inventories."""
 
-    def __init__(self, conf: cfg.ConfigOpts, backends: Backends, store: BackupStore) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, backends: Backends, store: BackupStore, momentary: MomentarySnapshots
+                 ) -> None:
         self._conf = conf
         self._backends = backends
         self._store = store
+        self._momentary = momentary
         self._started_at = clock.iso_micro(clock.utcnow())
 
     def report(self) -> dict[str, Any]:
@@ -34,8 +37,11 @@ class Reporter:
                 "backends": [item.describe() for item in self._backends]}
 
     def inventory(self) -> dict[str, Any]:
-        """Return `volume.rpcapi.VolumeAPI.get_inventory`."""
-        return {"backends": self._backends.find(), "backup_store": self._store.identity(),
+        """Return `volume.rpcapi.VolumeAPI.get_inventory`; the agent's own momentary snapshots concern nobody else."""
+        found, own = self._backends.find(), self._momentary.ids()
+        for backend in found.values():
+            backend["snapshots"] = [snapshot for snapshot in backend["snapshots"] if snapshot not in own]
+        return {"backends": found, "backup_store": self._store.identity(),
                 "backups": self._store.ids()}
 
     def _connector(self) -> ConnectorSpec:

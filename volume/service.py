@@ -93,7 +93,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
     images = ImageContents(ImageCache(layout.images, max_bytes=options.image_cache_gib * GIB,
                                       min_age_s=options.image_cache_min_age))
     momentary = MomentarySnapshots(layout.momentary)
-    reporter = Reporter(conf, backends, store)
+    reporter = Reporter(conf, backends, store, momentary)
     manager = VolumeManager(conf.host, backends, bench,
                             VolumeMaker(backends, images, store, layout, options.tls_dir),
                             CopyOut(backends, store, momentary, layout), store, reporter)

@@ -86,6 +86,7 @@ def test_a_momentary_snapshot_of_a_killed_agent_goes(agent: Agent, reconciler: R
     volume = agent.create()
     momentary = MomentarySnapshots(agent.home / "volume" / "momentary")
     with momentary.taken(agent.fake(), volume, ids.new_id()) as taken:
+        assert agent.fake().find().snapshots and not agent.api.get_inventory(CTX, NODE)["backends"]["red"]["snapshots"]
         note, = (agent.home / "volume" / "momentary").iterdir()
         kept = note.read_bytes()
     note.write_bytes(kept)

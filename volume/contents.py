@@ -6,8 +6,10 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from hostler import errors
+from hostler.agent.files import write_atomically
 from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.backends import Backends
@@ -68,33 +70,51 @@ def scratch_file(work: Path, suffix: str) -> Iterator[Path]:
         path.unlink(missing_ok=True)
 
 
-def content_of_connection(connection: ConnectionSpec, size_gib: int, backends: Backends, tls_dir: str) -> DiskSource:
-    """Return the content of a volume that a node (another, or this one itself) connected to this one; raises
-    AgentError."""
+@contextlib.contextmanager
+def content_of_connection(connection: ConnectionSpec, size_gib: int, backends: Backends, work: Path, tls_dir: str
+                          ) -> Iterator[DiskSource]:
+    """Hold the content of a volume that a node (another, or this one itself) connected to this one; raises
+    AgentError. Secrets are in a file below `work` for that time."""
     data = connection.data
     if connection.protocol == LOCAL:
         volume = VolumeSpec.from_wire(data["volume"])
-        return backends.driver(volume.backend).source_of_volume(volume)
-    objects: tuple[str, ...] = ()
-    if connection.protocol == "nbd":
-        server = {"type": "inet", "host": data["host"], "port": str(data["port"])}
-        inner = {"driver": "nbd", "server": server, "export": data["export"]}
-        if data.get("tls"):
-            if not tls_dir:
-                raise errors.AgentError(reason="The volume is exported with TLS, but this node has no certificate: "
-                                               "set [volume] tls_dir.")
-            objects = (f"tls-creds-x509,id=peer,endpoint=client,dir={tls_dir}",)
-            inner |= {"tls-creds": "peer"}
-            if data.get("tls_name"):
-                inner |= {"tls-hostname": data["tls_name"]}
-    elif connection.protocol == "rbd":
-        # Keys come from the node's own Ceph configuration: they must not stand on a command line.
-        inner = {"driver": "rbd", "pool": data["pool"], "image": data["image"], "user": data["user"]}
-    elif connection.protocol == "fake":
-        inner = {"driver": "fake", **data}
-    else:
-        raise errors.AgentError(reason=f"This node cannot read volumes over '{connection.protocol}'.")
-    return DiskSource({"driver": connection.format, "file": inner}, size_gib * GIB, objects)
+        yield backends.driver(volume.backend).source_of_volume(volume)
+        return
+    with contextlib.ExitStack() as stack:
+        if connection.protocol == "nbd":
+            options, objects = _nbd(data, tls_dir)
+        elif connection.protocol == "rbd":
+            options, objects = _rbd(data, stack.enter_context(scratch_file(work, "key")))
+        elif connection.protocol == "fake":
+            options, objects = {"driver": "fake", **data}, ()
+        else:
+            raise errors.AgentError(reason=f"This node cannot read volumes over '{connection.protocol}'.")
+        yield DiskSource({"driver": connection.format, "file": options}, size_gib * GIB, objects)
+
+
+def _nbd(data: dict[str, Any], tls_dir: str) -> tuple[dict[str, Any], tuple[str, ...]]:
+    options = {"driver": "nbd", "server": {"type": "inet", "host": data["host"], "port": str(data["port"])},
+               "export": data["export"]}
+    if not data.get("tls"):
+        return options, ()
+    if not tls_dir:
+        raise errors.AgentError(reason="The volume is exported with TLS, but this node has no certificate: set "
+                                       "[volume] tls_dir.")
+    options["tls-creds"] = "peer"
+    if data.get("tls_name"):
+        options["tls-hostname"] = data["tls_name"]
+    return options, (f"tls-creds-x509,id=peer,endpoint=client,dir={tls_dir}",)
+
+
+def _rbd(data: dict[str, Any], key_file: Path) -> tuple[dict[str, Any], tuple[str, ...]]:
+    options = {"driver": "rbd", "pool": data["pool"], "image": data["image"], "user": data["user"]}
+    if data.get("monitors"):
+        places = [monitor.rpartition(":") for monitor in data["monitors"]]
+        options["server"] = [{"host": host.strip("[]"), "port": port} for host, _, port in places]
+    if not data.get("key"):
+        return options, ()
+    write_atomically(key_file, data["key"].encode())  # 0600; a command line is everybody's to read
+    return {**options, "key-secret": "peer"}, (f"secret,id=peer,format=base64,file={key_file}",)
 
 
 def _plain_path(source: DiskSource) -> Path | None:

@@ -66,7 +66,9 @@ class VolumeMaker:
             with self._backup_content(source.backup, work) as content:
                 yield content
         elif source.connection is not None:
-            yield contents.content_of_connection(source.connection, volume.size_gib, self._backends, self._tls_dir)
+            with contents.content_of_connection(source.connection, volume.size_gib, self._backends, self._layout.work,
+                                                self._tls_dir) as content:
+                yield content
         elif source.volume is not None:  # of another back end of this node
             yield self._backends.driver(source.volume.backend).source_of_volume(source.volume)
 

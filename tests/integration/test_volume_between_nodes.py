@@ -13,7 +13,6 @@ from tests.unit.volume_file.conftest import MakeDriver, a_volume, certificates, 
 from volume import contents, qemu_img
 from volume.backends import Backends
 from volume.drivers.driver import DiskSource
-from volume.drivers.file.driver import FileDriver
 
 __all__ = ["certificates", "make_driver", "need_qemu", "state"]
 MIB = 1 << 20
@@ -28,7 +27,7 @@ def content(tmp_path: Path) -> DiskSource:
     return DiskSource({"driver": "raw", "file": {"driver": "file", "filename": str(path)}}, 64 * MIB)
 
 
-def begins_alike(node: FileDriver, moved: DiskSource, path: Path, content: DiskSource) -> bool:
+def begins_alike(moved: DiskSource, path: Path, content: DiskSource) -> bool:
     """Return whether a volume holds a content."""
     qemu_img.convert(moved, str(path), "raw", ignore)
     with path.open("rb") as found, Path(content.options["file"]["filename"]).open("rb") as wanted:
@@ -47,12 +46,12 @@ def test_the_other_node_reads_the_export(make_driver: MakeDriver, certificates: 
     peer = ConnectorSpec(host="host1", protocols=("local", "nbd", "rbd"), tls=encrypted)
     connection = source.connect(volume, attachment_id, peer, True)
     assert connection.data["tls"] is encrypted
-    export = contents.content_of_connection(connection, 1, Backends([]), str(certificates / "host1"))
-    target.create_volume(volume, export, ignore)
-    source.disconnect(volume.id, attachment_id)
-    assert begins_alike(target, target.source_of_volume(volume), tmp_path / "moved", content)
-    with pytest.raises(errors.AgentError):
-        qemu_img.convert(export, str(tmp_path / "late"), "raw", ignore)
+    with contents.content_of_connection(connection, 1, Backends([]), tmp_path, str(certificates / "host1")) as export:
+        target.create_volume(volume, export, ignore)
+        source.disconnect(volume.id, attachment_id)
+        assert begins_alike(target.source_of_volume(volume), tmp_path / "moved", content)
+        with pytest.raises(errors.AgentError):
+            qemu_img.convert(export, str(tmp_path / "late"), "raw", ignore)
 
 
 def test_no_other_node_gets_in(make_driver: MakeDriver, certificates: Path, tmp_path: Path, content: DiskSource
@@ -63,6 +62,7 @@ def test_no_other_node_gets_in(make_driver: MakeDriver, certificates: Path, tmp_
     source.create_volume(volume, content, ignore)
     connection = source.connect(volume, ids.new_id(), ConnectorSpec(host="host1", tls=True), True)
     for wrong in ("host2", "foreign"):
-        export = contents.content_of_connection(connection, 1, Backends([]), str(certificates / wrong))
-        with pytest.raises(errors.AgentError):
+        with pytest.raises(errors.AgentError), \
+                contents.content_of_connection(connection, 1, Backends([]), tmp_path,
+                                               str(certificates / wrong)) as export:
             qemu_img.convert(export, str(tmp_path / wrong), "raw", ignore)

@@ -184,22 +184,37 @@ def test_an_agent_loads_neither_other_drivers_nor_a_database(tmp_path: Path) -> 
     (ConnectionSpec(protocol="nbd", data={"host": "h", "port": 1, "export": "v", "tls": True, "tls_name": "node2"}),
      {"driver": "nbd", "server": {"type": "inet", "host": "h", "port": "1"}, "export": "v", "tls-creds": "peer",
       "tls-hostname": "node2"}, ("tls-creds-x509,id=peer,endpoint=client,dir=/tls",)),
-    (ConnectionSpec(protocol="rbd", data={"pool": "p", "image": "i", "user": "u", "monitors": [], "key": "secret"}),
+    (ConnectionSpec(protocol="rbd", data={"pool": "p", "image": "i", "user": "u", "monitors": []}),
      {"driver": "rbd", "pool": "p", "image": "i", "user": "u"}, ()),
 ])
 def test_exports_of_other_nodes_can_be_read(connection: ConnectionSpec, options: dict[str, object],
-                                            objects: tuple[str, ...]) -> None:
-    found = contents.content_of_connection(connection, 2, Backends([]), "/tls")
-    assert (found.options, found.objects, found.size_bytes) == ({"driver": "raw", "file": options}, objects, 2 * GIB)
+                                            objects: tuple[str, ...], tmp_path: Path) -> None:
+    with contents.content_of_connection(connection, 2, Backends([]), tmp_path, "/tls") as found:
+        assert (found.options, found.objects, found.size_bytes) == (
+            {"driver": "raw", "file": options}, objects, 2 * GIB)
 
 
-def test_exports_that_cannot_be_read_say_why() -> None:
-    with pytest.raises(errors.AgentError, match="set .volume. tls_dir"):
-        contents.content_of_connection(
-            ConnectionSpec(protocol="nbd", data={"host": "h", "port": 1, "export": "v", "tls": True}), 1, Backends([]),
-            "")
-    with pytest.raises(errors.AgentError, match="over 'file'"):
-        contents.content_of_connection(ConnectionSpec(protocol="file"), 1, Backends([]), "")
+def test_a_key_is_in_a_file_for_as_long_as_it_is_needed(tmp_path: Path) -> None:
+    connection = ConnectionSpec(protocol="rbd", data={"pool": "p", "image": "i", "user": "u", "key": "c2VjcmV0",
+                                                      "monitors": ["10.0.0.1:6789", "[fd00::1]:3300"]})
+    with contents.content_of_connection(connection, 1, Backends([]), tmp_path, "") as found:
+        key, = tmp_path.iterdir()
+        assert key.read_text() == "c2VjcmV0" and key.stat().st_mode & 0o777 == 0o600
+        assert found.objects == (f"secret,id=peer,format=base64,file={key}",)
+        assert found.options["file"]["server"] == [{"host": "10.0.0.1", "port": "6789"},
+                                                   {"host": "fd00::1", "port": "3300"}]
+        assert "c2VjcmV0" not in json.dumps(found.options)
+    assert not key.exists()
+
+
+@pytest.mark.parametrize(("connection", "reason"), [
+    (ConnectionSpec(protocol="nbd", data={"host": "h", "port": 1, "export": "v", "tls": True}), "set .volume. tls_dir"),
+    (ConnectionSpec(protocol="file"), "over 'file'"),
+])
+def test_exports_that_cannot_be_read_say_why(connection: ConnectionSpec, reason: str, tmp_path: Path) -> None:
+    with pytest.raises(errors.AgentError, match=reason), \
+            contents.content_of_connection(connection, 1, Backends([]), tmp_path, ""):
+        raise AssertionError("it was accepted")
 
 
 def test_a_raw_file_is_read_where_it_is(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from hostler.resources import backend_claims
 from scheduler.backend_plan import BackendPlan, BackendSelector
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_states import BackendState, read_backends
+from scheduler.backend_uses import BackendUses
 
 LOG = logging.getLogger(__name__)
 
@@ -44,17 +45,25 @@ class BackendChooser:
     def __init__(self, conf: cfg.ConfigOpts, db: Database, selector: BackendSelector) -> None:
         self._db = db
         self._selector = selector
+        self._uses = BackendUses()
         self._down_time_s = float(conf.service_down_time)
         self._max_claim_attempts: int = conf.scheduler.max_claim_attempts
 
     def choose(self, requests: Sequence[BackendRequest]) -> list[dict[str, Any]]:
         """Return {"backend_id", "node", "backend", "zone"} for each request, claimed; raises NoValidBackend."""
+        afresh = False
         for _ in range(self._max_claim_attempts):
             with self._db.reading() as session:
                 volumes = _volumes(session, requests)
                 completed = [_completed(session, request, volumes) for request in requests]
-                states = read_backends(session, clock.utcnow(), self._down_time_s)
-            choices = self._plan(completed, states, volumes)
+                states = read_backends(session, clock.utcnow(), self._down_time_s, self._uses, afresh=afresh)
+            try:
+                choices = self._plan(completed, states, volumes)
+            except errors.NoValidBackend:
+                if afresh:
+                    raise
+                afresh = True  # what is remembered may be old: nobody is refused on that
+                continue
             if self._claim(choices):
                 return [_described(choice.backend) for choice in choices]
             LOG.debug("a back end was lost to another claim: %s", [choice.backend.name for choice in choices])
@@ -92,33 +101,45 @@ class BackendChooser:
 
     def _claim(self, choices: Sequence[_Choice]) -> bool:
         new = [choice for choice in choices if choice.new]
-        return not new or self._db.write(lambda session: _claim(session, new))
+        if not new:
+            return True
+        claimed = self._db.write(lambda session: _claim(session, new))
+        for backend_id, (generation, gib) in (claimed or {}).items():
+            self._uses.note_claim(backend_id, generation, gib)
+        return claimed is not None
 
 
-def _claim(session: orm.Session, choices: Sequence[_Choice]) -> bool:
-    volume_ids = sorted(choice.request.volume_id for choice in choices)
-    rows = session.execute(sa.select(Volume.id, Volume.backend_id, Volume.target_backend_id).where(
-        Volume.id.in_(volume_ids), Volume.deleted_at.is_(None)).order_by(Volume.id).with_for_update()).all()
-    now = {row.id: row for row in rows}
+def _claim(session: orm.Session, choices: Sequence[_Choice]) -> dict[str, tuple[int, int]] | None:
+    """Claim all; returns the new generation and what was claimed by back end, or None when any of it was lost."""
+    now = _held_rows(session, choices)
     wanted: dict[str, int] = {}
-    generations = {}
     for choice in choices:
         row = now.get(choice.request.volume_id)
         if row is None or (row.target_backend_id if choice.request.moving else row.backend_id) is not None:
             session.rollback()  # another request of the same volume was faster, or it is gone
-            return False
+            return None
         wanted[choice.backend.id] = wanted.get(choice.backend.id, 0) + choice.request.size_gib
-        generations[choice.backend.id] = choice.backend.generation
+    generations = {choice.backend.id: choice.backend.generation for choice in choices}
+    claimed = {}
     for backend_id in sorted(wanted):
-        if not backend_claims.claim(session, backend_id, gib=wanted[backend_id],
-                                    expected_generation=generations[backend_id]):
+        generation = backend_claims.claim(session, backend_id, gib=wanted[backend_id],
+                                          expected_generation=generations[backend_id])
+        if generation is None:
             session.rollback()
-            return False
+            return None
+        claimed[backend_id] = (generation, wanted[backend_id])
     for choice in choices:
         column = Volume.target_backend_id if choice.request.moving else Volume.backend_id
         session.execute(sa.update(Volume).where(Volume.id == choice.request.volume_id)
                         .values({column: choice.backend.id, Volume.updated_at: Volume.updated_at}))
-    return True
+    return claimed
+
+
+def _held_rows(session: orm.Session, choices: Sequence[_Choice]) -> dict[str, Any]:
+    volume_ids = sorted(choice.request.volume_id for choice in choices)
+    rows = session.execute(sa.select(Volume.id, Volume.backend_id, Volume.target_backend_id).where(
+        Volume.id.in_(volume_ids), Volume.deleted_at.is_(None)).order_by(Volume.id).with_for_update()).all()
+    return {row.id: row for row in rows}
 
 
 def _volumes(session: orm.Session, requests: Sequence[BackendRequest]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Back ends as of one moment: what the scheduler reads of them, in two statements."""
+"""Back ends as of one moment: what the scheduler reads of them, in one or two statements."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import orm
 
 from hostler.db.models import Backend, VolumeNode, Zone
 from hostler.resources import backend_claims
+from scheduler.backend_uses import BackendUses
 
 # A node that fell silent within this time may come back.
 _MAY_RETURN = dt.timedelta(seconds=300)
@@ -46,8 +47,9 @@ class BackendState:
         return dataclasses.replace(self, used_gib=self.used_gib + gib)
 
 
-def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float) -> list[BackendState]:
-    """Return every back end, in the order of ids."""
+def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float, uses: BackendUses, *,
+                  afresh: bool = False) -> list[BackendState]:
+    """Return every back end, in the order of ids; `afresh` trusts no remembered sum."""
     # Back ends before sums: a claim in between makes the sums newer than the generation, which then fails the claim
     # that builds on it; the other way round it would pass.
     rows = session.execute(
@@ -58,8 +60,8 @@ def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float) ->
                   Zone.name.label("zone"))
         .join(VolumeNode, VolumeNode.id == Backend.node_id).join(Zone, Zone.id == VolumeNode.zone_id)
         .order_by(Backend.id)).all()
-    used = backend_claims.used_gib(session)
-    return [_state(row, used.get(row.id, 0), now, dt.timedelta(seconds=down_time_s)) for row in rows]
+    used = uses.look(session, {row.id: row.generation for row in rows}, afresh=afresh)
+    return [_state(row, used[row.id], now, dt.timedelta(seconds=down_time_s)) for row in rows]
 
 
 def _state(row: Any, used_gib: int, now: dt.datetime, down_time: dt.timedelta) -> BackendState:

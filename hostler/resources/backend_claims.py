@@ -63,17 +63,18 @@ def used_gib(session: orm.Session, backend_ids: Sequence[str] | None = None) -> 
     return found
 
 
-def claim(session: orm.Session, backend_id: str, *, gib: int, expected_generation: int | None = None) -> bool:
-    """Hold `gib` of a back end for this transaction, which must make it count; False when it does not fit.
+def claim(session: orm.Session, backend_id: str, *, gib: int, expected_generation: int | None = None) -> int | None:
+    """Hold `gib` of a back end for this transaction, which must make it count; None when it does not fit.
 
-    `expected_generation` is the generation as of which the caller knows that it fits; None always sums afresh.
+    Returns the back end's new generation. `expected_generation` is the one as of which the caller knows that it fits;
+    None always sums afresh.
     """
     if expected_generation is not None and _move(session, backend_id, expected_generation):
-        return True
+        return expected_generation + 1
     backend = session.execute(sa.select(*_COLUMNS).where(Backend.id == backend_id).with_for_update()).one_or_none()
     if backend is None or gib > room_gib(backend, used_gib(session, [backend_id]).get(backend_id, 0)):
-        return False
-    return _move(session, backend_id, backend.generation)
+        return None
+    return backend.generation + 1 if _move(session, backend_id, backend.generation) else None
 
 
 def _move(session: orm.Session, backend_id: str, generation: int) -> bool:

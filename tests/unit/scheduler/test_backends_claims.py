@@ -16,6 +16,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Backend, Domain, Project, Snapshot, Volume, VolumeNode, Zone
 from hostler.resources import backend_claims
 from scheduler.backend_request import BackendRequest
+from scheduler.backend_uses import MAX_AGE_S, BackendUses
 from tests.unit.scheduler.conftest import make_chooser
 
 AddVolume = Callable[..., str]
@@ -251,3 +252,34 @@ def test_growth_is_claimed_by_whoever_accepts_it(db: Database, add_backend: AddB
     assert db.write(lambda session: backend_claims.claim(session, backend_id, gib=4))
     assert not db.write(lambda session: backend_claims.claim(session, backend_id, gib=5))
     assert not db.write(lambda session: backend_claims.claim(session, ids.new_id(), gib=1))
+
+
+def test_remembered_sums_hold_while_the_generation_stands_and_are_made_anew_when_it_moves(
+        db: Database, add_backend: AddBackend, add_volume: AddVolume) -> None:
+    backend_id, moments = add_backend("a"), [0.0]
+    uses = BackendUses(lambda: moments[0])
+
+    def look(generation: int, **options: bool) -> int:
+        with db.reading() as session:
+            return uses.look(session, {backend_id: generation}, **{"afresh": False, **options})[backend_id]
+
+    assert look(0) == 0
+    add_volume(4, backend_id=backend_id)
+    assert look(0) == 0  # nobody said that anything changed
+    assert look(1) == 4
+    uses.note_claim(backend_id, 2, 3)
+    uses.note_claim(backend_id, 9, 3)  # of another generation than the next
+    assert look(2) == 7
+    assert look(2, afresh=True) == 4
+    add_volume(1, backend_id=backend_id)
+    moments[0] = MAX_AGE_S + 1
+    assert look(2) == 5
+
+
+def test_nobody_is_refused_on_what_is_remembered(db: Database, add_backend: AddBackend, add_volume: AddVolume) -> None:
+    backend_id = add_backend("a")
+    large, chooser = add_volume(9, backend_id=backend_id), make_chooser(db)
+    with pytest.raises(errors.NoValidBackend):
+        chooser.choose([BackendRequest(volume_id=add_volume(5))])
+    db.write(lambda session: session.execute(sa.update(Volume).where(Volume.id == large).values(backend_id=None)))
+    assert chooser.choose([BackendRequest(volume_id=add_volume(5))])[0]["backend_id"] == backend_id

@@ -54,6 +54,7 @@ class NewVolume:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     scheduler_hints: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     group_id: str | None = None
+    idempotency_key: str | None = None
 
     def sources(self) -> dict[str, str]:
         """Return the sources given: kind → id."""

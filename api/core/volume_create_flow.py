@@ -29,12 +29,14 @@ from taskflow.types import failure
 from api.core import volume_create, volume_rows
 from api.core.volume_create import NewVolume, Reservation, VolumeRequest
 from api.services import Services
+from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Volume
+from hostler.db.models import Lock, Operation, Project, Volume
 from hostler.operations.accept import Target, accept
 
 LOG = logging.getLogger(__name__)
 FLOW_NAME: Final = "volume_create_api"
+_KEY_LENGTH: Final = 200
 
 
 class ExtractVolumeRequestTask(task.Task):
@@ -101,8 +103,10 @@ class VolumeCastTask(task.Task):
     def execute(self, session: orm.Session, context: RequestContext, request: VolumeRequest, volume: Volume) -> str:
         """Accept `volume.create` in the same transaction."""
         source = request.source.kind if request.source is not None else None
+        key = request.new.idempotency_key
         return accept(session, context, kind="volume.create", resource=Target("volume", volume.id),
-                      arguments={"source": source}).id
+                      arguments={"source": source},
+                      idempotency_key=_full_key(context, key) if key is not None else None).id
 
     def revert(self, result: Any, session: orm.Session, **_arguments: Any) -> None:
         """Remove it."""
@@ -137,12 +141,34 @@ def run_flow(services: Services, session: orm.Session, context: RequestContext, 
 def create_volume(services: Services, context: RequestContext, new: NewVolume) -> Any:
     """Accept a new volume; return its row as `volume_rows.find` gives it.
 
-    Raises what `volume_create.prepare` and `reserve` raise.
+    A request with an idempotency key may be sent again: it returns what the first one made. Raises what
+    `volume_create.prepare` and `reserve` raise.
     """
-    volume_id, operation_id = services.db.write(lambda session: run_flow(services, session, context, new))
-    services.waker.wake(context, operation_id)
+    key = new.idempotency_key
+    if key is not None and len(key) > _KEY_LENGTH:
+        raise errors.InvalidField(field="Idempotency-Key", value=key[:40], reason=f"At most {_KEY_LENGTH} characters.")
+
+    def work(session: orm.Session) -> tuple[str, str | None]:
+        earlier = _earlier(services, session, context, key) if key is not None else None
+        return (earlier, None) if earlier is not None else run_flow(services, session, context, new)
+
+    volume_id, operation_id = services.db.write(work)
+    if operation_id is not None:
+        services.waker.wake(context, operation_id)
     with services.db.reading() as session:
         return volume_rows.find(session, context, volume_id)
+
+
+def _full_key(context: RequestContext, key: str) -> str:
+    return f"{context.project_id}:volume:{key}"
+
+
+def _earlier(services: Services, session: orm.Session, context: RequestContext, key: str) -> str | None:
+    """Return the volume that an earlier request with this key made; the project is held, so that two cannot both be
+    first."""
+    services.db.lock_row(session, Project, Project.id == context.project_id)
+    return session.scalar(sa.select(Operation.resource_id).where(
+        Operation.idempotency_key == _full_key(context, key)))
 
 
 @contextmanager

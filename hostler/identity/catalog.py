@@ -36,6 +36,8 @@ SERVICES = (
     CatalogService("identity", "identity", "/identity", "Projects, users, roles and tokens"),
     CatalogService("compute", "compute", "/compute/v2.1", "Servers"),
     CatalogService("block-storage", "block-storage", "/volume/v3", "Volumes, snapshots and backups"),
+    # The same by the name that gophercloud, and so Terraform, look for.
+    CatalogService("volumev3", "volumev3", "/volume/v3", "Volumes, snapshots and backups"),
     CatalogService("image", "image", "/image", "Images"),
     CatalogService("network", "network", "/network", "Networks, ports and security groups"),
 )

@@ -93,6 +93,12 @@ def image(volumes: Volumes) -> str:
     return volumes.client.make_image()
 
 
+def test_clients_find_it_in_the_catalog(volumes: Volumes) -> None:
+    catalog = volumes.client.get("/identity/v3/auth/catalog").json()["catalog"]
+    found = {service["type"]: service["endpoints"][0]["url"] for service in catalog}
+    assert found["block-storage"] == found["volumev3"] == f"{volumes.cloud.url}/volume/v3"
+
+
 @pytest.mark.contract("V-FLOW")
 def test_a_volume_is_made_and_goes(volumes: Volumes) -> None:
     volume = volumes.create(name="one")

@@ -162,7 +162,8 @@ def _new_volume(request: falcon.Request) -> NewVolume:
         source_volume_id=volume.get("source_volid"), backup_id=volume.get("backup_id"),
         zone=volume.get("availability_zone") or None, metadata=volume.get("metadata") or {},
         scheduler_hints=_hints(body.get("OS-SCH-HNT:scheduler_hints") or {}),
-        group_id=volume.get("group_id") or volume.get("consistencygroup_id") or None)
+        group_id=volume.get("group_id") or volume.get("consistencygroup_id") or None,
+        idempotency_key=request.get_header("Idempotency-Key"))
 
 
 def _hints(given: dict[str, Any]) -> dict[str, Any]:

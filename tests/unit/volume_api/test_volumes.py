@@ -271,3 +271,15 @@ def test_snapshots_go_along_only_when_told(cloud: Cloud) -> None:
     assert cloud.call("DELETE", f"/volumes/{volume}?cascade=true").status_code == 202
     assert cloud.operations(volume)[-1].arguments == {"cascade": True}
     cloud.refused("POST", "/volumes", {"volume": {"snapshot_id": snapshots[0]}}, status=409)
+
+
+def test_a_create_that_is_sent_again_makes_no_second_volume(cloud: Cloud) -> None:
+    def send(key: str, token: str = "member") -> Any:
+        return cloud.client.simulate_post("/volume/v3/volumes", json={"volume": {"size": 1}}, headers={
+            "X-Auth-Token": token, "Idempotency-Key": key})
+
+    first, again, third, foreign = send("k"), send("k"), send("l"), send("k", "other")
+    assert first.json["volume"]["id"] == again.json["volume"]["id"]
+    assert len({answer.json["volume"]["id"] for answer in (first, third, foreign)}) == 3
+    assert cloud.count(Volume) == len(cloud.waker.woken) == 3
+    assert send("k" * 201).status_code == 400

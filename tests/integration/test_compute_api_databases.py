@@ -10,7 +10,10 @@ import pytest
 from api.core import flavors
 from api.core.server_list import SORT_COLUMNS
 from tests.harness import databases
+from tests.unit.compute_api import test_block_devices as block_devices
+from tests.unit.compute_api import test_volume_attachments as volume_attachments
 from tests.unit.compute_api.conftest import DEMO, IMAGE, Cloud, build
+from tests.unit.compute_api.test_block_devices import make_volume
 
 QUERIES = (
     "name=^web.*", "status=ACTIVE", "status=BUILD", "task_state=scheduling", "power_state=1", "ip=10.0", "ip6=fe",
@@ -84,3 +87,20 @@ def test_the_rest(cloud: Cloud) -> None:
     assert key.status_code == 200
     specs = cloud.call("POST", "/flavors/1/os-extra_specs", {"extra_specs": {"a": "b"}}, token="admin")
     assert specs.status_code == 200
+
+
+def test_volumes_of_servers(cloud: Cloud) -> None:
+    old = make_volume(cloud)
+    answer = block_devices.boot(cloud, {
+        "source_type": "image", "destination_type": "volume", "uuid": IMAGE, "boot_index": 0, "volume_size": 1},
+        {"source_type": "volume", "uuid": old})
+    assert answer.status_code == 202, answer.text
+    server_id = answer.json["server"]["id"]
+    shown = cloud.get(f"/servers/{server_id}")["server"]["os-extended-volumes:volumes_attached"]
+    assert [one["id"] for one in shown][1:] == [old] and len(shown) == 2
+    holder, volume_id = cloud.running("holder"), make_volume(cloud)
+    assert volume_attachments.attach(cloud, holder, volume_id).status_code == 200
+    volume_attachments.end(cloud, holder)
+    for path in ("", f"/{volume_id}"):
+        cloud.get(f"/servers/{holder}/os-volume_attachments{path}")
+    assert cloud.call("DELETE", f"/servers/{holder}/os-volume_attachments/{volume_id}").status_code == 202

@@ -16,7 +16,8 @@ from hostler.resources.volume_specs import ConnectorSpec, VolumeSpec
 from tests.harness import ceph as harness
 from tests.harness.ceph import Ceph
 from tests.harness.ports import wait_for
-from volume import qemu_img
+from volume import contents, qemu_img
+from volume.backends import Backends
 from volume.drivers.contract import DriverContract, Reopen, calm, new_snapshot, new_volume
 from volume.drivers.driver import DiskSource, Driver
 from volume.drivers.loading import BackendConfig, load_driver
@@ -174,6 +175,19 @@ def test_volumes_for_many_servers_have_no_lock(cluster: Cluster, driver: RbdDriv
         assert image is not None and "exclusive-lock" not in image.features
         driver.delete_volume(volume)
     assert driver.find().connections == {}
+
+
+def test_another_node_reads_a_volume_with_the_key_it_was_given(cluster: Cluster, driver: RbdDriver, tmp_path: Path
+                                                               ) -> None:
+    volume = new_volume()
+    driver.create_volume(volume, None, calm)
+    write(cluster, volume, 7)
+    connection = driver.connect(volume, ids.new_id(), HOST, True)
+    with contents.content_of_connection(connection, 1, Backends([]), tmp_path, "") as source:
+        qemu_img.convert(source, str(tmp_path / "copy"), "raw", calm)
+    with (tmp_path / "copy").open("rb") as file:
+        assert file.read(MIB) == b"\x07" * MIB
+    driver.delete_volume(volume)
 
 
 def test_a_pool_has_one_owner(cluster: Cluster, driver: RbdDriver) -> None:

@@ -7,6 +7,7 @@ volume's id, before the hypervisor stumbles over it.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 import subprocess
@@ -15,6 +16,7 @@ from typing import Protocol
 
 from oslo_config import cfg
 
+from compute.deadline import DeadlineRunner
 from compute.diskfile import run_tool
 from compute.layout import Layout
 from compute.shares import directories_of, find_shares
@@ -23,7 +25,9 @@ from hostler import errors
 from hostler.resources.specs import AttachedSpec, ConnectionSpec
 from hostler.resources.volume_specs import ConnectorSpec
 
+LOG = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5
+SHARES_TIMEOUT_S = 5.0
 INFO_TIMEOUT_S = 30
 
 
@@ -46,12 +50,18 @@ class HostConnections:
     def __init__(self, conf: cfg.ConfigOpts, layout: Layout) -> None:
         self._conf = conf
         self._layout = layout
+        self._runner = DeadlineRunner("A directory of volumes", limit=8)
 
     def connector(self) -> ConnectorSpec:
-        """Return what this host can, with the shares it sees now."""
+        """Return what this host can, with the shares it sees now: none, while one of them hangs."""
         options = self._conf.compute
+        try:
+            shares = self._runner.run(self._shares, SHARES_TIMEOUT_S)
+        except errors.Unavailable as error:
+            LOG.warning("%s This host attaches no volume as a file until it answers.", error)
+            shares = {}
         return ConnectorSpec(host=self._conf.host, ip=options.my_ip, tls=options.nbd_tls,
-                             shares={share: str(path) for share, path in self._shares().items()})
+                             shares={share: str(path) for share, path in shares.items()})
 
     def resolve(self, volume: AttachedSpec) -> VolumeDisk:
         """Find the volume's file, or see that somebody listens where its export should be."""
@@ -59,8 +69,8 @@ class HostConnections:
         cache = "none"
         source: Source
         if connection.protocol == "file":
-            path = self._path(volume)
-            source, cache = FileSource(path), _cache_for(path)
+            path, cache = self._look(volume)
+            source = FileSource(path)
         elif connection.protocol == "nbd":
             source = _nbd(volume)
         elif connection.protocol == "rbd":
@@ -74,12 +84,23 @@ class HostConnections:
         """Grow the file; other transports' volumes are grown by their back end."""
         if volume.connection.protocol != "file":
             return
-        path, form = self._path(volume), volume.connection.format
+        path, form = self._look(volume)[0], volume.connection.format
         if _size_of(path, form) < size_bytes:
             run_tool(["qemu-img", "resize", "-q", "-f", form, str(path), str(size_bytes)])
 
     def _shares(self) -> dict[str, Path]:
         return find_shares(directories_of(self._conf.compute.volume_shares, self._layout.volumes))
+
+    def _look(self, volume: AttachedSpec) -> tuple[Path, str]:
+        """Return the volume's file, and the cache mode for it."""
+        def find() -> tuple[Path, str]:
+            path = self._path(volume)
+            return path, _cache_for(path)
+
+        try:
+            return self._runner.run(find, SHARES_TIMEOUT_S)
+        except errors.Unavailable as error:
+            raise _broken(volume, "its directory does not answer on the server's host") from error
 
     def _path(self, volume: AttachedSpec) -> Path:
         data = volume.connection.data

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import libvirt
 
-from compute.virt.libvirt.deadline import DeadlineRunner
+from compute.deadline import DeadlineRunner
 from hostler import errors
 
 LOG = logging.getLogger(__name__)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
 
+from compute import connections as connections_module
 from compute.connections import HostConnections
 from compute.layout import Layout
 from compute.shares import MARKER
@@ -103,6 +105,16 @@ def test_a_file_that_no_guest_has_open_is_grown_by_the_host_and_never_shrinks(tm
         connections.grow(volume, size)
         info = subprocess.run(["qemu-img", "info", "-f", form, str(path)], capture_output=True, text=True, check=True)
         assert f"({expected} bytes)" in info.stdout
+
+
+def test_a_directory_that_hangs_hangs_nobody(tmp_path: Path, share: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    connections, release = make_connections(tmp_path), threading.Event()
+    monkeypatch.setattr(connections_module, "SHARES_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connections, "_shares", lambda: (release.wait(10), {})[1])
+    assert connections.connector().shares == {}
+    with pytest.raises(errors.AgentError, match="does not answer"):
+        connections.resolve(shared())
+    release.set()
 
 
 def test_tls_is_what_the_operator_says(tmp_path: Path) -> None:

@@ -42,6 +42,15 @@ def test_memory_that_flutters_is_no_change_and_memory_that_grows_is(rig: Rig) ->
     assert (_host(rig).generation, _host(rig).ram_mib) == (before + 1, 32000)
 
 
+def test_how_volumes_reach_the_host_is_kept_and_concerns_no_claim(rig: Rig) -> None:
+    first = _report(connector={"host": "newcomer", "ip": "192.0.2.1", "shares": {}})
+    heartbeats.record_heartbeat(rig.db, "newcomer", first)
+    before = _host(rig).generation
+    mounted = {**first["connector"], "shares": {"s1": "/mnt/volumes"}}
+    heartbeats.record_heartbeat(rig.db, "newcomer", {**first, "connector": mounted})
+    assert (_host(rig).connector, _host(rig).generation) == (mounted, before)
+
+
 def test_an_unhealthy_host_says_why(rig: Rig) -> None:
     heartbeats.record_heartbeat(rig.db, "newcomer", _report())
     heartbeats.record_heartbeat(rig.db, "newcomer", _report(healthy=False, unhealthy_reason="libvirt is away"))

@@ -1,8 +1,8 @@
 """Calls that may hang, made in threads of their own with a deadline.
 
-A libvirtd that hangs keeps the calling thread for ever; no option of the library prevents it. So each call runs in a
-daemon thread, the caller waits as long as it may and then gives up. The thread is left behind; when too many are,
-further calls are refused at once instead of piling up.
+A libvirtd that hangs keeps the calling thread for ever, and so does a dead network file system; no option prevents it.
+So each call runs in a daemon thread, the caller waits as long as it may and then gives up. The thread is left behind;
+when too many are, further calls are refused at once instead of piling up.
 """
 
 from __future__ import annotations

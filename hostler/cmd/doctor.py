@@ -98,7 +98,7 @@ def _wait(database: Database, operation_id: str, timeout_s: float) -> dict[str, 
         if state == states.FAILED:
             raise errors.Conflict(reason=f"the examination failed: {message}")
         if time.monotonic() > end:
-            said = "no conductor has taken it up; does one run?" if state == states.PENDING else "it goes on"
-            raise errors.Unavailable(f"no report within {timeout_s:g} s: {said} (operation {operation_id})",
-                                     part="conductor")
+            said = ("no conductor took it up; does one run?" if doctor.withdraw(database, operation_id)
+                    else f"operation {operation_id} goes on")
+            raise errors.Unavailable(f"no report within {timeout_s:g} s: {said}", part="conductor")
         time.sleep(_LOOK_EVERY_S)

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler import clock
 from hostler.context import RequestContext
-from hostler.db.models import Operation
+from hostler.db.engine import Database
+from hostler.db.models import Lock, Operation
+from hostler.operations import states
 from hostler.operations.accept import Target, accept
 
 KIND: Final = "cloud.audit"
@@ -24,3 +28,19 @@ def accept_audit(session: orm.Session, context: RequestContext, *, checks: Seque
     """
     return accept(session, context, kind=KIND, resource=CLOUD, arguments={
         "checks": list(checks), "repair": repair, "delete_unknown": delete_unknown})
+
+
+def withdraw(db: Database, operation_id: str) -> bool:
+    """End an audit that no conductor has taken up, so that none does when nobody waits for it any more; False when
+    one works on it."""
+    def work(session: orm.Session) -> bool:
+        db.lock_row(session, Operation, Operation.id == operation_id)
+        operation = session.get_one(Operation, operation_id)
+        if operation.state != states.PENDING:
+            return False
+        operation.state, operation.finished_at = states.FAILED, clock.utcnow()
+        operation.message = "Withdrawn: no conductor took it up in time."
+        session.execute(sa.delete(Lock).where(Lock.operation_id == operation_id))
+        return True
+
+    return db.write(work)

@@ -21,14 +21,13 @@ from tests.harness.ports import wait_for
 LAUNCHER = Path(__file__).with_name("launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
-NODE = "node1"
-BACKENDS = ("fake", "other")
+BACKENDS = {"node1": "fake", "node2": "other"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Point:
     """One place to die: in a control service (`<service>`, `<point>`), in the compute agent (`agent`, `<step>`) or in
-    the volume agent (`volume`, `<step>`)."""
+    the agent of a storage node (`node1` or `node2`, `<step>`)."""
 
     process: str
     name: str
@@ -54,9 +53,9 @@ def agent_points(*steps: str) -> list[Point]:
     return [Point("agent", step) for step in steps]
 
 
-def volume_points(*steps: str) -> list[Point]:
-    """Return points in the volume agent."""
-    return [Point("volume", step) for step in steps]
+def volume_points(*steps: str, node: str = "node1") -> list[Point]:
+    """Return points in a volume agent."""
+    return [Point(node, step) for step in steps]
 
 
 def scheduler_points(method: str) -> list[Point]:
@@ -72,23 +71,24 @@ def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) ->
 
 class Campaign:
     """A fleet whose processes come back when they die, armed with crash points: one fake host and, with `volumes`,
-    one storage node with two fake back ends."""
+    two storage nodes with a fake back end each (`BACKENDS`)."""
 
     def __init__(self, directory: Path, *, volumes: bool = False,
                  overrides: dict[str, dict[str, Any]] | None = None) -> None:
-        self.fleet = Fleet(directory, hosts=1, nodes=int(volumes), overrides={
+        self.fleet = Fleet(directory, hosts=1, nodes=len(BACKENDS) if volumes else 0, overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
             "compute": {"compute": {"reconcile_interval": 5}},
-            "volume": {"volume": {"enabled_backends": ",".join(BACKENDS), "reconcile_interval": 5},
-                       **{f"backend:{name}": {"driver": "fake"} for name in BACKENDS}}, **(overrides or {})})
+            "volume": {"volume": {"reconcile_interval": 5}},
+            **{node: {"volume": {"enabled_backends": name}, f"backend:{name}": {"driver": "fake"}}
+               for node, name in BACKENDS.items()}, **(overrides or {})})
         self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, *self._agents())}
         self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json",
-                       "volume": directory / NODE / "volume" / "fake" / "faults.json"}
+                       **{node: directory / node / "volume" / "fake" / "faults.json" for node in BACKENDS}}
 
     def _agents(self) -> dict[str, str]:
         """Return agent → its service."""
-        return {HOST: "compute", **({NODE: "volume"} if self.fleet.nodes else {})}
+        return {HOST: "compute", **dict.fromkeys(self.fleet.nodes, "volume")}
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client."""

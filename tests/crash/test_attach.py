@@ -25,7 +25,7 @@ from tests.crash.campaign import (
     scheduler_points,
     volume_points,
 )
-from tests.crash.volume_scene import V3, VERSION, VolumeScene
+from tests.crash.volume_scene import HERE, V3, VERSION, VolumeScene
 from tests.harness import backends
 
 pytestmark = [pytest.mark.timeout(1500)]
@@ -99,7 +99,7 @@ class ServerScene(VolumeScene):
     def boot(self, name: str) -> requests.Response:
         """Ask for a server that boots from a new volume, which goes with it."""
         disk = {"boot_index": 0, "uuid": self.image_id, "source_type": "image", "destination_type": "volume",
-                "volume_size": 1, "delete_on_termination": True}
+                "volume_size": 1, "volume_type": HERE, "delete_on_termination": True}
         body = self.client.server_body("", name, block_device_mapping_v2=[disk])
         return self.client.post(SERVERS, body, headers={"Idempotency-Key": name})
 

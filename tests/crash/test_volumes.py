@@ -17,6 +17,7 @@ from hostler.db.models import Operation, Volume
 from hostler.operations import doctor
 from hostler.resources import volume_states
 from tests.crash.campaign import (
+    BACKENDS,
     Campaign,
     Point,
     api_points,
@@ -24,7 +25,7 @@ from tests.crash.campaign import (
     scheduler_points,
     volume_points,
 )
-from tests.crash.volume_scene import V3, VolumeScene
+from tests.crash.volume_scene import HERE, THERE, V3, VolumeScene
 from tests.harness import backends
 
 pytestmark = [pytest.mark.timeout(1500)]
@@ -72,11 +73,15 @@ REVERT_TO = [*_around("RevertVolume", "rpc.revert_volume"), *_conductor("finish:
                             "volume.revert_to_snapshot:after")]
 MOVE_TASKS = ("ChooseTarget", "ClearTarget", "ConnectSource", "CopyVolume", "SwitchRecord", "DisconnectSource",
               "RemoveSource")
-MOVE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]),
-        *_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
-        *volume_points("agent.connect_volume.end", "volume.create_volume:middle", "volume.create_volume:after",
-                       "volume.disconnect:before", "volume.delete_volume:before", "volume.delete_volume:after")]
-RETYPE = [*_conductor("CopyVolume:after", "SwitchRecord:after", "finish:before"), *api_points()]
+# From node1 to node2.
+RETYPE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]), *api_points(),
+          *_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
+          *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
+                         "volume.disconnect:after", "volume.delete_volume:before", "volume.delete_volume:after"),
+          *volume_points("agent.create_volume.begin", "volume.create_volume:middle", "volume.create_volume:after",
+                         node="node2")]
+MIGRATE = [*_conductor("ConnectSource:after", "CopyVolume:after", "SwitchRecord:after", "finish:before"),
+           *api_points()]
 SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(),
             *volume_points("agent.create_snapshot.begin", "volume.create_snapshot:before",
                            "volume.create_snapshot:after", "agent.create_snapshot.end")]
@@ -91,7 +96,7 @@ RESTORE = [*conductor_points(["RestoreBackup"], ["restore_backup"]), *api_points
                           "volume.overwrite_volume:before", "volume.overwrite_volume:after",
                           "agent.restore_backup.end")]
 DOCTOR = conductor_points(["ExamineCloud"], ["get_inventory"])
-ALL = [CREATE, *FILLED.values(), REVERT, DELETE, CASCADE, EXTEND, UPLOAD, REVERT_TO, MOVE, RETYPE, SNAPSHOT,
+ALL = [CREATE, *FILLED.values(), REVERT, DELETE, CASCADE, EXTEND, UPLOAD, REVERT_TO, RETYPE, MIGRATE, SNAPSHOT,
        SNAPSHOT_DELETE, BACKUP, BACKUP_DELETE, RESTORE, DOCTOR]
 
 
@@ -116,7 +121,7 @@ def each(points: Sequence[Point]) -> pytest.MarkDecorator:
 @each(CREATE)
 def test_create_from_an_image_survives(scene: VolumeScene, point: Point) -> None:
     before = scene.sizes()
-    volume = scene.create(point, "volume", size=2, imageRef=scene.image_id)
+    volume = scene.create(point, "volume", size=2, imageRef=scene.image_id, volume_type=HERE)
     scene.wait("volume", volume, "available")
     scene.campaign.wait_rest()
     assert scene.sizes() == {**before, "volumes": before["volumes"] + 1, "gigabytes": before["gigabytes"] + 2}
@@ -131,6 +136,8 @@ def test_create_from_elsewhere_survives(scene: VolumeScene, source: str, point: 
     origin = scene.make("volume")
     made = scene.make(source, volume_id=origin) if source in ("snapshot", "backup") else origin
     named: dict[str, Any] = {"volume": {"source_volid": made}, "nothing": {}}.get(source, {f"{source}_id": made})
+    if source in ("nothing", "backup"):
+        named["volume_type"] = HERE
     volume = scene.create(point, "volume", size=2, **named)
     scene.wait("volume", volume, "available")
     scene.campaign.wait_rest()
@@ -142,7 +149,8 @@ def test_create_from_elsewhere_survives(scene: VolumeScene, source: str, point: 
 
 @each(REVERT)
 def test_revert_of_a_failed_creation_survives(scene: VolumeScene, point: Point) -> None:
-    volume = scene.create(point, "volume", size=1, failing=Point("volume", "volume.create_volume:middle"))
+    volume = scene.create(point, "volume", size=1, volume_type=HERE,
+                          failing=Point("node1", "volume.create_volume:middle"))
     found = scene.wait("volume", volume, "error")
     assert found is not None
     scene.campaign.disarm()
@@ -207,32 +215,29 @@ def test_revert_to_a_snapshot_survives(scene: VolumeScene, point: Point) -> None
     scene.remove("volume", volume)
 
 
-@each(MOVE)
-def test_migrate_survives(scene: VolumeScene, point: Point) -> None:
-    volume = scene.make("volume", volume_type=None)
-    _move_and_look(scene, volume, point, {"os-migrate_volume": {"host": _other_place(scene, volume)}})
-
-
 @each(RETYPE)
 def test_retype_that_moves_survives(scene: VolumeScene, point: Point) -> None:
     volume = scene.make("volume")
-    _move_and_look(scene, volume, point, {"os-retype": {"new_type": "other", "migration_policy": "on-demand"}})
+    scene.survive(point, lambda: scene.act(volume, {"os-retype": {
+        "new_type": THERE, "migration_policy": "on-demand"}}))
+    _look_and_remove(scene, volume, "node2@other#other")
 
 
-def _other_place(scene: VolumeScene, volume: str) -> str:
-    found = scene.show("volume", volume)
-    assert found is not None
-    here = str(found["os-vol-host-attr:host"])
-    return "node1@other#other" if "@fake" in here else "node1@fake#fake"
+@each(MIGRATE)
+def test_migrate_survives(scene: VolumeScene, point: Point) -> None:
+    volume = scene.make("volume", volume_type=None)
+    here = str((scene.show("volume", volume) or {})["os-vol-host-attr:host"])
+    places = [f"{node}@{backend}#{backend}" for node, backend in BACKENDS.items()]
+    target = next(place for place in places if place != here)
+    scene.survive(point, lambda: scene.act(volume, {"os-migrate_volume": {"host": target}}))
+    _look_and_remove(scene, volume, target)
 
 
-def _move_and_look(scene: VolumeScene, volume: str, point: Point, body: dict[str, Any]) -> None:
-    target = _other_place(scene, volume)
-    scene.survive(point, lambda: scene.act(volume, body))
+def _look_and_remove(scene: VolumeScene, volume: str, place: str) -> None:
     scene.campaign.wait_rest()
     found = scene.wait("volume", volume, "available")
     assert found is not None
-    assert found["os-vol-host-attr:host"] == target
+    assert found["os-vol-host-attr:host"] == place
     scene.remove("volume", volume)
     scene.campaign.wait_rest()
 

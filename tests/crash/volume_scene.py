@@ -14,6 +14,8 @@ from tests.harness.client import Client
 
 V3 = "/volume/v3"
 VERSION = {"OpenStack-API-Version": "volume 3.59"}
+# The types of volumes on the node whose agent is killed, and on the other.
+HERE, THERE = BACKENDS.values()
 NEVER_SEEN = ("error", "error_deleting", "error_extending", "error_restoring")
 Request = Callable[[], requests.Response]
 
@@ -26,7 +28,7 @@ class VolumeScene:
         self.client = client
         self.image_id = client.make_image()
         self._names = itertools.count()
-        for backend in BACKENDS:
+        for backend in BACKENDS.values():
             made = client.post(f"{V3}/types", {"volume_type": {
                 "name": backend, "extra_specs": {"volume_backend_name": backend}}})
             assert made.status_code == 200, made.text
@@ -38,7 +40,7 @@ class VolumeScene:
     def make(self, noun: str, **values: Any) -> str:
         """Undisturbed, make a volume, snapshot or backup and wait until it is there; returns its id."""
         if noun == "volume":
-            values = {"size": 1, "volume_type": BACKENDS[0], **values}
+            values = {"size": 1, "volume_type": HERE, **values}
         answer = self.client.post(f"{V3}/{noun}s", {noun: values}, headers=VERSION)
         assert answer.status_code == 202, answer.text
         made = str(answer.json()[noun]["id"])

@@ -16,6 +16,9 @@ from hostler import clock, ids
 from hostler.cmd import doctor as doctor_command
 from hostler.cmd import manage
 from hostler.cmd import running as running_commands
+from hostler.context import RequestContext
+from hostler.db import schema
+from hostler.db.engine import Database
 from hostler.db.models import (
     Allocation,
     Backend,
@@ -36,6 +39,7 @@ from hostler.resources import volume_states
 from hostler.resources.volume_specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.ports import wait_for
 
 HOST, NODE, BACKEND = "host1", "node1", "fake"
 
@@ -180,6 +184,11 @@ def _guest_agrees(scene: Scene) -> bool:
         attached = session.scalars(sa.select(VolumeAttachment.volume_id).where(
             VolumeAttachment.server_id == scene.server)).all()
     return sorted(attached) == sorted(scene.compute.domains[scene.server].volumes)
+
+
+def _is_free(scene: Scene, key: str) -> bool:
+    """Wait until no operation works on it any more."""
+    return bool(wait_for(lambda: scene.row(Lock, key) is None, "the operation's end"))
 
 
 def _no_such_volume(scene: Scene, key: str) -> bool:
@@ -372,7 +381,7 @@ def guest_without_any_record(scene: Scene) -> str:
 
 
 @fault("guests", "has no guest on its host",
-       lambda scene, key: bool(scene.client.wait_server(key, "ACTIVE")) and key in scene.compute.domains)
+       lambda scene, key: _is_free(scene, key) and key in scene.compute.domains)
 def server_without_its_guest(scene: Scene) -> str:
     del scene.compute.domains[scene.server]
     return scene.server
@@ -450,6 +459,18 @@ def test_a_second_doctor_is_told_of_the_first(scene: Scene, call_doctor: Doctor)
     assert call_doctor()[0] == 2
     scene.write(sa.delete(Lock).where(Lock.operation_id == operation))
     scene.write(sa.delete(Operation).where(Operation.id == operation))
+
+
+def test_an_audit_that_nobody_takes_up_is_withdrawn(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path / 'alone.db'}")
+    schema.upgrade(db)
+    operation = db.write(lambda session: doctor.accept_audit(session, RequestContext.system(), repair=True).id)
+    assert doctor.withdraw(db, operation)
+    with db.reading() as session:
+        assert session.get_one(Operation, operation).state == "failed"
+        assert not session.scalars(sa.select(Lock)).all()
+    assert not doctor.withdraw(db, operation)
+    db.dispose()
 
 
 def test_a_silent_agent_and_a_back_end_that_is_away_are_named(scene: Scene, call_doctor: Doctor) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hostler.agent.faults import Order
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
@@ -116,6 +117,51 @@ def test_life_of_backups(storage: Storage) -> None:
     for one in (volume, restored["volume_id"]):
         storage.drop("volume", one)
     assert storage.used() == {}
+
+
+def node_order(cloud: Cloud, step: str, action: str, **more: Any) -> None:
+    """Order a fault of the storage node."""
+    cloud.volume_agents["node1"].faults.order(Order(step=step, action=action, reason="told to fail", **more))
+
+
+def gone(storage: Storage, noun: str, identity: str) -> None:
+    """Wait till a resource is gone."""
+    wait_for(lambda: storage.client.get(f"{V}/{noun}s/{identity}").status_code == 404, f"{noun} gone", timeout_s=30)
+
+
+@pytest.mark.parametrize("noun", ["snapshot", "backup"])
+def test_force_delete_does_not_wait_for_the_creation(cloud: Cloud, storage: Storage, noun: str) -> None:
+    volume = storage.make("volume", size=1)
+    node_order(cloud, f"agent.create_{noun}.begin", "slow", seconds=1.0)
+    made = storage.call("POST", f"/{noun}s", {noun: {"volume_id": volume}}, 202)[noun]["id"]
+    storage.call("DELETE", f"/{noun}s/{made}", status=409)
+    storage.call("POST", f"/{noun}s/{made}/action", {"os-force_delete": {}}, 202)
+    gone(storage, noun, made)
+    storage.wait("volume", volume)
+    storage.drop("volume", volume)
+    assert storage.used() == {}
+
+
+def test_a_snapshot_that_fails_says_why(cloud: Cloud, storage: Storage) -> None:
+    volume = storage.make("volume", size=1)
+    node_order(cloud, "volume.create_snapshot:after", "fail")
+    made = storage.call("POST", "/snapshots", {"snapshot": {"volume_id": volume}}, 202)["snapshot"]["id"]
+    wait_for(lambda: storage.get(f"/snapshots/{made}")["snapshot"]["status"] == "error", "an error", timeout_s=30)
+    [message] = storage.get(f"/messages?resource_uuid={made}")["messages"]
+    assert message["event_id"] == "SNAPSHOT_CREATE_FAILED" and "told to fail" in message["user_message"]
+    assert storage.get(f"/volumes/{volume}")["volume"]["status"] == "available"
+    storage.drop("snapshot", made)
+    storage.drop("volume", volume)
+
+
+def test_a_backup_that_fails_says_why(cloud: Cloud, storage: Storage) -> None:
+    volume = storage.make("volume", size=1)
+    node_order(cloud, "agent.create_backup.begin", "fail")
+    made = storage.call("POST", "/backups", {"backup": {"volume_id": volume}}, 202)["backup"]["id"]
+    wait_for(lambda: storage.get(f"/backups/{made}")["backup"]["status"] == "error", "an error", timeout_s=30)
+    assert "told to fail" in storage.get(f"/backups/{made}")["backup"]["fail_reason"]
+    storage.drop("backup", made)
+    storage.drop("volume", volume)
 
 
 def test_an_attachment_by_hand(storage: Storage) -> None:

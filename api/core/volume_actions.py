@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core import volume_create, volume_rows, volume_zones
-from api.core.volume_rows import check_no_source, check_status, to_change
+from api.core.volume_rows import check_idle, check_no_source, check_status, to_change
 from api.core.volumes import agent_of
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
-from hostler.operations.accept import Target, accept, check_unlocked
+from hostler.operations.accept import Target, accept
 from hostler.resources import backend_claims, quota
 from hostler.resources import volume_states as states
 
@@ -171,7 +171,7 @@ def _backend_of(session: orm.Session, host: str) -> str:
 
 
 def _check_revertible(session: orm.Session, volume: Volume, snapshot: Snapshot) -> None:
-    check_unlocked(session, [Target("volume", volume.id), Target("snapshot", snapshot.id)])
+    check_idle(session, volume.id, Target("snapshot", snapshot.id))
     status = volume_rows.status_of(session, volume)
     for noun, found in (("volume", status), ("snapshot", snapshot.state)):
         if found != states.READY:

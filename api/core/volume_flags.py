@@ -8,12 +8,11 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core import volume_rows
-from api.core.volume_rows import check_status, to_change
+from api.core.volume_rows import check_idle, check_status, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import VolumeAttachment
-from hostler.operations.accept import Target, check_unlocked
 from hostler.resources import volume_states as states
 
 _RESET: Final = "volume_extension:volume_admin_actions:reset_status"
@@ -48,7 +47,7 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
 
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, _RESET)
-        check_unlocked(session, [Target("volume", volume.id)])
+        check_idle(session, volume.id)
         attached = session.scalar(sa.select(VolumeAttachment.id).where(
             VolumeAttachment.volume_id == volume.id).limit(1)) is not None
         if attach_status is not None and (attach_status == "attached") != attached:

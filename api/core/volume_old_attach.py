@@ -11,13 +11,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core import volume_rows
-from api.core.volume_rows import check_status, to_change
+from api.core.volume_rows import check_idle, check_status, to_change
 from api.core.volumes import agent_of
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Server, VolumeAttachment
-from hostler.operations.accept import Target, accept, check_unlocked
+from hostler.operations.accept import Target, accept
 from hostler.resources import volume_states as states
 
 _ACTION: Final = "volume_extension:volume_actions:"
@@ -40,7 +40,7 @@ def unreserve(services: Services, context: RequestContext, volume_id: str) -> No
 
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, _ACTION + "unreserve")
-        check_unlocked(session, [Target("volume", volume.id)])
+        check_idle(session, volume.id)
         for attachment in _attachments(session, volume.id):
             if attachment.state == states.RESERVED and attachment.server_id is None and not attachment.connection:
                 session.delete(attachment)
@@ -58,7 +58,7 @@ def detach(services: Services, context: RequestContext, volume_id: str, attachme
 
     def work(session: orm.Session) -> str:
         volume = to_change(services, session, context, volume_id, action)
-        check_unlocked(session, [Target("volume", volume.id)])
+        check_idle(session, volume.id)
         attachment = _meant(session, volume.id, attachment_id)
         if attachment.server_id is not None and session.scalar(sa.select(Server.id).where(
                 Server.id == attachment.server_id, Server.deleted_at.is_(None))) is not None:

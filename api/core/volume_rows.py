@@ -31,6 +31,7 @@ from hostler.db.models import (
     VolumeTransfer,
     VolumeType,
 )
+from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, check_unlocked
 from hostler.resources import volume_states as states
 
@@ -160,12 +161,31 @@ def status_of(session: orm.Session, volume: Volume) -> str:
                                 reserved=counts.get(states.RESERVED, 0), offered=offered)
 
 
+def waiting_deletion(session: orm.Session, volume_id: str) -> str | None:
+    """Return the operation that deletes a volume or waits to do so, if any."""
+    return session.scalar(sa.select(Operation.id).where(
+        Operation.resource_id == volume_id, Operation.kind == "volume.delete",
+        Operation.state.in_(operation_states.UNFINISHED)).limit(1))
+
+
+def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:
+    """Raise ResourceLocked when an operation holds a volume or one of `others`, or a deletion waits to.
+
+    A forced deletion has no lock while it waits for another operation to end; nothing may begin in between.
+    """
+    check_unlocked(session, [Target("volume", volume_id), *others])
+    deletion = waiting_deletion(session, volume_id)
+    if deletion is not None:
+        raise errors.ResourceLocked(resource="volume", id=volume_id, operation=deletion, kind="volume.delete",
+                                    locked=[{"id": volume_id, "type": "volume"}])
+
+
 def check_status(session: orm.Session, volume: Volume, *allowed: str) -> str:
     """Return the status of a volume, which must be one of `allowed`.
 
     Raises ResourceLocked when an operation holds it, WrongStatus when its status is another.
     """
-    check_unlocked(session, [Target("volume", volume.id)])
+    check_idle(session, volume.id)
     status = status_of(session, volume)
     if status not in allowed:
         raise wrong_status(volume.id, status, allowed)

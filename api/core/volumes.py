@@ -13,8 +13,7 @@ from api.core.volume_rows import Attached, target_of, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Operation, Snapshot, Volume, VolumeNode
-from hostler.operations import states as operation_states
+from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode
 from hostler.operations.accept import Target, accept, accept_behind
 from hostler.operations.agents import volume_agent
 from hostler.resources import volume_states as states
@@ -64,7 +63,7 @@ def delete(services: Services, context: RequestContext, volume_id: str, *, casca
         volume = to_change(services, session, context, volume_id, "volume:delete")
         if force is not None:
             services.policy.check(context, force, target_of(volume))
-        if _is_going(session, volume.id):
+        if volume_rows.waiting_deletion(session, volume.id) is not None:
             return []
         _check_deletable(session, volume, forced=force is not None)
         snapshots = _snapshots(session, volume, cascade=cascade)
@@ -84,18 +83,15 @@ def agent_of(session: orm.Session, volume: Volume) -> str | None:
     return volume_agent(node) if node is not None else None
 
 
-def _is_going(session: orm.Session, volume_id: str) -> bool:
-    return session.scalar(sa.select(Operation.id).where(
-        Operation.resource_id == volume_id, Operation.kind == "volume.delete",
-        Operation.state.in_(operation_states.UNFINISHED)).limit(1)) is not None
-
-
 def _check_deletable(session: orm.Session, volume: Volume, *, forced: bool) -> None:
-    if not forced:
-        volume_rows.check_status(session, volume, *DELETABLE)
-        return
-    status = volume_rows.status_of(session, volume)
-    if status in ("in-use", "reserved", "awaiting-transfer"):
+    status = volume_rows.status_of(session, volume) if forced else volume_rows.check_status(session, volume, *DELETABLE)
+    # A stored error hides the attachments in the status; no word of an administrator's ends them.
+    attachment = session.execute(sa.select(VolumeAttachment.id, VolumeAttachment.server_id).where(
+        VolumeAttachment.volume_id == volume.id).limit(1)).one_or_none()
+    if attachment is not None and status not in ("in-use", "reserved"):
+        raise errors.InUse(resource="Volume", id=volume.id, reason="it is attached to, or promised to, "
+                           f"server {attachment.server_id} (attachment {attachment.id}).")
+    if attachment is not None or status == "awaiting-transfer":
         raise volume_rows.wrong_status(volume.id, status, (*DELETABLE, states.CREATING, states.MAINTENANCE))
 
 

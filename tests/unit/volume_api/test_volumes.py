@@ -240,6 +240,9 @@ def test_what_must_not_be_deleted(cloud: Cloud) -> None:
     message = cloud.refused("DELETE", f"/volumes/{volume}", status=400)
     assert "available or error" in message and "current status is: in-use" in message
     cloud.refused("DELETE", f"/volumes/{volume}?force=true", status=400, token="admin")
+    cloud.settle(volume, state="error")  # an administrator's word on a volume that a server has
+    for query in ("", "?force=true"):
+        assert "attached to" in cloud.refused("DELETE", f"/volumes/{volume}{query}", status=400, token="admin")
     source = cloud.ready()
     heir = cloud.create(source_volid=source)["id"]
     assert heir in cloud.refused("DELETE", f"/volumes/{source}", status=400)
@@ -283,3 +286,16 @@ def test_a_create_that_is_sent_again_makes_no_second_volume(cloud: Cloud) -> Non
     assert len({answer.json["volume"]["id"] for answer in (first, third, foreign)}) == 3
     assert cloud.count(Volume) == len(cloud.waker.woken) == 3
     assert send("k" * 201).status_code == 400
+
+
+def test_nothing_begins_between_an_operation_and_the_forced_deletion_behind_it(cloud: Cloud) -> None:
+    """Given a deletion that waits for an extension, when the extension ends, then the volume is as good as deleted."""
+    volume = cloud.ready()
+    cloud.busy(volume, "volume.extend", size_gib=2)
+    assert cloud.call("DELETE", f"/volumes/{volume}?force=true", token="admin").status_code == 202
+    cloud.services.db.write(lambda session: session.execute(sa.delete(Lock)))
+    for action, argument in (("os-reserve", None), ("os-extend", {"new_size": 2}), ("os-detach", None),
+                             ("os-update_readonly_flag", {"readonly": True})):
+        assert cloud.act(volume, action, argument).status_code == 409
+    cloud.refused("POST", "/volumes", {"volume": {"source_volid": volume}}, status=409)
+    assert cloud.call("DELETE", f"/volumes/{volume}").status_code == 202

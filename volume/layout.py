@@ -3,6 +3,7 @@
     <state_path>/volume/attempts.log      see `hostler.agent.fencing`
     <state_path>/volume/images/<sha256>   images that volumes are made from
     <state_path>/volume/work/             copies under way; emptied at start
+    <state_path>/volume/backup-store.json which backup store was seen last, see `volume.backups.store`
     <state_path>/volume/momentary/        see `volume.momentary`
     <state_path>/volume/fake/             the fake driver's
     <state_path>/volumes/<back end>/      a directory back end that names no directory of its own
@@ -56,6 +57,11 @@ class Layout:
     def backups(self) -> Path:
         """The backup store when no other is configured."""
         return self.state_path / "backups"
+
+    @property
+    def backup_memory(self) -> Path:
+        """Which backup store the node saw."""
+        return self.root / "backup-store.json"
 
     def volumes(self, backend: str) -> Path:
         """Directory of a back end that names none."""

@@ -86,7 +86,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
     names = list(dict.fromkeys(options.enabled_backends))
     faults = _faults(conf, layout, names)
     backends = Backends(_backend(conf, layout, faults, name) for name in names)
-    store = BackupStore(Path(options.backup_dir) if options.backup_dir else layout.backups)
+    store = BackupStore(Path(options.backup_dir) if options.backup_dir else layout.backups, layout.backup_memory)
     link = open_link(conf.host, bus, lambda: Bus(conf))
     bench = Workbench(Fence(layout.fence), ResourceLocks(), link, max_copies=options.max_concurrent_copies,
                       checkpoint=faults.reach)

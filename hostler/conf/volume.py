@@ -14,7 +14,8 @@ AGENT_OPTS = [
                        help="Address at which this node exports volumes over NBD; hosts must reach it."),
     cfg.StrOpt("backup_dir", default="",
                help="Directory of the backup store; nodes that share it can restore each other's backups. "
-                    "Empty: <state_path>/backups."),
+                    "Empty: <state_path>/backups. A mount must be there when the agent first sees it; later a missing "
+                    "one is noticed."),
     cfg.StrOpt("tls_dir", default="",
                help="Directory with ca-cert.pem, server-cert.pem and server-key.pem. Exports over NBD are encrypted "
                     "then, and each admits only the host it is for, known by the common name of its certificate. "

@@ -7,6 +7,9 @@
     <directory>/<backup id>.part-<random>/  being written; takes its name when it is whole
     <directory>/<backup id>.gone-<random>/  being removed
 
+The node remembers the identity it saw in the directory: one without it is taken for a mount that is not there, and
+nothing is written to or called gone from what lies below.
+
 Two nodes may work on one backup when an operation moved on while the first was cut off: each writes into a directory
 of its own, and beginning anew takes away what others began.
 """
@@ -48,23 +51,37 @@ class Manifest:
 
 
 class BackupStore:
-    """One directory of backups."""
+    """One directory of backups; `memory` is the file in which the node remembers which store it is."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, memory: Path) -> None:
         self._directory = directory
+        self._memory = memory
         self._identity: str | None = None
-        self._complained = False
+        self._trouble = ""
 
     def identity(self) -> str | None:
-        """Return the store's identity, making it at first sight; None when the directory cannot be used."""
+        """Return the store's identity, making it at first sight; None when the directory cannot be used.
+
+        Known once it was seen: a heartbeat must not wait for a file server.
+        """
         if self._identity is None:
             try:
-                self._identity = self._read_marker()
-            except OSError as error:
-                if not self._complained:
-                    LOG.error("The backup store %s cannot be used: %s", self._directory, error)
-                    self._complained = True
+                self.check()
+            except errors.AgentError:
+                return None
         return self._identity
+
+    def check(self) -> None:
+        """Raise AgentError unless the store is there."""
+        try:
+            self._identity = self._read_marker()
+        except (OSError, errors.AgentError) as error:
+            self._identity = None
+            if str(error) != self._trouble:
+                self._trouble = str(error)
+                LOG.error("The backup store %s cannot be used: %s", self._directory, error)
+            raise errors.AgentError(reason="The backup store of this node cannot be used.") from error
+        self._trouble = ""
 
     def ids(self) -> list[str]:
         """Return the ids of all backups there is anything of, whole or not."""
@@ -84,6 +101,7 @@ class BackupStore:
 
     def manifest(self, backup_id: str) -> Manifest:
         """Return what a backup is; raises AgentError when it is not there or not to be read."""
+        self.check()
         try:
             values: dict[str, Any] = json.loads((self.path(backup_id) / MANIFEST).read_bytes())
         except FileNotFoundError:
@@ -96,8 +114,7 @@ class BackupStore:
 
     def begin(self, backup_id: str) -> Path:
         """Return an empty directory to write a backup into, after removing what was begun before."""
-        if self.identity() is None:
-            raise errors.AgentError(reason="The backup store of this node cannot be used.")
+        self.check()
         self._sweep(backup_id)
         part = self._directory / f"{backup_id}.part-{os.urandom(4).hex()}"
         part.mkdir(mode=0o700)
@@ -118,6 +135,7 @@ class BackupStore:
 
     def delete(self, backup_id: str) -> None:
         """Remove a backup with what broken tries left; raises AgentError when another backup builds on it."""
+        self.check()
         if self.has(backup_id):
             heirs = [other for other in self.ids() if other != backup_id and self._builds_on(other, backup_id)]
             if heirs:
@@ -138,16 +156,33 @@ class BackupStore:
                 shutil.rmtree(path, ignore_errors=True)
 
     def _read_marker(self) -> str:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         marker = self._directory / MARKER
         if not marker.exists():
-            # By a link, so that of two nodes that come at once one wins and both read the same.
-            draft = self._directory / f"{MARKER}.{os.urandom(4).hex()}"
-            draft.write_text(ids.new_id() + "\n")
-            with contextlib.suppress(FileExistsError):
-                marker.hardlink_to(draft)
-            draft.unlink()
-        return marker.read_text().strip()
+            if self._remembers():
+                raise errors.AgentError(reason=f"It has no {MARKER} any more; is it mounted? To begin a new store "
+                                               f"there, remove {self._memory}.")
+            self._make_marker(marker)
+        identity = marker.read_text().strip()
+        if not self._remembers(identity):
+            write_atomically(self._memory, json.dumps({"directory": str(self._directory), "store": identity}).encode())
+        return identity
+
+    def _make_marker(self, marker: Path) -> None:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # By a link, so that of two nodes that come at once one wins and both read the same.
+        draft = self._directory / f"{MARKER}.{os.urandom(4).hex()}"
+        draft.write_text(ids.new_id() + "\n")
+        with contextlib.suppress(FileExistsError):
+            marker.hardlink_to(draft)
+        draft.unlink()
+
+    def _remembers(self, identity: str | None = None) -> bool:
+        """Return whether the node has seen a store (this one, if named) in the directory before."""
+        try:
+            known: dict[str, str] = json.loads(self._memory.read_bytes())
+        except FileNotFoundError:
+            return False
+        return known["directory"] == str(self._directory) and identity in (None, known["store"])
 
 
 def _sync(path: Path) -> None:

@@ -80,7 +80,7 @@ class Agent:
 
     @property
     def store(self) -> BackupStore:
-        return BackupStore(self.home / "backups")
+        return BackupStore(self.home / "backups", self.home / "volume" / "backup-store.json")
 
     def create(self, backend: str = "red", size_gib: int = 1, **source: Any) -> VolumeSpec:
         """Make a volume from what `source` names."""

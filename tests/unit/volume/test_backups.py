@@ -21,7 +21,7 @@ MIB = 1 << 20
 
 @pytest.fixture
 def store(tmp_path: Path) -> BackupStore:
-    return BackupStore(tmp_path / "store")
+    return BackupStore(tmp_path / "store", tmp_path / "memory")
 
 
 def calm(_percent: int) -> None:
@@ -200,14 +200,39 @@ def test_a_damaged_index_or_manifest_is_noticed(store: BackupStore, tmp_path: Pa
 
 
 def test_nodes_that_share_a_directory_say_the_same(tmp_path: Path) -> None:
-    one, two = BackupStore(tmp_path / "shared"), BackupStore(tmp_path / "shared")
-    assert one.identity() == two.identity() == BackupStore(tmp_path / "shared").identity()
-    assert BackupStore(tmp_path / "other").identity() != one.identity()
+    one, two = (BackupStore(tmp_path / "shared", tmp_path / node) for node in ("one", "two"))
+    assert one.identity() == two.identity() == BackupStore(tmp_path / "shared", tmp_path / "three").identity()
+    assert BackupStore(tmp_path / "other", tmp_path / "four").identity() != one.identity()
+
+
+def test_a_store_whose_mount_is_gone_is_not_taken_for_an_empty_one(store: BackupStore, tmp_path: Path) -> None:
+    backup = spec()
+    write_backup(store, backup, make_raw(tmp_path / "raw", 1, at0=b"x"), calm)
+    identity = store.identity()
+    (tmp_path / "store").rename(tmp_path / "unmounted")
+    (tmp_path / "store").mkdir()
+    again = BackupStore(tmp_path / "store", tmp_path / "memory")
+    assert again.identity() is None
+    for act in (lambda: store.delete(backup.id), lambda: store.begin(ids.new_id()), lambda: store.manifest(backup.id)):
+        with pytest.raises(errors.AgentError, match="cannot be used"):
+            act()
+    assert list((tmp_path / "store").iterdir()) == []
+    (tmp_path / "store").rmdir()
+    (tmp_path / "unmounted").rename(tmp_path / "store")
+    assert again.identity() == store.identity() == identity and again.has(backup.id)
+
+
+def test_another_store_in_the_same_place_is_another(store: BackupStore, tmp_path: Path) -> None:
+    first = store.identity()
+    other = BackupStore(tmp_path / "elsewhere", tmp_path / "memory2").identity()
+    (tmp_path / "store").rename(tmp_path / "old")
+    (tmp_path / "elsewhere").rename(tmp_path / "store")
+    assert BackupStore(tmp_path / "store", tmp_path / "memory").identity() == other != first
 
 
 def test_a_directory_that_cannot_be_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    store = BackupStore(tmp_path / "file" / "below")
+    store = BackupStore(tmp_path / "file" / "below", tmp_path / "memory")
     assert store.identity() is None and store.ids() == []
     with pytest.raises(errors.AgentError, match="cannot be used"):
         store.begin(ids.new_id())

@@ -43,9 +43,11 @@ def conductor_points(flow_tasks: Sequence[str], rpcs: Sequence[str]) -> list[Poi
     return [Point("conductor", name) for name in names]
 
 
-def api_points() -> list[Point]:
-    """Return a request's points in the api: its transaction and its wake-up."""
-    return [Point("api", name) for name in ("commit:before", "commit:after", "wake:before", "wake:after")]
+def api_points(*, wake: bool = True) -> list[Point]:
+    """Return a request's points in the api: its transaction and, unless said otherwise, its wake-up, which is the same
+    code for every request."""
+    names = ("commit:before", "commit:after", *(("wake:before", "wake:after") if wake else ()))
+    return [Point("api", name) for name in names]
 
 
 def agent_points(*steps: str) -> list[Point]:

@@ -37,10 +37,10 @@ PAUSE = _few("pause", "driver.pause")
 UNPAUSE = _few("unpause", "driver.unpause")
 SUSPEND = _few("suspend", "driver.suspend")
 RESUME = [*_few("resume", "driver.resume"), *agent_points("network.plug:before")]
-RENAME = [*conductor_points(["TellGuest"], ["update_server"]), *api_points()]
-RULES = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(),
+RENAME = [*conductor_points(["TellGuest"], ["update_server"]), *api_points(wake=False)]
+RULES = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(wake=False),
          *agent_points("network.update_groups", "network.apply_rules")]
-NETWORK = [*conductor_points(["UpdateNetwork"], ["update_network"]), *api_points(),
+NETWORK = [*conductor_points(["UpdateNetwork"], ["update_network"]), *api_points(wake=False),
            *agent_points("network.apply_rules")]
 
 # Verb → (the request, the status it must start from, the status it ends in, its points).

@@ -63,10 +63,10 @@ DELETE = [*conductor_points(["DeleteVolume"], ["delete_volume"]), *api_points(),
                          "agent.delete_volume.end")]
 CASCADE = [*_around("DeleteSnapshots", "rpc.delete_snapshot"),
            *volume_points("volume.delete_snapshot:after", "volume.delete_volume:before")]
-EXTEND = [*conductor_points(["ExtendOnNode", "ExtendOnHosts"], ["extend_volume"]), *api_points(),
+EXTEND = [*conductor_points(["ExtendOnNode", "ExtendOnHosts"], ["extend_volume"]), *api_points(wake=False),
           *volume_points("agent.extend_volume.begin", "volume.extend_volume:before", "volume.extend_volume:after",
                          "agent.extend_volume.end")]
-UPLOAD = [*conductor_points(["UploadVolume"], ["upload_volume"]), *api_points(),
+UPLOAD = [*conductor_points(["UploadVolume"], ["upload_volume"]), *api_points(wake=False),
           *volume_points("agent.upload_volume.begin", "agent.upload_volume.converted", "agent.upload_volume.end")]
 REVERT_TO = [*_around("RevertVolume", "rpc.revert_volume"), *_conductor("finish:before"),
              *volume_points("agent.revert_volume.begin", "volume.revert_to_snapshot:before",
@@ -74,24 +74,25 @@ REVERT_TO = [*_around("RevertVolume", "rpc.revert_volume"), *_conductor("finish:
 MOVE_TASKS = ("ChooseTarget", "ClearTarget", "ConnectSource", "CopyVolume", "SwitchRecord", "DisconnectSource",
               "RemoveSource")
 # From node1 to node2.
-RETYPE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]), *api_points(),
+RETYPE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]),
+          *api_points(wake=False),
           *_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
           *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
                          "volume.disconnect:after", "volume.delete_volume:before", "volume.delete_volume:after"),
           *volume_points("agent.create_volume.begin", "volume.create_volume:middle", "volume.create_volume:after",
                          node="node2")]
 MIGRATE = [*_conductor("ConnectSource:after", "CopyVolume:after", "SwitchRecord:after", "finish:before"),
-           *api_points()]
-SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(),
+           *api_points(wake=False)]
+SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(wake=False),
             *volume_points("agent.create_snapshot.begin", "volume.create_snapshot:before",
                            "volume.create_snapshot:after", "agent.create_snapshot.end")]
 SNAPSHOT_DELETE = [*conductor_points(["DeleteSnapshot"], ["delete_snapshot"]),
                    *volume_points("volume.delete_snapshot:before", "volume.delete_snapshot:after")]
-BACKUP = [*conductor_points(["AssignStore", "CreateBackup"], ["create_backup"]), *api_points(),
+BACKUP = [*conductor_points(["AssignStore", "CreateBackup"], ["create_backup"]), *api_points(wake=False),
           *volume_points("agent.create_backup.begin", "agent.create_backup.read", "agent.create_backup.end")]
 BACKUP_DELETE = [*_around("DeleteBackup", "rpc.delete_backup"), *_conductor("finish:before"),
                  *volume_points("agent.delete_backup.begin", "agent.delete_backup.end")]
-RESTORE = [*conductor_points(["RestoreBackup"], ["restore_backup"]), *api_points(),
+RESTORE = [*conductor_points(["RestoreBackup"], ["restore_backup"]), *api_points(wake=False),
            *volume_points("agent.restore_backup.begin", "agent.restore_backup.write",
                           "volume.overwrite_volume:before", "volume.overwrite_volume:after",
                           "agent.restore_backup.end")]

@@ -137,7 +137,9 @@ def test_a_guest_lives_on_volumes_in_ceph(node: RbdDriver, host: LibvirtDriver, 
     assert host.resize_volume(server_id, data.id, 2 * GIB)
     wait_for(lambda: says("behind"), "the guest to write behind the old end", 60, every_s=0.3)
 
-    wait_for(lambda: host.detach_volume(server_id, data.id), "the guest to let go", 60, every_s=0.3)
+    # Asked once: libvirtd 9.0 can die of a second request at the moment when the guest lets go.
+    if not host.detach_volume(server_id, data.id):
+        wait_for(lambda: host.detach_volume(server_id, data.id, ask=False), "the guest to let go", 60, every_s=0.3)
     node.disconnect(data.id, attached.attachment_id)
     wait_for(lambda: says("volume gone"), "the guest's farewell", 30, every_s=0.3)
     first, second = said(log, "written"), said(log, "behind")

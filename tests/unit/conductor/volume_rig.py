@@ -5,6 +5,10 @@ What the nodes hold is true storage, as far as these tests go: after every broke
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -180,6 +184,18 @@ class ScriptedNodes:
             self.backups[STORE].remove(backup_id)
 
 
+@functools.cache
+def _empty_database() -> Path:
+    """Return a file with the schema and nothing in it: making fifty tables is most of a small test's time."""
+    directory = tempfile.TemporaryDirectory(prefix="schema-")
+    atexit.register(directory.cleanup)
+    path = Path(directory.name) / "empty.db"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    return path
+
+
 class VolumeRig:
     """What the tests work with: back ends b1 on node1 and b2 on node2, 100 GiB each, one host, one backup store."""
 
@@ -187,8 +203,11 @@ class VolumeRig:
         self.conf = hostler_conf.load([], config_files=[], overrides={
             "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
             "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "host": "control", **overrides})
+        if "database.connection" not in overrides:
+            shutil.copy(_empty_database(), directory / "test.db")
         self.db = Database.from_conf(self.conf)
-        Base.metadata.create_all(self.db.engine)
+        if "database.connection" in overrides:
+            Base.metadata.create_all(self.db.engine)
         self.context = RequestContext(user_id=ids.new_id(), project_id=ids.new_id(), roles=["member"],
                                       request_id=f"req-{ids.new_id()}")
         self.nodes = ScriptedNodes(self.db)

@@ -99,6 +99,7 @@ _HANDING: tuple[tuple[str, str, str], ...] = (
     ("volume:get_attachment", READER, "Show an attachment."),
     ("volume:attachment_create", OWNER_OR_ADMIN, "Reserve a volume, or connect it to a machine of one's own."),
     ("volume:attachment_update", OWNER_OR_ADMIN, "Connect a reserved volume to a machine of one's own."),
+    ("volume:attachment_secrets", ADMIN, "See the storage's keys in how an attachment reaches its volume."),
     ("volume:attachment_complete", OWNER_OR_ADMIN, "Say that a volume is attached."),
     ("volume:attachment_delete", OWNER_OR_ADMIN, "End an attachment."),
     ("volume:get_all_transfers", READER, "List transfers."),

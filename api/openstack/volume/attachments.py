@@ -7,17 +7,20 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import attachments
+from api.core import attachments, volume_rows
 from api.core.attachments import NewAttachment
 from api.microversions import ALWAYS
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since
 from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
+from api.services import Services
 from hostler import clock
+from hostler.context import RequestContext
 
 _EXIST: Final = since(27)
 _COMPLETE: Final = since(44)
+_SECRETS: Final = ("key",)
 _FILTERS: Final = dict.fromkeys(("volume_id", "instance_id", "status", "attach_status"), ALWAYS)
 _CREATE: Final = Body("attachment", (
     Property("volume_uuid", schema.UUID, required=ALWAYS), Property("instance_uuid", schema.ID_OR_NULL),
@@ -33,18 +36,24 @@ def brief_view(row: Any) -> dict[str, Any]:
     return {"id": row.id, "status": attachments.status_of(row), "instance": row.instance, "volume_id": row.volume_id}
 
 
-def full_view(row: Any) -> dict[str, Any]:
-    """Return an attachment with how it reaches its volume."""
+def full_view(services: Services, context: RequestContext, row: Any) -> dict[str, Any]:
+    """Return an attachment with how it reaches its volume, as far as the caller may know."""
     at = clock.iso_micro(row.attached_at) or ""
     # openstacksdk reads the second spellings.
     return {**brief_view(row), "attached_at": at, "attach_time": at, "detached_at": "", "detach_time": "",
-            "attach_mode": row.mode, "mode": row.mode, "connection_info": _connection_view(row)}
+            "attach_mode": row.mode, "mode": row.mode, "connection_info": _connection_view(services, context, row)}
 
 
-def _connection_view(row: Any) -> dict[str, Any]:
+def _connection_view(services: Services, context: RequestContext, row: Any) -> dict[str, Any]:
+    target = volume_rows.target_of(row)
     if not row.connection or row.server_id is not None:
         return {}  # what a server's host needs is for that host alone
-    return {**row.connection.get("data", {}), "driver_volume_type": row.connection.get("protocol"),
+    if not services.policy.allows(context, "volume:attachment_update", target):
+        return {}
+    # A storage cluster's key opens more than this volume.
+    secrets_too = services.policy.allows(context, "volume:attachment_secrets", target)
+    data = {key: value for key, value in row.connection.get("data", {}).items() if secrets_too or key not in _SECRETS}
+    return {**data, "driver_volume_type": row.connection.get("protocol"),
             "format": row.connection.get("format", "raw"), "access_mode": row.mode, "attachment_id": row.id,
             "encrypted": False, "qos_specs": None}
 
@@ -53,23 +62,25 @@ class AttachmentsDetail(Resource):
     """GET /attachments/detail."""
 
     path = "/attachments/detail"
-    view = staticmethod(full_view)
+    detailed = True
 
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         query = lists.query_of(request, self.services, _FILTERS, sortable=attachments.SORT_COLUMNS,
                                everywhere="volume:get_all_attachments:all_projects")
-        page = attachments.list_attachments(self.services, params.caller(request), query)
-        response.media = lists.body_of(request, self.services, page, member="attachments", path=self.path,
-                                       view=self.view)
+        context = params.caller(request)
+        page = attachments.list_attachments(self.services, context, query)
+        response.media = lists.body_of(
+            request, self.services, page, member="attachments", path=self.path,
+            view=lambda row: full_view(self.services, context, row) if self.detailed else brief_view(row))
 
 
 class Attachments(AttachmentsDetail):
     """GET and POST /attachments."""
 
     path = "/attachments"
-    view = staticmethod(brief_view)
+    detailed = False
 
     @available(_EXIST)
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -79,7 +90,8 @@ class Attachments(AttachmentsDetail):
         attachment_id = attachments.create(self.services, context, NewAttachment(
             volume_id=body["volume_uuid"], instance_id=body.get("instance_uuid"), connector=body.get("connector"),
             mode=body.get("mode")))
-        response.media = {"attachment": full_view(attachments.show(self.services, context, attachment_id))}
+        row = attachments.show(self.services, context, attachment_id)
+        response.media = {"attachment": full_view(self.services, context, row)}
 
 
 class AttachmentItem(Resource):
@@ -88,8 +100,9 @@ class AttachmentItem(Resource):
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
         """Show."""
-        row = attachments.show(self.services, params.caller(request), attachment_id)
-        response.media = {"attachment": full_view(row)}
+        context = params.caller(request)
+        row = attachments.show(self.services, context, attachment_id)
+        response.media = {"attachment": full_view(self.services, context, row)}
 
     @available(_EXIST)
     def on_put(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:
@@ -97,7 +110,8 @@ class AttachmentItem(Resource):
         body = _UPDATE.read(request)
         context = params.caller(request)
         attachments.update(self.services, context, attachment_id, body["connector"])
-        response.media = {"attachment": full_view(attachments.show(self.services, context, attachment_id))}
+        row = attachments.show(self.services, context, attachment_id)
+        response.media = {"attachment": full_view(self.services, context, row)}
 
     @available(_EXIST)
     def on_delete(self, request: falcon.Request, response: falcon.Response, attachment_id: str) -> None:

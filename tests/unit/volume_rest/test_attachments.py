@@ -78,6 +78,19 @@ def test_connect_complete_and_end(cloud: Cloud) -> None:
     assert cloud.count(VolumeAttachment) == 0
 
 
+def test_keys_of_the_storage_are_for_administrators(cloud: Cloud) -> None:
+    rbd = {"protocol": "rbd", "format": "raw", "data": {"pool": "p", "image": "i", "user": "u", "key": "secret"}}
+    attachment_id = cloud.attach(put_volume(cloud), connection=rbd)
+
+    def info(token: str) -> dict[str, object]:
+        return cloud.get(f"/attachments/{attachment_id}", token=token)["attachment"]["connection_info"]
+
+    assert info("reader") == {}
+    assert info("member")["pool"] == "p" and "key" not in info("member")
+    assert info("admin")["key"] == "secret"
+    assert "secret" not in cloud.call("GET", "/attachments/detail").text
+
+
 def test_connect_later(cloud: Cloud) -> None:
     cloud.waker.outcome = connects
     made = reserve(cloud, put_volume(cloud), instance_uuid=INSTANCE)

@@ -29,6 +29,7 @@ _SNAPSHOTS: tuple[tuple[str, str, str], ...] = (
     (_SNAPSHOT_ADMIN + "force_delete", ADMIN, "Delete a snapshot whatever its status."),
     ("snapshot_extension:snapshot_manage", ADMIN, "Take over a snapshot that is on a back end."),
     ("snapshot_extension:snapshot_unmanage", ADMIN, "Forget a snapshot and leave it on its back end."),
+    ("volume_extension:list_manageable", ADMIN, "List what volumes could be taken over."),
     ("snapshot_extension:list_manageable", ADMIN, "List what could be taken over."),
 )
 _BACKUPS: tuple[tuple[str, str, str], ...] = (

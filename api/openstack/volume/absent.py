@@ -15,6 +15,7 @@ from api.services import Services
 from hostler import errors
 
 _GROUPS: Final = "group:get_all"
+_TAKE_OVER: Final = "Taking over what is on a back end"
 # path → (member of the answer, since when, policy of the list, what it is called)
 _LISTS: Final[tuple[tuple[str, str, Span, str, str], ...]] = (
     ("/groups", "groups", since(13), _GROUPS, "Groups of volumes"),
@@ -26,10 +27,10 @@ _LISTS: Final[tuple[tuple[str, str, Span, str, str], ...]] = (
     ("/qos-specs", "qos_specs", ALWAYS, "volume_extension:qos_specs_manage:get_all", "QoS specs"),
     ("/default-types", "default_types", since(62), "volume_extension:default_get_all",
      "A default volume type of a project"),
-    ("/manageable_snapshots", "manageable-snapshots", since(8), "snapshot_extension:list_manageable",
-     "Taking over what is on a back end"),
-    ("/os-snapshot-manage", "manageable-snapshots", ALWAYS, "snapshot_extension:list_manageable",
-     "Taking over what is on a back end"),
+    ("/manageable_volumes", "manageable-volumes", since(8), "volume_extension:list_manageable", _TAKE_OVER),
+    ("/os-volume-manage", "manageable-volumes", ALWAYS, "volume_extension:list_manageable", _TAKE_OVER),
+    ("/manageable_snapshots", "manageable-snapshots", since(8), "snapshot_extension:list_manageable", _TAKE_OVER),
+    ("/os-snapshot-manage", "manageable-snapshots", ALWAYS, "snapshot_extension:list_manageable", _TAKE_OVER),
 )
 
 

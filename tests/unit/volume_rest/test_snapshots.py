@@ -200,6 +200,8 @@ def test_actions(cloud: Cloud) -> None:
         cloud.refused("POST", path, body, status=400, token="admin")
 
 
-def test_manageable_snapshots_are_refused(cloud: Cloud) -> None:
+def test_nothing_is_taken_over(cloud: Cloud) -> None:
+    assert cloud.get("/manageable_volumes/detail?host=x", token="admin") == {"manageable-volumes": []}
+    cloud.refused("POST", "/os-volume-manage", {"volume": {}}, status=501, token="admin")
     assert cloud.get("/manageable_snapshots?host=x", token="admin") == {"manageable-snapshots": []}
     cloud.refused("POST", "/manageable_snapshots", {"snapshot": {}}, status=501, token="admin")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
-from hostler import clock
+from hostler import clock, errors
 from hostler.resources.volume_specs import ConnectorSpec
 from volume import contents
 from volume.backends import Backends
@@ -41,6 +42,8 @@ class Reporter:
         found, own = self._backends.find(), self._momentary.ids()
         for backend in found.values():
             backend["snapshots"] = [snapshot for snapshot in backend["snapshots"] if snapshot not in own]
+        with contextlib.suppress(errors.AgentError):
+            self._store.check()  # what is missing here is believed to be lost: look, rather than remember
         return {"backends": found, "backup_store": self._store.identity(),
                 "backups": self._store.ids()}
 

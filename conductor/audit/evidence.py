@@ -63,6 +63,8 @@ def gather(run: Run, *, nodes: Collection[str] | None = None, hosts: Collection[
     found_hosts, silent_hosts = _ask_all("host", hosts, lambda host: cloud.compute.get_inventory(run.context, host))
     ailing = [f"back end {node}@{name}: {content['error']}" for node, found in sorted(found_nodes.items())
               for name, content in sorted(found.get("backends", {}).items()) if content.get("error")]
+    ailing += [f"backup store of storage node {node}" for node, found in sorted(found_nodes.items())
+               if not found.get("backup_store")]
     return Inventory(run.conf, found_nodes, found_hosts, (*silent_nodes, *ailing, *silent_hosts), _locked(run),
                      run.held.id)
 

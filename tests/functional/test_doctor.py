@@ -473,6 +473,18 @@ def test_an_audit_that_nobody_takes_up_is_withdrawn(tmp_path: Path) -> None:
     db.dispose()
 
 
+def test_a_backup_store_that_is_away_has_lost_nothing(scene: Scene, call_doctor: Doctor) -> None:
+    backup, place = scene.make_backup(), scene.cloud.directory / NODE / "backups"
+    place.rename(place.with_name("elsewhere"))
+    try:
+        status, report = call_doctor("--json", "--repair")
+        assert (status, report["findings"]) == (2, [])
+        assert report["unseen"] == [f"backup store of storage node {NODE}"]
+    finally:
+        place.with_name("elsewhere").rename(place)
+        scene.write(sa.delete(Backup).where(Backup.id == backup))
+
+
 def test_a_silent_agent_and_a_back_end_that_is_away_are_named(scene: Scene, call_doctor: Doctor) -> None:
     scene.driver.healthy = False
     scene.cloud.agents[HOST].stop()

@@ -107,7 +107,7 @@ def _upload(call: Call) -> dict[str, Any]:
     wanted = Upload(
         name=call.argument["image_name"], disk_format=call.argument.get("disk_format", "raw"),
         container_format=call.argument.get("container_format") or "bare",
-        visibility=call.argument.get("visibility", "shared"),
+        visibility=call.argument.get("visibility", "private" if call.version in since(1) else "shared"),
         protected=schema.truth(call.argument.get("protected", False)))
     row, image_id = volume_upload.upload(*call.target, wanted)
     shown = {

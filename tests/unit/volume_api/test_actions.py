@@ -216,6 +216,14 @@ def test_an_image_is_made_of_a_volume(cloud: Cloud) -> None:
                 image.properties) == ("queued", DEMO, "private", True, 3, {"os_type": "linux"})
 
 
+@pytest.mark.parametrize(("version", "visibility"), [("3.0", "shared"), ("3.1", "private")])
+def test_who_sees_an_image_of_a_volume(cloud: Cloud, version: str, visibility: str) -> None:
+    made = cloud.act(cloud.ready(), "os-volume_upload_image", {"image_name": "mine"}, version=version).json
+    assert ("visibility" in made["os-volume_upload_image"]) == (version != "3.0")
+    with cloud.services.db.reading() as session:
+        assert session.get_one(Image, made["os-volume_upload_image"]["image_id"]).visibility == visibility
+
+
 def test_uploads_that_are_refused(cloud: Cloud) -> None:
     volume = cloud.ready()
     upload = "os-volume_upload_image"

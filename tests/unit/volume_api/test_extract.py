@@ -178,6 +178,22 @@ def test_scheduler_hints_are_kept_with_ids_in_one_spelling(cloud: Cloud) -> None
     _refused(cloud, beside={"OS-SCH-HNT:scheduler_hints": "text"})
 
 
+@pytest.mark.parametrize("volume", [{"availability_zone": ""}, {"availability_zone": 1}, {"name": "n" * 256},
+                                    {"name": 1}, {"description": "d" * 256}, {"volume_type": 5}, {"imageRef": 3},
+                                    {"snapshot_id": ""}, {"multiattach": "maybe"}, {"name": "\x00"}])
+def test_members_of_the_wrong_shape(cloud: Cloud, volume: dict[str, Any]) -> None:
+    _refused(cloud, **volume)
+
+
+@pytest.mark.parametrize("volume", [{"name": None, "description": None, "metadata": None, "availability_zone": None,
+                                     "volume_type": None, "snapshot_id": None, "source_volid": None, "imageRef": "",
+                                     "image_id": None, "consistencygroup_id": None, "multiattach": None,
+                                     "group_id": None, "backup_id": None}, {"volume_type": "", "name": ""}])
+def test_members_that_say_nothing(cloud: Cloud, volume: dict[str, Any]) -> None:
+    made = cloud.create(**volume)
+    assert (made["name"], made["description"], made["metadata"]) == ("", None, {})
+
+
 def test_readers_may_not_create(cloud: Cloud) -> None:
     assert "volume:create" in _refused(cloud, 403, token="reader")
 

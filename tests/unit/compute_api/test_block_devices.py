@@ -15,7 +15,8 @@ from hostler.db.models import Lock, Server, Volume, VolumeAttachment
 from hostler.resources import volume_states
 from tests.unit.compute_api.conftest import DEMO, IMAGE, OTHER, USER, Cloud
 
-A, B = ids.new_id(), ids.new_id()
+# Fixed, since they are in the names of tests: each worker must find the same.
+A, B = "5b1f0b6e-8d3c-4f7e-9a52-0c6d1e2f3a41", "5b1f0b6e-8d3c-4f7e-9a52-0c6d1e2f3a42"
 
 
 def volume(**more: Any) -> BlockDevice:

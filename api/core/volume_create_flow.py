@@ -15,16 +15,12 @@ the database itself failed there is nothing left to take back, and the transacti
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 from taskflow import engines, task
-from taskflow import exceptions as flow_exceptions
 from taskflow.patterns import linear_flow
-from taskflow.types import failure
 
 from api.core import volume_create, volume_rows
 from api.core.volume_create import NewVolume, Reservation, VolumeRequest
@@ -79,8 +75,7 @@ class EntryCreateTask(task.Task):
     def revert(self, result: Any, session: orm.Session, **_arguments: Any) -> None:
         """Remove the row."""
         if isinstance(result, Volume):
-            with _unless_void(session):
-                session.execute(sa.delete(Volume).where(Volume.id == result.id))
+            _take_back(session, sa.delete(Volume).where(Volume.id == result.id))
 
 
 class QuotaCommitTask(task.Task):
@@ -111,9 +106,8 @@ class VolumeCastTask(task.Task):
     def revert(self, result: Any, session: orm.Session, **_arguments: Any) -> None:
         """Remove it."""
         if isinstance(result, str):
-            with _unless_void(session):
-                session.execute(sa.delete(Lock).where(Lock.operation_id == result))
-                session.execute(sa.delete(Operation).where(Operation.id == result))
+            _take_back(session, sa.delete(Lock).where(Lock.operation_id == result),
+                       sa.delete(Operation).where(Operation.id == result))
 
 
 def make_flow() -> linear_flow.Flow:
@@ -131,9 +125,11 @@ def run_flow(services: Services, session: orm.Session, context: RequestContext, 
     engine = engines.load(make_flow(), engine="serial", store=store)
     try:
         engine.run()
-    except flow_exceptions.WrappedFailure as error:
-        first: failure.Failure = next(iter(error))
-        first.reraise()
+    except Exception:
+        # A revert that failed, too, must not hide the cause; the caller's transaction ends with all of it.
+        for cause in engine.storage.get_execute_failures().values():
+            cause.reraise()
+        raise
     volume: Volume = engine.storage.fetch("volume")
     return volume.id, engine.storage.fetch("operation_id")
 
@@ -171,13 +167,13 @@ def _earlier(services: Services, session: orm.Session, context: RequestContext, 
         Operation.idempotency_key == _full_key(context, key)))
 
 
-@contextmanager
-def _unless_void(session: orm.Session) -> Iterator[None]:
-    """Take something back, unless the database has ended the transaction already."""
+def _take_back(session: orm.Session, *statements: sa.Delete) -> None:
+    """Remove what was written, unless the database has ended the transaction already."""
     if not session.is_active:
         return
     try:
-        yield
+        for statement in statements:
+            session.execute(statement)
         session.expire_all()
     except exc.SQLAlchemyError as error:
         LOG.debug("nothing to take back, the transaction is void: %s", error)

@@ -184,3 +184,26 @@ def test_a_deadlock_comes_out_as_it_is_and_the_transaction_is_run_again(cloud: C
     row = _run(cloud)
     assert tries == [tries[0], row.id] and len(tries) == 2
     assert cloud.count(Volume) == 1 and cloud.waker.woken == [cloud.operations(row.id)[0].id]
+
+
+def test_a_failed_revert_does_not_hide_the_cause(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    def revert(_self: Any, **_arguments: Any) -> None:
+        raise ValueError("in the revert")
+
+    monkeypatch.setattr(volume_create_flow.EntryCreateTask, "revert", revert)
+    _fail_in(monkeypatch, "VolumeCastTask")
+    with pytest.raises(Boom, match="VolumeCastTask"):
+        _run(cloud)
+    _nothing_is_left(cloud)
+
+
+def test_reverts_leave_a_void_transaction_alone(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a statement that the database refused, when the flow reverts, then the cause comes out as it is."""
+    def execute(_self: Any, session: orm.Session, volume: Volume, **_arguments: Any) -> None:
+        session.add(Volume(id=volume.id, project_id=DEMO, user_id="x", state="x", size_gib=1, claimed_gib=1, zone="x"))
+        session.flush()
+
+    monkeypatch.setattr(volume_create_flow.VolumeCastTask, "execute", execute)
+    with pytest.raises(exc.IntegrityError):
+        _run(cloud)
+    _nothing_is_left(cloud)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from api.core import attachments, backup_rows, snapshot_rows, volume_messages, volume_transfers, volume_types
-from hostler.db.models import Operation
+from hostler.db.models import Operation, Snapshot
 from tests.harness import databases
 from tests.unit.volume_api.conftest import DEMO, USER, Cloud
 from tests.unit.volume_rest.conftest import STORE, free, prepare, put_volume
@@ -38,6 +41,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     directory = Path(tmp_path_factory.mktemp("database"))
     with databases.running(request.param, directory) as url:
         made = prepare(directory, url)
+        made.call("PUT", f"/os-quota-sets/{DEMO}", {"quota_set": {"backups": -1, "volumes": -1}}, token="admin")
         for number in range(3):
             fill(made, number)
         yield made
@@ -84,6 +88,52 @@ def test_every_sort_key_pages_through_everything_once(cloud: Cloud, path: str, k
         seen += [row["id"] for row in body[member]]
         page = body[f"{member}_links"][0]["href"].partition("/volume/v3")[2] if f"{member}_links" in body else ""
     assert sorted(seen) == sorted(row["id"] for row in cloud.get(path)[member])
+
+
+def at_once(calls: Sequence[Callable[[], Any]]) -> list[int]:
+    """Send requests at the same time; returns their statuses."""
+    start = threading.Barrier(len(calls))
+
+    def send(call: Callable[[], Any]) -> int:
+        start.wait()
+        return int(call().status_code)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return sorted(pool.map(send, calls))
+
+
+def test_quota_holds_however_many_ask_at_once(cloud: Cloud) -> None:
+    with cloud.services.db.reading() as session:
+        used = session.scalar(sa.select(sa.func.count()).select_from(Snapshot).where(
+            Snapshot.project_id == DEMO, Snapshot.deleted_at.is_(None)))
+    quota = {"quota_set": {"snapshots": used + 3}}
+    assert cloud.call("PUT", f"/os-quota-sets/{DEMO}", quota, token="admin").status_code == 200
+    bodies = [{"snapshot": {"volume_id": put_volume(cloud)}} for _ in range(8)]
+    answers = at_once([lambda body=body: cloud.call("POST", "/snapshots", body) for body in bodies])
+    assert answers == [202] * 3 + [413] * 5
+
+
+def test_one_offer_is_taken_once(cloud: Cloud) -> None:
+    made = cloud.call("POST", "/volume-transfers", {"transfer": {"volume_id": put_volume(cloud)}}).json["transfer"]
+    body = {"accept": {"auth_key": made["auth_key"]}}
+    path = f"/volume-transfers/{made['id']}/accept"
+    assert at_once([lambda token=token: cloud.call("POST", path, body, token=token)
+                    for token in ("other", "admin", "other", "admin")]) == [202, 404, 404, 404]
+
+
+def test_a_volume_is_reserved_once(cloud: Cloud) -> None:
+    body = {"attachment": {"volume_uuid": put_volume(cloud)}}
+    assert at_once([lambda: cloud.call("POST", "/attachments", body)] * 4) == [200, 400, 400, 400]
+
+
+@pytest.mark.parametrize("_round", range(5))
+def test_nobody_builds_on_a_backup_that_goes(cloud: Cloud, _round: int) -> None:
+    volume_id = put_volume(cloud)
+    parent = cloud.backup(volume_id, store=STORE)
+    answers = at_once([
+        lambda: cloud.call("DELETE", f"/backups/{parent}"),
+        lambda: cloud.call("POST", "/backups", {"backup": {"volume_id": volume_id, "incremental": True}})])
+    assert answers == [202, 400]
 
 
 def test_the_rest(cloud: Cloud) -> None:

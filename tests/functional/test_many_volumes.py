@@ -15,7 +15,7 @@ from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.ports import wait_for
 
 COUNT, AT_ONCE = 200, 16
-LIMIT = 190  # the quota of the second round: some of it is refused
+AGAIN, LIMIT = 60, 45  # the second round asks for more than its quota allows
 V3 = "/volume/v3"
 
 
@@ -38,7 +38,7 @@ def test_200_at_once(tmp_path: Path) -> None:
 
         client.request("PUT", f"{V3}/os-quota-sets/{client.project_id}",
                        json={"quota_set": {"gigabytes": LIMIT}}).raise_for_status()
-        answers = _ask(cloud, COUNT)
+        answers = _ask(cloud, AGAIN)
         assert sorted(set(answers)) == [202, 413]
         assert answers.count(202) == LIMIT  # exactly what the quota allows, whoever came first
         _wait_settled(client)

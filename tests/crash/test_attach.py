@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import requests
 
+from hostler.context import RequestContext
+from hostler.db.models import Operation
+from hostler.operations import doctor
 from tests.crash.campaign import (
     Campaign,
     Point,
@@ -27,6 +30,7 @@ from tests.crash.campaign import (
 )
 from tests.crash.volume_scene import HERE, V3, VERSION, VolumeScene
 from tests.harness import backends
+from tests.harness.ports import wait_for
 
 pytestmark = [pytest.mark.timeout(1500)]
 SERVERS = "/compute/v2.1/servers"
@@ -208,6 +212,23 @@ def test_extend_of_an_attached_volume_survives(scene: ServerScene) -> None:
             "os-extend": {"new_size": size}}, headers=VERSION))
         scene.campaign.wait_rest()
         assert (scene.wait("volume", scene.volume, "in-use") or {})["size"] == size
+
+
+def test_doctor_finds_nothing_afterwards(scene: ServerScene) -> None:
+    scene.attached(wanted=True)
+    server, db = scene.booted(), scene.campaign.db
+    operation = db.write(lambda session: doctor.accept_audit(session, RequestContext.system()).id)
+
+    def report() -> dict[str, Any] | None:
+        with db.reading() as session:
+            row = session.get_one(Operation, operation)
+            return row.arguments if row.state == "succeeded" else None
+
+    found = wait_for(report, "the doctor")
+    assert isinstance(found, dict)
+    assert (found["findings"], found["unseen"]) == ([], [])
+    scene.client.delete(f"{SERVERS}/{server}")
+    scene.wait_gone(server)
 
 
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness import openstack_cli
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-pytestmark = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+pytestmark = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
 Run = Callable[..., Any]
 _SILENT = ("set", "unset", "delete")
@@ -33,13 +27,8 @@ def openstack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     def run(line: str, *, version: str = "2.96", fails: bool = False) -> Any:
         words = line.split()
         silent = any(word in _SILENT for word in words[:3])
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("OS_")}, "HOME": str(home),
-            "OS_AUTH_URL": f"{cloud.url}/identity/v3", "OS_USERNAME": "admin", "OS_PASSWORD": ADMIN_PASSWORD,
-            "OS_PROJECT_NAME": "admin", "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_DOMAIN_ID": "default",
-            "OS_COMPUTE_API_VERSION": version}
-        done = subprocess.run([str(OPENSTACK), *words, *([] if silent else ["-f", "json"])], env=environment,
-                              capture_output=True, text=True, timeout=120, check=False)
+        environment = openstack_cli.login(cloud.url, ADMIN_PASSWORD, home, OS_COMPUTE_API_VERSION=version)
+        done = openstack_cli.run([*words, *([] if silent else ["-f", "json"])], environment)
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr if fails else None if silent else json.loads(done.stdout)
 

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,10 +20,9 @@ from hostler.bootstrap import bootstrap
 from hostler.db.engine import Database
 from hostler.db.models import Base
 from hostler.identity.service import Identity
+from tests.harness import openstack_cli
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-pytestmark = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+pytestmark = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
 Client = Callable[..., Any]
 
@@ -51,11 +45,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     made = bootstrap(db, conf, admin_password=None, public_url=url, out_dir=home)
 
     def run(*arguments: str, fails: bool = False, **environment: str) -> Any:
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
         where = environment or {"OS_CLIENT_CONFIG_FILE": str(made.clouds_file), "OS_CLOUD": "hostler"}
         wants_json = arguments[1] not in ("delete", "add", "remove", "set", "revoke") and arguments[2:3] != ("delete",)
-        done = subprocess.run([str(OPENSTACK), *arguments, *(["-f", "json"] if wants_json else [])],
-                              env={**clean, "HOME": str(home), **where}, capture_output=True, text=True, timeout=120)
+        done = openstack_cli.run([*arguments, *(["-f", "json"] if wants_json else [])], {"HOME": str(home), **where})
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr if fails else json.loads(done.stdout) if wants_json else done.stdout
 

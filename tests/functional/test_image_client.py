@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import shutil
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,10 +27,9 @@ from hostler.db.engine import Database
 from hostler.db.models import Base
 from hostler.identity.service import Identity
 from hostler.images.store import ImageStore
+from tests.harness import openstack_cli
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-needs_client = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+needs_client = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
 
 @dataclasses.dataclass
@@ -47,13 +43,10 @@ class Site:
 
     def run(self, *arguments: str, fails: bool = False, data: bytes | None = None, **options: Any) -> str:
         """Run `openstack …`; return what it prints, or what it complains of when it is to fail."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-        done = subprocess.run(
-            [str(OPENSTACK), *arguments], input=data, capture_output=True, timeout=120, check=False,
-            env={**clean, "HOME": str(self.home), "OS_CLIENT_CONFIG_FILE": str(self.clouds_file),
-                 "OS_CLOUD": "hostler"}, **options)
-        assert (done.returncode != 0) == fails, done.stderr.decode()
-        return str((done.stderr if fails else done.stdout), "utf-8")
+        done = openstack_cli.run(arguments, {"HOME": str(self.home), "OS_CLIENT_CONFIG_FILE": str(self.clouds_file),
+                                             "OS_CLOUD": "hostler"}, data=data, **options)
+        assert (done.returncode != 0) == fails, done.stderr
+        return done.stderr if fails else done.stdout
 
     def json(self, *arguments: str, **options: Any) -> Any:
         """Run `openstack … -f json`."""

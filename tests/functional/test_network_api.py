@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import openstack
@@ -17,13 +12,12 @@ import sqlalchemy as sa
 
 from hostler.db.models import Operation
 from hostler.operations import states
+from tests.harness import openstack_cli
 from tests.harness.client import Client
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.ports import wait_for
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-needs_client = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+needs_client = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 Run = Callable[..., Any]
 
 
@@ -36,13 +30,11 @@ def login_of(cloud: Cloud) -> dict[str, str]:
 @pytest.fixture
 def run(cloud: Cloud) -> Run:
     """Return a function that runs `openstack …` and gives back its JSON, or its complaint with `fails=True`."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-    environment |= {f"OS_{key.upper()}": value for key, value in login_of(cloud).items()}
+    environment = {f"OS_{key.upper()}": value for key, value in login_of(cloud).items()}
 
     def command(*arguments: str, fails: bool = False, plain: bool = False) -> Any:
         extra = () if plain or fails else ("-f", "json")
-        done = subprocess.run([str(OPENSTACK), *arguments, *extra], capture_output=True, text=True, timeout=120,
-                              check=False, env=environment)
+        done = openstack_cli.run([*arguments, *extra], environment)
         assert (done.returncode != 0) == fails, done.stderr
         if fails:
             return done.stderr

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.harness import openstack_cli
 from tests.harness.client import Client
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.volume_words import make_volume, show_volume, wait_for_rest, wait_volume
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-pytestmark = pytest.mark.skipif(OPENSTACK is None, reason="the openstack client is not installed")
+pytestmark = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
 Run = Callable[..., Any]
 
@@ -39,12 +33,8 @@ def openstack(running: tuple[Cloud, Client], tmp_path_factory: pytest.TempPathFa
     home = tmp_path_factory.mktemp("home")
 
     def run(line: str, *, silent: bool = False) -> Any:
-        environment = {
-            **{key: value for key, value in os.environ.items() if not key.startswith("OS_")}, "HOME": str(home),
-            "OS_AUTH_URL": f"{running[0].url}/identity/v3", "OS_USERNAME": "admin", "OS_PASSWORD": ADMIN_PASSWORD,
-            "OS_PROJECT_NAME": "admin", "OS_USER_DOMAIN_ID": "default", "OS_PROJECT_DOMAIN_ID": "default"}
-        done = subprocess.run([str(OPENSTACK), *line.split(), *([] if silent else ["-f", "json"])], env=environment,
-                              capture_output=True, text=True, timeout=120, check=False)
+        environment = openstack_cli.login(running[0].url, ADMIN_PASSWORD, home)
+        done = openstack_cli.run([*line.split(), *([] if silent else ["-f", "json"])], environment)
         assert done.returncode == 0, done.stderr
         return None if silent else json.loads(done.stdout)
 

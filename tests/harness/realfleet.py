@@ -6,27 +6,19 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from tests.harness import backends, realhost
+from tests.harness import backends, openstack_cli, realhost
 from tests.harness.client import Client
 from tests.harness.fleet import MAIN, Fleet
 from tests.harness.realhost import Fabric, Host
 
-_BESIDE = Path(sys.executable).with_name("openstack")
-OPENSTACK = str(_BESIDE) if _BESIDE.exists() else shutil.which("openstack")
-
 
 def missing() -> str | None:
     """Return why no such fleet can be had here, or None."""
-    if OPENSTACK is None:
-        return "the openstack client is not installed"
-    return realhost.missing() or backends.missing()
+    return openstack_cli.missing() or realhost.missing() or backends.missing()
 
 
 class RealFleet:
@@ -86,12 +78,9 @@ class RealFleet:
 
     def openstack(self, *arguments: str) -> str:
         """Run the unmodified `openstack` client as the administrator; raises with its words when it fails."""
-        clean = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-        done = subprocess.run(
-            [str(OPENSTACK), *arguments], capture_output=True, text=True, timeout=120, check=False,
-            stdin=subprocess.DEVNULL, cwd=self.directory,
-            env={**clean, "HOME": str(self.directory), "NO_PROXY": self.fabric.address, "OS_CLOUD": "hostler",
-                 "OS_CLIENT_CONFIG_FILE": str(self.fleet.directory / "clouds.yaml")})
+        done = openstack_cli.run(arguments, {
+            "HOME": str(self.directory), "NO_PROXY": self.fabric.address, "OS_CLOUD": "hostler",
+            "OS_CLIENT_CONFIG_FILE": str(self.fleet.directory / "clouds.yaml")}, cwd=self.directory)
         if done.returncode:
             raise RuntimeError(f"openstack {' '.join(arguments)}: {done.stderr[-2000:]}")
         return done.stdout

@@ -76,7 +76,7 @@ class VolumeFleet(RealFleet):
     def volume_files(self, node: str) -> list[str]:
         """Return what lies in a node's back end besides the mark of the share."""
         return sorted(path.name for path in self.back_end(node).rglob("*")
-                      if path.is_file() and path.name != ".hostler-share")
+                      if path.is_file() and not path.name.startswith(".hostler-"))
 
     def exports(self) -> list[str]:
         """Return the command lines of the programs that export the nodes' volumes."""

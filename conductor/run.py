@@ -145,9 +145,12 @@ class Run:
         """
         return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s), call)
 
-    def ask_node(self, node: str, call: Callable[[dict[str, Any]], Result]) -> Result:
-        """As `ask_host`, of a storage node's agent; raises NodeUnreachable when it stays silent."""
-        return self._ask(volume_agent(node),
+    def ask_node(self, node: str, call: Callable[[dict[str, Any]], Result], *, copying: bool = False) -> Result:
+        """As `ask_host`, of a storage node's agent; raises NodeUnreachable when it stays silent.
+
+        `copying` says that the call may take long: it then waits for a place among its like.
+        """
+        return self._ask(volume_agent(node, copying=copying),
                          lambda waited_s: errors.NodeUnreachable(host=node, waited_s=waited_s), call)
 
     def _ask(self, agent: str, unreachable: Callable[[int], errors.HostUnreachable],

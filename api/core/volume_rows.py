@@ -69,7 +69,10 @@ _ROWS = sa.select(
     TYPES.c.name.label("type_name")).select_from(JOINED)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _ATTACHED = (
-    sa.select(ATTACHMENTS.c.id, ATTACHMENTS.c.volume_id, ATTACHMENTS.c.server_id, ATTACHMENTS.c.device,
+    # One made by hand names its user in the connector: it is no server's of ours.
+    sa.select(ATTACHMENTS.c.id, ATTACHMENTS.c.volume_id,
+              sa.func.coalesce(ATTACHMENTS.c.server_id, ATTACHMENTS.c.connector["instance"].as_string()),
+              ATTACHMENTS.c.device,
               ATTACHMENTS.c.mode, ATTACHMENTS.c.attached_at, Host.name.label("host"))
     .select_from(ATTACHMENTS.outerjoin(Server.__table__, Server.id == ATTACHMENTS.c.server_id)
                  .outerjoin(Host.__table__, Host.id == Server.host_id))

@@ -12,7 +12,7 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.volume_nodes import load_volume, tried
 from hostler import clock, errors
-from hostler.db.models import Backup, VolumeNode
+from hostler.db.models import Backup, Snapshot, VolumeNode
 from hostler.resources.volume_records import Place, backup_spec, snapshot_spec
 
 
@@ -27,10 +27,13 @@ class AssignStore(OperationTask):
         backup = _backup(self.run)
         _, place = load_volume(self.run, backup.volume_id)
         store = _store_of(place)
+        with self.run.reading() as session:
+            snapshot = session.get(Snapshot, backup.snapshot_id) if backup.snapshot_id else None
+        data_at = clock.utcnow() if snapshot is None else snapshot.created_at
 
         def work(session: orm.Session) -> None:
             session.execute(sa.update(Backup).where(Backup.id == backup.id).values(
-                store=store, node=place.node, zone=place.zone, data_at=clock.utcnow()))
+                store=store, node=place.node, zone=place.zone, data_at=data_at))
 
         self.run.db.write(work)
         return store
@@ -49,8 +52,8 @@ class CreateBackup(OperationTask):
             backup = backup_spec(session, row.id, store=store)
             snapshot = snapshot_spec(session, row.snapshot_id) if row.snapshot_id else None
         volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.create_backup(context, place.node, backup, volume,
-                                                                            snapshot, **fence))
+        return run.ask_node(place.node, lambda fence: volumes.create_backup(
+            context, place.node, backup, volume, snapshot, **fence), copying=True)
 
     def revert(self, **_: Any) -> None:
         """Remove it; what a silent node keeps goes with the backup's deletion."""
@@ -80,8 +83,8 @@ class RestoreBackup(OperationTask):
             raise errors.Conflict(reason=f"The node of volume {volume.id} does not reach the store of backup "
                                          f"{backup.id}.")
         volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.restore_backup(context, place.node, backup, volume,
-                                                                             **fence))
+        return run.ask_node(place.node, lambda fence: volumes.restore_backup(
+            context, place.node, backup, volume, **fence), copying=True)
 
 
 def _backup(run: Run) -> Any:

@@ -149,7 +149,8 @@ class CopyVolume(_MoveTask):
         with run.reading() as session:
             spec = volume_spec(session, run.resource_id, backend=choice["backend"])
         source, volumes, context = SourceSpec(connection=connection), run.cloud.volumes, run.context
-        return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, source, **fence))
+        return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, source, **fence),
+                            copying=True)
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
         """Remove the copy."""

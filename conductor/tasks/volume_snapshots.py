@@ -25,8 +25,8 @@ class CreateSnapshot(OperationTask):
             snapshot = snapshot_spec(session, run.resource_id)
         volume, place = load_volume(run, snapshot.volume_id)
         volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.create_snapshot(context, place.node, snapshot, volume,
-                                                                              **fence))
+        return run.ask_node(place.node, lambda fence: volumes.create_snapshot(
+            context, place.node, snapshot, volume, **fence), copying=True)
 
     def revert(self, **_: Any) -> None:
         """Remove it; what a silent node keeps goes with the snapshot's deletion."""

@@ -46,7 +46,8 @@ def create_volume(run: Run, volume_id: str, node: str, source: str | None) -> di
         spec = volume_spec(session, volume_id)
         content = source_spec(session, run.conf, run.cloud.images, volume_id, source)
     volumes, context = run.cloud.volumes, run.context
-    return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, content, **fence))
+    return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, content, **fence),
+                        copying=source is not None)
 
 
 class DeleteVolume(OperationTask):
@@ -132,8 +133,8 @@ class RevertVolume(OperationTask):
         with run.reading() as session:
             snapshot = snapshot_spec(session, run.arguments["snapshot_id"])
         volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.revert_volume(context, place.node, spec, snapshot,
-                                                                            **fence))
+        return run.ask_node(place.node, lambda fence: volumes.revert_volume(
+            context, place.node, spec, snapshot, **fence), copying=True)
 
 
 class UploadVolume(OperationTask):
@@ -148,7 +149,13 @@ class UploadVolume(OperationTask):
         upload = UploadSpec(image_id=image_id, disk_format=run.arguments["disk_format"],
                             url=upload_url(run.conf, image_id))
         volumes, context = run.cloud.volumes, run.context
-        run.ask_node(place.node, lambda fence: volumes.upload_volume(context, place.node, spec, upload, **fence))
+        try:
+            run.ask_node(place.node, lambda fence: volumes.upload_volume(context, place.node, spec, upload, **fence),
+                         copying=True)
+        except errors.AgentError:
+            # The store may have it all the same: an api that died before it answered is asked again and refuses.
+            if self._status(image_id) != "active":
+                raise
         status = self._status(image_id)
         if status != "active":
             raise errors.AgentError(reason=f"Image {image_id} is {status or 'gone'} after its content was sent.")

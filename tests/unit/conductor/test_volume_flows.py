@@ -10,10 +10,12 @@ from unittest import mock
 import pytest
 import sqlalchemy as sa
 
+from conductor.engine.slots import Slots
 from conductor.flows.registry import KINDS
-from conductor.run import HandOver
+from conductor.run import HandOver, Run
 from hostler import errors
 from hostler.db.models import Backend, Backup, Image, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
+from hostler.operations import lease
 from hostler.operations.accept import Target, accept_behind
 from hostler.resources import volume_states
 from tests.unit.conductor.volume_rig import STORE, Killed, Scenario, VolumeRig
@@ -220,7 +222,7 @@ def test_an_agent_that_refuses_at_any_call_leaves_records_and_storage_alike(
         rig: VolumeRig, scenario: Scenario, step: int, when: str) -> None:
     operation_id = scenario(rig)
     rig.nodes.faults[step] = (when, errors.AgentError(reason="The disk is broken."))
-    if (scenario, step) in SUCCEED_ANYWAY:
+    if (scenario, step) in SUCCEED_ANYWAY or (scenario is upload and when == "after"):  # the image has it all
         assert rig.finish(operation_id) == "succeeded"
     else:
         assert rig.finish(operation_id) == "failed"
@@ -302,7 +304,8 @@ def test_a_silent_node_is_waited_for(rig: VolumeRig) -> None:
     stop = rig.run(operation_id)
     assert isinstance(stop, HandOver)
     operation = rig.one(Operation, operation_id)
-    assert (operation.state, operation.host, operation.waiting_for) == ("pending", "volume@node1", "volume@node1")
+    assert (operation.state, operation.host, operation.waiting_for) == (
+        "pending", "volume@node1/copies", "volume@node1/copies")
     assert volume_of(rig, operation_id).state == volume_states.CREATING
     rig.nodes.silent.clear()
     rig.let_pass(operation_id)
@@ -517,3 +520,14 @@ def test_a_connection_is_kept_in_its_attachment_and_nowhere_else(rig: VolumeRig)
     attachment = rig.one(VolumeAttachment, rig.one(Operation, operation_id).arguments["attachment_id"])
     assert attachment.connection["protocol"] == "nbd"
     assert attachment.state == volume_states.RESERVED
+
+
+def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None:
+    held = lease.claim(rig.db, create_from_volume(rig), "tester", 30)
+    assert held is not None
+    slots = Slots(limit=1)
+    assert slots.enter("another copy", "volume@node1/copies")
+    run = Run(rig.cloud, held, slots)
+    with pytest.raises(HandOver, match="node1/copies is busy"):
+        run.ask_node("node1", lambda _fence: None, copying=True)
+    assert run.ask_node("node1", lambda fence: fence["attempt"]) == 1

@@ -1,7 +1,7 @@
 """server.detach_volume: the guest lets go of the volume, then its node lets the host in no more.
 
 1. UnplugVolume       the agent takes it from the guest, within the guest's time (revert: it gives it back)
-2. DisconnectVolume   the node ends the export (nothing to undo)
+2. DisconnectVolume   the node ends the export (revert: it makes it again, the volume stays attached)
 """
 
 from __future__ import annotations

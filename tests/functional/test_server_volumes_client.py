@@ -76,7 +76,9 @@ def test_every_way_to_boot_with_volumes(openstack: Run, client: Client, cloud: C
                       "delete_on_termination=true"}
     volumes = {}
     for name, options in ways.items():
-        openstack(f"server create {options} --flavor m1.nano --wait {name}")
+        # The client looks every five seconds only; once is enough to see it wait.
+        wait = "--wait" if name == "from-image" else ""
+        client.wait_server(openstack(f"server create {options} --flavor m1.nano {wait} {name}")["id"], "ACTIVE")
         shown = openstack(f"server show {name}")
         assert shown["status"] == "ACTIVE"
         volumes[name] = [one["id"] for one in shown["volumes_attached"]]

@@ -6,7 +6,6 @@ What arrived is looked at on the nodes themselves: contents, sizes, snapshots, e
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -319,19 +318,3 @@ def test_a_volume_becomes_an_image(words: Words) -> None:
     image = words.one(Image, image_id)
     assert (image.status, image.virtual_size_bytes) == ("active", 1 << 30)
     words.do("volume.delete", volume_id, cascade=False)
-
-
-def test_two_hundred_volumes_at_once_are_all_there_and_claimed_exactly(words: Words) -> None:
-    before = words.used()
-    with ThreadPoolExecutor(8) as pool:
-        volumes = list(pool.map(lambda _: words.new(), range(200)))
-        operations = list(pool.map(lambda one: words.begin("volume.create", one, source=None), volumes))
-    for operation_id in operations:
-        words.end(operation_id)
-    assert words.used() == before + 200
-    held = {one for agent in words.cloud.volume_agents.values() for one in agent.backends.driver("fake").find().volumes}
-    assert set(volumes) <= held
-    operations = [words.begin("volume.delete", one, cascade=False) for one in volumes]
-    for operation_id in operations:
-        words.end(operation_id)
-    assert words.used() == before

@@ -218,7 +218,7 @@ def test_a_new_volume_is_made_in_the_servers_zone(world: World) -> None:
     [guest.address] = [address["addr"] for address in server["addresses"]["default"]]
     guest.wait_ssh()
     [attached] = server["os-extended-volumes:volumes_attached"]
-    volume = world.volume(attached["id"])
+    volume = world.client.get(f"/volume/v3/volumes/{attached['id']}").json()["volume"]
     assert volume["availability_zone"] == "az2"
     assert volume["os-vol-host-attr:host"].startswith("node2@")
     world.cloud.openstack("server", "delete", "--wait", "fresh")
@@ -264,11 +264,14 @@ def test_an_agent_killed_in_a_conversion_is_no_failure(world: World) -> None:
 def test_a_careless_user_is_told(world: World) -> None:
     for words, told in (
             (("volume", "create", "--size", "1", "--availability-zone", "atlantis", "x"), "'atlantis' is invalid"),
-            (("volume", "create", "--source", "data", "--size", "1", "x"), "size"),
-            (("volume", "delete", "root"), "snapshot"),
-            (("server", "add", "volume", "one", "no-such-volume"), "no-such-volume")):
+            (("volume", "delete", "root"), "it has 1 snapshots"),
+            (("server", "add", "volume", "one", "no-such-volume"), "No Volume found")):
         with pytest.raises(RuntimeError, match=told):
             world.cloud.openstack(*words)
+    # The client makes this one large enough by itself.
+    answer = world.client.post("/volume/v3/volumes", {"volume": {"size": 1, "source_volid": world.volume("data")["id"]}})
+    assert answer.status_code == 400
+    assert "smaller than original volume size 2GB" in answer.text
 
 
 @pytest.mark.contract("N-DELETE")

@@ -269,7 +269,8 @@ def test_a_careless_user_is_told(world: World) -> None:
         with pytest.raises(RuntimeError, match=told):
             world.cloud.openstack(*words)
     # The client makes this one large enough by itself.
-    answer = world.client.post("/volume/v3/volumes", {"volume": {"size": 1, "source_volid": world.volume("data")["id"]}})
+    source = world.volume("data")["id"]
+    answer = world.client.post("/volume/v3/volumes", {"volume": {"size": 1, "source_volid": source}})
     assert answer.status_code == 400
     assert "smaller than original volume size 2GB" in answer.text
 

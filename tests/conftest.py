@@ -42,12 +42,11 @@ def read_rows(path: Path = ROWS_FILE) -> dict[str, str]:
 class ContractReport:
     """Collects which rows the run's tests carry and how those tests ended."""
 
-    def __init__(self, rows: dict[str, str], *, shown: bool, record: Path | None, recorded: Path | None) -> None:
+    def __init__(self, rows: dict[str, str], *, shown: bool, record: Path | None, recorded: list[Path]) -> None:
         self.rows = rows
         self._shown = shown
         self._record = record
         self._recorded = recorded
-        self.carried: dict[str, list[str]] = {}
         self.outcomes: dict[str, collections.Counter[str]] = {row: collections.Counter() for row in rows}
 
     @pytest.hookimpl(trylast=True)
@@ -58,19 +57,21 @@ class ContractReport:
             unknown = sorted(set(carried) - set(self.rows))
             if unknown:
                 raise pytest.UsageError(f"{item.nodeid} names unknown contract rows: {', '.join(unknown)}")
-            self.carried[item.nodeid] = carried
+            # Properties travel with a test's report, also from the processes of pytest-xdist.
+            item.user_properties.extend(("contract", row) for row in carried)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Count how each row's tests ended: a test passes once, but fails or skips in any of its phases."""
         if report.when == "call" or report.outcome != "passed":
-            for row in self.carried.get(report.nodeid, []):
-                self.outcomes[row][report.outcome] += 1
+            for name, row in report.user_properties:
+                if name == "contract":
+                    self.outcomes[str(row)][report.outcome] += 1
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Keep the outcomes, if asked to. A contract that no test carries is a report like any other, not a failure."""
         if self._shown and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
-        if self._record is not None:
+        if self._record is not None and not hasattr(session.config, "workerinput"):
             self._record.parent.mkdir(parents=True, exist_ok=True)
             self._record.write_text(json.dumps(self.outcomes))
 
@@ -79,12 +80,13 @@ class ContractReport:
         if not self._shown:
             return
         terminalreporter.section("feature contract")
-        if self._recorded is not None and self._recorded.exists():
-            for row, counts in json.loads(self._recorded.read_text()).items():
+        for recorded in self._recorded:
+            if not recorded.exists():
+                terminalreporter.write_line(f"no run is recorded in {recorded.name}: its tests are not counted")
+                continue
+            for row, counts in json.loads(recorded.read_text()).items():
                 if row in self.outcomes:
                     self.outcomes[row].update(counts)
-        elif self._recorded is not None:
-            terminalreporter.write_line("no integration run is recorded: its tests are not counted")
         proven = 0
         for row, about in self.rows.items():
             counts = self.outcomes[row]
@@ -100,7 +102,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--contract-report", action="store_true",
                      help="print which rows of the feature contract have a passing test")
     parser.addoption("--contract-record", type=Path, help="keep this run's outcomes in a file")
-    parser.addoption("--contract-recorded", type=Path, help="count the outcomes kept in a file, too")
+    parser.addoption("--contract-recorded", type=Path, action="append", default=[],
+                     help="count the outcomes kept in a file, too; may be given several times")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -73,6 +75,12 @@ class VolumeFleet(RealFleet):
         if done.returncode:
             raise RuntimeError(f"hostler-manage {' '.join(arguments)}: {done.stdout}{done.stderr}")
 
+    def stop(self) -> None:
+        """Stop everything, exports too: they outlive their agents, on purpose."""
+        super().stop()
+        for pid in self._exporting():
+            os.kill(pid, signal.SIGKILL)
+
     def volume_files(self, node: str) -> list[str]:
         """Return what lies in a node's back end besides the mark of the share."""
         return sorted(path.name for path in self.back_end(node).rglob("*")
@@ -80,12 +88,15 @@ class VolumeFleet(RealFleet):
 
     def exports(self) -> list[str]:
         """Return the command lines of the programs that export the nodes' volumes."""
-        found = []
+        return list(self._exporting().values())
+
+    def _exporting(self) -> dict[int, str]:
+        found = {}
         for path in Path("/proc").glob("[0-9]*/cmdline"):
             try:
                 line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
             except OSError:
                 continue
-            if str(self.directory / "storage") in line and ("qemu-nbd" in line or "qemu-storage-daemon" in line):
-                found.append(line)
+            if line.startswith("qemu-nbd ") and str(self.directory / "storage") in line:
+                found[int(path.parent.name)] = line
         return found

@@ -8,6 +8,7 @@ that is missing is told from an empty directory: nothing is ever written into th
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -110,10 +111,9 @@ def _mark(path: Path, text: str) -> str:
     try:
         write_atomically(temporary, f"{text}\n".encode(), 0o644)
         sync(temporary)
-        os.link(temporary, path)
+        with contextlib.suppress(FileExistsError):  # another one's, which counts then
+            os.link(temporary, path)
         sync(path.parent)
-    except FileExistsError:
-        pass
     finally:
         temporary.unlink(missing_ok=True)
     return _read(path)

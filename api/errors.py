@@ -10,7 +10,7 @@ import falcon
 
 from api.face import Face
 from hostler import errors, i18n
-from hostler.db.away import is_away
+from hostler.db.outage import is_away
 
 LOG = logging.getLogger(__name__)
 

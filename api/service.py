@@ -18,7 +18,7 @@ from api.services import Services
 from api.wake import Waker
 from compute.rpcapi import ComputeAPI
 from conductor.rpcapi import ConductorAPI
-from hostler import garbage
+from hostler import gc_tuning as garbage
 from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database

@@ -22,7 +22,8 @@ from api.openstack.compute import FACE
 from api.policies import all_defaults
 from api.policy import Policy
 from api.services import Services
-from hostler import clock, conf, garbage, ids
+from hostler import clock, conf, ids
+from hostler import gc_tuning as garbage
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import (

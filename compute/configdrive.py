@@ -13,7 +13,7 @@ from pathlib import Path
 
 from compute import metadata
 from hostler import errors
-from hostler.resources.specs import ServerSpec
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 TOOLS = ("genisoimage", "mkisofs", "xorrisofs")

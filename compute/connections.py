@@ -22,8 +22,8 @@ from compute.layout import Layout
 from compute.shares import directories_of, find_shares
 from compute.virt.driver import FileSource, NbdSource, RbdSource, Source, VolumeDisk
 from hostler import errors
-from hostler.resources.specs import AttachedSpec, ConnectionSpec
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec
+from hostler.resources.volume.specs import ConnectorSpec
 
 LOG = logging.getLogger(__name__)
 CONNECT_TIMEOUT_S = 5

@@ -18,7 +18,7 @@ from compute import configdrive
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
-from hostler.resources.specs import ServerSpec
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 GIB = 1024**3

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from compute.specfile import SpecFiles
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 if TYPE_CHECKING:
     # A fake host needs none of the real network's libraries.

@@ -20,7 +20,7 @@ from compute.work import Call
 from hostler import errors
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
-from hostler.resources.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
 
 Wire = dict[str, Any]
 

@@ -25,7 +25,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hostler.resources.specs import PortSpec, ServerSpec, SubnetSpec
+from hostler.resources.server.specs import PortSpec, ServerSpec, SubnetSpec
 
 OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2016-06-30", "2016-10-06", "2017-02-22",
                       "2018-08-27", "2020-10-14", "latest")

@@ -17,7 +17,7 @@ from compute.toolbox import Toolbox
 from compute.virt import driver as virt
 from compute.work import Call, Work, Workbench
 from hostler import errors
-from hostler.resources.specs import ServerSpec
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 # A guest that is still booting misses the power button, so it is pressed again.

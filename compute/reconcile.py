@@ -23,7 +23,7 @@ from compute.virt import driver as virt
 from compute.work import Workbench
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.resources.specs import ServerSpec
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from hostler.bus import Bus
 from hostler.context import RequestContext
-from hostler.resources.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
 
 TOPIC = "compute"
 RPC_VERSION = "1.1"

@@ -25,7 +25,7 @@ from compute.toolbox import Toolbox
 from compute.virt import driver as virt
 from compute.work import Call, Work, Workbench
 from hostler import errors
-from hostler.resources.specs import PortSpec, ServerSpec
+from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from compute.layout import Layout
 from hostler import errors, ids
 from hostler.agent.files import write_atomically
-from hostler.resources.specs import PortSpec, ServerSpec
+from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from compute.toolbox import Toolbox
 from compute.virt import driver as virt
 from compute.work import Call, Work, Workbench
 from hostler import errors
-from hostler.resources.specs import AttachedSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 # A guest that boots, or is busy, misses the request.

@@ -12,7 +12,7 @@ from sqlalchemy import exc, orm
 from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server, Zone
-from hostler.resources import states
+from hostler.resources.server import states
 
 LOG = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from conductor import heartbeats, reconcile, volume_reconcile, volume_reports
 from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
-from hostler.db.away import said_as_unavailable
 from hostler.db.engine import Database
+from hostler.db.outage import said_as_unavailable
 from hostler.images.store import ImageStore
 
 

@@ -13,10 +13,10 @@ from conductor.heartbeats import apply_event
 from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server
 from hostler.images.store import ImageStore
-from hostler.resources import states
-from hostler.resources.port_specs import group_members
-from hostler.resources.security_groups import groups_admitted_on
-from hostler.resources.server_specs import server_spec
+from hostler.resources.network.port_specs import group_members
+from hostler.resources.network.security_groups import groups_admitted_on
+from hostler.resources.server import states
+from hostler.resources.server.records import server_spec
 
 LOG = logging.getLogger(__name__)
 

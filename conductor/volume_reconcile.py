@@ -18,7 +18,8 @@ from sqlalchemy import orm
 from hostler.db.engine import Database
 from hostler.db.models import Backend, Backup, Lock, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
 from hostler.operations import states as operation_states
-from hostler.resources import backend_claims, volume_states
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
 
 LOG = logging.getLogger(__name__)
 

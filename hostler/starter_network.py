@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from hostler import errors, ids
 from hostler.db.models import Network, SecurityGroup, SecurityGroupRule, Subnet
-from hostler.resources import security_groups
+from hostler.resources.network import security_groups
 
 LOG = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from sqlalchemy import orm
 from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import Volume
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 from scheduler.backend_plan import BackendPlan, BackendSelector
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_states import BackendState, read_backends

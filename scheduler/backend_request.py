@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hostler.resources.specs import Spec
+from hostler.resources.server.specs import Spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.models import Backend, VolumeNode, Zone
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 from scheduler.backend_uses import BackendUses
 
 # A node that fell silent within this time may come back.

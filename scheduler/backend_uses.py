@@ -1,7 +1,7 @@
 """What is claimed of back ends, remembered as of their generations, so that a choice need not sum all volumes again.
 
-Whoever changes a back end's use moves its generation (`hostler.resources.backend_claims`); a remembered sum holds while
-that stands. It is summed anew after a while all the same, and before anybody is refused on it.
+Every change of a back end's use moves its generation (`hostler.resources.volume.backend_claims`); a remembered sum
+holds until it moves. It is summed anew after a while all the same, and before anybody is refused on it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import orm
 
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 
 MAX_AGE_S = 60.0
 

@@ -13,8 +13,8 @@ from sqlalchemy import orm
 
 from hostler.db.engine import Database
 from hostler.db.models import Allocation, Host, Zone
-from hostler.resources import allocations
-from hostler.resources.allocations import Claimed
+from hostler.resources.server import allocations
+from hostler.resources.server.allocations import Claimed
 from scheduler import groups
 from scheduler.plan import Plan
 from scheduler.request import Request

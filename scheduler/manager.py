@@ -12,9 +12,9 @@ import sqlalchemy as sa
 from hostler import errors
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
-from hostler.db.away import said_as_unavailable
 from hostler.db.engine import Database
 from hostler.db.models import Allocation
+from hostler.db.outage import said_as_unavailable
 from scheduler import groups
 from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_request import BackendRequest

@@ -15,8 +15,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.models import Aggregate, AggregateHost, Allocation, Host, Lock, Operation, Zone
-from hostler.resources import allocations
-from hostler.resources.allocations import Amounts
+from hostler.resources.server import allocations
+from hostler.resources.server.allocations import Amounts
 from scheduler.snapshot import AggregateState, Mask, Numbers, Reals
 
 _CHUNK = 500

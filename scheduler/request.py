@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from hostler.resources.allocations import Amounts
-from hostler.resources.specs import Spec
+from hostler.resources.server.allocations import Amounts
+from hostler.resources.server.specs import Spec
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler.db.engine import Database
-from hostler.resources.allocations import Amounts, Claimed
+from hostler.resources.server.allocations import Amounts, Claimed
 from scheduler import reading
 from scheduler.reading import HostState
 from scheduler.request import Request

@@ -10,13 +10,13 @@ from typing import Any
 import requests
 
 from hostler import errors
-from hostler.resources.volume_specs import BackupSpec, SnapshotSpec, UploadSpec, VolumeSpec
+from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, UploadSpec, VolumeSpec
 from volume import contents, qemu_img
 from volume.backends import Backends
 from volume.backups import copying
 from volume.backups.store import BackupStore
+from volume.copy_snapshots import MomentarySnapshots
 from volume.layout import Layout
-from volume.momentary import MomentarySnapshots
 from volume.work import Work
 
 LOG = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from hostler.resources.volume_specs import BackupSpec, SourceSpec, VolumeSpec
+from hostler.resources.volume.specs import BackupSpec, SourceSpec, VolumeSpec
 from volume import contents
 from volume.backends import Backends
 from volume.backups import copying

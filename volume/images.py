@@ -14,7 +14,7 @@ from typing import Any
 from hostler import errors
 from hostler.images import inspect
 from hostler.images.cache import Images
-from hostler.resources.specs import ImageSpec
+from hostler.resources.server.specs import ImageSpec
 from volume.drivers.driver import DiskSource
 
 GIB = 1024**3

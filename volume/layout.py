@@ -4,7 +4,7 @@
     <state_path>/volume/images/<sha256>   images that volumes are made from
     <state_path>/volume/work/             copies under way; emptied at start
     <state_path>/volume/backup-store.json which backup store was seen last, see `volume.backups.store`
-    <state_path>/volume/momentary/        see `volume.momentary`
+    <state_path>/volume/momentary/        see `volume.copy_snapshots`
     <state_path>/volume/fake/             the fake driver's
     <state_path>/volumes/<back end>/      a directory back end that names no directory of its own
     <state_path>/backups/                 the backup store, unless [volume] backup_dir names another

@@ -9,14 +9,7 @@ from typing import Any
 
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
-from hostler.resources.volume_specs import (
-    BackupSpec,
-    ConnectorSpec,
-    SnapshotSpec,
-    SourceSpec,
-    UploadSpec,
-    VolumeSpec,
-)
+from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SnapshotSpec, SourceSpec, UploadSpec, VolumeSpec
 from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore

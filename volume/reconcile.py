@@ -15,11 +15,11 @@ from typing import Any, Protocol
 
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.resources.volume_specs import SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import SnapshotSpec, VolumeSpec
 from volume.backends import Backends
 from volume.backups.store import BackupStore
+from volume.copy_snapshots import MomentarySnapshots
 from volume.images import ImageContents
-from volume.momentary import MomentarySnapshots
 from volume.report import Reporter
 from volume.work import Workbench
 

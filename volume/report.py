@@ -9,11 +9,11 @@ from typing import Any
 from oslo_config import cfg
 
 from hostler import clock, errors
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.volume.specs import ConnectorSpec
 from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore
-from volume.momentary import MomentarySnapshots
+from volume.copy_snapshots import MomentarySnapshots
 
 
 class Reporter:

@@ -13,7 +13,7 @@ from typing import Any
 
 from hostler.bus import Bus
 from hostler.context import RequestContext
-from hostler.resources.volume_specs import (
+from hostler.resources.volume.specs import (
     BackupSpec,
     ConnectionSpec,
     ConnectorSpec,

@@ -22,12 +22,12 @@ from volume.backends import OPEN_PATIENCE_S, Backend, Backends
 from volume.backups.store import BackupStore
 from volume.conductors import VolumeLink, open_link
 from volume.copy_out import CopyOut
+from volume.copy_snapshots import MomentarySnapshots
 from volume.create_volume import VolumeMaker
 from volume.drivers import loading
 from volume.images import GIB, ImageContents
 from volume.layout import Layout
 from volume.manager import VolumeManager
-from volume.momentary import MomentarySnapshots
 from volume.reconcile import Reconciler
 from volume.report import Reporter
 from volume.work import Workbench

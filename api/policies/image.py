@@ -1,6 +1,6 @@
 """Policy defaults of the Image API, under the names its published reference uses.
 
-Who sees an image follows from its visibility and its members (`api.core.image_access`); these rules say what those who
+Who sees an image follows from its visibility and its members (`api.core.image.access`); these rules say what those who
 see it may do.
 """
 

@@ -1,6 +1,6 @@
 """Policy defaults of the Network API, under the names its published reference uses.
 
-Seeing follows from ownership and sharing (`api.core.network_scope`); these rules say what may be made and changed.
+Seeing follows from ownership and sharing (`api.core.network.scope`); these rules say what may be made and changed.
 `network_project_id` in a target is the project that owns the network a subnet or port is on.
 """
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from compute.metadata import METADATA_IP
 from compute.network.links import ipv4_subnets
-from hostler.resources.specs import NetworkSpec, PortSpec, SubnetSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]{1,253}", re.IGNORECASE)

@@ -32,7 +32,7 @@ from compute.metadata import METADATA_IP
 from compute.network import names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
-from hostler.resources.specs import PortSpec, RuleSpec
+from hostler.resources.server.specs import PortSpec, RuleSpec
 
 # What a MAC looks like: it stands in the script as it came.
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")

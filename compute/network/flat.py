@@ -29,7 +29,7 @@ from compute.network.metadata_server import MetadataServer
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
 from compute.network.watchdog import Watchdog
 from hostler import errors
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 

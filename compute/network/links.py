@@ -19,7 +19,7 @@ from pyroute2.netlink.exceptions import NetlinkError
 from compute.metadata import METADATA_IP
 from compute.network import names, namespaces, sysctl
 from hostler import errors
-from hostler.resources.specs import NetworkSpec, SubnetSpec
+from hostler.resources.server.specs import NetworkSpec, SubnetSpec
 
 _AF_INET = 2
 _SCOPE_LINK = 253

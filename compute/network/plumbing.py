@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 
 class NetworkPlumbing(Protocol):

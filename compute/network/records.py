@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from compute.network import rules
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 

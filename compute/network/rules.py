@@ -2,7 +2,7 @@
 
 IPv4 only: rules of ethertype IPv6 give nothing, because a port with port security carries no IPv6 at all.
 
->>> from hostler.resources.specs import RuleSpec
+>>> from hostler.resources.server.specs import RuleSpec
 >>> matches(RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=22, port_max=22,
 ...                  remote_cidrs=("10.0.0.0/8",)))
 ['ip saddr { 10.0.0.0/8 } ip protocol 6 tcp dport 22']
@@ -15,7 +15,7 @@ from collections.abc import Iterable
 
 from compute.network import names
 from hostler import errors
-from hostler.resources.specs import RuleSpec
+from hostler.resources.server.specs import RuleSpec
 
 # IANA protocol numbers under the names that the network API knows.
 PROTOCOLS = {"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "rsvp": 46, "gre": 47,

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from hostler.resources.specs import ServerSpec
+from hostler.resources.server.specs import ServerSpec
 
 RUNNING = "running"  # the guest executes
 PAUSED = "paused"  # frozen, in memory

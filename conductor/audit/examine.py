@@ -9,7 +9,7 @@ from typing import Any
 from conductor.audit.evidence import Inventory, gather
 from conductor.audit.finding import Check, Finding, NotMended
 from conductor.audit.registry import CHECKS
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from conductor.run import Run
 from hostler import errors
 

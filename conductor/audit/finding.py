@@ -12,7 +12,7 @@ from hostler.operations.accept import Target
 if TYPE_CHECKING:
     # They need findings themselves.
     from conductor.audit.evidence import Inventory
-    from conductor.audit.surgery import Surgery
+    from conductor.audit.repair import Surgery
 
 
 @dataclasses.dataclass(frozen=True)

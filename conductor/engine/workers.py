@@ -16,7 +16,7 @@ from sqlalchemy import exc
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
 from conductor.run import Cloud
-from hostler.db.away import is_away
+from hostler.db.outage import is_away
 from hostler.operations import lease
 
 LOG = logging.getLogger(__name__)

@@ -2,24 +2,50 @@
 
 from __future__ import annotations
 
-from conductor.flows import (
+from conductor.flows.cloud import audit
+from conductor.flows.network import update as network
+from conductor.flows.server import (
     attach_volume,
-    audit,
-    backups,
-    change_power,
-    connect_attachment,
-    create_server,
-    create_volume,
-    delete_server,
-    delete_volume,
     detach_volume,
-    extend_volume,
-    move_volume,
-    network,
-    revert_volume,
-    snapshots,
-    update_server,
-    upload_volume,
+)
+from conductor.flows.server import (
+    create as create_server,
+)
+from conductor.flows.server import (
+    delete as delete_server,
+)
+from conductor.flows.server import (
+    power as change_power,
+)
+from conductor.flows.server import (
+    update as update_server,
+)
+from conductor.flows.volume import (
+    attachment as connect_attachment,
+)
+from conductor.flows.volume import (
+    backup as backups,
+)
+from conductor.flows.volume import (
+    create as create_volume,
+)
+from conductor.flows.volume import (
+    delete as delete_volume,
+)
+from conductor.flows.volume import (
+    extend as extend_volume,
+)
+from conductor.flows.volume import (
+    move as move_volume,
+)
+from conductor.flows.volume import (
+    revert as revert_volume,
+)
+from conductor.flows.volume import (
+    snapshot as snapshots,
+)
+from conductor.flows.volume import (
+    upload as upload_volume,
 )
 from conductor.kinds import Kind
 

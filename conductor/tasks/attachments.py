@@ -20,10 +20,10 @@ from conductor.tasks.servers import host_of, note_build_failure
 from conductor.tasks.volume_nodes import tried
 from hostler import errors
 from hostler.db.models import Host, Volume, VolumeAttachment
-from hostler.resources import volume_records
-from hostler.resources.server_specs import attached_spec
-from hostler.resources.specs import AttachedSpec
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.server.records import attached_spec
+from hostler.resources.server.specs import AttachedSpec
+from hostler.resources.volume import records as volume_records
+from hostler.resources.volume.specs import ConnectorSpec
 
 LOG = logging.getLogger(__name__)
 

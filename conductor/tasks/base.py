@@ -11,7 +11,7 @@ from taskflow import task
 from taskflow.types import failure
 
 from conductor.run import HandOver, Run
-from hostler.db.away import is_away
+from hostler.db.outage import is_away
 
 
 def _waiting_for_the_database(step: Callable[..., Any]) -> Callable[..., Any]:

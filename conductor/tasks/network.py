@@ -13,10 +13,10 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Port
-from hostler.resources.host_updates import MEMBERS_ONLY
-from hostler.resources.port_specs import group_members, members_for, port_specs
-from hostler.resources.security_groups import affected_port_ids, hosts_admitting
-from hostler.resources.specs import PortSpec
+from hostler.resources.network.host_updates import MEMBERS_ONLY
+from hostler.resources.network.port_specs import group_members, members_for, port_specs
+from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
+from hostler.resources.server.specs import PortSpec
 
 LOG = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
 from hostler import errors
 from hostler.db.models import Operation, Server, ServerGroup, ServerGroupMember, VolumeAttachment
-from hostler.resources import allocations, ports
+from hostler.resources.network import ports
+from hostler.resources.server import allocations
 
 
 class SelectHost(OperationTask):

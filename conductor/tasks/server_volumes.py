@@ -15,7 +15,8 @@ from conductor.tasks.volume_placement import backend_request, release_backend
 from conductor.tasks.volumes import create_volume
 from hostler import errors
 from hostler.db.models import Backup, Lock, Snapshot, Volume, VolumeAttachment
-from hostler.resources import volume_records, volume_states
+from hostler.resources.volume import records as volume_records
+from hostler.resources.volume import states as volume_states
 
 # Between two looks whether volumes are free.
 _LOOK_AGAIN_S = 0.5

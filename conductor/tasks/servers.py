@@ -11,9 +11,9 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Operation, Server
-from hostler.resources.port_specs import members_for, port_specs
-from hostler.resources.server_specs import server_spec
-from hostler.resources.specs import ServerSpec
+from hostler.resources.network.port_specs import members_for, port_specs
+from hostler.resources.server.records import server_spec
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from conductor.tasks.base import OperationTask
 from conductor.tasks.volume_nodes import load_volume, tried
 from hostler import clock, errors
 from hostler.db.models import Backup, Snapshot, VolumeNode
-from hostler.resources.volume_records import Place, backup_spec, snapshot_spec
+from hostler.resources.volume.records import Place, backup_spec, snapshot_spec
 
 
 class AssignStore(OperationTask):

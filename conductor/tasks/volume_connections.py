@@ -13,7 +13,7 @@ from conductor.tasks.volume_nodes import load_volume, tried
 from hostler import errors
 from hostler.db.models import Volume, VolumeAttachment
 from hostler.operations import lease
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.volume.specs import ConnectorSpec
 
 
 class ConnectAttachment(OperationTask):

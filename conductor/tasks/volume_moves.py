@@ -27,9 +27,9 @@ from conductor.volume_reconcile import LEFT_ON
 from hostler import errors
 from hostler.db.models import Snapshot, Volume, VolumeAttachment
 from hostler.operations import lease
-from hostler.resources import backend_claims
-from hostler.resources.volume_records import Place, volume_spec
-from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SourceSpec
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume.records import Place, volume_spec
+from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SourceSpec
 
 NEVER = "never"
 # What a node reports of itself, once, in the capabilities of its back ends: how it reaches volumes of others.

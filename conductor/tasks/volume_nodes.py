@@ -12,8 +12,8 @@ from conductor.run import Run
 from conductor.volume_reconcile import LEFT_ON
 from hostler import errors
 from hostler.db.models import Operation
-from hostler.resources.volume_records import Place, place_of, place_of_volume, volume_spec
-from hostler.resources.volume_specs import VolumeSpec
+from hostler.resources.volume.records import Place, place_of, place_of_volume, volume_spec
+from hostler.resources.volume.specs import VolumeSpec
 
 LOG = logging.getLogger(__name__)
 

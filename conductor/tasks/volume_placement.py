@@ -11,7 +11,7 @@ from conductor.tasks.base import OperationTask, failed
 from conductor.tasks.volume_nodes import add_to_argument, arguments_now
 from hostler import errors
 from hostler.db.models import Backup, Snapshot, Volume, VolumeType
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 
 EXCLUDED = "excluded_backends"
 FAILURE = "create_failure"
@@ -57,7 +57,7 @@ def backend_request(session: orm.Session, volume_id: str, source: str | None, *,
                     excluded: list[str] | None = None) -> dict[str, Any]:
     """Return what to ask the scheduler for a new volume (`scheduler.backend_request.BackendRequest` as a map).
 
-    `source` is image, snapshot, volume, backup or None, as in `hostler.resources.volume_records.source_spec`.
+    `source` is image, snapshot, volume, backup or None, as in `hostler.resources.volume.records.source_spec`.
     """
     volume = session.get(Volume, volume_id)
     if volume is None:

@@ -10,7 +10,7 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.volume_nodes import load_volume, tried
 from hostler.db.models import Snapshot, Volume
-from hostler.resources.volume_records import snapshot_spec
+from hostler.resources.volume.records import snapshot_spec
 
 
 class CreateSnapshot(OperationTask):

@@ -14,8 +14,8 @@ from conductor.tasks.volume_placement import FAILURE
 from hostler import errors
 from hostler.db.models import Host, Image, Server, Volume, VolumeAttachment
 from hostler.images.spec import upload_url
-from hostler.resources.volume_records import snapshot_spec, source_spec, volume_spec
-from hostler.resources.volume_specs import UploadSpec
+from hostler.resources.volume.records import snapshot_spec, source_spec, volume_spec
+from hostler.resources.volume.specs import UploadSpec
 
 _GIB = 1 << 30
 # Over these an attached volume is a file that QEMU on the host grows itself; the node must not touch it.

@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import event, exc, orm
 
-from hostler.db.away import is_away
+from hostler.db.outage import is_away
 
 LOG = logging.getLogger(__name__)
 

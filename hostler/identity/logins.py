@@ -17,7 +17,7 @@ from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import ApplicationCredential, Domain, Project, User
 from hostler.identity import passwords
-from hostler.identity.facts import Facts
+from hostler.identity.token_state import Facts
 from hostler.identity.tokens import SYSTEM, UNSCOPED, Scope
 
 

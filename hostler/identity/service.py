@@ -19,11 +19,11 @@ from hostler import clock, errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import RevokedToken, User
-from hostler.identity import facts as token_facts
 from hostler.identity import keys, logins, roles, tokens
+from hostler.identity import token_state as token_facts
 from hostler.identity.cache import TokenCache
-from hostler.identity.facts import Facts
 from hostler.identity.logins import LogIn, Proven
+from hostler.identity.token_state import Facts
 from hostler.identity.tokens import UNSCOPED, Scope, Token
 
 LOG = logging.getLogger(__name__)

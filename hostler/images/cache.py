@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 import requests
 
 from hostler import errors
-from hostler.resources.specs import ImageSpec
+from hostler.resources.server.specs import ImageSpec
 
 LOG = logging.getLogger(__name__)
 CHUNK = 1024 * 1024

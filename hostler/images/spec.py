@@ -11,7 +11,7 @@ from hostler import errors
 from hostler.db.models import Image
 from hostler.images.signing import UrlSigner
 from hostler.images.store import ImageStore
-from hostler.resources.specs import ImageSpec
+from hostler.resources.server.specs import ImageSpec
 
 LOG = logging.getLogger(__name__)
 

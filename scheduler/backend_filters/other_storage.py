@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_states import BackendState
 

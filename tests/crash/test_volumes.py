@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from hostler.context import RequestContext
 from hostler.db.models import Operation, Volume
 from hostler.operations import doctor
-from hostler.resources import volume_states
+from hostler.resources.volume import states as volume_states
 from tests.crash.campaign import (
     BACKENDS,
     Campaign,

@@ -8,8 +8,8 @@ import sqlalchemy as sa
 
 from hostler import clock, ids
 from hostler.db.models import Backend, Backup, Project, Snapshot, Volume, VolumeAttachment, VolumeNode
-from hostler.resources import volume_states
-from hostler.resources.volume_specs import ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume import states as volume_states
+from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 

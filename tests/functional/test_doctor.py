@@ -34,8 +34,8 @@ from hostler.db.models import (
     VolumeNode,
 )
 from hostler.operations import doctor
-from hostler.resources import volume_states
-from hostler.resources.volume_specs import ConnectorSpec, VolumeSpec
+from hostler.resources.volume import states as volume_states
+from hostler.resources.volume.specs import ConnectorSpec, VolumeSpec
 from tests.functional.doctor_scene import BACKEND, HOST, NODE, Scene
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for

@@ -8,7 +8,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from hostler.db.models import Volume
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud

@@ -30,7 +30,8 @@ from hostler.db.models import (
 )
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept, accept_behind
-from hostler.resources import backend_claims, volume_states
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for

@@ -25,7 +25,7 @@ from hostler.db.models import (
     VolumeNode,
 )
 from hostler.operations import states
-from hostler.resources import volume_states
+from hostler.resources.volume import states as volume_states
 
 _SETTLED = ("active", "stopped", "paused", "suspended", "error")
 

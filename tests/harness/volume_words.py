@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from hostler.agent.faults import Order
 from hostler.db.models import Backend, Server, Volume, VolumeAttachment, VolumeNode
-from hostler.resources import volume_states
+from hostler.resources.volume import states as volume_states
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud

@@ -22,7 +22,7 @@ from compute.network import names, namespaces
 from compute.network.plumbing import NetworkPlumbing
 from hostler import conf as hostler_conf
 from hostler import ids
-from hostler.resources.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
+from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
 
 ALLOW_OUT = RuleSpec(direction="egress", ethertype="IPv4")
 ALLOW_PING = RuleSpec(direction="ingress", ethertype="IPv4", protocol="icmp")

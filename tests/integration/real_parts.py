@@ -18,7 +18,7 @@ import pytest
 
 from hostler.images.tiny import build as tiny_build
 from hostler.images.tiny.commands import BuildFailed
-from hostler.resources.specs import ImageSpec
+from hostler.resources.server.specs import ImageSpec
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "tools" / "private-libvirtd"

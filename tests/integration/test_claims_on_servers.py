@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from hostler import clock, errors, ids
 from hostler.db.engine import Database
 from hostler.db.models import Allocation, Base, Domain, Host, Project, Server, ServerGroup, ServerGroupMember, Zone
-from hostler.resources import allocations
+from hostler.resources.server import allocations
 from tests.harness import backends, mariadb
 from tests.unit.scheduler.conftest import make_manager, make_request
 

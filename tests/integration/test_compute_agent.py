@@ -21,7 +21,7 @@ from hostler import conf as hostler_conf
 from hostler import ids
 from hostler.bus import Bus
 from hostler.context import RequestContext
-from hostler.resources.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
+from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
 from tests.integration import real_parts
 from tests.unit.compute.test_service import Endpoint
 

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from hostler import ids
-from hostler.resources.volume_specs import ConnectionSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectionSpec, SnapshotSpec, VolumeSpec
 from tests.harness.crashpoints import crash_everywhere
 from tests.harness.ports import wait_for
-from tests.unit.volume_file.conftest import (
+from tests.unit.volume.drivers.file.conftest import (
     PORTS,
     MakeDriver,
     a_host,
@@ -27,7 +27,7 @@ from tests.unit.volume_file.conftest import (
     need_qemu,
     state,
 )
-from tests.unit.volume_file.test_driver import io
+from tests.unit.volume.drivers.file.test_driver import io
 from volume.drivers.driver import DiskSource
 from volume.drivers.file import nbd
 from volume.drivers.file.driver import FileDriver

@@ -9,7 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.volume_file.conftest import MakeDriver, a_snapshot, a_volume, ignore, make_driver, need_qemu, state
+from tests.unit.volume.drivers.file.conftest import (
+    MakeDriver,
+    a_snapshot,
+    a_volume,
+    ignore,
+    make_driver,
+    need_qemu,
+    state,
+)
 from volume import qemu_img
 from volume.drivers.driver import DiskSource
 

@@ -21,11 +21,11 @@ from compute.virt.libvirt import domainxml
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import errors, ids
 from hostler.images.cache import ImageCache
-from hostler.resources.specs import ServerSpec
-from hostler.resources.volume_specs import VolumeSpec
+from hostler.resources.server.specs import ServerSpec
+from hostler.resources.volume.specs import VolumeSpec
 from tests.harness.ports import wait_for
 from tests.integration import real_parts
-from tests.unit.volume_file.conftest import (
+from tests.unit.volume.drivers.file.conftest import (
     PORTS,
     MakeDriver,
     a_host,
@@ -36,8 +36,8 @@ from tests.unit.volume_file.conftest import (
     need_qemu,
     state,
 )
-from tests.unit.volume_file.test_exports import kill, pids
-from tests.unit.volume_file.test_tls import reach
+from tests.unit.volume.drivers.file.test_exports import kill, pids
+from tests.unit.volume.drivers.file.test_tls import reach
 from volume.drivers.file.driver import FileDriver
 
 __all__ = ["certificates", "make_driver", "need_qemu", "state"]

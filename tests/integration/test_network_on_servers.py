@@ -9,12 +9,12 @@ import pytest
 
 from hostler import errors
 from hostler.db.models import FixedIp, Port, SecurityGroup
-from hostler.resources import ports
-from hostler.resources.port_specs import members_for, port_specs
-from hostler.resources.ports import NetworkRequest
+from hostler.resources.network import ports
+from hostler.resources.network.port_specs import members_for, port_specs
+from hostler.resources.network.ports import NetworkRequest
 from tests.harness import backends, mariadb
-from tests.unit.network_api.api import ADMIN, OTHERS, Api
-from tests.unit.network_api.conftest import OTHER, Cloud, make_cloud
+from tests.harness.network_rest import ADMIN, OTHERS, Api
+from tests.unit.api.core.network.conftest import OTHER, Cloud, make_cloud
 
 
 @pytest.fixture(scope="module", params=["postgresql", "mariadb"])

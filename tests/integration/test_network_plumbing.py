@@ -32,7 +32,7 @@ from compute import network as plumbing_package
 from compute.network import links, names, namespaces, nft
 from compute.network.plumbing import NetworkPlumbing
 from hostler import errors, ids
-from hostler.resources.specs import NetworkSpec, RuleSpec
+from hostler.resources.server.specs import NetworkSpec, RuleSpec
 from tests.integration.network_lab import (
     ALLOW_OUT,
     ALLOW_PING,

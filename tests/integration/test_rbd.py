@@ -12,7 +12,7 @@ from oslo_config import cfg
 
 from hostler import errors, ids
 from hostler.agent.faults import Faults
-from hostler.resources.volume_specs import ConnectorSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectorSpec, VolumeSpec
 from tests.harness import ceph as harness
 from tests.harness.ceph import Ceph
 from tests.harness.ports import wait_for

@@ -19,8 +19,8 @@ from compute.virt import driver as virt
 from compute.virt.libvirt import domainxml
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import ids
-from hostler.resources.specs import AttachedSpec, ServerSpec
-from hostler.resources.volume_specs import ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.server.specs import AttachedSpec, ServerSpec
+from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from tests.harness import ceph as harness
 from tests.harness.ceph import Ceph
 from tests.harness.ports import wait_for

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from api.core.volume_filters import FILTERS
-from api.core.volume_list import SORT_COLUMNS
+from api.core.volume.filters import FILTERS
+from api.core.volume.list import SORT_COLUMNS
 from hostler import ids
 from hostler.db.models import QuotaLimit
 from hostler.resources import quota
 from tests.harness import databases
-from tests.unit.volume_api.conftest import DEMO, IMAGE, Cloud, build
+from tests.unit.api.core.volume.conftest import DEMO, IMAGE, Cloud, build
 
 # A value for each filter that takes no text.
 VALUES = {"size": "1", "bootable": "true", "multiattach": "0", "metadata": "{'a': 'b'}",

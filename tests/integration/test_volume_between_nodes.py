@@ -8,8 +8,16 @@ from pathlib import Path
 import pytest
 
 from hostler import errors, ids
-from hostler.resources.volume_specs import ConnectorSpec
-from tests.unit.volume_file.conftest import MakeDriver, a_volume, certificates, ignore, make_driver, need_qemu, state
+from hostler.resources.volume.specs import ConnectorSpec
+from tests.unit.volume.drivers.file.conftest import (
+    MakeDriver,
+    a_volume,
+    certificates,
+    ignore,
+    make_driver,
+    need_qemu,
+    state,
+)
 from volume import contents, qemu_img
 from volume.backends import Backends
 from volume.drivers.driver import DiskSource

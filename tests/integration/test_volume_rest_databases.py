@@ -11,11 +11,24 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.core import attachments, backup_rows, snapshot_rows, volume_messages, volume_transfers, volume_types
+from api.core.volume import (
+    attachments,
+    backup_rows,
+    snapshot_rows,
+)
+from api.core.volume import (
+    messages as volume_messages,
+)
+from api.core.volume import (
+    transfers as volume_transfers,
+)
+from api.core.volume import (
+    types as volume_types,
+)
 from hostler.db.models import Operation, Snapshot
 from tests.harness import databases
-from tests.unit.volume_api.conftest import DEMO, USER, Cloud
-from tests.unit.volume_rest.conftest import STORE, free, prepare, put_volume
+from tests.unit.api.core.volume.conftest import DEMO, USER, Cloud
+from tests.unit.api.openstack.volume.conftest import STORE, free, prepare, put_volume
 
 LISTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "/snapshots/detail": ("snapshots", snapshot_rows.SORT_COLUMNS),

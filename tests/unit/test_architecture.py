@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.unit import import_graph
+from tests.harness import import_graph
 
 MAX_MODULE_LINES = 500
 MAX_FUNCTION_LINES = 50

@@ -15,7 +15,7 @@ from oslo_config import cfg
 
 from hostler import conf
 from hostler.conf import database, identity, opts
-from tests.unit import import_graph
+from tests.harness import import_graph
 from volume.drivers import loading
 
 ROOT = import_graph.ROOT

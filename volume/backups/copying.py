@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hostler import errors
-from hostler.resources.volume_specs import BackupSpec
+from hostler.resources.volume.specs import BackupSpec
 from volume.backups.blocks import (
     BLOCK_BYTES,
     HOLE,

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from hostler import errors, ids
-from hostler.resources.volume_specs import ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.drivers.driver import DiskSource, Driver
 from volume.drivers.fake import CONTENT_MARK

@@ -12,7 +12,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 
 Provider = dict[str, Any]  # what a driver wants to be told again about a volume or snapshot; kept in its record
 Progress = Callable[[int], None]  # told per cent now and then; raises StaleAttempt when the work is no longer wanted

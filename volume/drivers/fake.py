@@ -27,7 +27,7 @@ from oslo_config import cfg
 from hostler import errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
-from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
 from volume.drivers.loading import BackendConfig
 

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from oslo_config import cfg
 
 from hostler import errors
-from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
 from volume.drivers.loading import BackendConfig

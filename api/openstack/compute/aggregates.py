@@ -8,8 +8,8 @@ from typing import Any
 import falcon
 
 from api import bodies
-from api.core import aggregates as core
-from api.core.aggregates import ZONE_KEY, AggregateShown
+from api.core.fleet import aggregates as core
+from api.core.fleet.aggregates import ZONE_KEY, AggregateShown
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
 from api.openstack.compute.schema import Body, Property

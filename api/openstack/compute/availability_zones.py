@@ -6,8 +6,8 @@ from typing import Any
 
 import falcon
 
-from api.core import zones
-from api.core.zones import ZoneShown
+from api.core.fleet import zones
+from api.core.fleet.zones import ZoneShown
 from api.openstack.compute import params
 from api.services import Services
 from hostler import clock

@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 
 from api import bodies
-from api.core import flavors
+from api.core.catalog import flavors
 from api.openstack.compute import params, schema
 from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import since

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api.core import flavors
+from api.core.catalog import flavors
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
 from api.openstack.compute.schema import Body, Property

@@ -9,9 +9,9 @@ import falcon
 import orjson
 
 from api import paging
-from api.core import hosts
-from api.core.hosts import HostQuery, HostShown
-from api.core.services import compute_number
+from api.core.fleet import hosts
+from api.core.fleet.hosts import HostQuery, HostShown
+from api.core.fleet.services import compute_number
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import Span, Version, available, since, until
 from api.services import Services

@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 
 from api import paging
-from api.core import keypairs
+from api.core.catalog import keypairs
 from api.openstack.compute import params
 from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Version, since, until

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import falcon
 
-from api.core import limits, quota_sets
+from api.core.server import limits, quota_sets
 from api.openstack.compute import params, schema
 from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until

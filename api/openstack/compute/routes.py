@@ -12,21 +12,31 @@ from api.openstack.compute import (
     flavor_parts,
     flavors,
     hypervisors,
-    instance_actions,
     keypairs,
     quotas,
-    server_actions,
-    server_groups,
-    server_metadata,
-    server_parts,
-    servers,
     tenant_usage,
     versions,
-    volume_attachments,
 )
 from api.openstack.compute import services as service_resources
 from api.openstack.compute.microversion import since
 from api.openstack.compute.params import ROOT
+from api.openstack.compute.server import (
+    actions as server_actions,
+)
+from api.openstack.compute.server import (
+    groups as server_groups,
+)
+from api.openstack.compute.server import (
+    instance_actions,
+    servers,
+    volume_attachments,
+)
+from api.openstack.compute.server import (
+    metadata as server_metadata,
+)
+from api.openstack.compute.server import (
+    parts as server_parts,
+)
 from api.services import Services
 
 

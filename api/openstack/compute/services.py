@@ -7,8 +7,8 @@ from typing import Any
 import falcon
 
 from api import bodies
-from api.core import services as core
-from api.core.services import Change, ServiceShown
+from api.core.fleet import services as core
+from api.core.fleet.services import Change, ServiceShown
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, since, until
 from api.services import Services

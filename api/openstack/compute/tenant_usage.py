@@ -9,13 +9,14 @@ from typing import Any
 import falcon
 
 from api import paging
-from api.core import server_filters, tenant_usage
-from api.core.tenant_usage import ServerUsage, UsageQuery
+from api.core.server import filters as server_filters
+from api.core.server import usage as tenant_usage
+from api.core.server.usage import ServerUsage, UsageQuery
 from api.openstack.compute import params
 from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, since
 from hostler import clock, ids
-from hostler.resources import states
+from hostler.resources.server import states
 
 _PAGED = since(40)
 _PERIOD = {"start": ALWAYS, "end": ALWAYS, "limit": _PAGED, "marker": _PAGED}

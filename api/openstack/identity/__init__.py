@@ -7,11 +7,9 @@ from typing import Any
 
 from api.face import Face
 from api.openstack.identity import (
-    absent,
     application_credentials,
     assignments,
     domains,
-    own,
     projects,
     rendering,
     roles,
@@ -19,7 +17,9 @@ from api.openstack.identity import (
     users,
     versions,
 )
+from api.openstack.identity import not_built as absent
 from api.openstack.identity import services as catalog_services
+from api.openstack.identity import token_reach as own
 from api.services import Services
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import falcon
 
-from api.core import application_credentials
+from api.core.identity import application_credentials
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import credential_view

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import falcon
 
-from api.core import assignments
-from api.core.assignments import AssignmentFilter, Target
+from api.core.identity import assignments
+from api.core.identity.assignments import AssignmentFilter, Target
 from api.openstack.identity import parameters
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import assignment_view, role_view

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api.core import domains
+from api.core.identity import domains
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import domain_view

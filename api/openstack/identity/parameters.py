@@ -9,7 +9,7 @@ import falcon
 from oslo_config import cfg
 
 from api import bodies, paging
-from api.core.identity_rows import Listing
+from api.core.identity.rows import Listing
 from hostler import errors, ids
 
 _NAME_OPERATORS = {

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api.core import roles
+from api.core.identity import roles
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, outside_id, root
 from api.openstack.identity.views import role_view

@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from api import links
-from api.core.identity_rows import not_found
+from api.core.identity.rows import not_found
 from api.openstack.identity import parameters
 from api.openstack.identity.rendering import collection, root
 from api.services import Services

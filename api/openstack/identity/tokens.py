@@ -12,8 +12,8 @@ from api.openstack.identity.views import token_view
 from api.services import Services
 from hostler import errors, ids
 from hostler.identity.catalog import catalog
-from hostler.identity.facts import Facts
 from hostler.identity.logins import LogIn, Named, ScopeWish
+from hostler.identity.token_state import Facts
 
 
 class Tokens:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from api.core.assignments import Assignment
+from api.core.identity.assignments import Assignment
 from api.openstack.identity.rendering import moment, outside_id
 from hostler import clock
 from hostler.db.models import ApplicationCredential, Domain, Project, Role, User
-from hostler.identity.facts import Facts
+from hostler.identity.token_state import Facts
 
 Body = dict[str, Any]
 

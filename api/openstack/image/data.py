@@ -7,7 +7,7 @@ from collections.abc import Callable
 import falcon
 
 from api.bodies import read_json
-from api.core import image_data as verbs
+from api.core.image import data as verbs
 from api.openstack.image.schemas import validate_import
 from api.openstack.image.transfer import RequestBody, send_content
 from api.services import Services

@@ -7,9 +7,9 @@ from typing import Any
 import falcon
 
 from api.bodies import read_json
-from api.core import images as verbs
-from api.core.image_data import IMPORT_METHODS
-from api.core.image_list import ImageQuery, boolean, list_images
+from api.core.image import images as verbs
+from api.core.image.data import IMPORT_METHODS
+from api.core.image.list import ImageQuery, boolean, list_images
 from api.openstack.image.patch import read_changes
 from api.openstack.image.schemas import validate_image
 from api.openstack.image.views import image_view

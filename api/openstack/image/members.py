@@ -5,7 +5,7 @@ from __future__ import annotations
 import falcon
 
 from api.bodies import read_json
-from api.core import image_members as verbs
+from api.core.image import members as verbs
 from api.openstack.image.schemas import validate_answer, validate_member
 from api.openstack.image.views import member_view
 from api.services import Services

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import falcon
 
-from api.core.images import READ_ONLY, RESERVED, Change
+from api.core.image.images import READ_ONLY, RESERVED, Change
 from api.openstack.image.schemas import validate_image
 from hostler import errors
 

@@ -7,8 +7,8 @@ from typing import Any
 import falcon
 
 from api.bodies import compile_schema
-from api.core.image_members import STATUSES
-from api.core.images import MAX_TAGS, READ_ONLY, VISIBILITIES
+from api.core.image.images import MAX_TAGS, READ_ONLY, VISIBILITIES
+from api.core.image.members import STATUSES
 from hostler import errors
 from hostler.images.inspect import CONTAINER_FORMATS, DISK_FORMATS
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 
 import falcon
 
-from api.core.image_data import Blocks
+from api.core.image.data import Blocks
 from hostler import errors
 from hostler.images.store import BLOCK_BYTES, ImageStore
 

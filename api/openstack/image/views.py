@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api.core.image_access import TaggedImage
+from api.core.image.access import TaggedImage
 from hostler import clock, errors, ids
 from hostler.db.models import ImageMember
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.network import faults, figures, versions
+from api.openstack.network import faults, versions
+from api.openstack.network import usage as figures
 from api.openstack.network.nouns import NOUNS, BodyReader
 from api.openstack.network.resources import Collection, Item, Tag, Tags
 from api.services import Services

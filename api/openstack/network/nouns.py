@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.bodies import Validator, compile_schema
-from api.core import network_lists, networks, ports, security_group_rules, security_groups, subnets
-from api.core.network_scope import Caller
+from api.core.network import lists as network_lists
+from api.core.network import networks, ports, security_group_rules, security_groups, subnets
+from api.core.network.scope import Caller
 from api.openstack.network import schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors

@@ -8,7 +8,7 @@ from typing import Any
 import falcon
 
 from api import links
-from api.core.network_lists import ListPage, ListQuery
+from api.core.network.lists import ListPage, ListQuery
 from api.openstack.network.nouns import Noun
 from api.services import Services
 from hostler import errors

@@ -5,8 +5,8 @@ from __future__ import annotations
 import falcon
 
 from api.bodies import read_json
-from api.core import network_tags
-from api.core.network_scope import Caller
+from api.core.network import tags as network_tags
+from api.core.network.scope import Caller
 from api.openstack.network import queries
 from api.openstack.network.nouns import BodyReader, Noun
 from api.services import Services

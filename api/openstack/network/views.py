@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from api.core.network_scope import Caller
-from api.core.networks import NetworkRecord
-from api.core.ports import PortRecord
-from api.core.security_groups import GroupRecord
+from api.core.network.networks import NetworkRecord
+from api.core.network.ports import PortRecord
+from api.core.network.scope import Caller
+from api.core.network.security_groups import GroupRecord
 from hostler import clock, ids
 from hostler.db.models import SecurityGroupRule, Subnet
 

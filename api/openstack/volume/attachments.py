@@ -7,8 +7,9 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import attachments, volume_rows
-from api.core.attachments import NewAttachment
+from api.core.volume import attachments
+from api.core.volume import rows as volume_rows
+from api.core.volume.attachments import NewAttachment
 from api.microversions import ALWAYS
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since

@@ -7,8 +7,9 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import backup_create, backup_restore, backup_rows, backups, volume_rows
-from api.core.backup_create import NewBackup
+from api.core.volume import backup_create, backup_restore, backup_rows, backups
+from api.core.volume import rows as volume_rows
+from api.core.volume.backup_create import NewBackup
 from api.microversions import ALWAYS, Version
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since

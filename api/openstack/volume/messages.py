@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import falcon
 
-from api.core import volume_messages
+from api.core.volume import messages as volume_messages
 from api.microversions import ALWAYS
 from api.openstack.volume import lists, params
 from api.openstack.volume.microversion import available, since

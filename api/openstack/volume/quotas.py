@@ -8,7 +8,7 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import volume_quotas
+from api.core.volume import quotas as volume_quotas
 from api.microversions import ALWAYS
 from api.openstack.volume import params, schema
 from api.openstack.volume.params import Resource

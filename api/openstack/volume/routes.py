@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from api.openstack.volume import actions as volume_actions
 from api.openstack.volume import (
-    absent,
     attachments,
     availability_zones,
     backups,
@@ -23,10 +23,10 @@ from api.openstack.volume import (
     type_parts,
     types,
     versions,
-    volume_actions,
-    volume_metadata,
     volumes,
 )
+from api.openstack.volume import metadata as volume_metadata
+from api.openstack.volume import not_built as absent
 from api.openstack.volume import services as service_resources
 from api.services import Services
 

@@ -7,9 +7,10 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import pools, volume_services
-from api.core.pools import Pool
-from api.core.volume_services import VolumeServiceShown
+from api.core.volume import pools
+from api.core.volume import services as volume_services
+from api.core.volume.pools import Pool
+from api.core.volume.services import VolumeServiceShown
 from api.microversions import ALWAYS, Version
 from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import available, since

@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import snapshot_rows, snapshots
+from api.core.volume import snapshot_rows, snapshots
 from api.openstack.volume import params, schema
 from api.openstack.volume.params import Resource
 from hostler import errors

@@ -8,8 +8,9 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import snapshot_rows, snapshots, volume_rows
 from api.core.row_pages import RowQuery
+from api.core.volume import rows as volume_rows
+from api.core.volume import snapshot_rows, snapshots
 from api.microversions import ALWAYS, Version
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import since

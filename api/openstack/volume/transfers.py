@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import falcon
 
-from api.core import volume_transfers
+from api.core.volume import transfers as volume_transfers
 from api.microversions import ALWAYS, Version
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since

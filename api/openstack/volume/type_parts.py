@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import volume_types
+from api.core.volume import types as volume_types
 from api.openstack.volume import params, schema
 from api.openstack.volume.params import Resource
 from hostler import errors, ids

@@ -7,8 +7,8 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import volume_types
 from api.core.row_pages import RowQuery
+from api.core.volume import types as volume_types
 from api.microversions import ALWAYS
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import since

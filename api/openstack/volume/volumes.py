@@ -7,14 +7,16 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core import volume_create_flow, volume_list, volumes
-from api.core.volume_create import NewVolume
-from api.core.volume_filters import FILTERS
+from api.core.volume import create_flow as volume_create_flow
+from api.core.volume import list as volume_list
+from api.core.volume import volumes
+from api.core.volume.create import NewVolume
+from api.core.volume.filters import FILTERS
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import ALWAYS, Span, available, since
 from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
-from api.openstack.volume.volume_view import VolumeView, audience_of, summary_view
+from api.openstack.volume.view import VolumeView, audience_of, summary_view
 from hostler import errors, ids
 from hostler.context import RequestContext
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Sequence
 
 from hostler.agent.faults import Faults
-from hostler.resources.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 
 class FakeNetworkPlumbing:

@@ -9,8 +9,8 @@ from compute.diskfile import boots_from_volume
 from compute.layout import Layout
 from compute.virt.driver import Disk, FakeSource, VolumeDisk
 from hostler.agent.faults import Faults
-from hostler.resources.specs import AttachedSpec, ImageSpec, ServerSpec
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.server.specs import AttachedSpec, ImageSpec, ServerSpec
+from hostler.resources.volume.specs import ConnectorSpec
 
 
 class FakeImageCache:

@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, facts, probe, volumedisks
+from compute.virt.libvirt import domainxml, probe, volumedisks
+from compute.virt.libvirt import host_info as facts
 from compute.virt.libvirt.connection import Connection
 from compute.virt.libvirt.events import EventPump
 from hostler import errors

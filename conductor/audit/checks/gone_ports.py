@@ -7,10 +7,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Port, Server
 from hostler.operations.accept import Target
-from hostler.resources import ports
+from hostler.resources.network import ports
 
 
 class GonePorts:

@@ -7,11 +7,11 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding, NotMended
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Host, Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target
-from hostler.resources import volume_states
-from hostler.resources.server_specs import server_spec
+from hostler.resources.server.records import server_spec
+from hostler.resources.volume import states as volume_states
 
 
 class GuestVolumes:

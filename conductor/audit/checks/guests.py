@@ -9,11 +9,11 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding, NotMended
-from conductor.audit.surgery import Surgery, fault
+from conductor.audit.repair import Surgery, fault
 from hostler.db.models import Host, Server
 from hostler.operations.accept import Target, accept
-from hostler.resources import states
-from hostler.resources.port_specs import port_specs
+from hostler.resources.network.port_specs import port_specs
+from hostler.resources.server import states
 
 _NO_GUEST = "nostate"
 # States in which a server has something on its host.

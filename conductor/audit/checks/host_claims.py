@@ -7,11 +7,11 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from conductor.tasks.placement import local_disk_gib
 from hostler.db.models import Allocation, Host, Server
 from hostler.operations.accept import Target
-from hostler.resources import allocations
+from hostler.resources.server import allocations
 
 
 class HostClaims:

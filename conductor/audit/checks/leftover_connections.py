@@ -6,10 +6,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Volume, VolumeAttachment
 from hostler.operations.accept import Target
-from hostler.resources.volume_specs import VolumeSpec
+from hostler.resources.volume.specs import VolumeSpec
 
 
 class LeftoverConnections:

@@ -13,9 +13,9 @@ from sqlalchemy import orm
 from conductor import volume_reconcile
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.operations.accept import Target
-from hostler.resources.volume_specs import BackupSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, VolumeSpec
 
 
 class LeftoverData:

@@ -7,11 +7,11 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding, NotMended
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Backend, Host, Server, Volume, VolumeAttachment, VolumeNode
 from hostler.operations.accept import Target
-from hostler.resources.volume_records import volume_spec
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.volume.records import volume_spec
+from hostler.resources.volume.specs import ConnectorSpec
 
 # Protocols for which a node keeps something up; a shared file or a pool is reached without it.
 _KEPT_UP = ("nbd", "fake")

@@ -13,10 +13,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery, fault
+from conductor.audit.repair import Surgery, fault
 from hostler.db.models import Backend, Backup, Snapshot, Volume, VolumeNode
 from hostler.operations.accept import Target
-from hostler.resources import volume_states
+from hostler.resources.volume import states as volume_states
 
 _MODELS: dict[str, Any] = {"volume": Volume, "snapshot": Snapshot, "backup": Backup}
 _WHOLE = (volume_states.READY, volume_states.MAINTENANCE)

@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding, NotMended
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Project
 from hostler.operations.accept import Target
 from hostler.resources import quota

@@ -9,10 +9,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target
-from hostler.resources.volume_records import place_of, volume_spec
+from hostler.resources.volume.records import place_of, volume_spec
 
 
 class StaleAttachments:

@@ -10,7 +10,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
 from hostler.operations.accept import Target

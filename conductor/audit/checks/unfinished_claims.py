@@ -7,10 +7,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Volume
 from hostler.operations.accept import Target
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 
 
 class UnfinishedClaims:

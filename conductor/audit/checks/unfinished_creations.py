@@ -9,11 +9,12 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.surgery import Surgery, fault
+from conductor.audit.repair import Surgery, fault
 from hostler.db.models import Backup, Operation, Server, Snapshot, Volume
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target
-from hostler.resources import states, volume_states
+from hostler.resources.server import states
+from hostler.resources.volume import states as volume_states
 
 # Type → (model, the column of its state, the state while it is made, the state of failure).
 _MADE: dict[str, tuple[Any, str, str, str]] = {

@@ -13,10 +13,10 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding, NotMended
-from conductor.audit.surgery import Surgery
+from conductor.audit.repair import Surgery
 from hostler.db.models import Backup, Snapshot, Volume
 from hostler.operations.accept import Target
-from hostler.resources.volume_specs import BackupSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, VolumeSpec
 
 _MODELS: dict[str, Any] = {"volume": Volume, "snapshot": Snapshot, "backup": Backup}
 

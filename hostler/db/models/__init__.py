@@ -1,15 +1,6 @@
 """All models; importing this package makes the whole schema known."""
 
 from hostler.db.models.base import Base
-from hostler.db.models.compute import (
-    Flavor,
-    FlavorAccess,
-    KeyPair,
-    Server,
-    ServerGroup,
-    ServerGroupMember,
-    ServerTag,
-)
 from hostler.db.models.identity import (
     ApplicationCredential,
     Domain,
@@ -32,6 +23,7 @@ from hostler.db.models.network import (
 )
 from hostler.db.models.operation import Lock, Operation, OperationStep
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
+from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
 from hostler.db.models.volume import (
     Backend,
     Backup,

@@ -37,7 +37,7 @@ class Host(Resource, Base):
     arch: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="x86_64")
     cpu_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     traits: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
-    # How its volumes may reach it (`hostler.resources.volume_specs.ConnectorSpec` as a map).
+    # How its volumes may reach it (`hostler.resources.volume.specs.ConnectorSpec` as a map).
     connector: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict, server_default="{}")
     vcpus: orm.Mapped[int] = orm.mapped_column(default=0)
     ram_mib: orm.Mapped[int] = orm.mapped_column(default=0)

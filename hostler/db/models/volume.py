@@ -70,7 +70,7 @@ class Backend(Resource, Base):
 
 
 class Volume(Resource, Base):
-    """A block device of its own life. What it is doing is not here: see `hostler.resources.volume_states`.
+    """A block device of its own life. What it is doing is not here: see `hostler.resources.volume.states`.
 
     `claimed_gib` is what quota and capacity count: `size_gib`, but for the time of an extension the size to come.
     `target_backend_id` is claimed, too, while the volume moves there. `provider` is the driver's own memory.

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hostler.resources.specs import ServerSpec
-from tests.unit.compute.agents import Agent, make_agent, make_server
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import Agent, make_agent, make_server
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from compute.shares import MARKER
 from compute.virt import driver as virt
 from hostler import conf as hostler_conf
 from hostler import errors, ids
-from hostler.resources.specs import AttachedSpec, ConnectionSpec
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec
 
 SHARE = "22222222-0000-4000-8000-000000000000"
 

@@ -9,8 +9,8 @@ import pytest
 from compute import events
 from compute.events import EventRelay
 from compute.virt.driver import Event
-from hostler.resources.specs import ServerSpec
-from tests.unit.compute.agents import CTX, Agent, FakeConductor
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import CTX, Agent, FakeConductor
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from hostler import errors
 from hostler.agent.heartbeat import Heartbeat
 from hostler.context import RequestContext
-from tests.unit.compute.agents import CTX, Agent
+from tests.harness.compute_agents import CTX, Agent
 
 TIMEOUT = oslo_messaging.MessagingTimeout()
 

@@ -6,7 +6,7 @@ import base64
 import json
 
 from compute import metadata
-from hostler.resources.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
+from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
 
 SUBNET = SubnetSpec(id="s1", cidr="10.0.0.0/24", gateway_ip="10.0.0.1", dhcp_ip="10.0.0.2", enable_dhcp=False,
                     dns_nameservers=("9.9.9.9",), host_routes=({"destination": "10.9.0.0/16", "nexthop": "10.0.0.9"},))

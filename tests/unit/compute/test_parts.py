@@ -13,8 +13,8 @@ from compute.layout import Layout
 from hostler import errors
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
-from hostler.resources.specs import RuleSpec, ServerSpec
-from tests.unit.compute.agents import CTX, Agent
+from hostler.resources.server.specs import RuleSpec, ServerSpec
+from tests.harness.compute_agents import CTX, Agent
 
 
 def test_fence_is_bounded_and_outlives_the_process(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ import pytest
 
 from compute.virt import driver as virt
 from hostler import errors
-from hostler.resources.specs import ServerSpec
-from tests.unit.compute.agents import CTX, Agent
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import CTX, Agent
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 
 from compute.virt import driver as virt
 from hostler import errors
-from hostler.resources.specs import ServerSpec
-from tests.unit.compute.agents import CTX, Agent, make_agent, make_server
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
 
 
 def test_a_restarted_agent_restores_networks_without_asking_anybody(tmp_path: Path, server: ServerSpec) -> None:

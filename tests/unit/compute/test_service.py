@@ -21,7 +21,7 @@ from hostler import conf as hostler_conf
 from hostler import errors
 from hostler.bus import Bus, rpc_method
 from hostler.context import RequestContext
-from tests.unit.compute.agents import CTX, FakeConductor, make_server
+from tests.harness.compute_agents import CTX, FakeConductor, make_server
 
 
 class Endpoint(FakeConductor):

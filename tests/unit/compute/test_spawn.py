@@ -11,8 +11,8 @@ import pytest
 from compute.virt import driver as virt
 from hostler import errors
 from hostler.agent.faults import Order
-from hostler.resources.specs import ServerSpec
-from tests.unit.compute.agents import CTX, Agent, make_agent, make_server
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
 
 SPAWN_STEPS = ["spawn.spec", "spawn.ports", "network.plug:before", "network.plug:after", "spawn.image", "image.fetch",
                "spawn.disk", "disk.ensure:before", "disk.ensure:after", "spawn.start", "driver.create:before",

@@ -20,8 +20,8 @@ from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from hostler import errors
 from hostler.images.cache import ImageCache
-from hostler.resources.specs import ImageSpec, ServerSpec
-from tests.unit.compute.agents import make_server
+from hostler.resources.server.specs import ImageSpec, ServerSpec
+from tests.harness.compute_agents import make_server
 
 CONTENT = b"image" * 1000 + b"\0" * 3_000_000 + b"end"
 needs_qemu_img = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")

@@ -13,8 +13,8 @@ from compute import volumes as compute_volumes
 from compute.virt import driver as virt
 from hostler import errors, ids
 from hostler.agent.faults import Order
-from hostler.resources.specs import AttachedSpec, ConnectionSpec, ServerSpec
-from tests.unit.compute.agents import CTX, Agent, make_agent, make_server
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ServerSpec
+from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
 
 STEPS = ["attach.connection", "volume.resolve", "attach.spec", "attach.plug", "driver.attach_volume:before",
          "driver.attach_volume:after", "attach.end"]

@@ -31,7 +31,7 @@ from hostler.db.models import (
 )
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept
-from hostler.resources import allocations
+from hostler.resources.server import allocations
 
 
 class ScriptedHost:

@@ -17,9 +17,9 @@ from conductor.run import Cloud, HandOver
 from hostler import errors, ids
 from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeAttachment
 from hostler.operations import states as operation_states
-from hostler.resources import volume_states
+from hostler.resources.volume import states as volume_states
 from scheduler.backend_request import BackendRequest
-from tests.unit.conductor.volume_rig import Killed, ScriptedNodes, VolumeRig
+from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 from tests.unit.scheduler.conftest import make_chooser
 
 

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import exc
 
 from hostler import errors
-from hostler.db.away import is_away, said_as_unavailable
 from hostler.db.models import Operation, Server
+from hostler.db.outage import is_away, said_as_unavailable
 from hostler.operations import states
 from tests.unit.conductor.conftest import Rig
 

@@ -21,7 +21,7 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
-from hostler.resources import security_groups
+from hostler.resources.network import security_groups
 from tests.unit.conductor.conftest import Rig
 
 ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.12"]

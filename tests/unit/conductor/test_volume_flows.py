@@ -17,8 +17,8 @@ from hostler import errors
 from hostler.db.models import Backend, Backup, Image, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept_behind
-from hostler.resources import volume_states
-from tests.unit.conductor.volume_rig import STORE, Killed, Scenario, VolumeRig
+from hostler.resources.volume import states as volume_states
+from tests.harness.volume_rig import STORE, Killed, Scenario, VolumeRig
 
 
 @pytest.fixture

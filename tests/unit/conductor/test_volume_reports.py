@@ -14,8 +14,8 @@ from conductor.run import HandOver
 from hostler import clock, errors, ids
 from hostler.db.models import Backend, Backup, Operation, Snapshot, Volume, VolumeNode, Zone
 from hostler.operations import states
-from hostler.resources import volume_states
-from tests.unit.conductor.volume_rig import STORE, VolumeRig
+from hostler.resources.volume import states as volume_states
+from tests.harness.volume_rig import STORE, VolumeRig
 
 
 @pytest.fixture

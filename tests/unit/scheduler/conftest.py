@@ -20,7 +20,7 @@ from scheduler.plan import Selector
 from scheduler.request import Request
 from scheduler.snapshot import AggregateState, Category, Snapshot
 from scheduler.store import Store
-from tests.unit.scheduler import parts
+from tests.harness import scheduler_parts as parts
 
 Aggregates = tuple[tuple[dict[str, str], tuple[int, ...]], ...]  # metadata and rows
 

@@ -9,7 +9,7 @@ import pytest
 from scheduler.backend_plan import BackendSelector
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_states import BackendState
-from tests.unit.scheduler import parts
+from tests.harness import scheduler_parts as parts
 
 ORDER = ("service_up", "availability_zone", "requested_backend", "excluded_backends", "other_storage", "backup_store",
          "multiattach", "capabilities", "capacity", "same_backend", "different_backend")

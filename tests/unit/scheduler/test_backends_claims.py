@@ -14,7 +14,7 @@ from sqlalchemy import orm
 from hostler import clock, errors, ids
 from hostler.db.engine import Database
 from hostler.db.models import Backend, Domain, Project, Snapshot, Volume, VolumeNode, Zone
-from hostler.resources import backend_claims
+from hostler.resources.volume import backend_claims
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_uses import MAX_AGE_S, BackendUses
 from tests.unit.scheduler.conftest import make_chooser

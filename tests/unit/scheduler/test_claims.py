@@ -16,8 +16,8 @@ from hypothesis import strategies
 from hostler import clock, errors, ids
 from hostler.db.engine import Database
 from hostler.db.models import Allocation, Base, Host, Zone
-from hostler.resources import allocations
-from hostler.resources.allocations import Amounts
+from hostler.resources.server import allocations
+from hostler.resources.server.allocations import Amounts
 from scheduler.manager import SchedulerManager
 from tests.unit.scheduler.conftest import make_manager, make_request
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.scheduler_parts import FILTERS
 from tests.unit.scheduler.conftest import make_request, make_snapshot
-from tests.unit.scheduler.parts import FILTERS
 
 
 def passed(name: str, snapshot: Any, **request: Any) -> list[int] | None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from scheduler.plan import Selector
+from tests.harness.scheduler_parts import FILTERS, WEIGHERS
 from tests.unit.scheduler.conftest import make_request, make_snapshot
-from tests.unit.scheduler.parts import FILTERS, WEIGHERS
 
 
 def weighed(*names: str, multiplier: float = 1.0, **options: Any) -> Selector:

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from hostler import clock, conf, errors, ids
 from hostler.db.engine import Database
 from hostler.db.models import Aggregate, AggregateHost, Host, Lock, Operation
-from hostler.resources import allocations
+from hostler.resources.server import allocations
 from scheduler import store as store_module
 from scheduler.manager import SchedulerManager
 from scheduler.plugins import load_selector

@@ -8,8 +8,8 @@ import pytest
 
 from conductor import rpcapi as conductor_rpcapi
 from hostler.bus import Bus
-from hostler.resources.volume_specs import SnapshotSpec
-from tests.unit.volume.agents import Agent, Conductor, load, new_volume
+from hostler.resources.volume.specs import SnapshotSpec
+from tests.harness.volume_agents import Agent, Conductor, load, new_volume
 from volume import service
 from volume.drivers.fake import FakeDriver
 from volume.rpcapi import VolumeAPI

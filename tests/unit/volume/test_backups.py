@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hostler import errors, ids
-from hostler.resources.volume_specs import BackupSpec
+from hostler.resources.volume.specs import BackupSpec
 from volume.backups import blocks
 from volume.backups.copying import read_backup, write_backup
 from volume.backups.store import BackupStore, Manifest

@@ -10,7 +10,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.agent.faults import Order
-from hostler.resources.volume_specs import ConnectorSpec
+from hostler.resources.volume.specs import ConnectorSpec
 from volume.drivers.contract import DriverContract, Reopen, calm, new_volume
 from volume.drivers.driver import DiskSource
 from volume.drivers.fake import FakeDriver

@@ -12,8 +12,8 @@ import pytest
 
 from hostler import errors, ids
 from hostler.agent.faults import Order
-from hostler.resources.volume_specs import BackupSpec, ConnectorSpec, SourceSpec, UploadSpec, VolumeSpec
-from tests.unit.volume.agents import (
+from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SourceSpec, UploadSpec, VolumeSpec
+from tests.harness.volume_agents import (
     CTX,
     GIB,
     NODE,

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from hostler import errors
-from hostler.resources.specs import ImageSpec
-from hostler.resources.volume_specs import ConnectionSpec
-from tests.unit.volume.agents import GIB, describe_image, load, make_image, wait_for
+from hostler.resources.server.specs import ImageSpec
+from hostler.resources.volume.specs import ConnectionSpec
+from tests.harness.volume_agents import GIB, describe_image, load, make_image, wait_for
 from volume import contents, qemu_img, service
 from volume.backends import Backend, Backends
 from volume.drivers import loading

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from hostler import errors, ids
-from hostler.resources.volume_specs import BackupSpec, ConnectorSpec
-from tests.unit.volume.agents import CTX, NODE, Agent, new_snapshot
-from volume.momentary import MomentarySnapshots
+from hostler.resources.volume.specs import BackupSpec, ConnectorSpec
+from tests.harness.volume_agents import CTX, NODE, Agent, new_snapshot
+from volume.copy_snapshots import MomentarySnapshots
 from volume.reconcile import Reconciler
 
 

@@ -13,8 +13,8 @@ import pytest
 from conductor import rpcapi as conductor_rpcapi
 from hostler import errors, ids
 from hostler.bus import Bus
-from hostler.resources.volume_specs import SourceSpec
-from tests.unit.volume.agents import CTX, NODE, Conductor, load, new_volume, wait_for
+from hostler.resources.volume.specs import SourceSpec
+from tests.harness.volume_agents import CTX, NODE, Conductor, load, new_volume, wait_for
 from volume import service
 from volume.drivers.fake import FakeDriver
 from volume.rpcapi import VolumeAPI

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from hostler import errors
-from hostler.resources.volume_specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
+from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
 from volume.drivers.file.directory import SHARE_MARK, Directory
 from volume.drivers.file.exports import Exports

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from compute.network import dhcp_files, dhcp_release
-from hostler.resources.specs import FixedIpSpec
-from tests.unit.compute.network import factories
+from hostler.resources.server.specs import FixedIpSpec
+from tests.harness import network_factories as factories
 
 
 def options(default_dns: tuple[str, ...] = (), **subnet: Any) -> list[str]:

@@ -10,8 +10,8 @@ import pytest
 from compute.network import firewall, names
 from compute.network.links import Layout
 from hostler import errors
-from hostler.resources.specs import FixedIpSpec, PortSpec, RuleSpec
-from tests.unit.compute.network import factories
+from hostler.resources.server.specs import FixedIpSpec, PortSpec, RuleSpec
+from tests.harness import network_factories as factories
 
 TAP = names.tap_name(factories.PORT_ID)
 SHORT = names.short_id(factories.PORT_ID)

@@ -13,7 +13,7 @@ import pytest
 from compute import metadata
 from compute.network import metadata_server
 from compute.network.metadata_server import MetadataServer
-from tests.unit.compute.network import factories
+from tests.harness import network_factories as factories
 
 
 @pytest.fixture

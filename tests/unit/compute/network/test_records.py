@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone, replace_file
-from tests.unit.compute.network import factories
+from tests.harness import network_factories as factories
 
 
 def filled(root: Path) -> RecordStore:

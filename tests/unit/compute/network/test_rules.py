@@ -8,7 +8,7 @@ import pytest
 
 from compute.network import rules
 from hostler import errors
-from hostler.resources.specs import RuleSpec
+from hostler.resources.server.specs import RuleSpec
 
 
 def rule(**values: Any) -> RuleSpec:

@@ -1,0 +1,1 @@
+"""Verbs on what servers are made from: flavors and key pairs."""

@@ -1,0 +1,1 @@
+"""Verbs on what the cloud is made of: hosts, services, zones, aggregates."""

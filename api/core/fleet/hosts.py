@@ -1,0 +1,142 @@
+"""Hosts as administrators see them: what they offer, what is used, which servers they hold, whether they live.
+
+Every list is a fixed number of statements, whatever the number of hosts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.services import Services
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Allocation, Host, Lock, Server
+from hostler.resources.server import allocations
+from hostler.resources.server.allocations import Amounts
+
+_POLICY = "os_compute_api:os-hypervisors:"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HostQuery:
+    """What a list asks for; `limit` None means all, `marker` is the last host seen (its number or id)."""
+
+    pattern: str | None = None
+    limit: int | None = None
+    marker: str | int | None = None
+    with_servers: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class HostShown:
+    """A host with what is counted for it. `servers` is None when they were not asked for, else [(id, name)]."""
+
+    row: Host
+    used: Amounts
+    server_count: int
+    operations: int
+    up: bool
+    servers: Sequence[tuple[str, str]] | None = None
+
+    @property
+    def hostname(self) -> str:
+        """The hypervisor's own name."""
+        return self.row.hypervisor_hostname or self.row.name
+
+
+def silent_before(services: Services) -> dt.datetime:
+    """Return the moment before which a last report means that a service is down."""
+    return clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
+
+
+def is_up(host: Host, silent: dt.datetime) -> bool:
+    """Return whether a host's service lives and is believed to."""
+    return not host.forced_down and host.last_seen_at is not None and host.last_seen_at >= silent
+
+
+def is_enabled(host: Host) -> bool:
+    """Return whether a host gets new servers; a sick one does not."""
+    return host.enabled and host.healthy
+
+
+def disabled_reason(host: Host) -> str | None:
+    """Return why a host gets no new servers, said by an administrator or by its agent."""
+    if not host.enabled or host.healthy:
+        return host.disabled_reason
+    return f"AUTO: {host.unhealthy_reason or 'the hypervisor does not answer'}"[:255]
+
+
+def list_hosts(services: Services, context: RequestContext, action: str, query: HostQuery) -> list[HostShown]:
+    """Return one page in the order of numbers (one more when there are further ones); raises Invalid for the marker."""
+    services.policy.check(context, _POLICY + action)
+    statement = sa.select(Host).order_by(Host.number)
+    if query.pattern is not None:
+        named = sa.case((Host.hypervisor_hostname != "", Host.hypervisor_hostname), else_=Host.name)
+        statement = statement.where(named.icontains(query.pattern, autoescape=True))
+    if query.limit is not None:
+        statement = statement.limit(query.limit + 1)
+    with services.db.reading() as session:
+        if query.marker is not None:
+            known = session.scalar(sa.select(Host.number).where(_identified(query.marker)))
+            if known is None:
+                raise errors.Invalid(reason=f"marker [{query.marker}] not found")
+            statement = statement.where(Host.number > known)
+        return _shown(services, session, session.scalars(statement).all(), with_servers=query.with_servers)
+
+
+def show_host(services: Services, context: RequestContext, action: str, identity: str | int, *,
+              with_servers: bool = False) -> HostShown:
+    """Return one host by number or id; raises NotFound."""
+    services.policy.check(context, _POLICY + action)
+    with services.db.reading() as session:
+        row = session.scalars(sa.select(Host).where(_identified(identity))).one_or_none()
+        if row is None:
+            raise errors.NotFound(f"Hypervisor with ID '{identity}' could not be found.", resource="hypervisor",
+                                  id=str(identity))
+        return _shown(services, session, [row], with_servers=with_servers)[0]
+
+
+def _identified(identity: str | int) -> sa.ColumnElement[bool]:
+    return Host.number == identity if isinstance(identity, int) else Host.id == (ids.canonical(identity) or "")
+
+
+def _shown(services: Services, session: orm.Session, rows: Sequence[Host], *, with_servers: bool) -> list[HostShown]:
+    host_ids = [row.id for row in rows]
+    if not host_ids:
+        return []
+    # Past one chunk of ids it is cheaper to sum everything than to name the hosts.
+    some = host_ids if len(host_ids) <= 500 else None
+    used = allocations.usage_by_host(session, some)
+    counts = _count(session, sa.select(Server.host_id, sa.func.count()).where(
+        Server.deleted_at.is_(None), Server.host_id.is_not(None)), Server.host_id, some)
+    busy = _count(session, sa.select(Allocation.host_id, sa.func.count()).join(
+        Lock, Lock.resource_id == Allocation.consumer_id), Allocation.host_id, some)
+    servers = _servers(session, some) if with_servers else None
+    silent = silent_before(services)
+    return [HostShown(row, used.get(row.id, Amounts()), counts.get(row.id, 0), busy.get(row.id, 0),
+                      is_up(row, silent), None if servers is None else servers.get(row.id, ()))
+            for row in rows]
+
+
+def _count(session: orm.Session, query: Any, column: Any, host_ids: Sequence[str] | None) -> dict[str, int]:
+    if host_ids is not None:
+        query = query.where(column.in_(host_ids))
+    return dict(session.execute(query.group_by(column)).tuples().all())
+
+
+def _servers(session: orm.Session, host_ids: Sequence[str] | None) -> Mapping[str, Sequence[tuple[str, str]]]:
+    query = sa.select(Server.host_id, Server.id, Server.name).where(
+        Server.deleted_at.is_(None), Server.host_id.is_not(None)).order_by(Server.created_at, Server.id)
+    if host_ids is not None:
+        query = query.where(Server.host_id.in_(host_ids))
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for host_id, server_id, name in session.execute(query):
+        found[host_id].append((server_id, name))
+    return found

@@ -1,0 +1,1 @@
+"""Verbs on projects, users, roles, domains and application credentials."""

@@ -1,0 +1,175 @@
+"""Verbs on role assignments: who has which role on which project or domain, or on the system."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.identity import rows as identity_rows
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Domain, Project, Role, RoleAssignment, User
+from hostler.identity import roles as role_names
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """Where a role is held: `kind` is project, domain or system; `id` as the caller wrote it."""
+
+    kind: str
+    id: str = role_names.SYSTEM_ID
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AssignmentFilter:
+    """Which assignments to list; None does not narrow. `effective` spells implied roles out."""
+
+    user_id: str | None = None
+    role_id: str | None = None
+    target: Target | None = None
+    effective: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Assignment:
+    """One assignment with all it names. `prior_role` is the assigned role that implies `role` (effective lists)."""
+
+    user: User
+    user_domain: Domain
+    role: Role
+    kind: str
+    project: Project | None
+    domain: Domain | None  # the project's, or the target itself
+    prior_role: Role | None = None
+
+
+def grant(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
+    """Give a user a role; fine when they have it. Raises NotFound for whatever does not exist."""
+    services.policy.check(context, "identity:create_grant", {})
+
+    def work(session: orm.Session) -> None:
+        key = _key(session, target, user_id, role_id)
+        if session.get(RoleAssignment, key) is None:
+            session.add(RoleAssignment(**key))
+
+    try:
+        services.db.write(work)
+    except exc.IntegrityError:
+        # Given by somebody else at the same time, or what it names was deleted: the second run tells which.
+        services.db.write(work)
+    finally:
+        services.identity.forget()
+
+
+def revoke(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
+    """Take a role from a user; raises NotFound when they do not have it."""
+    services.policy.check(context, "identity:revoke_grant", {})
+
+    def work(session: orm.Session) -> None:
+        row = session.get(RoleAssignment, _key(session, target, user_id, role_id))
+        if row is None:
+            raise _no_such_grant(role_id)
+        session.delete(row)
+
+    try:
+        services.db.write(work)
+    finally:
+        services.identity.forget()
+
+
+def check_grant(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
+    """Raise NotFound unless the user has the role there."""
+    services.policy.check(context, "identity:check_grant", {"user_id": ids.canonical(user_id) or user_id})
+    with services.db.reading() as session:
+        if session.get(RoleAssignment, _key(session, target, user_id, role_id)) is None:
+            raise _no_such_grant(role_id)
+
+
+def list_grants(services: Services, context: RequestContext, target: Target, user_id: str) -> list[Role]:
+    """Return the roles the user was given there, by name."""
+    services.policy.check(context, "identity:list_grants", {"user_id": ids.canonical(user_id) or user_id})
+    with services.db.reading() as session:
+        user = identity_rows.must_exist(session, User, "user", user_id)
+        target_id = _target_id(session, target)
+        return list(session.execute(
+            sa.select(Role).join(RoleAssignment, RoleAssignment.role_id == Role.id)
+            .where(RoleAssignment.user_id == user.id, RoleAssignment.target_type == target.kind,
+                   RoleAssignment.target_id == target_id).order_by(Role.name)).scalars())
+
+
+def list_assignments(services: Services, context: RequestContext, wanted: AssignmentFilter) -> list[Assignment]:
+    """Return the assignments wanted, in one statement (two with implied roles)."""
+    user_id = wanted.user_id and (ids.canonical(wanted.user_id) or wanted.user_id)
+    services.policy.check(context, "identity:list_role_assignments", {"user_id": user_id or ""})
+    query = _assignment_query()
+    if user_id is not None:
+        query = query.where(RoleAssignment.user_id == user_id)
+    if wanted.target is not None:
+        inside = ids.canonical(wanted.target.id) or wanted.target.id
+        query = query.where(RoleAssignment.target_type == wanted.target.kind, RoleAssignment.target_id == inside)
+    role_id = wanted.role_id and (ids.canonical(wanted.role_id) or wanted.role_id)
+    if role_id is not None and not wanted.effective:
+        query = query.where(RoleAssignment.role_id == role_id)
+    with services.db.reading() as session:
+        found = [_assignment(row) for row in session.execute(query).all()]
+        if wanted.effective:
+            found = _with_implied(session, found)
+    return [item for item in found if role_id is None or item.role.id == role_id]
+
+
+def _assignment_query() -> sa.Select[Any]:
+    project_domain, own_domain = orm.aliased(Domain), orm.aliased(Domain)
+    user_domain = orm.aliased(Domain)
+    return (
+        sa.select(RoleAssignment, User, user_domain, Role, Project, project_domain, own_domain)
+        .join(User, User.id == RoleAssignment.user_id).join(user_domain, user_domain.id == User.domain_id)
+        .join(Role, Role.id == RoleAssignment.role_id)
+        .outerjoin(Project, sa.and_(RoleAssignment.target_type == "project", Project.id == RoleAssignment.target_id))
+        .outerjoin(project_domain, project_domain.id == Project.domain_id)
+        .outerjoin(own_domain, sa.and_(RoleAssignment.target_type == "domain",
+                                       own_domain.id == RoleAssignment.target_id))
+        .order_by(User.name, User.id, RoleAssignment.target_type, RoleAssignment.target_id, Role.name))
+
+
+def _assignment(row: Any) -> Assignment:
+    assignment, user, user_domain, role, project, project_domain, own_domain = row
+    return Assignment(user=user, user_domain=user_domain, role=role, kind=assignment.target_type, project=project,
+                      domain=project_domain or own_domain)
+
+
+def _with_implied(session: orm.Session, found: list[Assignment]) -> list[Assignment]:
+    by_name = {role.name: role for role in session.execute(sa.select(Role)).scalars()}
+    spelled: dict[tuple[str, str, str, str], Assignment] = {}
+    for item in found:
+        place = (item.user.id, item.kind, item.project.id if item.project else item.domain.id if item.domain else "")
+        spelled[(*place, item.role.id)] = item
+        for name in role_names.with_implied([item.role.name]) - {item.role.name}:
+            if name in by_name:
+                spelled.setdefault((*place, by_name[name].id),
+                                   dataclasses.replace(item, role=by_name[name], prior_role=item.role))
+    return list(spelled.values())
+
+
+def _key(session: orm.Session, target: Target, user_id: str, role_id: str) -> dict[str, str]:
+    """Return the assignment's primary key after checking that everything it names exists."""
+    user = identity_rows.must_exist(session, User, "user", user_id)
+    role = identity_rows.must_exist(session, Role, "role", role_id)
+    return {"user_id": user.id, "target_type": target.kind, "target_id": _target_id(session, target),
+            "role_id": role.id}
+
+
+def _target_id(session: orm.Session, target: Target) -> str:
+    if target.kind == "system":
+        return role_names.SYSTEM_ID
+    model: type[Project] | type[Domain] = Project if target.kind == "project" else Domain
+    found = identity_rows.must_exist(session, model, target.kind, target.id)
+    return str(found.id)
+
+
+def _no_such_grant(role_id: str) -> errors.NotFound:
+    return errors.NotFound(f"Could not find role assignment with role: {role_id[:64]}.", resource="role assignment",
+                           id=role_id[:64])

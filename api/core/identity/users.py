@@ -1,0 +1,114 @@
+"""Verbs on users and their passwords."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import orm
+
+from api.core.identity import rows as identity_rows
+from api.core.identity.rows import Listing
+from api.services import Services
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Base, Project, User
+from hostler.identity import passwords, removal
+
+
+def list_users(services: Services, context: RequestContext, listing: Listing) -> tuple[list[User], bool]:
+    """Return a page of all users, and whether more follow."""
+    services.policy.check(context, "identity:list_users", {})
+    return identity_rows.list_rows(services, User, listing)
+
+
+def get_user(services: Services, context: RequestContext, user_id: str, action: str = "identity:get_user") -> User:
+    """Return one user; raises NotFound and Forbidden."""
+    return identity_rows.find(services, context, User, user_id, action, identity_rows.user_target)
+
+
+def create_user(services: Services, context: RequestContext, values: dict[str, Any]) -> User:
+    """Create a user from name, domain_id, default_project_id, description, email, enabled and password.
+
+    Without a password the user cannot log in. Raises Invalid and Conflict.
+    """
+    services.policy.check(context, "identity:create_user", {})
+    # Hashing takes a while on purpose: not inside the transaction.
+    hashed = _hash(services, values.get("password"))
+
+    def work(session: orm.Session) -> User:
+        domain = identity_rows.domain_for(session, context, values.get("domain_id"))
+        user = User(id=ids.new_id(), name=values["name"], domain_id=domain.id, description=values.get("description"),
+                    email=values.get("email"), enabled=values.get("enabled", True), password_hash=hashed,
+                    password_changed_at=clock.utcnow() if hashed else None,
+                    default_project_id=_project_id(session, values.get("default_project_id")))
+        session.add(user)
+        return user
+
+    return identity_rows.store(services, work, noun="user", name=values["name"])
+
+
+def update_user(services: Services, context: RequestContext, user_id: str, changes: dict[str, Any]) -> User:
+    """Change a user; a new password and disabling end all the user's tokens. Raises Invalid and Conflict."""
+    found = get_user(services, context, user_id, "identity:update_user")
+    hashed = _hash(services, changes.get("password"))
+
+    def work(session: orm.Session) -> User:
+        user = identity_rows.must_exist(session, User, "user", found.id)
+        asked = changes.get("domain_id")
+        if asked is not None and (ids.canonical(asked) or asked) != user.domain_id:
+            raise errors.Invalid(reason="The domain of a user cannot be changed.")
+        for name in ("name", "description", "email", "enabled"):
+            if name in changes:
+                setattr(user, name, changes[name])
+        if "default_project_id" in changes:
+            user.default_project_id = _project_id(session, changes["default_project_id"])
+        if "password" in changes:
+            _set_password(user, hashed)
+        if changes.get("enabled") is False:
+            user.tokens_valid_from = clock.utcnow()
+        return user
+
+    return identity_rows.store(services, work, noun="user", name=str(changes.get("name", found.name)))
+
+
+def change_password(services: Services, context: RequestContext, user_id: str, *, old: str, new: str) -> None:
+    """Change a password, knowing the old one; ends all the user's tokens. Raises Unauthorized for a wrong one."""
+    user = get_user(services, context, user_id, "identity:change_password")
+    if not passwords.check_user(services.db, services.conf, user, old):
+        raise errors.Unauthorized()
+    hashed = _hash(services, new)
+
+    def work(session: orm.Session) -> None:
+        _set_password(identity_rows.must_exist(session, User, "user", user.id), hashed)
+
+    identity_rows.store(services, work, noun="user", name=user.name)
+
+
+def delete_user(services: Services, context: RequestContext, user_id: str) -> None:
+    """Delete a user with roles, key pairs and application credentials; what they made in projects stays."""
+    found = get_user(services, context, user_id, "identity:delete_user")
+
+    def work(session: orm.Session) -> None:
+        identity_rows.must_exist(session, User, "user", found.id)
+        removal.remove_rows(session, Base.metadata.tables["users"], [found.id])
+
+    identity_rows.store(services, work, noun="user", name=found.name)
+
+
+def _hash(services: Services, password: str | None) -> str | None:
+    return passwords.hash_password(password, services.conf.identity.password_rounds) if password else None
+
+
+def _set_password(user: User, hashed: str | None) -> None:
+    user.password_hash = hashed
+    user.password_changed_at = user.tokens_valid_from = clock.utcnow()
+    user.failed_logins, user.locked_until = 0, None
+
+
+def _project_id(session: orm.Session, asked: str | None) -> str | None:
+    if asked is None:
+        return None
+    inside = ids.canonical(asked)
+    if inside is None or session.get(Project, inside) is None:
+        raise errors.Invalid(reason=f"The default project {asked} does not exist.")
+    return inside

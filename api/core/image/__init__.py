@@ -1,0 +1,1 @@
+"""Verbs on images: records, members, data."""

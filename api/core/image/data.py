@@ -1,0 +1,130 @@
+"""Image verbs that move bytes: upload, stage and import, download."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterable, Iterator
+
+import sqlalchemy as sa
+
+from api.core.image.access import find_for
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Image
+from hostler.images import uploads
+from hostler.images.inspect import Inspection
+
+IMPORT_METHODS = ("glance-direct",)
+STORE_ID = "file"
+# How long a sender waits for another one of the same image.
+_PATIENCE_S = 15.0
+_LOOK_EVERY_S = 0.2
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """Data as it comes from a client. `expected_bytes` is its length when the client told it."""
+
+    source: Iterable[bytes]
+    expected_bytes: int | None = None
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the blocks; raises Invalid when they end early or go on too long."""
+        received = 0
+        for block in self.source:
+            received += len(block)
+            yield block
+        if self.expected_bytes is not None and received != self.expected_bytes:
+            raise errors.Invalid(
+                reason=f"The data has {received} bytes where {self.expected_bytes} were announced.")
+
+
+def upload(services: Services, context: RequestContext, image_id: str, blocks: Iterable[bytes]) -> None:
+    """Store the data of a queued image, which becomes active; after any failure it is queued and has no data.
+
+    Raises InvalidState unless it is queued, Invalid when a format is not set, UnsupportedImage, TooLarge.
+    """
+    image = _image_for_data(services, context, image_id)
+    with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
+        _receive(services, image, uploads.SAVING, blocks)
+
+
+def receive_volume(services: Services, image_id: str, blocks: Iterable[bytes]) -> None:
+    """Store what a volume agent sends for an image that waits for it; sending it once more changes nothing.
+
+    The caller has checked the signature. An agent that died while it sent may send again: its first request is given
+    a moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,
+    until the operation that wanted it says that it failed.
+    """
+    image = _waiting_image(services, image_id)
+    if image.status == uploads.ACTIVE:
+        for _block in blocks:
+            pass  # read, so that the sender gets to read its answer
+        return
+    with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
+        _receive(services, image, uploads.SAVING, blocks)
+
+
+def _waiting_image(services: Services, image_id: str) -> Image:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        with services.db.reading() as session:
+            image = session.scalars(sa.select(Image).where(
+                Image.id == (ids.canonical(image_id) or ""), Image.deleted_at.is_(None))).one_or_none()
+        if image is None:
+            raise errors.NotFound(resource="Image", id=image_id)
+        if image.status != uploads.SAVING or time.monotonic() > deadline:
+            return image
+        time.sleep(_LOOK_EVERY_S)
+
+
+def stage(services: Services, context: RequestContext, image_id: str, blocks: Iterable[bytes]) -> None:
+    """Keep the data of a queued image aside until it is imported."""
+    with services.db.reading() as session:
+        image = find_for(session, services.policy, context, image_id, "upload_image")
+    with uploads.working(services.db, image, [uploads.QUEUED], uploads.UPLOADING, action="stage"):
+        services.images.stage(image.id, blocks)
+
+
+def import_staged(services: Services, context: RequestContext, image_id: str) -> None:
+    """Make the staged data of an image its data; after a failure the image is queued and nothing is staged."""
+    image = _image_for_data(services, context, image_id)
+    if not services.images.has_staged(image.id):
+        raise errors.InvalidState(action="import", resource="image", id=image.id, attribute="status",
+                                  state=image.status)
+    with uploads.working(services.db, image, [uploads.UPLOADING], uploads.IMPORTING, action="import"):
+        try:
+            _receive(services, image, uploads.IMPORTING, services.images.staged_blocks(image.id))
+        finally:
+            services.images.unstage(image.id)
+
+
+def open_data(services: Services, context: RequestContext, image_id: str) -> Image:
+    """Return the image whose data the caller may download; `sha256` is None when it has none.
+
+    Raises Forbidden for a deactivated image, unless the caller may see those.
+    """
+    with services.db.reading() as session:
+        image = find_for(session, services.policy, context, image_id, "download_image")
+    if image.status == "deactivated":
+        services.policy.check(context, "download_deactivated_image")
+    return image
+
+
+def _image_for_data(services: Services, context: RequestContext, image_id: str) -> Image:
+    with services.db.reading() as session:
+        image = find_for(session, services.policy, context, image_id, "upload_image")
+    missing = [name for name in ("disk_format", "container_format") if getattr(image, name) is None]
+    if missing:
+        raise errors.Invalid(reason=f"Properties {', '.join(missing)} must be set prior to saving data.")
+    return image
+
+
+def _receive(services: Services, image: Image, during: str, blocks: Iterable[bytes]) -> None:
+    inspection = Inspection(image.id, image.disk_format or "", image.container_format or "")
+    services.images.receive(
+        inspection.watch(blocks),
+        lambda content: uploads.activate(services.db, image, during, content, inspection),
+        uploads.is_referenced(services.db))

@@ -1,0 +1,1 @@
+"""Verbs on networks, subnets, ports and security groups."""

@@ -1,0 +1,168 @@
+"""Networks: list, show, create, change, delete.
+
+The agents know flat networks; other provider types are refused. A network goes with its subnets and not while it has
+ports.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network import lists
+from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from hostler import errors
+from hostler.db.models import Network, Port, Subnet
+from hostler.resources.network.host_updates import tell_of_network
+
+# Columns that only some may set, and the published name of the attribute in the rule.
+GUARDED: Mapping[str, str] = {
+    "shared": "shared", "external": "router:external", "is_default": "is_default",
+    "network_type": "provider:network_type", "physical_network": "provider:physical_network",
+    "segmentation_id": "provider:segmentation_id",
+}
+FILTERS: Mapping[str, lists.Filter] = {
+    **lists.standard_filters(Network), "admin_state_up": lists.boolean(Network.admin_state_up),
+    "shared": lists.boolean(Network.shared), "router:external": lists.boolean(Network.external),
+    "is_default": lists.boolean(Network.is_default), "mtu": lists.whole_number(Network.mtu),
+    "port_security_enabled": lists.boolean(Network.port_security_enabled),
+    "dns_domain": lists.text(Network.dns_domain), "status": lists.constant("ACTIVE"),
+}
+PROVIDER_FILTERS: Mapping[str, lists.Filter] = {
+    "provider:network_type": lists.text(Network.network_type),
+    "provider:physical_network": lists.text(Network.physical_network),
+    "provider:segmentation_id": lists.whole_number(Network.segmentation_id),
+}
+SORTING: Mapping[str, Any] = {
+    **lists.standard_sorting(Network), "admin_state_up": Network.admin_state_up, "mtu": Network.mtu}
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkRecord:
+    """A network and the ids of its subnets."""
+
+    row: Network
+    subnet_ids: tuple[str, ...] = ()
+
+
+def list_networks(caller: Caller, query: lists.ListQuery) -> lists.ListPage[NetworkRecord]:
+    """Return a page of the networks the caller sees."""
+    filters = {**FILTERS, **PROVIDER_FILTERS} if caller.allows("get_network:provider") else FILTERS
+    with caller.services.db.reading() as session:
+        page = lists.select_page(session, Network, visible(caller, Network), query, filters=filters, sortable=SORTING,
+                                 max_limit=caller.services.conf.api.max_limit)
+        return lists.ListPage(_records(session, page.items), page.more)
+
+
+def show_network(caller: Caller, identifier: str) -> NetworkRecord:
+    """Return one network; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return _records(session, [find(session, caller, Network, identifier)])[0]
+
+
+def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[NetworkRecord]:
+    """Write networks, all or none."""
+    def work(session: orm.Session) -> tuple[list[NetworkRecord], list[str]]:
+        return [NetworkRecord(_create(session, caller, values)) for values in bodies], []
+    return caller.write(work)
+
+
+def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -> NetworkRecord:
+    """Change a network; its hosts follow."""
+    def work(session: orm.Session) -> tuple[NetworkRecord, list[str]]:
+        network = find(session, caller, Network, identifier, hold=True)
+        caller.check("update_network", network.project_id)
+        _check_guarded(caller, "update", network.project_id, values)
+        _check_provider(session, {"network_type": network.network_type, "physical_network": network.physical_network,
+                                  "segmentation_id": network.segmentation_id, **values}, network.id)
+        if values.get("shared") is False and network.shared:
+            _check_unshared(session, network)
+        changed = set_changed(network, values)
+        told = tell_of_network(session, caller.context, network.id) if changed & {
+            "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
+        session.flush()
+        return _records(session, [network])[0], told
+    return caller.write(work)
+
+
+def delete_network(caller: Caller, identifier: str) -> None:
+    """Delete a network with its subnets; raises InUse while it has ports."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        network = find(session, caller, Network, identifier, hold=True)
+        caller.check("delete_network", network.project_id)
+        if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
+            raise _in_use(network.id)
+        session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
+        session.delete(network)
+        return None, []
+    try:
+        caller.write(work)
+    except exc.IntegrityError as error:  # a port was made meanwhile
+        raise _in_use(identifier) from error
+
+
+def _in_use(network_id: str) -> errors.InUse:
+    return errors.InUse(f"Unable to complete operation on network {network_id}. There are one or more ports still in "
+                        "use on the network.", resource="network", id=network_id, reason="ports")
+
+
+def _records(session: orm.Session, networks: Sequence[Network]) -> list[NetworkRecord]:
+    subnets = _subnet_ids(session, [network.id for network in networks])
+    return [NetworkRecord(network, tuple(subnets[network.id])) for network in networks]
+
+
+def _subnet_ids(session: orm.Session, network_ids: Collection[str]) -> defaultdict[str, list[str]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for subnet_id, network_id in session.execute(
+            sa.select(Subnet.id, Subnet.network_id).where(Subnet.network_id.in_(network_ids))
+            .order_by(Subnet.created_at, Subnet.id)).tuples():
+        found[network_id].append(subnet_id)
+    return found
+
+
+def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Network:
+    project_id = owner_of_new(session, caller, values)
+    caller.check("create_network", project_id)
+    _check_guarded(caller, "create", project_id, values)
+    _check_provider(session, values, None)
+    claim_quota(caller, session, project_id, "networks")
+    network = Network(**{"mtu": caller.services.conf.network.mtu, **values, "project_id": project_id})
+    session.add(network)
+    session.flush()
+    return network
+
+
+def _check_guarded(caller: Caller, verb: str, project_id: str, values: Mapping[str, Any]) -> None:
+    for column in GUARDED.keys() & values.keys():
+        # Saying what holds anyway takes no right: clients send their defaults along.
+        if verb == "create" and values[column] in (False, None):
+            continue
+        caller.check(f"{verb}_network:{GUARDED[column]}", project_id)
+
+
+def _check_provider(session: orm.Session, values: Mapping[str, Any], network_id: str | None) -> None:
+    kind = values.get("network_type", "flat")
+    if kind != "flat":
+        raise errors.NotImplementedHere(feature=f"provider:network_type {kind}")
+    if values.get("segmentation_id") is not None:
+        raise errors.InvalidField(field="provider:segmentation_id", value=values["segmentation_id"],
+                                  reason="A flat network has none.")
+    physical = values.get("physical_network")
+    if physical is None:
+        return
+    if session.scalars(sa.select(Network.id).where(
+            Network.physical_network == physical, Network.id != (network_id or "")).limit(1)).first() is not None:
+        raise errors.InUse(f"Unable to create the flat network. Physical network {physical} is in use.",
+                           resource="flat network", id=physical, reason="taken")
+
+
+def _check_unshared(session: orm.Session, network: Network) -> None:
+    foreign = sa.select(Port.id).where(Port.network_id == network.id, Port.project_id != network.project_id).limit(1)
+    if session.scalars(foreign).first() is not None:
+        raise errors.InUse(f"Unable to reconfigure sharing settings for network {network.id}. Multiple tenants are "
+                           "using it.", resource="shared network", id=network.id, reason="other projects' ports")

@@ -1,0 +1,191 @@
+"""What a port may ask for: rights, hardware address, addresses, pairs, groups; checked and spelled canonically."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.network.scope import Caller, not_found
+from hostler import errors, ids
+from hostler.db.models import FixedIp, Network, Port, SecurityGroup, Subnet
+from hostler.resources.network import ipam, place_ports, security_groups
+
+MAX_PAIRS = 10
+MAX_ADDRESSES = 16
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# What a port asks for that is not a column of its own row, or is fixed here.
+_NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "profile", "host", "project_id"})
+_HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
+
+
+def check_rights(caller: Caller, verb: str, project_id: str, network: Network, values: Mapping[str, Any]) -> None:
+    """Raise Forbidden unless the caller may set each of `values`, NotImplementedHere for what no agent can do."""
+    caller.check(f"{verb}_port", project_id, network.project_id)
+    for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
+        if values.get(attribute) not in (None, [], True):
+            caller.check(f"{verb}_port:{attribute}", project_id, network.project_id)
+    if str(values.get("device_owner") or "").startswith("network:"):
+        caller.check(f"{verb}_port:device_owner:network", project_id, network.project_id)
+    for attribute, published in (("host", "binding:host_id"), ("profile", "binding:profile")):
+        if values.get(attribute):
+            caller.check(f"{verb}_port:{published}", project_id)
+            raise errors.NotImplementedHere(feature=f"Setting {published}")
+    if values.get("vnic_type", "normal") != "normal":
+        raise errors.NotImplementedHere(feature=f"binding:vnic_type {values['vnic_type']}")
+    if values.get("extra_dhcp_opts"):
+        raise errors.NotImplementedHere(feature="extra_dhcp_opts")
+
+
+def columns(network: Network, values: Mapping[str, Any], port: Port | None = None) -> dict[str, Any]:
+    """Return the columns that `values` set, in their canonical spelling; `port` is the one they change."""
+    new = {name: value for name, value in values.items() if name not in _NOT_COLUMNS}
+    if new.get("mac_address") is None:
+        new.pop("mac_address", None)
+    else:
+        new["mac_address"] = _mac(new["mac_address"])
+    if "allowed_address_pairs" in new:
+        new["allowed_address_pairs"] = _pairs(new["allowed_address_pairs"] or ())
+    for name in ("device_id", "device_owner", "dns_name"):
+        if name in new and new[name] is None:
+            new[name] = ""
+    new.pop("network_id", None)
+    secured = (port or network).port_security_enabled
+    if new.get("allowed_address_pairs", port.allowed_address_pairs if port else ()) and not new.get(
+            "port_security_enabled", secured):
+        raise errors.Conflict("Port Security must be enabled in order to have allowed address pairs on a port.",
+                              reason="pairs need port security")
+    return new
+
+
+def check_bound(port: Port, new: Mapping[str, Any]) -> None:
+    """Raise InUse when a change would take the port from the server that holds it."""
+    if port.server_id is None:
+        return
+    for name in _HELD_BY_SERVER:
+        if name in new and new[name] != getattr(port, name):
+            raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
+                               f"{port.server_id}; detach it before {name} is changed.",
+                               resource="port", id=port.id, reason="server")
+
+
+def wishes(caller: Caller, network: Network, subnets: Sequence[Subnet],
+           given: Sequence[Mapping[str, str]] | None) -> tuple[ipam.Wish, ...]:
+    """Return the addresses wanted: those `given`, or with None one of each family that the network has."""
+    if given is None:
+        return place_ports.automatic(subnets)
+    if len(given) > MAX_ADDRESSES:
+        raise errors.InvalidField(field="fixed_ips", value=str(len(given)), reason=f"At most {MAX_ADDRESSES} fit.")
+    return tuple(_wish(caller, network, subnets, item) for item in given)
+
+
+def wishes_after(caller: Caller, network: Network, subnets: Sequence[Subnet], held: Sequence[FixedIp],
+                 given: Sequence[Mapping[str, str]]) -> tuple[list[ipam.Wish], set[str]]:
+    """Return what must be added to make a port's addresses those `given`, and the ids of the rows that stay."""
+    asked = wishes(caller, network, subnets, given)
+    kept: set[str] = set()
+    missing: list[ipam.Wish] = []
+    for wish in sorted(asked, key=lambda item: item.address is None):  # named ones choose first
+        row = next((row for row in held if row.id not in kept and row.subnet_id == wish.subnets[0].id
+                    and wish.address in (None, row.ip_address)), None)
+        if row is None:
+            missing.append(wish)
+        else:
+            kept.add(row.id)
+    return missing, kept
+
+
+def groups_of_new(session: orm.Session, caller: Caller, project_id: str, new: Mapping[str, Any],
+                  values: Mapping[str, Any]) -> list[str]:
+    """Return the groups of a new port: those named, else the project's default; none without port security."""
+    given = values.get("security_groups")
+    if not new["port_security_enabled"]:
+        if given:
+            raise _needs_security()
+        return []
+    if given is None:
+        return [security_groups.ensure_default(session, project_id).id]
+    return _known_groups(session, caller, project_id, given)
+
+
+def groups_after(session: orm.Session, caller: Caller, port: Port, before: Collection[str],
+                 values: Mapping[str, Any]) -> list[str]:
+    """Return the groups of a port after a change."""
+    given = values.get("security_groups")
+    secured = values.get("port_security_enabled", port.port_security_enabled)
+    if not secured:
+        if given:
+            raise _needs_security()
+        if given is None and before:
+            raise errors.Conflict("Port has security group associated. Cannot disable port security or IP address "
+                                  "until security group is removed.", reason="groups need port security")
+    return list(before) if given is None else _known_groups(session, caller, port.project_id, given)
+
+
+def _known_groups(session: orm.Session, caller: Caller, project_id: str, given: Sequence[str]) -> list[str]:
+    wanted = {ids.canonical(text) or text: text for text in given}
+    mine = sa.true() if caller.sees_all else SecurityGroup.project_id.in_([project_id, caller.project_id])
+    found = set(session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.id.in_(wanted), mine)))
+    for group_id, text in wanted.items():
+        if group_id not in found:
+            raise not_found(SecurityGroup, text)
+    return list(wanted)
+
+
+def _needs_security() -> errors.Invalid:
+    return errors.Invalid(reason="Port security must be enabled and port must have an IP address in order to use "
+                                 "security groups.")
+
+
+def _wish(caller: Caller, network: Network, subnets: Sequence[Subnet], item: Mapping[str, str]) -> ipam.Wish:
+    address, named = item.get("ip_address"), item.get("subnet_id")
+    subnet = None
+    if named is not None:
+        subnet = next((subnet for subnet in subnets if subnet.id == ids.canonical(named)), None)
+        if subnet is None:
+            raise errors.InvalidField(
+                f"Invalid input for operation: Failed to create port on network {network.id}, because fixed_ips "
+                f"included invalid subnet {named}.", field="fixed_ips", value=named, reason="another network's")
+        if address is None:
+            return ipam.Wish((subnet,))
+    elif address is not None:
+        subnet = ipam.subnet_with(subnets, address)
+    if address is None or subnet is None:
+        raise errors.InvalidField(
+            f"Invalid input for operation: IP address {address} is not a valid IP for any of the subnets on the "
+            "specified network.", field="fixed_ips", value=str(address), reason="outside")
+    owner = caller.sees_all or network.project_id == caller.project_id
+    return ipam.Wish((subnet,), ipam.check_address(network, subnet, address, owner=owner))
+
+
+def _mac(text: str) -> str:
+    mac = text.lower().replace("-", ":")
+    if not _MAC.fullmatch(mac) or int(mac[:2], 16) & 1 or mac == "00:00:00:00:00:00":
+        raise errors.InvalidField(f"Invalid input for mac_address. Reason: '{text}' is not a valid MAC address.",
+                                  field="mac_address", value=text, reason="no MAC")
+    return mac
+
+
+def _pairs(given: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    if len(given) > MAX_PAIRS:
+        raise errors.Invalid(reason=f"The number of allowed address pairs exceeds the maximum {MAX_PAIRS}.")
+    pairs: list[dict[str, str]] = []
+    for pair in given:
+        text = pair["ip_address"]
+        try:
+            address = str(ipaddress.ip_network(text)) if "/" in text else str(ipam.parse_address(text))
+        except ValueError:
+            raise errors.InvalidField(
+                f"Invalid input for allowed_address_pairs. Reason: '{text}' is not a valid IP address.",
+                field="allowed_address_pairs", value=text, reason="no address") from None
+        new = {"ip_address": address}
+        if pair.get("mac_address"):
+            new["mac_address"] = _mac(pair["mac_address"])
+        if new in pairs:
+            raise errors.Invalid(reason=f"Request contains duplicate address pair: ip_address {address}.")
+        pairs.append(new)
+    return pairs

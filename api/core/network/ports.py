@@ -1,0 +1,206 @@
+"""Ports: list, show, create, change, delete. What a port may ask for is in `api.core.network.port_rules`.
+
+A port that a server holds is released by the server (detach, delete), never from here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network import lists, port_rules
+from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from hostler import errors
+from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, Subnet
+from hostler.resources.network import place_ports, security_groups
+from hostler.resources.network.host_updates import tell_of_network, tell_of_port
+
+FILTERS: Mapping[str, lists.Filter] = {
+    **lists.standard_filters(Port), "network_id": lists.identifier(Port.network_id),
+    "device_id": lists.identifier(Port.device_id), "device_owner": lists.text(Port.device_owner),
+    "mac_address": lambda values: Port.mac_address.in_([value.lower() for value in values]),
+    "status": lists.text(Port.status), "admin_state_up": lists.boolean(Port.admin_state_up),
+    "port_security_enabled": lists.boolean(Port.port_security_enabled), "dns_name": lists.text(Port.dns_name),
+    "binding:vnic_type": lists.constant("normal"),
+    "security_groups": lists.related(Port.id, lists.identifier(PortSecurityGroup.group_id),
+                                     sa.select(PortSecurityGroup.port_id)),
+    "fixed_ips": lambda values: _having_addresses(values),
+}
+BINDING_FILTERS: Mapping[str, lists.Filter] = {
+    "binding:host_id": lists.related(Port.host_id, lists.text(Host.name), sa.select(Host.id))}
+SORTING: Mapping[str, Any] = {
+    **lists.standard_sorting(Port), "mac_address": Port.mac_address, "network_id": Port.network_id,
+    "status": Port.status, "device_id": Port.device_id, "device_owner": Port.device_owner,
+    "admin_state_up": Port.admin_state_up}
+
+
+@dataclasses.dataclass(frozen=True)
+class PortRecord:
+    """A port with its addresses [(subnet id, address)], groups, host name and its network's DNS domain."""
+
+    row: Port
+    addresses: tuple[tuple[str, str], ...] = ()
+    group_ids: tuple[str, ...] = ()
+    host: str | None = None
+    dns_domain: str = ""
+
+
+def list_ports(caller: Caller, query: lists.ListQuery) -> lists.ListPage[PortRecord]:
+    """Return a page of the ports the caller sees."""
+    filters = {**FILTERS, **BINDING_FILTERS} if caller.allows("get_port:binding") else FILTERS
+    with caller.services.db.reading() as session:
+        page = lists.select_page(session, Port, visible(caller, Port), query, filters=filters, sortable=SORTING,
+                                 max_limit=caller.services.conf.api.max_limit)
+        return lists.ListPage(_records(session, page.items), page.more)
+
+
+def show_port(caller: Caller, identifier: str) -> PortRecord:
+    """Return one port; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return _records(session, [find(session, caller, Port, identifier)])[0]
+
+
+def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[PortRecord]:
+    """Write ports, all or none; hosts whose rules admit their addresses follow."""
+    def work(session: orm.Session) -> tuple[list[PortRecord], list[str]]:
+        drafts = [_draft(session, caller, values) for values in bodies]
+        for project_id, amount in Counter(draft.project_id for draft in drafts).items():
+            claim_quota(caller, session, project_id, "ports", amount)
+        ports = place_ports.place(session, caller.services.conf, drafts)
+        groups = {group_id for draft in drafts for group_id in draft.group_ids}
+        told = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        return _records(session, ports), told
+    return caller.write(work)
+
+
+def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> PortRecord:
+    """Change a port; its host follows."""
+    def work(session: orm.Session) -> tuple[PortRecord, list[str]]:
+        port = find(session, caller, Port, identifier, hold=True)
+        network = session.get_one(Network, port.network_id)
+        port_rules.check_rights(caller, "update", port.project_id, network, values)
+        new = port_rules.columns(network, values, port)
+        port_rules.check_bound(port, new)
+        before = security_groups.groups_of(session, [port.id])
+        after = port_rules.groups_after(session, caller, port, before, values)
+        moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
+        changed = set_changed(port, new)
+        regrouped = _set_groups(session, port, before, after)
+        if (moved or regrouped) and not changed:
+            port.revision += 1
+        _flush(session, port)
+        told = []
+        if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up"}:
+            told += tell_of_port(session, caller.context, port)
+            told += security_groups.tell_hosts(session, caller.context, {*before, *after}, rules_changed=False)
+        if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
+            told += tell_of_network(session, caller.context, port.network_id)
+        return _records(session, [port])[0], told
+    return caller.write(work)
+
+
+def delete_port(caller: Caller, identifier: str) -> None:
+    """Delete a port; raises InUse while a server holds it."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        port = find(session, caller, Port, identifier, hold=True)
+        caller.check("delete_port", port.project_id)
+        if port.server_id is not None:
+            raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
+                               f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
+        groups = security_groups.groups_of(session, [port.id])
+        told = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        for model in (PortSecurityGroup, FixedIp):
+            session.execute(sa.delete(model).where(model.port_id == port.id))
+        session.delete(port)
+        return None, told
+    caller.write(work)
+
+
+def _having_addresses(values: Sequence[str]) -> sa.ColumnElement[bool]:
+    """Each value is `ip_address=…`, `ip_address_substr=…` or `subnet_id=…`; values of one kind are alternatives."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for value in values:
+        key, _, rest = value.partition("=")
+        wanted[key].append(rest)
+    kinds: Mapping[str, lists.Filter] = {
+        "ip_address": lists.address(FixedIp.ip_address), "subnet_id": lists.identifier(FixedIp.subnet_id),
+        "ip_address_substr": lambda parts: sa.or_(*(FixedIp.ip_address.contains(part, autoescape=True)
+                                                    for part in parts))}
+    for key in wanted.keys() - kinds.keys():
+        raise errors.InvalidField(field="fixed_ips", value=key, reason="It is ip_address=… or subnet_id=….")
+    return sa.and_(*(lists.related(Port.id, kinds[key], sa.select(FixedIp.port_id))(parts)
+                     for key, parts in wanted.items()))
+
+
+def _records(session: orm.Session, ports: Sequence[Port]) -> list[PortRecord]:
+    port_ids = [port.id for port in ports]
+    addresses: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for port_id, subnet_id, address in session.execute(
+            sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address).where(FixedIp.port_id.in_(port_ids))
+            .order_by(FixedIp.ip_address)).tuples():
+        addresses[port_id].append((subnet_id, address))
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for port_id, group_id in session.execute(
+            sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id)
+            .where(PortSecurityGroup.port_id.in_(port_ids)).order_by(PortSecurityGroup.group_id)).tuples():
+        groups[port_id].append(group_id)
+    hosts = _names(session, Host.id, Host.name, {port.host_id for port in ports})
+    domains = _names(session, Network.id, Network.dns_domain, {port.network_id for port in ports})
+    return [PortRecord(port, tuple(addresses[port.id]), tuple(groups[port.id]), hosts.get(port.host_id or ""),
+                       domains.get(port.network_id, "")) for port in ports]
+
+
+def _names(session: orm.Session, key: Any, value: Any, wanted: Collection[str | None]) -> dict[str, str]:
+    return dict(session.execute(sa.select(key, value).where(key.in_([item for item in wanted if item]))).tuples().all())
+
+
+def _subnets(session: orm.Session, network_id: str) -> list[Subnet]:
+    return list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network_id)
+                                .order_by(Subnet.created_at, Subnet.id)))
+
+
+def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> place_ports.Draft:
+    network = find(session, caller, Network, values["network_id"])
+    project_id = owner_of_new(session, caller, values)
+    port_rules.check_rights(caller, "create", project_id, network, values)
+    new = port_rules.columns(network, values)
+    new.setdefault("port_security_enabled", network.port_security_enabled)
+    wishes = port_rules.wishes(caller, network, _subnets(session, network.id), values.get("fixed_ips"))
+    groups = port_rules.groups_of_new(session, caller, project_id, new, values)
+    return place_ports.Draft(network, project_id, wishes, new.pop("mac_address", None), tuple(groups), new)
+
+
+def _move(session: orm.Session, caller: Caller, port: Port, network: Network,
+          given: Sequence[Mapping[str, str]]) -> bool:
+    """Make the port's addresses those given, keeping what fits; return whether anything is different."""
+    rows = session.scalars(sa.select(FixedIp).where(FixedIp.port_id == port.id)).all()
+    wishes, kept = port_rules.wishes_after(caller, network, _subnets(session, network.id), rows, given)
+    gone = [row.id for row in rows if row.id not in kept]
+    if gone:
+        session.execute(sa.delete(FixedIp).where(FixedIp.id.in_(gone)))
+    if wishes:
+        place_ports.give_addresses(session, port, wishes)
+    return bool(gone or wishes)
+
+
+def _set_groups(session: orm.Session, port: Port, before: Collection[str], after: Collection[str]) -> bool:
+    gone, come = set(before) - set(after), set(after) - set(before)
+    if gone:
+        session.execute(sa.delete(PortSecurityGroup).where(PortSecurityGroup.port_id == port.id,
+                                                           PortSecurityGroup.group_id.in_(gone)))
+    session.add_all([PortSecurityGroup(port_id=port.id, group_id=group_id) for group_id in sorted(come)])
+    return bool(gone or come)
+
+
+def _flush(session: orm.Session, port: Port) -> None:
+    mac, network_id = port.mac_address, port.network_id
+    try:
+        session.flush()
+    except exc.IntegrityError as error:
+        raise errors.NotUnique(f"Unable to complete operation for network {network_id}. The mac address {mac} is in "
+                               "use.", resource="MAC address", id=mac) from error

@@ -1,0 +1,182 @@
+"""Security group rules: list, show, create, delete. A rule never changes.
+
+What two rules mean is compared, not how they were spelled: protocols and prefixes are stored canonically.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.network import lists
+from api.core.network.scope import Caller, claim_quota, find, visible
+from hostler import errors, ids
+from hostler.db.models import SecurityGroup, SecurityGroupRule
+from hostler.resources.network import security_groups as groups
+
+# IANA numbers under the names that the Network API reference lists.
+PROTOCOLS: Final[Mapping[str, int]] = {
+    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "igmp": 2, "ipip": 4, "ipv6-encap": 41,
+    "ipv6-frag": 44, "ipv6-icmp": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89, "pgm": 113,
+    "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112}
+_SPELLINGS: Final[Mapping[str, str]] = {
+    "icmpv6": "ipv6-icmp", **{str(number): name for name, number in PROTOCOLS.items()}}
+_ONLY_IPV6: Final = frozenset(name for name in PROTOCOLS if name.startswith("ipv6-"))
+_WITH_PORTS: Final = frozenset({"tcp", "udp", "sctp", "dccp", "udplite"})
+_ICMP: Final = frozenset({"icmp", "ipv6-icmp"})
+_MEANING: Final = ("group_id", "direction", "ethertype", "protocol", "port_min", "port_max", "remote_ip_prefix",
+                   "remote_group_id")
+
+_OWN = sa.select(SecurityGroup.id)
+FILTERS: Mapping[str, lists.Filter] = {
+    **lists.standard_filters(SecurityGroupRule),
+    "security_group_id": lists.identifier(SecurityGroupRule.group_id),
+    "remote_group_id": lists.identifier(SecurityGroupRule.remote_group_id),
+    "direction": lists.text(SecurityGroupRule.direction), "ethertype": lists.text(SecurityGroupRule.ethertype),
+    "protocol": lambda values: SecurityGroupRule.protocol.in_([_SPELLINGS.get(value, value) for value in values]),
+    "port_range_min": lists.whole_number(SecurityGroupRule.port_min),
+    "port_range_max": lists.whole_number(SecurityGroupRule.port_max),
+    "remote_ip_prefix": lists.address(SecurityGroupRule.remote_ip_prefix),
+    "belongs_to_default_sg": lists.related(SecurityGroupRule.group_id, lists.boolean(SecurityGroup.is_default), _OWN),
+}
+SORTING: Mapping[str, Any] = {
+    **lists.standard_sorting(SecurityGroupRule), "direction": SecurityGroupRule.direction,
+    "ethertype": SecurityGroupRule.ethertype, "protocol": SecurityGroupRule.protocol,
+    "port_range_min": SecurityGroupRule.port_min, "port_range_max": SecurityGroupRule.port_max,
+    "security_group_id": SecurityGroupRule.group_id}
+
+
+def list_rules(caller: Caller, query: lists.ListQuery) -> lists.ListPage[SecurityGroupRule]:
+    """Return a page of the rules the caller sees."""
+    with caller.services.db.reading() as session:
+        return lists.select_page(session, SecurityGroupRule, visible(caller, SecurityGroupRule), query,
+                                 filters=FILTERS, sortable=SORTING, max_limit=caller.services.conf.api.max_limit)
+
+
+def show_rule(caller: Caller, identifier: str) -> SecurityGroupRule:
+    """Return one rule; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return find(session, caller, SecurityGroupRule, identifier)
+
+
+def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[SecurityGroupRule]:
+    """Write rules, all or none; the members' hosts follow. Raises NotUnique for a rule that is there already."""
+    def work(session: orm.Session) -> tuple[list[SecurityGroupRule], list[str]]:
+        rules = [_draft(session, caller, values) for values in bodies]
+        for project_id, amount in Counter(rule.project_id for rule in rules).items():
+            claim_quota(caller, session, project_id, "security_group_rules", amount)
+        _refuse_duplicates(session, rules)
+        session.add_all(rules)
+        touched = {rule.group_id for rule in rules}
+        _raise_revisions(session, touched)
+        session.flush()
+        return rules, groups.tell_hosts(session, caller.context, touched, rules_changed=True)
+    return caller.write(work)
+
+
+def delete_rule(caller: Caller, identifier: str) -> None:
+    """Delete a rule; the members' hosts follow."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        rule = find(session, caller, SecurityGroupRule, identifier)
+        caller.check("delete_security_group_rule", rule.project_id)
+        session.delete(rule)
+        _raise_revisions(session, {rule.group_id})
+        session.flush()
+        return None, groups.tell_hosts(session, caller.context, [rule.group_id], rules_changed=True)
+    caller.write(work)
+
+
+def _raise_revisions(session: orm.Session, group_ids: set[str]) -> None:
+    session.execute(sa.update(SecurityGroup).where(SecurityGroup.id.in_(group_ids))
+                    .values(revision=SecurityGroup.revision + 1).execution_options(synchronize_session=False))
+
+
+def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> SecurityGroupRule:
+    group = find(session, caller, SecurityGroup, values["group_id"], hold=True)
+    caller.check("create_security_group_rule", group.project_id)
+    remote = values.get("remote_group_id")
+    remote_id = find(session, caller, SecurityGroup, remote).id if remote is not None else None
+    return SecurityGroupRule(**{**meaning(values), "id": ids.new_id(), "group_id": group.id,
+                                "project_id": group.project_id, "remote_group_id": remote_id})
+
+
+def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a rule in their canonical spelling; raises Invalid for what no packet could match."""
+    ethertype = values.get("ethertype") or "IPv4"
+    protocol = _protocol(values.get("protocol"), ethertype)
+    low, high = values.get("port_min"), values.get("port_max")
+    if protocol in _ICMP:
+        _check_icmp(low, high)
+    elif low is not None or high is not None:
+        low, high = _ports(protocol, low, high)
+    prefix = values.get("remote_ip_prefix")
+    if prefix is not None and values.get("remote_group_id") is not None:
+        raise errors.Invalid(reason="Only remote_ip_prefix or remote_group_id may be provided.")
+    return {**values, "ethertype": ethertype, "protocol": protocol, "port_min": low, "port_max": high,
+            "remote_ip_prefix": _prefix(prefix, ethertype) if prefix else None}
+
+
+def _protocol(given: str | int | None, ethertype: str) -> str | None:
+    text = "" if given is None else str(given).lower()
+    if text in ("", "any"):
+        return None
+    name = _SPELLINGS.get(text, text)
+    if ethertype == "IPv6" and name == "icmp":
+        name = "ipv6-icmp"
+    if name not in PROTOCOLS and not (name.isdecimal() and int(name) <= 255):
+        raise errors.Invalid(reason=f"Security group rule protocol {given} not supported. Only protocol values "
+                                    f"[{', '.join(PROTOCOLS)}] and integer representations [0 to 255] are supported.")
+    if ethertype == "IPv4" and name in _ONLY_IPV6:
+        raise errors.Invalid(reason=f"Invalid ethertype IPv4 for protocol {given}.")
+    return name
+
+
+def _check_icmp(kind: int | None, code: int | None) -> None:
+    if kind is None and code is not None:
+        raise errors.Invalid(reason=f"ICMP code (port-range-max) {code} is provided but ICMP type (port-range-min) is "
+                                    "missing.")
+    for field, value in (("port_range_min", kind), ("port_range_max", code)):
+        if value is not None and not 0 <= value <= 255:
+            raise errors.Invalid(reason=f"Invalid value for ICMP {field} {value}. It must be 0 to 255.")
+
+
+def _ports(protocol: str | None, low: int | None, high: int | None) -> tuple[int, int]:
+    if protocol is None:
+        raise errors.Invalid(reason="Must also specify protocol if port range is given.")
+    if protocol not in _WITH_PORTS:
+        raise errors.Invalid(reason=f"Invalid protocol {protocol} for port range, only supported for "
+                                    f"{', '.join(sorted(_WITH_PORTS))}.")
+    if low is None or high is None or not 1 <= low <= high <= 65535:
+        raise errors.Invalid(reason="For TCP/UDP protocols, port_range_min must be <= port_range_max, both from 1 to "
+                                    "65535.")
+    return low, high
+
+
+def _prefix(text: str, ethertype: str) -> str:
+    try:
+        block = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise errors.InvalidField(f"Invalid input for remote_ip_prefix. Reason: '{text}' is not a valid IP subnet.",
+                                  field="remote_ip_prefix", value=text, reason="no block") from None
+    if f"IPv{block.version}" != ethertype:
+        raise errors.Invalid(reason=f"Conflicting value ethertype {ethertype} for CIDR {text}")
+    return str(block)
+
+
+def _refuse_duplicates(session: orm.Session, rules: Sequence[SecurityGroupRule]) -> None:
+    present = {_key(rule): rule.id for rule in session.scalars(sa.select(SecurityGroupRule).where(
+        SecurityGroupRule.group_id.in_({rule.group_id for rule in rules})))}
+    for rule in rules:
+        if _key(rule) in present:
+            raise errors.NotUnique(f"Security group rule already exists. Rule id is {present[_key(rule)]}.",
+                                   resource="security group rule", id=present[_key(rule)])
+        present[_key(rule)] = rule.id
+
+
+def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
+    return tuple(getattr(rule, name) for name in _MEANING)

@@ -1,0 +1,141 @@
+"""Security groups: list, show, create, change, delete. Each project has one named `default`, made when first needed."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network import lists
+from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from hostler import errors, ids
+from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
+from hostler.resources.network import security_groups as groups
+
+FILTERS: Mapping[str, lists.Filter] = {
+    **lists.standard_filters(SecurityGroup), "stateful": lists.boolean(SecurityGroup.stateful),
+    "is_default": lists.boolean(SecurityGroup.is_default)}
+SORTING = lists.standard_sorting(SecurityGroup)
+
+
+@dataclasses.dataclass(frozen=True)
+class GroupRecord:
+    """A group with its rules."""
+
+    row: SecurityGroup
+    rules: tuple[SecurityGroupRule, ...] = ()
+
+
+def list_groups(caller: Caller, query: lists.ListQuery) -> lists.ListPage[GroupRecord]:
+    """Return a page of the groups the caller sees."""
+    _ensure_default(caller)
+    with caller.services.db.reading() as session:
+        page = lists.select_page(session, SecurityGroup, visible(caller, SecurityGroup), query, filters=FILTERS,
+                                 sortable=SORTING, max_limit=caller.services.conf.api.max_limit)
+        return lists.ListPage(_records(session, page.items), page.more)
+
+
+def show_group(caller: Caller, identifier: str) -> GroupRecord:
+    """Return one group; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return _records(session, [find(session, caller, SecurityGroup, identifier)])[0]
+
+
+def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[GroupRecord]:
+    """Write groups, all or none; each lets everything out."""
+    def work(session: orm.Session) -> tuple[list[GroupRecord], list[str]]:
+        made = [_create(session, caller, values) for values in bodies]
+        return _records(session, made), []
+    return caller.write(work)
+
+
+def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> GroupRecord:
+    """Rename or describe a group."""
+    def work(session: orm.Session) -> tuple[GroupRecord, list[str]]:
+        group = find(session, caller, SecurityGroup, identifier, hold=True)
+        caller.check("update_security_group", group.project_id)
+        if "name" in values and values["name"] != group.name:
+            if group.is_default:
+                raise errors.Conflict("Updating default security group not allowed.", reason="default group")
+            _refuse_default_name(values)
+        _refuse_stateless(values)
+        set_changed(group, values)
+        session.flush()
+        return _records(session, [group])[0], []
+    return caller.write(work)
+
+
+def delete_group(caller: Caller, identifier: str) -> None:
+    """Delete a group, and the rules of others that admit its members; raises InUse while ports are in it."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        group = find(session, caller, SecurityGroup, identifier, hold=True)
+        caller.check("delete_security_group", group.project_id)
+        if group.is_default:
+            raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
+        if session.scalars(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group.id)
+                           .limit(1)).first() is not None:
+            raise _in_use(group.id)
+        admitting = session.scalars(sa.select(SecurityGroupRule.group_id).distinct().where(
+            SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id)).all()
+        session.execute(sa.delete(SecurityGroupRule).where(sa.or_(
+            SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)))
+        session.delete(group)
+        session.flush()
+        return None, groups.tell_hosts(session, caller.context, admitting, rules_changed=True)
+    try:
+        caller.write(work)
+    except exc.IntegrityError as error:  # a port joined meanwhile
+        raise _in_use(identifier) from error
+
+
+def _in_use(group_id: str) -> errors.InUse:
+    return errors.InUse(f"Security Group {group_id} in use.", resource="security group", id=group_id, reason="ports")
+
+
+def _ensure_default(caller: Caller) -> None:
+    project_id = caller.project_id
+    with caller.services.db.reading() as session:
+        there = session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.default_of == project_id)).first()
+    if there is None and project_id:
+        def work(session: orm.Session) -> tuple[None, list[str]]:
+            if session.get(Project, project_id) is not None:
+                groups.ensure_default(session, project_id)
+            return None, []
+        caller.write(work)
+
+
+def _records(session: orm.Session, rows: Sequence[SecurityGroup]) -> list[GroupRecord]:
+    rules: defaultdict[str, list[SecurityGroupRule]] = defaultdict(list)
+    for rule in session.scalars(
+            sa.select(SecurityGroupRule).where(SecurityGroupRule.group_id.in_([row.id for row in rows]))
+            .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)):
+        rules[rule.group_id].append(rule)
+    return [GroupRecord(row, tuple(rules[row.id])) for row in rows]
+
+
+def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> SecurityGroup:
+    project_id = owner_of_new(session, caller, values)
+    caller.check("create_security_group", project_id)
+    _refuse_default_name(values)
+    _refuse_stateless(values)
+    claim_quota(caller, session, project_id, "security_groups")
+    group = SecurityGroup(**{"id": ids.new_id(), **values, "project_id": project_id})
+    session.add(group)
+    session.flush()
+    session.add_all(groups.egress_rules(group))
+    session.flush()
+    return group
+
+
+def _refuse_default_name(values: Mapping[str, Any]) -> None:
+    if str(values.get("name", "")).lower() == groups.DEFAULT:
+        raise errors.NotUnique("Default security group already exists.", resource="default security group", id="")
+
+
+def _refuse_stateless(values: Mapping[str, Any]) -> None:
+    if values.get("stateful") is False:
+        raise errors.NotImplementedHere(feature="A stateless security group")

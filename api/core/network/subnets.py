@@ -1,0 +1,125 @@
+"""Subnets: list, show, create, change, delete. What an address block must be is in `api.core.network.subnet_rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network import lists, subnet_rules
+from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from hostler import errors, ids
+from hostler.db.models import FixedIp, Network, Subnet
+from hostler.resources.network import ipam
+from hostler.resources.network.host_updates import tell_of_network
+
+_SHARED = sa.select(Network.id)
+FILTERS: Mapping[str, lists.Filter] = {
+    **lists.standard_filters(Subnet), "network_id": lists.identifier(Subnet.network_id),
+    "cidr": lists.address(Subnet.cidr), "gateway_ip": lists.address(Subnet.gateway_ip),
+    "ip_version": lists.whole_number(Subnet.ip_version), "enable_dhcp": lists.boolean(Subnet.enable_dhcp),
+    "ipv6_address_mode": lists.text(Subnet.ipv6_address_mode), "ipv6_ra_mode": lists.text(Subnet.ipv6_ra_mode),
+    "shared": lists.related(Subnet.network_id, lists.boolean(Network.shared), _SHARED),
+    "router:external": lists.related(Subnet.network_id, lists.boolean(Network.external), _SHARED),
+    "subnetpool_id": lists.constant(""), "segment_id": lists.constant(""),
+}
+SORTING: Mapping[str, Any] = {
+    **lists.standard_sorting(Subnet), "cidr": Subnet.cidr, "network_id": Subnet.network_id,
+    "ip_version": Subnet.ip_version, "enable_dhcp": Subnet.enable_dhcp, "gateway_ip": Subnet.gateway_ip}
+# What guests or hosts notice.
+_LIVE = {"gateway_ip", "dns_nameservers", "host_routes", "enable_dhcp", "dhcp_ip"}
+
+
+def list_subnets(caller: Caller, query: lists.ListQuery) -> lists.ListPage[Subnet]:
+    """Return a page of the subnets the caller sees."""
+    with caller.services.db.reading() as session:
+        return lists.select_page(session, Subnet, visible(caller, Subnet), query, filters=FILTERS, sortable=SORTING,
+                                 max_limit=caller.services.conf.api.max_limit)
+
+
+def show_subnet(caller: Caller, identifier: str) -> Subnet:
+    """Return one subnet; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return find(session, caller, Subnet, identifier)
+
+
+def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Subnet]:
+    """Write subnets, all or none; their networks' hosts follow."""
+    def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
+        made = [_create(session, caller, values) for values in bodies]
+        told = [operation for network_id in {subnet.network_id for subnet in made}
+                for operation in tell_of_network(session, caller.context, network_id)]
+        return made, told
+    return caller.write(work)
+
+
+def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) -> Subnet:
+    """Change a subnet; its network's hosts follow."""
+    def work(session: orm.Session) -> tuple[Subnet, list[str]]:
+        subnet = find(session, caller, Subnet, identifier, hold=True)
+        caller.check("update_subnet", subnet.project_id)
+        new = subnet_rules.changed_values(subnet, values)
+        if new.get("gateway_ip") is not None and new["gateway_ip"] != subnet.gateway_ip:
+            _check_gateway_free(session, subnet, new["gateway_ip"])
+        changed = set_changed(subnet, new)
+        if subnet.enable_dhcp and subnet.dhcp_ip is None:
+            subnet.dhcp_ip = ipam.choose_dhcp_address(session, subnet)
+        elif not subnet.enable_dhcp:
+            subnet.dhcp_ip = None
+        session.flush()
+        return subnet, tell_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
+    return caller.write(work)
+
+
+def delete_subnet(caller: Caller, identifier: str) -> None:
+    """Delete a subnet; raises InUse while ports have addresses of it."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        subnet = find(session, caller, Subnet, identifier, hold=True)
+        caller.check("delete_subnet", subnet.project_id)
+        if session.scalars(sa.select(FixedIp.id).where(FixedIp.subnet_id == subnet.id).limit(1)).first() is not None:
+            raise _in_use(subnet.id)
+        session.delete(subnet)
+        session.flush()
+        return None, tell_of_network(session, caller.context, subnet.network_id)
+    try:
+        caller.write(work)
+    except exc.IntegrityError as error:  # an address was given out meanwhile
+        raise _in_use(identifier) from error
+
+
+def _in_use(subnet_id: str) -> errors.InUse:
+    return errors.InUse(f"Unable to complete operation on subnet {subnet_id}: One or more ports have an IP allocation "
+                        "from this subnet.", resource="subnet", id=subnet_id, reason="addresses")
+
+
+def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Subnet:
+    network = find(session, caller, Network, values["network_id"], hold=True)
+    project_id = owner_of_new(session, caller, values)
+    caller.check("create_subnet", project_id, network.project_id)
+    new = subnet_rules.new_values(values)
+    _check_overlap(session, network, new["cidr"])
+    claim_quota(caller, session, project_id, "subnets")
+    subnet = Subnet(id=ids.new_id(), **{**new, "network_id": network.id, "project_id": project_id})
+    if subnet.enable_dhcp:
+        subnet.dhcp_ip = ipam.choose_dhcp_address(session, subnet)
+    session.add(subnet)
+    session.flush()
+    return subnet
+
+
+def _check_overlap(session: orm.Session, network: Network, cidr: str) -> None:
+    others = session.scalars(sa.select(Subnet.cidr).where(Subnet.network_id == network.id)).all()
+    if subnet_rules.overlaps(cidr, others):
+        raise errors.InvalidField(
+            f"Invalid input for operation: Requested subnet with cidr: {cidr} for network: {network.id} overlaps with "
+            "another subnet.", field="cidr", value=cidr, reason="overlap")
+
+
+def _check_gateway_free(session: orm.Session, subnet: Subnet, address: str) -> None:
+    holder = session.scalars(sa.select(FixedIp.port_id).where(FixedIp.subnet_id == subnet.id,
+                                                              FixedIp.ip_address == address)).first()
+    if holder is not None:
+        raise errors.InUse(f"Gateway ip {address} is already in use by port {holder}. Unable to update.",
+                           resource="gateway", id=address, reason="port")

@@ -1,0 +1,177 @@
+"""What can be done to a server besides changing its record: power, lock, state, console, security groups.
+
+What needs the host is accepted as an operation; the rest is done at once. A server's row is held while its state is
+looked at, so that of two actions one is told about the other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core import journal
+from api.core.server import rows as server_rows
+from api.core.server.servers import authorised, check_idle, to_change
+from api.services import Services
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.db.models import Host, Port, PortSecurityGroup, Server
+from hostler.operations.accept import Target, accept
+from hostler.resources.network import host_updates, security_groups
+from hostler.resources.server import states
+
+
+def change_power(services: Services, context: RequestContext, server_id: str, action: str, *, policy: str,
+                 said_as: str, arguments: dict[str, Any] | None = None) -> None:
+    """Accept one of `states.ACTIONS` that the host does; raises NotFound, Forbidden, InvalidState, ResourceLocked."""
+
+    def work(session: orm.Session) -> str:
+        server = to_change(services, session, context, server_id, policy)
+        check_idle(session, server, said_as)
+        row = states.check_action(action, server.id, server.vm_state, said_as=said_as)
+        if server.host_id is None:
+            raise errors.Conflict(reason=f"Instance {server.id} is not ready: it is on no host.")
+        return accept(session, context, kind=row.kind, resource=Target("server", server.id),
+                      arguments={"server_id": server.id, **(arguments or {})}, project_id=server.project_id,
+                      host_id=server.host_id).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def lock(services: Services, context: RequestContext, server_id: str, reason: str | None) -> None:
+    """Have the server refuse changes by all but administrators and whoever unlocks it."""
+
+    def work(session: orm.Session) -> None:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-lock-server:lock",
+                           when_locked=True)
+        server.locked, server.locked_reason = True, reason
+        journal.note(session, context, "server.lock", server)
+
+    services.db.write(work)
+
+
+def unlock(services: Services, context: RequestContext, server_id: str) -> None:
+    """Let the server be changed again."""
+
+    def work(session: orm.Session) -> None:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-lock-server:unlock",
+                           when_locked=True)
+        server.locked, server.locked_reason = False, None
+        journal.note(session, context, "server.unlock", server)
+
+    services.db.write(work)
+
+
+def reset_state(services: Services, context: RequestContext, server_id: str, state: str) -> None:
+    """Set the state an administrator says (active or error); refused while an operation holds the server."""
+
+    def work(session: orm.Session) -> None:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-admin-actions:reset_state",
+                           when_locked=True)
+        check_idle(session, server, "os-resetState")
+        server.vm_state = state
+        journal.note(session, context, "server.reset_state", server)
+
+    services.db.write(work)
+
+
+def restore(services: Services, context: RequestContext, server_id: str) -> None:
+    """Bring a server back from the trash; raises InvalidState for one that is not in it."""
+
+    def work(session: orm.Session) -> str:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-deferred-delete:restore")
+        row = states.check_action("restore", server.id, server.vm_state)
+        return accept(session, context, kind=row.kind, resource=Target("server", server.id),
+                      arguments={"server_id": server.id}, project_id=server.project_id).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def console_output(services: Services, context: RequestContext, server_id: str, length: int | None) -> str:
+    """Return the last `length` lines of the console log (None: all); raises Conflict off-host, Unavailable."""
+    server = authorised(services, context, server_id, "os_compute_api:os-console-output")
+    return services.compute.get_console_output(context, host_name(services, server), server.id, length)
+
+
+def diagnostics(services: Services, context: RequestContext, server_id: str) -> tuple[Any, dict[str, Any]]:
+    """Return a server's row and its counters, as its host gives them; raises Conflict off-host, Unavailable."""
+    server = authorised(services, context, server_id, "os_compute_api:os-server-diagnostics")
+    return server, services.compute.get_diagnostics(context, host_name(services, server), server.id)
+
+
+def host_name(services: Services, server: Any) -> str:
+    """Return the name of a server's host; raises Conflict when it is on none."""
+    with services.db.reading() as session:
+        name: str | None = session.scalar(sa.select(Host.name).where(Host.id == server.host_id))
+    if name is None:
+        raise errors.Conflict(reason=f"Instance {server.id} is not ready")
+    return name
+
+
+def add_security_group(services: Services, context: RequestContext, server_id: str, name: str) -> None:
+    """Put every port of a server into a group; one that is in it stays in it."""
+
+    def work(session: orm.Session) -> list[str]:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:add")
+        states.check_action("change_security_groups", server.id, server.vm_state, said_as="addSecurityGroup")
+        group_id = _group(session, server, name)
+        port_ids = _secured_ports(session, server)
+        if not port_ids:
+            raise errors.Invalid(reason=f"Instance {server.id} has no port that security groups apply to.")
+        inside = set(session.scalars(sa.select(PortSecurityGroup.port_id).where(
+            PortSecurityGroup.port_id.in_(port_ids), PortSecurityGroup.group_id == group_id)))
+        session.add_all([PortSecurityGroup(port_id=port_id, group_id=group_id)
+                         for port_id in port_ids if port_id not in inside])
+        session.flush()
+        return _tell(session, context, server, port_ids, group_id)
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def remove_security_group(services: Services, context: RequestContext, server_id: str, name: str) -> None:
+    """Take every port of a server out of a group; raises NotFound when none is in it."""
+
+    def work(session: orm.Session) -> list[str]:
+        server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:remove")
+        states.check_action("change_security_groups", server.id, server.vm_state, said_as="removeSecurityGroup")
+        group_id = _group(session, server, name)
+        port_ids = _secured_ports(session, server)
+        # Those that admit the group's members must hear of it while the server still is one.
+        told = _tell(session, context, server, port_ids, group_id)
+        gone = session.execute(sa.delete(PortSecurityGroup).where(
+            PortSecurityGroup.port_id.in_(port_ids), PortSecurityGroup.group_id == group_id))
+        if not gone.rowcount:  # type: ignore[attr-defined]
+            raise errors.NotFound(f"Security group {name} not associated with the instance {server.id}",
+                                  resource="security_group", id=name)
+        return told
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def _group(session: orm.Session, server: Server, name: str) -> str:
+    try:
+        return security_groups.resolve(session, server.project_id, [name])[0]
+    except errors.Invalid as error:
+        raise errors.NotFound(str(error), resource="security_group", id=name) from None
+
+
+def _secured_ports(session: orm.Session, server: Server) -> list[str]:
+    return list(session.scalars(sa.select(Port.id).where(Port.server_id == server.id, Port.port_security_enabled)))
+
+
+def _tell(session: orm.Session, context: RequestContext, server: Server, port_ids: list[str],
+          group_id: str) -> list[str]:
+    if server.host_id is None:
+        return []
+    own = accept(session, context, kind=host_updates.APPLY_RULES, resource=Target("server", server.id), lock=False,
+                 arguments={"server_id": server.id, "port_ids": port_ids}, project_id=server.project_id)
+    others = security_groups.tell_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)
+    return [own.id, *others]
+
+
+def groups_of(services: Services, context: RequestContext, server_id: str) -> list[Any]:
+    """Return the security groups of a server's ports, each with its rules."""
+    server = authorised(services, context, server_id, "os_compute_api:os-security-groups:list")
+    return server_rows.security_groups_of(services, server.id)

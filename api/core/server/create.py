@@ -1,0 +1,223 @@
+"""Accepting new servers: everything is looked up and checked, then all of it is written in one transaction.
+
+Rows, quota claim, ports, tags, group membership and one `server.create` operation for each server commit together;
+so nothing is accepted and then forgotten, and nothing half-exists. A request that carries an idempotency key may be
+sent again: it returns what the first one made.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.server import block_devices
+from api.core.server import disks as server_disks
+from api.core.server import inputs as server_inputs
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Flavor, Image, Operation, Project, Server, ServerGroupMember, ServerTag
+from hostler.operations.accept import Target, accept
+from hostler.resources import quota
+from hostler.resources.network import ports
+from hostler.resources.server import states
+
+_KEY_LENGTH = 200
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewServers:
+    """What a create asks for. `networks` is "auto", "none" or the NICs; `user_data` is base64.
+
+    `multiattach` says that the caller knows of volumes in several servers.
+    """
+
+    name: str
+    flavor_id: str
+    image_id: str | None
+    admin_password: str
+    block_devices: Sequence[block_devices.BlockDevice] = ()
+    multiattach: bool = True
+    description: str | None = None
+    hostname: str | None = None
+    key_name: str | None = None
+    user_data: str | None = None
+    config_drive: bool = False
+    access_ip_v4: str | None = None
+    access_ip_v6: str | None = None
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tags: Sequence[str] = ()
+    networks: ports.Requests = "auto"
+    security_groups: Sequence[str] = ()
+    zone: str | None = None
+    host: str | None = None
+    hypervisor_hostname: str | None = None
+    hints: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    min_count: int = 1
+    max_count: int = 1
+    idempotency_key: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Accepted:
+    """The servers of one request; `admin_password` is None when the request was a repetition and it is forgotten."""
+
+    server_ids: Sequence[str]
+    reservation_id: str
+    admin_password: str | None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    image: Image | None  # on the local root disk
+    arrangement: block_devices.Arrangement
+    flavor: Flavor
+    public_key: str | None
+    placement: server_inputs.Placement
+    hints: dict[str, Any]
+
+
+def create(services: Services, context: RequestContext, new: NewServers) -> Accepted:
+    """Accept new servers and return them.
+
+    Raises Invalid for what can never work, Forbidden past a quota, Conflict for a port or address in use.
+    """
+    services.policy.check(context, "os_compute_api:servers:create")
+    if new.idempotency_key is not None and len(new.idempotency_key) > _KEY_LENGTH:
+        raise errors.InvalidField(field="Idempotency-Key", value=new.idempotency_key[:40],
+                                  reason=f"At most {_KEY_LENGTH} characters.")
+    with services.db.reading() as session:
+        inputs = _look_up(services, session, context, new)
+
+    def work(session: orm.Session) -> tuple[Accepted, list[str]]:
+        earlier = _earlier(services, session, context, new.idempotency_key)
+        if earlier is not None:
+            return earlier, []
+        return _write(services, session, context, new, inputs)
+
+    accepted, operation_ids = services.db.write(work)
+    services.waker.wake(context, *operation_ids)
+    return accepted
+
+
+def _look_up(services: Services, session: orm.Session, context: RequestContext, new: NewServers) -> _Inputs:
+    flavor = server_inputs.usable_flavor(session, context, new.flavor_id)
+    arrangement = block_devices.arrange(new.block_devices, new.image_id, ephemeral_gib=flavor.ephemeral_gib,
+                                        swap_mib=flavor.swap_mib)
+    image = None
+    if arrangement.image_id is not None:
+        image = server_inputs.usable_image(session, context, arrangement.image_id)
+        server_inputs.check_fit(image, flavor)
+    elif arrangement.root_volume is not None and arrangement.root_volume.source == "image":
+        server_inputs.check_memory(
+            server_inputs.usable_image(session, context, str(arrangement.root_volume.id)), flavor)
+    limit = services.conf.quota.metadata_items if not new.metadata else quota.limits(
+        session, services.conf, str(context.project_id))["metadata_items"]
+    if limit != quota.UNLIMITED and len(new.metadata) > limit:
+        raise errors.Forbidden(f"Maximum number of metadata items exceeds {limit}",
+                               action="os_compute_api:servers:create")
+    return _Inputs(
+        image, arrangement, flavor,
+        server_inputs.public_key(session, context, new.key_name) if new.key_name is not None else None,
+        server_inputs.placement(services, session, context, zone=new.zone, host=new.host,
+                                hypervisor_hostname=new.hypervisor_hostname),
+        server_inputs.check_hints(session, context, dict(new.hints)) if new.hints else {})
+
+
+def _full_key(context: RequestContext, key: str) -> str:
+    return f"{context.project_id}:{key}"
+
+
+def _earlier(services: Services, session: orm.Session, context: RequestContext, key: str | None) -> Accepted | None:
+    """Return what an earlier request with this key made; the project is held, so that two cannot both be first."""
+    if key is None:
+        return None
+    services.db.lock_row(session, Project, Project.id == context.project_id)
+    row = session.execute(
+        sa.select(Server.reservation_id, Operation.arguments)
+        .join(Server, Server.id == Operation.resource_id)
+        .where(Operation.idempotency_key == _full_key(context, key))).one_or_none()
+    if row is None:
+        return None
+    server_ids = session.scalars(sa.select(Server.id).where(
+        Server.reservation_id == row.reservation_id, Server.project_id == context.project_id)
+        .order_by(Server.launch_index)).all()
+    return Accepted(server_ids, row.reservation_id, row.arguments.get("admin_password"))
+
+
+def _write(services: Services, session: orm.Session, context: RequestContext, new: NewServers,
+           inputs: _Inputs) -> tuple[Accepted, list[str]]:
+    disks = server_disks.prepare(services, session, context, inputs.arrangement, inputs.placement.zone,
+                                 servers=new.max_count, multiattach=new.multiattach)
+    count = _claim(services, session, context, new, inputs.flavor)
+    group_ids = server_inputs.hint_list(inputs.hints, "group")
+    group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
+    reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
+    servers = [_row(context, new, inputs, disks, reservation_id, index, count) for index in range(count)]
+    session.add_all(servers)
+    session.flush()
+    ports.bind_ports_many(services.db, session, services.conf, context,
+                          servers=[ports.NewServer(server.id, server.hostname) for server in servers],
+                          requests=new.networks, security_groups=new.security_groups or ("default",))
+    brought = disks.write(services, session, context, servers)
+    for server in servers:
+        session.add_all([ServerTag(server_id=server.id, tag=tag) for tag in dict.fromkeys(new.tags)])
+        if group is not None:
+            session.add(ServerGroupMember(group_id=group.id, server_id=server.id))
+    operations = []
+    for server in servers:
+        key = _full_key(context, new.idempotency_key) if new.idempotency_key and server is servers[0] else None
+        operations.append(accept(
+            session, context, kind="server.create", resource=Target("server", server.id), idempotency_key=key,
+            also_lock=brought[server.id].locks,
+            arguments={"server_id": server.id, "admin_password": new.admin_password, **brought[server.id].arguments}))
+    accepted = Accepted([server.id for server in servers], reservation_id, new.admin_password)
+    return accepted, [operation.id for operation in operations]
+
+
+def _claim(services: Services, session: orm.Session, context: RequestContext, new: NewServers, flavor: Flavor) -> int:
+    """Claim quota for as many servers as fit, from `max_count` down to `min_count`; returns how many."""
+    project_id = str(context.project_id)
+
+    def wanted(count: int) -> dict[str, int]:
+        return {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.ram_mib}
+
+    try:
+        quota.claim(services.db, session, services.conf, project_id, wanted(new.max_count))
+    except errors.QuotaExceeded:
+        if new.min_count == new.max_count:
+            raise
+        limit = quota.limits(session, services.conf, project_id)
+        used = quota.usage(session, project_id, quota.SERVER_RESOURCES)
+        fits = [(limit[name] - used[name]) // amount for name, amount in wanted(1).items()
+                if limit[name] != quota.UNLIMITED and amount]
+        if min(fits) < new.min_count:
+            raise
+        return min(fits)
+    return new.max_count
+
+
+def _row(context: RequestContext, new: NewServers, inputs: _Inputs, disks: server_disks.Disks, reservation_id: str,
+         index: int, count: int) -> Server:
+    server_id = ids.new_id()
+    suffix = f"-{index + 1}" if count > 1 else ""
+    flavor, image = inputs.flavor, inputs.image
+    hostname = new.hostname + suffix if new.hostname else server_inputs.hostname_of(new.name + suffix, server_id)
+    return Server(
+        id=server_id, name=new.name + suffix, hostname=hostname, description=new.description,
+        project_id=context.project_id, user_id=context.user_id, vm_state=states.BUILDING,
+        requested_zone=inputs.placement.zone or disks.zone, requested_host=inputs.placement.host, flavor_id=flavor.id,
+        flavor=server_inputs.flavor_copy(flavor), vcpus=flavor.vcpus, ram_mib=flavor.ram_mib,
+        root_gib=flavor.root_gib, ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib,
+        image_id=image.id if image is not None else None,
+        image_properties=dict(image.properties) if image is not None else disks.image_properties,
+        key_name=new.key_name, public_key=inputs.public_key,
+        user_data=new.user_data, config_drive=new.config_drive, extra=dict(new.metadata),
+        access_ip_v4=new.access_ip_v4, access_ip_v6=new.access_ip_v6,
+        scheduler_hints=inputs.hints, reservation_id=reservation_id, launch_index=index)

@@ -1,0 +1,254 @@
+"""Reading servers: plain rows and everything shown beside them, in a fixed number of statements for any page.
+
+Lists and shows use the same path; no ORM object is built for a server that is only read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.services import Services
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import (
+    FixedIp,
+    Host,
+    Lock,
+    Network,
+    Operation,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    SecurityGroupRule,
+    Server,
+    ServerGroupMember,
+    ServerTag,
+    VolumeAttachment,
+    Zone,
+)
+from hostler.operations import states as operation_states
+from hostler.resources.server import states
+
+SERVERS = Server.__table__
+LOCKS = Lock.__table__
+PORTS: Any = Port.__table__
+FIXED_IPS: Any = FixedIp.__table__
+MEMBERS: Any = PortSecurityGroup.__table__
+# Shown by nobody's list, or large.
+_HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id"})
+_COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
+
+# Built once: composing a statement costs as much as running it on one server.
+_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
+_NETWORKS: Any = Network.__table__
+_GROUP_NAMES: Any = SecurityGroup.__table__
+_ADDRESSES = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, _NETWORKS.c.name,
+                        PORTS.c.mac_address)
+              .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id)
+                           .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
+              .where(PORTS.c.server_id.in_(_IDS)))
+_SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
+                    .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
+                                 .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
+                    .where(PORTS.c.server_id.in_(_IDS)))
+_TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(ServerTag.server_id.in_(_IDS))
+_VOLUMES = (sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id, VolumeAttachment.delete_on_termination)
+            .where(VolumeAttachment.server_id.in_(_IDS))
+            .order_by(VolumeAttachment.created_at, VolumeAttachment.device, VolumeAttachment.id))
+_GROUPS = (sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
+           .where(ServerGroupMember.server_id.in_(_IDS)))
+_HOSTS = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
+                    Host.last_seen_at, Zone.name.label("zone"))
+          .join(Zone, Zone.id == Host.zone_id).where(Host.id.in_(_IDS)))
+
+
+@dataclasses.dataclass(frozen=True)
+class HostShown:
+    """What is shown of a server's host; `status` is UP, DOWN or MAINTENANCE."""
+
+    name: str
+    hypervisor_hostname: str
+    zone: str
+    status: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Address:
+    """One address of a server."""
+
+    network: str
+    version: int
+    ip: str
+    mac: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Related:
+    """What stands beside a page of servers, by server id (hosts by host id).
+
+    `volumes` are (id, whether it is deleted with the server).
+    """
+
+    hosts: Mapping[str, HostShown]
+    addresses: Mapping[str, Sequence[Address]]
+    security_groups: Mapping[str, Sequence[str]]
+    tags: Mapping[str, Sequence[str]]
+    tasks: Mapping[str, str | None]
+    groups: Mapping[str, str]
+    volumes: Mapping[str, Sequence[tuple[str, bool]]] = dataclasses.field(default_factory=dict)
+
+    def task_of(self, server_id: str) -> str | None:
+        """Return what the server is doing, as its task state."""
+        return self.tasks.get(server_id)
+
+
+def selection(*, user_data: bool = False) -> sa.Select[Any]:
+    """Return the SELECT of server rows, each with `lock_kind`."""
+    columns = [*_COLUMNS, *([SERVERS.c.user_data] if user_data else []), LOCKS.c.kind.label("lock_kind")]
+    return sa.select(*columns).select_from(SERVERS.outerjoin(LOCKS, LOCKS.c.resource_id == SERVERS.c.id))
+
+
+def not_found(server_id: str) -> errors.NotFound:
+    """Return the error for a server that does not exist for the caller."""
+    return errors.NotFound(f"Instance {server_id} could not be found.", resource="server", id=server_id)
+
+
+def find(session: orm.Session, context: RequestContext, server_id: str, *, user_data: bool = False) -> Any:
+    """Return one server's row; raises NotFound when it is gone or another project's."""
+    identifier = ids.canonical(server_id)
+    if identifier is None:
+        raise not_found(server_id)
+    query = selection(user_data=user_data).where(SERVERS.c.id == identifier, SERVERS.c.deleted_at.is_(None))
+    if not context.is_admin:
+        query = query.where(SERVERS.c.project_id == context.project_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise not_found(server_id)
+    return row
+
+
+def load(session: orm.Session, context: RequestContext, server_id: str) -> Server:
+    """Return one server to be changed; raises NotFound when it is gone or another project's."""
+    identifier = ids.canonical(server_id)
+    server = session.get(Server, identifier) if identifier is not None else None
+    if server is None or server.deleted_at is not None:
+        raise not_found(server_id)
+    if not context.is_admin and server.project_id != context.project_id:
+        raise not_found(server_id)
+    return server
+
+
+def target_of(server: Any) -> dict[str, Any]:
+    """Return what policy rules are asked about."""
+    return {"project_id": server.project_id, "user_id": server.user_id}
+
+
+def related(services: Services, session: orm.Session, rows: Sequence[Any], *, groups: bool = False) -> Related:
+    """Return what stands beside `rows`; `groups` adds the server groups."""
+    server_ids = [row.id for row in rows]
+    if not server_ids:
+        return Related({}, {}, {}, {}, {}, {})
+    host_ids = {row.host_id for row in rows if row.host_id is not None}
+    return Related(
+        hosts=hosts_shown(services, session, host_ids) if host_ids else {},
+        addresses=addresses_of(session, server_ids), security_groups=_security_groups(session, server_ids),
+        tags=_tags(session, server_ids), tasks=_tasks(session, rows),
+        groups=_groups(session, server_ids) if groups else {}, volumes=_volumes(session, server_ids))
+
+
+def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
+    """Return what is shown of hosts, by id."""
+    silent_before = clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
+    return {row.id: HostShown(row.name, row.hypervisor_hostname, row.zone, _host_status(row, silent_before))
+            for row in session.execute(_HOSTS, {"ids": list(host_ids)})}
+
+
+def _host_status(row: Any, silent_before: dt.datetime) -> str:
+    if not row.enabled:
+        return "MAINTENANCE"
+    alive = not row.forced_down and row.last_seen_at is not None and row.last_seen_at >= silent_before
+    return "UP" if alive and row.healthy else "DOWN"
+
+
+def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[Address]]:
+    """Return the addresses of servers in the order of their NICs."""
+    found: dict[str, list[Address]] = defaultdict(list)
+    for server_id, _, address, network, mac in sorted(session.execute(_ADDRESSES, {"ids": server_ids}).all()):
+        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac))
+    return found
+
+
+def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for server_id, name in session.execute(_SECURITY_GROUPS, {"ids": server_ids}):
+        found[server_id].append(name)
+    return {server_id: sorted(set(names)) for server_id, names in found.items()}
+
+
+def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for server_id, tag in session.execute(_TAGS, {"ids": server_ids}):
+        found[server_id].append(tag)
+    return {server_id: sorted(tags) for server_id, tags in found.items()}
+
+
+def _groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, str]:
+    return dict(session.execute(_GROUPS, {"ids": server_ids}).tuples().all())
+
+
+def _volumes(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
+    found: dict[str, list[tuple[str, bool]]] = defaultdict(list)
+    for server_id, volume_id, doomed in session.execute(_VOLUMES, {"ids": server_ids}):
+        found[server_id].append((volume_id, doomed))
+    return found
+
+
+def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
+    busy = [row for row in rows if row.lock_kind is not None]
+    if not busy:
+        return {}
+    # Only the operation knows whether a reboot is a hard one, and a delete may wait behind the lock's holder.
+    query = sa.select(Operation.resource_id, Operation.kind, Operation.arguments).where(
+        Operation.resource_id.in_([row.id for row in busy]),
+        Operation.state.in_(operation_states.UNFINISHED))
+    hard: set[str] = set()
+    leaving: set[str] = set()
+    for server_id, kind, arguments in session.execute(query):
+        if kind == "server.delete":
+            leaving.add(server_id)
+        elif arguments.get("type") == "HARD":
+            hard.add(server_id)
+    return {row.id: states.task_state("server.delete" if row.id in leaving else row.lock_kind,
+                                      placed=row.host_id is not None, hard=row.id in hard) for row in busy}
+
+
+def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, list[Any]]]:
+    """Return the groups of a server's ports and the rules of each (with `remote_name`)."""
+    remote = orm.aliased(SecurityGroup)
+    with services.db.reading() as session:
+        groups = session.scalars(
+            sa.select(SecurityGroup).where(SecurityGroup.id.in_(
+                sa.select(MEMBERS.c.group_id).join(PORTS, PORTS.c.id == MEMBERS.c.port_id)
+                .where(PORTS.c.server_id == server_id))).order_by(SecurityGroup.name)).all()
+        rules = session.execute(
+            sa.select(SecurityGroupRule, remote.name.label("remote_name"))
+            .outerjoin(remote, remote.id == SecurityGroupRule.remote_group_id)
+            .where(SecurityGroupRule.group_id.in_([group.id for group in groups]))
+            .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)).all()
+    return [(group, [row for row in rules if row[0].group_id == group.id]) for group in groups]
+
+
+def ports_of(services: Services, server_id: str) -> list[tuple[Port, list[FixedIp]]]:
+    """Return a server's ports in the order of its NICs, each with its addresses."""
+    with services.db.reading() as session:
+        ports = session.scalars(sa.select(Port).where(Port.server_id == server_id).order_by(Port.nic_index)).all()
+        addresses = session.scalars(sa.select(FixedIp).where(FixedIp.port_id.in_([port.id for port in ports]))
+                                    .order_by(FixedIp.ip_address)).all()
+    return [(port, [address for address in addresses if address.port_id == port.id]) for port in ports]

@@ -1,0 +1,110 @@
+"""One server: show, change, delete, and the checks every change makes first.
+
+A change takes the server's row, looks whether it is locked by its user or by an operation, and only then writes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.server import rows as server_rows
+from api.services import Services
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.db.models import Lock, Operation, Server
+from hostler.operations import states as operation_states
+from hostler.operations.accept import Target, accept_behind
+from hostler.resources.network import host_updates
+from hostler.resources.server import states
+
+# What the guest's metadata shows.
+_GUEST_SEES = frozenset({"name", "hostname"})
+_OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
+
+
+def show(services: Services, context: RequestContext, server_id: str, *,
+         user_data: bool = False) -> tuple[Any, server_rows.Related]:
+    """Return one server's row and what stands beside it; raises NotFound."""
+    with services.db.reading() as session:
+        row = server_rows.find(session, context, server_id, user_data=user_data)
+        services.policy.check(context, "os_compute_api:servers:show", server_rows.target_of(row))
+        return row, server_rows.related(services, session, [row], groups=True)
+
+
+def authorised(services: Services, context: RequestContext, server_id: str, action: str) -> Any:
+    """Return one server's row when the caller may do `action` to it; raises NotFound, Forbidden."""
+    with services.db.reading() as session:
+        row = server_rows.find(session, context, server_id)
+    services.policy.check(context, action, server_rows.target_of(row))
+    return row
+
+
+def to_change(services: Services, session: orm.Session, context: RequestContext, server_id: str, action: str, *,
+              when_locked: bool = False) -> Server:
+    """Return a server for `action`, held till the transaction ends; raises NotFound, Forbidden, Conflict.
+
+    A server its user locked refuses all but administrators, unless `when_locked`.
+    """
+    server = server_rows.load(session, context, server_id)
+    services.policy.check(context, action, server_rows.target_of(server))
+    services.db.lock_row(session, Server, Server.id == server.id)
+    session.refresh(server)
+    if server.deleted_at is not None:
+        raise server_rows.not_found(server_id)
+    if server.locked and not when_locked and not services.policy.allows(context, _OVERRIDE,
+                                                                         server_rows.target_of(server)):
+        raise errors.Conflict(f"Instance {server.id} is locked", reason="locked")
+    return server
+
+
+def check_idle(session: orm.Session, server: Server, said_as: str) -> None:
+    """Raise ResourceLocked, with the task state in its words, when an operation holds the server."""
+    lock = session.get(Lock, server.id)
+    if lock is None:
+        return
+    task = states.task_state(lock.kind, placed=server.host_id is not None)
+    raise errors.ResourceLocked(
+        f"Cannot '{said_as}' instance {server.id} while it is in task_state {task or lock.kind}",
+        resource="server", id=server.id, operation=lock.operation_id, kind=lock.kind,
+        locked=[{"id": server.id, "type": "server"}])
+
+
+def update(services: Services, context: RequestContext, server_id: str, values: dict[str, Any]) -> None:
+    """Set columns of a server (name, description, hostname, access addresses)."""
+
+    def work(session: orm.Session) -> list[str]:
+        server = to_change(services, session, context, server_id, "os_compute_api:servers:update", when_locked=True)
+        for key, value in values.items():
+            setattr(server, key, value)
+        return host_updates.tell_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def delete(services: Services, context: RequestContext, server_id: str, *,
+           action: str = "os_compute_api:servers:delete") -> None:
+    """Accept a server's deletion, in whatever state it is; deleting it again changes nothing.
+
+    While another operation holds the server, that one is asked to stop at its next task and the deletion waits for
+    its lock.
+    """
+
+    def work(session: orm.Session) -> list[str]:
+        server = to_change(services, session, context, server_id, action)
+        if _deletion_waits(session, server.id):
+            return []
+        operation = accept_behind(session, context, kind="server.delete", resource=Target("server", server.id),
+                                  arguments={"server_id": server.id}, project_id=server.project_id,
+                                  host_id=server.host_id)
+        return [operation.id]
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def _deletion_waits(session: orm.Session, server_id: str) -> bool:
+    return session.scalar(sa.select(Operation.id).where(
+        Operation.resource_id == server_id, Operation.kind == "server.delete",
+        Operation.state.in_(operation_states.UNFINISHED)).limit(1)) is not None

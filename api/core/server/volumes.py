@@ -1,0 +1,130 @@
+"""The volumes of a server that exists: list, show, attach, detach, keep or not when the server goes.
+
+The server's row is held first, then the volume's; both are locked by the operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.server import device_names
+from api.core.server.servers import authorised, check_idle, to_change
+from api.core.volume.usability import check_zones, usable_volume
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Host, Server, Volume, VolumeAttachment, Zone
+from hostler.operations.accept import Target, accept
+from hostler.operations.agents import volume_agent
+from hostler.resources.server import states
+from hostler.resources.volume import records as volume_records
+from hostler.resources.volume import states as volume_states
+
+_POLICY = "os_compute_api:os-volumes-attachments:"
+
+
+def list_attachments(services: Services, context: RequestContext, server_id: str) -> Sequence[Any]:
+    """Return a server's attachments, the first to be attached first."""
+    row = authorised(services, context, server_id, _POLICY + "index")
+    with services.db.reading() as session:
+        return session.scalars(sa.select(VolumeAttachment).where(VolumeAttachment.server_id == row.id)
+                               .order_by(VolumeAttachment.created_at, VolumeAttachment.device)).all()
+
+
+def show(services: Services, context: RequestContext, server_id: str, volume_id: str) -> VolumeAttachment:
+    """Return a volume's attachment to a server; raises NotFound."""
+    row = authorised(services, context, server_id, _POLICY + "show")
+    with services.db.reading() as session:
+        return _find(session, row.id, volume_id)
+
+
+def attach(services: Services, context: RequestContext, server_id: str, volume_id: str, *, device: str | None = None,
+           tag: str | None = None, delete_on_termination: bool = False, multiattach: bool = True) -> VolumeAttachment:
+    """Accept that a server gets a volume; returns the attachment, which is promised only until the operation ends.
+
+    Raises NotFound, InvalidState, ResourceLocked, Invalid for a volume that cannot be had, Conflict for a device
+    name in use.
+    """
+    def work(session: orm.Session) -> tuple[VolumeAttachment, str]:
+        server = to_change(services, session, context, server_id, _POLICY + "create")
+        check_idle(session, server, "attach_volume")
+        states.check_action("attach_volume", server.id, server.vm_state)
+        volume = usable_volume(services, session, context, volume_id, server_id=server.id, multiattach=multiattach)
+        check_zones(services, volume, server.id, _zone_of(session, server) or volume.zone)
+        attachment = VolumeAttachment(
+            id=ids.new_id(), volume_id=volume.id, server_id=server.id, state=volume_states.RESERVED,
+            mode="ro" if volume.readonly else "rw", device=device_names.choose(device, _used(session, server)),
+            delete_on_termination=delete_on_termination, tag=tag)
+        session.add(attachment)
+        session.flush()
+        place = volume_records.place_of_volume(session, volume.id)
+        operation = accept(
+            session, context, kind="server.attach_volume", resource=Target("server", server.id),
+            also_lock=[Target("volume", volume.id)], project_id=server.project_id,
+            agent=volume_agent(place.node) if place is not None else None,
+            arguments={"server_id": server.id, "attachment_id": attachment.id, "volume_id": volume.id})
+        return attachment, operation.id
+
+    attachment, operation_id = services.db.write(work)
+    services.waker.wake(context, operation_id)
+    return attachment
+
+
+def detach(services: Services, context: RequestContext, server_id: str, volume_id: str) -> None:
+    """Accept that a server gives a volume back; raises NotFound, InvalidState, ResourceLocked, Invalid for its root."""
+
+    def work(session: orm.Session) -> str:
+        server = to_change(services, session, context, server_id, _POLICY + "delete")
+        attachment = _find(session, server.id, volume_id)
+        check_idle(session, server, "detach_volume")
+        states.check_action("detach_volume", server.id, server.vm_state)
+        if attachment.boot_index == 0:
+            raise errors.Invalid(reason="Cannot detach a root device volume")
+        services.db.lock_row(session, Volume, Volume.id == attachment.volume_id)
+        return accept(
+            session, context, kind="server.detach_volume", resource=Target("server", server.id),
+            also_lock=[Target("volume", attachment.volume_id)], project_id=server.project_id, host_id=server.host_id,
+            arguments={"server_id": server.id, "attachment_id": attachment.id,
+                       "volume_id": attachment.volume_id}).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def update(services: Services, context: RequestContext, server_id: str, volume_id: str, *,
+           delete_on_termination: bool | None) -> None:
+    """Say whether a volume goes with its server; raises NotFound, ResourceLocked."""
+
+    def work(session: orm.Session) -> None:
+        server = to_change(services, session, context, server_id, _POLICY + "update")
+        attachment = _find(session, server.id, volume_id)
+        check_idle(session, server, "update_volume_attachment")
+        if delete_on_termination is not None:
+            attachment.delete_on_termination = delete_on_termination
+
+    services.db.write(work)
+
+
+def _find(session: orm.Session, server_id: str, volume_id: str) -> VolumeAttachment:
+    found = session.scalars(sa.select(VolumeAttachment).where(
+        VolumeAttachment.server_id == server_id,
+        VolumeAttachment.volume_id == (ids.canonical(volume_id) or ""))).one_or_none()
+    if found is None:
+        raise errors.NotFound(f"volume_id not found: {volume_id}", resource="volume", id=volume_id)
+    return found
+
+
+def _used(session: orm.Session, server: Server) -> set[str]:
+    taken = session.scalars(sa.select(VolumeAttachment.device).where(VolumeAttachment.server_id == server.id))
+    return {*(name for name in taken if name is not None),
+            *device_names.local_names(ephemeral_gib=server.ephemeral_gib, swap_mib=server.swap_mib)}
+
+
+def _zone_of(session: orm.Session, server: Server) -> str | None:
+    """Return the zone a server is in: that of its host, else the one asked for."""
+    if server.host_id is None:
+        return server.requested_zone
+    return session.scalar(sa.select(Zone.name).join(Host, Host.zone_id == Zone.id).where(Host.id == server.host_id))

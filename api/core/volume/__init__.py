@@ -1,0 +1,1 @@
+"""Verbs on volumes, snapshots, backups, attachments and volume types."""

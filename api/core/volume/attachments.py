@@ -1,0 +1,259 @@
+"""Attachments that somebody makes himself, outside of servers: to reserve a volume, and to connect it to his machine.
+
+Their rows name no server of ours (`server_id` is for those that servers have), so that no server takes them for its
+own; the id of whatever they are for stands in the connector under `INSTANCE`. What servers attach shows here, too.
+Connecting and ending are operations; they are waited for, as the published API answers when they are done.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
+from api.core.volume import rows as volume_rows
+from api.services import Services
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Backend, Operation, Server, Volume, VolumeAttachment, VolumeNode
+from hostler.operations import states as operation_states
+from hostler.operations.accept import Target, accept, check_unlocked
+from hostler.operations.agents import volume_agent
+from hostler.resources.volume import states
+from hostler.resources.volume.specs import ConnectorSpec
+
+INSTANCE: Final = "instance"
+ATTACHING: Final = "attaching"  # connected, and nobody said yet that it is attached
+ATTACHMENTS: Any = VolumeAttachment.__table__
+_VOLUMES: Any = Volume.__table__
+_WAIT_S: Final = 15.0
+_LOOK_EVERY_S: Final = 0.1
+_INSTANCE_ID: Final = sa.func.coalesce(ATTACHMENTS.c.server_id, VolumeAttachment.connector[INSTANCE].as_string())
+_ROWS = sa.select(*(column for column in ATTACHMENTS.c), _INSTANCE_ID.label("instance"), _VOLUMES.c.project_id,
+                  _VOLUMES.c.user_id).select_from(
+    ATTACHMENTS.join(_VOLUMES, _VOLUMES.c.id == ATTACHMENTS.c.volume_id))
+SORT_COLUMNS: Final[Mapping[str, Any]] = {
+    "id": ATTACHMENTS.c.id, "volume_id": ATTACHMENTS.c.volume_id, "created_at": ATTACHMENTS.c.created_at,
+    "instance_uuid": _INSTANCE_ID, "status": ATTACHMENTS.c.state, "attach_status": ATTACHMENTS.c.state,
+    "attach_time": ATTACHMENTS.c.attached_at, "mountpoint": ATTACHMENTS.c.device, "attach_mode": ATTACHMENTS.c.mode}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class NewAttachment:
+    """What is asked for; without a connector the volume is reserved only."""
+
+    volume_id: str
+    instance_id: str | None = None
+    connector: Mapping[str, Any] | None = None
+    mode: str | None = None
+
+
+def not_found(attachment_id: str) -> errors.NotFound:
+    """Return the error for an attachment that does not exist for the caller."""
+    return errors.NotFound(f"Volume attachment could not be found with filter: attachment_id = {attachment_id[:80]}.",
+                           resource="attachment", id=attachment_id)
+
+
+def status_of(row: Any) -> str:
+    """Return an attachment's status: reserved, attaching or attached."""
+    return ATTACHING if row.state == states.RESERVED and row.connection else str(row.state)
+
+
+def list_attachments(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
+    """Return a page; filters: volume_id, instance_id, status, attach_status."""
+    services.policy.check(context, "volume:get_all_attachments")
+    scope = [] if query.project_id is None else [_VOLUMES.c.project_id == query.project_id]
+    conditions = [_condition(name, value) for name, value in query.filters.items()]
+    with services.db.reading() as session:
+        return read_page(session, RowSource(_ROWS, ATTACHMENTS.c.id, scope, SORT_COLUMNS), query, conditions)
+
+
+def _condition(name: str, value: str) -> Any:
+    if name == "volume_id":
+        return ATTACHMENTS.c.volume_id == (ids.canonical(value) or "")
+    if name == "instance_id":
+        return _INSTANCE_ID.in_([ids.canonical(value) or ""])
+    return ATTACHMENTS.c.state == (states.RESERVED if value == ATTACHING else value)
+
+
+def show(services: Services, context: RequestContext, attachment_id: str) -> Any:
+    """Return one attachment's row, with its volume's project; raises NotFound, Forbidden."""
+    with services.db.reading() as session:
+        row = _find(session, context, attachment_id)
+    services.policy.check(context, "volume:get_attachment", volume_rows.target_of(row))
+    return row
+
+
+def _find(session: orm.Session, context: RequestContext, attachment_id: str) -> Any:
+    query = _ROWS.where(ATTACHMENTS.c.id == (ids.canonical(attachment_id) or ""))
+    if not context.is_admin:
+        query = query.where(_VOLUMES.c.project_id == context.project_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise not_found(attachment_id)
+    return row
+
+
+def create(services: Services, context: RequestContext, wanted: NewAttachment) -> str:
+    """Reserve a volume and, with a connector, connect it; returns the attachment's id.
+
+    Raises NotFound, WrongStatus, ResourceLocked, Invalid; Conflict with the cause when connecting failed.
+    """
+    attachment_id = ids.new_id()
+    connector = _connector_of(wanted.connector) if wanted.connector else {}
+
+    def work(session: orm.Session) -> str | None:
+        volume = volume_rows.to_change(services, session, context, wanted.volume_id, "volume:attachment_create")
+        _check_free(session, volume)
+        if volume.readonly and wanted.mode == "rw":
+            raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is read-only.")
+        instance = {INSTANCE: ids.canonical(wanted.instance_id)} if wanted.instance_id else {}
+        mode = wanted.mode or (wanted.connector or {}).get("mode") or ("ro" if volume.readonly else "rw")
+        session.add(VolumeAttachment(
+            id=attachment_id, volume_id=volume.id, state=states.RESERVED, mode="ro" if mode == "ro" else "rw",
+            device=_device_of(wanted.connector), connector={**connector, **instance}))
+        session.flush()
+        return _connect(session, context, volume, attachment_id) if connector else None
+
+    operation_id = services.db.write(work)
+    try:
+        _follow(services, context, operation_id)
+    except errors.Conflict:
+        # Nobody knows of this attachment, so nobody would give the volume free again.
+        services.db.write(lambda session: session.execute(sa.delete(VolumeAttachment).where(
+            VolumeAttachment.id == attachment_id, VolumeAttachment.state == states.RESERVED)))
+        raise
+    return attachment_id
+
+
+def _check_free(session: orm.Session, volume: Volume) -> None:
+    allowed = (states.READY, "in-use", states.RESERVED) if volume.multiattach else (states.READY,)
+    volume_rows.check_status(session, volume, *allowed)
+    volume_rows.check_no_source(session, volume.id)
+
+
+def _connector_of(connector: Mapping[str, Any]) -> dict[str, Any]:
+    """Return our connector for a client's: its machine's name and address, and what it says it can reach."""
+    host, address = connector.get("host"), connector.get("ip")
+    if not isinstance(host, str) or not host or len(host) > 255:
+        raise errors.Invalid(reason="Invalid input received: Invalid connector: it must name its host.")
+    if address is not None and not isinstance(address, str):
+        raise errors.Invalid(reason="Invalid input received: Invalid connector: ip must be a text.")
+    default = ConnectorSpec(host=host)
+    return ConnectorSpec(host=host, ip=address or default.ip, tls=connector.get("tls") is True).to_wire()
+
+
+def _device_of(connector: Mapping[str, Any] | None) -> str | None:
+    mountpoint = (connector or {}).get("mountpoint")
+    return mountpoint[:64] if isinstance(mountpoint, str) and mountpoint else None
+
+
+def _connect(session: orm.Session, context: RequestContext, volume: Volume, attachment_id: str) -> str:
+    return _accept(session, context, "attachment.connect", volume, attachment_id)
+
+
+def _accept(session: orm.Session, context: RequestContext, kind: str, volume: Volume, attachment_id: str) -> str:
+    node = session.scalar(sa.select(VolumeNode.name).join(Backend, Backend.node_id == VolumeNode.id)
+                          .where(Backend.id == volume.backend_id))
+    return accept(session, context, kind=kind, resource=Target("volume", volume.id),
+                  arguments={"attachment_id": attachment_id}, project_id=volume.project_id,
+                  agent=None if node is None else volume_agent(node)).id
+
+
+def update(services: Services, context: RequestContext, attachment_id: str, connector: Mapping[str, Any]) -> None:
+    """Connect a reserved volume; raises as `create` does, and Conflict for an attachment that a server has."""
+    ours = _connector_of(connector)
+
+    def work(session: orm.Session) -> str:
+        row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_update")
+        _refuse_server(row)
+        check_unlocked(session, [Target("volume", volume.id)])
+        if row.connection or row.state != states.RESERVED:
+            raise errors.Invalid(reason=f"Invalid volume: attachment {row.id} is connected already.")
+        row.connector = {**ours, **{key: value for key, value in row.connector.items() if key == INSTANCE}}
+        row.device = _device_of(connector) or row.device
+        if connector.get("mode") in ("ro", "rw"):
+            row.mode = connector["mode"]
+        return _connect(session, context, volume, row.id)
+
+    _follow(services, context, services.db.write(work))
+
+
+def complete(services: Services, context: RequestContext, attachment_id: str) -> None:
+    """Say that a connected volume is attached; raises Invalid for one that is not connected."""
+
+    def work(session: orm.Session) -> None:
+        row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_complete")
+        _refuse_server(row)
+        check_unlocked(session, [Target("volume", volume.id)])
+        if not row.connection:
+            raise errors.Invalid(reason=f"Invalid volume: attachment {row.id} is not connected; give a connector "
+                                        "first.")
+        row.state, row.attached_at = states.ATTACHED, row.attached_at or clock.utcnow()
+
+    services.db.write(work)
+
+
+def delete(services: Services, context: RequestContext, attachment_id: str) -> Sequence[Any]:
+    """End an attachment; returns what is left of the volume's attachments. Conflict for what a server has."""
+
+    def work(session: orm.Session) -> tuple[str, str | None]:
+        row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_delete")
+        _refuse_server(row, session)
+        check_unlocked(session, [Target("volume", volume.id)])
+        if not row.connection and row.state == states.RESERVED:
+            session.delete(row)
+            return volume.id, None
+        return volume.id, _accept(session, context, "attachment.delete", volume, row.id)
+
+    volume_id, operation_id = services.db.write(work)
+    _follow(services, context, operation_id)
+    with services.db.reading() as session:
+        left = _ROWS.where(ATTACHMENTS.c.volume_id == volume_id, ATTACHMENTS.c.id != ids.canonical(attachment_id))
+        return session.execute(left.order_by(ATTACHMENTS.c.created_at)).all()
+
+
+def _to_change(services: Services, session: orm.Session, context: RequestContext, attachment_id: str,
+               action: str) -> tuple[VolumeAttachment, Volume]:
+    found = _find(session, context, attachment_id)
+    volume = volume_rows.to_change(services, session, context, found.volume_id, action)
+    row = session.get(VolumeAttachment, found.id)
+    if row is None:  # it went while we waited for the volume
+        raise not_found(attachment_id)
+    session.refresh(row)
+    return row, volume
+
+
+def _refuse_server(row: VolumeAttachment, session: orm.Session | None = None) -> None:
+    """Raise Conflict for an attachment that a server has; with a session only while there is such a server."""
+    if row.server_id is None:
+        return
+    if session is not None and session.scalar(sa.select(Server.id).where(
+            Server.id == row.server_id, Server.deleted_at.is_(None))) is None:
+        return
+    raise errors.Conflict(reason=f"Volume {row.volume_id} is attached by server {row.server_id}: detach it through "
+                                 f"the server (DELETE /servers/{row.server_id}/os-volume_attachments/"
+                                 f"{row.volume_id}).")
+
+
+def _follow(services: Services, context: RequestContext, operation_id: str | None, *,
+            sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait till an operation ends, or for a while; raises Conflict with its cause when it failed."""
+    if operation_id is None:
+        return
+    services.waker.wake(context, operation_id)
+    end = time.monotonic() + _WAIT_S
+    while True:
+        with services.db.reading() as session:
+            row = session.execute(sa.select(Operation.state, Operation.message).where(
+                Operation.id == operation_id)).one()
+        if row.state == operation_states.FAILED:
+            raise errors.Conflict(reason=row.message or "The volume could not be connected.")
+        if row.state in operation_states.FINISHED or time.monotonic() >= end:
+            return
+        sleep(_LOOK_EVERY_S)

@@ -1,0 +1,19 @@
+"""Restoring a backup to a volume that does not exist yet: a volume is made from it."""
+
+from __future__ import annotations
+
+from api.core.volume import backup_rows
+from api.core.volume import create_flow as volume_create_flow
+from api.core.volume.backups import Restored
+from api.core.volume.create import NewVolume
+from api.services import Services
+from hostler.context import RequestContext
+
+
+def restore_to_new(services: Services, context: RequestContext, backup_id: str, name: str) -> Restored:
+    """Accept a volume of the backup's size with its content; raises what a new volume's request raises."""
+    row = backup_rows.show(services, context, backup_id, action="backup:restore")
+    volume = volume_create_flow.create_volume(services, context, NewVolume(
+        size_gib=row.size_gib, name=name or f"restore_backup_{row.id}", description=row.description,
+        backup_id=row.id))
+    return Restored(volume.id, volume.name)

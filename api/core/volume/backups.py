@@ -1,0 +1,164 @@
+"""Changing backups: update, delete, restore, status. `backup_create` makes them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.volume import rows as volume_rows
+from api.core.volume.backup_rows import not_found
+from api.core.volume.snapshots import deletion_waits
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Backend, Backup, Volume, VolumeNode
+from hostler.operations.accept import Target, accept, accept_behind, check_unlocked
+from hostler.operations.agents import volume_agent
+from hostler.resources.volume import states
+
+_DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
+_SETTABLE: Final = (states.READY, states.ERROR)
+_ADMIN: Final = "volume_extension:backup_admin_actions:"
+
+
+@dataclasses.dataclass(frozen=True)
+class Restored:
+    """Where a backup's content goes."""
+
+    volume_id: str
+    volume_name: str
+
+
+def update(services: Services, context: RequestContext, backup_id: str, values: Mapping[str, Any]) -> None:
+    """Set a backup's name, description or metadata (`extra`)."""
+
+    def work(session: orm.Session) -> None:
+        row = to_change(services, session, context, backup_id, "backup:update")
+        for key, value in values.items():
+            setattr(row, key, value)
+
+    services.db.write(work)
+
+
+def delete(services: Services, context: RequestContext, backup_id: str) -> None:
+    """Accept a backup's deletion.
+
+    Raises NotFound, WrongStatus, ResourceLocked, Invalid while other backups build on it, InUse while a volume is
+    made from it.
+    """
+
+    def work(session: orm.Session) -> str:
+        row = to_change(services, session, context, backup_id, "backup:delete")
+        check_unlocked(session, [Target("backup", row.id)])
+        if row.state not in _DELETABLE:
+            raise errors.WrongStatus(resource="backup", id=row.id, allowed=" or ".join(_DELETABLE), status=row.state)
+        _check_no_heirs(session, row)
+        return accept(session, context, kind="backup.delete", resource=Target("backup", row.id),
+                      project_id=row.project_id, agent=_agent_of(row)).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def force_delete(services: Services, context: RequestContext, backup_id: str) -> None:
+    """As `delete`, whatever the status: an operation that holds the backup is asked to stop and waited for."""
+
+    def work(session: orm.Session) -> list[str]:
+        row = to_change(services, session, context, backup_id, _ADMIN + "force_delete")
+        _check_no_heirs(session, row)
+        if deletion_waits(session, row.id, "backup.delete"):
+            return []
+        return [accept_behind(session, context, kind="backup.delete", resource=Target("backup", row.id),
+                              project_id=row.project_id, agent=_agent_of(row)).id]
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def _check_no_heirs(session: orm.Session, row: Backup) -> None:
+    if session.scalar(sa.select(Backup.id).where(Backup.parent_id == row.id,
+                                                 Backup.deleted_at.is_(None)).limit(1)) is not None:
+        raise errors.Invalid(reason="Invalid backup: Incremental backups exist for this backup.")
+    made = session.scalar(sa.select(Volume.id).where(
+        Volume.backup_id == row.id, Volume.state == states.CREATING, Volume.deleted_at.is_(None)).limit(1))
+    if made is not None:
+        raise errors.InUse(resource="Backup", id=row.id, reason=f"volume {made} is being made from it.")
+
+
+def _agent_of(row: Backup) -> str | None:
+    return None if row.node is None else volume_agent(row.node)
+
+
+def restore_to(services: Services, context: RequestContext, backup_id: str, volume_id: str) -> Restored:
+    """Accept giving an existing volume a backup's content; what it holds is lost.
+
+    Raises NotFound, WrongStatus, ResourceLocked, Invalid for a volume that is too small or cannot reach the store.
+    """
+
+    def work(session: orm.Session) -> tuple[str, Restored]:
+        row = to_change(services, session, context, backup_id, "backup:restore")
+        check_restorable(session, row)
+        volume = volume_rows.to_change(services, session, context, volume_id, "volume:update")
+        volume_rows.check_status(session, volume, states.READY)
+        volume_rows.check_no_source(session, volume.id)
+        if volume.size_gib < row.size_gib:
+            raise errors.Invalid(reason=f"Invalid volume: volume size {volume.size_gib} is too small to restore backup "
+                                        f"of size {row.size_gib}.")
+        node = _node_of(session, volume)
+        if node is None or node.backup_store != row.store:
+            raise errors.Invalid(reason=f"Invalid volume: the storage node of volume {volume.id} does not reach the "
+                                        f"store that holds backup {row.id}.")
+        operation = accept(session, context, kind="backup.restore", resource=Target("backup", row.id),
+                           also_lock=[Target("volume", volume.id)], arguments={"volume_id": volume.id},
+                           project_id=row.project_id, agent=volume_agent(node.name))
+        return operation.id, Restored(volume.id, volume.name)
+
+    operation_id, restored = services.db.write(work)
+    services.waker.wake(context, operation_id)
+    return restored
+
+
+def check_restorable(session: orm.Session, row: Backup) -> None:
+    """Raise ResourceLocked or WrongStatus for a backup that is not whole and at rest."""
+    check_unlocked(session, [Target("backup", row.id)])
+    if row.state != states.READY:
+        raise errors.WrongStatus(resource="backup", id=row.id, allowed=states.READY, status=row.state)
+
+
+def _node_of(session: orm.Session, volume: Volume) -> VolumeNode | None:
+    return session.scalars(sa.select(VolumeNode).join(Backend, Backend.node_id == VolumeNode.id)
+                           .where(Backend.id == volume.backend_id)).one_or_none()
+
+
+def reset_status(services: Services, context: RequestContext, backup_id: str, status: str) -> None:
+    """Set the stored state an administrator says; raises Invalid, and ResourceLocked while an operation holds it."""
+
+    def work(session: orm.Session) -> None:
+        row = to_change(services, session, context, backup_id, _ADMIN + "reset_status")
+        if status not in _SETTABLE:
+            raise errors.Invalid(reason=f"Backup status: {status[:80]} is invalid, valid statuses are: "
+                                        f"{', '.join(_SETTABLE)}.")
+        check_unlocked(session, [Target("backup", row.id)])
+        if status == states.READY and row.store is None:
+            raise errors.Invalid(reason=f"Backup {row.id} is in no store; it cannot become {states.READY}.")
+        row.state = status
+        if status == states.READY:
+            row.fault = None
+
+    services.db.write(work)
+
+
+def to_change(services: Services, session: orm.Session, context: RequestContext, backup_id: str,
+              action: str) -> Backup:
+    """Return a backup for policy `action`, held till the transaction ends; raises NotFound, Forbidden."""
+    row = session.get(Backup, ids.canonical(backup_id) or "")
+    if row is None or not (context.is_admin or row.project_id == context.project_id):
+        raise not_found(backup_id)
+    services.policy.check(context, action, volume_rows.target_of(row))
+    services.db.lock_row(session, Backup, Backup.id == row.id)
+    session.refresh(row)
+    if row.deleted_at is not None:
+        raise not_found(backup_id)
+    return row

@@ -1,0 +1,68 @@
+"""What is said of a volume at once, without its back end: read-only, bootable, what an administrator says of it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.volume import rows as volume_rows
+from api.core.volume.rows import check_idle, check_status, to_change
+from api.services import Services
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.db.models import VolumeAttachment
+from hostler.resources.volume import states
+
+_RESET: Final = "volume_extension:volume_admin_actions:reset_status"
+
+
+def set_readonly(services: Services, context: RequestContext, volume_id: str, readonly: bool) -> None:
+    """Say that servers may only read a volume, or that they may write; raises WrongStatus for one in use."""
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, "volume:update_readonly_flag")
+        check_status(session, volume, states.READY)
+        volume.readonly = readonly
+
+    services.db.write(work)
+
+
+def set_bootable(services: Services, context: RequestContext, volume_id: str, bootable: bool) -> None:
+    """Say whether servers may boot from a volume."""
+
+    def work(session: orm.Session) -> None:
+        to_change(services, session, context, volume_id, "volume:update").bootable = bootable
+
+    services.db.write(work)
+
+
+def reset_status(services: Services, context: RequestContext, volume_id: str, status: str | None,
+                 attach_status: str | None, migration_status: str | None) -> None:
+    """Set the stored state an administrator says; refused while an operation holds the volume.
+
+    Attachments and migrations are never merely said: they are there or not. What is true already is accepted.
+    """
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _RESET)
+        check_idle(session, volume.id)
+        attached = session.scalar(sa.select(VolumeAttachment.id).where(
+            VolumeAttachment.volume_id == volume.id).limit(1)) is not None
+        if attach_status is not None and (attach_status == "attached") != attached:
+            raise errors.Invalid(reason=f"Volume {volume.id} is {'attached' if attached else 'not attached'}; a reset "
+                                        "cannot change that. Use attachments, or os-force_detach.")
+        if (migration_status or "none").lower() not in ("none", "success"):
+            raise errors.Invalid(reason=f"Volume {volume.id} is not being migrated; a reset cannot change that.")
+        if status is None:
+            return
+        if states.SETTABLE[status] == states.READY and volume.backend_id is None:
+            raise errors.Invalid(reason=f"Volume {volume.id} is on no back end and cannot become {status}.")
+        if status == "in-use" and not attached:
+            raise volume_rows.wrong_status(volume.id, volume.state, ("that of an attached volume",))
+        volume.state = states.SETTABLE[status]
+        if volume.state == states.READY:
+            volume.fault = None
+
+    services.db.write(work)

@@ -1,0 +1,87 @@
+"""The old way to attach volumes, where it still means something: reservations, and forgetting an attachment.
+
+New ways are the Compute API's volume attachments and the attachments of this API.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.volume import rows as volume_rows
+from api.core.volume.rows import check_idle, check_status, to_change
+from api.core.volume.volumes import agent_of
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Server, VolumeAttachment
+from hostler.operations.accept import Target, accept
+from hostler.resources.volume import states
+
+_ACTION: Final = "volume_extension:volume_actions:"
+
+
+def reserve(services: Services, context: RequestContext, volume_id: str) -> None:
+    """Promise a volume to whoever will attach it; raises WrongStatus unless it is available."""
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _ACTION + "reserve")
+        check_status(session, volume, states.READY, *(("in-use",) if volume.multiattach else ()))
+        volume_rows.check_no_source(session, volume.id)
+        session.add(VolumeAttachment(id=ids.new_id(), volume_id=volume.id, state=states.RESERVED))
+
+    services.db.write(work)
+
+
+def unreserve(services: Services, context: RequestContext, volume_id: str) -> None:
+    """Take a promise back that nobody used; fine when there is none."""
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _ACTION + "unreserve")
+        check_idle(session, volume.id)
+        for attachment in _attachments(session, volume.id):
+            if attachment.state == states.RESERVED and attachment.server_id is None and not attachment.connection:
+                session.delete(attachment)
+                return
+
+    services.db.write(work)
+
+
+def detach(services: Services, context: RequestContext, volume_id: str, attachment_id: str | None, *,
+           action: str) -> None:
+    """Accept the end of an attachment that no server uses, under the policy `action`.
+
+    Raises Invalid when it is not clear which one is meant, Conflict when a server has the volume: detach it there.
+    """
+
+    def work(session: orm.Session) -> str:
+        volume = to_change(services, session, context, volume_id, action)
+        check_idle(session, volume.id)
+        attachment = _meant(session, volume.id, attachment_id)
+        if attachment.server_id is not None and session.scalar(sa.select(Server.id).where(
+                Server.id == attachment.server_id, Server.deleted_at.is_(None))) is not None:
+            raise errors.Conflict(reason=f"Server {attachment.server_id} has volume {volume.id}: detach it from the "
+                                         "server.")
+        return accept(session, context, kind="attachment.delete", resource=Target("volume", volume.id),
+                      arguments={"attachment_id": attachment.id}, project_id=volume.project_id,
+                      agent=agent_of(session, volume)).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def _attachments(session: orm.Session, volume_id: str) -> list[VolumeAttachment]:
+    return list(session.scalars(sa.select(VolumeAttachment).where(VolumeAttachment.volume_id == volume_id)
+                                .order_by(VolumeAttachment.created_at, VolumeAttachment.id)))
+
+
+def _meant(session: orm.Session, volume_id: str, attachment_id: str | None) -> VolumeAttachment:
+    found = _attachments(session, volume_id)
+    if attachment_id is not None:
+        found = [attachment for attachment in found if attachment.id == ids.canonical(attachment_id)]
+    if not found:
+        raise errors.Invalid(reason=f"Volume {volume_id} has no such attachment.")
+    if len(found) > 1:
+        raise errors.Invalid(reason=f"Volume {volume_id} is attached more than once: an attachment_id is required.")
+    return found[0]

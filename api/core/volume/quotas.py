@@ -1,0 +1,91 @@
+"""A project's quota of storage: volumes, snapshots, backups and their sizes, in total and for each volume type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.server import quota_sets
+from api.core.server.quota_sets import Quota
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import QuotaLimit, VolumeType
+from hostler.resources import quota
+
+_POLICY: Final = "volume_extension:quotas:"
+TOTALS: Final = (*quota.VOLUME_RESOURCES, "per_volume_gigabytes")
+_LONGEST_NAME: Final = 64  # of a limit in the database
+
+
+def show(services: Services, context: RequestContext, project: str) -> Quota:
+    """Return a project's quota with its use; raises Forbidden for another's, Invalid for one that does not exist."""
+    project_id = ids.canonical(project) or project
+    services.policy.check(context, _POLICY + "show", {"project_id": project_id, "user_id": context.user_id})
+    return read(services, quota_sets.known_project(services, project))
+
+
+def read(services: Services, project_id: str) -> Quota:
+    """Return a project's quota with its use; asks nobody's leave."""
+    with services.db.reading() as session:
+        names = _names(session)
+        limits = quota.limits(session, services.conf, project_id)
+        used = quota.usage(session, project_id, names)
+    return Quota({name: limits.get(name, quota.UNLIMITED) for name in names},
+                 {name: used.get(name, 0) for name in names})
+
+
+def limits_of(services: Services, context: RequestContext, project: str | None) -> Quota:
+    """Return the quota of the caller's project, or of another for administrators; raises Forbidden."""
+    project_id = str(context.project_id)
+    services.policy.check(context, "limits_extension:used_limits")
+    if project is not None and (ids.canonical(project) or project) != project_id:
+        services.policy.check(context, "limits_extension:other_project")
+        project_id = quota_sets.known_project(services, project)
+    return read(services, project_id)
+
+
+def defaults(services: Services, context: RequestContext, project: str) -> Mapping[str, int]:
+    """Return what a project without limits of its own has."""
+    project_id = ids.canonical(project) or project
+    services.policy.check(context, _POLICY + "show", {"project_id": project_id, "user_id": context.user_id})
+    return configured(services)
+
+
+def configured(services: Services) -> Mapping[str, int]:
+    """Return the default limits; those of volume types are unlimited."""
+    with services.db.reading() as session:
+        names = _names(session)
+    return {name: services.conf.quota[name] if name in TOTALS else quota.UNLIMITED for name in names}
+
+
+def update(services: Services, context: RequestContext, project: str, changes: Mapping[str, int]) -> Mapping[str, int]:
+    """Set limits; returns all. Raises Invalid for one that there is not, or that is below what is used."""
+    services.policy.check(context, _POLICY + "update")
+    project_id = quota_sets.known_project(services, project)
+    with services.db.reading() as session:
+        names = _names(session)
+    unknown = sorted(changes.keys() - set(names))
+    if unknown:
+        raise errors.Invalid(reason=f"Bad key(s) in quota set: {unknown[0][:80]}")
+    too_long = [name for name in changes if len(name) > _LONGEST_NAME]
+    if too_long:
+        raise errors.Invalid(reason=f"{too_long[0]}: the volume type's name is too long to have limits of its own.")
+    written = quota_sets.write_limits(services, project_id, changes, force=False)
+    return {name: written.get(name, quota.UNLIMITED) for name in names}
+
+
+def reset(services: Services, context: RequestContext, project: str) -> None:
+    """Give a project the default limits of storage."""
+    services.policy.check(context, _POLICY + "delete")
+    project_id = quota_sets.known_project(services, project)
+    services.db.write(lambda session: session.execute(sa.delete(QuotaLimit).where(
+        QuotaLimit.project_id == project_id, quota_sets.of_storage())))
+
+
+def _names(session: orm.Session) -> tuple[str, ...]:
+    types = session.scalars(sa.select(VolumeType.name).order_by(VolumeType.name)).all()
+    return (*TOTALS, *(f"{resource}_{name}" for name in types for resource in quota.TYPE_RESOURCES))

@@ -1,0 +1,120 @@
+"""The services behind volumes as administrators see them, and taking storage nodes out of service.
+
+A storage node shows as one cinder-volume for each of its back ends (`node@backend`), and as one cinder-backup when it
+reaches a backup store; a scheduler as a cinder-scheduler. A back end takes new volumes while both it and its node are
+enabled.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.fleet.hosts import silent_before
+from api.core.fleet.services import INTERNAL_ZONE
+from api.services import Services
+from hostler import errors
+from hostler.context import RequestContext
+from hostler.db.models import Backend, Service, VolumeNode, Zone
+
+VOLUME: Final = "cinder-volume"
+SCHEDULER: Final = "cinder-scheduler"
+BACKUP: Final = "cinder-backup"
+# Our control services under the names that clients of this API know.
+_CONTROL: Final = {"nova-scheduler": SCHEDULER}
+_POLICY: Final = "volume_extension:services:"
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeServiceShown:
+    """A service; `backend_up` is None for those that are no back end."""
+
+    id: str
+    binary: str
+    host: str
+    zone: str
+    enabled: bool
+    disabled_reason: str | None
+    up: bool
+    seen_at: dt.datetime | None
+    backend_up: bool | None = None
+
+
+def list_services(services: Services, context: RequestContext, *, host: str | None = None,
+                  binary: str | None = None) -> list[VolumeServiceShown]:
+    """Return the services on a host (`node` or `node@backend`), of a kind, or all."""
+    services.policy.check(context, _POLICY + "index")
+    with services.db.reading() as session:
+        found = [*volume_services(services, session), *_backup_services(services, session),
+                 *_schedulers(services, session)]
+    return [one for one in found
+            if (host is None or host in (one.host, one.host.partition("@")[0])) and binary in (None, one.binary)]
+
+
+def volume_services(services: Services, session: orm.Session) -> list[VolumeServiceShown]:
+    """Return every back end as a service, in one statement."""
+    silent = silent_before(services)
+    rows = session.execute(
+        sa.select(Backend, VolumeNode, Zone.name).join(VolumeNode, VolumeNode.id == Backend.node_id)
+        .join(Zone, Zone.id == VolumeNode.zone_id).order_by(VolumeNode.name, Backend.name)).tuples()
+    return [VolumeServiceShown(backend.id, VOLUME, f"{node.name}@{backend.name}", zone,
+                               node.enabled and backend.enabled, node.disabled_reason or backend.disabled_reason,
+                               is_up(node, silent), node.last_seen_at, backend.healthy and is_up(node, silent))
+            for backend, node, zone in rows]
+
+
+def is_up(node: VolumeNode, silent: dt.datetime) -> bool:
+    """Return whether a storage node's agent lives."""
+    return node.last_seen_at is not None and node.last_seen_at >= silent
+
+
+def _backup_services(services: Services, session: orm.Session) -> list[VolumeServiceShown]:
+    silent = silent_before(services)
+    rows = session.execute(sa.select(VolumeNode, Zone.name).join(Zone, Zone.id == VolumeNode.zone_id)
+                           .where(VolumeNode.backup_store.is_not(None)).order_by(VolumeNode.name)).tuples()
+    return [VolumeServiceShown(node.id, BACKUP, node.name, zone, node.enabled, node.disabled_reason,
+                               is_up(node, silent), node.last_seen_at) for node, zone in rows]
+
+
+def _schedulers(services: Services, session: orm.Session) -> list[VolumeServiceShown]:
+    silent = silent_before(services)
+    rows = session.scalars(sa.select(Service).where(Service.binary.in_(_CONTROL)).order_by(Service.number))
+    return [VolumeServiceShown(row.id, _CONTROL[row.binary], row.host, INTERNAL_ZONE, row.enabled,
+                               row.disabled_reason, row.last_seen_at >= silent, row.last_seen_at) for row in rows]
+
+
+def change(services: Services, context: RequestContext, host: str, binary: str, *, enabled: bool,
+           reason: str | None = None) -> None:
+    """Let a back end (`node@backend`) or a whole storage node take new volumes, or not.
+
+    Raises NotFound for an unknown host or kind of service, Invalid for a service that is always enabled and for a back
+    end of a node that is disabled.
+    """
+    services.policy.check(context, _POLICY + "update")
+    if binary in (SCHEDULER, BACKUP):
+        raise errors.Invalid(reason=f"A {binary} service cannot be disabled; only {VOLUME} services can be.")
+    name, _, backend = host.partition("#")[0].partition("@")
+
+    def work(session: orm.Session) -> None:
+        node = session.scalars(sa.select(VolumeNode).where(VolumeNode.name == name)).one_or_none()
+        if node is None or binary != VOLUME:
+            raise _unknown(binary, host)
+        changed: VolumeNode | Backend | None = node
+        if backend:
+            changed = session.scalars(sa.select(Backend).where(Backend.node_id == node.id,
+                                                               Backend.name == backend)).one_or_none()
+        if changed is None:
+            raise _unknown(binary, host)
+        if enabled and changed is not node and not node.enabled:
+            raise errors.Invalid(reason=f"Storage node {name} is disabled as a whole; enable {name}.")
+        changed.enabled, changed.disabled_reason = enabled, None if enabled else reason
+
+    services.db.write(work)
+
+
+def _unknown(binary: str, host: str) -> errors.NotFound:
+    return errors.NotFound(f"Service {binary} could not be found on host {host}.", resource="service", id=host)

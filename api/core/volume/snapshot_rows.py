@@ -1,0 +1,86 @@
+"""Reading snapshots: plain rows with the status derived in SQL, so that lists filter and sort by it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
+from api.core.volume import rows as volume_rows
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Lock, Operation, Snapshot, Volume
+from hostler.resources.volume import states
+
+SNAPSHOTS: Any = Snapshot.__table__
+_LOCKS: Any = Lock.__table__
+_OPERATIONS: Any = Operation.__table__
+_VOLUMES: Any = Volume.__table__
+_LEAVING: Final = sa.func.coalesce(_LOCKS.c.kind, "").in_(("snapshot.delete", "volume.delete"))
+STATUS: Final[Any] = sa.case(
+    (sa.and_(SNAPSHOTS.c.state == states.CREATING, sa.not_(_LEAVING)), states.CREATING),
+    *((_LOCKS.c.kind == kind, status) for kind, status in states.SNAPSHOT_WHILE.items()), else_=SNAPSHOTS.c.state)
+_COLUMNS = [column for column in SNAPSHOTS.c if column.key not in ("metadata", "provider")]
+_ROWS = sa.select(*_COLUMNS, SNAPSHOTS.c.metadata.label("extra"), STATUS.label("status"),
+                  _OPERATIONS.c.progress).select_from(
+    SNAPSHOTS.outerjoin(_LOCKS, _LOCKS.c.resource_id == SNAPSHOTS.c.id).outerjoin(
+        _OPERATIONS, _OPERATIONS.c.id == _LOCKS.c.operation_id))
+SORT_COLUMNS: Final[Mapping[str, Any]] = {
+    "id": SNAPSHOTS.c.id, "name": SNAPSHOTS.c.name, "display_name": SNAPSHOTS.c.name, "status": STATUS,
+    "description": SNAPSHOTS.c.description, "size": SNAPSHOTS.c.size_gib, "volume_size": SNAPSHOTS.c.size_gib,
+    "volume_id": SNAPSHOTS.c.volume_id, "created_at": SNAPSHOTS.c.created_at, "updated_at": SNAPSHOTS.c.updated_at,
+    "project_id": SNAPSHOTS.c.project_id, "user_id": SNAPSHOTS.c.user_id}
+
+
+def not_found(snapshot_id: str) -> errors.NotFound:
+    """Return the error for a snapshot that does not exist for the caller."""
+    return errors.NotFound(f"Snapshot {snapshot_id[:80]} could not be found.", resource="snapshot", id=snapshot_id)
+
+
+def find(session: orm.Session, context: RequestContext, snapshot_id: str) -> Any:
+    """Return one snapshot's row; raises NotFound when it is gone or another project's."""
+    query = _ROWS.where(SNAPSHOTS.c.id == (ids.canonical(snapshot_id) or ""), SNAPSHOTS.c.deleted_at.is_(None))
+    if not context.is_admin:
+        query = query.where(SNAPSHOTS.c.project_id == context.project_id)
+    row = session.execute(query).one_or_none()
+    if row is None:
+        raise not_found(snapshot_id)
+    return row
+
+
+def show(services: Services, context: RequestContext, snapshot_id: str, *,
+         action: str = "volume:get_snapshot") -> Any:
+    """Return one snapshot's row under policy `action`; raises NotFound, Forbidden."""
+    with services.db.reading() as session:
+        row = find(session, context, snapshot_id)
+    services.policy.check(context, action, volume_rows.target_of(row))
+    return row
+
+
+def list_snapshots(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
+    """Return a page; filters: name, status, volume_id, availability_zone, consumes_quota, metadata (a map), `name~`."""
+    services.policy.check(context, "volume:get_all_snapshots")
+    scope = [SNAPSHOTS.c.deleted_at.is_(None)]
+    if query.project_id is not None:
+        scope.append(SNAPSHOTS.c.project_id == query.project_id)
+    conditions = [_condition(name, value) for name, value in query.filters.items()]
+    source = RowSource(_ROWS, SNAPSHOTS.c.id, scope, SORT_COLUMNS)
+    with services.db.reading() as session:
+        return read_page(session, source, query, conditions)
+
+
+def _condition(name: str, value: Any) -> Any:
+    if name == "metadata":
+        return sa.and_(sa.true(), *(Snapshot.extra[key].as_string() == text for key, text in value.items()))
+    if name == "consumes_quota":
+        return sa.true() if value else sa.false()
+    if name == "volume_id":
+        return SNAPSHOTS.c.volume_id == (ids.canonical(value) or "")
+    if name == "availability_zone":
+        return sa.exists().where(_VOLUMES.c.id == SNAPSHOTS.c.volume_id, _VOLUMES.c.zone == value)
+    column = {"name": SNAPSHOTS.c.name, "status": STATUS}[name.rstrip("~")]
+    return column.icontains(value, autoescape=True) if name.endswith("~") else column == value

@@ -1,0 +1,175 @@
+"""Changing snapshots: create, update, delete, metadata, status.
+
+A snapshot's creation holds its volume's lock, its deletion the snapshot's own alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from api.core.volume import rows as volume_rows
+from api.core.volume import sources as volume_sources
+from api.core.volume.snapshot_rows import not_found
+from api.services import Services
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Backend, Operation, Snapshot, Volume, VolumeNode, VolumeType
+from hostler.operations import states as operation_states
+from hostler.operations.accept import Target, accept, accept_behind, check_unlocked
+from hostler.operations.agents import volume_agent
+from hostler.resources import quota
+from hostler.resources.volume import backend_claims, states
+
+_DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
+
+
+def create(services: Services, context: RequestContext, volume_id: str, *, name: str, description: str | None,
+           metadata: Mapping[str, str], force: bool) -> str:
+    """Accept a snapshot; returns its id. `force` lets the volume be in use, where its back end can.
+
+    Raises NotFound, WrongStatus, Invalid, ResourceLocked, QuotaExceeded, NoCapacity.
+    """
+    snapshot_id = ids.new_id()
+
+    def work(session: orm.Session) -> str:
+        volume = volume_rows.to_change(services, session, context, volume_id, "volume:create_snapshot")
+        _check_volume(session, volume, force=force)
+        backend, node = session.execute(sa.select(Backend, VolumeNode).join(
+            VolumeNode, VolumeNode.id == Backend.node_id).where(Backend.id == volume.backend_id)).tuples().one()
+        _check_attached(session, volume, backend)
+        wanted = quota.of_type(_type_name(session, volume), {"snapshots": 1, "gigabytes": volume.size_gib})
+        quota.claim(services.db, session, services.conf, volume.project_id, wanted)
+        if not backend_claims.claim(session, backend.id, gib=volume.size_gib):
+            raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for a snapshot of "
+                                           f"{volume.size_gib} GiB.")
+        session.add(Snapshot(id=snapshot_id, project_id=volume.project_id, user_id=context.user_id, name=name,
+                             description=description, volume_id=volume.id, state=states.CREATING,
+                             size_gib=volume.size_gib, extra=dict(metadata)))
+        session.flush()
+        return accept(session, context, kind="snapshot.create", resource=Target("snapshot", snapshot_id),
+                      also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
+                      agent=volume_agent(node.name)).id
+
+    services.waker.wake(context, services.db.write(work))
+    return snapshot_id
+
+
+def _check_volume(session: orm.Session, volume: Volume, *, force: bool) -> None:
+    status = volume_rows.check_status(session, volume, states.READY, "in-use")
+    if status != states.READY and not force:
+        raise volume_rows.wrong_status(volume.id, status, (states.READY,))
+    if volume.backend_id is None:
+        raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is on no back end.")
+
+
+def _check_attached(session: orm.Session, volume: Volume, backend: Backend) -> None:
+    if volume_rows.status_of(session, volume) == "in-use" and not backend.capabilities.get("online_snapshot"):
+        raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is in use, and its back end "
+                                    f"({backend.driver}) can make snapshots of detached volumes only.")
+
+
+def _type_name(session: orm.Session, volume: Volume) -> str | None:
+    return session.scalar(sa.select(VolumeType.name).where(VolumeType.id == volume.volume_type_id))
+
+
+def update(services: Services, context: RequestContext, snapshot_id: str, values: Mapping[str, Any]) -> None:
+    """Set a snapshot's name or description."""
+
+    def work(session: orm.Session) -> None:
+        row = to_change(services, session, context, snapshot_id, "volume:update_snapshot")
+        for key, value in values.items():
+            setattr(row, key, value)
+
+    services.db.write(work)
+
+
+def edit_metadata(services: Services, context: RequestContext, snapshot_id: str, action: str,
+                  edit: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Replace a snapshot's metadata with what `edit` makes of it, under policy `action`; returns it."""
+
+    def work(session: orm.Session) -> dict[str, Any]:
+        row = to_change(services, session, context, snapshot_id, action)
+        row.extra = edit(dict(row.extra))
+        return row.extra
+
+    return services.db.write(work)
+
+
+def delete(services: Services, context: RequestContext, snapshot_id: str) -> None:
+    """Accept a snapshot's deletion; raises NotFound, WrongStatus, ResourceLocked, InUse while a volume is made
+    from it."""
+
+    def work(session: orm.Session) -> str:
+        row = to_change(services, session, context, snapshot_id, "volume:delete_snapshot")
+        check_unlocked(session, [Target("snapshot", row.id)])
+        if row.state not in _DELETABLE:
+            raise errors.WrongStatus(resource="snapshot", id=row.id, allowed=" or ".join(_DELETABLE),
+                                     status=row.state)
+        volume_sources.check_heirs_of_snapshot(session, row.id)
+        return accept(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),
+                      project_id=row.project_id, agent=_agent_of(session, row)).id
+
+    services.waker.wake(context, services.db.write(work))
+
+
+def force_delete(services: Services, context: RequestContext, snapshot_id: str) -> None:
+    """As `delete`, whatever the status: an operation that holds the snapshot is asked to stop and waited for."""
+
+    def work(session: orm.Session) -> list[str]:
+        row = to_change(services, session, context, snapshot_id,
+                        "volume_extension:snapshot_admin_actions:force_delete")
+        volume_sources.check_heirs_of_snapshot(session, row.id)
+        if deletion_waits(session, row.id, "snapshot.delete"):
+            return []
+        return [accept_behind(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),
+                              project_id=row.project_id, agent=_agent_of(session, row)).id]
+
+    services.waker.wake(context, *services.db.write(work))
+
+
+def deletion_waits(session: orm.Session, resource_id: str, kind: str) -> bool:
+    """Return whether an operation of `kind`, a deletion, runs or waits for the resource already."""
+    return session.scalar(sa.select(Operation.id).where(
+        Operation.resource_id == resource_id, Operation.kind == kind,
+        Operation.state.in_(operation_states.UNFINISHED)).limit(1)) is not None
+
+
+def reset_status(services: Services, context: RequestContext, snapshot_id: str, status: str) -> None:
+    """Set the stored state an administrator says (available, error, error_deleting); raises Invalid for others and
+    ResourceLocked while an operation holds the snapshot."""
+
+    def work(session: orm.Session) -> None:
+        row = to_change(services, session, context, snapshot_id,
+                        "volume_extension:snapshot_admin_actions:reset_status")
+        if status not in _DELETABLE:
+            raise errors.Invalid(reason=f"Snapshot status: {status[:80]} cannot be set; {', '.join(_DELETABLE)} can.")
+        check_unlocked(session, [Target("snapshot", row.id)])
+        row.state = status
+        if status == states.READY:
+            row.fault = None
+
+    services.db.write(work)
+
+
+def _agent_of(session: orm.Session, row: Snapshot) -> str | None:
+    node = session.scalar(sa.select(VolumeNode.name).join(Backend, Backend.node_id == VolumeNode.id).join(
+        Volume, Volume.backend_id == Backend.id).where(Volume.id == row.volume_id))
+    return None if node is None else volume_agent(node)
+
+
+def to_change(services: Services, session: orm.Session, context: RequestContext, snapshot_id: str,
+              action: str) -> Snapshot:
+    """Return a snapshot for policy `action`, held till the transaction ends; raises NotFound, Forbidden."""
+    row = session.get(Snapshot, ids.canonical(snapshot_id) or "")
+    if row is None or not (context.is_admin or row.project_id == context.project_id):
+        raise not_found(snapshot_id)
+    services.policy.check(context, action, volume_rows.target_of(row))
+    services.db.lock_row(session, Snapshot, Snapshot.id == row.id)
+    session.refresh(row)
+    if row.deleted_at is not None:
+        raise not_found(snapshot_id)
+    return row

@@ -1,0 +1,1 @@
+"""The published face of servers and everything below `/servers/{id}`."""

@@ -1,0 +1,164 @@
+"""POST /servers/{id}/action: one row for each published action, saying what its argument looks like and what it does.
+
+Actions that this cloud does not have yet are known by name and answered with 501; unknown ones with 400.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import falcon
+
+from api import bodies
+from api.core.server import actions as server_actions
+from api.core.server import servers
+from api.openstack.compute import params, schema
+from api.openstack.compute.flavors import Resource
+from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
+from api.services import Services
+from hostler import errors
+from hostler.context import RequestContext
+
+Act = Callable[[Services, RequestContext, str, Any], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202)."""
+
+    act: Act
+    argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    span: Span = ALWAYS
+
+
+def _power(action: str, policy: str, said_as: str | None = None) -> Act:
+    def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
+        server_actions.change_power(services, context, server_id, action, policy="os_compute_api:" + policy,
+                                    said_as=said_as or action)
+    return act
+
+
+def _reboot(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    kind = argument["type"].upper()
+    server_actions.change_power(services, context, server_id, "reboot_hard" if kind == "HARD" else "reboot",
+                                policy="os_compute_api:servers:reboot", said_as="reboot", arguments={"type": kind})
+
+
+def _lock(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    reason = argument.get("locked_reason") if isinstance(argument, dict) else None
+    server_actions.lock(services, context, server_id, reason)
+
+
+def _unlock(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
+    server_actions.unlock(services, context, server_id)
+
+
+def _console_output(services: Services, context: RequestContext, server_id: str, argument: Any) -> dict[str, str]:
+    length = (argument or {}).get("length")
+    lines = None if length is None or int(length) < 0 else int(length)
+    return {"output": server_actions.console_output(services, context, server_id, lines)}
+
+
+def _reset_state(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    server_actions.reset_state(services, context, server_id, argument["state"])
+
+
+def _force_delete(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
+    servers.delete(services, context, server_id, action="os_compute_api:os-deferred-delete:force")
+
+
+def _restore(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
+    server_actions.restore(services, context, server_id)
+
+
+def _add_group(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    server_actions.add_security_group(services, context, server_id, argument["name"])
+
+
+def _remove_group(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    server_actions.remove_security_group(services, context, server_id, argument["name"])
+
+
+def _missing(what: str, span: Span = ALWAYS) -> Action:
+    def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
+        servers.authorised(services, context, server_id, "os_compute_api:servers:show")
+        raise errors.NotImplementedHere(feature=what)
+    return Action(act, span=span)
+
+
+_GROUP = {"type": "object", "properties": {"name": schema.NAME}, "required": ["name"], "additionalProperties": False}
+_LENGTH = {"type": "object", "additionalProperties": False, "properties": {
+    "length": {"type": ["integer", "string", "null"], "pattern": r"^-?\d{1,10}$", "minimum": -1}}}
+_REBOOT = {"type": "object", "required": ["type"], "additionalProperties": False, "properties": {
+    "type": {"enum": ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]}}}
+_STATE = {"type": "object", "required": ["state"], "additionalProperties": False, "properties": {
+    "state": {"enum": ["active", "error"]}}}
+_LOCK = {"type": ["object", "null"], "additionalProperties": False, "properties": {
+    "locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}}}
+# Since 2.73 a lock may say why; before, its argument is not looked at.
+_LOCK_WITH_REASON: Final = since(73)
+_TO_43 = until(43)
+
+ACTIONS: Final[Mapping[str, Action]] = {
+    "os-start": Action(_power("start", "servers:start", "os-start")),
+    "os-stop": Action(_power("stop", "servers:stop", "os-stop")),
+    "reboot": Action(_reboot, _REBOOT),
+    "pause": Action(_power("pause", "os-pause-server:pause")),
+    "unpause": Action(_power("unpause", "os-pause-server:unpause")),
+    "suspend": Action(_power("suspend", "os-suspend-server:suspend")),
+    "resume": Action(_power("resume", "os-suspend-server:resume")),
+    "lock": Action(_lock), "unlock": Action(_unlock),
+    "os-getConsoleOutput": Action(_console_output, {**_LENGTH, "type": ["object", "null"]}),
+    "os-resetState": Action(_reset_state, _STATE),
+    "forceDelete": Action(_force_delete), "restore": Action(_restore),
+    "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
+    "resize": _missing("Resizing servers"), "confirmResize": _missing("Resizing servers"),
+    "revertResize": _missing("Resizing servers"), "rebuild": _missing("Rebuilding servers"),
+    "rescue": _missing("Rescuing servers"), "unrescue": _missing("Rescuing servers"),
+    "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
+    "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),
+    "os-migrateLive": _missing("Migrating servers"), "evacuate": _missing("Evacuating servers"),
+    "createImage": _missing("Creating images of servers"), "createBackup": _missing("Creating backups of servers"),
+    "changePassword": _missing("Changing passwords of servers"),
+    "trigger_crash_dump": _missing("Crash dumps", since(17)),
+    "os-getVNCConsole": _missing("Graphical consoles", until(5)),
+    "os-getSPICEConsole": _missing("Graphical consoles", until(5)),
+    "os-getSerialConsole": _missing("Serial consoles", until(5)),
+    "os-getRDPConsole": _missing("RDP consoles", until(5)),
+    "addFixedIp": _missing("Adding addresses to servers", _TO_43),
+    "removeFixedIp": _missing("Removing addresses from servers", _TO_43),
+    "addFloatingIp": _missing("Floating addresses", _TO_43),
+    "removeFloatingIp": _missing("Floating addresses", _TO_43),
+    "resetNetwork": _missing("Resetting networks of servers"),
+    "injectNetworkInfo": _missing("Injecting network information"),
+}
+
+
+@functools.cache
+def _validator(name: str, version: Version) -> bodies.Validator:
+    argument = ACTIONS[name].argument
+    if name == "lock" and version in _LOCK_WITH_REASON:
+        argument = _LOCK
+    return bodies.compile_schema({"type": "object", "properties": {name: argument}, "additionalProperties": False})
+
+
+class ServerAction(Resource):
+    """POST /servers/{id}/action."""
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """Do it, or accept it."""
+        body = bodies.read_json(request)
+        if not isinstance(body, dict) or len(body) != 1:
+            raise errors.Invalid(reason="Malformed request body: exactly one action is expected.")
+        ((name, argument),) = body.items()
+        action = ACTIONS.get(name)
+        if action is None or request.context.version not in action.span:
+            raise errors.Invalid(reason=f"There is no such action: {name[:80]}")
+        _validator(name, request.context.version)(body)
+        answer = action.act(self.services, params.caller(request), server_id, argument)
+        response.status = 202 if answer is None else 200
+        if answer is not None:
+            response.media = answer

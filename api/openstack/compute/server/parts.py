@@ -1,0 +1,179 @@
+"""What hangs on a server and is read below it: addresses, security groups, interfaces, diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import falcon
+
+from api.core.server import actions as server_actions
+from api.core.server import rows as server_rows
+from api.core.server import servers
+from api.openstack.compute import params
+from api.openstack.compute.flavors import Resource
+from api.openstack.compute.microversion import ALWAYS, Span, available, since
+from hostler import errors, ids
+from hostler.db.models import FixedIp, Port
+
+_INTERFACES = "os_compute_api:os-attach-interfaces:"
+_STANDARD_DIAGNOSTICS = since(48)
+
+
+class Addresses(Resource):
+    """GET /servers/{id}/ips."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """List all."""
+        response.media = {"addresses": self._addresses(request, server_id, "index")}
+
+    def _addresses(self, request: falcon.Request, server_id: str, action: str) -> dict[str, list[dict[str, Any]]]:
+        row = servers.authorised(self.services, params.caller(request), server_id, f"os_compute_api:ips:{action}")
+        with self.services.db.reading() as session:
+            addresses = server_rows.addresses_of(session, [row.id]).get(row.id, ())
+        view: dict[str, list[dict[str, Any]]] = {}
+        for address in addresses:
+            view.setdefault(address.network, []).append({"version": address.version, "addr": address.ip})
+        return view
+
+
+class AddressesOnNetwork(Addresses):
+    """GET /servers/{id}/ips/{network}."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response,  # type: ignore[override]
+               server_id: str, network_label: str) -> None:
+        """List those on one network."""
+        found = self._addresses(request, server_id, "show")
+        if network_label not in found:
+            raise errors.NotFound("Instance is not a member of specified network", resource="network",
+                                  id=network_label)
+        response.media = {network_label: found[network_label]}
+
+
+def rule_view(rule: Any, remote_name: str | None) -> dict[str, Any]:
+    """Return a rule in the old words of the Compute API."""
+    group = {"name": remote_name, "tenant_id": ids.bare(rule.project_id)} if remote_name else {}
+    everywhere = "0.0.0.0/0" if rule.ethertype == "IPv4" else "::/0"
+    return {"id": rule.id, "parent_group_id": rule.group_id, "ip_protocol": rule.protocol,
+            "from_port": rule.port_min, "to_port": rule.port_max, "group": group,
+            "ip_range": {} if group else {"cidr": rule.remote_ip_prefix or everywhere}}
+
+
+class ServerSecurityGroups(Resource):
+    """GET /servers/{id}/os-security-groups."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """List."""
+        groups = server_actions.groups_of(self.services, params.caller(request), server_id)
+        response.media = {"security_groups": [
+            {"id": group.id, "name": group.name, "description": group.description,
+             "tenant_id": ids.bare(group.project_id),
+             "rules": [rule_view(row[0], row.remote_name) for row in rules if row[0].direction == "ingress"]}
+            for group, rules in groups]}
+
+
+def interface_view(port: Port, addresses: Sequence[FixedIp], *, tagged: bool) -> dict[str, Any]:
+    """Return a NIC."""
+    view: dict[str, Any] = {
+        "port_id": port.id, "net_id": port.network_id, "mac_addr": port.mac_address, "port_state": port.status,
+        "fixed_ips": [{"subnet_id": address.subnet_id, "ip_address": address.ip_address} for address in addresses]}
+    return {**view, "tag": None} if tagged else view
+
+
+class Interfaces(Resource):
+    """GET (and, not yet, POST) /servers/{id}/os-interface."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """List."""
+        row = servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "list")
+        tagged = request.context.version in since(70)
+        response.media = {"interfaceAttachments": [
+            interface_view(port, addresses, tagged=tagged)
+            for port, addresses in server_rows.ports_of(self.services, row.id)]}
+
+    def on_post(self, request: falcon.Request, _response: falcon.Response, server_id: str) -> None:
+        """Refuse: hot plug is not there yet."""
+        servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "list")
+        raise errors.NotImplementedHere(feature="Attaching interfaces to servers")
+
+
+class InterfaceItem(Resource):
+    """GET (and, not yet, DELETE) /servers/{id}/os-interface/{port}."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str, port_id: str) -> None:
+        """Show."""
+        port, addresses = self._find(request, server_id, port_id)
+        response.media = {"interfaceAttachment": interface_view(port, addresses,
+                                                                tagged=request.context.version in since(70))}
+
+    def on_delete(self, request: falcon.Request, _response: falcon.Response, server_id: str, port_id: str) -> None:
+        """Refuse: hot unplug is not there yet."""
+        self._find(request, server_id, port_id)
+        raise errors.NotImplementedHere(feature="Detaching interfaces from servers")
+
+    def _find(self, request: falcon.Request, server_id: str, port_id: str) -> tuple[Port, list[FixedIp]]:
+        row = servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "show")
+        for port, addresses in server_rows.ports_of(self.services, row.id):
+            if port.id == ids.canonical(port_id):
+                return port, addresses
+        raise errors.NotFound(f"Instance {row.id} does not have fixed IPs on port {port_id}.", resource="port",
+                              id=port_id)
+
+
+_CPU = ("id", "time", "utilisation")
+_DISK = ("errors_count", "read_bytes", "read_requests", "write_bytes", "write_requests")
+_NIC = ("mac_address", "rx_drop", "rx_errors", "rx_octets", "rx_packets", "rx_rate", "tx_drop", "tx_errors",
+        "tx_octets", "tx_packets", "tx_rate")
+
+
+def _table(found: dict[str, Any], name: str, keys: Sequence[str]) -> list[dict[str, Any]]:
+    return [{key: row.get(key) for key in keys} for row in found.get(name) or ()]
+
+
+def diagnostics_view(found: dict[str, Any], config_drive: bool) -> dict[str, Any]:
+    """Return an agent's counters in the standard form."""
+    memory = found.get("memory_details") or {}
+    cpus, disks, nics = _table(found, "cpu_details", _CPU), _table(found, "disk_details", _DISK), _table(
+        found, "nic_details", _NIC)
+    return {"state": found.get("state"), "driver": "libvirt", "hypervisor": found.get("hypervisor"),
+            "hypervisor_os": found.get("hypervisor_os"), "uptime": found.get("uptime"), "config_drive": config_drive,
+            "num_cpus": found.get("num_cpus", len(cpus)), "num_disks": found.get("num_disks", len(disks)),
+            "num_nics": found.get("num_nics", len(nics)), "cpu_details": cpus, "disk_details": disks,
+            "nic_details": nics, "memory_details": {key: memory.get(key) for key in ("maximum", "used")}}
+
+
+class Diagnostics(Resource):
+    """GET /servers/{id}/diagnostics."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """Ask the server's host; before 2.48 its own words, since then the standard form."""
+        row, found = server_actions.diagnostics(self.services, params.caller(request), server_id)
+        standard = request.context.version in _STANDARD_DIAGNOSTICS
+        response.media = diagnostics_view(found, row.config_drive) if standard else found
+
+
+class ServerMigrations(Resource):
+    """GET /servers/{id}/migrations: servers do not move yet."""
+
+    @available(since(23))
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """List."""
+        servers.authorised(self.services, params.caller(request), server_id,
+                           "os_compute_api:servers:migrations:index")
+        response.media = {"migrations": []}
+
+
+class Unfinished(Resource):
+    """A published part of a server that this cloud does not have yet."""
+
+    def __init__(self, services: Any, feature: str, span: Span = ALWAYS) -> None:
+        super().__init__(services)
+        self._feature = feature
+        self._span = span
+
+    def on_post(self, request: falcon.Request, _response: falcon.Response, server_id: str) -> None:
+        """Refuse."""
+        if request.context.version not in self._span:
+            raise errors.NotFound("The resource could not be found.")
+        servers.authorised(self.services, params.caller(request), server_id, "os_compute_api:servers:show")
+        raise errors.NotImplementedHere(feature=self._feature)

@@ -1,0 +1,76 @@
+"""What the published API has and this cloud has not: lists are empty, things are not found, changes answer 501."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+
+from api.core.identity.rows import not_found
+from api.openstack.identity.rendering import collection
+from api.services import Services
+from hostler import errors
+
+# path below /v3, key of the list, the one thing's noun, whether `path/{item_id}` belongs to it
+_ABSENT = (
+    ("/groups", "groups", "group"),
+    ("/credentials", "credentials", "credential"),
+    ("/policies", "policies", "policy"),
+    ("/limits", "limits", "limit"),
+    ("/registered_limits", "registered_limits", "registered limit"),
+    ("/OS-TRUST/trusts", "trusts", "trust"),
+    ("/OS-OAUTH1/consumers", "consumers", "consumer"),
+    ("/OS-FEDERATION/identity_providers", "identity_providers", "identity provider"),
+    ("/OS-FEDERATION/mappings", "mappings", "mapping"),
+    ("/OS-FEDERATION/service_providers", "service_providers", "service provider"),
+    ("/OS-EP-FILTER/endpoint_groups", "endpoint_groups", "endpoint group"),
+    ("/users/{user_id}/groups", "groups", "group"),
+    ("/users/{user_id}/access_rules", "access_rules", "access rule"),
+    ("/users/{user_id}/credentials/OS-EC2", "credentials", "credential"),
+)
+
+
+class AbsentList:
+    """A kind of thing of which there are none."""
+
+    def __init__(self, services: Services, key: str) -> None:
+        self._services = services
+        self._key = key
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, **_ids: str) -> None:
+        """List nothing."""
+        response.media = collection(self._services.conf, request, self._key, [])
+
+    def on_post(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
+        """Refuse."""
+        raise errors.NotImplementedHere(feature=self._key.replace("_", " ").capitalize())
+
+    on_put = on_patch = on_post
+
+
+class AbsentItem:
+    """One of a kind of which there are none."""
+
+    def __init__(self, noun: str) -> None:
+        self._noun = noun
+
+    def on_get(self, _request: falcon.Request, _response: falcon.Response, **ids: str) -> None:
+        """Find nothing."""
+        raise not_found(self._noun, ids["item_id"])
+
+    on_head = on_patch = on_put = on_delete = on_get
+
+
+class LimitModel:
+    """How limits of projects combine: there is no tree, so they do not."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """Say so."""
+        response.media = {"model": {"name": "flat", "description": "Each project has limits of its own."}}
+
+
+def routes(services: Services) -> list[tuple[str, Any]]:
+    """Return the routes, below `/v3`."""
+    lists: list[tuple[str, Any]] = [(path, AbsentList(services, key)) for path, key, _ in _ABSENT]
+    items: list[tuple[str, Any]] = [(path + "/{item_id}", AbsentItem(noun)) for path, _, noun in _ABSENT]
+    return [*lists, *items, ("/limits/model", LimitModel())]

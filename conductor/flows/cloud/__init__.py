@@ -1,0 +1,1 @@
+"""Flows about the whole cloud."""

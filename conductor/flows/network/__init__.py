@@ -1,0 +1,1 @@
+"""Flows that tell hosts about network changes."""

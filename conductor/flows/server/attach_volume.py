@@ -1,0 +1,42 @@
+"""server.attach_volume: the volume's node lets the host in, the host gives the volume to the guest.
+
+1. ConnectVolume   the node exports (or names) the volume for the host (revert: no longer)
+2. PlugVolume      the agent plugs it into the guest and its definition (revert: it takes it out)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.attachments import ConnectVolume, PlugVolume
+from hostler import clock
+from hostler.db.models import Server, VolumeAttachment
+from hostler.resources.volume import states as volume_states
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("server.attach_volume").add(ConnectVolume(run), PlugVolume(run))
+
+
+def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The server has the volume."""
+    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]).values(
+        state=volume_states.ATTACHED, attached_at=clock.utcnow()))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """Nothing is promised any more; the server keeps the cause."""
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]))
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

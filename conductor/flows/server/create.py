@@ -1,0 +1,118 @@
+"""server.create: find a host, claim it, build the guest there; on a failed build, try another host.
+
+1. SelectHost    the scheduler chooses and claims (revert: release, and exclude that host)
+2. AssignHost    the records name the host (revert: they no longer do)
+3. SpawnServer   the agent plugs, fetches, defines, starts (revert: it removes all of it)
+
+With volumes, before 1 and between 2 and 3:
+
+0.  PlaceVolumes     each new volume gets a back end (revert: remove the volumes there, release the claims)
+2a. FillVolumes      the back ends make the new volumes; they stay for another host (nothing to undo: see 0)
+2b. ConnectVolumes   the nodes let the host in (revert: they no longer do)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow import retry
+from taskflow.patterns import linear_flow
+
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.attachments import ConnectVolumes
+from conductor.tasks.placement import AssignHost, SelectHost
+from conductor.tasks.server_volumes import FillVolumes, PlaceVolumes, new_volumes
+from conductor.tasks.servers import SpawnServer
+from conductor.tasks.volume_placement import release_backend
+from hostler import clock
+from hostler.db.models import Server, Volume, VolumeAttachment
+from hostler.resources.network import ports
+from hostler.resources.server import allocations, states
+from hostler.resources.volume import records as volume_records
+from hostler.resources.volume import states as volume_states
+
+BUILD_ATTEMPTS = 3
+
+
+class AnotherHost(retry.Times):
+    """Try again on another host when a host failed; not when there was none, or when asked to stop."""
+
+    def on_failure(self, history: Any, *args: Any, **kwargs: Any) -> str:
+        """Return TaskFlow's decision."""
+        names = {name for _, failures in list(history)[-1:] for failure in failures.values()
+                 for name in failure}
+        if "AgentError" not in " ".join(names):
+            return str(retry.REVERT_ALL)
+        return str(super().on_failure(history, *args, **kwargs))
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    if not run.arguments.get("volumes"):
+        return _on_a_host("server.create").add(SelectHost(run), AssignHost(run), SpawnServer(run))
+    return linear_flow.Flow("server.create").add(PlaceVolumes(run), _on_a_host("server.create.host").add(
+        SelectHost(run), AssignHost(run), FillVolumes(run), ConnectVolumes(run), SpawnServer(run)))
+
+
+def _on_a_host(name: str) -> linear_flow.Flow:
+    # All: a retry that gives up would else revert its own flow alone, and leave what came before it.
+    return linear_flow.Flow(name, retry=AnotherHost(BUILD_ATTEMPTS, name="AnotherHost", revert_all=True))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The server is active."""
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
+        vm_state=states.ACTIVE, power_state=results["guest"]["power_state"], launched_at=clock.utcnow(), fault=None))
+    ports.set_ports_host(session, run.resource_id, results["choice"]["host_id"], "ACTIVE", run.context)
+    if run.arguments.get("volumes"):
+        _volumes_are_there(session, run)
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server is in error with its cause, on no host; cancelled for a deletion it just waits for that."""
+    values: dict[str, Any] = {"host_id": None}
+    if failure.code != Cancelled.code:
+        values.update(vm_state=states.ERROR, fault=fault_of(failure))
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(**values))
+    allocations.release(session, run.resource_id)
+    ports.set_ports_host(session, run.resource_id, None, "DOWN")
+    if run.arguments.get("volumes"):
+        _volumes_are_gone(session, run)
+
+
+def _volumes_are_there(session: orm.Session, run: Run) -> None:
+    now = clock.utcnow()
+    for volume in new_volumes(session, run):
+        volume.state, volume.launched_at, volume.fault = volume_states.READY, now, None
+        if volume.backend_id is not None:
+            volume.zone = volume_records.place_of(session, volume.backend_id).zone
+    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id).values(
+        state=volume_states.ATTACHED, attached_at=now))
+
+
+def _volumes_are_gone(session: orm.Session, run: Run) -> None:
+    """The new ones are deleted, of the others the server has no part any more."""
+    volume_ids = [volume.id for volume in new_volumes(session, run)]
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id))
+    mark_deleted(session, volume_ids)
+
+
+def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
+    """Leave nothing of volumes but their records for those who ask for deleted ones."""
+    for volume_id in volume_ids:
+        release_backend(session, volume_id)
+    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
+        state=volume_states.DELETED, deleted_at=clock.utcnow()))
+
+
+def fault_of(failure: Failure) -> dict[str, Any]:
+    """Return what the server shows as its fault."""
+    return {"code": failure.http_status, "message": failure.message, "details": failure.details,
+            "created": clock.iso_z(clock.utcnow())}
+
+
+KIND = Kind(build, succeeded, failed)

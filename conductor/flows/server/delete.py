@@ -1,0 +1,69 @@
+"""server.delete: the host removes the guest, then the records go.
+
+1. DestroyServer   the agent removes domain, disk and ports (nothing to undo)
+
+With volumes, before and after it:
+
+0. LockVolumes         nobody else works on them (nothing to undo, the locks end with the operation)
+2. DisconnectVolumes   their nodes let the host in no more (nothing to undo)
+3. DeleteVolumes       those that were to go with the server go (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of, mark_deleted
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.attachments import DisconnectVolumes
+from conductor.tasks.server_volumes import DeleteVolumes, LockVolumes, has_volumes
+from conductor.tasks.servers import DestroyServer
+from hostler import clock
+from hostler.db.models import Server, ServerGroupMember, Volume, VolumeAttachment
+from hostler.resources.network import ports
+from hostler.resources.server import allocations, states
+from hostler.resources.volume import states as volume_states
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    flow = linear_flow.Flow("server.delete")
+    if not has_volumes(run):
+        return flow.add(DestroyServer(run))
+    return flow.add(LockVolumes(run), DestroyServer(run), DisconnectVolumes(run), DeleteVolumes(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """Nothing of the server is left but its record for those who ask for deleted ones."""
+    allocations.release(session, run.resource_id)
+    ports.release_ports(session, run.resource_id, run.context)
+    session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
+    if "volumes" in results:
+        _let_go_of_volumes(session, run, results["volumes"])
+    now = clock.utcnow()
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
+        vm_state=states.DELETED, power_state="nostate", deleted_at=now, last_host_id=Server.host_id, host_id=None))
+
+
+def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) -> None:
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id))
+    mark_deleted(session, volumes["deleted"])
+    for volume_id, why in volumes["failed"].items():
+        session.execute(sa.update(Volume).where(Volume.id == volume_id).values(
+            state=volume_states.ERROR_DELETING, fault={"message": why, "details": "",
+                                                       "created": clock.iso_z(clock.utcnow())}))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server is in error with its cause; it may be deleted again."""
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
+        vm_state=states.ERROR, fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

@@ -1,0 +1,38 @@
+"""server.detach_volume: the guest lets go of the volume, then its node lets the host in no more.
+
+1. UnplugVolume       the agent takes it from the guest, within the guest's time (revert: it gives it back)
+2. DisconnectVolume   the node ends the export (revert: it makes it again, the volume stays attached)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.attachments import DisconnectVolume, UnplugVolume
+from hostler.db.models import Server, VolumeAttachment
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("server.detach_volume").add(UnplugVolume(run), DisconnectVolume(run))
+
+
+def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The volume is nobody's."""
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server has the volume still, and keeps the cause."""
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

@@ -1,0 +1,1 @@
+"""Flows that change volumes, snapshots, backups and attachments."""

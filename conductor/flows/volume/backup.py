@@ -1,0 +1,82 @@
+"""backup.create, backup.delete and backup.restore.
+
+create   1. AssignStore     the record says which store and node (nothing to undo)
+         2. CreateBackup    the volume's node copies it there (revert: it removes the copy)
+delete   1. DeleteBackup    a node of the store removes it (nothing to undo)
+restore  1. RestoreBackup   the volume's node gives it the content (nothing to undo, the old content is gone)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.volume_backups import AssignStore, CreateBackup, DeleteBackup, RestoreBackup
+from hostler import clock
+from hostler.db.models import Backup, Volume
+from hostler.resources.volume import states as volume_states
+
+# The node was asked and failed or fell silent: nobody knows what the volume holds.
+_TOUCHED = frozenset({"AgentError", "Internal", "NodeUnreachable", "Unavailable"})
+
+
+def _build_create(run: Run) -> linear_flow.Flow:
+    return linear_flow.Flow("backup.create").add(AssignStore(run), CreateBackup(run))
+
+
+def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    made = results["made"]
+    _update(session, run, state=volume_states.READY, stored_bytes=made["stored_bytes"],
+            object_count=made["object_count"], fault=None)
+
+
+def _not_created(session: orm.Session, run: Run, failure: Failure) -> None:
+    """Nothing is left; the record keeps the store, so that a deletion looks there once more."""
+    if failure.code != Cancelled.code:
+        _update(session, run, state=volume_states.ERROR, fault=fault_of(failure))
+
+
+def _build_delete(run: Run) -> linear_flow.Flow:
+    return linear_flow.Flow("backup.delete").add(DeleteBackup(run))
+
+
+def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    _update(session, run, state=volume_states.DELETED, deleted_at=clock.utcnow())
+
+
+def _not_deleted(session: orm.Session, run: Run, failure: Failure) -> None:
+    _update(session, run, state=volume_states.ERROR_DELETING, fault=fault_of(failure))
+
+
+def _build_restore(run: Run) -> linear_flow.Flow:
+    return linear_flow.Flow("backup.restore").add(RestoreBackup(run))
+
+
+def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    session.execute(sa.update(Volume).where(Volume.id == run.arguments["volume_id"]).values(
+        state=volume_states.READY, provider=results["restored"]["provider"], fault=None))
+
+
+def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:
+    if failure.code == Cancelled.code:
+        return
+    values: dict[str, Any] = {"fault": fault_of(failure)}
+    if failure.code in _TOUCHED:
+        values["state"] = volume_states.ERROR_RESTORING
+    session.execute(sa.update(Volume).where(Volume.id == run.arguments["volume_id"]).values(**values))
+
+
+def _update(session: orm.Session, run: Run, **values: Any) -> None:
+    session.execute(sa.update(Backup).where(Backup.id == run.resource_id).values(**values))
+
+
+CREATE = Kind(_build_create, _created, _not_created)
+DELETE = Kind(_build_delete, _deleted, _not_deleted)
+RESTORE = Kind(_build_restore, _restored, _not_restored)

@@ -1,0 +1,49 @@
+"""volume.create: find a back end, claim it, make the volume there; when it fails there, try another.
+
+1. SelectBackend   the scheduler chooses and claims (revert: release, and exclude that back end)
+2. CreateVolume    the node makes it, empty or from its source (revert: it removes all of it)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import AnotherHost, fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.volume_placement import SelectBackend, release_backend
+from conductor.tasks.volumes import CreateVolume
+from hostler import clock
+from hostler.db.models import Volume
+from hostler.resources.volume import states as volume_states
+
+CREATE_ATTEMPTS = 3
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    flow = linear_flow.Flow("volume.create", retry=AnotherHost(CREATE_ATTEMPTS, name="AnotherBackend"))
+    return flow.add(SelectBackend(run), CreateVolume(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The volume is there, in the zone of its back end."""
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+        state=volume_states.READY, provider=results["made"]["provider"], zone=results["choice"]["zone"],
+        launched_at=clock.utcnow(), fault=None))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The volume is in error with its cause, on no back end; cancelled for a deletion it just waits for that."""
+    release_backend(session, run.resource_id)
+    if failure.code != Cancelled.code:
+        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+            state=volume_states.ERROR, fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

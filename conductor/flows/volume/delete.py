@@ -1,0 +1,56 @@
+"""volume.delete: the node removes the volume, its snapshots first when the deletion cascades; then the records go.
+
+1. DeleteSnapshots   only with `cascade` (nothing to undo)
+2. DeleteVolume      the node removes volume and exports (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Run
+from conductor.tasks.volume_snapshots import DeleteSnapshots
+from conductor.tasks.volumes import DeleteVolume
+from hostler import clock
+from hostler.db.models import Snapshot, Volume, VolumeAttachment, VolumeTransfer
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    flow = linear_flow.Flow("volume.delete")
+    if run.arguments.get("cascade"):
+        flow.add(DeleteSnapshots(run))
+    return flow.add(DeleteVolume(run))
+
+
+def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """Nothing of the volume is left but its record for those who ask for deleted ones."""
+    volume_id, now = run.resource_id, clock.utcnow()
+    backends = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
+        Volume.id == volume_id)).one_or_none()
+    session.execute(sa.update(Volume).where(Volume.id == volume_id).values(
+        state=volume_states.DELETED, deleted_at=now, backend_id=None, target_backend_id=None, provider={}))
+    if run.arguments.get("cascade"):
+        session.execute(sa.update(Snapshot).where(Snapshot.volume_id == volume_id, Snapshot.deleted_at.is_(None))
+                        .values(state=volume_states.DELETED, deleted_at=now))
+    for model in (VolumeTransfer, VolumeAttachment):
+        session.execute(sa.delete(model).where(model.volume_id == volume_id))
+    backend_claims.touch(session, backends or ())
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The volume says why it could not be deleted; its data and its record stay, and it may be deleted again."""
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+        state=volume_states.ERROR_DELETING, fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

@@ -1,0 +1,53 @@
+"""volume.extend: the volume grows, attached or not.
+
+1. ExtendOnNode    the node grows it, unless it is a file that an attached server's host grows (nothing to undo)
+2. ExtendOnHosts   the hosts of its servers show the new size to the guests (nothing to undo)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.volumes import ExtendOnHosts, ExtendOnNode
+from hostler.db.models import Volume
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
+
+# An agent tried, or may have: nobody knows how large the volume is.
+_TRIED = frozenset({"AgentError", "Internal", "Unavailable"})
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("volume.extend").add(ExtendOnNode(run), ExtendOnHosts(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The volume has the size that was claimed."""
+    values: dict[str, Any] = {"size_gib": Volume.claimed_gib, "state": volume_states.READY, "fault": None}
+    provider = (results.get("extended") or {}).get("provider")
+    if provider is not None:
+        values["provider"] = provider
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The claim goes back to the old size; in error only when an agent tried and failed."""
+    values: dict[str, Any] = {"claimed_gib": Volume.size_gib}
+    if failure.code != Cancelled.code:
+        values["fault"] = fault_of(failure)
+    if failure.code in _TRIED:
+        values["state"] = volume_states.ERROR_EXTENDING
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
+    backend_claims.touch(session, session.scalars(sa.select(Volume.backend_id).where(Volume.id == run.resource_id)))
+
+
+KIND = Kind(build, succeeded, failed)

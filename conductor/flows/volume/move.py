@@ -1,0 +1,65 @@
+"""volume.retype and volume.migrate: a volume that nobody uses moves to other storage, where its type asks for it.
+
+1. ChooseTarget       the scheduler says whether it must move, and claims where to (revert: release)
+2. ClearTarget        the target forgets what an earlier move left (nothing to undo)
+3. ConnectSource      the source lets the target's node read (revert: end that)
+4. CopyVolume         the target makes the volume from it (revert: it removes the copy)
+5. SwitchRecord       the copy is the volume now, with its new type (nothing to undo: the copy is whole)
+6. DisconnectSource   the source ends the connection (nothing to undo)
+7. RemoveSource       the source removes what was the volume (nothing to undo: what is left is noted)
+
+Steps 2 to 7 do nothing for a volume that stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.volume_moves import (
+    ChooseTarget,
+    ClearTarget,
+    ConnectSource,
+    CopyVolume,
+    DisconnectSource,
+    RemoveSource,
+    SwitchRecord,
+    end_move,
+    new_type,
+)
+from hostler.db.models import Volume
+
+
+def kind(verb: str) -> Kind:
+    """Return the operation kind of retype or migrate."""
+
+    def build(run: Run) -> linear_flow.Flow:
+        return linear_flow.Flow(f"volume.{verb}").add(
+            ChooseTarget(run), ClearTarget(run), ConnectSource(run), CopyVolume(run), SwitchRecord(run),
+            DisconnectSource(run), RemoveSource(run))
+
+    return Kind(build, _succeeded, _failed)
+
+
+def _succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The volume has its new type, and claims one place again."""
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=None, **new_type(run)))
+    end_move(session, run)
+
+
+def _failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The volume is as it was, or moved already, and says what went wrong."""
+    if failure.code != Cancelled.code:
+        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=fault_of(failure)))
+    end_move(session, run)
+
+
+RETYPE = kind("retype")
+MIGRATE = kind("migrate")

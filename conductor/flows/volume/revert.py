@@ -1,0 +1,41 @@
+"""volume.revert: a volume takes its snapshot's content again.
+
+1. RevertVolume   the node gives it the content (nothing to undo, the old content is gone)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.flows.server.create import fault_of
+from conductor.kinds import Failure, Kind
+from conductor.run import Cancelled, Run
+from conductor.tasks.volumes import RevertVolume
+from hostler.db.models import Volume
+from hostler.resources.volume import states as volume_states
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("volume.revert").add(RevertVolume(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The volume is whole, with the old content."""
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+        state=volume_states.READY, provider=results["reverted"]["provider"], fault=None))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """Nobody knows what the volume holds now."""
+    if failure.code != Cancelled.code:
+        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+            state=volume_states.ERROR, fault=fault_of(failure)))
+
+
+KIND = Kind(build, succeeded, failed)

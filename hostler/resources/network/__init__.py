@@ -1,0 +1,1 @@
+"""Networks: addresses, ports, security groups, and telling hosts about changes."""

@@ -1,0 +1,137 @@
+"""Writing ports with their addresses, hardware addresses and groups, for any number of ports at once.
+
+The rows are written under a savepoint; when a concurrent allocator took an address (or, hardly ever, a MAC) first,
+the database says so and the whole set is chosen again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import exc, orm
+
+from hostler import errors, ids
+from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup
+from hostler.resources.network import ipam
+
+_ATTEMPTS = 8
+# Below this many ports at once a collision of random MACs is left to the constraint; above it is worth a look before.
+_LOOK_FOR_MACS = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Draft:
+    """A port to be written: one address is chosen for each of `wishes`; `values` are further columns of the port."""
+
+    network: Network
+    project_id: str
+    wishes: tuple[ipam.Wish, ...] = ()
+    mac_address: str | None = None
+    group_ids: tuple[str, ...] = ()
+    values: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -> list[Port]:
+    """Write the drafted ports and return them in order; the caller has claimed their quota.
+
+    Raises NotUnique for an address or MAC that is taken, NoAddress when a network has no room.
+    """
+    if not drafts:
+        return []
+    _refuse_taken_macs(session, drafts)
+    for attempt in range(_ATTEMPTS):
+        choices = ipam.choose(session, [wish for draft in drafts for wish in draft.wishes], current=attempt > 0)
+        macs = _macs(session, conf, drafts, look=attempt > 0 or len(drafts) > _LOOK_FOR_MACS)
+        try:
+            with session.begin_nested():
+                return _write(session, drafts, choices, macs)
+        except exc.IntegrityError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            _refuse_taken_macs(session, drafts)
+    raise AssertionError("unreachable")
+
+
+def give_addresses(session: orm.Session, port: Port, wishes: Sequence[ipam.Wish]) -> list[FixedIp]:
+    """Add one address for each wish to a port that exists; raises as `place`."""
+    for attempt in range(_ATTEMPTS):
+        choices = ipam.choose(session, wishes, current=attempt > 0)
+        try:
+            with session.begin_nested():
+                rows = [FixedIp(port_id=port.id, subnet_id=choice.subnet_id, ip_address=choice.ip_address)
+                        for choice in choices]
+                session.add_all(rows)
+                session.flush()
+                return rows
+        except exc.IntegrityError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
+
+
+def automatic(subnets: Sequence[Any]) -> tuple[ipam.Wish, ...]:
+    """Return the wishes of a port that names no address: one of IPv4 and one of IPv6, where there are subnets."""
+    families = [tuple(subnet for subnet in subnets if subnet.ip_version == version) for version in (4, 6)]
+    return tuple(ipam.Wish(family) for family in families if family)
+
+
+def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam.Choice],
+           macs: Sequence[str]) -> list[Port]:
+    ports = [Port(id=ids.new_id(), network_id=draft.network.id, project_id=draft.project_id, mac_address=mac,
+                  **draft.values) for draft, mac in zip(drafts, macs, strict=True)]
+    session.add_all(ports)
+    session.flush()
+    remaining = iter(choices)
+    addresses = [{"id": ids.new_id(), "port_id": port.id, "subnet_id": choice.subnet_id,
+                  "ip_address": choice.ip_address}
+                 for port, draft in zip(ports, drafts, strict=True)
+                 for choice in [next(remaining) for _ in draft.wishes]]
+    if addresses:
+        # In one order, so that two allocators wait for each other rather than in a circle.
+        addresses.sort(key=lambda row: (row["subnet_id"], row["ip_address"]))
+        session.execute(sa.insert(FixedIp), addresses)
+    memberships = [{"port_id": port.id, "group_id": group_id}
+                   for port, draft in zip(ports, drafts, strict=True) for group_id in draft.group_ids]
+    if memberships:
+        session.execute(sa.insert(PortSecurityGroup), memberships)
+    return ports
+
+
+def _macs(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft], *, look: bool) -> list[str]:
+    prefix = conf.network.mac_prefix.lower()
+    used: set[str] = {draft.mac_address for draft in drafts if draft.mac_address}
+    macs: list[str] = []
+    for draft in drafts:
+        mac = draft.mac_address or _random_mac(prefix, used)
+        used.add(mac)
+        macs.append(mac)
+    if look:
+        taken = _taken_macs(session, {draft.network.id for draft in drafts}, macs)
+        macs = [mac if draft.mac_address or mac not in taken else _random_mac(prefix, used | taken)
+                for draft, mac in zip(drafts, macs, strict=True)]
+    return macs
+
+
+def _random_mac(prefix: str, used: set[str]) -> str:
+    while True:
+        mac = f"{prefix}:{random.randrange(256):02x}:{random.randrange(256):02x}:{random.randrange(256):02x}"
+        if mac not in used:
+            return mac
+
+
+def _taken_macs(session: orm.Session, network_ids: set[str], macs: Sequence[str]) -> set[str]:
+    return set(session.scalars(sa.select(Port.mac_address).where(Port.network_id.in_(network_ids),
+                                                                 Port.mac_address.in_(macs))))
+
+
+def _refuse_taken_macs(session: orm.Session, drafts: Sequence[Draft]) -> None:
+    named = [(draft.network.id, draft.mac_address) for draft in drafts if draft.mac_address]
+    for network_id, mac in named:
+        if named.count((network_id, mac)) > 1 or _taken_macs(session, {network_id}, [mac]):
+            raise errors.NotUnique(f"Unable to complete operation for network {network_id}. The mac address {mac} "
+                                   "is in use.", resource="MAC address", id=mac)

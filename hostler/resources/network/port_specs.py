@@ -1,0 +1,124 @@
+"""What the agents are told of ports: network, addresses and rules of each NIC, in a fixed number of statements.
+
+A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
+once for each group, so that agents need to know nothing of who is in it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, SecurityGroupRule, Server, Subnet
+from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
+
+
+def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = None,
+               port_ids: Collection[str] | None = None) -> dict[str, tuple[PortSpec, ...]]:
+    """Return the ports of `server_ids`, or those of `port_ids` that are a server's, by server id and in NIC order.
+
+    A server without ports has an empty tuple when it was asked for by id.
+    """
+    wanted = Port.server_id.in_(server_ids) if server_ids is not None else Port.id.in_(port_ids or ())
+    rows = session.execute(
+        sa.select(Port, Server.hostname).join(Server, Server.id == Port.server_id)
+        .where(wanted).order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id)).tuples().all()
+    ports = [port for port, _ in rows]
+    networks = network_specs(session, {port.network_id for port in ports})
+    addresses = _addresses(session, [port.id for port in ports])
+    rules = _rules(session, [port.id for port in ports if port.port_security_enabled])
+    specs: dict[str, list[PortSpec]] = {server_id: [] for server_id in server_ids or ()}
+    for port, hostname in rows:
+        specs.setdefault(str(port.server_id), []).append(PortSpec(
+            id=port.id, mac_address=port.mac_address, network=networks[port.network_id],
+            server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or hostname,
+            admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
+            allowed_pairs=tuple(port.allowed_address_pairs), rules=tuple(rules[port.id])))
+    return {server_id: tuple(found) for server_id, found in specs.items()}
+
+
+def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[str, NetworkSpec]:
+    """Return networks with all their subnets, by id (two statements)."""
+    if not network_ids:
+        return {}
+    subnets: defaultdict[str, list[SubnetSpec]] = defaultdict(list)
+    for subnet in session.scalars(sa.select(Subnet).where(Subnet.network_id.in_(network_ids))
+                                  .order_by(Subnet.created_at, Subnet.id)):
+        subnets[subnet.network_id].append(SubnetSpec(
+            id=subnet.id, cidr=subnet.cidr, ip_version=subnet.ip_version, gateway_ip=subnet.gateway_ip,
+            enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
+            host_routes=tuple(subnet.host_routes)))
+    return {network.id: NetworkSpec(
+        id=network.id, name=network.name, mtu=network.mtu, network_type=network.network_type,
+        physical_network=network.physical_network, segmentation_id=network.segmentation_id,
+        host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.id]))
+        for network in session.scalars(sa.select(Network).where(Network.id.in_(network_ids)))}
+
+
+def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[FixedIpSpec]]:
+    found: defaultdict[str, list[FixedIpSpec]] = defaultdict(list)
+    for port_id, subnet_id, address in session.execute(
+            sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
+            .join(Subnet, Subnet.id == FixedIp.subnet_id).where(FixedIp.port_id.in_(port_ids))
+            .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address)).tuples():
+        found[port_id].append(FixedIpSpec(ip_address=address, subnet_id=subnet_id))
+    return found
+
+
+def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[RuleSpec]]:
+    found: defaultdict[str, list[RuleSpec]] = defaultdict(list)
+    rows = session.execute(
+        sa.select(PortSecurityGroup.port_id, SecurityGroupRule)
+        .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+        .where(PortSecurityGroup.port_id.in_(port_ids))
+        .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id)).tuples().all()
+    specs: dict[str, RuleSpec] = {}
+    for port_id, rule in rows:
+        if rule.id not in specs:
+            specs[rule.id] = _rule_spec(rule)
+        found[port_id].append(specs[rule.id])
+    return found
+
+
+def _rule_spec(rule: SecurityGroupRule) -> RuleSpec:
+    return RuleSpec(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
+                    port_min=rule.port_min, port_max=rule.port_max,
+                    remote_cidrs=(rule.remote_ip_prefix,) if rule.remote_ip_prefix else (),
+                    remote_is_group=rule.remote_group_id is not None, remote_group_id=rule.remote_group_id)
+
+
+def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> dict[str, list[str]]:
+    """Return the members of all groups that the ports' rules name (see `group_members`)."""
+    return group_members(session, {rule.remote_group_id for port in ports for rule in port.rules
+                                   if rule.remote_group_id is not None})
+
+
+def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the addresses of each group's members as sorted CIDRs, allowed pairs included; [] for one with none."""
+    found: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
+    if not found:
+        return {}
+    for group_id, address in session.execute(
+            sa.select(PortSecurityGroup.group_id, FixedIp.ip_address)
+            .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
+            .where(PortSecurityGroup.group_id.in_(group_ids)).distinct()).tuples():
+        found[group_id].add(_cidr(address))
+    for group_id, pairs in session.execute(
+            sa.select(PortSecurityGroup.group_id, Port.allowed_address_pairs)
+            .join(Port, Port.id == PortSecurityGroup.port_id)
+            .where(PortSecurityGroup.group_id.in_(group_ids),
+                   sa.cast(Port.allowed_address_pairs, sa.Text) != "[]")).tuples():
+        found[group_id].update(_cidr(pair["ip_address"]) for pair in pairs)
+    return {group_id: sorted(addresses) for group_id, addresses in found.items()}
+
+
+def _cidr(address: str) -> str:
+    return address if "/" in address else f"{address}/{128 if ':' in address else 32}"
+
+
+def addresses_of(specs: Iterable[PortSpec]) -> list[str]:
+    """Return all addresses of some ports, in NIC order."""
+    return [fixed.ip_address for spec in specs for fixed in spec.fixed_ips]

@@ -1,0 +1,258 @@
+"""A server's ports through its life: made or taken when it is accepted, told their host, released when it goes.
+
+The compute verbs call `bind_ports` in the transaction that writes the server; the conductor's flows call the rest.
+Ports made here go with their server; a port the user made is given back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from hostler import clock, errors, ids
+from hostler.context import ADMIN_ROLE, RequestContext
+from hostler.db.engine import Database
+from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
+from hostler.resources import quota
+from hostler.resources.network import ipam, place_ports, security_groups
+
+COMPUTE_OWNER = "compute:nova"
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkRequest:
+    """One NIC asked for: a port of the user's, or a new port on a network, with an address when one is named."""
+
+    network_id: str | None = None
+    port_id: str | None = None
+    fixed_ip: str | None = None
+    tag: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class NewServer:
+    """A server that wants NICs; its row is written already."""
+
+    id: str
+    hostname: str = ""
+
+
+Requests = Sequence[NetworkRequest] | Literal["auto", "none"]
+
+
+def bind_ports(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *, server_id: str,
+               hostname: str, requests: Requests, security_groups: Sequence[str], first_index: int = 0) -> list[Port]:
+    """Give one server its NICs, in the caller's transaction; see `bind_ports_many`."""
+    servers = [NewServer(server_id, hostname)]
+    return bind_ports_many(db, session, conf, context, servers=servers, requests=requests,
+                           security_groups=security_groups, first_index=first_index)[server_id]
+
+
+def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *,
+                    servers: Sequence[NewServer], requests: Requests, security_groups: Sequence[str],
+                    first_index: int = 0) -> dict[str, list[Port]]:
+    """Give each server the NICs that `requests` names, in order, and return them by server id.
+
+    "auto" is the only network the project may use, or its default one; "none" gives nothing. The number of
+    statements does not grow with the number of servers. `first_index` numbers the first NIC (hot plug).
+    Raises Invalid for a network, port or group that is not there, Conflict for a port or address in use and for
+    an "auto" that is ambiguous, NoAddress, QuotaExceeded.
+    """
+    if requests == "none" or (not isinstance(requests, str) and not requests):
+        return {server.id: [] for server in servers}
+    project_id = str(context.project_id)
+    if isinstance(requests, str):
+        requests = [NetworkRequest(network_id=_automatic_network(session, project_id))]
+    _check_repeatable(requests, len(servers))
+    taken = _take_ports(session, context, servers, requests, first_index)
+    new = [(index, request) for index, request in enumerate(requests) if request.port_id is None]
+    drafts = _drafts(session, context, servers, new, security_groups, first_index)
+    if drafts:
+        quota.claim(db, session, conf, project_id, {"ports": len(drafts)})
+    made = place_ports.place(session, conf, drafts)
+    bound: dict[str, list[Port]] = {server.id: [] for server in servers}
+    for port in [*taken, *made]:
+        bound[str(port.server_id)].append(port)
+    return {server_id: sorted(ports, key=lambda port: port.nic_index) for server_id, ports in bound.items()}
+
+
+def release_ports(session: orm.Session, server_id: str, context: RequestContext | None = None) -> list[str]:
+    """Delete the ports made for a server and give the user's own back; may be repeated.
+
+    With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
+    operations to wake after the commit.
+    """
+    ports = session.execute(sa.select(Port.id, Port.owned_by_server).where(Port.server_id == server_id)).all()
+    if not ports:
+        return []
+    return _release(session, [row.id for row in ports if row.owned_by_server],
+                    [row.id for row in ports if not row.owned_by_server], server_id, context)
+
+
+def release_port(session: orm.Session, port: Port, context: RequestContext | None = None) -> list[str]:
+    """Release one port (hot unplug) as `release_ports` does all of them."""
+    made, own = ([port.id], []) if port.owned_by_server else ([], [port.id])
+    return _release(session, made, own, str(port.server_id), context)
+
+
+def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, status: str,
+                   context: RequestContext | None = None) -> list[str]:
+    """Record where a server's ports are and whether they work ("ACTIVE", "DOWN", "BUILD").
+
+    With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
+    operations to wake after the commit. Pass it once, when the ports first become ACTIVE.
+    """
+    changed = session.execute(
+        sa.update(Port).where(Port.server_id == server_id).execution_options(synchronize_session=False)
+        .values(host_id=host_id, status=status, revision=Port.revision + 1, updated_at=clock.utcnow()))
+    if context is None or not changed.rowcount:  # type: ignore[attr-defined]
+        return []
+    port_ids = session.scalars(sa.select(Port.id).where(Port.server_id == server_id)).all()
+    return _tell(session, context, port_ids, server_id)
+
+
+def is_admin(context: RequestContext) -> bool:
+    """Return whether the caller may use what belongs to any project."""
+    return bool(context.is_admin) or ADMIN_ROLE in context.roles
+
+
+def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,
+             context: RequestContext | None) -> list[str]:
+    told = _tell(session, context, [*made, *own], server_id) if context is not None else []
+    quiet = {"synchronize_session": False}
+    if made:
+        for model in (PortSecurityGroup, FixedIp):
+            session.execute(sa.delete(model).where(model.port_id.in_(made)).execution_options(**quiet))
+        session.execute(sa.delete(Port).where(Port.id.in_(made)).execution_options(**quiet))
+    if own:
+        session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**quiet).values(
+            server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
+            revision=Port.revision + 1, updated_at=clock.utcnow()))
+    return told
+
+
+def _tell(session: orm.Session, context: RequestContext, port_ids: Sequence[str], server_id: str) -> list[str]:
+    groups = security_groups.groups_of(session, port_ids)
+    return security_groups.tell_hosts(session, context, groups, rules_changed=False, except_server=server_id)
+
+
+def _automatic_network(session: orm.Session, project_id: str) -> str:
+    rows = session.execute(
+        sa.select(Network.id, Network.is_default, Network.project_id)
+        .where(sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external),
+               sa.exists().where(Subnet.network_id == Network.id))).all()
+    if not rows:
+        raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
+    defaults = [row for row in rows if row.is_default]
+    candidates = [row for row in defaults if row.project_id == project_id] or defaults or rows
+    if len(candidates) > 1:
+        raise errors.Conflict(reason="Multiple possible networks found, use a Network ID to be more specific.")
+    return str(candidates[0].id)
+
+
+def _check_repeatable(requests: Sequence[NetworkRequest], count: int) -> None:
+    port_ids = [request.port_id for request in requests if request.port_id is not None]
+    if len(set(port_ids)) < len(port_ids):
+        raise errors.Invalid(reason="Duplicate ports are not allowed.")
+    if count > 1 and port_ids:
+        raise errors.Invalid(reason="Unable to launch multiple instances with a single configured port ID. Please "
+                                    "launch your instance one by one with different ports.")
+    if count > 1 and any(request.fixed_ip for request in requests):
+        raise errors.Invalid(reason="Invalid fixed IP Address: max_count must be 1 when an address is named.")
+
+
+def _take_ports(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
+                requests: Sequence[NetworkRequest], first_index: int) -> list[Port]:
+    wanted = [(index, request.port_id) for index, request in enumerate(requests, first_index)
+              if request.port_id is not None]
+    for index, port_id in wanted:
+        _take_port(session, context, servers[0], port_id, index)
+    if not wanted:
+        return []
+    return list(session.scalars(sa.select(Port).where(Port.id.in_([port_id for _, port_id in wanted]))
+                                .execution_options(populate_existing=True)))
+
+
+def _take_port(session: orm.Session, context: RequestContext, server: NewServer, port_id: str, index: int) -> None:
+    mine = sa.true() if is_admin(context) else Port.project_id == str(context.project_id)
+    # A compare-and-set: of two servers that want the port, one gets it.
+    taken = session.execute(
+        sa.update(Port).where(Port.id == port_id, mine, Port.server_id.is_(None), Port.device_id == "",
+                              sa.exists().where(FixedIp.port_id == Port.id))
+        .execution_options(synchronize_session=False)
+        .values(server_id=server.id, device_id=server.id, device_owner=COMPUTE_OWNER, nic_index=index,
+                owned_by_server=False, revision=Port.revision + 1, updated_at=clock.utcnow()))
+    if taken.rowcount == 1:  # type: ignore[attr-defined]
+        return
+    row = session.execute(sa.select(Port.device_id, Port.server_id).where(Port.id == port_id, mine)).one_or_none()
+    if row is None:
+        raise errors.Invalid(reason=f"Port id {port_id} could not be found.")
+    if row.device_id or row.server_id:
+        raise errors.Conflict(reason=f"Port {port_id} is still in use.")
+    raise errors.Invalid(reason=f"Port {port_id} requires a FixedIP in order to be used.")
+
+
+def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
+            new: Sequence[tuple[int, NetworkRequest]], groups: Sequence[str], first_index: int,
+            ) -> list[place_ports.Draft]:
+    if not new:
+        return []
+    project_id = str(context.project_id)
+    networks = _networks(session, context, {str(request.network_id) for _, request in new})
+    subnets = _subnets(session, networks)
+    secured = any(network.port_security_enabled for network in networks.values())
+    group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()
+    drafts = []
+    for server in servers:
+        for index, request in new:
+            network = networks[str(request.network_id)]
+            values: dict[str, Any] = {
+                "server_id": server.id, "device_id": server.id, "device_owner": COMPUTE_OWNER,
+                "owned_by_server": True, "nic_index": first_index + index, "dns_name": server.hostname,
+                "port_security_enabled": network.port_security_enabled}
+            drafts.append(place_ports.Draft(
+                network, project_id, _wishes(context, network, subnets.get(network.id, []), request.fixed_ip),
+                group_ids=group_ids if network.port_security_enabled else (), values=values))
+    return drafts
+
+
+def _networks(session: orm.Session, context: RequestContext, wanted: set[str]) -> dict[str, Network]:
+    usable: sa.ColumnElement[bool] = sa.or_(Network.project_id == str(context.project_id), Network.shared)
+    if is_admin(context):
+        usable = sa.true()
+    found = {network.id: network for network in
+             session.scalars(sa.select(Network).where(Network.id.in_(wanted), sa.or_(usable, Network.external)))}
+    for network_id in sorted(wanted - set(found)):
+        raise errors.Invalid(reason=f"Network {network_id} could not be found.")
+    for network in found.values():
+        if network.external and not (network.shared or is_admin(context) or network.project_id == context.project_id):
+            raise errors.Forbidden(f"It is not allowed to create an interface on external network {network.id}",
+                                   action="create_port")
+    return found
+
+
+def _subnets(session: orm.Session, networks: dict[str, Network]) -> dict[str, list[Subnet]]:
+    found: dict[str, list[Subnet]] = {}
+    for subnet in session.scalars(sa.select(Subnet).where(Subnet.network_id.in_(networks))
+                                  .order_by(Subnet.created_at, Subnet.id)):
+        found.setdefault(subnet.network_id, []).append(subnet)
+    for network_id in networks:
+        if network_id not in found:
+            raise errors.Invalid(reason=f"Network {network_id} requires a subnet in order to boot instances on.")
+    return found
+
+
+def _wishes(context: RequestContext, network: Network, subnets: Sequence[Subnet],
+            address: str | None) -> tuple[ipam.Wish, ...]:
+    if address is None:
+        return place_ports.automatic(subnets)
+    subnet = ipam.subnet_with(subnets, address)
+    if subnet is None:
+        raise errors.Invalid(reason=f"Fixed IP address {address} is not in a subnet of network {network.id}.")
+    owner = is_admin(context) or network.project_id == context.project_id
+    return (ipam.Wish((subnet,), ipam.check_address(network, subnet, address, owner=owner)),)

@@ -1,0 +1,148 @@
+"""Security groups of projects: the default group, names to ids, and which hosts must hear of a change.
+
+A change of a group's rules, or of who is in it, is told to the hosts by an operation of kind `network.apply_rules`;
+`tell_hosts` writes it in the transaction of the change, and writes none when no port on a host is concerned or when
+one for the same group still waits to be run (it will read what this transaction commits).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
+from hostler.resources.network.host_updates import APPLY_RULES, accept_once
+
+DEFAULT = "default"
+
+# Seconds that changes of a group's members are gathered before the hosts are told.
+GATHER_S = 1.0
+
+
+def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
+    """Return the project's default group; makes it (egress to anybody, ingress from its own members) on first use."""
+    query = sa.select(SecurityGroup).where(SecurityGroup.default_of == project_id)
+    group = session.scalars(query).one_or_none()
+    if group is not None:
+        return group
+    group = SecurityGroup(id=ids.new_id(), name=DEFAULT, description="Default security group", project_id=project_id,
+                          is_default=True, default_of=project_id)
+    try:
+        with session.begin_nested():
+            session.add(group)
+            session.flush()
+            session.add_all([*egress_rules(group), *_from_members(group)])
+            session.flush()
+    except exc.IntegrityError:
+        # Another request made it just now; a locking read sees that on every database.
+        return session.scalars(query.with_for_update(read=True)).one()
+    return group
+
+
+def egress_rules(group: SecurityGroup) -> list[SecurityGroupRule]:
+    """Return the rules each new group starts with: everything may leave."""
+    return [SecurityGroupRule(group_id=group.id, project_id=group.project_id, direction="egress", ethertype=ethertype)
+            for ethertype in ("IPv4", "IPv6")]
+
+
+def _from_members(group: SecurityGroup) -> list[SecurityGroupRule]:
+    return [SecurityGroupRule(group_id=group.id, project_id=group.project_id, direction="ingress",
+                              ethertype=ethertype, remote_group_id=group.id) for ethertype in ("IPv4", "IPv6")]
+
+
+def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> list[str]:
+    """Return the ids of groups given by name or id, `default` when none is given.
+
+    Raises Invalid for one the project does not have, Conflict for a name that several groups have.
+    """
+    names = list(dict.fromkeys(wanted)) or [DEFAULT]
+    found: list[str] = []
+    others = [name for name in names if name != DEFAULT]
+    spelled = [ids.canonical(name) or "" for name in others]
+    rows = session.execute(
+        sa.select(SecurityGroup.id, SecurityGroup.name).where(
+            SecurityGroup.project_id == project_id,
+            sa.or_(SecurityGroup.name.in_(others), SecurityGroup.id.in_(spelled)))).all() if others else []
+    for name in names:
+        if name == DEFAULT:
+            found.append(ensure_default(session, project_id).id)
+            continue
+        matching = ([row.id for row in rows if row.id == ids.canonical(name)]
+                    or [row.id for row in rows if row.name == name])
+        if not matching:
+            raise errors.Invalid(reason=f"Security group {name} not found for project {ids.bare(project_id)}.")
+        if len(matching) > 1:
+            raise errors.Conflict(reason=f"Multiple security groups found matching '{name}'. Use an ID to be more "
+                                         "specific.")
+        found.append(matching[0])
+    return list(dict.fromkeys(found))
+
+
+def affected_port_ids(session: orm.Session, group_ids: Collection[str]) -> list[str]:
+    """Return the ports on hosts whose filters follow from `group_ids`: members, and those whose rules admit members."""
+    members = sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(group_ids))
+    admitting = (sa.select(PortSecurityGroup.port_id)
+                 .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+                 .where(SecurityGroupRule.remote_group_id.in_(group_ids)))
+    return list(session.scalars(
+        sa.select(Port.id).where(Port.host_id.is_not(None),
+                                 sa.or_(Port.id.in_(members), Port.id.in_(admitting))).order_by(Port.id)))
+
+
+def hosts_admitting(session: orm.Session, group_id: str) -> list[str]:
+    """Return the names of the hosts that have a port with a rule that admits the group's members."""
+    return list(session.scalars(
+        sa.select(Host.name).join(Port, Port.host_id == Host.id)
+        .join(PortSecurityGroup, PortSecurityGroup.port_id == Port.id)
+        .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+        .where(SecurityGroupRule.remote_group_id == group_id).distinct().order_by(Host.name)))
+
+
+def groups_admitted_on(session: orm.Session, host_id: str) -> list[str]:
+    """Return the ids of the groups whose members rules of the host's ports admit."""
+    return [group_id for group_id in session.scalars(
+        sa.select(SecurityGroupRule.remote_group_id)
+        .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
+        .join(Port, Port.id == PortSecurityGroup.port_id)
+        .where(Port.host_id == host_id, SecurityGroupRule.remote_group_id.is_not(None)).distinct())
+        if group_id is not None]
+
+
+def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
+    """Return the ids of the groups that any of the ports is in."""
+    return list(session.scalars(sa.select(PortSecurityGroup.group_id)
+                                .where(PortSecurityGroup.port_id.in_(port_ids)).distinct()))
+
+
+def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *,
+               rules_changed: bool, except_server: str | None = None) -> list[str]:
+    """Write what makes the hosts follow a change, and return the ids of the operations to wake after the commit.
+
+    `rules_changed`: the rules of the groups are others, so their members are concerned; else members came or went,
+    and only ports with a rule that admits members are. `except_server` is the one that came or went.
+    """
+    concerned = _concerned(session, group_ids, rules_changed, except_server)
+    return accept_once(session, context, APPLY_RULES, "security_group", concerned,
+                       delay_s=0 if rules_changed else GATHER_S, members_only=not rules_changed)
+
+
+def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,
+               except_server: str | None) -> set[str]:
+    if not group_ids:
+        return set()
+    on_a_host: list[sa.ColumnElement[bool]] = [Port.host_id.is_not(None)]
+    if except_server is not None:
+        on_a_host.append(sa.or_(Port.server_id.is_(None), Port.server_id != except_server))
+    queries: list[sa.Select[Any]] = [sa.select(SecurityGroupRule.remote_group_id)
+               .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
+               .join(Port, Port.id == PortSecurityGroup.port_id)
+               .where(SecurityGroupRule.remote_group_id.in_(group_ids), *on_a_host).distinct()]
+    if rules_changed:
+        queries.append(sa.select(PortSecurityGroup.group_id).join(Port, Port.id == PortSecurityGroup.port_id)
+                       .where(PortSecurityGroup.group_id.in_(group_ids), *on_a_host).distinct())
+    return {group_id for query in queries for group_id in session.scalars(query) if group_id is not None}

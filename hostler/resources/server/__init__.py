@@ -1,0 +1,1 @@
+"""Servers: states, specs for agents, claims on hosts."""

@@ -1,0 +1,57 @@
+"""From a server's records to what its host must know."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from sqlalchemy import orm
+
+from hostler import errors
+from hostler.db.models import Image, Server, Volume, VolumeAttachment
+from hostler.images.spec import image_spec
+from hostler.images.store import ImageStore
+from hostler.resources.network.port_specs import port_specs
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ServerSpec
+
+
+def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server_id: str, *,
+                admin_password: str | None = None) -> ServerSpec:
+    """Return a server's spec; raises NotFound when the server has no record."""
+    server = session.get(Server, server_id)
+    if server is None:
+        raise errors.NotFound(resource="Instance", id=server_id)
+    image = session.get(Image, server.image_id) if server.image_id else None
+    # Without its image a server that has its disk still starts; one that must be built is refused by its host.
+    usable = image is not None and image.status == "active" and image.deleted_at is None
+    ports = port_specs(session, server_ids=[server_id]).get(server_id, ())
+    return ServerSpec(
+        id=server.id, name=server.name, hostname=server.hostname, project_id=server.project_id,
+        user_id=server.user_id, vcpus=server.vcpus, ram_mib=server.ram_mib, root_gib=server.root_gib,
+        ephemeral_gib=server.ephemeral_gib, swap_mib=server.swap_mib,
+        flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
+        image=image_spec(image, conf, images) if image is not None and usable else None,
+        ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
+        key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
+        config_drive=server.config_drive, admin_password=admin_password,
+        availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
+        reservation_id=server.reservation_id)
+
+
+def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:
+    """Return the volumes that a server's host can reach: those that are promised only have no connection yet."""
+    rows = session.execute(
+        sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
+        .join(Volume, Volume.id == VolumeAttachment.volume_id).where(VolumeAttachment.server_id == server_id)
+        .order_by(VolumeAttachment.device, VolumeAttachment.id)).all()
+    return tuple(attached_spec(row[0], row) for row in rows if row[0].connection)
+
+
+def attached_spec(attachment: VolumeAttachment, volume: Any) -> AttachedSpec:
+    """Return one attachment's spec; `volume` has the columns size_gib, readonly and multiattach."""
+    return AttachedSpec(
+        attachment_id=attachment.id, volume_id=attachment.volume_id, size_gib=volume.size_gib,
+        connection=ConnectionSpec.from_wire(attachment.connection), device=attachment.device,
+        boot_index=attachment.boot_index, readonly=attachment.mode == "ro" or volume.readonly,
+        shared=volume.multiattach, tag=attachment.tag)

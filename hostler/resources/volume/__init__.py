@@ -1,0 +1,1 @@
+"""Volumes: states, specs for agents, claims on back ends."""

@@ -1,0 +1,151 @@
+"""A whole agent on the fake host, without a bus: what most tests of the agent start from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import oslo_messaging
+
+from compute.events import EventRelay
+from compute.groups import Members
+from compute.guestdata import GuestData
+from compute.layout import Layout
+from compute.manager import ComputeManager
+from compute.power import Power
+from compute.reconcile import Reconciler
+from compute.report import Reporter
+from compute.spawn import Spawner
+from compute.specfile import SpecFiles
+from compute.toolbox import Toolbox
+from compute.virt.fake.build import build
+from compute.virt.fake.driver import FakeDriver
+from compute.virt.fake.network import FakeNetworkPlumbing
+from compute.volumes import Volumes
+from compute.work import Workbench
+from hostler import conf as hostler_conf
+from hostler import errors, ids
+from hostler.agent.faults import Faults
+from hostler.agent.fencing import Fence
+from hostler.agent.locks import ResourceLocks
+from hostler.context import RequestContext
+from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
+
+CTX = RequestContext.system()
+
+
+class Direct:
+    """A manager without the bus: errors come as they are raised, not wrapped for the wire."""
+
+    def __init__(self, manager: ComputeManager) -> None:
+        self._manager = manager
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._manager, name)
+
+        def call(*arguments: Any) -> Any:
+            try:
+                return method(*arguments)
+            except oslo_messaging.ExpectedException as expected:
+                raise expected.exc_info[1] from None
+
+        return call
+
+
+class FakeConductor:
+    """Notes what agents say; answers reconciliations with `verdicts` (others: keep), or is silent."""
+
+    def __init__(self) -> None:
+        self.silent: Exception | None = None
+        self.reports: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.present: list[dict[str, Any]] = []
+        self.verdicts: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, list[str]] = {}
+        self.before_answer: Callable[[], None] = lambda: None
+
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        self._speak()
+        self.reports.append(report)
+        return {"accepted": True}
+
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        self._speak()
+        self.events.extend(events)
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        self._speak()
+        self.present = present
+        self.before_answer()
+        keep = {"action": "keep", "server": None}
+        return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
+                            for entry in present], "groups": self.groups}
+
+    def _speak(self) -> None:
+        if self.silent is not None:
+            raise errors.Silent(part="The conductor service") from self.silent
+
+
+@dataclasses.dataclass
+class Agent:
+    """One agent's parts."""
+
+    manager: Direct
+    driver: FakeDriver
+    network: FakeNetworkPlumbing
+    faults: Faults
+    conductor: FakeConductor
+    relay: EventRelay
+    reconciler: Reconciler
+    reporter: Reporter
+    layout: Layout
+    specs: SpecFiles
+    bench: Workbench
+    tools: Toolbox
+
+    def spawn(self, server: ServerSpec, operation_id: str = "boot", attempt: int = 1) -> dict[str, Any]:
+        return self.manager.spawn_server(CTX, server.to_wire(), operation_id, attempt)
+
+    def destroy(self, server: ServerSpec, operation_id: str = "delete", attempt: int = 1) -> None:
+        self.manager.destroy_server(CTX, server.id, [port.to_wire() for port in server.ports], operation_id, attempt)
+
+    def leftovers(self) -> list[object]:
+        """Everything that a removed server must not leave."""
+        return [*self.driver.domains, *self.network.plugged, *self.network.active, *self.specs.ids()]
+
+
+def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
+    config = hostler_conf.load(config_files=[], overrides={"host": "host1", "state_path": str(state),
+                                                           "compute.driver": "fake"})
+    layout = Layout(state)
+    layout.prepare()
+    tools = build(config, layout)
+    assert isinstance(tools.driver, FakeDriver) and isinstance(tools.network, FakeNetworkPlumbing)
+    conductor = conductor or FakeConductor()
+    relay = EventRelay("host1", conductor, settle_s=0)
+    tools.driver.open()
+    tools.driver.set_event_listener(relay.add, lambda: None)
+    specs, bench = SpecFiles(layout), Workbench(Fence(layout.fence), ResourceLocks(), relay)
+    spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
+    power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
+    reporter, members = Reporter(config, tools.driver, tools.connections), Members(tools.network)
+    reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, members, conductor,
+                            console_max_bytes=4096)
+    manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
+                             Volumes(tools, specs, bench))
+    return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
+                 reporter, layout, specs, bench, tools)
+
+
+def make_server(**changes: Any) -> ServerSpec:
+    server_id = ids.new_id()
+    subnet = SubnetSpec(id="s1", cidr="10.0.0.0/24")
+    port = PortSpec(id=ids.new_id(), mac_address="fa:16:3e:00:00:01", server_id=server_id,
+                    network=NetworkSpec(id="11111111-0000-4000-8000-000000000000", name="net", subnets=(subnet,)),
+                    fixed_ips=(FixedIpSpec(ip_address="10.0.0.7", subnet_id="s1"),))
+    image = ImageSpec(id=ids.new_id(), sha256="ab" * 32, size_bytes=1, virtual_size_bytes=1, disk_format="qcow2")
+    made = ServerSpec(id=server_id, name="web", hostname="web", project_id="p", user_id="u", vcpus=1, ram_mib=64,
+                      root_gib=1, image=image, ports=(port,))
+    return dataclasses.replace(made, **changes)

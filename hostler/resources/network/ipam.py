@@ -2,8 +2,8 @@
 
 It chooses, it does not reserve: the constraint `UNIQUE(subnet_id, ip_address)` is the judge, and the caller that
 loses to a concurrent allocation asks again (`hostler.resources.network.place_ports`). Choices are random, so that
-allocators seldom meet. What it reads does not grow with the size of a subnet: small pools are read whole, large ones are probed
-at random, and only a nearly full large pool is read in full.
+allocators seldom meet. What it reads does not grow with the size of a subnet: small pools are read whole, large ones
+are probed at random, and only a nearly full large pool is read in full.
 
 Network, broadcast, gateway and DHCP addresses are never given to a wish that names no address.
 """

@@ -1,0 +1,56 @@
+"""Fixtures of a cloud running in this process, one per module: a test repairs what it breaks.
+
+For `tests/functional` and `tests/regressions`, which import them in their conftest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness import databases
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Client]]:
+    """The cloud and an administrator's client."""
+    cloud = Cloud(tmp_path_factory.mktemp("cloud"), hosts=3, overrides={
+        "quota.instances": 1000, "quota.cores": 1000, "quota.ram": 1000000, "quota.ports": 1000,
+        "fake.vcpus": 200})
+    client = cloud.start()
+    try:
+        yield cloud, client
+    finally:
+        cloud.stop()
+
+
+@pytest.fixture(scope="module", params=databases.KINDS)
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An empty database, one after the other of each kind the product supports."""
+    if reason := databases.missing(request.param):
+        pytest.skip(reason)
+    with databases.running(request.param, tmp_path_factory.mktemp(request.param)) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def cloud(running: tuple[Cloud, Client]) -> Cloud:
+    """The cloud."""
+    return running[0]
+
+
+@pytest.fixture(scope="module")
+def client(running: tuple[Cloud, Client]) -> Client:
+    """An administrator's client."""
+    return running[1]
+
+
+@pytest.fixture(scope="module")
+def image(client: Client) -> str:
+    """A small raw image."""
+    return client.make_image()
+
+

@@ -111,3 +111,28 @@ class Client:
             assert server.get("fault") == before, server["fault"]
             assert time.monotonic() < end, f"server {server_id} stays {server['status']}"
             time.sleep(0.05)
+
+    def wait_volume(self, volume_id: str, *statuses: str, timeout_s: float = 30) -> dict[str, Any]:
+        """Wait until a volume has one of `statuses`; returns it."""
+        return self.wait_block(f"volumes/{volume_id}", *statuses, timeout_s=timeout_s)
+
+    def wait_block(self, path: str, *statuses: str, timeout_s: float = 30) -> dict[str, Any]:
+        """Wait until a resource of the block storage API (`snapshots/{id}`) has one of `statuses`; returns it."""
+        end = time.monotonic() + timeout_s
+        while True:
+            answer = self.get(f"/volume/v3/{path}")
+            answer.raise_for_status()
+            ((_, found),) = answer.json().items()
+            if found["status"] in statuses:
+                shown: dict[str, Any] = found
+                return shown
+            assert not found["status"].startswith("error"), found
+            assert time.monotonic() < end, f"{path} stays {found['status']}"
+            time.sleep(0.05)
+
+    def wait_block_gone(self, path: str, timeout_s: float = 30) -> None:
+        """Wait until a resource of the block storage API is not there any more."""
+        end = time.monotonic() + timeout_s
+        while self.get(f"/volume/v3/{path}").status_code != 404:
+            assert time.monotonic() < end, f"{path} stays"
+            time.sleep(0.05)

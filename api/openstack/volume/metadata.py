@@ -92,4 +92,4 @@ class MetadataItem(Resource):
         response.status = 200
 
 
-ROUTES = (("/volumes/{volume_id}/metadata", Metadata), ("/volumes/{volume_id}/metadata/{key}", MetadataItem))
+ROUTES = (("/volumes/{volume_id}/metadata", Metadata), ("/volumes/{volume_id}/metadata/{key:path}", MetadataItem))

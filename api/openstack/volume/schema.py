@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api import names
 from api.versioned_bodies import BOOLEAN, UUID, Body, Property, members, number_in, truth, whole_number
 
 __all__ = ["BOOLEAN", "DESCRIPTION", "EXTRA_SPECS", "ID_OR_NULL", "METADATA", "NAME", "NAME_OR_NULL", "TEXT", "UUID",
@@ -15,12 +16,12 @@ NAME: Final[dict[str, Any]] = {**TEXT, "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"
 NAME_OR_NULL: Final[dict[str, Any]] = {"type": ["string", "null"], "maxLength": 255, "pattern": _NO_NUL}
 DESCRIPTION: Final[dict[str, Any]] = NAME_OR_NULL
 ID_OR_NULL: Final[dict[str, Any]] = {"anyOf": [UUID, {"type": "null"}]}
-_KEY: Final = r"^[a-zA-Z0-9-_:. /]{1,255}$"
+_KEY: Final = rf"^{names.SAFE}[a-zA-Z0-9-_:. /]{{1,255}}$"
 METADATA: Final[dict[str, Any]] = {
     "type": "object", "propertyNames": {"pattern": _KEY},
     "additionalProperties": {"type": "string", "maxLength": 255, "pattern": _NO_NUL}}
 EXTRA_SPECS: Final[dict[str, Any]] = {
-    "type": "object", "propertyNames": {"pattern": r"^[a-zA-Z0-9-_:. ]{1,255}$"},
+    "type": "object", "propertyNames": {"pattern": rf"^{names.SAFE}[a-zA-Z0-9-_:. ]{{1,255}}$"},
     "additionalProperties": {"type": ["string", "null"], "maxLength": 255, "pattern": _NO_NUL}}
 
 

@@ -87,4 +87,5 @@ class MetadataItem(Resource):
                                 "volume:delete_snapshot_metadata", without)
 
 
-ROUTES = (("/snapshots/{snapshot_id}/metadata", Metadata), ("/snapshots/{snapshot_id}/metadata/{key}", MetadataItem))
+ROUTES = (("/snapshots/{snapshot_id}/metadata", Metadata),
+          ("/snapshots/{snapshot_id}/metadata/{key:path}", MetadataItem))

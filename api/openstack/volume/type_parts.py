@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import falcon
 
-from api import bodies
+from api import bodies, names
 from api.core.volume import types as volume_types
 from api.openstack.volume import params, schema
 from api.openstack.volume.params import Resource
 from hostler import errors, ids
 
-_SPECS: Final = {**schema.EXTRA_SPECS, "propertyNames": {"pattern": r"^[a-zA-Z0-9-_:.]{1,255}$"}}
+_SPECS: Final = {**schema.EXTRA_SPECS, "propertyNames": {"pattern": rf"^{names.SAFE}[a-zA-Z0-9-_:.]{{1,255}}$"}}
 _CREATE: Final = bodies.compile_schema({"type": "object", "required": ["extra_specs"], "additionalProperties": False,
                                         "properties": {"extra_specs": _SPECS}})
 _ITEM: Final = bodies.compile_schema({**_SPECS, "minProperties": 1, "maxProperties": 1})

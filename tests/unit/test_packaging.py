@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import importlib.metadata
 import importlib.util
+import json
 import re
 from collections.abc import Callable
 from importlib import resources
@@ -29,6 +30,8 @@ def _distribution() -> importlib.metadata.Distribution:
         pytest.skip("hostler is not installed here; tox installs the wheel")
     if Path(str(found.locate_file(""))).resolve() == ROOT:
         pytest.skip("the checkout itself is on the path; tox installs the wheel")
+    if json.loads(found.read_text("direct_url.json") or "{}").get("dir_info", {}).get("editable"):
+        pytest.skip("hostler is installed in editable mode; tox installs the wheel")
     return found
 
 

@@ -12,6 +12,7 @@ Points: `<Task>:before|after` (and `revert.<Task>:…`), `rpc.<method>:before|af
 from __future__ import annotations
 
 import ctypes
+import datetime
 import functools
 import importlib
 import os
@@ -98,6 +99,17 @@ def arm_scheduler() -> None:
                lambda *_args, name=method, **_: f"{name}:after")
 
 
+def arm_clock() -> None:
+    """Let `<control file>.clock` shift this process's wall clock by so many seconds, as a bad time server does."""
+    shift = CONTROL.with_name(f"{CONTROL.name}.clock")
+    if not shift.exists():
+        return
+    clock = importlib.import_module("hostler.clock")
+    utcnow, wall = clock.utcnow, time.time
+    clock.utcnow = lambda: utcnow() + datetime.timedelta(seconds=float(shift.read_text() or 0))
+    time.time = lambda: wall() + float(shift.read_text() or 0)
+
+
 def arm_agent() -> None:
     """Nothing: agents with fake parts know their steps and die there on order (`hostler.agent.faults`)."""
 
@@ -157,6 +169,7 @@ def main() -> None:
     """Import, arm, and keep it alive."""
     command = importlib.import_module(f"hostler.cmd.{SERVICE}")
     ARM.get(SERVICE, arm_agent)()
+    arm_clock()
     sys.argv = [f"hostler-{SERVICE}", *sys.argv[3:]]
     if threading.active_count() != 1:
         raise RuntimeError("Something started a thread while it was imported: that does not survive a fork.")

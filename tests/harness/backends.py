@@ -44,9 +44,18 @@ class Postgres:
             shutil.chown(self.directory, "postgres")
         data = self.directory / "data"
         self._run("initdb", "-D", str(data), "-U", "hostler", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.directory} -c max_connections=300"
-        self._run("pg_ctl", "-D", str(data), "-w", "-l", str(self.directory / "log"), "-o", options, "start")
+        self.resume()
         self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hostler", "hostler")
+
+    def resume(self) -> None:
+        """Start it with the data it has."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -k {self.directory} -c max_connections=300"
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-w", "-l", str(self.directory / "log"), "-o", options,
+                  "start")
+
+    def crash(self) -> None:
+        """Stop at once; the data stays for `resume`."""
+        self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "stop")
 
     def restart(self) -> None:
         """Break all connections, as a crash does, and come back with what was committed."""
@@ -60,7 +69,7 @@ class Postgres:
 
     def stop(self) -> None:
         """Stop at once and remove its data."""
-        self._run("pg_ctl", "-D", str(self.directory / "data"), "-m", "immediate", "stop")
+        self.crash()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _run(self, program: str, *arguments: str) -> None:

@@ -42,14 +42,27 @@ class MariaDB:
             "CREATE DATABASE hostler CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"
             "CREATE USER 'hostler'@'127.0.0.1' IDENTIFIED BY 'secret';\n"
             "GRANT ALL ON hostler.* TO 'hostler'@'127.0.0.1';\n")
-        with (self.directory / "log").open("wb") as log:
+        self.resume()
+
+    def resume(self) -> None:
+        """Start it with the data it has."""
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                [_SERVER, "--no-defaults", f"--datadir={data}", f"--port={self.port}", "--bind-address=127.0.0.1",
-                 f"--socket={self.directory / 'socket'}", f"--pid-file={self.directory / 'pid'}",
-                 f"--init-file={self.directory / 'init.sql'}", "--skip-name-resolve", "--max-connections=300",
-                 "--innodb-flush-log-at-trx-commit=2", *as_root],
+                [_SERVER, "--no-defaults", f"--datadir={self.directory / 'data'}", f"--port={self.port}",
+                 "--bind-address=127.0.0.1", f"--socket={self.directory / 'socket'}",
+                 f"--pid-file={self.directory / 'pid'}", f"--init-file={self.directory / 'init.sql'}",
+                 "--skip-name-resolve", "--max-connections=300", "--innodb-flush-log-at-trx-commit=2", *as_root],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         wait_for(lambda: is_open(self.port), f"MariaDB (see {self.directory / 'log'})", timeout_s=60)
+
+    def pids(self) -> list[int]:
+        """Return its processes."""
+        return [self._process.pid] if self._process is not None else []
+
+    def crash(self) -> None:
+        """Stop at once; the data stays for `resume`."""
+        self.stop()
 
     def stop(self) -> None:
         """Stop at once."""

@@ -1,0 +1,160 @@
+"""Rounds of changes under faults, each followed by rest and an audit; at the end a table."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import random
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import requests
+
+from hostler import clock
+from tests.chaos import audit, faults
+from tests.chaos.cloud import ChaosCloud
+from tests.chaos.faults import Fault
+from tests.chaos.ledger import GONE
+from tests.chaos.verbs import NETWORK, Actor
+from tests.harness.client import Client
+
+REST_S = 150  # until every operation has ended, once nothing is broken any more
+REPAIR_S = 40  # until reconciliation has put right what a fault left
+
+
+@dataclasses.dataclass
+class Plan:
+    """What to do: `faults` in all, `per_round` of them before each rest, in `lanes` at a time, `clients` at work."""
+
+    seed: int
+    faults: int
+    per_round: int = 12
+    lanes: int = 2
+    clients: int = 4
+    kinds: tuple[Fault, ...] = faults.FAULTS
+
+
+class Campaign:
+    """One campaign on one cloud."""
+
+    def __init__(self, cloud: ChaosCloud, plan: Plan) -> None:
+        self.cloud = cloud
+        self.plan = plan
+        self.rng = random.Random(plan.seed)
+        self.inflicted: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.actors: list[Actor] = []
+        self._stop = threading.Event()
+        # A broker or database that one fault has stopped is not stopped by another.
+        self._one_at_a_time = threading.Lock()
+
+    def run(self) -> None:
+        """Do all rounds."""
+        self._hire()
+        number = 0
+        while sum(self.inflicted.values()) < self.plan.faults:
+            number += 1
+            self._round(number)
+
+    def _hire(self) -> None:
+        client = self.cloud.client(0)
+        image_id = client.make_image()
+        groups = client.get(f"{NETWORK}/security-groups?name=default").json()["security_groups"]
+        group_id = next(group["id"] for group in groups if group["project_id"] == client.project_id)
+        for number in range(1, self.plan.clients + 1):
+            own: Any = self.cloud.client(number)
+            own.group_id = group_id
+            self.actors.append(Actor(number, own, random.Random(f"{self.plan.seed}/{number}"), image_id, self._stop))
+
+    def _round(self, number: int) -> None:
+        begun, since = time.monotonic(), clock.utcnow()
+        chosen = self._choose(min(self.plan.per_round, self.plan.faults - sum(self.inflicted.values())))
+        self._stop.clear()
+        workers = [threading.Thread(target=self._work, args=(actor,), daemon=True) for actor in self.actors]
+        lanes = [threading.Thread(target=self._hurt, args=(chosen[lane::self.plan.lanes], random.Random(
+            f"{self.plan.seed}/{number}/{lane}")), daemon=True) for lane in range(self.plan.lanes)]
+        for thread in (*workers, *lanes):
+            thread.start()
+        for thread in lanes:
+            thread.join()
+        self._stop.set()
+        for thread in workers:
+            thread.join()
+        found = self._audit(since, excuse_errors=any(fault.hurts_hosts for fault in chosen))
+        self.violations += [f"round {number}: {violation}" for violation in found]
+        things = sum(len(actor.ledger.things) for actor in self.actors)
+        print(f"round {number}: {len(chosen)} faults in {time.monotonic() - begun:.0f} s, {things} things, "
+              f"{len(found)} violations", flush=True)
+        for violation in found:
+            print(f"  {violation}", flush=True)
+
+    def _choose(self, count: int) -> list[Fault]:
+        return self.rng.choices(self.plan.kinds, [fault.weight for fault in self.plan.kinds], k=count)
+
+    def _work(self, actor: Actor) -> None:
+        try:
+            actor.run()
+        except Exception as error:  # noqa: BLE001 - a fault of the campaign's own must be seen, not end it
+            actor.ledger.violate(f"client {actor.number} broke: {error!r}")
+
+    def _hurt(self, chosen: list[Fault], rng: random.Random) -> None:
+        for fault in chosen:
+            time.sleep(0.5 + rng.random())
+            try:
+                if "broker" in fault.name or "database" in fault.name:
+                    with self._one_at_a_time:
+                        fault.inflict(self.cloud, rng)
+                else:
+                    fault.inflict(self.cloud, rng)
+            except Exception as error:  # noqa: BLE001 - e.g. a row to hold in a database that another fault stopped
+                print(f"  {fault.name}: {error!r:.200}", flush=True)
+            self.inflicted[fault.name] += 1
+
+    def _audit(self, since: dt.datetime, *, excuse_errors: bool) -> list[str]:
+        client = self._whole()
+        found = audit.wait_rest(self.cloud, REST_S)
+        found += audit.check_parts(self.cloud, REPAIR_S)
+        if not excuse_errors:
+            found += audit.failed_operations(self.cloud, since)
+        seen = audit.look(client)
+        for actor in self.actors:
+            found += audit.check_promises(actor.ledger, actor.number, seen, excuse_errors=excuse_errors)
+            found += actor.ledger.violations
+            actor.ledger.violations = []
+            audit.remove_errors(actor.ledger, client)
+            self._forget_some(actor)
+        return found
+
+    def _whole(self) -> Client:
+        """Return a client once the api answers again, whatever was broken last."""
+        end = time.monotonic() + 90
+        while True:
+            try:
+                return self.cloud.client(0)
+            except (requests.RequestException, TimeoutError):
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
+
+    def _forget_some(self, actor: Actor) -> None:
+        """Keep the cloud small, so that a campaign of any length meets its limits only now and then."""
+        servers = [thing for thing in actor.ledger.things if thing.noun == "server" and thing.id]
+        for thing in servers[12:]:
+            actor.client.delete(f"/compute/v2.1/servers/{thing.id}")
+            thing.allowed |= {GONE}
+
+    def table(self) -> str:
+        """Return what was done and found."""
+        lines = ["", f"{'fault':45} times"]
+        lines += [f"{name:45} {count}" for name, count in sorted(self.inflicted.items())]
+        lines += ["", f"{'verb':20} {'done':>6} {'refused':>8} {'answer lost':>12}"]
+        counts: Counter[tuple[str, str]] = Counter()
+        for actor in self.actors:
+            counts.update(actor.ledger.counts)
+        for verb in sorted({verb for verb, _ in counts}):
+            lines.append(f"{verb:20} {counts[verb, 'done']:6} {counts[verb, 'refused']:8} {counts[verb, 'unknown']:12}")
+        lines += ["", f"{sum(self.inflicted.values())} faults, {sum(counts.values())} requests, "
+                      f"{len(self.violations)} violations"]
+        return "\n".join(lines)

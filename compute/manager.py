@@ -16,7 +16,6 @@ from compute.report import Reporter
 from compute.spawn import Spawner
 from compute.toolbox import Toolbox
 from compute.volumes import Volumes
-from compute.work import Call
 from hostler import errors
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
@@ -40,77 +39,68 @@ class ComputeManager:
         self._volumes = volumes
 
     @rpc_method
-    def spawn_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int,
-                     groups: Groups | None = None) -> Wire:
+    def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
         """Make the server run."""
         self._members.take(groups)
-        state = self._spawner.spawn(ServerSpec.from_wire(spec), Call(operation_id, attempt))
-        return {"power_state": state, "launched": True}
+        return _state(self._spawner.spawn(ServerSpec.from_wire(spec), context))
 
     @rpc_method
-    def destroy_server(self, context: RequestContext, server_id: str, ports: list[Wire], operation_id: str,
-                       attempt: int) -> None:
+    def destroy_server(self, context: RequestContext, server_id: str, ports: list[Wire]) -> None:
         """Remove the server."""
-        self._spawner.destroy(server_id, _ports(ports), Call(operation_id, attempt))
+        self._spawner.destroy(server_id, _ports(ports), context)
 
     @rpc_method
-    def start_server(self, context: RequestContext, spec: Wire, operation_id: str, attempt: int,
-                     groups: Groups | None = None) -> Wire:
+    def start_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
         """Switch on."""
         self._members.take(groups)
-        return _state(self._power.start(ServerSpec.from_wire(spec), Call(operation_id, attempt)))
+        return _state(self._power.start(ServerSpec.from_wire(spec), context))
 
     @rpc_method
-    def stop_server(self, context: RequestContext, spec: Wire, patience_s: int | None, operation_id: str,
-                    attempt: int) -> Wire:
+    def stop_server(self, context: RequestContext, spec: Wire, timeout_s: int | None) -> Wire:
         """Switch off."""
-        return _state(self._power.stop(spec["id"], patience_s, Call(operation_id, attempt)))
+        return _state(self._power.stop(spec["id"], timeout_s, context))
 
     @rpc_method
-    def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, patience_s: int | None,
-                      operation_id: str, attempt: int, groups: Groups | None = None) -> Wire:
+    def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, timeout_s: int | None,
+                      groups: Groups | None = None) -> Wire:
         """Switch off and on."""
         self._members.take(groups)
-        return _state(self._power.reboot(ServerSpec.from_wire(spec), hard=hard, timeout_s=patience_s,
-                                         call=Call(operation_id, attempt)))
+        return _state(self._power.reboot(ServerSpec.from_wire(spec), context, hard=hard, timeout_s=timeout_s))
 
     @rpc_method
-    def pause_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+    def pause_server(self, context: RequestContext, server_id: str) -> Wire:
         """Freeze."""
-        return _state(self._power.pause(server_id, Call(operation_id, attempt)))
+        return _state(self._power.pause(server_id, context))
 
     @rpc_method
-    def unpause_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+    def unpause_server(self, context: RequestContext, server_id: str) -> Wire:
         """Go on."""
-        return _state(self._power.unpause(server_id, Call(operation_id, attempt)))
+        return _state(self._power.unpause(server_id, context))
 
     @rpc_method
-    def suspend_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+    def suspend_server(self, context: RequestContext, server_id: str) -> Wire:
         """Save to disk."""
-        return _state(self._power.suspend(server_id, Call(operation_id, attempt)))
+        return _state(self._power.suspend(server_id, context))
 
     @rpc_method
-    def resume_server(self, context: RequestContext, server_id: str, operation_id: str, attempt: int) -> Wire:
+    def resume_server(self, context: RequestContext, server_id: str) -> Wire:
         """Come back from disk."""
-        return _state(self._power.resume(server_id, Call(operation_id, attempt)))
+        return _state(self._power.resume(server_id, context))
 
     @rpc_method
-    def attach_volume(self, context: RequestContext, server_id: str, volume: Wire, operation_id: str,
-                      attempt: int) -> None:
+    def attach_volume(self, context: RequestContext, server_id: str, volume: Wire) -> None:
         """Plug a volume."""
-        self._volumes.attach(server_id, AttachedSpec.from_wire(volume), Call(operation_id, attempt))
+        self._volumes.attach(server_id, AttachedSpec.from_wire(volume), context)
 
     @rpc_method
-    def detach_volume(self, context: RequestContext, server_id: str, volume_id: str, patience_s: int,
-                      operation_id: str, attempt: int) -> None:
+    def detach_volume(self, context: RequestContext, server_id: str, volume_id: str, timeout_s: int) -> None:
         """Unplug a volume."""
-        self._volumes.detach(server_id, volume_id, patience_s, Call(operation_id, attempt))
+        self._volumes.detach(server_id, volume_id, timeout_s, context)
 
     @rpc_method
-    def resize_volume(self, context: RequestContext, server_id: str, volume_id: str, size_bytes: int,
-                      operation_id: str, attempt: int) -> None:
+    def resize_volume(self, context: RequestContext, server_id: str, volume_id: str, size_bytes: int) -> None:
         """Show a guest its volume's new size."""
-        self._volumes.resize(server_id, volume_id, size_bytes, Call(operation_id, attempt))
+        self._volumes.resize(server_id, volume_id, size_bytes, context)
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

@@ -15,8 +15,9 @@ from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.virt import driver as virt
-from compute.work import Call, Work, Workbench
+from compute.work import Work, Workbench
 from hostler import errors
+from hostler.context import RequestContext
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -39,42 +40,42 @@ class Power:
         self._stop_timeout_s = stop_timeout_s
         self._reboot_timeout_s = reboot_timeout_s
 
-    def start(self, server: ServerSpec, call: Call | None) -> str:
+    def start(self, server: ServerSpec, context: RequestContext | None) -> str:
         """Make the server run; one that runs or is paused is left so. Returns the power state."""
-        with self._bench.work_on(server.id, call) as work:
+        with self._bench.work_on(server.id, context) as work:
             self._require_files(server.id)
             return self._spawner.make(server, work)
 
-    def stop(self, server_id: str, timeout_s: int | None, call: Call | None) -> str:
+    def stop(self, server_id: str, timeout_s: int | None, context: RequestContext | None) -> str:
         """Press the power button, after `timeout_s` (None: as configured; 0: at once) pull the plug."""
-        with self._bench.work_on(server_id, call) as work:
+        with self._bench.work_on(server_id, context) as work:
             self._switch_off(server_id, self._stop_timeout_s if timeout_s is None else timeout_s, work)
             work.ended_in(virt.SHUTDOWN)
             return virt.SHUTDOWN
 
-    def reboot(self, server: ServerSpec, *, hard: bool, timeout_s: int | None, call: Call) -> str:
+    def reboot(self, server: ServerSpec, context: RequestContext, *, hard: bool, timeout_s: int | None) -> str:
         """Switch off (`hard`: pull the plug; else ask first, for `timeout_s`) and start from the spec."""
         patience_s = 0 if hard else (self._reboot_timeout_s if timeout_s is None else timeout_s)
-        with self._bench.work_on(server.id, call) as work:
+        with self._bench.work_on(server.id, context) as work:
             self._require_files(server.id)
             self._switch_off(server.id, patience_s, work)
             return self._spawner.make(server, work)
 
-    def pause(self, server_id: str, call: Call) -> str:
+    def pause(self, server_id: str, context: RequestContext) -> str:
         """Freeze the guest in memory."""
-        return self._change(server_id, call, self._tools.driver.pause, virt.PAUSED)
+        return self._change(server_id, context, self._tools.driver.pause, virt.PAUSED)
 
-    def unpause(self, server_id: str, call: Call) -> str:
+    def unpause(self, server_id: str, context: RequestContext) -> str:
         """Let a frozen guest go on."""
-        return self._change(server_id, call, self._tools.driver.unpause, virt.RUNNING)
+        return self._change(server_id, context, self._tools.driver.unpause, virt.RUNNING)
 
-    def suspend(self, server_id: str, call: Call) -> str:
+    def suspend(self, server_id: str, context: RequestContext) -> str:
         """Save the guest's memory to disk and switch it off."""
-        return self._change(server_id, call, self._tools.driver.suspend, virt.SUSPENDED)
+        return self._change(server_id, context, self._tools.driver.suspend, virt.SUSPENDED)
 
-    def resume(self, server_id: str, call: Call) -> str:
+    def resume(self, server_id: str, context: RequestContext) -> str:
         """Bring a saved guest back; its ports are made again first, the host may have been restarted meanwhile."""
-        with self._bench.work_on(server_id, call) as work:
+        with self._bench.work_on(server_id, context) as work:
             server = self._specs.require(server_id)
             for port in server.ports:
                 self._tools.network.plug(server, port)
@@ -86,8 +87,8 @@ class Power:
             work.ended_in(virt.RUNNING)
             return virt.RUNNING
 
-    def _change(self, server_id: str, call: Call, change: Callable[[str], None], state: str) -> str:
-        with self._bench.work_on(server_id, call) as work:
+    def _change(self, server_id: str, context: RequestContext, change: Callable[[str], None], state: str) -> str:
+        with self._bench.work_on(server_id, context) as work:
             change(server_id)
             work.ended_in(state)
             return state

@@ -23,8 +23,9 @@ from compute.layout import Layout
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.virt import driver as virt
-from compute.work import Call, Work, Workbench
+from compute.work import Work, Workbench
 from hostler import errors
+from hostler.context import RequestContext
 from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -42,9 +43,9 @@ class Spawner:
         self._builds = threading.BoundedSemaphore(max_concurrent_builds)
         self._console_max_bytes = console_max_bytes
 
-    def spawn(self, server: ServerSpec, call: Call) -> str:
+    def spawn(self, server: ServerSpec, context: RequestContext) -> str:
         """Make `server` run and return its power state; raises AgentError with a reason the user may read."""
-        with self._bench.work_on(server.id, call) as work, self._builds:
+        with self._bench.work_on(server.id, context) as work, self._builds:
             return self.make(server, work)
 
     def make(self, server: ServerSpec, work: Work) -> str:
@@ -64,9 +65,9 @@ class Spawner:
         work.ended_in(state)
         return state
 
-    def destroy(self, server_id: str, ports: Iterable[PortSpec], call: Call | None) -> None:
+    def destroy(self, server_id: str, ports: Iterable[PortSpec], context: RequestContext | None) -> None:
         """Remove guest, ports and files; fine when nothing (or only a part) is there."""
-        with self._bench.work_on(server_id, call) as work:
+        with self._bench.work_on(server_id, context) as work:
             self.unmake(server_id, ports, work)
 
     def unmake(self, server_id: str, ports: Iterable[PortSpec], work: Work) -> None:

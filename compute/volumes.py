@@ -16,8 +16,9 @@ from typing import Any
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
 from compute.virt import driver as virt
-from compute.work import Call, Work, Workbench
+from compute.work import Work, Workbench
 from hostler import errors
+from hostler.context import RequestContext
 from hostler.resources.server.specs import AttachedSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -34,10 +35,10 @@ class Volumes:
         self._specs = specs
         self._bench = bench
 
-    def attach(self, server_id: str, volume: AttachedSpec, call: Call) -> None:
+    def attach(self, server_id: str, volume: AttachedSpec, context: RequestContext) -> None:
         """Give the server a volume; one that is off gets it when it starts. Raises AgentError."""
         tools = self._tools
-        with self._bench.work_on(server_id, call):
+        with self._bench.work_on(server_id, context):
             if self._specs.load(server_id) is None:
                 raise errors.AgentError(reason="The files of the server are not on its host.")
             tools.checkpoint("attach.connection", server_id)
@@ -53,10 +54,10 @@ class Volumes:
             tools.checkpoint("attach.end", server_id)
         LOG.info("Volume %s attached to server %s as %s", volume.volume_id, server_id, disk.target)
 
-    def detach(self, server_id: str, volume_id: str, timeout_s: float, call: Call) -> None:
+    def detach(self, server_id: str, volume_id: str, timeout_s: float, context: RequestContext) -> None:
         """Take a volume from the server; fine when it has not got it. Raises AgentError after `timeout_s`."""
         tools = self._tools
-        with self._bench.work_on(server_id, call) as work:
+        with self._bench.work_on(server_id, context) as work:
             if tools.driver.get_power_state(server_id) == virt.SUSPENDED:
                 # Its saved memory would still name the disk, and could not be woken without it.
                 raise errors.AgentError(reason="A volume cannot be detached from a suspended server.")
@@ -67,9 +68,9 @@ class Volumes:
             tools.checkpoint("detach.end", server_id)
         LOG.info("Volume %s detached from server %s", volume_id, server_id)
 
-    def resize(self, server_id: str, volume_id: str, size_bytes: int, call: Call) -> None:
+    def resize(self, server_id: str, volume_id: str, size_bytes: int, context: RequestContext) -> None:
         """Make the server see its volume's new size; of a file, it is this host that grows it."""
-        with self._bench.work_on(server_id, call):
+        with self._bench.work_on(server_id, context):
             server = self._specs.load(server_id)
             volume = next((volume for volume in server.volumes if volume.volume_id == volume_id), None
                           ) if server is not None else None

@@ -1,6 +1,6 @@
 """The frame of every change to a server: fenced, one at a time, its own events kept quiet, its errors readable.
 
-    with workbench.work_on(server_id, call) as work:
+    with workbench.work_on(server_id, context) as work:
         ...
         work.check()                 # between steps: has a later attempt spoken?
         work.ended_in(virt.RUNNING)  # the reply says so; the hypervisor's event need not say it again
@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 from collections.abc import Iterator
 
@@ -17,31 +16,24 @@ from compute.events import EventRelay
 from hostler import errors
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """Which attempt of which operation asks."""
-
-    operation_id: str
-    attempt: int
 
 
 class Work:
     """What is being done to one server."""
 
-    def __init__(self, server_id: str, fence: Fence, call: Call | None) -> None:
+    def __init__(self, server_id: str, fence: Fence, context: RequestContext | None) -> None:
         self.server_id = server_id
         self.end_state: str | None = None
         self._fence = fence
-        self._call = call
+        self._context = context
 
     def check(self) -> None:
         """Raise StaleAttempt when a later attempt of the operation has spoken."""
-        if self._call is not None:
-            self._fence.check(self._call.operation_id, self._call.attempt)
+        if self._context is not None:
+            self._fence.check(self._context)
 
     def ended_in(self, power_state: str) -> None:
         """Say in which power state the work leaves the server."""
@@ -57,12 +49,15 @@ class Workbench:
         self.locks = locks
 
     @contextlib.contextmanager
-    def work_on(self, server_id: str, call: Call | None) -> Iterator[Work]:
-        """Work on a server alone; `call` None is the agent's own reconciliation. Raises StaleAttempt, AgentError."""
-        if call is not None:
-            self._fence.admit(call.operation_id, call.attempt)
+    def work_on(self, server_id: str, context: RequestContext | None) -> Iterator[Work]:
+        """Work on a server alone, for the context's operation; None is the agent's own reconciliation.
+
+        Raises StaleAttempt, AgentError.
+        """
+        if context is not None:
+            self._fence.admit(context)
         with self.locks.hold(server_id):
-            work = Work(server_id, self._fence, call)
+            work = Work(server_id, self._fence, context)
             work.check()  # a later attempt may have spoken while this one waited for the lock
             self._relay.hold(server_id)
             try:

@@ -61,6 +61,7 @@ class ConductorManager:
 
     @rpc_method
     @said_as_unavailable()
-    def report_progress(self, _context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> None:
         """Note how far an agent is."""
-        volume_reports.record_progress(self._db, operation_id, attempt, percent)
+        if context.operation_id is not None:
+            volume_reports.record_progress(self._db, context.operation_id, context.attempt, percent)

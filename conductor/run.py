@@ -11,7 +11,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -28,6 +28,7 @@ from scheduler.rpcapi import SchedulerAPI
 from volume.rpcapi import VolumeAPI
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 
 # Kinds that nothing cancels.
@@ -137,30 +138,37 @@ class Run:
         with self.db.reading() as session:
             return bool(session.scalar(sa.select(Operation.cancel_requested).where(Operation.id == self.held.id)))
 
-    def ask_host(self, host: str, call: Callable[[dict[str, Any]], Result]) -> Result:
-        """Return `call(fence)` made to `host`'s agent, where `fence` is {"operation_id", "attempt"}.
+    def ask_host(self, host: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
+                 *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """Return what a method of `ComputeAPI` answers for `host` in the name of this attempt.
+
+            run.ask_host(host, run.cloud.compute.spawn_server, spec, groups)
 
         Raises HandOver when the host is silent or has no place for another run, HostUnreachable when it has been
         silent longer than the operator's patience, or what the agent raised.
         """
-        return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s), call)
+        return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s),
+                         lambda: method(self.context, host, *arguments, **named))
 
-    def ask_node(self, node: str, call: Callable[[dict[str, Any]], Result], *, copying: bool = False) -> Result:
-        """As `ask_host`, of a storage node's agent; raises NodeUnreachable when it stays silent.
+    def ask_node(self, node: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
+                 *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """As `ask_host`, a method of `VolumeAPI`; raises NodeUnreachable when the node stays silent."""
+        return self._ask(volume_agent(node), _node_unreachable(node),
+                         lambda: method(self.context, node, *arguments, **named))
 
-        `copying` says that the call may take long: it then waits for a place among its like.
-        """
-        return self._ask(volume_agent(node, copying=copying),
-                         lambda waited_s: errors.NodeUnreachable(host=node, waited_s=waited_s), call)
+    def ask_node_to_copy(self, node: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
+                         *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """As `ask_node`, for what may take long: copies queue among themselves, never ahead of short calls."""
+        return self._ask(volume_agent(node, copying=True), _node_unreachable(node),
+                         lambda: method(self.context, node, *arguments, **named))
 
     def _ask(self, agent: str, unreachable: Callable[[int], errors.HostUnreachable],
-             call: Callable[[dict[str, Any]], Result]) -> Result:
+             call: Callable[[], Result]) -> Result:
         if not self._slots.enter(self.held.id, agent):
             raise HandOver(reason=f"{agent} is busy", delay_s=0, host=agent)
         self.host = agent
-        fence = {"operation_id": self.held.id, "attempt": self.held.attempt}
         try:
-            answer = call(fence)
+            answer = call()
         except errors.Silent as error:
             raise self._wait_for(agent, error, unreachable) from error
         except errors.StaleAttempt as error:
@@ -234,3 +242,7 @@ class Run:
     def reading(self) -> AbstractContextManager[Any]:
         """Return a session for reads."""
         return self.db.reading()
+
+
+def _node_unreachable(node: str) -> Callable[[int], errors.HostUnreachable]:
+    return lambda waited_s: errors.NodeUnreachable(host=node, waited_s=waited_s)

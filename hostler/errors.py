@@ -191,6 +191,13 @@ class Silent(Unavailable):
     template = "{part} does not answer."
 
 
+class Incompatible(Silent):
+    """A service of another release refused the message's version unread; it answers once it is upgraded."""
+
+    code = "Incompatible"
+    template = "{part} is of another release and does not understand the call; upgrade it."
+
+
 class HostUnreachable(Unavailable):
     """An agent did not answer within the patience the operator configured."""
 

@@ -27,7 +27,7 @@ class SchedulerAPI:
         Raises NoValidHost (its `removed` maps filters to counts, `retry` says that silent hosts could have taken it).
         """
         # Watched for signs of life, so that a scheduler that dies meanwhile costs seconds, not the whole timeout.
-        return self._client.call(context, "select_host", long=True, timeout_s=60, request=request)
+        return self._client.to(long=True, timeout_s=60).call(context, "select_host", {"request": request})
 
     def select_backend(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
         """Choose and claim a back end for a volume (`BackendRequest` as a map).
@@ -40,6 +40,6 @@ class SchedulerAPI:
 
     def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """As `select_backend` for several volumes in one transaction: all are claimed, or none."""
-        answer: list[dict[str, Any]] = self._client.call(context, "select_backends", long=True, timeout_s=60,
-                                                         requests=requests)
+        answer: list[dict[str, Any]] = self._client.to(long=True, timeout_s=60).call(
+            context, "select_backends", {"requests": requests})
         return answer

@@ -23,9 +23,9 @@ class VolumeLink(BusLink[ConductorAPI]):
         """See ConductorAPI."""
         return self.conductor.volume_reconcile(context, node, present)
 
-    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> None:
         """See ConductorAPI."""
-        self.conductor.report_progress(context, operation_id, attempt, percent)
+        self.conductor.report_progress(context, percent)
 
 
 def open_link(node: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> VolumeLink:

@@ -16,7 +16,7 @@ from volume.backups.store import BackupStore
 from volume.copy_out import CopyOut
 from volume.create_volume import VolumeMaker
 from volume.report import Reporter
-from volume.work import Call, Workbench
+from volume.work import Workbench
 
 Wire = dict[str, Any]
 
@@ -35,29 +35,27 @@ class VolumeManager:
         self._reporter = reporter
 
     @rpc_method
-    def create_volume(self, context: RequestContext, volume: Wire, source: Wire, operation_id: str,
-                      attempt: int) -> Wire:
+    def create_volume(self, context: RequestContext, volume: Wire, source: Wire) -> Wire:
         """Make a volume."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             return {"provider": self._maker.create(spec, SourceSpec.from_wire(source), work)}
 
     @rpc_method
-    def delete_volume(self, context: RequestContext, volume: Wire, operation_id: str, attempt: int) -> None:
+    def delete_volume(self, context: RequestContext, volume: Wire) -> None:
         """Remove a volume."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("delete_volume.begin")
             driver.delete_volume(spec)
             work.pass_step("delete_volume.end")
 
     @rpc_method
-    def extend_volume(self, context: RequestContext, volume: Wire, size_gib: int, operation_id: str,
-                      attempt: int) -> Wire:
+    def extend_volume(self, context: RequestContext, volume: Wire, size_gib: int) -> Wire:
         """Grow a volume."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("extend_volume.begin")
             provider = driver.extend_volume(spec, size_gib)
@@ -65,11 +63,10 @@ class VolumeManager:
             return {"provider": provider}
 
     @rpc_method
-    def create_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire, operation_id: str,
-                        attempt: int) -> Wire:
+    def create_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire) -> Wire:
         """Keep a volume's content."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("create_snapshot.begin")
             provider = driver.create_snapshot(SnapshotSpec.from_wire(snapshot), spec, work.progress)
@@ -77,22 +74,20 @@ class VolumeManager:
             return {"provider": provider}
 
     @rpc_method
-    def delete_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire, operation_id: str,
-                        attempt: int) -> None:
+    def delete_snapshot(self, context: RequestContext, snapshot: Wire, volume: Wire) -> None:
         """Remove a snapshot."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("delete_snapshot.begin")
             driver.delete_snapshot(SnapshotSpec.from_wire(snapshot), spec)
             work.pass_step("delete_snapshot.end")
 
     @rpc_method
-    def revert_volume(self, context: RequestContext, volume: Wire, snapshot: Wire, operation_id: str,
-                      attempt: int) -> Wire:
+    def revert_volume(self, context: RequestContext, volume: Wire, snapshot: Wire) -> Wire:
         """Give a volume its snapshot's content."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work, work.copying():
+        with self._bench.work_on(spec.id, context) as work, work.copying():
             driver = self._backends.driver(spec.backend)
             work.pass_step("revert_volume.begin")
             provider = driver.revert_to_snapshot(spec, SnapshotSpec.from_wire(snapshot), work.progress)
@@ -101,10 +96,10 @@ class VolumeManager:
 
     @rpc_method
     def connect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, connector: Wire,
-                       readonly: bool, operation_id: str, attempt: int) -> Wire:
+                       readonly: bool) -> Wire:
         """Let a host reach a volume."""
         spec, peer = VolumeSpec.from_wire(volume), ConnectorSpec.from_wire(connector)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("connect_volume.begin")
             if contents.is_own(peer, self._node):
@@ -115,51 +110,47 @@ class VolumeManager:
             return connection.to_wire()
 
     @rpc_method
-    def disconnect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, operation_id: str,
-                          attempt: int) -> None:
+    def disconnect_volume(self, context: RequestContext, volume: Wire, attachment_id: str) -> None:
         """End a connection."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             driver = self._backends.driver(spec.backend)
             work.pass_step("disconnect_volume.begin")
             driver.disconnect(spec.id, attachment_id)
             work.pass_step("disconnect_volume.end")
 
     @rpc_method
-    def create_backup(self, context: RequestContext, backup: Wire, volume: Wire, snapshot: Wire | None,
-                      operation_id: str, attempt: int) -> Wire:
+    def create_backup(self, context: RequestContext, backup: Wire, volume: Wire, snapshot: Wire | None) -> Wire:
         """Back a volume up."""
-        spec, call = BackupSpec.from_wire(backup), Call(operation_id, attempt)
+        spec = BackupSpec.from_wire(backup)
         kept = SnapshotSpec.from_wire(snapshot) if snapshot is not None else None
-        with self._bench.work_on(spec.id, call), self._bench.work_on(spec.volume_id, call) as work:
+        with self._bench.work_on(spec.id, context), self._bench.work_on(spec.volume_id, context) as work:
             return self._copy_out.back_up(spec, VolumeSpec.from_wire(volume), kept, work)
 
     @rpc_method
-    def delete_backup(self, context: RequestContext, backup: Wire, operation_id: str, attempt: int) -> None:
+    def delete_backup(self, context: RequestContext, backup: Wire) -> None:
         """Remove a backup."""
         backup_id = BackupSpec.from_wire(backup).id
-        with self._bench.work_on(backup_id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(backup_id, context) as work:
             work.pass_step("delete_backup.begin")
             self._store.delete(backup_id)
             work.pass_step("delete_backup.end")
 
     @rpc_method
-    def restore_backup(self, context: RequestContext, backup: Wire, volume: Wire, operation_id: str,
-                       attempt: int) -> Wire:
+    def restore_backup(self, context: RequestContext, backup: Wire, volume: Wire) -> Wire:
         """Give a volume a backup's content."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             work.pass_step("restore_backup.begin")
             provider = self._maker.restore(spec, BackupSpec.from_wire(backup), work)
             work.pass_step("restore_backup.end")
             return {"provider": provider}
 
     @rpc_method
-    def upload_volume(self, context: RequestContext, volume: Wire, upload: Wire, operation_id: str,
-                      attempt: int) -> None:
+    def upload_volume(self, context: RequestContext, volume: Wire, upload: Wire) -> None:
         """Send a volume's content to the image store."""
         spec = VolumeSpec.from_wire(volume)
-        with self._bench.work_on(spec.id, Call(operation_id, attempt)) as work:
+        with self._bench.work_on(spec.id, context) as work:
             self._copy_out.upload(spec, UploadSpec.from_wire(upload), work)
 
     @rpc_method

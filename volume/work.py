@@ -1,6 +1,6 @@
 """The frame of every change: fenced, one at a time for each volume, its progress told, its errors readable.
 
-    with workbench.work_on(volume_id, call) as work:
+    with workbench.work_on(volume_id, context) as work:
         work.progress(40)            # per cent; raises when a later attempt has spoken
         with work.copying():         # one of the few copies this node makes at a time
             ...
@@ -14,7 +14,6 @@ an agent that went away: they ask again when it is back.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import logging
 import threading
 import time
@@ -31,27 +30,19 @@ TELL_EVERY_S = 1.0
 _QUEUE_LOOK_S = 0.5
 
 
-@dataclasses.dataclass(frozen=True)
-class Call:
-    """Which attempt of which operation asks."""
-
-    operation_id: str
-    attempt: int
-
-
 class Audience(Protocol):
     """Who wants to know how far a call is."""
 
-    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> None:
         """Take one note."""
 
 
 class Work:
     """What is being done to one volume or backup."""
 
-    def __init__(self, resource_id: str, call: Call | None, bench: Workbench) -> None:
+    def __init__(self, resource_id: str, context: RequestContext | None, bench: Workbench) -> None:
         self.resource_id = resource_id
-        self._call = call
+        self._context = context
         self._bench = bench
         self._told_at = time.monotonic()
         self._told: int | None = None
@@ -60,8 +51,8 @@ class Work:
         """Raise StaleAttempt when a later attempt of the operation has spoken, Silent when the agent stops."""
         if self._bench.gave_up:
             raise errors.Silent("The volume service stops.", part="The volume service")
-        if self._call is not None:
-            self._bench.fence.check(self._call.operation_id, self._call.attempt)
+        if self._context is not None:
+            self._bench.fence.check(self._context)
 
     def pass_step(self, step: str) -> None:
         """Say that a step of the agent's own begins or is done; tests order faults for it. Raises as `check`."""
@@ -72,12 +63,11 @@ class Work:
         """Tell the conductors, once a second at most. Raises as `check`."""
         self.check()
         now = time.monotonic()
-        if self._call is None or percent == self._told or now - self._told_at < TELL_EVERY_S:
+        if self._context is None or percent == self._told or now - self._told_at < TELL_EVERY_S:
             return
         self._told_at, self._told = now, percent
         try:
-            self._bench.audience.report_progress(RequestContext.system(), self._call.operation_id,
-                                                 self._call.attempt, percent)
+            self._bench.audience.report_progress(self._context, percent)
         except errors.Silent as error:
             LOG.debug("Progress of %s was not told: %s", self.resource_id, error)
 
@@ -114,12 +104,15 @@ class Workbench:
         self.gave_up = True
 
     @contextlib.contextmanager
-    def work_on(self, resource_id: str, call: Call | None) -> Iterator[Work]:
-        """Work on a volume (its snapshots, too) or a backup alone. Raises StaleAttempt, AgentError, Silent."""
-        if call is not None:
-            self.fence.admit(call.operation_id, call.attempt)
+    def work_on(self, resource_id: str, context: RequestContext | None) -> Iterator[Work]:
+        """Work on a volume (its snapshots, too) or a backup alone, for the context's operation.
+
+        None is the agent's own reconciliation. Raises StaleAttempt, AgentError, Silent.
+        """
+        if context is not None:
+            self.fence.admit(context)
         with self.locks.hold(resource_id):
-            work = Work(resource_id, call, self)
+            work = Work(resource_id, context, self)
             work.check()  # a later attempt may have spoken while this one waited for the lock
             try:
                 yield work

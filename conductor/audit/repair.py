@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -12,11 +12,13 @@ from sqlalchemy import exc, orm
 from conductor.audit.finding import NotMended
 from conductor.run import Run
 from hostler import clock, errors
+from hostler.context import RequestContext
 from hostler.db.models import Lock
 from hostler.operations import lease
 from hostler.operations.accept import Target, check_unlocked
 
 Result = TypeVar("Result")
+Arguments = ParamSpec("Arguments")
 
 
 class Surgery:
@@ -65,10 +67,11 @@ class Surgery:
             query = query.where(Lock.resource_id.in_(resource_ids))
         self.write(lambda session: session.execute(query))
 
-    def ask(self, call: Callable[[dict[str, Any]], Result]) -> Result:
-        """Return `call(fence)`, a call to an agent; raises NotMended with what the agent said."""
+    def ask(self, agent: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
+            *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """Return what a method of ComputeAPI or VolumeAPI answers for `agent`; raises NotMended with what it said."""
         try:
-            return call({"operation_id": self.run.held.id, "attempt": self.run.held.attempt})
+            return method(self.context, agent, *arguments, **named)
         except errors.StaleAttempt as error:
             raise lease.LeaseLost(self.run.held.id) from error
         except errors.HostlerError as error:

@@ -132,8 +132,8 @@ def connect(run: Run, attachment_id: str, host: str) -> None:
         readonly = attachment.mode == "ro" or session.get_one(Volume, attachment.volume_id).readonly
     if place is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
-    connection = run.ask_node(place.node, lambda fence: run.cloud.volumes.connect_volume(
-        run.context, place.node, volume, attachment_id, connector, readonly=readonly, **fence))
+    connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, volume, attachment_id, connector,
+                              readonly)
     _keep(run, attachment_id, connection=connection.to_wire(), connector=connector.to_wire())
 
 
@@ -149,8 +149,7 @@ def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
             return
         volume = volume_records.volume_spec(session, attachment.volume_id)
     try:
-        run.ask_node(place.node, lambda fence: run.cloud.volumes.disconnect_volume(
-            run.context, place.node, volume, attachment_id, **fence))
+        run.ask_node(place.node, run.cloud.volumes.disconnect_volume, volume, attachment_id)
     except errors.HostUnreachable:
         LOG.warning("attachment %s of volume %s may be exported by silent node %s until that reconciles",
                     attachment_id, volume.id, place.node)
@@ -165,8 +164,7 @@ def plug(run: Run) -> None:
         return
     with run.reading() as session:
         spec = _spec(session, run.arguments["attachment_id"])
-    compute = run.cloud.compute
-    run.ask_host(host, lambda fence: compute.attach_volume(run.context, host, run.resource_id, spec, **fence))
+    run.ask_host(host, run.cloud.compute.attach_volume, run.resource_id, spec)
 
 
 def unplug(run: Run) -> None:
@@ -174,9 +172,8 @@ def unplug(run: Run) -> None:
     host = host_of(run)
     if host is None:
         return
-    compute, volume_id = run.cloud.compute, run.arguments["volume_id"]
-    run.ask_host(host, lambda fence: compute.detach_volume(
-        run.context, host, run.resource_id, volume_id, run.conf.volume.detach_timeout, **fence))
+    run.ask_host(host, run.cloud.compute.detach_volume, run.resource_id, run.arguments["volume_id"],
+                 run.conf.volume.detach_timeout)
 
 
 def _spec(session: orm.Session, attachment_id: str) -> AttachedSpec:

@@ -26,10 +26,8 @@ class SpawnServer(OperationTask):
     def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
         """Return {"power_state"}."""
         spec, groups = load_spec(self.run)
-        compute, context, host = self.run.cloud.compute, self.run.context, choice["host"]
         try:
-            return self.run.ask_host(
-                host, lambda fence: compute.spawn_server(context, host, spec, groups=groups, **fence))
+            return self.run.ask_host(choice["host"], self.run.cloud.compute.spawn_server, spec, groups)
         except errors.HostlerError as error:
             note_build_failure(self.run, error)
             raise
@@ -72,22 +70,17 @@ class ChangePower(OperationTask):
         host = host_of(self.run)
         if host is None:
             raise errors.Conflict(reason=f"Instance {self.run.resource_id} is on no host.")
-        return self.run.ask_host(host, lambda fence: self._ask(host, fence))
-
-    def _ask(self, host: str, fence: dict[str, Any]) -> dict[str, Any]:
-        compute, context, run = self.run.cloud.compute, self.run.context, self.run
+        run, compute = self.run, self.run.cloud.compute
+        if self._verb not in ("start", "stop", "reboot"):
+            return run.ask_host(host, getattr(compute, f"{self._verb}_server"), run.resource_id)
+        spec, groups = load_spec(run)
+        if self._verb == "start":
+            return run.ask_host(host, compute.start_server, spec, groups)
         timeout_s = run.conf.compute.shutdown_timeout
-        if self._verb in ("start", "stop", "reboot"):
-            spec, groups = load_spec(run)
-            if self._verb == "start":
-                return compute.start_server(context, host, spec, groups=groups, **fence)
-            if self._verb == "stop":
-                return compute.stop_server(context, host, spec, timeout_s=timeout_s, **fence)
-            return compute.reboot_server(context, host, spec, hard=run.arguments.get("type") == "HARD",
-                                         timeout_s=timeout_s, groups=groups, **fence)
-        method = getattr(compute, f"{self._verb}_server")
-        answer: dict[str, Any] = method(context, host, run.resource_id, **fence)
-        return answer
+        if self._verb == "stop":
+            return run.ask_host(host, compute.stop_server, spec, timeout_s)
+        hard = run.arguments.get("type") == "HARD"
+        return run.ask_host(host, compute.reboot_server, spec, hard, timeout_s, groups)
 
 
 class TellGuest(OperationTask):
@@ -98,8 +91,8 @@ class TellGuest(OperationTask):
         host = host_of(self.run)
         if host is None:
             return
-        (spec, groups), compute, context = load_spec(self.run), self.run.cloud.compute, self.run.context
-        self.run.ask_host(host, lambda _fence: compute.update_server(context, host, spec, groups))
+        spec, groups = load_spec(self.run)
+        self.run.ask_host(host, self.run.cloud.compute.update_server, spec, groups)
 
 
 def load_spec(run: Run) -> tuple[ServerSpec, dict[str, list[str]]]:
@@ -122,8 +115,7 @@ def destroy(run: Run, host: str) -> None:
     """Have `host` remove the run's server with its ports."""
     with run.reading() as session:
         ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
-    compute, context = run.cloud.compute, run.context
-    run.ask_host(host, lambda fence: compute.destroy_server(context, host, run.resource_id, ports, **fence))
+    run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, ports)
 
 
 def note_build_failure(run: Run, error: errors.HostlerError) -> None:

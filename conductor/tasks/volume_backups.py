@@ -51,9 +51,7 @@ class CreateBackup(OperationTask):
         with run.reading() as session:
             backup = backup_spec(session, row.id, store=store)
             snapshot = snapshot_spec(session, row.snapshot_id) if row.snapshot_id else None
-        volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.create_backup(
-            context, place.node, backup, volume, snapshot, **fence), copying=True)
+        return run.ask_node_to_copy(place.node, run.cloud.volumes.create_backup, backup, volume, snapshot)
 
     def revert(self, **_: Any) -> None:
         """Remove it; what a silent node keeps goes with the backup's deletion."""
@@ -82,9 +80,7 @@ class RestoreBackup(OperationTask):
         if _store_of(place) != backup.store:
             raise errors.Conflict(reason=f"The node of volume {volume.id} does not reach the store of backup "
                                          f"{backup.id}.")
-        volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.restore_backup(
-            context, place.node, backup, volume, **fence), copying=True)
+        return run.ask_node_to_copy(place.node, run.cloud.volumes.restore_backup, backup, volume)
 
 
 def _backup(run: Run) -> Any:
@@ -106,8 +102,7 @@ def _delete(run: Run) -> None:
     node = _node_of_store(run, row.store, row.node)
     with run.reading() as session:
         backup = backup_spec(session, row.id)
-    volumes, context = run.cloud.volumes, run.context
-    run.ask_node(node, lambda fence: volumes.delete_backup(context, node, backup, **fence))
+    run.ask_node(node, run.cloud.volumes.delete_backup, backup)
 
 
 def _node_of_store(run: Run, store: str, preferred: str | None) -> str:

@@ -30,9 +30,8 @@ class ConnectAttachment(OperationTask):
             raise errors.NotFound(resource="Attachment", id=attachment_id)
         spec, place = load_volume(run, run.resource_id)
         connector = ConnectorSpec.from_wire({"host": "", **(row.connector or {})})
-        readonly, volumes, context = row.readonly or row.mode == "ro", run.cloud.volumes, run.context
-        connection = run.ask_node(place.node, lambda fence: volumes.connect_volume(
-            context, place.node, spec, attachment_id, connector, readonly=readonly, **fence))
+        connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, spec, attachment_id, connector,
+                                  row.readonly or row.mode == "ro")
         run.db.write(lambda session: keep_connection(session, run, attachment_id, connection.to_wire()))
 
     def revert(self, **_: Any) -> None:
@@ -64,6 +63,4 @@ def disconnect(run: Run, volume_id: str, attachment_id: str) -> None:
         if session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id)) is None:
             return
     spec, place = load_volume(run, volume_id)
-    volumes, context = run.cloud.volumes, run.context
-    run.ask_node(place.node, lambda fence: volumes.disconnect_volume(context, place.node, spec, attachment_id,
-                                                                     **fence))
+    run.ask_node(place.node, run.cloud.volumes.disconnect_volume, spec, attachment_id)

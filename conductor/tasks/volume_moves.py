@@ -148,9 +148,7 @@ class CopyVolume(_MoveTask):
         connection = _connect(run, choice)  # asked again rather than kept in the records: it may hold secrets
         with run.reading() as session:
             spec = volume_spec(session, run.resource_id, backend=choice["backend"])
-        source, volumes, context = SourceSpec(connection=connection), run.cloud.volumes, run.context
-        return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, source, **fence),
-                            copying=True)
+        return run.ask_node_to_copy(node, run.cloud.volumes.create_volume, spec, SourceSpec(connection=connection))
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
         """Remove the copy."""
@@ -204,9 +202,7 @@ def _connect(run: Run, choice: dict[str, Any]) -> ConnectionSpec:
     source, target = load_place(run, choice["source_id"]), load_place(run, choice["backend_id"])
     with run.reading() as session:
         spec = volume_spec(session, run.resource_id)
-    connector, volumes, context = _connector(target), run.cloud.volumes, run.context
-    return run.ask_node(source.node, lambda fence: volumes.connect_volume(
-        context, source.node, spec, run.held.id, connector, readonly=True, **fence))
+    return run.ask_node(source.node, run.cloud.volumes.connect_volume, spec, run.held.id, _connector(target), True)
 
 
 def _connector(target: Place) -> ConnectorSpec:
@@ -218,9 +214,7 @@ def disconnect_source(run: Run, choice: dict[str, Any]) -> None:
     source = load_place(run, choice["source_id"])
     with run.reading() as session:
         spec = volume_spec(session, run.resource_id, backend=source.backend)
-    volumes, context = run.cloud.volumes, run.context
     tried(f"volume {run.resource_id} may stay exported at {source.node}@{source.backend} until that reconciles",
-          lambda: run.ask_node(source.node, lambda fence: volumes.disconnect_volume(
-              context, source.node, spec, run.held.id, **fence)))
+          lambda: run.ask_node(source.node, run.cloud.volumes.disconnect_volume, spec, run.held.id))
 
 

@@ -38,8 +38,7 @@ def delete_at(run: Run, volume_id: str, backend_id: str) -> None:
     with run.reading() as session:
         place = place_of(session, backend_id)
         spec = volume_spec(session, volume_id, backend=place.backend)
-    volumes, context = run.cloud.volumes, run.context
-    run.ask_node(place.node, lambda fence: volumes.delete_volume(context, place.node, spec, **fence))
+    run.ask_node(place.node, run.cloud.volumes.delete_volume, spec)
 
 
 def delete_or_note(run: Run, volume_id: str, backend_id: str) -> None:

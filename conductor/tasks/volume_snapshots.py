@@ -24,9 +24,7 @@ class CreateSnapshot(OperationTask):
         with run.reading() as session:
             snapshot = snapshot_spec(session, run.resource_id)
         volume, place = load_volume(run, snapshot.volume_id)
-        volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.create_snapshot(
-            context, place.node, snapshot, volume, **fence), copying=True)
+        return run.ask_node_to_copy(place.node, run.cloud.volumes.create_snapshot, snapshot, volume)
 
     def revert(self, **_: Any) -> None:
         """Remove it; what a silent node keeps goes with the snapshot's deletion."""
@@ -64,5 +62,4 @@ def delete_snapshot(run: Run, snapshot_id: str) -> None:
         if session.scalar(sa.select(Volume.backend_id).where(Volume.id == snapshot.volume_id)) is None:
             return
     volume, place = load_volume(run, snapshot.volume_id)
-    volumes, context = run.cloud.volumes, run.context
-    run.ask_node(place.node, lambda fence: volumes.delete_snapshot(context, place.node, snapshot, volume, **fence))
+    run.ask_node(place.node, run.cloud.volumes.delete_snapshot, snapshot, volume)

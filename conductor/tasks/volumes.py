@@ -45,9 +45,8 @@ def create_volume(run: Run, volume_id: str, node: str, source: str | None) -> di
     with run.reading() as session:
         spec = volume_spec(session, volume_id)
         content = source_spec(session, run.conf, run.cloud.images, volume_id, source)
-    volumes, context = run.cloud.volumes, run.context
-    return run.ask_node(node, lambda fence: volumes.create_volume(context, node, spec, content, **fence),
-                        copying=source is not None)
+    ask = run.ask_node if source is None else run.ask_node_to_copy
+    return ask(node, run.cloud.volumes.create_volume, spec, content)
 
 
 class DeleteVolume(OperationTask):
@@ -89,9 +88,7 @@ class ExtendOnNode(OperationTask):
             return {}
         spec, place = load_volume(run, run.resource_id)
         spec = dataclasses.replace(spec, attached=bool(holders))
-        volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.extend_volume(context, place.node, spec, size_gib,
-                                                                            **fence))
+        return run.ask_node(place.node, run.cloud.volumes.extend_volume, spec, size_gib)
 
 
 class ExtendOnHosts(OperationTask):
@@ -107,9 +104,7 @@ class ExtendOnHosts(OperationTask):
 
 
 def _tell_size(run: Run, holder: _Holder, size_bytes: int) -> None:
-    compute, context, volume_id = run.cloud.compute, run.context, run.resource_id
-    run.ask_host(holder.host, lambda fence: compute.resize_volume(
-        context, holder.host, holder.server_id, volume_id, size_bytes, **fence))
+    run.ask_host(holder.host, run.cloud.compute.resize_volume, holder.server_id, run.resource_id, size_bytes)
 
 
 def _holders(run: Run) -> list[_Holder]:
@@ -132,9 +127,7 @@ class RevertVolume(OperationTask):
         spec, place = load_volume(run, run.resource_id)
         with run.reading() as session:
             snapshot = snapshot_spec(session, run.arguments["snapshot_id"])
-        volumes, context = run.cloud.volumes, run.context
-        return run.ask_node(place.node, lambda fence: volumes.revert_volume(
-            context, place.node, spec, snapshot, **fence), copying=True)
+        return run.ask_node_to_copy(place.node, run.cloud.volumes.revert_volume, spec, snapshot)
 
 
 class UploadVolume(OperationTask):
@@ -148,10 +141,8 @@ class UploadVolume(OperationTask):
             return
         upload = UploadSpec(image_id=image_id, disk_format=run.arguments["disk_format"],
                             url=upload_url(run.conf, image_id))
-        volumes, context = run.cloud.volumes, run.context
         try:
-            run.ask_node(place.node, lambda fence: volumes.upload_volume(context, place.node, spec, upload, **fence),
-                         copying=True)
+            run.ask_node_to_copy(place.node, run.cloud.volumes.upload_volume, spec, upload)
         except errors.AgentError:
             # The store may have it all the same: an api that died before it answered is asked again and refuses.
             if self._status(image_id) != "active":

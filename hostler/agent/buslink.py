@@ -77,7 +77,7 @@ class BusLink(Generic[Conductor]):
         if self._self_client is None or self._server is None:
             return True
         try:
-            self._self_client.call(RequestContext.system(), "ping", server=self._host, timeout_s=timeout_s)
+            self._self_client.to(self._host, timeout_s=timeout_s).call(RequestContext.system(), "ping")
         except errors.Silent:
             return False
         return True

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hostler import errors
 from hostler.agent.files import write_atomically
+from hostler.context import RequestContext
 
 
 class Fence:
@@ -27,8 +28,9 @@ class Fence:
         self._lines = 0
         self._load()
 
-    def admit(self, operation_id: str, attempt: int) -> None:
-        """Note that `attempt` spoke; raises StaleAttempt when a later one already has."""
+    def admit(self, context: RequestContext) -> None:
+        """Note that the context's attempt spoke; raises StaleAttempt when a later one already has."""
+        operation_id, attempt = _operation_of(context), context.attempt
         with self._lock:
             seen = self._seen.get(operation_id)
             if seen is not None and attempt < seen:
@@ -42,8 +44,9 @@ class Fence:
             if self._lines > 2 * self._keep:
                 self._compact()
 
-    def check(self, operation_id: str, attempt: int) -> None:
-        """Raise StaleAttempt when a later attempt than `attempt` has spoken in the meantime."""
+    def check(self, context: RequestContext) -> None:
+        """Raise StaleAttempt when a later attempt than the context's has spoken since."""
+        operation_id, attempt = _operation_of(context), context.attempt
         with self._lock:
             seen = self._seen.get(operation_id, attempt)
         if attempt < seen:
@@ -71,3 +74,9 @@ class Fence:
         text = "".join(f"{operation_id} {attempt}\n" for operation_id, attempt in self._seen.items())
         write_atomically(self._journal, text.encode())
         self._lines = len(self._seen)
+
+
+def _operation_of(context: RequestContext) -> str:
+    if context.operation_id is None:
+        raise errors.Invalid(reason="A change on a host must name the operation it belongs to.")
+    return context.operation_id

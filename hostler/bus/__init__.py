@@ -8,7 +8,8 @@ safe to receive twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import oslo_messaging
@@ -21,7 +22,9 @@ from hostler.context import RequestContext
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# What oslo.messaging raises when a peer or the broker is away.
+_BROKER = "The message broker"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+# What oslo.messaging raises when a peer or the broker does not answer.
 _SILENCE = (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure,
             oslo_messaging.MessageUndeliverable)
 
@@ -59,10 +62,10 @@ class ContextSerializer(oslo_messaging.NoOpSerializer):
 
 
 class Client:
-    """Calls to one topic at one version."""
+    """Reaches one topic at one version: `client.to(host).call(context, method, {"argument": value})`."""
 
     def __init__(self, bus: Bus, topic: str, version: str) -> None:
-        self._bus = bus
+        self._conf = bus.conf.bus
         self._topic = topic
         target = oslo_messaging.Target(topic=topic, version=version)
         # A broker drops what is sent to a service that never offered its topic (the fleet is just starting, the broker
@@ -71,41 +74,50 @@ class Client:
         self._client = oslo_messaging.get_rpc_client(bus.transport, target, serializer=ContextSerializer(),
                                                      transport_options=options)
 
-    def call(self, context: RequestContext, method: str, *, server: str | None = None, long: bool = False,
-             timeout_s: float | None = None, **arguments: Any) -> Any:
-        """Call and wait for the answer.
+    def to(self, server: str | None = None, *, long: bool = False, timeout_s: float | None = None) -> Peer:
+        """Return the service on `server`, or any one of the topic's.
 
-        `long` calls may take `bus.long_call_timeout` as long as the peer shows life; others `timeout_s` or
-        `bus.call_timeout`. Raises `errors.Silent`, or what the method raised.
+        A call is given `timeout_s` (default `bus.call_timeout`). A `long` one may take `bus.long_call_timeout` as long
+        as the peer shows life.
         """
-        conf = self._bus.conf.bus
-        options: dict[str, Any] = {"timeout": timeout_s or conf.call_timeout}
+        options: dict[str, Any] = {"timeout": timeout_s or self._conf.call_timeout}
         if long:
-            options = {"timeout": timeout_s or conf.long_call_timeout, "call_monitor_timeout": conf.silence_timeout}
+            options = {"timeout": timeout_s or self._conf.long_call_timeout,
+                       "call_monitor_timeout": self._conf.silence_timeout}
         if server is not None:
             options["server"] = server
+        part = f"The {self._topic} service" + (f" on {server}" if server is not None else "")
+        return Peer(self._client.prepare(**options, retry=0), part)
+
+
+class Peer:
+    """The service that a call or a cast goes to; arguments are one map, so that their names are free."""
+
+    def __init__(self, target: Any, part: str) -> None:
+        self._target = target
+        self._part = part
+
+    def call(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> Any:
+        """Call and wait for the answer; raises `errors.Silent`, or what the method raised."""
         try:
-            return self._client.prepare(**options, retry=0).call(context, method, **arguments)
+            return self._target.call(context, method, **arguments)
         except _SILENCE as error:
-            raise errors.Silent(part=self._part(server)) from error
+            raise errors.Silent(part=self._part) from error
         except OSError as error:
-            raise errors.Silent(part="The message broker") from error
+            raise errors.Silent(part=_BROKER) from error
         except errors.HostlerError as error:
             raise _as_raised(error) from None
+        except oslo_messaging.RemoteError as error:
+            if error.exc_type != oslo_messaging.UnsupportedVersion.__name__:
+                raise
+            raise errors.Incompatible(part=self._part) from error
 
-    def cast(self, context: RequestContext, method: str, *, server: str | None = None, fanout: bool = False,
-             **arguments: Any) -> None:
+    def cast(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Send and go on; raises `errors.Silent` when the broker takes no message."""
-        options: dict[str, Any] = {"fanout": True} if fanout else {}
-        if server is not None:
-            options["server"] = server
         try:
-            self._client.prepare(**options, retry=0).cast(context, method, **arguments)
+            self._target.cast(context, method, **arguments)
         except (*_SILENCE, OSError) as error:
-            raise errors.Silent(part="The message broker") from error
-
-    def _part(self, server: str | None) -> str:
-        return f"The {self._topic} service" + (f" on {server}" if server else "")
+            raise errors.Silent(part=_BROKER) from error
 
 
 class Bus:
@@ -134,4 +146,4 @@ class Bus:
         self.transport.cleanup()
 
 
-__all__ = ["Bus", "Client", "ContextSerializer", "rpc_method"]
+__all__ = ["Bus", "Client", "ContextSerializer", "Peer", "rpc_method"]

@@ -32,6 +32,7 @@ from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
+from tests.harness.contexts import attempt_of
 
 CTX = RequestContext.system()
 
@@ -106,10 +107,11 @@ class Agent:
     tools: Toolbox
 
     def spawn(self, server: ServerSpec, operation_id: str = "boot", attempt: int = 1) -> dict[str, Any]:
-        return self.manager.spawn_server(CTX, server.to_wire(), operation_id, attempt)
+        return self.manager.spawn_server(attempt_of(operation_id, attempt), server.to_wire())
 
     def destroy(self, server: ServerSpec, operation_id: str = "delete", attempt: int = 1) -> None:
-        self.manager.destroy_server(CTX, server.id, [port.to_wire() for port in server.ports], operation_id, attempt)
+        self.manager.destroy_server(attempt_of(operation_id, attempt), server.id,
+                                    [port.to_wire() for port in server.ports])
 
     def leftovers(self) -> list[object]:
         """Everything that a removed server must not leave."""

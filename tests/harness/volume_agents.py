@@ -17,6 +17,7 @@ from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.resources.server.specs import ImageSpec
 from hostler.resources.volume.specs import SnapshotSpec, SourceSpec, VolumeSpec
+from tests.harness.contexts import attempt_of
 from volume import qemu_img
 from volume.backups.store import BackupStore
 from volume.drivers.driver import DiskSource
@@ -56,8 +57,8 @@ class Conductor:
         return self.verdict(present)
 
     @rpc_method
-    def report_progress(self, context: RequestContext, operation_id: str, attempt: int, percent: int) -> None:
-        self.progress.append((operation_id, attempt, percent))
+    def report_progress(self, context: RequestContext, percent: int) -> None:
+        self.progress.append((str(context.operation_id), context.attempt, percent))
 
     def _speak(self) -> None:
         if self.silent:
@@ -85,7 +86,7 @@ class Agent:
     def create(self, backend: str = "red", size_gib: int = 1, **source: Any) -> VolumeSpec:
         """Make a volume from what `source` names."""
         volume = new_volume(backend, size_gib)
-        self.api.create_volume(CTX, NODE, volume, SourceSpec(**source), ids.new_id(), 1)
+        self.api.create_volume(attempt_of(ids.new_id()), NODE, volume, SourceSpec(**source))
         return volume
 
 

@@ -90,7 +90,7 @@ class ScriptedNodes:
         if when == "after" and error is not None:
             raise error
 
-    def create_volume(self, _context: Any, node: str, volume: Any, source: Any, **_fence: Any) -> dict[str, Any]:
+    def create_volume(self, _context: Any, node: str, volume: Any, source: Any) -> dict[str, Any]:
         with self._call("create_volume", node):
             place = self.volumes.setdefault((node, volume.backend), {})
             place.setdefault(volume.id, self._content(source))
@@ -105,61 +105,59 @@ class ScriptedNodes:
                 return f"{kind} {getattr(source, kind).id}"
         return ""
 
-    def delete_volume(self, _context: Any, node: str, volume: Any, **_fence: Any) -> None:
+    def delete_volume(self, _context: Any, node: str, volume: Any) -> None:
         with self._call("delete_volume", node):
             self.volumes.get((node, volume.backend), {}).pop(volume.id, None)
 
-    def extend_volume(self, _context: Any, node: str, volume: Any, size_gib: int, **_fence: Any) -> dict[str, Any]:
+    def extend_volume(self, _context: Any, node: str, volume: Any, size_gib: int) -> dict[str, Any]:
         with self._call("extend_volume", node):
             self.sizes[volume.id] = size_gib
         return {"provider": {"made_by": node, "grown": True}}
 
-    def resize_volume(self, _context: Any, host: str, _server: str, volume_id: str, size_bytes: int,
-                      **_fence: Any) -> None:
+    def resize_volume(self, _context: Any, host: str, _server: str, volume_id: str, size_bytes: int) -> None:
         with self._call("resize_volume", host):
             self.sizes[volume_id] = size_bytes >> 30
 
-    def create_snapshot(self, _context: Any, node: str, snapshot: Any, volume: Any, **_fence: Any) -> dict[str, Any]:
+    def create_snapshot(self, _context: Any, node: str, snapshot: Any, volume: Any) -> dict[str, Any]:
         with self._call("create_snapshot", node):
             self.snapshots.setdefault((node, volume.backend), {})[snapshot.id] = volume.id
         return {"provider": {"kept_by": node}}
 
-    def delete_snapshot(self, _context: Any, node: str, snapshot: Any, volume: Any, **_fence: Any) -> None:
+    def delete_snapshot(self, _context: Any, node: str, snapshot: Any, volume: Any) -> None:
         with self._call("delete_snapshot", node):
             self.snapshots.get((node, volume.backend), {}).pop(snapshot.id, None)
 
-    def revert_volume(self, _context: Any, node: str, volume: Any, snapshot: Any, **_fence: Any) -> dict[str, Any]:
+    def revert_volume(self, _context: Any, node: str, volume: Any, snapshot: Any) -> dict[str, Any]:
         with self._call("revert_volume", node):
             self.volumes[(node, volume.backend)][volume.id] = f"snapshot {snapshot.id}"
         return {"provider": {"made_by": node}}
 
-    def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, _connector: Any, *,
-                       readonly: bool, **_fence: Any) -> ConnectionSpec:
+    def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, _connector: Any,
+                       readonly: bool) -> ConnectionSpec:
         with self._call("connect_volume", node):
             content = self.volumes[(node, volume.backend)][volume.id]
             self.connections.setdefault((node, volume.backend), {})[attachment_id] = volume.id
         return ConnectionSpec(protocol="nbd", data={"content": content, "readonly": readonly})
 
-    def disconnect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, **_fence: Any) -> None:
+    def disconnect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str) -> None:
         with self._call("disconnect_volume", node):
             self.connections.get((node, volume.backend), {}).pop(attachment_id, None)
 
-    def create_backup(self, _context: Any, node: str, backup: Any, _volume: Any, _snapshot: Any,
-                      **_fence: Any) -> dict[str, Any]:
+    def create_backup(self, _context: Any, node: str, backup: Any, _volume: Any, _snapshot: Any) -> dict[str, Any]:
         with self._call("create_backup", node):
             self.backups.setdefault(backup.store, set()).add(backup.id)
         return {"stored_bytes": 512, "object_count": 3}
 
-    def delete_backup(self, _context: Any, node: str, backup: Any, **_fence: Any) -> None:
+    def delete_backup(self, _context: Any, node: str, backup: Any) -> None:
         with self._call("delete_backup", node):
             self.backups.get(backup.store, set()).discard(backup.id)
 
-    def restore_backup(self, _context: Any, node: str, backup: Any, volume: Any, **_fence: Any) -> dict[str, Any]:
+    def restore_backup(self, _context: Any, node: str, backup: Any, volume: Any) -> dict[str, Any]:
         with self._call("restore_backup", node):
             self.volumes[(node, volume.backend)][volume.id] = f"backup {backup.id}"
         return {"provider": {"made_by": node}}
 
-    def upload_volume(self, _context: Any, node: str, _volume: Any, upload: Any, **_fence: Any) -> None:
+    def upload_volume(self, _context: Any, node: str, _volume: Any, upload: Any) -> None:
         with self._call("upload_volume", node):
             self._db.write(lambda session: session.execute(
                 sa.update(Image).where(Image.id == upload.image_id).values(status="active")))

@@ -22,6 +22,7 @@ from hostler import ids
 from hostler.bus import Bus
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
+from tests.harness.contexts import attempt_of
 from tests.integration import real_parts
 from tests.unit.compute.test_service import Endpoint
 
@@ -107,7 +108,7 @@ def test_a_servers_life(make_agent: Callable[[], ComputeService], bus: Bus, cond
     agent.start()
     try:
         started = time.monotonic()
-        api.spawn_server(CTX, HOST, server, "boot", 1)
+        api.spawn_server(attempt_of("boot"), HOST, server)
         print(f"spawn took {time.monotonic() - started:.2f} s")
 
         def console() -> str:
@@ -123,11 +124,11 @@ def test_a_servers_life(make_agent: Callable[[], ComputeService], bus: Bus, cond
         agent.start()
         assert answers_ssh(address)
 
-        assert api.stop_server(CTX, HOST, server, 60, "stop", 1) == {"power_state": "shutdown"}
-        assert api.start_server(CTX, HOST, server, "start", 1) == {"power_state": "running"}
+        assert api.stop_server(attempt_of("stop"), HOST, server, 60) == {"power_state": "shutdown"}
+        assert api.start_server(attempt_of("start"), HOST, server) == {"power_state": "running"}
         wait_for(lambda: answers_ssh(address), BOOT_S, lambda: console()[-1500:])
         started = time.monotonic()
-        assert api.reboot_server(CTX, HOST, server, False, 60, "reboot", 1) == {"power_state": "running"}
+        assert api.reboot_server(attempt_of("reboot"), HOST, server, False, 60) == {"power_state": "running"}
         print(f"soft reboot took {time.monotonic() - started:.1f} s")
         wait_for(lambda: answers_ssh(address), BOOT_S, lambda: console()[-1500:])
 
@@ -137,7 +138,7 @@ def test_a_servers_life(make_agent: Callable[[], ComputeService], bus: Bus, cond
         api.apply_port_rules(CTX, HOST, server.ports)
         assert answers_ssh(address)
     finally:
-        api.destroy_server(CTX, HOST, server.id, server.ports, "delete", 1)
+        api.destroy_server(attempt_of("delete"), HOST, server.id, server.ports)
         assert agent.stop()
     assert agent.tools.driver.list_servers() == {}
     assert not (directory / "state/compute/servers" / server.id).exists()

@@ -56,10 +56,10 @@ class GuestVolumes:
     def mend(self, surgery: Surgery, finding: Finding) -> str:
         """Detach or attach on the host."""
         server_id, volume_id, host = finding.target.id, finding.details["of"], str(finding.host)
-        run, context, compute = surgery.run, surgery.context, surgery.cloud.compute
+        run, compute = surgery.run, surgery.cloud.compute
         if finding.details["plugged"]:
             timeout_s = run.conf.volume.detach_timeout
-            surgery.ask(lambda fence: compute.detach_volume(context, host, server_id, volume_id, timeout_s, **fence))
+            surgery.ask(host, compute.detach_volume, server_id, volume_id, timeout_s)
             return "took it out of the guest"
         with run.reading() as session:
             spec = server_spec(session, run.conf, surgery.cloud.images, server_id)
@@ -67,6 +67,5 @@ class GuestVolumes:
         volume = next((volume for volume in spec.volumes if volume.volume_id == volume_id), None)
         if volume is None or known is None or known.deleted_at is not None:
             raise NotMended("it has no connection; attach it anew")
-        attached = volume
-        surgery.ask(lambda fence: compute.attach_volume(context, host, server_id, attached, **fence))
+        surgery.ask(host, compute.attach_volume, server_id, volume)
         return "gave it to the guest"

@@ -87,8 +87,7 @@ def _remove(surgery: Surgery, finding: Finding) -> str:
         # Ports of a server that lives elsewhere must not be let go here by name; the host knows its own.
         gone = server is None or server.deleted_at is not None
         ports = port_specs(session, server_ids=[finding.target.id]).get(finding.target.id, ()) if gone else ()
-    compute, host = surgery.cloud.compute, str(finding.host)
-    surgery.ask(lambda fence: compute.destroy_server(surgery.context, host, finding.target.id, ports, **fence))
+    surgery.ask(str(finding.host), surgery.cloud.compute.destroy_server, finding.target.id, ports)
     return "removed it from this host"
 
 

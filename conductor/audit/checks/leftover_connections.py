@@ -36,7 +36,6 @@ class LeftoverConnections:
 
     def mend(self, surgery: Surgery, finding: Finding) -> str:
         """Disconnect."""
-        node, volumes, attachment_id = str(finding.node), surgery.cloud.volumes, finding.details["of"]
         spec = VolumeSpec(id=finding.target.id, backend=finding.details["backend"], size_gib=0)
-        surgery.ask(lambda fence: volumes.disconnect_volume(surgery.context, node, spec, attachment_id, **fence))
+        surgery.ask(str(finding.node), surgery.cloud.volumes.disconnect_volume, spec, finding.details["of"])
         return "ended the connection"

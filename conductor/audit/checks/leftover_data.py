@@ -41,15 +41,15 @@ class LeftoverData:
 
     def mend(self, surgery: Surgery, finding: Finding) -> str:
         """Remove the data."""
-        context, node, item, volumes = surgery.context, str(finding.node), finding.details, surgery.cloud.volumes
+        node, item, volumes = str(finding.node), finding.details, surgery.cloud.volumes
         if finding.target.type == "backup":
             backup = BackupSpec(id=finding.target.id, store="", volume_id="", size_gib=0)
-            surgery.ask(lambda fence: volumes.delete_backup(context, node, backup, **fence))
+            surgery.ask(node, volumes.delete_backup, backup)
             return "removed the data"
         volume = VolumeSpec(id=item.get("volume_id") or item["id"], backend=item["backend"], size_gib=0)
         if finding.target.type == "snapshot":
             snapshot = SnapshotSpec(id=item["id"], volume_id=volume.id, size_gib=0)
-            surgery.ask(lambda fence: volumes.delete_snapshot(context, node, snapshot, volume, **fence))
+            surgery.ask(node, volumes.delete_snapshot, snapshot, volume)
         else:
-            surgery.ask(lambda fence: volumes.delete_volume(context, node, volume, **fence))
+            surgery.ask(node, volumes.delete_volume, volume)
         return "removed the data"

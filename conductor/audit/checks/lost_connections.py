@@ -52,9 +52,8 @@ class LostConnections:
             attachment = session.get_one(VolumeAttachment, finding.details["of"])
             connector, before = _connector(session, attachment), dict(attachment.connection)
             spec, readonly = volume_spec(session, finding.target.id), attachment.mode == "ro"
-        node, volumes = str(finding.node), surgery.cloud.volumes
-        connection = surgery.ask(lambda fence: volumes.connect_volume(
-            surgery.context, node, spec, finding.details["of"], connector, readonly, **fence)).to_wire()
+        connection = surgery.ask(str(finding.node), surgery.cloud.volumes.connect_volume, spec, finding.details["of"],
+                                 connector, readonly).to_wire()
         if connection == before:
             return "connected it again"
         surgery.write(lambda session: session.execute(sa.update(VolumeAttachment).where(

@@ -41,16 +41,14 @@ class StaleAttachments:
 
     def mend(self, surgery: Surgery, finding: Finding) -> str:
         """Disconnect where something may be connected, then remove the row."""
-        attachment_id, context = finding.details["of"], surgery.context
+        attachment_id = finding.details["of"]
         with surgery.run.reading() as session:
             volume, attachment = session.get(Volume, finding.target.id), session.get(VolumeAttachment, attachment_id)
             place = spec = None
             if volume is not None and volume.backend_id is not None and attachment is not None:
                 place, spec = place_of(session, volume.backend_id), volume_spec(session, volume.id)
         if place is not None and spec is not None:
-            node, known = place.node, spec
-            surgery.ask(lambda fence: surgery.cloud.volumes.disconnect_volume(
-                context, node, known, attachment_id, **fence))
+            surgery.ask(place.node, surgery.cloud.volumes.disconnect_volume, spec, attachment_id)
         surgery.write(lambda session: session.execute(
             sa.delete(VolumeAttachment).where(VolumeAttachment.id == attachment_id)))
         return "removed the attachment"

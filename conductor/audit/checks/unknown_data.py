@@ -41,22 +41,22 @@ class UnknownData:
 
     def mend(self, surgery: Surgery, finding: Finding) -> str:
         """Remove it."""
-        context, node, volumes = surgery.context, str(finding.node), surgery.cloud.volumes
+        node, volumes = str(finding.node), surgery.cloud.volumes
         identity, backend = finding.target.id, finding.details["backend"]
         if finding.target.type == "volume":
             volume = VolumeSpec(id=identity, backend=backend, size_gib=0)
-            surgery.ask(lambda fence: volumes.delete_volume(context, node, volume, **fence))
+            surgery.ask(node, volumes.delete_volume, volume)
         elif finding.target.type == "snapshot":
             # Which volume's it is, only the record knew.
             volume, snapshot = VolumeSpec(id="", backend=backend, size_gib=0), SnapshotSpec(
                 id=identity, volume_id="", size_gib=0)
-            surgery.ask(lambda fence: volumes.delete_snapshot(context, node, snapshot, volume, **fence))
-            found = surgery.ask(lambda _: volumes.get_inventory(context, node))
+            surgery.ask(node, volumes.delete_snapshot, snapshot, volume)
+            found = surgery.ask(node, volumes.get_inventory)
             if identity in found["backends"][backend]["snapshots"]:
                 raise NotMended("its back end finds a snapshot by its volume alone; it goes with that")
         else:
             backup = BackupSpec(id=identity, store="", volume_id="", size_gib=0)
-            surgery.ask(lambda fence: volumes.delete_backup(context, node, backup, **fence))
+            surgery.ask(node, volumes.delete_backup, backup)
         return "removed it"
 
 

@@ -10,7 +10,8 @@ from compute import events
 from compute.events import EventRelay
 from compute.virt.driver import Event
 from hostler.resources.server.specs import ServerSpec
-from tests.harness.compute_agents import CTX, Agent, FakeConductor
+from tests.harness.compute_agents import Agent, FakeConductor
+from tests.harness.contexts import attempt_of
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_a_flood_keeps_the_last_of_each(sink: FakeConductor, monkeypatch: pytest
 
 def test_what_the_reply_tells_is_not_told_again(agent: Agent, server: ServerSpec) -> None:
     agent.spawn(server)
-    agent.manager.reboot_server(CTX, server.to_wire(), True, None, "r", 1)
+    agent.manager.reboot_server(attempt_of("r"), server.to_wire(), True, None)
     agent.destroy(server)
     agent.relay.flush()
     assert agent.conductor.events == []

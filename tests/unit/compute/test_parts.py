@@ -15,25 +15,26 @@ from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
 from hostler.resources.server.specs import RuleSpec, ServerSpec
 from tests.harness.compute_agents import CTX, Agent
+from tests.harness.contexts import attempt_of
 
 
 def test_fence_is_bounded_and_outlives_the_process(tmp_path: Path) -> None:
     journal = tmp_path / "attempts.log"
     fence = Fence(journal, keep=10)
     for number in range(50):
-        fence.admit(f"op{number}", 2)
+        fence.admit(attempt_of(f"op{number}", 2))
     assert len(journal.read_text().splitlines()) <= 30
     with journal.open("a") as stream:
         stream.write("cut sho")
     again = Fence(journal, keep=10)
     with pytest.raises(errors.StaleAttempt):
-        again.admit("op49", 1)
-    again.admit("op0", 1)  # long forgotten
-    again.admit("op49", 2)
-    again.admit("op49", 3)
+        again.admit(attempt_of("op49", 1))
+    again.admit(attempt_of("op0", 1))  # long forgotten
+    again.admit(attempt_of("op49", 2))
+    again.admit(attempt_of("op49", 3))
     with pytest.raises(errors.StaleAttempt):
         fence_three = Fence(journal, keep=10)
-        fence_three.check("op49", 2)
+        fence_three.check(attempt_of("op49", 2))
 
 
 def test_locks_remember_changes_until_told_to_forget() -> None:
@@ -108,9 +109,9 @@ def test_what_travels_is_plain_and_comes_back_equal(server: ServerSpec) -> None:
 
 def test_groups_are_known_before_the_ports_that_need_them(agent: Agent, server: ServerSpec) -> None:
     wire, port = server.to_wire(), server.ports[0].to_wire()
-    calls = [lambda: agent.manager.spawn_server(CTX, wire, "boot", 1, {"g": ["1"]}),
-             lambda: agent.manager.start_server(CTX, wire, "start", 1, {"g": ["2"]}),
-             lambda: agent.manager.reboot_server(CTX, wire, True, None, "reboot", 1, {"g": ["3"]}),
+    calls = [lambda: agent.manager.spawn_server(attempt_of("boot"), wire, {"g": ["1"]}),
+             lambda: agent.manager.start_server(attempt_of("start"), wire, {"g": ["2"]}),
+             lambda: agent.manager.reboot_server(attempt_of("reboot"), wire, True, None, {"g": ["3"]}),
              lambda: agent.manager.update_server(CTX, wire, {"g": ["4"]}),
              lambda: agent.manager.apply_port_rules(CTX, [port], {"g": ["5"]}),
              lambda: agent.manager.update_network(CTX, port["network"], [port], {"g": ["6"]}),

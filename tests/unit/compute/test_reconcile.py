@@ -11,6 +11,7 @@ from compute.virt import driver as virt
 from hostler import errors
 from hostler.resources.server.specs import ServerSpec
 from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
+from tests.harness.contexts import attempt_of
 
 
 def test_a_restarted_agent_restores_networks_without_asking_anybody(tmp_path: Path, server: ServerSpec) -> None:
@@ -52,7 +53,7 @@ def test_leave_and_what_changed_since_the_look_are_left(agent: Agent, server: Se
     agent.conductor.verdicts = {server.id: {"action": "leave", "server": None}}
     agent.reconciler.run()
     agent.conductor.verdicts = {server.id: {"action": "destroy", "server": None}}
-    agent.conductor.before_answer = lambda: agent.manager.pause_server(CTX, server.id, "p", 1)
+    agent.conductor.before_answer = lambda: agent.manager.pause_server(attempt_of("p"), server.id)
     agent.reconciler.run()
     assert agent.driver.get_power_state(server.id) == virt.PAUSED
     agent.conductor.before_answer = lambda: None

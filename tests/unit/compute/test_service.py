@@ -22,6 +22,7 @@ from hostler import errors
 from hostler.bus import Bus, rpc_method
 from hostler.context import RequestContext
 from tests.harness.compute_agents import CTX, FakeConductor, make_server
+from tests.harness.contexts import attempt_of
 
 
 class Endpoint(FakeConductor):
@@ -77,7 +78,7 @@ def test_an_agent_serves_reports_and_tells(tmp_path: Path, bus: Bus, conductor: 
     server = make_server()
     try:
         wait_for(lambda: conductor.reports)
-        assert api.spawn_server(CTX, "host1", server, "boot", 1) == {"power_state": "running", "launched": True}
+        assert api.spawn_server(attempt_of("boot"), "host1", server) == {"power_state": "running"}
         api.update_server(CTX, "host1", server)
         api.apply_port_rules(CTX, "host1", server.ports, {"g": ["10.0.0.7/32"]})
         api.update_groups(CTX, "host1", {"g": ["10.0.0.8/32"]})
@@ -85,17 +86,17 @@ def test_an_agent_serves_reports_and_tells(tmp_path: Path, bus: Bus, conductor: 
         assert "ready" in api.get_console_output(CTX, "host1", server.id, 1)
         assert api.get_diagnostics(CTX, "host1", server.id)["state"] == "running"
         assert api.get_host_report(CTX, "host1")["running_servers"] == 1
-        assert api.stop_server(CTX, "host1", server, 5, "stop", 1) == {"power_state": "shutdown"}
-        assert api.start_server(CTX, "host1", server, "start", 1) == {"power_state": "running"}
-        assert api.reboot_server(CTX, "host1", server, True, None, "reboot", 1) == {"power_state": "running"}
+        assert api.stop_server(attempt_of("stop"), "host1", server, 5) == {"power_state": "shutdown"}
+        assert api.start_server(attempt_of("start"), "host1", server) == {"power_state": "running"}
+        assert api.reboot_server(attempt_of("reboot"), "host1", server, True, None) == {"power_state": "running"}
         for verb, state in (("pause", "paused"), ("unpause", "running"), ("suspend", "suspended"),
                             ("resume", "running")):
-            assert getattr(api, f"{verb}_server")(CTX, "host1", server.id, verb, 1) == {"power_state": state}
+            assert getattr(api, f"{verb}_server")(attempt_of(verb), "host1", server.id) == {"power_state": state}
         agent.tools.driver.happen(server.id, "crashed")  # type: ignore[attr-defined]
         wait_for(lambda: [event["event"] for event in conductor.events] == ["crashed"])
         with pytest.raises(errors.StaleAttempt):
-            api.destroy_server(CTX, "host1", server.id, (), "boot", 0)
-        api.destroy_server(CTX, "host1", server.id, server.ports, "delete", 1)
+            api.destroy_server(attempt_of("boot", 0), "host1", server.id, ())
+        api.destroy_server(attempt_of("delete"), "host1", server.id, server.ports)
         with pytest.raises(errors.NotFound):
             api.get_console_output(CTX, "host1", server.id, None)
     finally:

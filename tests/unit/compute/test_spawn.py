@@ -13,6 +13,7 @@ from hostler import errors
 from hostler.agent.faults import Order
 from hostler.resources.server.specs import ServerSpec
 from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
+from tests.harness.contexts import attempt_of
 
 SPAWN_STEPS = ["spawn.spec", "spawn.ports", "network.plug:before", "network.plug:after", "spawn.image", "image.fetch",
                "spawn.disk", "disk.ensure:before", "disk.ensure:after", "spawn.start", "driver.create:before",
@@ -22,7 +23,7 @@ DESTROY_STEPS = ["destroy.guest", "driver.destroy:before", "driver.destroy:after
 
 
 def test_a_server_runs_and_everything_is_there(agent: Agent, server: ServerSpec) -> None:
-    assert agent.spawn(server) == {"power_state": "running", "launched": True}
+    assert agent.spawn(server) == {"power_state": "running"}
     assert agent.driver.list_servers() == {server.id: virt.RUNNING}
     assert agent.network.active == {server.ports[0].id}
     assert agent.specs.load(server.id) == server
@@ -45,7 +46,7 @@ def test_destroy_leaves_nothing_and_may_be_repeated(agent: Agent, server: Server
 
 def test_destroy_removes_ports_that_only_the_kept_spec_knows(agent: Agent, server: ServerSpec) -> None:
     agent.spawn(server)
-    agent.manager.destroy_server(CTX, server.id, [], "delete", 1)
+    agent.manager.destroy_server(attempt_of("delete"), server.id, [])
     assert agent.leftovers() == []
 
 

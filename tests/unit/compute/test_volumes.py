@@ -15,6 +15,7 @@ from hostler import errors, ids
 from hostler.agent.faults import Order
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ServerSpec
 from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
+from tests.harness.contexts import attempt_of
 
 STEPS = ["attach.connection", "volume.resolve", "attach.spec", "attach.plug", "driver.attach_volume:before",
          "driver.attach_volume:after", "attach.end"]
@@ -35,12 +36,12 @@ def running(agent: Agent, server: ServerSpec) -> ServerSpec:
 
 
 def attach(agent: Agent, server: ServerSpec, volume: AttachedSpec, operation: str = "attach", attempt: int = 1) -> None:
-    agent.manager.attach_volume(CTX, server.id, volume.to_wire(), operation, attempt)
+    agent.manager.attach_volume(attempt_of(operation, attempt), server.id, volume.to_wire())
 
 
 def detach(agent: Agent, server: ServerSpec, volume: AttachedSpec, timeout_s: int = 1, operation: str = "detach",
            attempt: int = 1) -> None:
-    agent.manager.detach_volume(CTX, server.id, volume.volume_id, timeout_s, operation, attempt)
+    agent.manager.detach_volume(attempt_of(operation, attempt), server.id, volume.volume_id, timeout_s)
 
 
 def has(agent: Agent, server: ServerSpec) -> tuple[list[str], list[str]]:
@@ -123,19 +124,19 @@ def test_a_guest_that_holds_on_keeps_all_and_may_let_go_later(agent: Agent, runn
 
 def test_what_is_off_gets_its_volumes_when_it_starts(agent: Agent, running: ServerSpec) -> None:
     volume = make_volume()
-    agent.manager.stop_server(CTX, running.to_wire(), 0, "stop", 1)
+    agent.manager.stop_server(attempt_of("stop"), running.to_wire(), 0)
     attach(agent, running, volume)
     assert has(agent, running) == ([volume.volume_id], [volume.volume_id])
-    agent.manager.start_server(CTX, dataclasses.replace(running, volumes=(volume,)).to_wire(), "start", 1)
+    agent.manager.start_server(attempt_of("start"), dataclasses.replace(running, volumes=(volume,)).to_wire())
     assert has(agent, running) == ([volume.volume_id], [volume.volume_id])
-    agent.manager.reboot_server(CTX, running.to_wire(), True, None, "reboot", 1)
+    agent.manager.reboot_server(attempt_of("reboot"), running.to_wire(), True, None)
     assert has(agent, running) == ([], []), "the conductor's word counts at a start"
 
 
 def test_a_suspended_server_keeps_its_disks(agent: Agent, running: ServerSpec) -> None:
     volume = make_volume()
     attach(agent, running, volume)
-    agent.manager.suspend_server(CTX, running.id, "suspend", 1)
+    agent.manager.suspend_server(attempt_of("suspend"), running.id)
     for act in (lambda: attach(agent, running, make_volume(device="vdc"), "two"),
                 lambda: detach(agent, running, volume)):
         with pytest.raises(errors.AgentError, match="suspended"):
@@ -162,11 +163,11 @@ def test_a_volume_that_cannot_be_reached_keeps_a_server_from_starting(agent: Age
 def test_resize_needs_the_volume_and_is_nothing_when_off(agent: Agent, running: ServerSpec) -> None:
     volume = make_volume()
     with pytest.raises(errors.AgentError, match="no volume"):
-        agent.manager.resize_volume(CTX, running.id, volume.volume_id, 2 << 30, "grow", 1)
+        agent.manager.resize_volume(attempt_of("grow"), running.id, volume.volume_id, 2 << 30)
     attach(agent, running, volume)
-    agent.manager.resize_volume(CTX, running.id, volume.volume_id, 2 << 30, "grow", 1)
-    agent.manager.stop_server(CTX, running.to_wire(), 0, "stop", 1)
-    agent.manager.resize_volume(CTX, running.id, volume.volume_id, 3 << 30, "grow2", 1)
+    agent.manager.resize_volume(attempt_of("grow"), running.id, volume.volume_id, 2 << 30)
+    agent.manager.stop_server(attempt_of("stop"), running.to_wire(), 0)
+    agent.manager.resize_volume(attempt_of("grow2"), running.id, volume.volume_id, 3 << 30)
 
 
 def test_reconciliation_takes_out_what_the_records_do_not_know(agent: Agent, running: ServerSpec) -> None:

@@ -61,14 +61,14 @@ class ScriptedHost:
         self._db.write(work)
         return {"host_id": self._host_id, "host": "host1", "zone": "nova"}
 
-    def spawn_server(self, _context: Any, _host: str, _spec: Any, **_fence: Any) -> dict[str, Any]:
+    def spawn_server(self, _context: Any, _host: str, _spec: Any, _groups: Any) -> dict[str, Any]:
         self._step("spawn_server")
-        return {"power_state": "running", "launched": True}
+        return {"power_state": "running"}
 
-    def destroy_server(self, *_arguments: Any, **_fence: Any) -> None:
+    def destroy_server(self, *_arguments: Any) -> None:
         self._step("destroy_server")
 
-    def stop_server(self, *_arguments: Any, **_fence: Any) -> dict[str, Any]:
+    def stop_server(self, *_arguments: Any) -> dict[str, Any]:
         self._step("stop_server")
         return {"power_state": "shutdown"}
 

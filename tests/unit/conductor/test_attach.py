@@ -30,21 +30,20 @@ class Parts(ScriptedNodes):
         super().__init__(db)
         self.guests: dict[str, set[str]] = {}
 
-    def attach_volume(self, _context: Any, host: str, server_id: str, volume: Any, **_fence: Any) -> None:
+    def attach_volume(self, _context: Any, host: str, server_id: str, volume: Any) -> None:
         with self._call("attach_volume", host):
             self.guests.setdefault(server_id, set()).add(volume.volume_id)
 
-    def detach_volume(self, _context: Any, host: str, server_id: str, volume_id: str, _timeout_s: int,
-                      **_fence: Any) -> None:
+    def detach_volume(self, _context: Any, host: str, server_id: str, volume_id: str, _timeout_s: int) -> None:
         with self._call("detach_volume", host):
             self.guests.get(server_id, set()).discard(volume_id)
 
-    def spawn_server(self, _context: Any, host: str, server: Any, **_fence: Any) -> dict[str, Any]:
+    def spawn_server(self, _context: Any, host: str, server: Any, _groups: Any) -> dict[str, Any]:
         with self._call("spawn_server", host):
             self.guests[server.id] = {volume.volume_id for volume in server.volumes}
-        return {"power_state": "running", "launched": True}
+        return {"power_state": "running"}
 
-    def destroy_server(self, _context: Any, host: str, server_id: str, _ports: Any, **_fence: Any) -> None:
+    def destroy_server(self, _context: Any, host: str, server_id: str, _ports: Any) -> None:
         with self._call("destroy_server", host):
             self.guests.pop(server_id, None)
 

@@ -529,5 +529,5 @@ def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None
     assert slots.enter("another copy", "volume@node1/copies")
     run = Run(rig.cloud, held, slots)
     with pytest.raises(HandOver, match="node1/copies is busy"):
-        run.ask_node("node1", lambda _fence: None, copying=True)
-    assert run.ask_node("node1", lambda fence: fence["attempt"]) == 1
+        run.ask_node_to_copy("node1", lambda _context, _node: None)
+    assert run.ask_node("node1", lambda context, _node: context.attempt) == 1

@@ -13,6 +13,7 @@ import pytest
 from hostler import errors, ids
 from hostler.agent.faults import Order
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SourceSpec, UploadSpec, VolumeSpec
+from tests.harness.contexts import attempt_of
 from tests.harness.volume_agents import (
     CTX,
     GIB,
@@ -51,11 +52,12 @@ def test_volumes_come_from_everything(agent: Agent, tmp_path: Path) -> None:
     token = agent.fake().content(image.id)
     assert agent.fake().content(empty.id) == "" and token
     snapshot = new_snapshot(image)
-    agent.api.create_snapshot(CTX, NODE, snapshot, image, op("snap"), 1)
+    agent.api.create_snapshot(attempt_of(op("snap")), NODE, snapshot, image)
     of_snapshot = agent.create(snapshot=snapshot, size_gib=2)
     of_volume = agent.create(volume=image)
     elsewhere = agent.create("blue", volume=image)
-    connection = agent.api.connect_volume(CTX, NODE, image, ids.new_id(), ConnectorSpec(host="other"), True, op("c"), 1)
+    peer = ConnectorSpec(host="other")
+    connection = agent.api.connect_volume(attempt_of(op("c")), NODE, image, ids.new_id(), peer, True)
     exported = agent.create("blue", connection=connection)
     assert {agent.fake().content(item.id) for item in (of_snapshot, of_volume)} == {token}
     assert {agent.fake("blue").content(item.id) for item in (elsewhere, exported)} == {token}
@@ -67,29 +69,29 @@ def test_a_volume_grows_goes_back_and_goes(agent: Agent) -> None:
     agent.fake().write(volume.id, "then")
     snapshot = new_snapshot(volume)
     for _ in range(2):
-        assert "provider" in agent.api.create_snapshot(CTX, NODE, snapshot, volume, op("snap"), 1)
+        assert "provider" in agent.api.create_snapshot(attempt_of(op("snap")), NODE, snapshot, volume)
     agent.fake().write(volume.id, "now")
-    assert agent.api.extend_volume(CTX, NODE, volume, 3, op("extend"), 1)["provider"] == {"fake": volume.id}
-    agent.api.revert_volume(CTX, NODE, volume, snapshot, op("revert"), 1)
+    assert agent.api.extend_volume(attempt_of(op("extend")), NODE, volume, 3)["provider"] == {"fake": volume.id}
+    agent.api.revert_volume(attempt_of(op("revert")), NODE, volume, snapshot)
     assert (agent.fake().content(volume.id), agent.fake().size_gib(volume.id)) == ("then", 3)
     found = agent.api.get_inventory(CTX, NODE)
     assert found["backends"]["red"] == {"volumes": [volume.id], "snapshots": [snapshot.id], "connections": {},
                                         "error": None}
     for _ in range(2):
-        agent.api.delete_snapshot(CTX, NODE, snapshot, volume, op("unsnap"), 1)
-        agent.api.delete_volume(CTX, NODE, volume, op("delete"), 1)
+        agent.api.delete_snapshot(attempt_of(op("unsnap")), NODE, snapshot, volume)
+        agent.api.delete_volume(attempt_of(op("delete")), NODE, volume)
     assert agent.api.get_inventory(CTX, NODE)["backends"]["red"]["volumes"] == []
 
 
 def test_connections_come_and_go(agent: Agent) -> None:
     volume, attachment = agent.create(), ids.new_id()
     connector = ConnectorSpec(host="host1")
-    first = agent.api.connect_volume(CTX, NODE, volume, attachment, connector, False, op("attach"), 1)
+    first = agent.api.connect_volume(attempt_of(op("attach")), NODE, volume, attachment, connector, False)
     assert first.protocol == "fake"
-    assert agent.api.connect_volume(CTX, NODE, volume, attachment, connector, False, op("attach"), 1) == first
+    assert agent.api.connect_volume(attempt_of(op("attach")), NODE, volume, attachment, connector, False) == first
     assert agent.api.get_inventory(CTX, NODE)["backends"]["red"]["connections"] == {attachment: volume.id}
     for _ in range(2):
-        agent.api.disconnect_volume(CTX, NODE, volume, attachment, op("detach"), 1)
+        agent.api.disconnect_volume(attempt_of(op("detach")), NODE, volume, attachment)
     assert agent.api.get_inventory(CTX, NODE)["backends"]["red"]["connections"] == {}
 
 
@@ -97,40 +99,40 @@ def test_a_node_needs_no_export_of_its_own_volume(agent: Agent) -> None:
     volume = agent.create()
     agent.fake().write(volume.id, "moved")
     own = ConnectorSpec.from_wire(agent.api.get_node_report(CTX, NODE)["connector"])
-    connection = agent.api.connect_volume(CTX, NODE, volume, ids.new_id(), own, True, op("move"), 1)
+    connection = agent.api.connect_volume(attempt_of(op("move")), NODE, volume, ids.new_id(), own, True)
     assert connection.protocol == "local" and agent.fake().find().connections == {}
     copy = agent.create("blue", connection=connection)
     assert agent.fake("blue").content(copy.id) == "moved"
     host = ConnectorSpec(host=NODE)  # a host may have the node's name, when both are on one machine
-    assert agent.api.connect_volume(CTX, NODE, volume, ids.new_id(), host, True, op("at"), 1).protocol == "fake"
+    assert agent.api.connect_volume(attempt_of(op("at")), NODE, volume, ids.new_id(), host, True).protocol == "fake"
 
 
 def test_backups_bring_contents_back(agent: Agent) -> None:
     volume = agent.create()
     agent.fake().write(volume.id, "monday")
     full = backup_of(volume)
-    made = agent.api.create_backup(CTX, NODE, full, volume, None, op("b1"), 1)
+    made = agent.api.create_backup(attempt_of(op("b1")), NODE, full, volume, None)
     assert made["stored_bytes"] > 0 and made["object_count"] == 1
-    assert agent.api.create_backup(CTX, NODE, full, volume, None, op("b1"), 2) == made
+    assert agent.api.create_backup(attempt_of(op("b1"), 2), NODE, full, volume, None) == made
     agent.fake().write(volume.id, "tuesday")
     snapshot = new_snapshot(volume)
-    agent.api.create_snapshot(CTX, NODE, snapshot, volume, op("s"), 1)
+    agent.api.create_snapshot(attempt_of(op("s")), NODE, snapshot, volume)
     agent.fake().write(volume.id, "wednesday")
     second = backup_of(volume, full)
-    agent.api.create_backup(CTX, NODE, second, volume, snapshot, op("b2"), 1)
+    agent.api.create_backup(attempt_of(op("b2")), NODE, second, volume, snapshot)
     third = backup_of(volume, full, second)
-    unchanged = agent.api.create_backup(CTX, NODE, third, volume, snapshot, op("b3"), 1)
+    unchanged = agent.api.create_backup(attempt_of(op("b3")), NODE, third, volume, snapshot)
     assert unchanged == {"stored_bytes": 0, "object_count": 0}
     assert agent.api.get_inventory(CTX, NODE)["backups"] == sorted([full.id, second.id, third.id])
     for backup, content in ((third, "tuesday"), (full, "monday")):
-        agent.api.restore_backup(CTX, NODE, backup, volume, op(content), 1)
+        agent.api.restore_backup(attempt_of(op(content)), NODE, backup, volume)
         assert agent.fake().content(volume.id) == content
     new = agent.create("blue", size_gib=2, backup=second)
     assert agent.fake("blue").content(new.id) == "tuesday"
     with pytest.raises(errors.AgentError, match=third.id):
-        agent.api.delete_backup(CTX, NODE, second, op("d"), 1)
+        agent.api.delete_backup(attempt_of(op("d")), NODE, second)
     for backup in (third, second, full):
-        agent.api.delete_backup(CTX, NODE, backup, op("d"), 1)
+        agent.api.delete_backup(attempt_of(op("d")), NODE, backup)
     assert agent.api.get_inventory(CTX, NODE)["backups"] == []
     assert not list((agent.home / "volume" / "work").iterdir())
 
@@ -142,9 +144,9 @@ def test_a_volume_in_use_is_backed_up_from_a_momentary_snapshot(agent: Agent) ->
     attached = VolumeSpec(id=volume.id, backend="red", size_gib=1, attached=True)
     agent.service.faults.order(Order(step="agent.create_backup.read", action="fail"))
     with pytest.raises(errors.AgentError):
-        agent.api.create_backup(CTX, NODE, backup, attached, None, op("b"), 1)
+        agent.api.create_backup(attempt_of(op("b")), NODE, backup, attached, None)
     assert agent.fake().find().snapshots == ()
-    agent.api.create_backup(CTX, NODE, backup, attached, None, op("b"), 1)
+    agent.api.create_backup(attempt_of(op("b")), NODE, backup, attached, None)
     assert agent.fake().find().snapshots == ()
     target = agent.create(backup=backup)
     assert agent.fake().content(target.id) == "live"
@@ -153,16 +155,16 @@ def test_a_volume_in_use_is_backed_up_from_a_momentary_snapshot(agent: Agent) ->
 def test_progress_is_told_with_its_attempt(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     name = op("op")
     monkeypatch.setattr("volume.work.TELL_EVERY_S", 0.0)
-    agent.api.create_volume(CTX, NODE, new_volume(), SourceSpec(), name, 3)
+    agent.api.create_volume(attempt_of(name, 3), NODE, new_volume(), SourceSpec())
     wait_for(lambda: agent.conductor.progress)
     assert agent.conductor.progress == [(name, 3, 50)]
 
 
 def test_an_older_attempt_is_refused(agent: Agent) -> None:
     volume, name = new_volume(), op("op")
-    agent.api.create_volume(CTX, NODE, volume, SourceSpec(), name, 2)
+    agent.api.create_volume(attempt_of(name, 2), NODE, volume, SourceSpec())
     with pytest.raises(errors.StaleAttempt):
-        agent.api.delete_volume(CTX, NODE, volume, name, 1)
+        agent.api.delete_volume(attempt_of(name), NODE, volume)
     assert agent.fake().find().volumes == (volume.id,)
 
 
@@ -181,14 +183,14 @@ def test_a_later_attempt_ends_the_earlier_copy(agent: Agent, monkeypatch: pytest
 
     def first() -> None:
         try:
-            agent.api.create_volume(CTX, NODE, volume, SourceSpec(), name, 1)
+            agent.api.create_volume(attempt_of(name), NODE, volume, SourceSpec())
         except errors.HostlerError as error:
             ended.append(type(error))
 
     thread = threading.Thread(target=first)
     thread.start()
     assert begun.wait(10)
-    agent.api.create_volume(CTX, NODE, volume, SourceSpec(), name, 2)
+    agent.api.create_volume(attempt_of(name, 2), NODE, volume, SourceSpec())
     thread.join(10)
     assert ended == [errors.StaleAttempt]
     assert driver.find().volumes == (volume.id,)
@@ -236,10 +238,9 @@ def test_what_is_not_here_is_said(agent: Agent) -> None:
         agent.create("green")
     volume = agent.create()
     with pytest.raises(errors.AgentError, match="not in this node's backup store"):
-        agent.api.restore_backup(CTX, NODE, backup_of(volume), volume, op("r"), 1)
+        agent.api.restore_backup(attempt_of(op("r")), NODE, backup_of(volume), volume)
     with pytest.raises(errors.AgentError, match="vmdk"):
-        agent.api.upload_volume(CTX, NODE, volume, UploadSpec(image_id="i", disk_format="vmdk", url="http://x"),
-                                op("u"), 1)
+        agent.api.upload_volume(attempt_of(op("u")), NODE, volume, UploadSpec(image_id="i", disk_format="vmdk", url="http://x"))
 
 
 def test_a_report_tells_of_every_back_end(agent: Agent) -> None:
@@ -295,7 +296,7 @@ def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_
     agent.fake().write(volume.id, "to be an image")
     receiver.statuses = [503]
     upload = UploadSpec(image_id=ids.new_id(), disk_format="qcow2", url=receiver.url)
-    agent.api.upload_volume(CTX, NODE, volume, upload, op("u"), 1)
+    agent.api.upload_volume(attempt_of(op("u")), NODE, volume, upload)
     assert len(receiver.bodies) == 2 and receiver.bodies[0] == receiver.bodies[1]
     path = tmp_path / "image.qcow2"
     path.write_bytes(receiver.bodies[1])
@@ -315,8 +316,8 @@ def test_an_upload_that_is_refused_says_so(agent: Agent, receiver: Receiver, mon
     upload = UploadSpec(image_id=ids.new_id(), disk_format="qcow2", url=receiver.url)
     receiver.statuses = [403]
     with pytest.raises(errors.AgentError, match="HTTP 403"):
-        agent.api.upload_volume(CTX, NODE, volume, upload, op("u"), 1)
+        agent.api.upload_volume(attempt_of(op("u")), NODE, volume, upload)
     receiver.statuses = [500, 500, 500]
     with pytest.raises(errors.AgentError, match="HTTP 500"):
-        agent.api.upload_volume(CTX, NODE, volume, upload, op("u"), 2)
+        agent.api.upload_volume(attempt_of(op("u"), 2), NODE, volume, upload)
     assert len(receiver.bodies) == 4

@@ -8,6 +8,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec
+from tests.harness.contexts import attempt_of
 from tests.harness.volume_agents import CTX, NODE, Agent, new_snapshot
 from volume.copy_snapshots import MomentarySnapshots
 from volume.reconcile import Reconciler
@@ -22,9 +23,9 @@ def test_what_nobody_knows_is_removed(agent: Agent, reconciler: Reconciler) -> N
     kept, lost, exported = agent.create(), agent.create(), agent.create("blue")
     snapshot, attachment = new_snapshot(lost), ids.new_id()
     backup = BackupSpec(id=ids.new_id(), store="s", volume_id=kept.id, size_gib=1)
-    agent.api.create_snapshot(CTX, NODE, snapshot, lost, ids.new_id(), 1)
-    agent.api.connect_volume(CTX, NODE, exported, attachment, ConnectorSpec(host="h"), False, ids.new_id(), 1)
-    agent.api.create_backup(CTX, NODE, backup, kept, None, ids.new_id(), 1)
+    agent.api.create_snapshot(attempt_of(ids.new_id()), NODE, snapshot, lost)
+    agent.api.connect_volume(attempt_of(ids.new_id()), NODE, exported, attachment, ConnectorSpec(host="h"), False)
+    agent.api.create_backup(attempt_of(ids.new_id()), NODE, backup, kept, None)
     agent.conductor.verdict = lambda present: {
         "volumes": [{"backend": "red", "id": lost.id}],
         "snapshots": [{"backend": "red", "id": snapshot.id, "volume_id": lost.id}],
@@ -53,7 +54,7 @@ def test_what_somebody_touched_since_the_look_is_left(agent: Agent, reconciler: 
     volume = agent.create()
 
     def answer(present: dict[str, Any]) -> dict[str, Any]:
-        agent.api.extend_volume(CTX, NODE, volume, 2, ids.new_id(), 1)
+        agent.api.extend_volume(attempt_of(ids.new_id()), NODE, volume, 2)
         return {"volumes": [{"backend": "red", "id": volume.id}]}
 
     agent.conductor.verdict = answer
@@ -66,7 +67,7 @@ def test_what_somebody_touched_since_the_look_is_left(agent: Agent, reconciler: 
 
 def test_one_that_cannot_be_removed_keeps_no_other(agent: Agent, reconciler: Reconciler) -> None:
     stubborn, other = agent.create(), agent.create()
-    agent.api.create_snapshot(CTX, NODE, new_snapshot(stubborn), stubborn, ids.new_id(), 1)
+    agent.api.create_snapshot(attempt_of(ids.new_id()), NODE, new_snapshot(stubborn), stubborn)
     agent.conductor.verdict = lambda present: {"volumes": [
         {"backend": "green", "id": ids.new_id()}, {"backend": "red", "id": stubborn.id},
         {"backend": "red", "id": other.id}]}

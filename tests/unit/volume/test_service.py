@@ -14,7 +14,8 @@ from conductor import rpcapi as conductor_rpcapi
 from hostler import errors, ids
 from hostler.bus import Bus
 from hostler.resources.volume.specs import SourceSpec
-from tests.harness.volume_agents import CTX, NODE, Conductor, load, new_volume, wait_for
+from tests.harness.contexts import attempt_of
+from tests.harness.volume_agents import NODE, Conductor, load, new_volume, wait_for
 from volume import service
 from volume.drivers.fake import FakeDriver
 from volume.rpcapi import VolumeAPI
@@ -76,7 +77,7 @@ def test_a_restarted_agent_has_its_volumes_and_its_fence(tmp_path: Path, world: 
     volume, operation = new_volume(), ids.new_id()
     first = service.build(load(tmp_path), world.bus)
     first.start()
-    world.api.create_volume(CTX, NODE, volume, SourceSpec(), operation, 2)
+    world.api.create_volume(attempt_of(operation, 2), NODE, volume, SourceSpec())
     assert first.stop()
     (tmp_path / "volume" / "work" / "left.raw").touch()
     second = service.build(load(tmp_path), world.bus)
@@ -84,7 +85,7 @@ def test_a_restarted_agent_has_its_volumes_and_its_fence(tmp_path: Path, world: 
     try:
         assert red(second).find().volumes == (volume.id,)
         with pytest.raises(errors.StaleAttempt):
-            world.api.delete_volume(CTX, NODE, volume, operation, 1)
+            world.api.delete_volume(attempt_of(operation), NODE, volume)
         assert not list((tmp_path / "volume" / "work").iterdir())
     finally:
         assert second.stop()
@@ -104,7 +105,7 @@ def test_a_stopping_agent_finishes_what_it_is_doing(tmp_path: Path, world: World
 
     driver.create_volume = slow  # type: ignore[method-assign]
     call = threading.Thread(target=lambda: answers.append(
-        world.api.create_volume(CTX, NODE, volume, SourceSpec(), ids.new_id(), 1)))
+        world.api.create_volume(attempt_of(ids.new_id()), NODE, volume, SourceSpec())))
     call.start()
     assert begun.wait(10)
     stopped: list[bool] = []
@@ -132,7 +133,7 @@ def test_a_stopping_agent_gives_a_long_copy_up(tmp_path: Path, world: World) -> 
 
     def call() -> None:
         try:
-            world.api.create_volume(CTX, NODE, new_volume(), SourceSpec(), ids.new_id(), 1)
+            world.api.create_volume(attempt_of(ids.new_id()), NODE, new_volume(), SourceSpec())
         except errors.HostlerError as error:
             ended.append(type(error))
 
@@ -167,7 +168,7 @@ def test_an_agent_starts_with_a_back_end_that_is_away(tmp_path: Path, world: Wor
         wait_for(lambda: world.conductor.reports)
         assert [item["healthy"] for item in world.conductor.reports[0]["backends"]] == [False, True]
         with pytest.raises(errors.AgentError, match="red is not available"):
-            world.api.create_volume(CTX, NODE, new_volume(), SourceSpec(), ids.new_id(), 1)
-        world.api.create_volume(CTX, NODE, new_volume("blue"), SourceSpec(), ids.new_id(), 1)
+            world.api.create_volume(attempt_of(ids.new_id()), NODE, new_volume(), SourceSpec())
+        world.api.create_volume(attempt_of(ids.new_id()), NODE, new_volume("blue"), SourceSpec())
     finally:
         assert agent.stop()

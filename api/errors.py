@@ -17,6 +17,7 @@ LOG = logging.getLogger(__name__)
 # The first family that fits decides; leaves stand before their families.
 STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
     (errors.TooLarge, 413),
+    (errors.StaleRevision, 412),
     (errors.NotFound, 404),
     (errors.Invalid, 400),
     (errors.Conflict, 409),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,8 +26,16 @@ class Health:
         response.media = {"status": "ok"}
 
 
-def _orjson_handler() -> media.JSONHandler:
-    return media.JSONHandler(dumps=orjson.dumps, loads=orjson.loads)
+def _dumps(body: Any) -> bytes:
+    try:
+        return orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        # orjson stops at 64 bits, and an IPv6 subnet has more addresses.
+        return json.dumps(body).encode()
+
+
+def _json_handler() -> media.JSONHandler:
+    return media.JSONHandler(dumps=_dumps, loads=orjson.loads)
 
 
 def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
@@ -36,7 +45,7 @@ def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True
     app.req_options.auto_parse_qs_csv = False
-    handler = _orjson_handler()
+    handler = _json_handler()
     for options in (app.req_options, app.resp_options):
         options.media_handlers["application/json"] = handler
     app.add_route("/healthcheck", Health())

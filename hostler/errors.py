@@ -86,6 +86,13 @@ class ResourceLocked(Conflict):
     template = "Resource [{resource}-{id}] locked by operation {operation} ({kind})"
 
 
+class StaleRevision(Conflict):
+    """The caller made the change conditional on a revision that the resource no longer has."""
+
+    code = "StaleRevision"
+    template = "Constrained to {expected}, but current revision is {current}"
+
+
 class NotUnique(Conflict):
     """A resource with this identity exists already."""
 

@@ -15,11 +15,9 @@ from collections.abc import Iterable
 
 from compute.network import names
 from hostler import errors
+from hostler.resources.network import protocols
 from hostler.resources.server.specs import RuleSpec
 
-# IANA protocol numbers under the names that the network API knows.
-PROTOCOLS = {"icmp": 1, "igmp": 2, "ipip": 4, "tcp": 6, "egp": 8, "udp": 17, "dccp": 33, "rsvp": 46, "gre": 47,
-             "esp": 50, "ah": 51, "ospf": 89, "pgm": 113, "vrrp": 112, "sctp": 132, "udplite": 136}
 _WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 _ICMP = 1
 
@@ -60,12 +58,10 @@ def protocol_number(protocol: str | None) -> int | None:
     """Return the IP protocol's number; None stands for any."""
     if protocol is None or protocol.lower() == "any":
         return None
-    name = protocol.lower()
-    if name in PROTOCOLS:
-        return PROTOCOLS[name]
-    if name.isdecimal() and int(name) <= 255:
-        return int(name)
-    raise errors.Invalid(reason=f"Security group rule: unknown protocol {protocol}")
+    try:
+        return protocols.number_of(protocol.lower())
+    except ValueError:
+        raise errors.Invalid(reason=f"Security group rule: unknown protocol {protocol}") from None
 
 
 def _refine(number: int, rule: RuleSpec) -> list[str]:

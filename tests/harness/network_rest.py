@@ -49,6 +49,7 @@ class Api:
 
     def __init__(self, cloud: Cloud) -> None:
         self.wakes = Wakes()
+        self.db = cloud.db
         unused: Any = types.SimpleNamespace()
         services: Any = Services(
             conf=cloud.conf, db=cloud.db, identity=Tokens(cloud),  # type: ignore[arg-type]

@@ -142,6 +142,18 @@ def _canonical_address(value: str) -> str:
         return value
 
 
+def interface(column: Any) -> Filter:
+    """Filter a column of blocks that keep their host bits, whatever their spelling."""
+    return lambda values: column.in_([_canonical_interface(value) for value in values])
+
+
+def _canonical_interface(value: str) -> str:
+    try:
+        return ipaddress.ip_interface(value).with_prefixlen
+    except ValueError:
+        return value
+
+
 def constant(present: str) -> Filter:
     """Filter an attribute that is the same for every row."""
     return lambda values: sa.true() if present in values else sa.false()

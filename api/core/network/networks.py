@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import lists
-from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import Network, Port, Subnet
 from hostler.resources.network.host_updates import tell_of_network
@@ -75,7 +75,7 @@ def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list
 def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -> NetworkRecord:
     """Change a network; its hosts follow."""
     def work(session: orm.Session) -> tuple[NetworkRecord, list[str]]:
-        network = find(session, caller, Network, identifier, hold=True)
+        network = find_to_change(session, caller, Network, identifier)
         caller.check("update_network", network.project_id)
         _check_guarded(caller, "update", network.project_id, values)
         _check_provider(session, {"network_type": network.network_type, "physical_network": network.physical_network,
@@ -93,7 +93,7 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
 def delete_network(caller: Caller, identifier: str) -> None:
     """Delete a network with its subnets; raises InUse while it has ports."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        network = find(session, caller, Network, identifier, hold=True)
+        network = find_to_change(session, caller, Network, identifier)
         caller.check("delete_network", network.project_id)
         if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
             raise _in_use(network.id)

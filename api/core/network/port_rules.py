@@ -18,6 +18,8 @@ from hostler.resources.network import ipam, place_ports, security_groups
 MAX_PAIRS = 10
 MAX_ADDRESSES = 16
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+# No guest sends from these; only 0.0.0.0/0, the usual spelling of "any source", may cover them.
+_MULTICAST: Mapping[int, Any] = {4: ipaddress.ip_network("224.0.0.0/4"), 6: ipaddress.ip_network("ff00::/8")}
 # What a port asks for that is not a column of its own row, or is fixed here.
 _NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "profile", "host", "project_id"})
 _HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
@@ -175,13 +177,7 @@ def _pairs(given: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
         raise errors.Invalid(reason=f"The number of allowed address pairs exceeds the maximum {MAX_PAIRS}.")
     pairs: list[dict[str, str]] = []
     for pair in given:
-        text = pair["ip_address"]
-        try:
-            address = str(ipaddress.ip_network(text)) if "/" in text else str(ipam.parse_address(text))
-        except ValueError:
-            raise errors.InvalidField(
-                f"Invalid input for allowed_address_pairs. Reason: '{text}' is not a valid IP address.",
-                field="allowed_address_pairs", value=text, reason="no address") from None
+        address = _pair_address(pair["ip_address"])
         new = {"ip_address": address}
         if pair.get("mac_address"):
             new["mac_address"] = _mac(pair["mac_address"])
@@ -189,3 +185,20 @@ def _pairs(given: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
             raise errors.Invalid(reason=f"Request contains duplicate address pair: ip_address {address}.")
         pairs.append(new)
     return pairs
+
+
+def _pair_address(text: str) -> str:
+    try:
+        if "%" in text:
+            raise ValueError("an address with a zone is of one host only")
+        interface = ipaddress.ip_interface(text)
+    except ValueError:
+        raise _wrong_pair(text, f"'{text}' is not a valid IP address.") from None
+    if str(interface.network) != "0.0.0.0/0" and interface.network.overlaps(_MULTICAST[interface.version]):
+        raise _wrong_pair(text, f"IP {text} is a multicast address, which is not supported.")
+    return interface.with_prefixlen if "/" in text else str(interface.ip)
+
+
+def _wrong_pair(text: str, reason: str) -> errors.InvalidField:
+    return errors.InvalidField(f"Invalid input for allowed_address_pairs. Reason: {reason}",
+                               field="allowed_address_pairs", value=text, reason=reason)

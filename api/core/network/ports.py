@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import lists, port_rules
-from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources.network import place_ports, security_groups
@@ -24,7 +24,7 @@ FILTERS: Mapping[str, lists.Filter] = {
     **lists.standard_filters(Port), "network_id": lists.identifier(Port.network_id),
     "device_id": lists.identifier(Port.device_id), "device_owner": lists.text(Port.device_owner),
     "mac_address": lambda values: Port.mac_address.in_([value.lower() for value in values]),
-    "status": lists.text(Port.status), "admin_state_up": lists.boolean(Port.admin_state_up),
+    "status": lists.text(Port.shown_status), "admin_state_up": lists.boolean(Port.admin_state_up),
     "port_security_enabled": lists.boolean(Port.port_security_enabled), "dns_name": lists.text(Port.dns_name),
     "binding:vnic_type": lists.constant("normal"),
     "security_groups": lists.related(Port.id, lists.identifier(PortSecurityGroup.group_id),
@@ -35,7 +35,7 @@ BINDING_FILTERS: Mapping[str, lists.Filter] = {
     "binding:host_id": lists.related(Port.host_id, lists.text(Host.name), sa.select(Host.id))}
 SORTING: Mapping[str, Any] = {
     **lists.standard_sorting(Port), "mac_address": Port.mac_address, "network_id": Port.network_id,
-    "status": Port.status, "device_id": Port.device_id, "device_owner": Port.device_owner,
+    "status": Port.shown_status, "device_id": Port.device_id, "device_owner": Port.device_owner,
     "admin_state_up": Port.admin_state_up}
 
 
@@ -81,7 +81,7 @@ def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Po
 def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> PortRecord:
     """Change a port; its host follows."""
     def work(session: orm.Session) -> tuple[PortRecord, list[str]]:
-        port = find(session, caller, Port, identifier, hold=True)
+        port = find_to_change(session, caller, Port, identifier)
         network = session.get_one(Network, port.network_id)
         port_rules.check_rights(caller, "update", port.project_id, network, values)
         new = port_rules.columns(network, values, port)
@@ -107,7 +107,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
 def delete_port(caller: Caller, identifier: str) -> None:
     """Delete a port; raises InUse while a server holds it."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        port = find(session, caller, Port, identifier, hold=True)
+        port = find_to_change(session, caller, Port, identifier)
         caller.check("delete_port", port.project_id)
         if port.server_id is not None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "

@@ -35,12 +35,14 @@ class Caller:
     services: Services
     context: RequestContext
     sees_all: bool
+    # The revision that what is changed must have (the header If-Match); None does not care.
+    if_revision: int | None = None
     _decided: dict[str, bool] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, services: Services, context: RequestContext) -> Caller:
+    def of(cls, services: Services, context: RequestContext, if_revision: int | None = None) -> Caller:
         """Return the caller of a request."""
-        return cls(services, context, services.policy.allows(context, "context_is_admin"))
+        return cls(services, context, services.policy.allows(context, "context_is_admin"), if_revision)
 
     @property
     def project_id(self) -> str:
@@ -93,6 +95,17 @@ def find(session: orm.Session, caller: Caller, model: type[Model], identifier: s
         if row_id is not None else None
     if row is None:
         raise not_found(model, identifier)
+    return row
+
+
+def find_to_change(session: orm.Session, caller: Caller, model: type[Model], identifier: str) -> Model:
+    """Return the row that a request changes or deletes, held until the end of the transaction.
+
+    Raises NotFound, and StaleRevision when the caller expects another revision.
+    """
+    row = find(session, caller, model, identifier, hold=True)
+    if caller.if_revision is not None and caller.if_revision != row.revision:
+        raise errors.StaleRevision(expected=caller.if_revision, current=row.revision)
     return row
 
 

@@ -1,6 +1,7 @@
 """Security group rules: list, show, create, delete. A rule never changes.
 
-What two rules mean is compared, not how they were spelled: protocols and prefixes are stored canonically.
+A rule is shown as it was written (protocol by name or number, prefix with its host bits); duplicates are found by what
+rules mean.
 """
 
 from __future__ import annotations
@@ -14,23 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.network import lists
-from api.core.network.scope import Caller, claim_quota, find, visible
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, visible
 from hostler import errors, ids
 from hostler.db.models import SecurityGroup, SecurityGroupRule
+from hostler.resources.network import protocols
 from hostler.resources.network import security_groups as groups
 
-# IANA numbers under the names that the Network API reference lists.
-PROTOCOLS: Final[Mapping[str, int]] = {
-    "ah": 51, "dccp": 33, "egp": 8, "esp": 50, "gre": 47, "icmp": 1, "igmp": 2, "ipip": 4, "ipv6-encap": 41,
-    "ipv6-frag": 44, "ipv6-icmp": 58, "ipv6-nonxt": 59, "ipv6-opts": 60, "ipv6-route": 43, "ospf": 89, "pgm": 113,
-    "rsvp": 46, "sctp": 132, "tcp": 6, "udp": 17, "udplite": 136, "vrrp": 112}
-_SPELLINGS: Final[Mapping[str, str]] = {
-    "icmpv6": "ipv6-icmp", **{str(number): name for name, number in PROTOCOLS.items()}}
-_ONLY_IPV6: Final = frozenset(name for name in PROTOCOLS if name.startswith("ipv6-"))
-_WITH_PORTS: Final = frozenset({"tcp", "udp", "sctp", "dccp", "udplite"})
-_ICMP: Final = frozenset({"icmp", "ipv6-icmp"})
-_MEANING: Final = ("group_id", "direction", "ethertype", "protocol", "port_min", "port_max", "remote_ip_prefix",
-                   "remote_group_id")
+_MEANING: Final = ("group_id", "direction", "ethertype", "port_min", "port_max", "remote_group_id")
+_ALL_PORTS: Final = (1, 65535)
 
 _OWN = sa.select(SecurityGroup.id)
 FILTERS: Mapping[str, lists.Filter] = {
@@ -38,10 +30,11 @@ FILTERS: Mapping[str, lists.Filter] = {
     "security_group_id": lists.identifier(SecurityGroupRule.group_id),
     "remote_group_id": lists.identifier(SecurityGroupRule.remote_group_id),
     "direction": lists.text(SecurityGroupRule.direction), "ethertype": lists.text(SecurityGroupRule.ethertype),
-    "protocol": lambda values: SecurityGroupRule.protocol.in_([_SPELLINGS.get(value, value) for value in values]),
+    "protocol": lambda values: SecurityGroupRule.protocol.in_(
+        [spelling for value in values for spelling in protocols.spellings_of(value)]),
     "port_range_min": lists.whole_number(SecurityGroupRule.port_min),
     "port_range_max": lists.whole_number(SecurityGroupRule.port_max),
-    "remote_ip_prefix": lists.address(SecurityGroupRule.remote_ip_prefix),
+    "remote_ip_prefix": lists.interface(SecurityGroupRule.remote_ip_prefix),
     "belongs_to_default_sg": lists.related(SecurityGroupRule.group_id, lists.boolean(SecurityGroup.is_default), _OWN),
 }
 SORTING: Mapping[str, Any] = {
@@ -82,7 +75,7 @@ def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Se
 def delete_rule(caller: Caller, identifier: str) -> None:
     """Delete a rule; the members' hosts follow."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        rule = find(session, caller, SecurityGroupRule, identifier)
+        rule = find_to_change(session, caller, SecurityGroupRule, identifier)
         caller.check("delete_security_group_rule", rule.project_id)
         session.delete(rule)
         _raise_revisions(session, {rule.group_id})
@@ -106,34 +99,40 @@ def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> S
 
 
 def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a rule in their canonical spelling; raises Invalid for what no packet could match."""
+    """Return the columns of a rule; raises Invalid for what no packet could match."""
     ethertype = values.get("ethertype") or "IPv4"
-    protocol = _protocol(values.get("protocol"), ethertype)
+    protocol, number = _protocol(values.get("protocol"), ethertype)
     low, high = values.get("port_min"), values.get("port_max")
-    if protocol in _ICMP:
+    if (low, high) == _ALL_PORTS:
+        low, high = None, None
+    if number in protocols.ICMP:
         _check_icmp(low, high)
     elif low is not None or high is not None:
-        low, high = _ports(protocol, low, high)
+        _check_ports(protocol, number, low, high)
     prefix = values.get("remote_ip_prefix")
-    if prefix is not None and values.get("remote_group_id") is not None:
+    if prefix and values.get("remote_group_id") is not None:
         raise errors.Invalid(reason="Only remote_ip_prefix or remote_group_id may be provided.")
     return {**values, "ethertype": ethertype, "protocol": protocol, "port_min": low, "port_max": high,
             "remote_ip_prefix": _prefix(prefix, ethertype) if prefix else None}
 
 
-def _protocol(given: str | int | None, ethertype: str) -> str | None:
+def _protocol(given: str | int | None, ethertype: str) -> tuple[str | None, int | None]:
+    """Return the protocol as it is shown, and its number."""
     text = "" if given is None else str(given).lower()
     if text in ("", "any"):
-        return None
-    name = _SPELLINGS.get(text, text)
-    if ethertype == "IPv6" and name == "icmp":
-        name = "ipv6-icmp"
-    if name not in PROTOCOLS and not (name.isdecimal() and int(name) <= 255):
+        return None, None
+    if ethertype == "IPv6":
+        # Old clients name ICMP of either family by the older name or number.
+        text = {"icmp": "ipv6-icmp", "icmpv6": "ipv6-icmp", "1": "58"}.get(text, text)
+    try:
+        number = protocols.number_of(text)
+    except ValueError:
         raise errors.Invalid(reason=f"Security group rule protocol {given} not supported. Only protocol values "
-                                    f"[{', '.join(PROTOCOLS)}] and integer representations [0 to 255] are supported.")
-    if ethertype == "IPv4" and name in _ONLY_IPV6:
+                                    f"[{', '.join(protocols.NUMBERS)}] and integer representations [0 to 255] are "
+                                    "supported.") from None
+    if ethertype == "IPv4" and number in protocols.ONLY_IPV6:
         raise errors.Invalid(reason=f"Invalid ethertype IPv4 for protocol {given}.")
-    return name
+    return text, number
 
 
 def _check_icmp(kind: int | None, code: int | None) -> None:
@@ -145,27 +144,28 @@ def _check_icmp(kind: int | None, code: int | None) -> None:
             raise errors.Invalid(reason=f"Invalid value for ICMP {field} {value}. It must be 0 to 255.")
 
 
-def _ports(protocol: str | None, low: int | None, high: int | None) -> tuple[int, int]:
-    if protocol is None:
+def _check_ports(protocol: str | None, number: int | None, low: int | None, high: int | None) -> None:
+    if number is None:
         raise errors.Invalid(reason="Must also specify protocol if port range is given.")
-    if protocol not in _WITH_PORTS:
-        raise errors.Invalid(reason=f"Invalid protocol {protocol} for port range, only supported for "
-                                    f"{', '.join(sorted(_WITH_PORTS))}.")
+    if number not in protocols.WITH_PORTS:
+        raise errors.Invalid(reason=f"Ports cannot be specified for protocol {protocol}. Ports are only supported for "
+                                    "DCCP, SCTP, TCP, UDP, UDPLITE.")
     if low is None or high is None or not 1 <= low <= high <= 65535:
         raise errors.Invalid(reason="For TCP/UDP protocols, port_range_min must be <= port_range_max, both from 1 to "
                                     "65535.")
-    return low, high
 
 
 def _prefix(text: str, ethertype: str) -> str:
     try:
-        block = ipaddress.ip_network(text, strict=False)
+        if "%" in text:
+            raise ValueError("an address with a zone is of one host only")
+        block = ipaddress.ip_interface(text)
     except ValueError:
         raise errors.InvalidField(f"Invalid input for remote_ip_prefix. Reason: '{text}' is not a valid IP subnet.",
                                   field="remote_ip_prefix", value=text, reason="no block") from None
     if f"IPv{block.version}" != ethertype:
         raise errors.Invalid(reason=f"Conflicting value ethertype {ethertype} for CIDR {text}")
-    return str(block)
+    return block.with_prefixlen
 
 
 def _refuse_duplicates(session: orm.Session, rules: Sequence[SecurityGroupRule]) -> None:
@@ -179,4 +179,7 @@ def _refuse_duplicates(session: orm.Session, rules: Sequence[SecurityGroupRule])
 
 
 def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
-    return tuple(getattr(rule, name) for name in _MEANING)
+    block = ipaddress.ip_network(rule.remote_ip_prefix, strict=False) if rule.remote_ip_prefix else None
+    if block is not None and block.prefixlen == 0:
+        block = None  # all addresses: what a rule without a prefix means, too
+    return (protocols.number_of(rule.protocol), block, *(getattr(rule, name) for name in _MEANING))

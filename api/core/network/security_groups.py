@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import lists
-from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
 from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
 from hostler.resources.network import security_groups as groups
@@ -56,7 +56,7 @@ def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[G
 def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> GroupRecord:
     """Rename or describe a group."""
     def work(session: orm.Session) -> tuple[GroupRecord, list[str]]:
-        group = find(session, caller, SecurityGroup, identifier, hold=True)
+        group = find_to_change(session, caller, SecurityGroup, identifier)
         caller.check("update_security_group", group.project_id)
         if "name" in values and values["name"] != group.name:
             if group.is_default:
@@ -70,15 +70,18 @@ def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> 
 
 
 def delete_group(caller: Caller, identifier: str) -> None:
-    """Delete a group, and the rules of others that admit its members; raises InUse while ports are in it."""
+    """Delete a group, and the rules of others that admit its members; raises InUse while ports are in it.
+
+    A default group only administrators may delete; the project gets a new one when it next needs one.
+    """
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        group = find(session, caller, SecurityGroup, identifier, hold=True)
+        group = find_to_change(session, caller, SecurityGroup, identifier)
         caller.check("delete_security_group", group.project_id)
-        if group.is_default:
-            raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
         if session.scalars(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group.id)
                            .limit(1)).first() is not None:
             raise _in_use(group.id)
+        if group.is_default and not caller.sees_all:
+            raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
         admitting = session.scalars(sa.select(SecurityGroupRule.group_id).distinct().where(
             SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id)).all()
         session.execute(sa.delete(SecurityGroupRule).where(sa.or_(

@@ -7,6 +7,7 @@ either is refused.
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from hostler.resources.network.ipam import Address, Block
 
 MAX_DNS_NAMESERVERS = 5
 MAX_HOST_ROUTES = 20
+_CIDR = re.compile(r"[0-9a-fA-F.:]+/[0-9]{1,3}")
 
 
 def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -72,13 +74,11 @@ def _block(text: str | None, ip_version: int) -> Block:
     if text is None:
         raise errors.Invalid(reason="Bad subnets request: a subnetpool must be specified in the absence of a cidr.")
     try:
-        block = ipaddress.ip_network(text)
+        if not _CIDR.fullmatch(text):
+            raise ValueError("neither a netmask nor a missing length is a prefix")
+        block = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        try:
-            meant = ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise _wrong("cidr", text, f"'{text}' is not a valid IP subnet.") from None
-        raise _wrong("cidr", text, f"'{text}' isn't a recognized IP subnet cidr, '{meant}' is recommended.") from None
+        raise _wrong("cidr", text, f"'{text}' is not a valid IP subnet.") from None
     if block.version != ip_version:
         raise _wrong("cidr", text, f"ip_version '{ip_version}' and cidr '{text}' are of different families.")
     if block.prefixlen == 0 or block.is_multicast or block.is_loopback or block.overlaps(_link_local(block)):

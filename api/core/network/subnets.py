@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import lists, subnet_rules
-from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Subnet
 from hostler.resources.network import ipam
@@ -58,7 +58,7 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
 def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) -> Subnet:
     """Change a subnet; its network's hosts follow."""
     def work(session: orm.Session) -> tuple[Subnet, list[str]]:
-        subnet = find(session, caller, Subnet, identifier, hold=True)
+        subnet = find_to_change(session, caller, Subnet, identifier)
         caller.check("update_subnet", subnet.project_id)
         new = subnet_rules.changed_values(subnet, values)
         if new.get("gateway_ip") is not None and new["gateway_ip"] != subnet.gateway_ip:
@@ -76,7 +76,7 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
 def delete_subnet(caller: Caller, identifier: str) -> None:
     """Delete a subnet; raises InUse while ports have addresses of it."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        subnet = find(session, caller, Subnet, identifier, hold=True)
+        subnet = find_to_change(session, caller, Subnet, identifier)
         caller.check("delete_subnet", subnet.project_id)
         if session.scalars(sa.select(FixedIp.id).where(FixedIp.subnet_id == subnet.id).limit(1)).first() is not None:
             raise _in_use(subnet.id)

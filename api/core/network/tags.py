@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from api.core.network.scope import WORDS, Caller, find, set_changed
+from api.core.network.scope import WORDS, Caller, find, find_to_change, set_changed
 from hostler import errors
 
 MAX_TAGS = 50
@@ -46,7 +46,7 @@ def tag_not_found(tag: str) -> errors.NotFound:
 
 def _edit(caller: Caller, model: Any, identifier: str, change: Callable[[list[str]], list[str]]) -> list[str]:
     def work(session: orm.Session) -> tuple[list[str], list[str]]:
-        row = find(session, caller, model, identifier, hold=True)
+        row = find_to_change(session, caller, model, identifier)
         caller.check(f"update_{WORDS[model].replace(' ', '_')}", row.project_id)
         tags = change(list(row.tags))
         _check(tags)

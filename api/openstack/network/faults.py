@@ -36,7 +36,8 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("Conflict", "groups need port security"): "PortSecurityPortHasSecurityGroup",
 }
 _BY_CODE: Mapping[str, str] = {
-    "NoAddress": "IpAddressGenerationFailure", "InvalidField": "InvalidInput", "Forbidden": "PolicyNotAuthorized",
+    "NoAddress": "IpAddressGenerationFailure", "StaleRevision": "RevisionNumberConstraintFailed",
+    "InvalidField": "InvalidInput", "Forbidden": "PolicyNotAuthorized",
     "QuotaExceeded": "OverQuota", "NotImplementedHere": "NotImplementedError", "Unavailable": "ServiceUnavailable",
 }
 _BY_STATUS: Mapping[int, str] = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import falcon
 
 from api.bodies import read_json
@@ -12,6 +14,10 @@ from api.openstack.network.nouns import BodyReader, Noun
 from api.services import Services
 from hostler import errors
 
+_ENTITY_TAGS = re.compile(r'"([^"]*)"|([^\s,"]+)')
+_REVISION = "revision_number="
+_NUMBER = re.compile(r"[0-9]{1,18}")
+
 
 class Resource:
     """Base: knows the services and who asks."""
@@ -20,12 +26,26 @@ class Resource:
         self.services = services
 
     def caller(self, request: falcon.Request) -> Caller:
-        """Return who asks."""
-        return Caller.of(self.services, request.context.caller)
+        """Return who asks, and which revision the request wants to meet."""
+        return Caller.of(self.services, request.context.caller, _revision(request))
 
     def body(self, request: falcon.Request) -> object:
         """Return the request's JSON."""
         return read_json(request, self.services.conf.api.max_body_bytes)
+
+
+def _revision(request: falcon.Request) -> int | None:
+    """Return N of `If-Match: revision_number=N`; other entity tags are none of this API's and do not count."""
+    given = request.get_header("If-Match") or ""
+    tags = [quoted or bare for quoted, bare in _ENTITY_TAGS.findall(given)]
+    wanted = [tag.removeprefix(_REVISION) for tag in tags if tag.startswith(_REVISION)]
+    if not wanted:
+        return None
+    if len(wanted) > 1:
+        raise errors.Invalid(reason="Multiple revision_number etags are not supported.")
+    if not _NUMBER.fullmatch(wanted[0]):
+        raise errors.Invalid(reason="Revision number etag must be in the format of revision_number=<int>")
+    return int(wanted[0])
 
 
 class Collection(Resource):

@@ -56,6 +56,8 @@ def coerced(schema: Mapping[str, Any], value: Any) -> Any:
     if kind.get("type") == "boolean":
         return {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower(), value)
     whole = kind.get("type") == "integer" or all(isinstance(item, int) for item in kind.get("enum", ("",)))
+    if whole and isinstance(value, float) and value.is_integer():
+        return int(value)
     return int(value) if whole and isinstance(value, str) and _WHOLE.fullmatch(value) else value
 
 

@@ -13,6 +13,8 @@ from hostler import errors
 
 # alias → (name, what it adds here)
 EXTENSIONS: dict[str, tuple[str, str]] = {
+    "aap-reject-multicast": ("Allowed address pairs reject multicast extension",
+                             "Refuses multicast addresses in allowed address pairs."),
     "allowed-address-pairs": ("Allowed Address Pairs", "Further addresses that a port may send from."),
     "availability_zone": ("Availability Zone", "Lists the availability zones."),
     "binding": ("Port Binding", "Shows administrators the host that a port is on."),
@@ -32,6 +34,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "provider": ("Provider Network", "Shows and sets what a network is made of (administrators)."),
     "quotas": ("Quota management support", "Limits of projects."),
     "quota_details": ("Quota details management support", "Limits and use of projects."),
+    "revision-if-match": ("If-Match constraints based on revision_number",
+                          "Makes a change conditional on a resource's revision."),
     "security-group": ("security-group", "Security groups and their rules."),
     "sorting": ("Sorting support", "Lists sorted by any number of keys."),
     "standard-attr-description": ("standard-attr-description", "A description for every resource."),

@@ -49,7 +49,7 @@ def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
     """Show a port; where it is bound to those who may see it."""
     row = record.row
     pairs = [{"mac_address": row.mac_address, **pair} for pair in row.allowed_address_pairs]
-    shown = {**_standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.status,
+    shown = {**_standard(row), "network_id": row.network_id, "mac_address": row.mac_address, "status": row.shown_status,
              "admin_state_up": row.admin_state_up, "device_id": row.device_id, "device_owner": row.device_owner,
              "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}
                            for subnet_id, address in record.addresses],

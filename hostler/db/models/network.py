@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy.ext import hybrid
 
 from hostler import ids
 from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Resource, relation
@@ -75,6 +76,16 @@ class Port(Resource, Base):
     dns_name: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
+
+    @hybrid.hybrid_property
+    def shown_status(self) -> str:
+        """What users see: a port that is switched off is down, whatever its host last made of it."""
+        return "DOWN" if not self.admin_state_up and self.status == "ACTIVE" else self.status
+
+    @shown_status.inplace.expression
+    @classmethod
+    def _shown_status(cls) -> sa.ColumnElement[str]:
+        return sa.case((sa.and_(sa.not_(cls.admin_state_up), cls.status == "ACTIVE"), "DOWN"), else_=cls.status)
 
 
 class FixedIp(Base):

@@ -6,6 +6,7 @@ once for each group, so that agents need to know nothing of who is in it.
 
 from __future__ import annotations
 
+import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 
@@ -36,7 +37,7 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             id=port.id, mac_address=port.mac_address, network=networks[port.network_id],
             server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
-            allowed_pairs=tuple(port.allowed_address_pairs), rules=tuple(rules[port.id])))
+            allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id])))
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 
@@ -86,7 +87,7 @@ def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, 
 def _rule_spec(rule: SecurityGroupRule) -> RuleSpec:
     return RuleSpec(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
                     port_min=rule.port_min, port_max=rule.port_max,
-                    remote_cidrs=(rule.remote_ip_prefix,) if rule.remote_ip_prefix else (),
+                    remote_cidrs=(_cidr(rule.remote_ip_prefix),) if rule.remote_ip_prefix else (),
                     remote_is_group=rule.remote_group_id is not None, remote_group_id=rule.remote_group_id)
 
 
@@ -116,7 +117,13 @@ def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str,
 
 
 def _cidr(address: str) -> str:
-    return address if "/" in address else f"{address}/{128 if ':' in address else 32}"
+    """Return an address or a block, which may have host bits set, as a canonical block."""
+    return str(ipaddress.ip_network(address, strict=False))
+
+
+def _pair(pair: dict[str, str]) -> dict[str, str]:
+    address = pair["ip_address"]
+    return {**pair, "ip_address": _cidr(address)} if "/" in address else pair
 
 
 def addresses_of(specs: Iterable[PortSpec]) -> list[str]:

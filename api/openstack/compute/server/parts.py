@@ -75,7 +75,7 @@ class ServerSecurityGroups(Resource):
 def interface_view(port: Port, addresses: Sequence[FixedIp], *, tagged: bool) -> dict[str, Any]:
     """Return a NIC."""
     view: dict[str, Any] = {
-        "port_id": port.id, "net_id": port.network_id, "mac_addr": port.mac_address, "port_state": port.status,
+        "port_id": port.id, "net_id": port.network_id, "mac_addr": port.mac_address, "port_state": port.shown_status,
         "fixed_ips": [{"subnet_id": address.subnet_id, "ip_address": address.ip_address} for address in addresses]}
     return {**view, "tag": None} if tagged else view
 

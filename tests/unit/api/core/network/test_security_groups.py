@@ -60,17 +60,18 @@ def test_a_group_lets_everything_out(api: Api, group_id: str) -> None:
 
 @pytest.mark.parametrize(("values", "shown"), [
     ({"protocol": "TCP", "port_range_min": 22, "port_range_max": 22}, {"protocol": "tcp", "port_range_min": 22}),
-    ({"protocol": "6", "port_range_min": 1, "port_range_max": 65535}, {"protocol": "tcp"}),
-    ({"protocol": 17, "port_range_min": 53, "port_range_max": 53}, {"protocol": "udp"}),
+    ({"protocol": "6", "port_range_min": 1, "port_range_max": 65535}, {"protocol": "6", "port_range_min": None}),
+    ({"protocol": 17, "port_range_min": 53, "port_range_max": 53}, {"protocol": "17"}),
     ({"protocol": "icmp", "port_range_min": 8, "port_range_max": 0}, {"port_range_min": 8, "port_range_max": 0}),
     ({"protocol": "icmp", "ethertype": "IPv6"}, {"protocol": "ipv6-icmp"}),
     ({"protocol": "any"}, {"protocol": None}), ({"protocol": "200"}, {"protocol": "200"}),
-    ({"remote_ip_prefix": "10.0.0.7/24"}, {"remote_ip_prefix": "10.0.0.0/24"}),
+    ({"remote_ip_prefix": "10.0.0.7/24"}, {"remote_ip_prefix": "10.0.0.7/24"}),
     ({"remote_ip_prefix": "10.0.0.7"}, {"remote_ip_prefix": "10.0.0.7/32"}),
     ({"remote_ip_prefix": "::/0", "ethertype": "IPv6"}, {"remote_ip_prefix": "::/0"}),
     ({"protocol": None, "port_range_min": -1, "port_range_max": -1}, {"port_range_min": None}),
 ])
-def test_rules_are_spelled_canonically(api: Api, group_id: str, values: dict[str, Any], shown: dict[str, Any]) -> None:
+def test_rules_are_shown_as_they_were_written(api: Api, group_id: str, values: dict[str, Any],
+                                              shown: dict[str, Any]) -> None:
     rule = add(api, group_id, **values)
     assert shown.items() <= rule.items() and rule["security_group_id"] == group_id
     assert api.call("GET", f"/v2.0/security-group-rules/{rule['id']}")["security_group_rule"] == rule

@@ -45,7 +45,8 @@ def test_a_null_gateway_stays_null_and_a_named_one_splits_the_pool(api: Api, net
 
 
 @pytest.mark.parametrize(("values", "status"), [
-    ({"cidr": "10.0.0.1/24"}, 400), ({"cidr": "nonsense"}, 400), ({"cidr": "fd00::/64"}, 400), ({"cidr": None}, 400),
+    ({"cidr": "10.0.0.0/255.255.255.0"}, 400), ({"cidr": "10.0.0.0"}, 400), ({"cidr": "nonsense"}, 400),
+    ({"cidr": "fd00::/64"}, 400), ({"cidr": None}, 400),
     ({"cidr": "224.0.0.0/24"}, 400), ({"cidr": "0.0.0.0/0"}, 400), ({"cidr": "169.254.1.0/24"}, 400),
     ({"ip_version": 5}, 400), ({"gateway_ip": "10.9.0.1"}, 400), ({"gateway_ip": "10.0.0.0"}, 400),
     ({"gateway_ip": "x1"}, 400), ({"allocation_pools": [{"start": "10.0.0.9", "end": "10.0.0.5"}]}, 400),

@@ -39,12 +39,14 @@ def build(server: ServerSpec, path: Path) -> None:
 
 
 def documents(server: ServerSpec) -> dict[str, bytes]:
-    """Return the drive's files: OpenStack's and EC2's directories, `latest` and one dated version each."""
-    files: dict[str, bytes] = {}
-    for version in ("latest", "2018-08-27"):
-        files.update({f"openstack/{version}/{name}": body
-                      for name, body in metadata.openstack_documents(server).items()})
-    for version in ("latest", "2009-04-04"):
-        files.update({f"ec2/{version}/{name}": body for name, body in metadata.ec2_documents(server).items()
-                      if not name.endswith("/.name")})
-    return files
+    """Return the drive's files: OpenStack's and EC2's directories, in every version that the metadata service has.
+
+    As nova writes them: EC2's tree is one file, `meta-data.json`.
+    """
+    openstack, ec2 = metadata.openstack_documents(server), {"meta-data.json": metadata.ec2_json(server)}
+    user_data = metadata.decode_user_data(server)
+    if user_data is not None:
+        ec2["user-data"] = user_data
+    return {**{f"openstack/{version}/{name}": body for version in metadata.OPENSTACK_VERSIONS
+               for name, body in openstack.items()},
+            **{f"ec2/{version}/{name}": body for version in ("2009-04-04", "latest") for name, body in ec2.items()}}

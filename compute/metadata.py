@@ -1,4 +1,4 @@
-"""What a guest may ask about itself, as documents: pure functions from a `ServerSpec` to paths and bytes.
+"""What a guest may ask about itself, as documents: functions from a `ServerSpec` to paths and bytes.
 
 Two users share these documents so that they cannot differ: the metadata HTTP server of a network
 (`compute.network`) and the config drive (`compute.configdrive`). Three dialects live in one tree:
@@ -8,7 +8,7 @@ Two users share these documents so that they cannot differ: the metadata HTTP se
 * CloudStack, which reads EC2's `latest/…` at the DHCP server's address.
 
 A path that is not in the tree does not exist (HTTP 404). `user_data` is absent when the server has none, as guests
-expect. Nothing here knows HTTP, sockets or files.
+expect. Each tree has a random seed of its own. Nothing here knows HTTP, sockets or files.
 
 >>> tree = documents(server)                                        # doctest: +SKIP
 >>> answer(tree, "/latest/meta-data/local-hostname").body           # doctest: +SKIP
@@ -22,6 +22,7 @@ import binascii
 import dataclasses
 import ipaddress
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,7 @@ OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2
                       "2018-08-27", "2020-10-14", "latest")
 EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2008-02-01", "2008-09-01", "2009-04-04", "latest")
 METADATA_IP = "169.254.169.254"
+_SEED_BYTES = 512
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +93,19 @@ def openstack_documents(server: ServerSpec) -> dict[str, bytes]:
     if user_data is not None:
         files["user_data"] = user_data
     return files
+
+
+def ec2_json(server: ServerSpec) -> bytes:
+    """Return EC2's `meta-data/…` as the one document that a config drive has in its place."""
+    tree: dict[str, Any] = {}
+    for path, body in ec2_documents(server).items():
+        if path.startswith("meta-data/"):
+            *directories, name = path.removeprefix("meta-data/").split("/")
+            place = tree
+            for directory in directories:
+                place = place.setdefault(directory, {})
+            place["_name" if name == ".name" else name] = body.decode()
+    return _json(tree)
 
 
 def ec2_documents(server: ServerSpec) -> dict[str, bytes]:
@@ -168,7 +183,7 @@ def _meta_data(server: ServerSpec) -> dict[str, Any]:
         "availability_zone": server.availability_zone, "project_id": server.project_id, "meta": dict(server.metadata),
         "devices": [{"type": "nic", "bus": "none", "address": "none", "mac": port.mac_address, "tags": []}
                     for port in server.ports],
-        "dedicated_cpus": [],
+        "dedicated_cpus": [], "random_seed": base64.b64encode(os.urandom(_SEED_BYTES)).decode(),
     }
     if server.public_key:
         name = server.key_name or "key"

@@ -18,6 +18,7 @@ from compute.virt import driver as virt
 from compute.work import Work, Workbench
 from hostler import errors
 from hostler.context import RequestContext
+from hostler.resources.server import hardware
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ class Power:
             return self._spawner.make(server, work)
 
     def stop(self, server_id: str, timeout_s: int | None, context: RequestContext | None) -> str:
-        """Press the power button, after `timeout_s` (None: as configured; 0: at once) pull the plug."""
+        """Press the power button, after `timeout_s` pull the plug (0: at once; None: as image or agent say)."""
         with self._bench.work_on(server_id, context) as work:
-            self._switch_off(server_id, self._stop_timeout_s if timeout_s is None else timeout_s, work)
+            self._switch_off(server_id, self._patience_s(server_id) if timeout_s is None else timeout_s, work)
             work.ended_in(virt.SHUTDOWN)
             return virt.SHUTDOWN
 
@@ -86,6 +87,11 @@ class Power:
                 self._tools.network.activate(port)
             work.ended_in(virt.RUNNING)
             return virt.RUNNING
+
+    def _patience_s(self, server_id: str) -> int:
+        server = self._specs.load(server_id)
+        wanted_s = hardware.shutdown_timeout_s(server) if server is not None else None
+        return self._stop_timeout_s if wanted_s is None else wanted_s
 
     def _change(self, server_id: str, context: RequestContext, change: Callable[[str], None], state: str) -> str:
         with self._bench.work_on(server_id, context) as work:

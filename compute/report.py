@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import shutil
 import threading
@@ -48,7 +49,8 @@ class Reporter:
             "reserved": {"ram_mib": options.reserved_ram_mib, "disk_gib": options.reserved_disk_gib},
             "running_servers": facts.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
             "unhealthy_reason": reason, "traits": list(facts.traits),
-            "connector": self._connections.connector().to_wire(),
+            "connector": dataclasses.replace(self._connections.connector(),
+                                             max_volumes=self._driver.max_volumes).to_wire(),
         }
 
     def _refresh(self) -> str | None:

@@ -146,6 +146,10 @@ Listener = Callable[[Event], None]
 class Driver(Protocol):
     """One host's hypervisor."""
 
+    @property
+    def max_volumes(self) -> int:
+        """How many volumes one server can have, root volume included."""
+
     def open(self) -> None:
         """Make ready; raises Unavailable or AgentError with what the operator must do."""
 

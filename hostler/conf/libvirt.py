@@ -25,8 +25,18 @@ OPTS = [
     cfg.IntOpt("call_timeout", default=20, min=1,
                help="Seconds a call to libvirt may take before the hypervisor counts as hung and the host is "
                     "reported as unhealthy. Starting a guest and saving its memory may take ten times as long."),
-    cfg.IntOpt("pcie_ports", default=12, min=0, max=28,
-               help="PCI Express slots kept free in each guest for devices attached while it runs."),
+    cfg.IntOpt("pcie_ports", default=16, min=0, max=25,
+               help="Volumes that one server can have: each guest is given as many PCI Express slots, taken or free. "
+                    "More slots make guests start a little slower."),
+    cfg.StrOpt("smbios_manufacturer", default="OpenStack Foundation",
+               help="Manufacturer of the system in the guests' SMBIOS (DMI) data."),
+    cfg.StrOpt("smbios_product", default="OpenStack Nova",
+               help="Product name of the system in the guests' SMBIOS (DMI) data. cloud-init looks for OpenStack's "
+                    "data sources only when it is 'OpenStack Nova' or 'OpenStack Compute'."),
+    cfg.StrOpt("smbios_family", default="Virtual Machine",
+               help="Family of the system in the guests' SMBIOS (DMI) data."),
+    cfg.StrOpt("smbios_serial", default="unique", choices=["unique", "none"],
+               help="Serial number of the system in the guests' SMBIOS (DMI) data: the server's id, or none."),
     cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
                help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -101,6 +102,17 @@ def tiny(layout: Layout, image: ImageSpec) -> virt.Guest:
     return virt.Guest(server, diskfile.DiskFiles(layout).ensure(server, base), (), layout.console_log(server.id))
 
 
+@pytest.fixture
+def bridge() -> Iterator[str]:
+    name = "hbrdrivertest"
+    made = subprocess.run(["ip", "link", "add", name, "type", "bridge"], capture_output=True, text=True, check=False)
+    if made.returncode:
+        pytest.skip(f"no bridge can be made here: {made.stderr.strip()}")
+    subprocess.run(["ip", "link", "set", name, "up"], check=True)
+    yield name
+    subprocess.run(["ip", "link", "delete", name], check=True)
+
+
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:
     started = time.monotonic()
     while not condition():
@@ -147,6 +159,53 @@ def test_a_guest_uses_a_volume_sees_it_grow_and_gives_it_back(
     driver.power_off(server_id)
     assert driver.list_volumes() == {server_id: [volume.volume_id]}
     driver.destroy(server_id)
+
+
+def test_a_guest_has_the_hardware_that_image_and_flavor_ask_for(
+        driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
+    server = dataclasses.replace(
+        tiny.server, image_properties={"hw_disk_bus": "scsi", "hw_video_model": "virtio", "hw_boot_menu": "true",
+                                       "hw_time_hpet": "yes", "hw_qemu_guest_agent": "no"},
+        extra_specs={"hw_rng:rate_bytes": "4096", "quota:disk_read_iops_sec": "5000", "hw:cpu_cores": "1"})
+    guest, volume = dataclasses.replace(tiny, server=server), make_volume()
+    driver.create(guest)
+    wait_for(lambda: "ready" in guest.console_log.read_text(errors="replace"), BOOT_S, "boot from a SCSI disk")
+    driver.attach_volume(server.id, volume)
+    assert driver.list_volumes() == {server.id: [volume.volume_id]}
+    assert driver.resize_volume(server.id, volume.volume_id, 2 << 30)
+    wait_for(lambda: driver.detach_volume(server.id, volume.volume_id), 30, "the guest to let go of a SCSI disk")
+    driver.destroy(server.id)
+
+
+def test_as_many_volumes_as_the_driver_says_can_be_attached_live(
+        driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
+    first = dataclasses.replace(make_volume(), target="vdb")
+    driver.create(dataclasses.replace(tiny, volumes=(first,)))
+    limit = driver.max_volumes
+    for letter in "cdefghijklmnopqrstuvwxy"[:limit - 1]:
+        driver.attach_volume(tiny.server.id, dataclasses.replace(make_volume(), target=f"vd{letter}"))
+    assert len(driver.list_volumes()[tiny.server.id]) == limit
+    driver.destroy(tiny.server.id)
+
+
+@pytest.mark.parametrize("model", ["e1000", "e1000e", "rtl8139", "virtio"])
+def test_every_accepted_network_card_starts(driver: LibvirtDriver, make_guest: MakeGuest, model: str,
+                                            bridge: str) -> None:
+    guest = make_guest()
+    server = dataclasses.replace(guest.server, image_properties={"hw_vif_model": model})
+    nic = virt.Nic("p1", "fa:16:3e:00:00:01", bridge, "htptest", 1400)
+    driver.create(dataclasses.replace(guest, server=server, nics=(nic,)))
+    assert driver.get_power_state(server.id) == virt.RUNNING
+    driver.destroy(server.id)
+
+
+@pytest.mark.parametrize("model", ["vga", "virtio", "cirrus", "none"])
+def test_every_accepted_video_card_starts(driver: LibvirtDriver, make_guest: MakeGuest, model: str) -> None:
+    guest = make_guest()
+    server = dataclasses.replace(guest.server, image_properties={"hw_video_model": model})
+    driver.create(dataclasses.replace(guest, server=server))
+    assert driver.get_power_state(server.id) == virt.RUNNING
+    driver.destroy(server.id)
 
 
 def test_a_guest_boots_from_a_volume_and_has_no_other_disk(

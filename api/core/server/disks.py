@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from api.core.server import device_names
+from api.core.server import device_names, volume_limit
 from api.core.server.block_devices import Arrangement, BlockDevice
 from api.core.volume import create as volume_create
 from api.core.volume import zones as volume_zones
@@ -90,6 +90,7 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, a
     """
     if not arrangement.volumes:
         return Disks(())
+    volume_limit.check_boot(session, len(arrangement.volumes))
     found: dict[int, VolumeRequest | Volume] = {}
     # Two requests that name the same volumes hold them in the same order.
     for index in sorted(range(len(arrangement.volumes)), key=lambda each: arrangement.volumes[each].id or ""):

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.server import device_names
+from api.core.server import device_names, volume_limit
 from api.core.server.servers import authorised, check_idle, to_change
 from api.core.volume.usability import check_zones, usable_volume
 from api.services import Services
@@ -47,12 +47,13 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
     """Accept that a server gets a volume; returns the attachment, which is promised only until the operation ends.
 
     Raises NotFound, InvalidState, ResourceLocked, Invalid for a volume that cannot be had, Conflict for a device
-    name in use.
+    name in use, Forbidden when the server has as many as its host can give it.
     """
     def work(session: orm.Session) -> tuple[VolumeAttachment, str]:
         server = to_change(services, session, context, server_id, _POLICY + "create")
         check_idle(session, server, "attach_volume")
         states.check_action("attach_volume", server.id, server.vm_state)
+        volume_limit.check_attach(session, server)
         volume = usable_volume(services, session, context, volume_id, server_id=server.id, multiattach=multiattach)
         check_zones(services, volume, server.id, _zone_of(session, server) or volume.zone)
         attachment = VolumeAttachment(

@@ -41,7 +41,7 @@ class FakeDriver:
     """Implements `compute.virt.driver.Driver`; safe for use by many threads."""
 
     def __init__(self, host: str, *, directory: Path | None = None, faults: Faults | None = None, vcpus: int = 64,
-                 ram_mib: int = 262144, disk_gib: int = 4096) -> None:
+                 ram_mib: int = 262144, disk_gib: int = 4096, max_volumes: int = 25) -> None:
         self.host = host
         self.faults = faults or Faults()
         self.healthy = True
@@ -50,6 +50,7 @@ class FakeDriver:
         self._size = (vcpus, ram_mib, disk_gib)
         self._lock = threading.RLock()
         self._listener: virt.Listener | None = None
+        self.max_volumes = max_volumes
 
     def open(self) -> None:
         """Find the guests a former process left."""

@@ -10,7 +10,7 @@ from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from compute.network.names import tap_name
 from compute.toolbox import Toolbox
-from compute.virt.libvirt.domainxml import Machine
+from compute.virt.libvirt.domainxml import Machine, Smbios
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler.images.cache import ImageCache
 
@@ -30,6 +30,8 @@ def build_driver(conf: cfg.ConfigOpts, layout: Layout) -> LibvirtDriver:
     options = conf.libvirt
     machine = Machine(host=conf.host, virt_type=options.virt_type, cpu_mode=options.cpu_mode,
                       disk_cache=options.disk_cache, console_listen=options.console_listen,
-                      pcie_ports=options.pcie_ports)
+                      pcie_ports=options.pcie_ports, smbios=Smbios(
+                          options.smbios_manufacturer, options.smbios_product, options.smbios_family,
+                          options.smbios_serial))
     return LibvirtDriver(machine, uri=options.uri, call_timeout_s=options.call_timeout,
                          probe_timeout_s=options.probe_timeout, directory=layout.root)

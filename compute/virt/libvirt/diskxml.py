@@ -1,11 +1,12 @@
 """Disks in domain XML: files of the server itself, and volumes by whatever transport reaches them.
 
-A volume is known by its alias `ua-<volume id>`, in the guest that runs and in its definition. What boots is said disk
-by disk, since a volume may stand in the place of the root disk.
+A volume is known by its alias `ua-<volume id>`, in the guest that runs and in its definition. The boot order is
+set disk by disk, since the root disk may be a volume.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from lxml import etree
@@ -15,6 +16,7 @@ from compute.virt.libvirt.elements import add
 from hostler import errors
 
 ROOT_TARGET = "vda"
+_CONFIG_TARGET = "vdz"
 _ALIAS = "ua-"
 
 
@@ -39,14 +41,20 @@ def volumes_in(domain: str) -> dict[str, Any]:
     return found
 
 
-def volume_xml(disk: VolumeDisk) -> str:
+def disk_bus(domain: str) -> str:
+    """Return the bus of a domain's disks."""
+    return "virtio" if etree.fromstring(domain).find("devices/controller[@type='scsi']") is None else "scsi"
+
+
+def volume_xml(disk: VolumeDisk, bus: str = "virtio") -> str:
     """Return the XML of one volume's disk, to be plugged in."""
     holder = etree.Element("devices")
-    return etree.tostring(add_volume(holder, disk, plugged=True), encoding="unicode")
+    return etree.tostring(add_volume(holder, disk, bus=bus, plugged=True), encoding="unicode")
 
 
-def add_disk(devices: Any, disk: Disk, cache: str) -> None:
-    """Add a disk of the server's own."""
+def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio",
+             limits: Mapping[str, int] | None = None) -> None:
+    """Add a disk of the server's own; `limits` are elements of <iotune>."""
     element = add(devices, "disk", type="file", device="disk")
     driver = add(element, "driver", name="qemu", type=disk.format)
     if disk.readonly:
@@ -55,19 +63,24 @@ def add_disk(devices: Any, disk: Disk, cache: str) -> None:
         driver.set("cache", cache)
         driver.set("discard", "unmap")
     add(element, "source", file=str(disk.path))
-    add(element, "target", dev=disk.target, bus="virtio")
+    # The config drive stays: guests that lack a virtio driver lack its data only, and it takes no place on the bus.
+    _add_target(element, disk.target, "virtio" if disk.target == _CONFIG_TARGET else bus)
+    if limits and not disk.readonly:
+        tune = add(element, "iotune")
+        for name, value in limits.items():
+            add(tune, name, text=str(value))
     if disk.target == ROOT_TARGET:
         add(element, "boot", order="1")
 
 
-def add_volume(devices: Any, disk: VolumeDisk, *, plugged: bool = False) -> Any:
+def add_volume(devices: Any, disk: VolumeDisk, *, bus: str = "virtio", plugged: bool = False) -> Any:
     """Add a volume; `plugged` into a running guest it takes no part in booting."""
     element = add(devices, "disk", type="file" if isinstance(disk.source, FileSource) else "network", device="disk")
     driver = add(element, "driver", name="qemu", type=disk.format, cache=disk.cache)
     if not disk.readonly:
         driver.set("discard", "unmap")
     _add_source(element, disk)
-    add(element, "target", dev=disk.target, bus="virtio")
+    _add_target(element, disk.target, bus)
     add(element, "serial", text=disk.volume_id)
     add(element, "alias", name=alias_of(disk.volume_id))
     if disk.readonly:
@@ -85,6 +98,16 @@ def secret_xml(source: RbdSource) -> str:
     add(secret, "uuid", text=source.secret_id)
     add(add(secret, "usage", type="ceph"), "name", text=f"hostler {source.secret_id}")
     return etree.tostring(secret, encoding="unicode")
+
+
+def _add_target(element: Any, target: str, bus: str) -> None:
+    """Add where the guest finds the disk: the cloud's name for it, vdb, is sdb on a SCSI bus."""
+    if bus == "virtio":
+        add(element, "target", dev=target, bus=bus)
+        return
+    add(element, "target", dev=f"sd{target[-1]}", bus=bus)
+    # Without an address libvirt puts each seven disks on a controller of their own.
+    add(element, "address", type="drive", controller="0", bus="0", target="0", unit=str(ord(target[-1]) - ord("a")))
 
 
 def _add_source(element: Any, disk: VolumeDisk) -> None:

@@ -2,8 +2,10 @@
 
 What is chosen and why: machine q35, because it is the same under KVM and emulation and takes hot-plugged devices;
 spare PCI Express root ports, because q35 has none otherwise; virtio for disk, network, random numbers and memory
-balloon; a serial console with a log file next to it; VNC; a channel for the guest agent. The metadata element names
-server and owning agent: agents touch only guests that name them.
+balloon, unless the image or flavor asks for something else (`hostler.resources.server.hardware`); a serial console
+with a log file next to it; VNC; a channel for the guest agent. SMBIOS names the product as nova does: cloud-init
+looks for its data sources by it. The metadata element names server and owning agent: agents touch only guests that
+name them.
 """
 
 from __future__ import annotations
@@ -16,9 +18,21 @@ from lxml import etree
 from compute.virt.driver import Disk, Guest, Nic, VolumeDisk
 from compute.virt.libvirt.diskxml import add_disk, add_volume
 from compute.virt.libvirt.elements import add
+from hostler.resources.server.cpu_topology import Topology
+from hostler.resources.server.hardware import Hardware
 
 METADATA_URI = "urn:hostler:server:1"
 NAME_PREFIX = "hostler-"
+
+
+@dataclasses.dataclass(frozen=True)
+class Smbios:
+    """What SMBIOS (DMI) says about the system; an empty text leaves QEMU's own."""
+
+    manufacturer: str = "OpenStack Foundation"
+    product: str = "OpenStack Nova"
+    family: str = "Virtual Machine"
+    serial: str = "unique"  # unique: the server's id; none: no serial number
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +45,7 @@ class Machine:
     disk_cache: str
     console_listen: str
     pcie_ports: int
+    smbios: Smbios = Smbios()
 
 
 def domain_name(server_id: str) -> str:
@@ -39,8 +54,8 @@ def domain_name(server_id: str) -> str:
 
 
 def build(guest: Guest, machine: Machine) -> str:
-    """Return the XML of `guest`; raises ValueError never: names are cleaned of what XML cannot hold."""
-    server = guest.server
+    """Return the XML of `guest`. Names are cleaned of what XML cannot hold."""
+    server, hardware = guest.server, Hardware.of(guest.server)
     domain = etree.Element("domain", type=machine.virt_type)
     add(domain, "name", text=domain_name(server.id))
     add(domain, "uuid", text=server.id)
@@ -55,15 +70,19 @@ def build(guest: Guest, machine: Machine) -> str:
     add(domain, "vcpu", text=str(server.vcpus), placement="static")
     system = add(domain, "os")
     add(system, "type", text="hvm", arch="x86_64", machine="q35")
+    if hardware.boot_menu:
+        add(system, "bootmenu", enable="yes")
+    add(system, "smbios", mode="sysinfo")
+    _add_sysinfo(domain, machine.smbios, server.id)
     features = add(domain, "features")
     add(features, "acpi")
     add(features, "apic")
-    _add_cpu(domain, machine, server.vcpus)
-    _add_clock(domain, machine)
+    _add_cpu(domain, machine, hardware.topology)
+    _add_clock(domain, machine, hardware)
     add(domain, "on_poweroff", text="destroy")
     add(domain, "on_reboot", text="restart")
     add(domain, "on_crash", text="destroy")
-    _add_devices(domain, guest, machine)
+    _add_devices(domain, guest, machine, hardware)
     return etree.tostring(domain, encoding="unicode", pretty_print=True)
 
 
@@ -73,43 +92,56 @@ def read_owner(metadata: str) -> tuple[str, str]:
     return element.get("id", ""), element.get("host", "")
 
 
-def _add_cpu(domain: Any, machine: Machine, vcpus: int) -> None:
+def _add_sysinfo(domain: Any, smbios: Smbios, server_id: str) -> None:
+    system = add(add(domain, "sysinfo", type="smbios"), "system")
+    entries = {"manufacturer": smbios.manufacturer, "product": smbios.product,
+               "serial": server_id if smbios.serial == "unique" else "", "uuid": server_id, "family": smbios.family}
+    for name, text in entries.items():
+        if text:
+            add(system, "entry", name=name, text=_clean(text))
+
+
+def _add_cpu(domain: Any, machine: Machine, topology: Topology) -> None:
     if machine.cpu_mode == "none":
-        return
-    if machine.cpu_mode in ("host-model", "host-passthrough", "maximum"):
+        if topology.cores * topology.threads == 1:
+            return
+        cpu = add(domain, "cpu")
+    elif machine.cpu_mode in ("host-model", "host-passthrough", "maximum"):
         cpu = add(domain, "cpu", mode=machine.cpu_mode)
         if machine.cpu_mode == "host-model":
             cpu.set("check", "partial")
     else:
         cpu = add(domain, "cpu", mode="custom", match="exact", check="none")
         add(cpu, "model", text=machine.cpu_mode, fallback="allow")
-    add(cpu, "topology", sockets=str(vcpus), cores="1", threads="1")
+    add(cpu, "topology", **{part: str(count) for part, count in topology._asdict().items()})
 
 
-def _add_clock(domain: Any, machine: Machine) -> None:
+def _add_clock(domain: Any, machine: Machine, hardware: Hardware) -> None:
     element = add(domain, "clock", offset="utc")
     add(element, "timer", name="rtc", tickpolicy="catchup")
     if machine.virt_type == "kvm":
         add(element, "timer", name="pit", tickpolicy="delay")
-    add(element, "timer", name="hpet", present="no")
+    add(element, "timer", name="hpet", present="yes" if hardware.hpet else "no")
 
 
-def _add_devices(domain: Any, guest: Guest, machine: Machine) -> None:
+def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware) -> None:
     devices = add(domain, "devices")
     # In the order of their names, which is the order in which guests find and so name them.
     disks: list[Disk | VolumeDisk] = [*guest.disks, *guest.volumes]
     for disk in sorted(disks, key=lambda disk: (len(disk.target), disk.target)):
         if isinstance(disk, Disk):
-            add_disk(devices, disk, machine.disk_cache)
+            add_disk(devices, disk, machine.disk_cache, bus=hardware.disk_bus, limits=hardware.disk_limits)
         else:
-            add_volume(devices, disk)
+            add_volume(devices, disk, bus=hardware.disk_bus)
+    if hardware.disk_bus == "scsi":
+        add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     add(devices, "controller", type="usb", model="none")
     add(devices, "controller", type="pci", index="0", model="pcie-root")
-    # One for each device at boot, and free ones on top for what is attached later: q35 cannot grow any.
-    for index in range(1, _static_devices(guest) + machine.pcie_ports + 1):
+    # One for each device at boot, and one for each volume that may still be attached: q35 cannot grow any.
+    for index in range(1, _fixed_devices(guest) + max(machine.pcie_ports, len(guest.volumes)) + 1):
         add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
     for nic in guest.nics:
-        _add_nic(devices, nic)
+        _add_nic(devices, nic, hardware.vif_model)
     for kind in ("serial", "console"):
         element = add(devices, kind, type="pty")
         if kind == "serial":
@@ -118,27 +150,48 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine) -> None:
             add(element, "target", type="isa-serial", port="0")
         else:
             add(element, "target", type="serial", port="0")
-    channel = add(devices, "channel", type="unix")
-    add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
+    if hardware.guest_agent:
+        channel = add(devices, "channel", type="unix")
+        add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
     add(devices, "input", type="tablet", bus="virtio")
     graphics = add(devices, "graphics", type="vnc", autoport="yes")
     add(graphics, "listen", type="address", address=machine.console_listen)
-    add(add(devices, "video"), "model", type="vga", vram="16384", heads="1")
+    _add_video(devices, hardware.video_model)
     add(devices, "memballoon", model="virtio")
-    add(add(devices, "rng", model="virtio"), "backend", text="/dev/urandom", model="random")
+    if hardware.rng:
+        _add_rng(devices, hardware)
 
 
-def _static_devices(guest: Guest) -> int:
-    """Return how many devices take a root port at boot: disks, NICs, serial controller, tablet, balloon, rng."""
-    return len(guest.disks) + len(guest.volumes) + len(guest.nics) + 4
+def _fixed_devices(guest: Guest) -> int:
+    """Return how many root ports other devices than volumes may take.
+
+    Disks, NICs, and six: serial and SCSI controllers, tablet, balloon, rng, and the bridge behind which NICs that are
+    no PCI Express devices are put.
+    """
+    return len(guest.disks) + len(guest.nics) + 6
 
 
-def _add_nic(devices: Any, nic: Nic) -> None:
+def _add_video(devices: Any, model: str) -> None:
+    element = add(add(devices, "video"), "model", type=model)
+    if model in ("vga", "cirrus"):
+        element.set("vram", "16384")
+    if model != "none":
+        element.set("heads", "1")
+
+
+def _add_rng(devices: Any, hardware: Hardware) -> None:
+    rng = add(devices, "rng", model="virtio")
+    if hardware.rng_bytes is not None:
+        add(rng, "rate", bytes=str(hardware.rng_bytes), period=str(hardware.rng_period_ms))
+    add(rng, "backend", text="/dev/urandom", model="random")
+
+
+def _add_nic(devices: Any, nic: Nic, model: str) -> None:
     element = add(devices, "interface", type="bridge")
     add(element, "mac", address=nic.mac_address)
     add(element, "source", bridge=nic.bridge)
     add(element, "target", dev=nic.tap)
-    add(element, "model", type="virtio")
+    add(element, "model", type=model)
     add(element, "mtu", size=str(nic.mtu))
     add(element, "alias", name=f"ua-{nic.port_id}")
 

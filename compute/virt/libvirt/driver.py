@@ -51,6 +51,11 @@ class LibvirtDriver:
         self._owners: dict[str, str] = {}  # uuid -> owning agent, as the domain's metadata says
         self._lock = threading.Lock()
 
+    @property
+    def max_volumes(self) -> int:
+        """As many as there are slots."""
+        return self._machine.pcie_ports
+
     def open(self) -> None:
         """Connect, and settle what is `auto`."""
         self._pump.start()

@@ -24,7 +24,7 @@ _ASKED_ALREADY = "in the process of unplug"
 def attach(domain: libvirt.virDomain, disk: VolumeDisk) -> None:
     """Plug into the guest, when it runs, and into its definition."""
     ensure_secrets(domain.connect(), [disk])
-    xml = diskxml.volume_xml(disk)
+    xml = diskxml.volume_xml(disk, diskxml.disk_bus(domain.XMLDesc(0)))
     if domain.isActive() and disk.volume_id not in present(domain):
         domain.attachDeviceFlags(xml, _LIVE)
     if disk.volume_id not in defined(domain):

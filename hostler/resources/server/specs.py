@@ -206,6 +206,8 @@ class ServerSpec(Spec):
     swap_mib: int = 0
     flavor_name: str = ""
     extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)
+    # The image's when the server was created; of a boot volume its image metadata.
+    image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)
     image: ImageSpec | None = None
     ports: tuple[PortSpec, ...] = ()
     volumes: tuple[AttachedSpec, ...] = ()

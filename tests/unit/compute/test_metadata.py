@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 
-from compute import metadata
+from compute import configdrive, metadata
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
 
 SUBNET = SubnetSpec(id="s1", cidr="10.0.0.0/24", gateway_ip="10.0.0.1", dhcp_ip="10.0.0.2", enable_dhcp=False,
@@ -36,6 +36,22 @@ def test_openstack_documents() -> None:
     assert body("openstack/2013-10-17/user_data") == "#!/bin/sh\n"
     found = metadata.answer(TREE, "/openstack/latest/meta_data.json")
     assert found is not None and found.content_type == "application/json"
+
+
+def test_every_tree_has_a_random_seed_of_its_own() -> None:
+    seeds = [json.loads(documents["openstack/latest/meta_data.json"])["random_seed"]
+             for documents in (TREE, metadata.documents(SERVER))]
+    assert [len(base64.b64decode(seed, validate=True)) for seed in seeds] == [512, 512]
+    assert seeds[0] != seeds[1]
+
+
+def test_the_config_drive_has_ec2_in_one_document() -> None:
+    files = configdrive.documents(SERVER)
+    assert {path.split("/")[1] for path in files if path.startswith("openstack/")} == {*metadata.OPENSTACK_VERSIONS}
+    ec2 = json.loads(files["ec2/latest/meta-data.json"])
+    assert ec2["placement"] == {"availability-zone": "nova"} and ec2["instance-id"] == "i-deadbeef"
+    assert ec2["public-keys"]["0"] == {"openssh-key": "ssh-ed25519 AAAA me\n", "_name": "me"}
+    assert files["ec2/latest/user-data"] == b"#!/bin/sh\n"
 
 
 def test_network_data_of_a_static_subnet() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 
 import pytest
@@ -38,6 +39,17 @@ def test_a_guest_that_ignores_the_button_loses_its_plug(agent: Agent, running: S
 def test_stop_with_no_patience_does_not_ask(agent: Agent, running: ServerSpec) -> None:
     agent.manager.stop_server(attempt_of("stop"), running.to_wire(), 0)
     assert "driver.shutdown" not in agent.faults.passed
+
+
+@pytest.mark.parametrize(("properties", "asks"), [({"os_shutdown_timeout": "0"}, False),
+                                                   ({"os_shutdown_timeout": "nonsense"}, True), ({}, True)])
+def test_the_image_says_how_long_a_guest_may_take(agent: Agent, server: ServerSpec, properties: dict[str, str],
+                                                  asks: bool) -> None:
+    server = dataclasses.replace(server, image_properties=properties)
+    agent.spawn(server)
+    agent.manager.stop_server(attempt_of("stop"), server.to_wire(), None)
+    assert ("driver.shutdown" in agent.faults.passed) == asks
+    assert agent.driver.get_power_state(server.id) == virt.SHUTDOWN
 
 
 @pytest.mark.contract("N-REBOOT")

@@ -21,8 +21,13 @@ GUEST = virt.Guest(SERVER, (virt.Disk(Path("/d/disk"), "vda"), virt.Disk(Path("/
                    (virt.Nic("p1", "fa:16:3e:00:00:01", "br0", "tap0", 1450),), Path("/d/console.log"))
 
 
-def tree(machine: domainxml.Machine = MACHINE) -> etree._Element:
-    return etree.fromstring(domainxml.build(GUEST, machine))
+def tree(machine: domainxml.Machine = MACHINE, guest: virt.Guest = GUEST) -> etree._Element:
+    return etree.fromstring(domainxml.build(guest, machine))
+
+
+def with_properties(image: dict[str, object] | None = None, specs: dict[str, str] | None = None) -> virt.Guest:
+    server = dataclasses.replace(SERVER, image_properties=image or {}, extra_specs=specs or {}, vcpus=4)
+    return dataclasses.replace(GUEST, server=server)
 
 
 def test_identity_and_owner() -> None:
@@ -46,6 +51,51 @@ def test_devices() -> None:
     assert drive.find("readonly") is not None and drive.find("target").get("dev") == "vdz"
     ports = [item for item in domain.findall("devices/controller") if item.get("model") == "pcie-root-port"]
     assert len(ports) >= 12 + len(GUEST.disks) + len(GUEST.nics)
+
+
+def test_smbios_is_what_cloud_init_looks_for() -> None:
+    domain = tree()
+    assert domain.find("os/smbios").get("mode") == "sysinfo"
+    entries = {entry.get("name"): entry.text for entry in domain.findall("sysinfo[@type='smbios']/system/entry")}
+    assert entries == {"manufacturer": "OpenStack Foundation", "product": "OpenStack Nova", "serial": SERVER.id,
+                       "uuid": SERVER.id, "family": "Virtual Machine"}
+    plain = dataclasses.replace(MACHINE, smbios=domainxml.Smbios(product="Our Cloud", family="", serial="none"))
+    entries = {entry.get("name"): entry.text for entry in tree(plain).findall("sysinfo/system/entry")}
+    assert entries == {"manufacturer": "OpenStack Foundation", "product": "Our Cloud", "uuid": SERVER.id}
+
+
+def test_hardware_that_the_image_asks_for() -> None:
+    volume = virt.VolumeDisk("v1", "vdb", virt.FileSource(Path("/v/1")))
+    guest = with_properties({"hw_disk_bus": "scsi", "hw_vif_model": "e1000", "hw_video_model": "virtio",
+                             "hw_qemu_guest_agent": "no", "hw_boot_menu": "true", "hw_time_hpet": "yes"})
+    domain = tree(guest=dataclasses.replace(guest, volumes=(volume,)))
+    targets = [(item.get("dev"), item.get("bus")) for item in domain.findall("devices/disk/target")]
+    assert targets == [("sda", "scsi"), ("sdb", "scsi"), ("vdz", "virtio")]
+    assert [item.get("unit") for item in domain.findall("devices/disk/address")] == ["0", "1"]
+    assert domain.find("devices/controller[@type='scsi']").get("model") == "virtio-scsi"
+    assert domain.find("devices/interface/model").get("type") == "e1000"
+    assert domain.find("devices/video/model").get("type") == "virtio"
+    assert domain.find("devices/channel") is None and domain.find("os/bootmenu").get("enable") == "yes"
+    assert domain.find("clock/timer[@name='hpet']").get("present") == "yes"
+
+
+def test_hardware_that_the_flavor_asks_for() -> None:
+    guest = with_properties({"hw_cpu_max_sockets": "1"}, {
+        "hw_rng:rate_bytes": "2048", "hw_rng:rate_period": "500", "quota:disk_read_iops_sec": "100",
+        "quota:disk_write_bytes_sec": "0", "hw:cpu_threads": "2"})
+    domain = tree(guest=guest)
+    assert dict(domain.find("devices/rng/rate").attrib) == {"bytes": "2048", "period": "500"}
+    assert [(item.tag, item.text) for item in domain.find("devices/disk/iotune")] == [("read_iops_sec", "100")]
+    assert len(domain.findall("devices/disk/iotune")) == 1, "the config drive is not limited"
+    assert dict(domain.find("cpu/topology").attrib) == {"sockets": "1", "cores": "2", "threads": "2"}
+    assert tree(guest=with_properties({}, {"hw_rng:allowed": "False"})).find("devices/rng") is None
+
+
+def test_what_was_never_accepted_counts_as_absent() -> None:
+    domain = tree(guest=with_properties({"hw_disk_bus": "ide", "hw_vif_model": "ne2k"}, {"hw:cpu_sockets": "3"}))
+    assert domain.find("devices/disk/target").get("bus") == "virtio"
+    assert domain.find("devices/interface/model").get("type") == "virtio"
+    assert domain.find("cpu/topology").get("sockets") == "4"
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("host-passthrough", ("host-passthrough", None)), ("none", None),

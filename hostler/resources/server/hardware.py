@@ -1,0 +1,83 @@
+"""The virtual hardware that a server's image and flavor ask for, as its driver builds it.
+
+Properties are checked when a server is created (`hostler.resources.server.properties`). A server that is older than
+that check still starts: a value that is not accepted counts as absent here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Self
+
+from oslo_utils import strutils
+
+from hostler import errors
+from hostler.resources.server import cpu_topology
+from hostler.resources.server.cpu_topology import Topology
+from hostler.resources.server.properties import HONOURED_FLAVOR, HONOURED_IMAGE, Accepts
+from hostler.resources.server.specs import ServerSpec
+
+_DISK_QUOTA = "quota:disk_"
+
+
+@dataclasses.dataclass(frozen=True)
+class Hardware:
+    """One guest's devices; bandwidths are bytes a second, periods milliseconds."""
+
+    topology: Topology
+    disk_bus: str = "virtio"
+    vif_model: str = "virtio"
+    video_model: str = "vga"
+    guest_agent: bool = True
+    boot_menu: bool = False
+    hpet: bool = False
+    rng: bool = True
+    rng_bytes: int | None = None  # per `rng_period_ms`
+    rng_period_ms: int = 1000
+    disk_limits: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by libvirt's name, read_bytes_sec …
+
+    @classmethod
+    def of(cls, server: ServerSpec) -> Self:
+        """Return the hardware of `server`."""
+        image = _Properties(server.image_properties, HONOURED_IMAGE)
+        flavor = _Properties(server.extra_specs, HONOURED_FLAVOR)
+        limits = {name.removeprefix("quota:disk_"): flavor.number(name) for name in HONOURED_FLAVOR
+                  if name.startswith(_DISK_QUOTA)}
+        return cls(
+            topology=_topology(server), disk_bus=image.word("hw_disk_bus", "virtio"),
+            vif_model=image.word("hw_vif_model", "virtio"), video_model=image.word("hw_video_model", "vga"),
+            guest_agent=image.flag("hw_qemu_guest_agent", True),
+            boot_menu=image.flag("hw_boot_menu", flavor.flag("hw:boot_menu", False)),
+            hpet=image.flag("hw_time_hpet", False), rng=flavor.flag("hw_rng:allowed", True),
+            rng_bytes=flavor.number("hw_rng:rate_bytes"), rng_period_ms=flavor.number("hw_rng:rate_period") or 1000,
+            disk_limits={name: value for name, value in limits.items() if value})
+
+
+def shutdown_timeout_s(server: ServerSpec) -> int | None:
+    """Return the seconds that the server's image gives it to shut down; None when it says nothing."""
+    return _Properties(server.image_properties, HONOURED_IMAGE).number("os_shutdown_timeout")
+
+
+def _topology(server: ServerSpec) -> Topology:
+    try:
+        return cpu_topology.choose(server.vcpus, server.image_properties, server.extra_specs)
+    except errors.InvalidField:
+        return Topology(server.vcpus, 1, 1)
+
+
+class _Properties:
+    """The accepted ones among some properties."""
+
+    def __init__(self, values: Mapping[str, Any], accepted: Mapping[str, Accepts]) -> None:
+        self._values = {name: str(value).strip().lower() for name, value in values.items()
+                        if name in accepted and accepted[name].matches(value)}
+
+    def word(self, name: str, default: str) -> str:
+        return self._values.get(name, default)
+
+    def flag(self, name: str, default: bool) -> bool:
+        return strutils.bool_from_string(self._values[name]) if name in self._values else default
+
+    def number(self, name: str) -> int | None:
+        return int(self._values[name]) if name in self._values else None

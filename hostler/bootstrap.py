@@ -1,4 +1,4 @@
-"""Fills an empty database so that a cloud can be used: roles, an administrator, a zone, flavors, a network.
+"""Fills an empty database so that a cloud can be used: roles, an administrator, flavors, a volume type, a network.
 
 Run by `hostler-manage bootstrap` and by the all-in-one; may be repeated at any time. What is there already is left as
 it is, except the administrator's password, which is set when one is given. The files written for clients
@@ -21,8 +21,9 @@ from sqlalchemy import exc, orm
 
 from hostler import clientfiles, clock, starter_network
 from hostler.clientfiles import Login
+from hostler.conf.volume import DEFAULT_TYPE
 from hostler.db.engine import Database
-from hostler.db.models import Domain, Flavor, Project, Role, RoleAssignment, User, Zone
+from hostler.db.models import Domain, Flavor, Project, Role, RoleAssignment, User, Volume, VolumeType, Zone
 from hostler.identity import keys, passwords, roles
 
 LOG = logging.getLogger(__name__)
@@ -75,6 +76,8 @@ def bootstrap(db: Database, conf: cfg.ConfigOpts, *, admin_password: str | None,
         db.lock_row(session, Project, Project.id == project.id)
         used = _settle_password(session, conf, user, password, given=given)
         _make_offers(session, made)
+        if conf.volume.default_volume_type == DEFAULT_TYPE:
+            _make_default_type(session, made)
         network_id = None
         if network_cidr is not None:
             network_id = starter_network.make_network(session, conf, project.id, network_cidr, made)
@@ -148,6 +151,13 @@ def _settle_password(session: orm.Session, conf: cfg.ConfigOpts, user: User, pas
     user.password_changed_at = clock.utcnow()
     user.failed_logins, user.locked_until = 0, None
     return chosen
+
+
+def _make_default_type(session: orm.Session, made: list[str]) -> None:
+    """Make the default volume type; volumes of an older cloud that have no type get it."""
+    kind = _ensure(session, made, VolumeType, {"name": DEFAULT_TYPE}, description="Default Volume Type")
+    session.execute(sa.update(Volume).where(Volume.volume_type_id.is_(None), Volume.deleted_at.is_(None))
+                    .values(volume_type_id=kind.id))
 
 
 def _make_offers(session: orm.Session, made: list[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 GROUP = "volume"
+DEFAULT_TYPE = "__DEFAULT__"  # every cloud has a volume type of this name; clients know it
 
 AGENT_OPTS = [
     cfg.ListOpt("enabled_backends", default=["local"],
@@ -46,8 +47,9 @@ CONTROL_OPTS = [
                      "of refusing it."),
     cfg.BoolOpt("cross_az_attach", default=True,
                 help="Let servers attach volumes of another availability zone than their own."),
-    cfg.StrOpt("default_volume_type", default="",
-               help="Volume type of new volumes whose request names none; empty: no type."),
+    cfg.StrOpt("default_volume_type", default=DEFAULT_TYPE,
+               help="Volume type of new volumes whose request names none; empty: no type. The type __DEFAULT__ is "
+                    "made by the bootstrap."),
     cfg.IntOpt("zone_cache_seconds", default=60, min=0,
                help="Seconds the known zones are remembered; an unknown one makes the api look again at once."),
     cfg.IntOpt("detach_timeout", default=60, min=1,

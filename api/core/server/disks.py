@@ -127,6 +127,8 @@ def _existing(services: Services, session: orm.Session, context: RequestContext,
 def _new(services: Services, session: orm.Session, context: RequestContext, device: BlockDevice, zone: str | None,
          multiattach: bool) -> VolumeRequest:
     source = {_SOURCES[device.source]: device.id} if device.source in _SOURCES else {}
+    if device.source == "snapshot" and services.conf.volume.cross_az_attach:
+        zone = None  # only the snapshot's own zone can have it
     new = NewVolume(size_gib=device.size_gib, volume_type=device.volume_type, zone=zone, **source)  # type: ignore[arg-type]
     try:
         request = volume_create.prepare(services, session, context, new)

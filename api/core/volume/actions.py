@@ -98,7 +98,10 @@ def migrate(services: Services, context: RequestContext, volume_id: str, host: s
 
 
 def revert(services: Services, context: RequestContext, volume_id: str, snapshot_id: str | None) -> None:
-    """Accept that a volume gets its latest snapshot's content again; raises Conflict for a status that forbids it."""
+    """Accept that a volume gets its latest snapshot's content again; raises Conflict for a status that forbids it.
+
+    A snapshot that another project kept when it gave the volume away counts as newer, but cannot be reverted to.
+    """
 
     def work(session: orm.Session) -> str:
         volume = to_change(services, session, context, volume_id, "volume:revert_to_snapshot")
@@ -107,7 +110,7 @@ def revert(services: Services, context: RequestContext, volume_id: str, snapshot
             .order_by(Snapshot.created_at.desc(), Snapshot.id.desc()).limit(1)).one_or_none()
         if snapshot is None:
             raise errors.Invalid(reason=f"Volume {volume.id} doesn't have any snapshots.")
-        if ids.canonical(snapshot_id or "") != snapshot.id:
+        if ids.canonical(snapshot_id or "") != snapshot.id or snapshot.project_id != volume.project_id:
             raise errors.Invalid(reason=f"Specified snapshot {snapshot_id} is not the latest one of volume "
                                         f"{volume.id}.")
         if snapshot.size_gib != volume.size_gib:

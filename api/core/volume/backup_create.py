@@ -23,6 +23,7 @@ from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
 from hostler.resources import quota
 from hostler.resources.volume import states
+from hostler.resources.volume.volume_record import VolumeRecord
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,8 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
             id=backup_id, project_id=volume.project_id, user_id=context.user_id, name=wanted.name,
             description=wanted.description, volume_id=volume.id, parent_id=parent_id, state=states.CREATING,
             snapshot_id=None if snapshot is None else snapshot.id, size_gib=size_gib, zone=zone,
-            container=wanted.container, extra=dict(wanted.metadata)))
+            container=wanted.container, extra=dict(wanted.metadata),
+            volume_record=VolumeRecord.of(volume).to_row()))
         session.flush()
         also = [Target("volume", volume.id), *([Target("snapshot", snapshot.id)] if snapshot is not None else [])]
         return accept(session, context, kind="backup.create", resource=Target("backup", backup_id), also_lock=also,

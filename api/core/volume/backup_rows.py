@@ -24,8 +24,9 @@ STATUS: Final[Any] = sa.case(
     *((_LOCKS.c.kind == kind, status) for kind, status in states.BACKUP_WHILE.items()), else_=BACKUPS.c.state)
 _HAS_HEIRS = sa.exists().where(_HEIRS.c.parent_id == BACKUPS.c.id, _HEIRS.c.deleted_at.is_(None)).correlate(BACKUPS)
 _ROWS = sa.select(
-    *(column for column in BACKUPS.c if column.key != "metadata"), BACKUPS.c.metadata.label("extra"),
-    STATUS.label("status"), _OPERATIONS.c.progress, sa.case((_HAS_HEIRS, 1), else_=0).label("has_heirs")).select_from(
+    *(column for column in BACKUPS.c if column.key not in ("metadata", "volume_record")),
+    BACKUPS.c.metadata.label("extra"), STATUS.label("status"),
+    _OPERATIONS.c.progress, sa.case((_HAS_HEIRS, 1), else_=0).label("has_heirs")).select_from(
     BACKUPS.outerjoin(_LOCKS, _LOCKS.c.resource_id == BACKUPS.c.id).outerjoin(
         _OPERATIONS, _OPERATIONS.c.id == _LOCKS.c.operation_id))
 SORT_COLUMNS: Final[Mapping[str, Any]] = {

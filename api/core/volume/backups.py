@@ -81,10 +81,7 @@ def _check_no_heirs(session: orm.Session, row: Backup) -> None:
     if session.scalar(sa.select(Backup.id).where(Backup.parent_id == row.id,
                                                  Backup.deleted_at.is_(None)).limit(1)) is not None:
         raise errors.Invalid(reason="Invalid backup: Incremental backups exist for this backup.")
-    made = session.scalar(sa.select(Volume.id).where(
-        Volume.backup_id == row.id, Volume.state == states.CREATING, Volume.deleted_at.is_(None)).limit(1))
-    if made is not None:
-        raise errors.InUse(resource="Backup", id=row.id, reason=f"volume {made} is being made from it.")
+    volume_rows.check_no_heir(session, row, Volume.backup_id == row.id)
 
 
 def _agent_of(row: Backup) -> str | None:

@@ -25,6 +25,7 @@ from api.core.volume import zones as volume_zones
 from api.core.volume.sources import FINDERS, Source
 from api.services import Services
 from hostler import errors, ids
+from hostler.conf.volume import DEFAULT_TYPE
 from hostler.context import RequestContext
 from hostler.db.models import Volume, VolumeType
 from hostler.resources import quota
@@ -122,6 +123,8 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, n
     source_zone = source.zone if source is not None else None
     zone = volume_zones.zone_for_new_volume(services, session, new.zone, source_zone=source_zone,
                                             type_zones=volume_zones.zones_of_type(extra_specs))
+    if source is not None:
+        volume_sources.check_place(session, source, zone, volume_type)
     return VolumeRequest(
         new=new, size_gib=size_gib, zone=zone, source=source, multiattach=multiattach,
         type_id=volume_type.id if volume_type is not None else None,
@@ -158,7 +161,8 @@ def enter(session: orm.Session, context: RequestContext, request: VolumeRequest)
         id=ids.new_id(), name=new.name, description=new.description, project_id=context.project_id,
         user_id=context.user_id, state=states.CREATING, size_gib=request.size_gib, claimed_gib=request.size_gib,
         zone=request.zone, volume_type_id=request.type_id, bootable=source.bootable if source is not None else False,
-        multiattach=request.multiattach, extra=dict(new.metadata), scheduler_hints=dict(new.scheduler_hints),
+        multiattach=request.multiattach, extra={**(source.metadata if source is not None else {}), **new.metadata},
+        scheduler_hints=dict(new.scheduler_hints),
         image_metadata=dict(source.image_metadata) if source is not None else {},
         **volume_sources.source_fields(source))
     session.add(volume)
@@ -215,7 +219,7 @@ def _type_of(services: Services, session: orm.Session, context: RequestContext, 
     if not name:
         return None
     default = session.scalars(sa.select(VolumeType).where(VolumeType.name == name)).one_or_none()
-    if default is None:
+    if default is None and name != DEFAULT_TYPE:
         raise errors.Invalid(reason=f"The default volume type {name} of this cloud does not exist; name another one.")
     return default
 

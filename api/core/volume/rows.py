@@ -20,6 +20,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import (
     Backend,
+    Backup,
     Host,
     Lock,
     Operation,
@@ -201,11 +202,19 @@ def wrong_status(volume_id: str, status: str, allowed: Sequence[str]) -> errors.
 
 
 def check_no_source(session: orm.Session, volume_id: str, *, snapshots: bool = False) -> None:
-    """Raise InUse when a volume is being made from this one (or, with `snapshots`, from a snapshot of it)."""
+    """Raise InUse while a volume is being made from this one (or, with `snapshots`, from a snapshot of it)."""
     origin = [Volume.source_volume_id == volume_id]
     if snapshots:
         origin.append(Volume.snapshot_id.in_(sa.select(Snapshot.id).where(Snapshot.volume_id == volume_id)))
-    heir = session.scalar(sa.select(Volume.id).where(
-        Volume.state == states.CREATING, Volume.deleted_at.is_(None), sa.or_(*origin)).limit(1))
+    check_no_heir(session, session.get_one(Volume, volume_id), sa.or_(*origin))
+
+
+def check_no_heir(session: orm.Session, source: Volume | Snapshot | Backup,
+                  made_from_it: sa.ColumnElement[bool]) -> None:
+    """Raise InUse while a volume that fulfils `made_from_it` is being made; another project's is not named."""
+    heir = session.execute(sa.select(Volume.id, Volume.project_id).where(
+        Volume.state == states.CREATING, Volume.deleted_at.is_(None), made_from_it).limit(1)).one_or_none()
     if heir is not None:
-        raise errors.InUse(resource="Volume", id=volume_id, reason=f"volume {heir} is being made from it.")
+        whose = heir.id if heir.project_id == source.project_id else "of another project"
+        raise errors.InUse(resource=type(source).__name__, id=source.id,
+                           reason=f"volume {whose} is being made from it.")

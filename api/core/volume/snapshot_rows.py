@@ -24,7 +24,7 @@ _LEAVING: Final = sa.func.coalesce(_LOCKS.c.kind, "").in_(("snapshot.delete", "v
 STATUS: Final[Any] = sa.case(
     (sa.and_(SNAPSHOTS.c.state == states.CREATING, sa.not_(_LEAVING)), states.CREATING),
     *((_LOCKS.c.kind == kind, status) for kind, status in states.SNAPSHOT_WHILE.items()), else_=SNAPSHOTS.c.state)
-_COLUMNS = [column for column in SNAPSHOTS.c if column.key not in ("metadata", "provider")]
+_COLUMNS = [column for column in SNAPSHOTS.c if column.key not in ("metadata", "provider", "volume_record")]
 _ROWS = sa.select(*_COLUMNS, SNAPSHOTS.c.metadata.label("extra"), STATUS.label("status"),
                   _OPERATIONS.c.progress).select_from(
     SNAPSHOTS.outerjoin(_LOCKS, _LOCKS.c.resource_id == SNAPSHOTS.c.id).outerjoin(

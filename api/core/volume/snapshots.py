@@ -23,6 +23,7 @@ from hostler.operations.accept import Target, accept, accept_behind, check_unloc
 from hostler.operations.agents import volume_agent
 from hostler.resources import quota
 from hostler.resources.volume import backend_claims, states
+from hostler.resources.volume.volume_record import VolumeRecord
 
 _DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
 
@@ -48,7 +49,8 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
                                            f"{volume.size_gib} GiB.")
         session.add(Snapshot(id=snapshot_id, project_id=volume.project_id, user_id=context.user_id, name=name,
                              description=description, volume_id=volume.id, state=states.CREATING,
-                             size_gib=volume.size_gib, extra=dict(metadata)))
+                             size_gib=volume.size_gib, extra=dict(metadata),
+                             volume_record=VolumeRecord.of(volume).to_row()))
         session.flush()
         return accept(session, context, kind="snapshot.create", resource=Target("snapshot", snapshot_id),
                       also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
@@ -109,7 +111,7 @@ def delete(services: Services, context: RequestContext, snapshot_id: str) -> Non
         if row.state not in _DELETABLE:
             raise errors.WrongStatus(resource="snapshot", id=row.id, allowed=" or ".join(_DELETABLE),
                                      status=row.state)
-        volume_sources.check_heirs_of_snapshot(session, row.id)
+        volume_sources.check_heirs_of_snapshot(session, row)
         return accept(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),
                       project_id=row.project_id, agent=_agent_of(session, row)).id
 
@@ -122,7 +124,7 @@ def force_delete(services: Services, context: RequestContext, snapshot_id: str) 
     def work(session: orm.Session) -> list[str]:
         row = to_change(services, session, context, snapshot_id,
                         "volume_extension:snapshot_admin_actions:force_delete")
-        volume_sources.check_heirs_of_snapshot(session, row.id)
+        volume_sources.check_heirs_of_snapshot(session, row)
         if deletion_waits(session, row.id, "snapshot.delete"):
             return []
         return [accept_behind(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),

@@ -7,7 +7,7 @@ look and the new volume's row, which from then on says that it is being made fro
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -15,14 +15,18 @@ from sqlalchemy import orm
 
 from api.core.image import access as image_access
 from api.core.volume import rows as volume_rows
+from api.core.volume import zones as volume_zones
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backup, Image, Snapshot, Volume
+from hostler.db.models import Backend, Backup, Image, Snapshot, Volume, VolumeNode, VolumeType, Zone
 from hostler.operations.accept import Target, check_unlocked
 from hostler.resources.volume import states
+from hostler.resources.volume.volume_record import VolumeRecord
 
 _GIB: Final = 1024 ** 3
+_BACKEND_NAME: Final = "volume_backend_name"
+_WHAT: Final = {"snapshot": "snapshot", "volume": "source volume", "backup": "backup"}
 _FORMATS: Final = ("raw", "qcow2")
 # Image property that names the volume type of volumes made from it.
 _IMAGE_TYPE: Final = "cinder_img_volume_type"
@@ -36,9 +40,12 @@ class Source:
     kind: str  # image, snapshot, volume, backup
     id: str
     min_gib: int
-    zone: str | None = None
+    zone: str | None = None  # where the new volume goes unless the request names a zone
+    zones: Sequence[str] | None = None  # the only ones whose back ends reach the content; None: all do
+    backend_id: str | None = None  # the only one that has the content; None: several may
     type_name: str | None = None
     bootable: bool = False
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     image_metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -88,24 +95,31 @@ def find_snapshot(services: Services, session: orm.Session, context: RequestCont
     """Return an available snapshot of the caller's, held; raises NotFound, WrongStatus, ResourceLocked."""
     snapshot: Snapshot = _find(services, session, context, Snapshot, snapshot_id)
     volume = session.get_one(Volume, snapshot.volume_id)
-    return Source(kind="snapshot", id=snapshot.id, min_gib=snapshot.size_gib, **_taken_over(volume))
+    record = VolumeRecord.kept(snapshot, volume)
+    if volume.project_id == snapshot.project_id:
+        record = dataclasses.replace(VolumeRecord.of(volume), image_metadata=record.image_metadata)
+    return Source(kind="snapshot", id=snapshot.id, min_gib=snapshot.size_gib, zones=(volume.zone,),
+                  backend_id=volume.backend_id, **_taken_over(session, dataclasses.replace(record, zone=volume.zone)))
 
 
 def find_volume(services: Services, session: orm.Session, context: RequestContext, volume_id: str) -> Source:
     """Return an available volume of the caller's, held; raises NotFound, WrongStatus, ResourceLocked."""
     volume: Volume = _find(services, session, context, Volume, volume_id)
     volume_rows.check_status(session, volume, states.READY)
-    return Source(kind="volume", id=volume.id, min_gib=volume.size_gib, **_taken_over(volume))
+    return Source(kind="volume", id=volume.id, min_gib=volume.size_gib, zones=(volume.zone,),
+                  backend_id=volume.backend_id, **_taken_over(session, VolumeRecord.of(volume)))
 
 
 def find_backup(services: Services, session: orm.Session, context: RequestContext, backup_id: str) -> Source:
     """Return an available backup of the caller's, held; raises NotFound, WrongStatus, ResourceLocked."""
     backup: Backup = _find(services, session, context, Backup, backup_id)
-    # A deleted volume's record still says what it was.
     volume = session.get(Volume, backup.volume_id) if backup.volume_id is not None else None
-    taken_over = _taken_over(volume) if volume is not None else {}
-    return Source(kind="backup", id=backup.id, min_gib=backup.size_gib, **{**taken_over, "zone": None,
-                                                                         "type_name": None})
+    record = VolumeRecord.kept(backup, volume)
+    zones = session.scalars(sa.select(Zone.name).join(VolumeNode, VolumeNode.zone_id == Zone.id).where(
+        VolumeNode.backup_store == backup.store).distinct().order_by(Zone.name)).all()
+    zone = next((name for name in (record.zone, volume_zones.default_zone(services), *zones) if name in zones), None)
+    return Source(kind="backup", id=backup.id, min_gib=backup.size_gib, zones=zones, metadata=record.metadata,
+                  **_taken_over(session, dataclasses.replace(record, zone=zone)))
 
 
 FINDERS: Final[Mapping[str, Finder]] = {
@@ -127,9 +141,12 @@ def _find(services: Services, session: orm.Session, context: RequestContext, mod
     return row
 
 
-def _taken_over(volume: Volume) -> dict[str, Any]:
-    return {"zone": volume.zone, "type_name": volume.volume_type_id, "bootable": volume.bootable,
-            "image_metadata": dict(volume.image_metadata or {})}
+def _taken_over(session: orm.Session, record: VolumeRecord) -> dict[str, Any]:
+    type_id = record.volume_type_id
+    if type_id is not None and session.get(VolumeType, type_id) is None:
+        type_id = None  # deleted since
+    return {"zone": record.zone, "type_name": type_id, "bootable": record.bootable,
+            "image_metadata": record.image_metadata}
 
 
 def _gib_of(image: Image) -> int:
@@ -143,9 +160,21 @@ def source_fields(source: Source | None) -> dict[str, str | None]:
             for kind, column in names.items()}
 
 
-def check_heirs_of_snapshot(session: orm.Session, snapshot_id: str) -> None:
-    """Raise InUse when a volume is being made from the snapshot."""
-    heir = session.scalar(sa.select(Volume.id).where(
-        Volume.snapshot_id == snapshot_id, Volume.state == states.CREATING, Volume.deleted_at.is_(None)).limit(1))
-    if heir is not None:
-        raise errors.InUse(resource="Snapshot", id=snapshot_id, reason=f"volume {heir} is being made from it.")
+def check_place(session: orm.Session, source: Source, zone: str, volume_type: VolumeType | None) -> None:
+    """Raise Invalid when no back end of `zone` reaches the source, or the one that has it is not for `volume_type`."""
+    if source.zones is not None and zone not in source.zones:
+        reached = f"it can be reached in {', '.join(source.zones)} only" if source.zones else "no back end reaches it"
+        raise errors.Invalid(reason=f"Volume must be in the same availability zone as the {_WHAT[source.kind]}: "
+                                    f"'{zone}' was asked for, {reached}.")
+    if source.backend_id is None or volume_type is None or volume_type.id == source.type_name:
+        return
+    wanted = volume_type.extra_specs.get(_BACKEND_NAME)
+    backend = session.get(Backend, source.backend_id)
+    if wanted is not None and backend is not None and backend.capabilities.get(_BACKEND_NAME) != wanted:
+        raise errors.Invalid(reason=f"Invalid volume_type provided: {volume_type.name} (requested type is not "
+                                    "compatible; recommend omitting the type argument).")
+
+
+def check_heirs_of_snapshot(session: orm.Session, snapshot: Snapshot) -> None:
+    """Raise InUse while a volume is being made from the snapshot."""
+    volume_rows.check_no_heir(session, snapshot, Volume.snapshot_id == snapshot.id)

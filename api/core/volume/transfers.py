@@ -101,9 +101,10 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
 
 
 def _check_snapshots(session: orm.Session, volume: Volume) -> list[Snapshot]:
-    """Return a volume's snapshots, all of them whole and at rest."""
-    found = list(session.scalars(sa.select(Snapshot).where(Snapshot.volume_id == volume.id,
-                                                           Snapshot.deleted_at.is_(None)).with_for_update()))
+    """Return a volume's snapshots in its project; raises Invalid or ResourceLocked unless all are at rest."""
+    found = list(session.scalars(sa.select(Snapshot).where(
+        Snapshot.volume_id == volume.id, Snapshot.project_id == volume.project_id,
+        Snapshot.deleted_at.is_(None)).with_for_update()))
     for row in found:
         if row.state != states.READY:
             raise errors.Invalid(reason=f"Invalid snapshot: snapshot {row.id} of volume {volume.id} is {row.state}; "

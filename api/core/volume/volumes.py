@@ -66,7 +66,7 @@ def delete(services: Services, context: RequestContext, volume_id: str, *, casca
         if volume_rows.waiting_deletion(session, volume.id) is not None:
             return []
         _check_deletable(session, volume, forced=force is not None)
-        snapshots = _snapshots(session, volume, cascade=cascade)
+        snapshots = _snapshots(session, context, volume, cascade=cascade)
         volume_rows.check_no_source(session, volume.id, snapshots=cascade)
         take = accept_behind if force is not None else accept
         return [take(session, context, kind="volume.delete", resource=Target("volume", volume.id),
@@ -95,10 +95,17 @@ def _check_deletable(session: orm.Session, volume: Volume, *, forced: bool) -> N
         raise volume_rows.wrong_status(volume.id, status, (*DELETABLE, states.CREATING, states.MAINTENANCE))
 
 
-def _snapshots(session: orm.Session, volume: Volume, *, cascade: bool) -> list[str]:
-    """Return the ids of the snapshots that go with the volume; raises InUse when it has some that must not."""
-    found = session.execute(sa.select(Snapshot.id, Snapshot.state).where(
+def _snapshots(session: orm.Session, context: RequestContext, volume: Volume, *, cascade: bool) -> list[str]:
+    """Return the ids of the snapshots that go with the volume; raises InUse when it has some that must not.
+
+    A transfer without snapshots leaves them with the former owner: the new one can neither see nor delete them.
+    """
+    rows = session.execute(sa.select(Snapshot.id, Snapshot.state, Snapshot.project_id).where(
         Snapshot.volume_id == volume.id, Snapshot.deleted_at.is_(None)).order_by(Snapshot.id)).tuples().all()
+    found = [(snapshot_id, state) for snapshot_id, state, project_id in rows
+             if context.is_admin or project_id == volume.project_id]
+    if len(found) < len(rows):
+        raise errors.InUse(resource="Volume", id=volume.id, reason="another project has snapshots of it.")
     if found and not cascade:
         raise errors.InUse(resource="Volume", id=volume.id,
                            reason=f"it has {len(found)} snapshots, among them {found[0][0]}. Delete them first, or "

@@ -22,6 +22,7 @@ from conductor.tasks.volume_backups import AssignStore, CreateBackup, DeleteBack
 from hostler import clock
 from hostler.db.models import Backup, Volume
 from hostler.resources.volume import states as volume_states
+from hostler.resources.volume.volume_record import VolumeRecord
 
 # The node was asked and failed or fell silent: nobody knows what the volume holds.
 _TOUCHED = frozenset({"AgentError", "Internal", "NodeUnreachable", "Unavailable"})
@@ -60,8 +61,16 @@ def _build_restore(run: Run) -> linear_flow.Flow:
 
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    session.execute(sa.update(Volume).where(Volume.id == run.arguments["volume_id"]).values(
-        state=volume_states.READY, provider=results["restored"]["provider"], fault=None))
+    """The volume has the content and what belongs to it: metadata, image metadata, bootable, the name it lacks."""
+    volume = session.get_one(Volume, run.arguments["volume_id"])
+    volume.state, volume.provider, volume.fault = volume_states.READY, results["restored"]["provider"], None
+    backup = session.get_one(Backup, run.resource_id)
+    record = VolumeRecord.kept(backup, None)
+    volume.extra = dict(record.metadata) or volume.extra
+    volume.image_metadata = dict(record.image_metadata) or volume.image_metadata
+    volume.bootable = volume.bootable or record.bootable or bool(record.image_metadata)
+    if record.name and (not volume.name or volume.name.startswith("restore_backup_")):
+        volume.name, volume.description = record.name, record.description
 
 
 def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:

@@ -110,7 +110,10 @@ class Volume(Resource, Base):
 
 
 class Snapshot(Resource, Base):
-    """A volume as it was; lives on its volume's back end and counts there with its size."""
+    """A volume as it was; lives on its volume's back end and counts there with its size.
+
+    `volume_record`: see `hostler.resources.volume.volume_record`.
+    """
 
     __tablename__ = "snapshots"
     __table_args__ = (sa.Index("ix_snapshots_quota", "project_id", "deleted_at", "size_gib"), TABLE_OPTIONS)
@@ -121,6 +124,7 @@ class Snapshot(Resource, Base):
     size_gib: orm.Mapped[int]
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)
     provider: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    volume_record: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     fault: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     deleted_at: orm.Mapped[dt.datetime | None] = orm.mapped_column(index=True)
 
@@ -149,7 +153,10 @@ class VolumeAttachment(Base):
 
 
 class Backup(Resource, Base):
-    """A volume's content in a backup store; an incremental one holds what changed since its parent."""
+    """A volume's content in a backup store; an incremental one holds what changed since its parent.
+
+    `volume_record`: see `hostler.resources.volume.volume_record`.
+    """
 
     __tablename__ = "backups"
     __table_args__ = (sa.Index("ix_backups_quota", "project_id", "deleted_at", "size_gib"), TABLE_OPTIONS)
@@ -168,6 +175,7 @@ class Backup(Resource, Base):
     container: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     data_at: orm.Mapped[dt.datetime | None]  # the moment whose content it holds
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)
+    volume_record: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     fault: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     deleted_at: orm.Mapped[dt.datetime | None] = orm.mapped_column(index=True)
 

@@ -79,7 +79,7 @@ def test_what_is_taken_over_from_a_volume(cloud: Cloud) -> None:
         [operation] = cloud.operations(made["id"])
         assert operation.arguments == {"source": {"source_volid": "volume", "snapshot_id": "snapshot"}[name]}
     made = cloud.create(size=None, backup_id=cloud.backup(volume, 4))
-    assert (made["bootable"], made["volume_type"]) == ("true", None)
+    assert (made["bootable"], made["volume_type"]) == ("true", "fast")
 
 
 def test_an_image_gives_its_metadata_and_makes_bootable(cloud: Cloud) -> None:

@@ -69,7 +69,9 @@ def test_a_volume_goes_where_its_source_is(cloud: Cloud) -> None:
     volume = cloud.ready(availability_zone="north")
     assert cloud.create(size=None, source_volid=volume)["availability_zone"] == "north"
     assert cloud.create(size=None, snapshot_id=cloud.snapshot(volume))["availability_zone"] == "north"
-    assert cloud.create(size=None, source_volid=volume, availability_zone="nova")["availability_zone"] == "nova"
+    # The reference's default (cloned_volume_same_az); no back end of another zone has the source.
+    assert "same availability zone as the source volume" in cloud.refused(
+        "POST", "/volumes", {"volume": {"source_volid": volume, "availability_zone": "nova"}}, status=400)
 
 
 @pytest.mark.contract("V-AZ")

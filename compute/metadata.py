@@ -125,7 +125,7 @@ def ec2_documents(server: ServerSpec) -> dict[str, bytes]:
     files = {f"meta-data/{name}": text.encode() for name, text in values.items()}
     if server.public_key:
         files["meta-data/public-keys/0/openssh-key"] = server.public_key.strip().encode() + b"\n"
-        files["meta-data/public-keys/0/.name"] = (server.key_name or "key").encode()
+        files["meta-data/public-keys/0/.name"] = _one_line(server.key_name or "key").encode()
     user_data = decode_user_data(server)
     if user_data is not None:
         files["user-data"] = user_data
@@ -205,6 +205,11 @@ def _first_address(server: ServerSpec, ip_version: int) -> str:
             if ipaddress.ip_address(fixed.ip_address).version == ip_version:
                 return fixed.ip_address
     return ""
+
+
+def _one_line(text: str) -> str:
+    """Return a name as a listing can hold it."""
+    return "".join(char if char.isprintable() else "-" for char in text)
 
 
 def _image_id(server: ServerSpec) -> str:

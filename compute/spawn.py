@@ -98,7 +98,7 @@ class Spawner:
                      for port in server.ports)
         volumes = tuple(tools.connections.resolve(volume) for volume in server.volumes)
         tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
-        LOG.info("Server %s (%s) started", server.id, server.name)
+        LOG.info("Server %s started", server.id)
         return virt.RUNNING
 
     def _step(self, work: Work, step: str, verb: str = "spawn") -> None:

@@ -3,6 +3,9 @@
 The configuration changes only with the subnets' ranges and needs a new process; entries (`--dhcp-hostsfile`) and
 options (`--dhcp-optsfile`) are read again on SIGHUP, so plugging a port costs no restart. Only ports of this host are
 listed: each host answers its own guests.
+
+A host name is an option of a port's tag, where it can be nothing but text. In a host entry it could be a keyword:
+dnsmasq takes `ignore`, `infinite`, `45m` and `10` there for orders of the operator's.
 """
 
 from __future__ import annotations
@@ -13,11 +16,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compute.metadata import METADATA_IP
+from compute.network import names
 from compute.network.links import ipv4_subnets
 from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]{1,253}", re.IGNORECASE)
+_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def served_subnets(network: NetworkSpec) -> list[SubnetSpec]:
@@ -32,8 +37,8 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     that only root may enter, and it reads them again on SIGHUP.
     """
     lines = ["port=0", "no-hosts", "no-resolv", "no-ping", "user=root", "quiet-dhcp", "dhcp-authoritative",
-             "dhcp-no-override", f"interface={interface}", "except-interface=lo", "bind-interfaces",
-             "dhcp-lease-max=65536", f"pid-file={directory / 'dnsmasq.pid'}",
+             "dhcp-no-override", "dhcp-ignore-names", f"interface={interface}", "except-interface=lo",
+             "bind-interfaces", "dhcp-lease-max=65536", f"pid-file={directory / 'dnsmasq.pid'}",
              f"log-facility={directory / 'dnsmasq.log'}", f"dhcp-leasefile={directory / 'dnsmasq.leases'}",
              f"dhcp-hostsfile={directory / 'dnsmasq.hosts'}", f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
     if network.dns_domain and _DOMAIN.fullmatch(network.dns_domain.rstrip(".")):
@@ -44,8 +49,8 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     return "\n".join([*lines, ""])
 
 
-def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
-    """Return the options file: router, routes, DNS servers and MTU, by subnet."""
+def options(network: NetworkSpec, default_dns: Sequence[str], ports: Iterable[PortSpec] = ()) -> str:
+    """Return the options file: router, routes, DNS servers and MTU by subnet, host names by port."""
     lines = []
     for number, subnet in enumerate(served_subnets(network)):
         tag = f"tag:subnet{number}"
@@ -54,7 +59,12 @@ def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
         lines.append(f"{tag},option:classless-static-route,{','.join(_routes(subnet))}")
         dns = _ipv4(subnet.dns_nameservers or default_dns)
         lines.append(",".join([f"{tag},option:dns-server", *dns]))
-        lines.append(f"{tag},option:mtu,{network.mtu}")
+        lines.append(f"{tag},option:mtu,{int(network.mtu)}")
+    for port in ports:
+        name = port.hostname.partition(".")[0]
+        # A name that is no host name would end the line's meaning; the address matters more.
+        if _LABEL.fullmatch(name):
+            lines.append(f"tag:{_tag(port)},12,{name}")  # by number: dnsmasq knows no name for it
     return "\n".join([*lines, ""])
 
 
@@ -67,18 +77,21 @@ def entries(network: NetworkSpec, ports: Iterable[PortSpec]) -> dict[str, str]:
         if address is None:
             continue
         mac = port.mac_address.lower()
-        name = port.hostname.partition(".")[0]
-        # A name that is no host name would end the line's meaning; the address matters more.
-        fields = [mac, address, *([name] if _LABEL.fullmatch(name) else [])]
-        lines[f"{mac} {address}"] = ",".join(fields)
+        if _MAC.fullmatch(mac):
+            lines[f"{mac} {address}"] = f"{mac},set:{_tag(port)},{ipaddress.ip_address(address)}"
     return lines
+
+
+def _tag(port: PortSpec) -> str:
+    return f"port{names.short_id(port.id)}"
 
 
 def _routes(subnet: SubnetSpec) -> list[str]:
     """Return destination and next hop in turns. Who is given this option ignores the router (RFC 3442)."""
     routes = [f"{METADATA_IP}/32", str(subnet.dhcp_ip)]
     for route in subnet.host_routes:
-        routes += [route["destination"], route["nexthop"]]
+        destination = ipaddress.ip_network(route["destination"], strict=False)
+        routes += [str(destination), str(ipaddress.ip_address(route["nexthop"]))]
     if subnet.gateway_ip:
         routes += ["0.0.0.0/0", subnet.gateway_ip]
     return routes

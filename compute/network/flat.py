@@ -12,6 +12,7 @@ a mapping, and two networks on one physical network.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import ipaddress
 import logging
 import subprocess
@@ -151,16 +152,21 @@ class FlatPlumbing:
             self._restore_one(network_id, ports)
 
     def update_server(self, server: ServerSpec) -> None:
-        """Answer metadata requests of `server` with its new values."""
+        """Answer metadata and DHCP requests of `server` with its new values."""
+        hostnames = {port.id: port.hostname for port in server.ports}
         with self._guard:
             network_ids = list(self._records)
         for network_id in network_ids:
             with self._changing(network_id):
                 record = self._records.get(network_id)
-                for port in record.ports.values() if record is not None else ():
-                    if port.server.id == server.id:
-                        port.server, port.documents = server, None
-                        self._store.save_port(port)
+                ports = [port for port in record.ports.values() if port.server.id == server.id] if record else []
+                for port in ports:
+                    hostname = hostnames.get(port.port.id, port.port.hostname)
+                    port.port = dataclasses.replace(port.port, hostname=hostname)
+                    port.server, port.documents = server, None
+                    self._store.save_port(port)
+                if record is not None and ports:
+                    self._serve_dhcp(record)
 
     def close(self) -> None:
         """Stop answering metadata requests and watching; all else goes on."""
@@ -277,7 +283,7 @@ class FlatPlumbing:
             return
         dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
                                               self._store.directory(network.id), self._lease_time_s),
-                     dhcp_files.options(network, self._default_dns),
+                     dhcp_files.options(network, self._default_dns, record.port_specs),
                      dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip))
 
     def _restore_one(self, network_id: str, ports: list[PortRecord]) -> None:

@@ -70,8 +70,8 @@ def _refine(number: int, rule: RuleSpec) -> list[str]:
         return parts if rule.port_max is None or not parts else [*parts, f"icmp code {rule.port_max}"]
     if number not in _WITH_PORTS or (rule.port_min is None and rule.port_max is None):
         return []
-    low = 0 if rule.port_min is None else rule.port_min
-    high = 65535 if rule.port_max is None else rule.port_max
+    low = 0 if rule.port_min is None else int(rule.port_min)
+    high = 65535 if rule.port_max is None else int(rule.port_max)
     if (low, high) == (0, 65535):
         return []
     return [f"{_WITH_PORTS[number]} dport {low if low == high else f'{low}-{high}'}"]

@@ -14,7 +14,7 @@ from api.core.server import rows as server_rows
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Server
+from hostler.db.models import Lock, Operation, Port, Server
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept_behind
 from hostler.resources.network import host_updates
@@ -77,11 +77,21 @@ def update(services: Services, context: RequestContext, server_id: str, values: 
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:servers:update", when_locked=True)
+        if "hostname" in values:
+            _rename_ports(session, server, values["hostname"])
         for key, value in values.items():
             setattr(server, key, value)
         return host_updates.tell_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
 
     services.waker.wake(context, *services.db.write(work))
+
+
+def _rename_ports(session: orm.Session, server: Server, hostname: str) -> None:
+    """Give a server's new host name to its ports, for DHCP; a port that its user named otherwise keeps that."""
+    for port in session.scalars(sa.select(Port).where(Port.server_id == server.id, Port.dns_name == server.hostname)):
+        if port.dns_name != hostname:
+            port.dns_name = hostname
+            port.revision += 1
 
 
 def delete(services: Services, context: RequestContext, server_id: str, *,

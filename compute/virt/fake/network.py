@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from collections.abc import Mapping, Sequence
 
@@ -70,10 +71,13 @@ class FakeNetworkPlumbing:
             self.active = set(self.plugged)
 
     def update_server(self, server: ServerSpec) -> None:
-        """Take over what the guest may ask about itself."""
+        """Take over what the guest may ask about itself, its ports' host names among it."""
         with self._lock:
             if server.id in self.servers:
                 self.servers[server.id] = server
+            for port in server.ports:
+                if port.id in self.plugged:
+                    self.plugged[port.id] = dataclasses.replace(self.plugged[port.id], hostname=port.hostname)
 
     def close(self) -> None:
         """Nothing to let go of."""

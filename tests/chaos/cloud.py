@@ -20,7 +20,7 @@ from tests.harness.client import Client
 from tests.harness.fleet import ADMIN_PASSWORD, Fleet
 from tests.harness.ports import free_port, wait_for
 
-LAUNCHER = Path(__file__).parents[1] / "crash" / "launcher.py"
+LAUNCHER = Path(__file__).parents[1] / "harness" / "crash_launcher.py"
 CLOCK_VICTIM = "conductor2"
 HOSTS, NODES = 3, 2
 QUOTA = {"instances": 60, "cores": 60, "ram": 100_000, "ports": 200, "volumes": 40, "gigabytes": 400, "snapshots": 40,

@@ -18,7 +18,8 @@ import requests
 from hostler.context import RequestContext
 from hostler.db.models import Operation
 from hostler.operations import doctor
-from tests.crash.campaign import (
+from tests.harness import backends
+from tests.harness.crash_campaign import (
     Campaign,
     Point,
     agent_points,
@@ -28,9 +29,8 @@ from tests.crash.campaign import (
     scheduler_points,
     volume_points,
 )
-from tests.crash.volume_scene import HERE, V3, VERSION, VolumeScene
-from tests.harness import backends
 from tests.harness.ports import wait_for
+from tests.harness.volume_scene import HERE, V3, VERSION, VolumeScene
 
 pytestmark = [pytest.mark.timeout(1500)]
 SERVERS = "/compute/v2.1/servers"

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.crash.campaign import Campaign, Point, agent_points, patient, points_of
 from tests.harness import backends
 from tests.harness.client import Client
+from tests.harness.crash_campaign import Campaign, Point, agent_points, patient, points_of
 
 pytestmark = [pytest.mark.timeout(1500)]
 

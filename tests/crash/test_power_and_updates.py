@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.crash.campaign import HOST, Campaign, Point, agent_points, api_points, conductor_points
 from tests.harness import backends
 from tests.harness.client import Client
+from tests.harness.crash_campaign import HOST, Campaign, Point, agent_points, api_points, conductor_points
 
 pytestmark = [pytest.mark.timeout(900)]
 

@@ -16,7 +16,8 @@ from hostler.context import RequestContext
 from hostler.db.models import Operation, Volume
 from hostler.operations import doctor
 from hostler.resources.volume import states as volume_states
-from tests.crash.campaign import (
+from tests.harness import backends
+from tests.harness.crash_campaign import (
     BACKENDS,
     Campaign,
     Point,
@@ -25,8 +26,7 @@ from tests.crash.campaign import (
     scheduler_points,
     volume_points,
 )
-from tests.crash.volume_scene import HERE, THERE, V3, VolumeScene
-from tests.harness import backends
+from tests.harness.volume_scene import HERE, THERE, V3, VolumeScene
 
 pytestmark = [pytest.mark.timeout(1500)]
 

@@ -36,7 +36,7 @@ from hostler.db.models import (
 from hostler.operations import doctor
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectorSpec, VolumeSpec
-from tests.functional.doctor_scene import BACKEND, HOST, NODE, Scene
+from tests.harness.doctor_scene import BACKEND, HOST, NODE, Scene
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
 

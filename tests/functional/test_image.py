@@ -18,7 +18,7 @@ from sqlalchemy import event
 
 from hostler import ids
 from hostler.db.models import Image, QuotaLimit
-from tests.functional.image_cloud import Cloud
+from tests.harness.image_cloud import Cloud
 
 
 @pytest.fixture

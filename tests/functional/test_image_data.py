@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from falcon import testing
 
-from tests.functional.image_cloud import BYTES, Cloud
+from tests.harness.image_cloud import BYTES, Cloud
 
 
 @pytest.fixture

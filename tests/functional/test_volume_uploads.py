@@ -14,7 +14,7 @@ from falcon import testing
 from hostler import ids
 from hostler.images import uploads
 from hostler.images.spec import upload_url
-from tests.functional.image_cloud import BYTES, Cloud
+from tests.harness.image_cloud import BYTES, Cloud
 
 
 @pytest.fixture

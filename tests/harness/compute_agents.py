@@ -30,6 +30,7 @@ from hostler import errors, ids
 from hostler.agent.faults import Faults
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
 from tests.harness.contexts import attempt_of
@@ -151,3 +152,19 @@ def make_server(**changes: Any) -> ServerSpec:
     made = ServerSpec(id=server_id, name="web", hostname="web", project_id="p", user_id="u", vcpus=1, ram_mib=64,
                       root_gib=1, image=image, ports=(port,))
     return dataclasses.replace(made, **changes)
+
+
+class Endpoint(FakeConductor):
+    """A conductor on the bus."""
+
+    @rpc_method
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
+        return super().heartbeat(context, host, report)
+
+    @rpc_method
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+        super().server_events(context, host, events)
+
+    @rpc_method
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+        return super().reconcile(context, host, present)

@@ -16,7 +16,7 @@ from api.policy import Policy
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from tests.unit.api.core.network.conftest import DEMO, OTHER, Cloud
+from tests.harness.network_core import DEMO, OTHER, Cloud
 
 
 class Tokens:

@@ -51,7 +51,7 @@ from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
 from scheduler.backend_request import BackendRequest
-from tests.unit.scheduler.conftest import make_chooser
+from tests.harness.scheduler_rig import make_chooser
 
 STORE = "5a7c0000-0000-4000-8000-000000000001"
 

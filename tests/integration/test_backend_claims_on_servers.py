@@ -14,7 +14,7 @@ from hostler.db.models import Backend, Base, Domain, Project, Snapshot, Volume, 
 from hostler.resources.volume import backend_claims
 from scheduler.backend_request import BackendRequest
 from tests.harness import databases
-from tests.unit.scheduler.conftest import make_chooser
+from tests.harness.scheduler_rig import make_chooser
 
 CLAIMERS = 12
 

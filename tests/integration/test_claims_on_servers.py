@@ -16,7 +16,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Allocation, Base, Domain, Host, Project, Server, ServerGroup, ServerGroupMember, Zone
 from hostler.resources.server import allocations
 from tests.harness import backends, mariadb
-from tests.unit.scheduler.conftest import make_manager, make_request
+from tests.harness.scheduler_rig import make_manager, make_request
 
 CLAIMERS = 16
 

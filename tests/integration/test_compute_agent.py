@@ -22,9 +22,9 @@ from hostler import ids
 from hostler.bus import Bus
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, ServerSpec, SubnetSpec
+from tests.harness import real_parts
+from tests.harness.compute_agents import Endpoint
 from tests.harness.contexts import attempt_of
-from tests.integration import real_parts
-from tests.unit.compute.test_service import Endpoint
 
 BOOT_S = 150
 CTX = RequestContext.system()

@@ -10,10 +10,9 @@ import pytest
 from api.core.catalog import flavors
 from api.core.server.list import SORT_COLUMNS
 from tests.harness import databases
-from tests.unit.api.openstack.compute import test_block_devices as block_devices
-from tests.unit.api.openstack.compute import test_volume_attachments as volume_attachments
-from tests.unit.api.openstack.compute.conftest import DEMO, IMAGE, Cloud, build
-from tests.unit.api.openstack.compute.test_block_devices import make_volume
+from tests.harness.compute_rest import DEMO, IMAGE, Cloud, build, make_volume
+from tests.unit.api.openstack.compute.server import test_block_device_body as block_devices
+from tests.unit.api.openstack.compute.server import test_volume_attachments as volume_attachments
 
 QUERIES = (
     "name=^web.*", "status=ACTIVE", "status=BUILD", "task_state=scheduling", "power_state=1", "ip=10.0", "ip6=fe",

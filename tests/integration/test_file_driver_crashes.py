@@ -15,19 +15,19 @@ import pytest
 from hostler import ids
 from hostler.resources.volume.specs import ConnectionSpec, SnapshotSpec, VolumeSpec
 from tests.harness.crashpoints import crash_everywhere
-from tests.harness.ports import wait_for
-from tests.unit.volume.drivers.file.conftest import (
+from tests.harness.file_backend import (
     PORTS,
     MakeDriver,
     a_host,
     a_snapshot,
     a_volume,
     ignore,
+    io,
     make_driver,
     need_qemu,
     state,
 )
-from tests.unit.volume.drivers.file.test_driver import io
+from tests.harness.ports import wait_for
 from volume.drivers.driver import DiskSource
 from volume.drivers.file import nbd
 from volume.drivers.file.driver import FileDriver

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.volume.drivers.file.conftest import (
+from tests.harness.file_backend import (
     MakeDriver,
     a_snapshot,
     a_volume,

@@ -21,7 +21,7 @@ from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import errors, ids
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, ServerSpec
-from tests.integration import real_parts
+from tests.harness import real_parts
 
 BOOT_S = 120  # an emulated guest on a busy machine
 

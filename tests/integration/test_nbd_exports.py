@@ -23,21 +23,22 @@ from hostler import errors, ids
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import ServerSpec
 from hostler.resources.volume.specs import VolumeSpec
-from tests.harness.ports import wait_for
-from tests.integration import real_parts
-from tests.unit.volume.drivers.file.conftest import (
+from tests.harness import real_parts
+from tests.harness.file_backend import (
     PORTS,
     MakeDriver,
     a_host,
     a_volume,
     certificates,
     ignore,
+    kill,
     make_driver,
     need_qemu,
+    pids,
+    reach,
     state,
 )
-from tests.unit.volume.drivers.file.test_exports import kill, pids
-from tests.unit.volume.drivers.file.test_tls import reach
+from tests.harness.ports import wait_for
 from volume.drivers.file.driver import FileDriver
 
 __all__ = ["certificates", "make_driver", "need_qemu", "state"]

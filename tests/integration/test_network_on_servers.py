@@ -13,8 +13,8 @@ from hostler.resources.network import ports
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.network.ports import NetworkRequest
 from tests.harness import backends, mariadb
+from tests.harness.network_core import OTHER, Cloud, make_cloud
 from tests.harness.network_rest import ADMIN, OTHERS, Api
-from tests.unit.api.core.network.conftest import OTHER, Cloud, make_cloud
 
 
 @pytest.fixture(scope="module", params=["postgresql", "mariadb"])

@@ -33,7 +33,7 @@ from compute.network import links, names, namespaces, nft
 from compute.network.plumbing import NetworkPlumbing
 from hostler import errors, ids
 from hostler.resources.server.specs import NetworkSpec, RuleSpec
-from tests.integration.network_lab import (
+from tests.harness.network_lab import (
     ALLOW_OUT,
     ALLOW_PING,
     Cloud,

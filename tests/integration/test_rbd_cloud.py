@@ -13,7 +13,7 @@ from tests.harness.allinone import AllInOne
 from tests.harness.ceph import Ceph
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.integration.test_volume_copies import World, sum_of
+from tests.harness.volume_world import World, sum_of
 from volume import qemu_img
 from volume.drivers.rbd_cluster import Cluster
 

@@ -22,9 +22,9 @@ from hostler import ids
 from hostler.resources.server.specs import AttachedSpec, ServerSpec
 from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from tests.harness import ceph as harness
+from tests.harness import real_parts
 from tests.harness.ceph import Ceph
 from tests.harness.ports import wait_for
-from tests.integration import real_parts
 from volume import qemu_img
 from volume.drivers.contract import calm, new_snapshot, new_volume
 from volume.drivers.driver import DiskSource

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import invariants, realfleet
+from tests.harness import invariants, real_parts, realfleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
+from tests.harness.real_guests import Guest, at_once, hosts_up
 from tests.harness.realfleet import RealFleet
-from tests.integration import real_parts
-from tests.integration.real_guests import Guest, at_once, hosts_up
 
 # Says on the console and on the disk that it ran; the number of lines tells how often.
 USER_DATA = "#!/bin/sh\necho ran >> /persist/user-data-ran\necho user-data-of-$(hostname) > /dev/ttyS0\n"

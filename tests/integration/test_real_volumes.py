@@ -12,12 +12,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness import invariants, realfleet
+from tests.harness import invariants, real_parts, realfleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.integration import real_parts
-from tests.integration.real_guests import Guest, at_once
-from tests.integration.volume_fleet import NODES, VolumeFleet
+from tests.harness.real_guests import Guest, at_once
+from tests.harness.volume_fleet import NODES, VolumeFleet
 
 # 3 MiB nobody would guess, and what they sum up to.
 _FILL = "dd if=/dev/urandom of=/mnt/data bs=1M count=3 2>/dev/null && sha256sum /mnt/data > /mnt/sum && sync"

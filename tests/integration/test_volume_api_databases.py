@@ -14,7 +14,7 @@ from hostler import ids
 from hostler.db.models import QuotaLimit
 from hostler.resources import quota
 from tests.harness import databases
-from tests.unit.api.core.volume.conftest import DEMO, IMAGE, Cloud, build
+from tests.harness.volume_core import DEMO, IMAGE, Cloud, build
 
 # A value for each filter that takes no text.
 VALUES = {"size": "1", "bootable": "true", "multiattach": "0", "metadata": "{'a': 'b'}",

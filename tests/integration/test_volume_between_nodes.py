@@ -9,7 +9,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume.specs import ConnectorSpec
-from tests.unit.volume.drivers.file.conftest import (
+from tests.harness.file_backend import (
     MakeDriver,
     a_volume,
     certificates,

@@ -27,8 +27,8 @@ from api.core.volume import (
 )
 from hostler.db.models import Operation, Snapshot
 from tests.harness import databases
-from tests.unit.api.core.volume.conftest import DEMO, USER, Cloud
-from tests.unit.api.openstack.volume.conftest import STORE, free, prepare, put_volume
+from tests.harness.volume_core import DEMO, USER, Cloud
+from tests.harness.volume_rest import STORE, free, prepare, put_volume
 
 LISTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "/snapshots/detail": ("snapshots", snapshot_rows.SORT_COLUMNS),

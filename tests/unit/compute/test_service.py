@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from oslo_config import cfg
@@ -19,26 +18,9 @@ from compute.rpcapi import ComputeAPI
 from conductor import rpcapi as conductor_rpcapi
 from hostler import conf as hostler_conf
 from hostler import errors
-from hostler.bus import Bus, rpc_method
-from hostler.context import RequestContext
-from tests.harness.compute_agents import CTX, FakeConductor, make_server
+from hostler.bus import Bus
+from tests.harness.compute_agents import CTX, Endpoint, make_server
 from tests.harness.contexts import attempt_of
-
-
-class Endpoint(FakeConductor):
-    """A conductor on the bus."""
-
-    @rpc_method
-    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
-        return super().heartbeat(context, host, report)
-
-    @rpc_method
-    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
-        super().server_events(context, host, events)
-
-    @rpc_method
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
-        return super().reconcile(context, host, present)
 
 
 def load(state: Path, **overrides: object) -> cfg.ConfigOpts:

@@ -19,8 +19,8 @@ from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeA
 from hostler.operations import states as operation_states
 from hostler.resources.volume import states as volume_states
 from scheduler.backend_request import BackendRequest
+from tests.harness.scheduler_rig import make_chooser
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
-from tests.unit.scheduler.conftest import make_chooser
 
 
 class Parts(ScriptedNodes):

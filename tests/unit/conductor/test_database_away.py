@@ -9,7 +9,7 @@ from hostler import errors
 from hostler.db.models import Operation, Server
 from hostler.db.outage import is_away, said_as_unavailable
 from hostler.operations import states
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 
 def _broken() -> exc.OperationalError:

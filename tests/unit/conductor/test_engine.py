@@ -11,7 +11,7 @@ from hostler import errors
 from hostler.db.models import Allocation, Lock, Operation, OperationStep, Server
 from hostler.operations import lease, states
 from hostler.operations.accept import Target, accept, accept_behind
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 
 class Killed(BaseException):

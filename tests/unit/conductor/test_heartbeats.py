@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from conductor import heartbeats
 from hostler import clock
 from hostler.db.models import Host, Zone
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 
 def _report(**changed: Any) -> dict[str, Any]:

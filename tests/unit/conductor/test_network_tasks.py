@@ -22,7 +22,7 @@ from hostler.db.models import (
     Subnet,
 )
 from hostler.resources.network import security_groups
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
 CIDRS = [f"{address}/32" for address in ADDRESSES]

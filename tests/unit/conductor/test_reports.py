@@ -7,7 +7,7 @@ import pytest
 from conductor import heartbeats, reconcile
 from hostler import clock, ids
 from hostler.db.models import Server
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 
 def _server(rig: Rig, vm_state: str, power_state: str) -> str:

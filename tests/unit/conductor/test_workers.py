@@ -9,7 +9,7 @@ import pytest
 from conductor.engine.workers import Workers
 from hostler.db.models import Operation
 from hostler.operations import lease, states
-from tests.unit.conductor.conftest import Rig
+from tests.harness.conductor_rig import Rig
 
 
 def test_polling_and_renewing_go_on_after_a_surprise(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

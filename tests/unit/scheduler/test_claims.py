@@ -19,7 +19,7 @@ from hostler.db.models import Allocation, Base, Host, Zone
 from hostler.resources.server import allocations
 from hostler.resources.server.allocations import Amounts
 from scheduler.manager import SchedulerManager
-from tests.unit.scheduler.conftest import make_manager, make_request
+from tests.harness.scheduler_rig import make_manager, make_request
 
 AddHosts = Callable[..., list[str]]
 

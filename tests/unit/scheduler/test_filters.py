@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.scheduler_parts import FILTERS
-from tests.unit.scheduler.conftest import make_request, make_snapshot
+from tests.harness.scheduler_rig import make_request, make_snapshot
 
 
 def passed(name: str, snapshot: Any, **request: Any) -> list[int] | None:

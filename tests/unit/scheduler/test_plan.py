@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.plan import Selector
 from tests.harness.scheduler_parts import FILTERS, WEIGHERS
-from tests.unit.scheduler.conftest import make_request, make_snapshot
+from tests.harness.scheduler_rig import make_request, make_snapshot
 
 
 def weighed(*names: str, multiplier: float = 1.0, **options: Any) -> Selector:

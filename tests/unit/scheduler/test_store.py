@@ -17,7 +17,7 @@ from scheduler import store as store_module
 from scheduler.manager import SchedulerManager
 from scheduler.plugins import load_selector
 from scheduler.store import Store
-from tests.unit.scheduler.conftest import make_manager, make_request
+from tests.harness.scheduler_rig import make_manager, make_request
 
 AddHosts = Callable[..., list[str]]
 

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hostler.db.models import Host, Zone
-from tests.unit.api.openstack.compute.conftest import HOST, Cloud
+from tests.harness.compute_rest import HOST, Cloud
 
 Get = Callable[..., Any]
 

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hostler.db.models import Host
-from tests.unit.api.core.fleet.conftest import SECOND
-from tests.unit.api.openstack.compute.conftest import HOST, Cloud
+from tests.harness.compute_rest import HOST, Cloud
+from tests.harness.fleet_core import SECOND
 
 Get = Callable[..., Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from hostler import ids
+from tests.harness.network_core import DEMO, OTHER, Cloud, Statements
 from tests.harness.network_rest import ADMIN, OTHERS, Api
-from tests.unit.api.core.network.conftest import DEMO, OTHER, Cloud, Statements
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from hostler import ids
 from hostler.db.models import Operation
 from hostler.resources.network import ports
+from tests.harness.network_core import DEMO, Cloud
 from tests.harness.network_rest import ADMIN, OTHERS, Api
-from tests.unit.api.core.network.conftest import DEMO, Cloud
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from hostler.db.models import FixedIp, Host, Operation, Port, PortSecurityGroup,
 from hostler.resources.network import host_updates, ports, security_groups
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.network.ports import NetworkRequest
-from tests.unit.api.core.network.conftest import DEMO, OTHER, Cloud, Statements
+from tests.harness.network_core import DEMO, OTHER, Cloud, Statements
 
 
 def bind(cloud: Cloud, server_id: str, requests: ports.Requests = "auto", groups: tuple[str, ...] = (),

@@ -9,8 +9,8 @@ import pytest
 from hostler.db.models import Operation
 from hostler.resources.network import ports
 from hostler.resources.network.port_specs import port_specs
+from tests.harness.network_core import Cloud
 from tests.harness.network_rest import ADMIN, OTHERS, Api
-from tests.unit.api.core.network.conftest import Cloud
 
 
 @pytest.fixture

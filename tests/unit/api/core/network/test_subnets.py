@@ -8,8 +8,8 @@ import pytest
 
 from hostler.db.models import Operation
 from hostler.resources.network import ports
+from tests.harness.network_core import Cloud
 from tests.harness.network_rest import ADMIN, OTHERS, Api
-from tests.unit.api.core.network.conftest import Cloud
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from hostler import ids
 from hostler.db.models import Backend, Image, QuotaLimit, Server, VolumeAttachment
-from tests.unit.api.core.volume.conftest import DEMO, IMAGE, SECOND, USER, Cloud
+from tests.harness.volume_core import DEMO, IMAGE, SECOND, USER, Cloud
 
 
 def _accepted(cloud: Cloud, volume: str, action: str, argument: Any, kind: str, **options: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from api.core.volume.create import NewVolume, Reservation
 from hostler import errors
 from hostler.db.models import Lock, Operation, QuotaLimit, Volume
 from hostler.resources import quota
-from tests.unit.api.core.volume.conftest import DEMO, Cloud, context_of
+from tests.harness.volume_core import DEMO, Cloud, context_of
 
 pytestmark = pytest.mark.contract("V-FLOW")
 TASKS = ("ExtractVolumeRequestTask", "QuotaReserveTask", "EntryCreateTask", "QuotaCommitTask", "VolumeCastTask")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hostler.db.models import QuotaLimit
-from tests.unit.api.core.volume.conftest import DEMO, IMAGE, Cloud
+from tests.harness.volume_core import DEMO, IMAGE, Cloud
 
 
 def test_items_come_and_go(cloud: Cloud) -> None:

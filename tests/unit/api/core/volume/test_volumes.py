@@ -13,7 +13,7 @@ from api.core.volume.rows import JOINED, STATUS, VOLUMES
 from hostler import ids
 from hostler.db.models import Lock, Operation, Volume, VolumeAttachment, VolumeTransfer
 from hostler.resources.volume import states
-from tests.unit.api.core.volume.conftest import BACKEND, DEMO, IMAGE, NODE, OTHER, USER, Cloud
+from tests.harness.volume_core import BACKEND, DEMO, IMAGE, NODE, OTHER, USER, Cloud
 
 
 def _names(cloud: Cloud, query: str = "", **options: Any) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy import event
 from api.core.volume import zones as volume_zones
 from hostler import clock, errors, ids
 from hostler.db.models import VolumeNode, Zone
-from tests.unit.api.core.volume.conftest import Cloud, build
+from tests.harness.volume_core import Cloud, build
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import pytest
 
 from hostler import clock, ids
 from hostler.db.models import Operation, Server, VolumeAttachment
-from tests.unit.api.core.volume.conftest import DEMO, IMAGE, OTHER, USER, Cloud
-from tests.unit.api.openstack.volume.conftest import Statements, put_volume
+from tests.harness.volume_core import DEMO, IMAGE, OTHER, USER, Cloud
+from tests.harness.volume_rest import Statements, put_volume
 
 CONNECTOR = {"host": "mine", "ip": "192.0.2.1", "initiator": None, "platform": "x86_64", "os_type": "linux",
              "multipath": False, "mountpoint": "/dev/sdx"}

@@ -8,8 +8,8 @@ import pytest
 
 from hostler import clock, ids
 from hostler.db.models import Backup, QuotaLimit, Volume
-from tests.unit.api.core.volume.conftest import DEMO, OTHER, Cloud
-from tests.unit.api.openstack.volume.conftest import STORE, Statements, free, offline, put_volume, without_store
+from tests.harness.volume_core import DEMO, OTHER, Cloud
+from tests.harness.volume_rest import STORE, Statements, free, offline, put_volume, without_store
 
 
 def make(cloud: Cloud, volume_id: str, **more: object) -> str:

@@ -6,8 +6,8 @@ import pytest
 
 from hostler import ids
 from hostler.db.models import Backend, QuotaLimit, Snapshot
-from tests.unit.api.core.volume.conftest import BACKEND, DEMO, OTHER, Cloud
-from tests.unit.api.openstack.volume.conftest import Statements, free, offline, put_volume
+from tests.harness.volume_core import BACKEND, DEMO, OTHER, Cloud
+from tests.harness.volume_rest import Statements, free, offline, put_volume
 
 
 def make(cloud: Cloud, volume_id: str, **more: object) -> dict[str, object]:

@@ -8,8 +8,8 @@ import pytest
 
 from hostler import ids
 from hostler.db.models import QuotaLimit, Snapshot, VolumeTransfer
-from tests.unit.api.core.volume.conftest import OTHER, Cloud
-from tests.unit.api.openstack.volume.conftest import Statements, put_volume
+from tests.harness.volume_core import OTHER, Cloud
+from tests.harness.volume_rest import Statements, put_volume
 
 
 def offer(cloud: Cloud, volume_id: str, path: str = "/volume-transfers", **more: object) -> dict[str, Any]:

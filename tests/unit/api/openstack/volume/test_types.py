@@ -6,8 +6,8 @@ import pytest
 
 from hostler import ids
 from hostler.db.models import QuotaLimit
-from tests.unit.api.core.volume.conftest import DEMO, OTHER, Cloud, build
-from tests.unit.api.openstack.volume.conftest import change, put_volume
+from tests.harness.volume_core import DEMO, OTHER, Cloud, build
+from tests.harness.volume_rest import change, put_volume
 
 
 def make(cloud: Cloud, name: str, **more: object) -> str:

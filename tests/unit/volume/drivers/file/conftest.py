@@ -1,100 +1,13 @@
-"""A file back end in a directory of the test's own; what it exports ends with the test."""
+"""Fixtures of these tests: see `tests.harness.file_backend`."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from tests.harness.file_backend import (
+    certificates,
+    driver,
+    make_driver,
+    need_qemu,
+    state,
+)
 
-import pytest
-
-from hostler import clock, conf, ids, pki
-from hostler.agent.faults import Faults
-from hostler.conf import volume as volume_conf
-from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
-from volume.drivers import file
-from volume.drivers.file import nbd
-from volume.drivers.file.driver import FileDriver
-from volume.drivers.loading import BackendConfig
-from volume.layout import Layout
-
-MakeDriver = Callable[..., FileDriver]
-# A range for each process that runs tests: a port that one just gave up is not taken by another.
-PORTS = 20000 + os.getpid() % 300 * 40
-
-
-@pytest.fixture(autouse=True)
-def need_qemu() -> None:
-    for program in ("qemu-img", "qemu-nbd", "qemu-io"):
-        if shutil.which(program) is None:
-            pytest.skip(f"{program} is not installed")
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / "state"
-    exports = tmp_path / "state/volume/exports"
-    for attachment_id in nbd.find(exports):
-        nbd.stop(exports / f"{attachment_id}.pid")
-
-
-@pytest.fixture
-def make_driver(state: Path) -> MakeDriver:
-    """Drivers as a (re)started node builds them; options are the back end's, `volume_…` the group's."""
-    def make(name: str = "local", node: str = "node1", **options: Any) -> FileDriver:
-        overrides = {f"volume.{key.removeprefix('volume_')}": value for key, value in options.items()
-                     if key.startswith("volume_")}
-        settings = conf.load([], config_files=[], overrides={"volume.export_ports": f"{PORTS}-{PORTS + 29}",
-                                                             "volume.insecure_exports": True, **overrides})
-        group = volume_conf.backend_group(name)
-        settings.register_opts([*volume_conf.BACKEND_OPTS, *file.OPTS], group=group)
-        for key, value in options.items():
-            if not key.startswith("volume_"):
-                settings.set_override(key, value, group)
-        layout = Layout(state)
-        layout.prepare()
-        made = file.build(BackendConfig(name, node, settings, layout, Faults()))
-        assert isinstance(made, FileDriver)
-        return made
-
-    return make
-
-
-@pytest.fixture
-def driver(make_driver: MakeDriver) -> FileDriver:
-    made = make_driver()
-    made.open()
-    return made
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Directories node1, host1, host2 with certificates of one authority, `foreign` with host1's of another."""
-    directory = tmp_path_factory.mktemp("pki")
-    for authority, names in {"ca": ("node1", "host1", "host2"), "ca2": ("foreign",)}.items():
-        pki.init_authority(directory / authority, clock.utcnow())
-        for name in names:
-            pki.issue(directory / authority, "host1" if name == "foreign" else name, ["127.0.0.1"], directory / name,
-                      clock.utcnow())
-    return directory
-
-
-def a_volume(size_gib: int = 1, **fields: Any) -> VolumeSpec:
-    """Return a new volume."""
-    return VolumeSpec(id=ids.new_id(), backend="local", size_gib=size_gib, **fields)
-
-
-def a_snapshot(volume: VolumeSpec) -> SnapshotSpec:
-    """Return a new snapshot of a volume."""
-    return SnapshotSpec(id=ids.new_id(), volume_id=volume.id, size_gib=volume.size_gib)
-
-
-def a_host(name: str = "host1", **fields: Any) -> ConnectorSpec:
-    """Return a host without any shared directory."""
-    return ConnectorSpec(host=name, **fields)
-
-
-def ignore(_percent: int) -> None:
-    """Progress that nobody wants to hear of."""
+__all__ = ["certificates", "driver", "make_driver", "need_qemu", "state"]

@@ -6,7 +6,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume.specs import ConnectorSpec
-from tests.unit.volume.drivers.file.conftest import MakeDriver
+from tests.harness.file_backend import MakeDriver
 from volume.drivers.contract import DriverContract, Reopen, calm, new_volume
 from volume.drivers.file.driver import FileDriver
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -12,7 +11,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume.specs import SnapshotSpec
-from tests.unit.volume.drivers.file.conftest import MakeDriver, a_host, a_snapshot, a_volume, ignore
+from tests.harness.file_backend import MakeDriver, a_host, a_snapshot, a_volume, ignore, io
 from volume.drivers.driver import DiskSource
 from volume.drivers.file import files as file_module
 from volume.drivers.file.driver import FileDriver
@@ -33,15 +32,6 @@ def image(tmp_path: Path) -> DiskSource:
     subprocess.run(["qemu-img", "create", "-q", "-f", "raw", path, "3M"], check=True)
     io({"driver": "raw", "file": {"driver": "file", "filename": str(path)}}, "write -P 0x11 2M 1M")
     return DiskSource({"driver": "raw", "file": {"driver": "file", "filename": str(path)}}, 3 * 1024**2)
-
-
-def io(options: dict[str, object], *commands: str) -> None:
-    """Run qemu-io on a blockdev; fails when a pattern is not there."""
-    words = [word for command in commands for word in ("-c", command)]
-    done = subprocess.run(["qemu-io", *words, f"json:{json.dumps(options)}"], capture_output=True, text=True,
-                          check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "failed" not in done.stdout, done.stdout
 
 
 def parts(directory: Path) -> list[str]:

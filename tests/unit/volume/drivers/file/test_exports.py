@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 
 from hostler import errors, ids
 from hostler.resources.volume.specs import ConnectionSpec, VolumeSpec
-from tests.unit.volume.drivers.file.conftest import PORTS, MakeDriver, a_host, a_volume, ignore
+from tests.harness.file_backend import PORTS, MakeDriver, a_host, a_volume, ignore, kill, pids
 from volume.drivers.file import nbd
 from volume.drivers.file.driver import FileDriver
 
@@ -33,25 +32,6 @@ def volume(driver: FileDriver) -> VolumeSpec:
     made = a_volume(1)
     driver.create_volume(made, None, ignore)
     return made
-
-
-def pids(exports: Path) -> dict[str, int]:
-    """Return attachment → process of what runs."""
-    found = {}
-    for entry in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            for word in entry.read_bytes().decode().split("\0"):
-                if word.startswith(f"--pid-file={exports}/"):
-                    found[Path(word).stem] = int(entry.parent.name)
-    return found
-
-
-def kill(pid: int) -> None:
-    """kill -9, and wait for the end: a process can be seen for a moment after."""
-    descriptor = os.pidfd_open(pid)
-    signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-    assert select.select([descriptor], [], [], 10)[0]
-    os.close(descriptor)
 
 
 def io(connection: ConnectionSpec, command: str) -> subprocess.CompletedProcess[str]:

@@ -6,26 +6,14 @@ import datetime as dt
 import socket
 import ssl
 import struct
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from hostler import clock, errors, ids, pki
 from hostler.resources.volume.specs import ConnectionSpec
-from tests.unit.volume.drivers.file.conftest import MakeDriver, a_host, a_volume, ignore
+from tests.harness.file_backend import MakeDriver, a_host, a_volume, ignore, reach
 from volume.drivers.file.driver import FileDriver
-
-
-def reach(connection: ConnectionSpec, certificates: Path | None, *, name: str = "node1") -> str:
-    """Return what QEMU's client says when it cannot reach the export; empty when it can."""
-    data = connection.data
-    options = f"driver=nbd,host={data['host']},port={data['port']},export={data['export']}"
-    words = ["qemu-img", "info"]
-    if certificates is not None:
-        words += ["--object", f"tls-creds-x509,id=own,endpoint=client,dir={certificates}"]
-        options += f",tls-creds=own,tls-hostname={name}"
-    return subprocess.run([*words, "--image-opts", options], capture_output=True, text=True, check=False).stderr
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from api.openstack.compute.server.actions import ACTIONS
 from hostler import clock
 from hostler.db.models import OperationStep
 from hostler.resources.server import states
-from tests.unit.api.openstack.compute.conftest import NETWORK, Cloud
+from tests.harness.compute_rest import NETWORK, Cloud
 
 
 @pytest.mark.parametrize(("action", "argument", "state", "kind", "task"), [

@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from hostler.db.models import Flavor, Image, Port, QuotaLimit, Server
-from tests.unit.api.openstack.compute.conftest import DEMO, IMAGE, NETWORK, Cloud
+from tests.harness.compute_rest import DEMO, IMAGE, NETWORK, Cloud
 
 
 def test_create_writes_everything_at_once(cloud: Cloud) -> None:

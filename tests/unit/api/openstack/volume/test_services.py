@@ -8,8 +8,8 @@ import pytest
 
 from hostler import clock, ids
 from hostler.db.models import Backend, Operation, QuotaLimit, VolumeNode, Zone
-from tests.unit.api.core.volume.conftest import BACKEND, DEMO, NODE, OTHER, USER, Cloud
-from tests.unit.api.openstack.volume.conftest import Statements, change, put_volume
+from tests.harness.volume_core import BACKEND, DEMO, NODE, OTHER, USER, Cloud
+from tests.harness.volume_rest import Statements, change, put_volume
 
 
 def test_services(cloud: Cloud) -> None:

@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from tests.unit.api.openstack.compute.conftest import DEMO, OTHER, Cloud
+from tests.harness.compute_rest import DEMO, OTHER, Cloud
 
 SIZES = {"name": "big", "ram": 2048, "vcpus": 2, "disk": 20}
 

@@ -8,7 +8,7 @@ import pytest
 
 from api.openstack.compute.routes import routes
 from api.openstack.compute.server.actions import ACTIONS
-from tests.unit.api.openstack.compute.conftest import IMAGE, Cloud
+from tests.harness.compute_rest import IMAGE, Cloud
 
 ODD: tuple[Any, ...] = (None, 0, -1, 1.5, True, "", " ", "x" * 70000, "\x00", "ü\n", [], [None], [[]], {}, {"": None},
                         {"a": {"b": ["c"]}}, 10 ** 18, "9" * 40, "../../etc/passwd", "';--", "00000000")

@@ -1,4 +1,4 @@
-"""Keeps a service with crash points running: `launcher.py <service> <control file> --config-file …`.
+"""Keeps a service with crash points running: `crash_launcher.py <service> <control file> --config-file …`.
 
 The product has no hooks for this. The control file holds one point's name; the process that reaches that point
 removes the file and kills itself with SIGKILL, so a point fires once.

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from hostler import clock, ids
 from hostler.db.models import Backend, Service, VolumeNode, Zone
-from tests.unit.api.openstack.compute.conftest import Cloud, build
+from tests.harness.compute_rest import Cloud, build
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from api.openstack.volume.routes import routes
 from hostler import ids
-from tests.unit.api.core.volume.conftest import Cloud
-from tests.unit.api.openstack.volume.conftest import STORE, put_volume
+from tests.harness.volume_core import Cloud
+from tests.harness.volume_rest import STORE, put_volume
 
 NAMES = ("x", ids.new_id(), "n" * 300, "a%2Fb", "-1", "%C3%A9", "None")
 VALUES: tuple[Any, ...] = (

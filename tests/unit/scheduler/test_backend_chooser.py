@@ -17,7 +17,7 @@ from hostler.db.models import Backend, Domain, Project, Snapshot, Volume, Volume
 from hostler.resources.volume import backend_claims
 from scheduler.backend_request import BackendRequest
 from scheduler.backend_uses import MAX_AGE_S, BackendUses
-from tests.unit.scheduler.conftest import make_chooser
+from tests.harness.scheduler_rig import make_chooser
 
 AddVolume = Callable[..., str]
 

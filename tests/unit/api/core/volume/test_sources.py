@@ -8,7 +8,7 @@ import pytest
 
 from hostler import clock, ids
 from hostler.db.models import Image, QuotaLimit, Volume, VolumeTypeAccess
-from tests.unit.api.core.volume.conftest import DEMO, GIB, IMAGE, OTHER, Cloud
+from tests.harness.volume_core import DEMO, GIB, IMAGE, OTHER, Cloud
 
 pytestmark = pytest.mark.contract("V-EXTRACT")
 

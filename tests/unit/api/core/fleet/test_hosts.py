@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from hostler.resources.server import allocations
-from tests.unit.api.core.fleet.conftest import SECOND, set_host
-from tests.unit.api.openstack.compute.conftest import HOST, Cloud
+from tests.harness.compute_rest import HOST, Cloud
+from tests.harness.fleet_core import SECOND, set_host
 
 Get = Callable[..., Any]
 VERSIONS = ("2.1", "2.27", "2.28", "2.33", "2.52", "2.53", "2.74", "2.75", "2.87", "2.88", "2.96")

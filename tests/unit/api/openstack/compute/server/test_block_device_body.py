@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import sqlalchemy as sa
 
 from api.core.server import device_names
 from api.core.server.block_devices import BlockDevice, arrange
 from api.openstack.compute.server import block_device_body
-from hostler import errors, ids
+from hostler import errors
 from hostler.db.models import Lock, Server, Volume, VolumeAttachment
 from hostler.resources.volume import states as volume_states
-from tests.unit.api.openstack.compute.conftest import DEMO, IMAGE, OTHER, USER, Cloud
+from tests.harness.compute_rest import IMAGE, OTHER, Cloud, make_volume, rows
 
 # Fixed, since they are in the names of tests: each worker must find the same.
 A, B = "5b1f0b6e-8d3c-4f7e-9a52-0c6d1e2f3a41", "5b1f0b6e-8d3c-4f7e-9a52-0c6d1e2f3a42"
@@ -97,24 +96,6 @@ def test_names_of_disks() -> None:
         device_names.choose("vdb", used)
     with pytest.raises(errors.Forbidden, match="26"):
         device_names.choose(None, {f"vd{letter}" for letter in "abcdefghijklmnopqrstuvwxyz"})
-
-
-def make_volume(cloud: Cloud, **values: Any) -> str:
-    """Write a volume that is there; returns its id."""
-    def work(session: Any) -> str:
-        row = Volume(**{"id": ids.new_id(), "name": "v", "project_id": DEMO, "user_id": USER, "size_gib": 1,
-                        "claimed_gib": 1, "zone": "nova", "state": volume_states.READY, "bootable": True, **values})
-        session.add(row)
-        session.flush()
-        return row.id
-
-    return cloud.services.db.write(work)
-
-
-def rows(cloud: Cloud, model: Any) -> list[Any]:
-    """Return all rows."""
-    with cloud.services.db.reading() as session:
-        return list(session.scalars(sa.select(model)))
 
 
 def boot(cloud: Cloud, *devices: dict[str, Any], version: str = "2.96", **more: Any) -> Any:

@@ -7,7 +7,7 @@ import datetime as dt
 import pytest
 
 from hostler import clock
-from tests.unit.api.openstack.compute.conftest import DEMO, IMAGE, OTHER, Cloud
+from tests.harness.compute_rest import DEMO, IMAGE, OTHER, Cloud
 
 
 def test_version_documents_need_no_token(cloud: Cloud) -> None:

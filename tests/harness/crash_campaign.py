@@ -18,7 +18,7 @@ from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.ports import wait_for
 
-LAUNCHER = Path(__file__).with_name("launcher.py")
+LAUNCHER = Path(__file__).with_name("crash_launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
 BACKENDS = {"node1": "fake", "node2": "other"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import requests
 
-from tests.crash.campaign import BACKENDS, Campaign, Point, patient
 from tests.harness.client import Client
+from tests.harness.crash_campaign import BACKENDS, Campaign, Point, patient
 
 V3 = "/volume/v3"
 VERSION = {"OpenStack-API-Version": "volume 3.59"}

@@ -11,8 +11,7 @@ from hostler import ids
 from hostler.db.models import Lock, Operation, Volume, VolumeAttachment
 from hostler.operations.accept import Target, accept
 from hostler.resources.volume import states as volume_states
-from tests.unit.api.openstack.compute.conftest import OTHER, Cloud
-from tests.unit.api.openstack.compute.test_block_devices import make_volume, rows
+from tests.harness.compute_rest import OTHER, Cloud, make_volume, rows
 
 
 def path(server_id: str, volume_id: str = "") -> str:

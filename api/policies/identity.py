@@ -13,7 +13,7 @@ from api.policy import ADMIN, ANYBODY
 
 OWNER = "rule:context_is_admin or user_id:%(user_id)s"
 PROJECT_MEMBER = "rule:context_is_admin or project_id:%(project_id)s or user_id:%(member_id)s"
-TOKEN_SUBJECT = "rule:context_is_admin or role:service or user_id:%(user_id)s"
+SERVICE_OR_OWNER = "rule:context_is_admin or role:service or user_id:%(user_id)s"
 
 _RULES: dict[str, tuple[str, str]] = {
     "list_projects": (ADMIN, "List all projects."),
@@ -53,8 +53,9 @@ _RULES: dict[str, tuple[str, str]] = {
     "list_services": (ADMIN, "List the catalog's services."),
     "list_endpoints": (ADMIN, "List the catalog's endpoints."),
     "list_regions": (ANYBODY, "List the regions."),
-    "validate_token": (TOKEN_SUBJECT, "Show what a token is worth."),
-    "revoke_token": (TOKEN_SUBJECT, "Revoke a token."),
+    "validate_token": (SERVICE_OR_OWNER, "Show what a token is worth."),
+    "check_token": (OWNER, "Ask whether a token is worth anything."),
+    "revoke_token": (OWNER, "Revoke a token."),
 }
 
 DEFAULTS = tuple(policy.RuleDefault(f"identity:{name}", check, description=text)

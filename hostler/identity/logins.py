@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Final
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -19,6 +20,8 @@ from hostler.db.models import ApplicationCredential, Domain, Project, User
 from hostler.identity import passwords
 from hostler.identity.token_state import Facts
 from hostler.identity.tokens import SYSTEM, UNSCOPED, Scope
+
+METHODS: Final = frozenset({"password", "token", "application_credential"})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,6 +100,18 @@ def prove_token(facts: Facts) -> Proven:
     methods = token.methods if "token" in token.methods else (*token.methods, "token")
     return Proven(user_id=token.user_id, methods=methods, expires_at=token.expires_at,
                   ancestor_audit_id=token.audit_ids[-1])
+
+
+def methods_suffice(user: User, methods: Collection[str]) -> bool:
+    """Return whether the methods that proved who `user` is satisfy one of the user's multi-factor rules.
+
+    A rule counts as far as it names methods this cloud has; one that names none of them does not count.
+    """
+    options = user.options or {}
+    if options.get("multi_factor_auth_enabled") is False:
+        return True
+    rules = [set(rule) & METHODS for rule in options.get("multi_factor_auth_rules") or ()]
+    return not any(rules) or any(rule and rule <= set(methods) for rule in rules)
 
 
 def find_scope(session: orm.Session, wish: ScopeWish) -> Scope | None:

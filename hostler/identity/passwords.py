@@ -42,12 +42,17 @@ def check_user(db: Database, conf: cfg.ConfigOpts, user: User | None, password: 
         if user.failed_logins:
             _set_failures(db, user.id, 0, None)
         return True
-    _count_failure(db, conf, user.id)
+    if not _never_locks(user):
+        _count_failure(db, conf, user.id)
     return False
 
 
 def _is_locked(user: User, now: dt.datetime) -> bool:
-    return user.locked_until is not None and user.locked_until > now
+    return user.locked_until is not None and user.locked_until > now and not _never_locks(user)
+
+
+def _never_locks(user: User) -> bool:
+    return bool((user.options or {}).get("ignore_lockout_failure_attempts"))
 
 
 def _count_failure(db: Database, conf: cfg.ConfigOpts, user_id: str) -> None:

@@ -68,7 +68,7 @@ class Identity:
         proven = self._prove(wish)
         with self._db.reading() as session:
             found = self._issue(session, proven, wish)
-        if found is None:
+        if found is None or not logins.methods_suffice(found.user, proven.methods):
             raise errors.Unauthorized()
         return tokens.seal(self._ring, found.token), found
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.harness import databases
 from tests.harness.client import Client
+from tests.harness.identity_rest import IdentityApi, serving
 from tests.harness.inprocess import Cloud
 from tests.harness.network_rest import Api
 from tests.unit.api.core.network.conftest import make_cloud
@@ -63,3 +64,10 @@ def network_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     rows = make_cloud(f"sqlite:///{directory / 'test.db'}", directory)
     yield Api(rows)
     rows.db.dispose()
+
+
+@pytest.fixture(scope="module")
+def identity_api(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[IdentityApi]:
+    """The identity API alone over each kind of database."""
+    with serving(database_url, tmp_path_factory.mktemp("identity")) as api:
+        yield api

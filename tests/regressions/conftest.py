@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.harness.answers import answers_are_checked, checked_answers
-from tests.harness.fixtures import client, cloud, database_url, image, network_api, running
+from tests.harness.fixtures import client, cloud, database_url, identity_api, image, network_api, running
 
-__all__ = ["answers_are_checked", "checked_answers", "client", "cloud", "database_url", "image", "network_api",
-           "running"]
+__all__ = ["answers_are_checked", "checked_answers", "client", "cloud", "database_url", "identity_api", "image",
+           "network_api", "running"]

@@ -30,13 +30,18 @@ def get_domain(services: Services, context: RequestContext, domain_id: str,
 
 
 def create_domain(services: Services, context: RequestContext, values: dict[str, Any]) -> Domain:
-    """Create a domain from name, description and enabled; raises Conflict."""
+    """Create a domain from name, description, enabled, tags and options; raises Conflict.
+
+    `explicit_domain_id` is the id it gets, 32 digits; else it gets one of ours.
+    """
     services.policy.check(context, "identity:create_domain", {})
 
     def work(session: orm.Session) -> Domain:
         _refuse_taken(services, session, values["name"], None)
-        domain = Domain(id=ids.new_id(), name=values["name"], description=values.get("description") or "",
-                        enabled=values.get("enabled", True))
+        domain = Domain(id=ids.canonical(values.get("explicit_domain_id") or "") or ids.new_id(), name=values["name"],
+                        description=values.get("description") or "", enabled=values.get("enabled", True),
+                        tags=values.get("tags", []))
+        identity_rows.set_attributes(domain, values)
         session.add(domain)
         return domain
 
@@ -44,18 +49,17 @@ def create_domain(services: Services, context: RequestContext, values: dict[str,
 
 
 def update_domain(services: Services, context: RequestContext, domain_id: str, changes: dict[str, Any]) -> Domain:
-    """Change name, description or enabled; raises Conflict, and Forbidden for disabling `default`."""
+    """Change a domain; raises Conflict, and Forbidden for disabling `default`."""
     found = get_domain(services, context, domain_id, "identity:update_domain")
     if found.id == identity_rows.DEFAULT_DOMAIN and changes.get("enabled") is False:
         raise errors.Forbidden("The default domain cannot be disabled.")
 
     def work(session: orm.Session) -> Domain:
         domain = identity_rows.must_exist(session, Domain, "domain", found.id)
+        identity_rows.check_immutable(domain, changes)
         if "name" in changes:
             _refuse_taken(services, session, changes["name"], found.id)
-        for name in ("name", "description", "enabled"):
-            if name in changes:
-                setattr(domain, name, changes[name])
+        identity_rows.set_attributes(domain, changes, "name", "description", "enabled", "tags")
         return domain
 
     return identity_rows.store(services, work, noun="domain", name=str(changes.get("name", found.name)))
@@ -69,7 +73,7 @@ def delete_domain(services: Services, context: RequestContext, domain_id: str) -
 
     def work(session: orm.Session) -> None:
         services.db.lock_row(session, Domain, Domain.id == found.id)
-        identity_rows.must_exist(session, Domain, "domain", found.id)
+        identity_rows.check_immutable(identity_rows.must_exist(session, Domain, "domain", found.id))
         removal.remove_domain(session, found.id)
 
     identity_rows.store(services, work, noun="domain", name=found.name)

@@ -60,17 +60,22 @@ def get_project(services: Services, context: RequestContext, project_id: str,
 
 
 def create_project(services: Services, context: RequestContext, values: dict[str, Any]) -> Project:
-    """Create a project from name, description, enabled, domain_id, parent_id and tags.
+    """Create a project from name, description, enabled, domain_id, parent_id, tags, options and extra attributes.
 
     There is no tree of projects: `parent_id` may name the domain only. Raises Invalid and Conflict.
     """
     services.policy.check(context, "identity:create_project", {})
 
     def work(session: orm.Session) -> Project:
-        domain = identity_rows.domain_for(session, context, values.get("domain_id") or _parent_domain(session, values))
+        try:
+            domain = identity_rows.domain_for(session, context,
+                                              values.get("domain_id") or _parent_domain(session, values))
+        except errors.NotFound as error:  # here, unlike of a user, it is a fault of the body
+            raise errors.Invalid(reason=str(error)) from error
         _check_parent(values, domain.id)
         project = Project(id=ids.new_id(), name=values["name"], description=values.get("description") or "",
                           enabled=values.get("enabled", True), domain_id=domain.id, tags=values.get("tags", []))
+        identity_rows.set_attributes(project, values)
         session.add(project)
         return project
 
@@ -79,7 +84,7 @@ def create_project(services: Services, context: RequestContext, values: dict[str
 
 def update_project(services: Services, context: RequestContext, project_id: str, changes: dict[str, Any],
                    action: str = "identity:update_project") -> Project:
-    """Change name, description, enabled or tags; the domain stays. Raises Invalid and Conflict."""
+    """Change what `create_project` takes, but for the domain. Raises Invalid and Conflict."""
     found = get_project(services, context, project_id, action)
 
     def work(session: orm.Session) -> Project:
@@ -88,9 +93,8 @@ def update_project(services: Services, context: RequestContext, project_id: str,
         if asked is not None and (ids.canonical(asked) or asked) != project.domain_id:
             raise errors.Invalid(reason="The domain of a project cannot be changed.")
         _check_parent(changes, project.domain_id)
-        for name in ("name", "description", "enabled", "tags"):
-            if name in changes:
-                setattr(project, name, changes[name])
+        identity_rows.check_immutable(project, changes)
+        identity_rows.set_attributes(project, changes, "name", "description", "enabled", "tags")
         return project
 
     return identity_rows.store(services, work, noun="project", name=str(changes.get("name", found.name)))
@@ -103,7 +107,7 @@ def delete_project(services: Services, context: RequestContext, project_id: str)
     def work(session: orm.Session) -> None:
         # Whoever adds to the project holds this row while counting its quota, so nothing slips in.
         services.db.lock_row(session, Project, Project.id == found.id)
-        identity_rows.must_exist(session, Project, "project", found.id)
+        identity_rows.check_immutable(identity_rows.must_exist(session, Project, "project", found.id))
         removal.remove_project(session, found.id)
 
     identity_rows.store(services, work, noun="project", name=found.name)

@@ -28,13 +28,14 @@ def get_role(services: Services, context: RequestContext, role_id: str, action: 
 
 
 def create_role(services: Services, context: RequestContext, values: dict[str, Any]) -> Role:
-    """Create a role from name and description; raises Conflict."""
+    """Create a role from name, description, options and extra attributes; raises Conflict."""
     services.policy.check(context, "identity:create_role", {})
     if values.get("domain_id") is not None:
         raise errors.NotImplementedHere(feature="A role of one domain")
 
     def work(session: orm.Session) -> Role:
         role = Role(id=ids.new_id(), name=values["name"], description=values.get("description"))
+        identity_rows.set_attributes(role, values)
         session.add(role)
         return role
 
@@ -42,16 +43,15 @@ def create_role(services: Services, context: RequestContext, values: dict[str, A
 
 
 def update_role(services: Services, context: RequestContext, role_id: str, changes: dict[str, Any]) -> Role:
-    """Change name or description; raises Conflict, and Forbidden for the name of a built-in role."""
+    """Change a role; raises Conflict, and Forbidden for the name of a built-in role."""
     found = get_role(services, context, role_id, "identity:update_role")
     if changes.get("name", found.name) != found.name:
         _refuse_built_in(found)
 
     def work(session: orm.Session) -> Role:
         role = identity_rows.must_exist(session, Role, "role", found.id)
-        for name in ("name", "description"):
-            if name in changes:
-                setattr(role, name, changes[name])
+        identity_rows.check_immutable(role, changes)
+        identity_rows.set_attributes(role, changes, "name", "description")
         return role
 
     return identity_rows.store(services, work, noun="role", name=str(changes.get("name", found.name)))
@@ -63,7 +63,7 @@ def delete_role(services: Services, context: RequestContext, role_id: str) -> No
     _refuse_built_in(found)
 
     def work(session: orm.Session) -> None:
-        identity_rows.must_exist(session, Role, "role", found.id)
+        identity_rows.check_immutable(identity_rows.must_exist(session, Role, "role", found.id))
         removal.remove_rows(session, Base.metadata.tables["roles"], [found.id])
 
     identity_rows.store(services, work, noun="role", name=found.name)

@@ -7,7 +7,7 @@ that clients may look a name up as if it were an id.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
@@ -18,6 +18,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, User
+from hostler.db.models.identity import Described
 
 Row = TypeVar("Row", bound=Any)
 Result = TypeVar("Result")
@@ -104,12 +105,39 @@ def store(services: Services, work: Callable[[orm.Session], Result], *, noun: st
 
 
 def domain_for(session: orm.Session, context: RequestContext, asked: str | None) -> Domain:
-    """Return the domain something is created in: the one asked for, else the caller's; raises Invalid."""
-    domain_id = asked or context.domain_id or context.project_domain_id or context.user_domain_id or DEFAULT_DOMAIN
-    domain = session.get(Domain, ids.canonical(domain_id) or domain_id)
-    if domain is None:
-        raise errors.Invalid(reason=f"Domain {domain_id} does not exist.")
-    return domain
+    """Return the domain something is created in: the one asked for, else the token's, else the default one.
+
+    Raises NotFound.
+    """
+    return must_exist(session, Domain, "domain", asked or context.domain_id or DEFAULT_DOMAIN)
+
+
+def check_immutable(row: Described, changes: Mapping[str, Any] | None = None) -> None:
+    """Raise Forbidden for a change of an immutable resource, or for its deletion when there are no `changes`.
+
+    The one change it takes is to end being immutable.
+    """
+    unlocks = (changes is not None and set(changes) == {"options"}
+               and not changes["options"].get("immutable", True))
+    if row.immutable and not unlocks:
+        verb = "delete" if changes is None else "update"
+        raise errors.Forbidden(f"Unable to {verb} immutable {type(row).__name__.lower()} resource. Set resource option "
+                               "\"immutable\" to false first.")
+
+
+def set_attributes(row: Any, values: Mapping[str, Any], *names: str) -> None:
+    """Set the columns `names` that `values` holds; add its `extra` attributes and `options` to those that are there.
+
+    An option that is null goes away.
+    """
+    for name in names:
+        if name in values:
+            setattr(row, name, values[name])
+    if values.get("extra"):
+        row.extra = {**(row.extra or {}), **values["extra"]}
+    if values.get("options"):
+        options = {**(row.options or {}), **values["options"]}
+        row.options = {name: value for name, value in options.items() if value is not None}
 
 
 def user_target(_session: orm.Session, user: User) -> dict[str, Any]:

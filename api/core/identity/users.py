@@ -11,7 +11,7 @@ from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Base, Project, User
+from hostler.db.models import Base, User
 from hostler.identity import passwords, removal
 
 
@@ -27,9 +27,9 @@ def get_user(services: Services, context: RequestContext, user_id: str, action: 
 
 
 def create_user(services: Services, context: RequestContext, values: dict[str, Any]) -> User:
-    """Create a user from name, domain_id, default_project_id, description, email, enabled and password.
+    """Create a user from name, domain_id, default_project_id, description, email, enabled, password, options, extra.
 
-    Without a password the user cannot log in. Raises Invalid and Conflict.
+    Without a password the user cannot log in. Raises Invalid, Conflict, and NotFound for an unknown domain.
     """
     services.policy.check(context, "identity:create_user", {})
     # Hashing takes a while on purpose: not inside the transaction.
@@ -40,7 +40,8 @@ def create_user(services: Services, context: RequestContext, values: dict[str, A
         user = User(id=ids.new_id(), name=values["name"], domain_id=domain.id, description=values.get("description"),
                     email=values.get("email"), enabled=values.get("enabled", True), password_hash=hashed,
                     password_changed_at=clock.utcnow() if hashed else None,
-                    default_project_id=_project_id(session, values.get("default_project_id")))
+                    default_project_id=_project_id(values.get("default_project_id")))
+        identity_rows.set_attributes(user, values)
         session.add(user)
         return user
 
@@ -57,11 +58,9 @@ def update_user(services: Services, context: RequestContext, user_id: str, chang
         asked = changes.get("domain_id")
         if asked is not None and (ids.canonical(asked) or asked) != user.domain_id:
             raise errors.Invalid(reason="The domain of a user cannot be changed.")
-        for name in ("name", "description", "email", "enabled"):
-            if name in changes:
-                setattr(user, name, changes[name])
+        identity_rows.set_attributes(user, changes, "name", "description", "email", "enabled")
         if "default_project_id" in changes:
-            user.default_project_id = _project_id(session, changes["default_project_id"])
+            user.default_project_id = _project_id(changes["default_project_id"])
         if "password" in changes:
             _set_password(user, hashed)
         if changes.get("enabled") is False:
@@ -72,10 +71,16 @@ def update_user(services: Services, context: RequestContext, user_id: str, chang
 
 
 def change_password(services: Services, context: RequestContext, user_id: str, *, old: str, new: str) -> None:
-    """Change a password, knowing the old one; ends all the user's tokens. Raises Unauthorized for a wrong one."""
+    """Change a password, knowing the old one; ends all the user's tokens.
+
+    Raises Unauthorized for a wrong one, and Invalid for a user with the option `lock_password`.
+    """
     user = get_user(services, context, user_id, "identity:change_password")
     if not passwords.check_user(services.db, services.conf, user, old):
         raise errors.Unauthorized()
+    if (user.options or {}).get("lock_password"):
+        raise errors.Invalid(reason="You cannot change your password at this time due to password policy disallowing "
+                                    "password changes. Please contact your administrator to reset your password.")
     hashed = _hash(services, new)
 
     def work(session: orm.Session) -> None:
@@ -105,10 +110,11 @@ def _set_password(user: User, hashed: str | None) -> None:
     user.failed_logins, user.locked_until = 0, None
 
 
-def _project_id(session: orm.Session, asked: str | None) -> str | None:
+def _project_id(asked: str | None) -> str | None:
+    """Return the id of a default project, which need not exist: it is passed over when it does not."""
     if asked is None:
         return None
     inside = ids.canonical(asked)
-    if inside is None or session.get(Project, inside) is None:
-        raise errors.Invalid(reason=f"The default project {asked} does not exist.")
+    if inside is None:
+        raise errors.InvalidField(field="default_project_id", value=asked, reason="It is not the id of a project.")
     return inside

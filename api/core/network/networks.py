@@ -17,7 +17,7 @@ from sqlalchemy import exc, orm
 from api.core.network import lists
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
-from hostler.db.models import Network, Port, Subnet
+from hostler.db.models import Network, Port, Subnet, Zone
 from hostler.resources.network.host_updates import tell_of_network
 
 # Columns that only some may set, and the published name of the attribute in the rule.
@@ -130,6 +130,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     caller.check("create_network", project_id)
     _check_guarded(caller, "create", project_id, values)
     _check_provider(session, values, None)
+    _check_zones(session, values.get("zone_hints") or ())
     claim_quota(caller, session, project_id, "networks")
     network = Network(**{"mtu": caller.services.conf.network.mtu, **values, "project_id": project_id})
     session.add(network)
@@ -159,6 +160,13 @@ def _check_provider(session: orm.Session, values: Mapping[str, Any], network_id:
             Network.physical_network == physical, Network.id != (network_id or "")).limit(1)).first() is not None:
         raise errors.InUse(f"Unable to create the flat network. Physical network {physical} is in use.",
                            resource="flat network", id=physical, reason="taken")
+
+
+def _check_zones(session: orm.Session, hints: Collection[str]) -> None:
+    known = set(session.scalars(sa.select(Zone.name).where(Zone.name.in_(hints)))) if hints else set()
+    for name in hints:
+        if name not in known:
+            raise errors.NotFound(f"AvailabilityZone {name} could not be found.", resource="availability zone", id=name)
 
 
 def _check_unshared(session: orm.Session, network: Network) -> None:

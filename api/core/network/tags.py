@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import orm
 
+from api import names
 from api.core.network.scope import WORDS, Caller, find, find_to_change, set_changed
 from hostler import errors
 
@@ -59,6 +60,7 @@ def _check(tags: Sequence[str]) -> None:
     if len(tags) > MAX_TAGS:
         raise errors.InvalidField(field="tags", value=str(len(tags)), reason=f"At most {MAX_TAGS} tags fit.")
     for tag in tags:
-        if not 0 < len(tag) <= MAX_LENGTH or "," in tag or "\x00" in tag:
+        if len(tag) > MAX_LENGTH or "," in tag:
             raise errors.InvalidField(field="tags", value=tag[:80],
-                                      reason=f"A tag has 1 to {MAX_LENGTH} characters, no comma and no NUL.")
+                                      reason=f"A tag has 1 to {MAX_LENGTH} characters and no comma.")
+        names.check_name("tags", tag, slashes=True)

@@ -36,7 +36,7 @@ class Domains(_Domains):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
         body = parameters.body(request, self._services.conf, schemas.CREATE_DOMAIN)
-        domain = domains.create_domain(self._services, request.context.caller, body["domain"])
+        domain = domains.create_domain(self._services, request.context.caller, schemas.attributes(body, "domain"))
         response.status = 201
         response.media = self._body(request, domain)
 
@@ -52,7 +52,7 @@ class OneDomain(_Domains):
         """Change it."""
         body = parameters.body(request, self._services.conf, schemas.UPDATE_DOMAIN)
         response.media = self._body(request, domains.update_domain(
-            self._services, request.context.caller, domain_id, body["domain"]))
+            self._services, request.context.caller, domain_id, schemas.attributes(body, "domain", domain_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, domain_id: str) -> None:
         """Delete it."""

@@ -41,7 +41,7 @@ class Projects(_Projects):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
         body = parameters.body(request, self._services.conf, schemas.CREATE_PROJECT)
-        project = projects.create_project(self._services, request.context.caller, body["project"])
+        project = projects.create_project(self._services, request.context.caller, schemas.attributes(body, "project"))
         response.status = 201
         response.media = self._body(request, project)
 
@@ -57,7 +57,7 @@ class OneProject(_Projects):
         """Change it."""
         body = parameters.body(request, self._services.conf, schemas.UPDATE_PROJECT)
         response.media = self._body(request, projects.update_project(
-            self._services, request.context.caller, project_id, body["project"]))
+            self._services, request.context.caller, project_id, schemas.attributes(body, "project", project_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Delete it."""

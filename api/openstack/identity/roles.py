@@ -40,7 +40,7 @@ class Roles(_Roles):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
         body = parameters.body(request, self._services.conf, schemas.CREATE_ROLE)
-        role = roles.create_role(self._services, request.context.caller, body["role"])
+        role = roles.create_role(self._services, request.context.caller, schemas.attributes(body, "role"))
         response.status = 201
         response.media = self._body(request, role)
 
@@ -56,7 +56,7 @@ class OneRole(_Roles):
         """Change it."""
         body = parameters.body(request, self._services.conf, schemas.UPDATE_ROLE)
         response.media = self._body(request, roles.update_role(
-            self._services, request.context.caller, role_id, body["role"]))
+            self._services, request.context.caller, role_id, schemas.attributes(body, "role", role_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
         """Delete it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from api import names
 from api.bodies import compile_schema
+from hostler import errors
 
 # PostgreSQL stores no zero byte; a name needs something that can be seen.
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
@@ -13,8 +15,17 @@ _ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0
 _NULLABLE_ID = {**_ID, "type": ["string", "null"]}
 _DESCRIPTION = {"type": ["string", "null"], "maxLength": 2048, "pattern": r"^[^\x00]*$"}
 _PASSWORD = {"type": "string", "minLength": 1, "maxLength": 4096}
-_OPTIONS = {"type": "object", "maxProperties": 0}
-_TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^,/\x00]*$"}
+_SHORT_NAME = {**_NAME, "maxLength": 64}
+_FLAG = {"type": ["boolean", "null"]}
+_OPTIONS = {"type": "object", "properties": {"immutable": _FLAG}, "additionalProperties": False}
+_METHODS = {"type": "array", "items": {"type": "string", "maxLength": 64}, "minItems": 1, "maxItems": 16,
+            "uniqueItems": True}
+_USER_OPTIONS = {"type": "object", "additionalProperties": False, "properties": {
+    "ignore_change_password_upon_first_use": _FLAG, "ignore_password_expiry": _FLAG,
+    "ignore_lockout_failure_attempts": _FLAG, "lock_password": _FLAG, "ignore_user_inactivity": _FLAG,
+    "multi_factor_auth_enabled": _FLAG,
+    "multi_factor_auth_rules": {"type": ["array", "null"], "items": _METHODS, "maxItems": 16, "uniqueItems": True}}}
+_TAG = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": f"^{names.SAFE}[^,/\\x00]*$"}
 _TAGS = {"type": "array", "items": _TAG, "maxItems": 80, "uniqueItems": True}
 
 
@@ -23,35 +34,61 @@ def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str
             **more}
 
 
+def _open(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
+    """Return the schema of an object that clients may give attributes of their own."""
+    return {**_object(properties, *required, **more), "additionalProperties": True}
+
+
 def _body(key: str, inner: dict[str, Any]) -> Any:
     return compile_schema(_object({key: inner}, key))
 
 
-def _change(key: str, properties: dict[str, Any]) -> Any:
-    return _body(key, _object(properties, minProperties=1))
+def attributes(body: Any, key: str, own_id: str | None = None) -> dict[str, Any]:
+    """Return the object under `key`, with the attributes that are its client's own under `extra`.
+
+    `links` sent along are passed over. Raises Invalid for an `id` other than `own_id`, that of what is changed.
+    """
+    given = body[key].get("id")
+    if own_id is not None and given is not None and given.replace("-", "") != own_id.replace("-", ""):
+        raise errors.Invalid(reason="Cannot change ID")
+    known = KNOWN[key]
+    values = {name: value for name, value in body[key].items() if name in known}
+    values["extra"] = {name: value for name, value in body[key].items() if name not in known and name != "links"}
+    if isinstance(values.get("name"), str):
+        values["name"] = values["name"].strip()
+    return values if values["extra"] else {name: value for name, value in values.items() if name != "extra"}
 
 
-_PROJECT = {"name": _NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "domain_id": _NULLABLE_ID,
+_PROJECT = {"name": _SHORT_NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "domain_id": _NULLABLE_ID,
             "parent_id": _NULLABLE_ID, "is_domain": {"type": "boolean"}, "tags": _TAGS, "options": _OPTIONS}
-CREATE_PROJECT = _body("project", _object(_PROJECT, "name"))
-UPDATE_PROJECT = _change("project", {**_PROJECT, "id": _ID})
+CREATE_PROJECT = _body("project", _open(_PROJECT, "name"))
+UPDATE_PROJECT = _body("project", _open({**_PROJECT, "id": _ID}, minProperties=1))
 PROJECT_TAGS = compile_schema(_object({"tags": _TAGS}, "tags"))
 
 _USER = {"name": _NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "domain_id": _ID,
          "default_project_id": _NULLABLE_ID, "email": {**_TEXT, "type": ["string", "null"]},
-         "password": {**_PASSWORD, "type": ["string", "null"]}, "options": _OPTIONS}
-CREATE_USER = _body("user", _object(_USER, "name"))
-UPDATE_USER = _change("user", {**_USER, "id": _ID})
+         "password": {**_PASSWORD, "type": ["string", "null"]}, "options": _USER_OPTIONS,
+         # There is no federation, and no password expires.
+         "federated": {"type": "array", "maxItems": 0}, "password_expires_at": {"type": "null"}}
+CREATE_USER = _body("user", _open(_USER, "name"))
+UPDATE_USER = _body("user", _open({**_USER, "id": _ID}, minProperties=1))
 CHANGE_PASSWORD = _body("user", _object({"password": _PASSWORD, "original_password": _PASSWORD},
                                         "password", "original_password"))
 
 _ROLE = {"name": _NAME, "description": _DESCRIPTION, "domain_id": _NULLABLE_ID, "options": _OPTIONS}
-CREATE_ROLE = _body("role", _object(_ROLE, "name"))
-UPDATE_ROLE = _change("role", {**_ROLE, "id": _ID})
+CREATE_ROLE = _body("role", _open(_ROLE, "name"))
+UPDATE_ROLE = _body("role", _open({**_ROLE, "id": _ID}, minProperties=1))
 
-_DOMAIN = {"name": _NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "options": _OPTIONS}
-CREATE_DOMAIN = _body("domain", _object(_DOMAIN, "name"))
-UPDATE_DOMAIN = _change("domain", {**_DOMAIN, "id": _ID})
+# The published answer has no place for attributes of one's own here.
+_DOMAIN = {"name": _SHORT_NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "tags": _TAGS,
+           "options": _OPTIONS}
+_EXPLICIT_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+CREATE_DOMAIN = _body("domain", _object({**_DOMAIN, "explicit_domain_id": _EXPLICIT_ID}, "name"))
+UPDATE_DOMAIN = _body("domain", _object({**_DOMAIN, "id": _ID}, minProperties=1))
+
+KNOWN: dict[str, frozenset[str]] = {
+    "project": frozenset({*_PROJECT, "id"}), "user": frozenset({*_USER, "id"}), "role": frozenset({*_ROLE, "id"}),
+    "domain": frozenset({*_DOMAIN, "id", "explicit_domain_id"})}
 
 _CREDENTIAL_ROLE = {"type": "object", "properties": {"id": _ID, "name": _NAME},
                     "anyOf": [{"required": ["id"]}, {"required": ["name"]}]}

@@ -40,7 +40,7 @@ class Tokens:
 
     def on_head(self, request: falcon.Request, response: falcon.Response) -> None:
         """Say whether the token is worth anything."""
-        text, _ = self._subject(request, "identity:validate_token")
+        text, _ = self._subject(request, "identity:check_token")
         response.set_header("X-Subject-Token", text)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -51,13 +51,12 @@ class Tokens:
 
     def _subject(self, request: falcon.Request, action: str) -> tuple[str, Facts]:
         text = request.get_header("X-Subject-Token")
-        if not text:
-            raise errors.Invalid(reason="The header X-Subject-Token is required.")
+        if text is None:
+            self._services.policy.check(request.context.caller, action, {"user_id": ""})
+            raise errors.NotFound("No token in the request", resource="token", id="")
         try:
             facts = self._services.identity.validate(text)
         except errors.Unauthorized:
-            # Whose token it was is not known any more: only those who may look at anybody's learn that it is gone.
-            self._services.policy.check(request.context.caller, action, {"user_id": ""})
             raise errors.NotFound("Could not find token.", resource="token", id="") from None
         self._services.policy.check(request.context.caller, action, {"user_id": facts.user.id})
         return text, facts

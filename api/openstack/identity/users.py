@@ -36,7 +36,7 @@ class Users(_Users):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
         body = parameters.body(request, self._services.conf, schemas.CREATE_USER)
-        user = users.create_user(self._services, request.context.caller, body["user"])
+        user = users.create_user(self._services, request.context.caller, schemas.attributes(body, "user"))
         response.status = 201
         response.media = self._body(request, user)
 
@@ -52,7 +52,7 @@ class OneUser(_Users):
         """Change it."""
         body = parameters.body(request, self._services.conf, schemas.UPDATE_USER)
         response.media = self._body(request, users.update_user(
-            self._services, request.context.caller, user_id, body["user"]))
+            self._services, request.context.caller, user_id, schemas.attributes(body, "user", user_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Delete it."""

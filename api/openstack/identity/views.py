@@ -18,16 +18,18 @@ def project_view(project: Project, root: str) -> Body:
     """Return a project; its parent is its domain, as there is no tree."""
     shown = outside_id(project.id)
     domain_id = outside_id(project.domain_id)
-    return {"id": shown, "name": project.name, "description": project.description or "", "enabled": project.enabled,
-            "domain_id": domain_id, "parent_id": domain_id, "is_domain": False, "tags": project.tags, "options": {},
-            "links": {"self": f"{root}/projects/{shown}"}}
+    return {**(project.extra or {}),
+            "id": shown, "name": project.name, "description": project.description or "", "enabled": project.enabled,
+            "domain_id": domain_id, "parent_id": domain_id, "is_domain": False, "tags": project.tags,
+            "options": project.options or {}, "links": {"self": f"{root}/projects/{shown}"}}
 
 
 def user_view(user: User, root: str) -> Body:
     """Return a user, never the password."""
     shown = outside_id(user.id)
-    body = {"id": shown, "name": user.name, "domain_id": outside_id(user.domain_id), "enabled": user.enabled,
-            "password_expires_at": None, "options": {}, "links": {"self": f"{root}/users/{shown}"}}
+    body = {**(user.extra or {}),
+            "id": shown, "name": user.name, "domain_id": outside_id(user.domain_id), "enabled": user.enabled,
+            "password_expires_at": None, "options": user.options or {}, "links": {"self": f"{root}/users/{shown}"}}
     optional = {"email": user.email, "description": user.description,
                 "default_project_id": outside_id(user.default_project_id)}
     return {**body, **{key: value for key, value in optional.items() if value is not None}}
@@ -36,15 +38,15 @@ def user_view(user: User, root: str) -> Body:
 def role_view(role: Role, root: str) -> Body:
     """Return a role; none belongs to a domain."""
     shown = outside_id(role.id)
-    return {"id": shown, "name": role.name, "domain_id": None, "description": role.description, "options": {},
-            "links": {"self": f"{root}/roles/{shown}"}}
+    return {**(role.extra or {}), "id": shown, "name": role.name, "domain_id": None, "description": role.description,
+            "options": role.options or {}, "links": {"self": f"{root}/roles/{shown}"}}
 
 
 def domain_view(domain: Domain, root: str) -> Body:
     """Return a domain."""
     shown = outside_id(domain.id)
     return {"id": shown, "name": domain.name, "description": domain.description or "", "enabled": domain.enabled,
-            "tags": [], "options": {}, "links": {"self": f"{root}/domains/{shown}"}}
+            "tags": domain.tags or [], "options": domain.options or {}, "links": {"self": f"{root}/domains/{shown}"}}
 
 
 def credential_view(credential: ApplicationCredential, roles: Mapping[str, Role], root: str) -> Body:

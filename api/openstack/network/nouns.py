@@ -81,6 +81,8 @@ class BodyReader:
         values = {schemas.RENAMES.get(name, name): value for name, value in body.items() if not allowed[name].ignored}
         if values.get("description", "") is None:
             values["description"] = ""
+        for name in schemas.CASE_INSENSITIVE & values.keys():
+            values[name] = values[name] and values[name].lower()
         return values
 
 

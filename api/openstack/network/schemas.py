@@ -94,7 +94,8 @@ NETWORK: Mapping[str, Attribute] = {
     "provider:network_type": Attribute({"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]}),
     "provider:physical_network": Attribute(nullable({**TEXT, "minLength": 1, "maxLength": 64})),
     "provider:segmentation_id": Attribute(nullable(whole_number(0, 16777215))),
-    "qos_policy_id": Attribute(NOTHING, ignored=True), "availability_zone_hints": Attribute(NOTHING, ignored=True),
+    "qos_policy_id": Attribute(NOTHING, ignored=True),
+    "availability_zone_hints": Attribute({**list_of({**TEXT, "minLength": 1}), "uniqueItems": True}, put=False),
     "vlan_transparent": Attribute({"enum": [None, False]}, ignored=True),
 }
 SUBNET: Mapping[str, Attribute] = {
@@ -134,9 +135,11 @@ RULE: Mapping[str, Attribute] = {
     "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
     "remote_address_group_id": Attribute(NOTHING, put=False, ignored=True),
 }
+CASE_INSENSITIVE = frozenset({"dns_name", "dns_domain"})
 RENAMES: Mapping[str, str] = {
     "tenant_id": "project_id", "router:external": "external", "provider:network_type": "network_type",
     "provider:physical_network": "physical_network", "provider:segmentation_id": "segmentation_id",
     "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
-    "security_group_id": "group_id", "port_range_min": "port_min", "port_range_max": "port_max",
+    "availability_zone_hints": "zone_hints", "security_group_id": "group_id", "port_range_min": "port_min",
+    "port_range_max": "port_max",
 }

@@ -24,6 +24,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "external-net": ("Neutron external network", "Marks networks that lead outside."),
     "filter-validation": ("Filter parameters validation", "Refuses filters that do not exist."),
     "ip-substring-filtering": ("IP address substring filtering", "Finds ports by a part of an address."),
+    "network_availability_zone": ("Network Availability Zone", "Takes hints of the zones a network is for."),
     "net-mtu": ("Network MTU", "Shows the MTU of a network."),
     "net-mtu-writable": ("Network MTU (writable)", "Sets the MTU of a network."),
     "network-ip-availability": ("Network IP Availability", "Counts the addresses used of each network."),

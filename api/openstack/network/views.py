@@ -28,7 +28,8 @@ def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
     shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": row.shared,
              "router:external": row.external, "is_default": row.is_default, "mtu": row.mtu,
              "port_security_enabled": row.port_security_enabled, "dns_domain": row.dns_domain,
-             "subnets": list(record.subnet_ids), "availability_zone_hints": [], "availability_zones": [],
+             "subnets": list(record.subnet_ids), "availability_zone_hints": row.zone_hints or [],
+             "availability_zones": [],
              "ipv4_address_scope": None, "ipv6_address_scope": None}
     if caller.allows("get_network:provider"):
         shown |= {"provider:network_type": row.network_type, "provider:physical_network": row.physical_network,

@@ -11,14 +11,27 @@ from sqlalchemy import orm
 from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Resource, relation
 
 
-class Domain(Resource, Base):
+class Described:
+    """What clients may add to an identity resource: `extra` attributes of any name, and its `options`."""
+
+    extra: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
+    options: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
+
+    @property
+    def immutable(self) -> bool:
+        """Whether it can neither be changed nor deleted until this option is taken back."""
+        return bool((self.options or {}).get("immutable"))
+
+
+class Domain(Described, Resource, Base):
     """A name space of users and projects; `default` always exists."""
 
     __tablename__ = "domains"
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
+    tags: orm.Mapped[list[Any] | None] = orm.mapped_column(sa.JSON)
 
 
-class Project(Resource, Base):
+class Project(Described, Resource, Base):
     """Who owns resources and whose quota they count against. Its row is locked while quota is counted."""
 
     __tablename__ = "projects"
@@ -28,7 +41,7 @@ class Project(Resource, Base):
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
 
 
-class User(Resource, Base):
+class User(Described, Resource, Base):
     """A person or a program that logs in."""
 
     __tablename__ = "users"
@@ -45,7 +58,7 @@ class User(Resource, Base):
     tokens_valid_from: orm.Mapped[dt.datetime | None]
 
 
-class Role(Resource, Base):
+class Role(Described, Resource, Base):
     """A name that policy rules speak of: admin, manager, member, reader, service."""
 
     __tablename__ = "roles"

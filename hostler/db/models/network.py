@@ -29,6 +29,7 @@ class Network(Resource, Base):
     # Each host answers at the gateway address and masquerades (the default network of a single node).
     host_gateway: orm.Mapped[bool] = orm.mapped_column(default=False)
     dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    zone_hints: orm.Mapped[list[Any] | None] = orm.mapped_column(sa.JSON)
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
 

@@ -13,8 +13,8 @@ from tests.harness import databases
 from tests.harness.client import Client
 from tests.harness.identity_rest import IdentityApi, serving
 from tests.harness.inprocess import Cloud
+from tests.harness.network_core import make_cloud
 from tests.harness.network_rest import Api
-from tests.unit.api.core.network.conftest import make_cloud
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import ids
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
+from tests.harness import real_parts
 from tests.harness.ports import wait_for
-from tests.integration import real_parts
 
 BOOT_S = 150
 # cloud-init, and the modules that it imports before it reads anything.

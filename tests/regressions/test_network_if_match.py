@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.harness.network_core import make_cloud
 from tests.harness.network_rest import Api
-from tests.unit.api.core.network.conftest import make_cloud
 
 MEMBER = "demo:member,reader"
 

@@ -26,11 +26,10 @@ class Operation:
     """One operation: its statuses and bodies, by microversion."""
 
     def __init__(self, row: list[Any], schemas: list[Any]) -> None:
-        self.method, path, self.action, self._statuses, bodies = row
-        self.key = (self.method, path) if self.action is None else (self.method, path, self.action)
-        self.literals = -path.count("{")
-        self.pattern = re.compile(re.sub(r"\{[^}]+\}", "[^/]+", path))
-        self._bodies = [(schemas[number], since, until) for number, since, until in bodies]
+        self.method, self.path, self.action, self._statuses, bodies = row
+        self.key = (self.method, self.path) if self.action is None else (self.method, self.path, self.action)
+        self.pattern = re.compile(re.sub(r"\{[^}]+\}", "[^/]+", self.path))
+        self.bodies = [(schemas[number], since, until) for number, since, until in bodies]
 
     def statuses(self, version: Version) -> tuple[int, ...]:
         """Return the statuses of success."""
@@ -39,7 +38,7 @@ class Operation:
 
     def schema(self, version: Version) -> Schema | None:
         """Return the schema of the body; None when there is no such operation in this version."""
-        for schema, since, until in self._bodies:
+        for schema, since, until in self.bodies:
             if _within(version, since, until):
                 return _compiled(json.dumps(schema))
         return None
@@ -53,7 +52,7 @@ def check(method: str, path: str, microversion: Version | None, status: int, bod
     if method == "HEAD" or not path.startswith(_ROOT + "/"):
         return None  # the documents of versions have no microversion
     version = microversion or (2, 1)
-    for operation in _operations():
+    for operation in operations():
         if operation.method == method and operation.action == action and operation.pattern.fullmatch(path[len(_ROOT):]):
             schema = operation.schema(version)
             if schema is None:
@@ -79,14 +78,14 @@ def _within(version: Version, since: list[int] | None, until: list[int] | None) 
 
 
 @functools.cache
-def _operations() -> list[Operation]:
+def operations() -> list[Operation]:
     """Return all operations, those with more literal paths first."""
     text = Path(__file__).with_name("compute.json").read_text()
     for published, meant in _CORRECTED:
         text = text.replace(json.dumps(published), json.dumps(meant))
     data = json.loads(text)
     schemas = [_unfolded(schema, data["parts"]) for schema in data["schemas"]]
-    return sorted((Operation(row, schemas) for row in data["operations"]), key=lambda row: -row.literals)
+    return sorted((Operation(row, schemas) for row in data["operations"]), key=lambda row: row.path.count("{"))
 
 
 def _unfolded(node: Any, parts: list[Any]) -> Any:

@@ -10,6 +10,7 @@ import falcon
 
 from api.face import Face
 from hostler import errors, i18n
+from hostler.db.outage import is_away
 
 LOG = logging.getLogger(__name__)
 
@@ -26,9 +27,6 @@ STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
     (errors.Unavailable, 503),
     (errors.NotImplementedHere, 501),
 )
-
-# What a client is told to wait after a 503.
-RETRY_AFTER_S = 5
 
 _FROM_HTTP: dict[int, type[errors.HostlerError]] = {
     400: errors.Invalid, 401: errors.Unauthorized, 403: errors.Forbidden, 404: errors.NotFound,
@@ -55,9 +53,11 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         request_id = getattr(request.context, "request_id", "")
         response.status = status
         worded = i18n.in_language(error, request.get_header("Accept-Language"))
-        response.media = face.render_error(status, worded, request_id)
-        if status == 503:
-            response.set_header("Retry-After", str(RETRY_AFTER_S))
+        body = face.render_error(status, worded, request_id)
+        if face.write_error is None:
+            response.media = body
+        else:
+            face.write_error(request, response, body)
         if status == 401:
             response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
 
@@ -76,6 +76,10 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         respond(request, response, error.status_code, family(text))
 
     def unexpected(request: falcon.Request, response: falcon.Response, error: Exception, _params: object) -> None:
+        if is_away(error):
+            LOG.error("%s %s: the database does not answer: %s", request.method, request.path, error)
+            respond(request, response, 503, errors.Unavailable(part="The database"))
+            return
         LOG.error("%s %s failed", request.method, request.path, exc_info=error)
         respond(request, response, 500, errors.Internal())
 

@@ -10,7 +10,7 @@ from oslo_policy import policy
 
 from api.policy import ADMIN, ANYBODY, OWNER_OR_ADMIN
 
-MEMBER_ITSELF = "rule:context_is_admin or project_id:%(member_id)s"
+MEMBER_ITSELF = "rule:context_is_admin or (role:member and project_id:%(member_id)s)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
     ("add_image", OWNER_OR_ADMIN, "Create an image."),

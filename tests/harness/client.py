@@ -18,6 +18,7 @@ class Client:
                 "name": user, "password": password, "domain": {"id": "default"}}}},
             "scope": {"project": {"name": project, "domain": {"id": "default"}}}}}
         self._session = requests.Session()
+        self._session.headers["Accept"] = "application/json"
         self.token: dict[str, Any] = {}
 
     def try_login(self) -> bool:

@@ -73,7 +73,7 @@ class Cloud:
 
     def call(self, method: str, path: str, who: str | None = "alice", **options: Any) -> testing.Result:
         """Send a request below /image as somebody."""
-        headers = {**({"X-Auth-Token": who} if who else {}), **options.pop("headers", {})}
+        headers = {"Accept": "application/json", **({"X-Auth-Token": who} if who else {}), **options.pop("headers", {})}
         return self.client.simulate_request(method, f"/image{path}", headers=headers, **options)
 
     def create(self, who: str = "alice", **attributes: Any) -> dict[str, Any]:

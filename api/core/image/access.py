@@ -34,17 +34,24 @@ def is_admin(policy: Policy, context: RequestContext) -> bool:
 
 def shared_with(project_id: str | None, member_status: str | None = None) -> sa.ColumnElement[bool]:
     """Return the condition of images shared with a project, where it answered `member_status` (None: anything)."""
+    if project_id is None:
+        return sa.false()
     criteria = [ImageMember.image_id == Image.id, ImageMember.project_id == project_id]
     if member_status is not None:
         criteria.append(ImageMember.status == member_status)
     return sa.and_(Image.visibility == "shared", sa.exists().where(*criteria).correlate(Image))
 
 
+def owned_by(project_id: str | None) -> sa.ColumnElement[bool]:
+    """Return the condition of a project's own images; a token without a project owns none, not those without owner."""
+    return Image.project_id == project_id if project_id is not None else sa.false()
+
+
 def visible_to(policy: Policy, context: RequestContext) -> sa.ColumnElement[bool]:
     """Return the condition of images the caller may know of."""
     if is_admin(policy, context):
         return sa.true()
-    return sa.or_(Image.visibility.in_(("public", "community")), Image.project_id == context.project_id,
+    return sa.or_(Image.visibility.in_(("public", "community")), owned_by(context.project_id),
                   shared_with(context.project_id))
 
 
@@ -69,8 +76,13 @@ def find_for(session: orm.Session, policy: Policy, context: RequestContext, imag
 
 def target_of(image: Image, **more: Any) -> dict[str, Any]:
     """Return what policy rules may look at."""
-    return {"project_id": image.project_id, "owner": image.project_id, "image_id": image.id,
-            "visibility": image.visibility, **more}
+    owner = policy_project(image.project_id)
+    return {"project_id": owner, "owner": owner, "image_id": image.id, "visibility": image.visibility, **more}
+
+
+def policy_project(project_id: str | None) -> str:
+    """Return a project for policy rules; oslo.policy would find None equal to the None of an unscoped token."""
+    return project_id or "none"
 
 
 def tags_of(session: orm.Session, image_ids: Sequence[str]) -> dict[str, list[str]]:

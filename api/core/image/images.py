@@ -13,7 +13,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.image.access import TaggedImage, find_for, tags_of
+from api.core.image.access import TaggedImage, find_for, policy_project, tags_of
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
@@ -32,9 +32,10 @@ WRITABLE: Mapping[str, str] = {
 }
 READ_ONLY = frozenset({
     "id", "status", "created_at", "updated_at", "checksum", "size", "virtual_size", "os_hash_algo", "os_hash_value",
-    "direct_url", "self", "file", "schema",
+    "direct_url", "self", "file", "schema", "stores",
 })
 RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
+RESERVED_PREFIX = "os_glance"  # names with which the reference's service writes notes of its own
 _FORMATS = ("disk_format", "container_format")
 
 
@@ -56,9 +57,9 @@ def create_image(services: Services, context: RequestContext, attributes: Mappin
     for name in attributes:
         _refuse_read_only(name, allowed=("id",))
     owner = ids.canonical(attributes["owner"]) if attributes.get("owner") else context.project_id
-    services.policy.check(context, "add_image", {"project_id": owner})
+    services.policy.check(context, "add_image", {"project_id": policy_project(owner)})
     if owner != context.project_id:
-        services.policy.check(context, "set_image_owner", {"project_id": owner})
+        services.policy.check(context, "set_image_owner", {"project_id": policy_project(owner)})
     values = {column: attributes[name] for name, column in WRITABLE.items() if name in attributes}
     values.update(id=ids.canonical(attributes["id"]) if attributes.get("id") else ids.new_id(), project_id=owner,
                   name=attributes.get("name") or "", visibility=attributes.get("visibility", "shared"))
@@ -186,7 +187,7 @@ def _set_attribute(services: Services, session: orm.Session, context: RequestCon
         value = ids.canonical(value) if value else None
         if value == image.project_id:
             return
-        services.policy.check(context, "set_image_owner", {"project_id": value})
+        services.policy.check(context, "set_image_owner", {"project_id": policy_project(value)})
         if value is not None:
             quota.claim(services.db, session, services.conf, value, {"images": 1})
     if change.name == "name":
@@ -206,15 +207,15 @@ def _set_property(image: Image, change: Change) -> None:
 
 def _check_visibility(services: Services, context: RequestContext, visibility: str, owner: str | None) -> None:
     if visibility == "public":
-        services.policy.check(context, "publicize_image", {"project_id": owner})
+        services.policy.check(context, "publicize_image", {"project_id": policy_project(owner)})
     elif visibility == "community":
-        services.policy.check(context, "communitize_image", {"project_id": owner})
+        services.policy.check(context, "communitize_image", {"project_id": policy_project(owner)})
 
 
 def _refuse_read_only(name: str, allowed: Collection[str] = ()) -> None:
     if name in READ_ONLY and name not in allowed:
         raise errors.Forbidden(f"Attribute '{name}' is read-only.")
-    if name in RESERVED:
+    if name in RESERVED or name.startswith(RESERVED_PREFIX):
         raise errors.Forbidden(f"Attribute '{name}' is reserved.")
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.image.access import TaggedImage, is_admin, shared_with, tags_of, visible_to
+from api.core.image.access import TaggedImage, is_admin, owned_by, shared_with, tags_of, visible_to
 from api.core.image.images import VISIBILITIES
 from api.paging import Page, after_marker, order_by
 from api.services import Services
@@ -93,7 +93,7 @@ def _scope(services: Services, context: RequestContext, query: ImageQuery) -> li
     if query.visibility is not None and query.visibility not in (*VISIBILITIES, "all"):
         raise errors.InvalidField(field="visibility", value=query.visibility,
                                   reason=f"One of {', '.join((*VISIBILITIES, 'all'))}.")
-    own = Image.project_id == context.project_id
+    own = owned_by(context.project_id)
     member_status = None if query.member_status == "all" else query.member_status
     shared = shared_with(context.project_id, member_status)
     criteria: list[sa.ColumnElement[bool]] = []

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.image import data, images, members, schemas, versions
-from api.openstack.image.views import error_view
+from api.openstack.image import data, faults, images, members, schemas, versions
 from api.services import Services
 
 
@@ -32,4 +31,5 @@ def routes(services: Services) -> Iterator[tuple[str, Any]]:
     yield "/blobs/{sha256}", data.Blob(services)
 
 
-FACE = Face(prefix="/image", routes=routes, render_error=error_view)
+FACE = Face(prefix="/image", routes=routes, render_error=faults.render, write_error=faults.write,
+            empty_id_is_404=True)

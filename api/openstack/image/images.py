@@ -8,7 +8,7 @@ import falcon
 
 from api.bodies import read_json
 from api.core.image import images as verbs
-from api.core.image.data import IMPORT_METHODS
+from api.core.image.data import IMPORT_METHODS, STORE_ID
 from api.core.image.list import ImageQuery, boolean, list_images
 from api.openstack.image.patch import read_changes
 from api.openstack.image.schemas import validate_image
@@ -36,6 +36,7 @@ class Images:
         response.status = 201
         response.location = f"{request.prefix}/image{_PATH}/{created.image.id}"
         response.set_header("OpenStack-image-import-methods", ",".join(IMPORT_METHODS))
+        response.set_header("OpenStack-image-store-ids", STORE_ID)
         response.media = image_view(created)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

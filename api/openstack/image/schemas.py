@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from api import names
 from api.bodies import compile_schema
 from api.core.image.images import MAX_TAGS, READ_ONLY, VISIBILITIES
 from api.core.image.members import STATUSES
@@ -35,7 +36,7 @@ def _size(description: str) -> dict[str, Any]:
 
 _TAGS: dict[str, Any] = {
     "type": "array", "maxItems": MAX_TAGS, "description": "Texts that group images.",
-    "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": _PRINTABLE}}
+    "items": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": rf"^{names.SAFE}[^\x00]*$"}}
 
 IMAGE_PROPERTIES: dict[str, Any] = {
     "id": {"type": "string", "pattern": _UUID, "description": "The image's identifier."},
@@ -62,6 +63,7 @@ IMAGE_PROPERTIES: dict[str, Any] = {
     "self": _text("The image's path."),
     "file": _text("The path of its data."),
     "schema": _text("The path of this schema."),
+    "stores": _text("The stores that hold the data, separated by commas."),
 }
 for _name in READ_ONLY - {"id"}:
     if _name in IMAGE_PROPERTIES:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import falcon
-
 from api.core.image.access import TaggedImage
-from hostler import clock, errors, ids
+from api.core.image.data import STORE_ID
+from hostler import clock, ids
 from hostler.db.models import ImageMember
 
 
@@ -15,6 +14,7 @@ def image_view(tagged: TaggedImage) -> dict[str, Any]:
     """Return an image as published: attributes and properties side by side."""
     image = tagged.image
     path = f"/v2/images/{image.id}"
+    stores = {"stores": STORE_ID} if image.sha256 is not None else {}
     return {
         **image.properties,
         "id": image.id, "name": image.name, "status": image.status, "visibility": image.visibility,
@@ -24,7 +24,7 @@ def image_view(tagged: TaggedImage) -> dict[str, Any]:
         "os_hash_algo": "sha512" if image.sha512 else None, "os_hash_value": image.sha512,
         "owner": ids.bare(image.project_id) if image.project_id else None, "tags": list(tagged.tags),
         "created_at": clock.iso_z(image.created_at), "updated_at": clock.iso_z(image.updated_at),
-        "self": path, "file": f"{path}/file", "schema": "/v2/schemas/image",
+        "self": path, "file": f"{path}/file", "schema": "/v2/schemas/image", **stores,
     }
 
 
@@ -33,9 +33,3 @@ def member_view(member: ImageMember) -> dict[str, Any]:
     return {"image_id": member.image_id, "member_id": ids.bare(member.project_id), "status": member.status,
             "created_at": clock.iso_z(member.created_at), "updated_at": clock.iso_z(member.updated_at),
             "schema": "/v2/schemas/member"}
-
-
-def error_view(status: int, error: errors.HostlerError, _request_id: str) -> dict[str, Any]:
-    """Return an error's body; clients print `message`."""
-    line = falcon.code_to_http_status(status)
-    return {"message": str(error), "code": line, "title": line.partition(" ")[2]}

@@ -54,14 +54,26 @@ class Faces:
         request.context.face = face
         if face.prepare is not None:
             face.prepare(request, response)
-        if "\0" in request.path or "%00" in request.query_string:
+        path = request.env.get("PATH_INFO", request.path)
+        if "\0" in path or "%00" in request.query_string:
             raise errors.Invalid(reason="The URL must not contain the character NUL.")
+        # Proxies resolve `.` and `..`, so what such a path means depends on who reads it.
+        if "/." in path and not {".", ".."}.isdisjoint(path.split("/")):
+            raise errors.Invalid(reason="The path must not contain the segments '.' and '..'.")
+        if face.empty_id_is_404 and _has_empty_segment(path, face.prefix):
+            raise errors.NotFound("The resource could not be found.")
 
     def process_response(self, request: falcon.Request, response: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Run the face's `finish`."""
         face = getattr(request.context, "face", None)
         if face is not None and face.finish is not None:
             face.finish(request, response)
+
+
+def _has_empty_segment(path: str, prefix: str) -> bool:
+    """Return whether a name or id in a path is empty; a version's root may end with a slash."""
+    below = path.removeprefix(prefix).lstrip("/")
+    return "//" in below or (below.endswith("/") and below.count("/") > 1) or path.startswith(prefix + "//")
 
 
 class Authentication:

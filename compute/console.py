@@ -30,9 +30,8 @@ def read_tail(log: Path, lines: int | None = None) -> str:
     text = content.decode(errors="replace").replace("\r\n", "\n")
     if lines is None or lines < 0:
         return text
-    ends_open = not text.endswith("\n")
-    kept = text.split("\n")[-(lines + (0 if ends_open else 1)):]
-    return "\n".join(kept)
+    # As the reference counts: what follows the last newline is a line, also when it is empty.
+    return "\n".join(text.split("\n")[-lines:])
 
 
 def cut(log: Path, max_bytes: int) -> bool:

@@ -102,8 +102,7 @@ class Run:
                  stopping: Callable[[], bool] = lambda: False) -> None:
         self.cloud = cloud
         self.held = held
-        # An unreachable database is not a task failure: the run stops where it is.
-        self.db = cloud.db.raising(self._wait_for_database)
+        self.db = cloud.db
         self.conf = cloud.conf
         self._slots = slots
         self._stopping = stopping
@@ -112,9 +111,6 @@ class Run:
         self.context = RequestContext(
             request_id=held.request_id, user_id=held.user_id, project_id=held.project_id, is_admin=True,
             operation_id=held.id, attempt=held.attempt)
-
-    def _wait_for_database(self, error: errors.DatabaseUnavailable) -> HandOver:
-        return HandOver(reason=str(error), delay_s=self._delay(), host=self.host, waiting_for="database")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -223,7 +219,8 @@ class Run:
 
     def _wait_for(self, host: str, error: errors.Silent,
                   unreachable: Callable[[int], errors.HostUnreachable]) -> BaseException:
-        if isinstance(error, errors.BrokerSilent):
+        broker_is_away = "broker" in str(error.fields.get("part", ""))
+        if broker_is_away:
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():

@@ -61,8 +61,8 @@ def create(services: Services, context: RequestContext, *, user_id: str, name: s
         if kind != "ssh":
             raise errors.NotImplementedHere(feature="Generating an x509 key pair")
         private_key, public_key = generate(name)
-    public_key = public_key.strip()
-    fingerprint = fingerprint_of(kind, public_key)
+    # Kept to the byte: clients compare what they sent with what they read, also its last newline.
+    fingerprint = fingerprint_of(kind, public_key.strip())
 
     def work(session: orm.Session) -> KeyPair:
         if session.get(User, user_id) is None:

@@ -27,6 +27,7 @@ from hostler.operations.accept import Target, accept
 from hostler.resources import quota
 from hostler.resources.network import ports
 from hostler.resources.server import states
+from hostler.resources.server.properties import check_properties
 
 _KEY_LENGTH = 200
 
@@ -49,6 +50,7 @@ class NewServers:
     key_name: str | None = None
     user_data: str | None = None
     config_drive: bool = False
+    auto_disk_config: bool = False  # whether the image's file system may be grown to the disk
     access_ip_v4: str | None = None
     access_ip_v6: str | None = None
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -159,7 +161,10 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
     reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
-    servers = [_row(context, new, inputs, disks, reservation_id, index, count) for index in range(count)]
+    image_properties = dict(inputs.image.properties) if inputs.image is not None else disks.image_properties
+    check_properties(image_properties, inputs.flavor.extra_specs, vcpus=inputs.flavor.vcpus)
+    servers = [_row(context, new, inputs, disks, image_properties, reservation_id, index, count)
+               for index in range(count)]
     session.add_all(servers)
     session.flush()
     ports.bind_ports_many(services.db, session, services.conf, context,
@@ -203,21 +208,23 @@ def _claim(services: Services, session: orm.Session, context: RequestContext, ne
     return new.max_count
 
 
-def _row(context: RequestContext, new: NewServers, inputs: _Inputs, disks: server_disks.Disks, reservation_id: str,
-         index: int, count: int) -> Server:
+def _row(context: RequestContext, new: NewServers, inputs: _Inputs, disks: server_disks.Disks,
+         image_properties: dict[str, Any], reservation_id: str, index: int, count: int) -> Server:
     server_id = ids.new_id()
     suffix = f"-{index + 1}" if count > 1 else ""
     flavor, image = inputs.flavor, inputs.image
-    hostname = new.hostname + suffix if new.hostname else server_inputs.hostname_of(new.name + suffix, server_id)
+    hostname = new.hostname or server_inputs.hostname_of(new.name, server_id)
     return Server(
-        id=server_id, name=new.name + suffix, hostname=hostname, description=new.description,
+        id=server_id, name=server_inputs.numbered(new.name, suffix),
+        hostname=server_inputs.numbered_host(hostname, suffix), description=new.description,
         project_id=context.project_id, user_id=context.user_id, vm_state=states.BUILDING,
         requested_zone=inputs.placement.zone or disks.zone, requested_host=inputs.placement.host, flavor_id=flavor.id,
         flavor=server_inputs.flavor_copy(flavor), vcpus=flavor.vcpus, ram_mib=flavor.ram_mib,
         root_gib=flavor.root_gib, ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib,
         image_id=image.id if image is not None else None,
-        image_properties=dict(image.properties) if image is not None else disks.image_properties,
+        image_properties=image_properties,
         key_name=new.key_name, public_key=inputs.public_key,
-        user_data=new.user_data, config_drive=new.config_drive, extra=dict(new.metadata),
+        user_data=new.user_data, config_drive=new.config_drive,
+        auto_disk_config=new.auto_disk_config, extra=dict(new.metadata),
         access_ip_v4=new.access_ip_v4, access_ip_v6=new.access_ip_v6,
         scheduler_hints=inputs.hints, reservation_id=reservation_id, launch_index=index)

@@ -219,7 +219,7 @@ FILTERS: Final[Mapping[str, Maker]] = {
     "not-tags": _tags(sa.and_, negate=True), "not-tags-any": _tags(sa.or_, negate=True),
     "kernel_id": _constant(""), "ramdisk_id": _constant(""), "root_device_name": _constant("/dev/vda"),
     "access_ip_v4": _matches(SERVERS.c.access_ip_v4), "access_ip_v6": _matches(SERVERS.c.access_ip_v6),
-    "auto_disk_config": _constant("MANUAL"),
+    "auto_disk_config": _boolean(SERVERS.c.auto_disk_config),
     "progress": _constant("0"),
 }
 

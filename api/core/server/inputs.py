@@ -28,6 +28,8 @@ from hostler.db.models import (
 from hostler.resources import quota
 
 _GIB = 1024 ** 3
+_NAME_LENGTH = 255
+_LABEL_LENGTH = 63
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,6 +160,24 @@ def hostname_of(name: str, server_id: str) -> str:
     """
     cleaned = re.sub(r"[^a-z0-9.-]", "", re.sub(r"[ _]", "-", name.lower())).strip(".-")[:63].strip(".-")
     return cleaned or f"server-{server_id}"
+
+
+def numbered(text: str, suffix: str, maximum: int = _NAME_LENGTH) -> str:
+    """Return `text` with a suffix, cut so that both have at most `maximum` characters.
+
+    >>> numbered("abcdef", "-1", 5)
+    'abc-1'
+    """
+    return text[:maximum - len(suffix)] + suffix if suffix else text
+
+
+def numbered_host(hostname: str, suffix: str) -> str:
+    """Return a host name with a suffix to its last label, cut so that label and name are no longer than DNS allows."""
+    before, dot, label = hostname.rpartition(".")
+    room = min(_LABEL_LENGTH, _NAME_LENGTH - len(before + dot)) - len(suffix)
+    if room < 1:
+        raise errors.InvalidField(field="hostname", value=hostname, reason="It is too long for several servers.")
+    return before + dot + label[:room].rstrip("-") + suffix if suffix else hostname
 
 
 def flavor_copy(flavor: Flavor) -> dict[str, Any]:

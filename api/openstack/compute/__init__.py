@@ -5,4 +5,4 @@ from api.openstack.compute import faults, microversion, params
 from api.openstack.compute.routes import routes
 
 FACE = Face(prefix=params.PREFIX, routes=routes, render_error=faults.render, prepare=microversion.negotiate,
-            finish=microversion.name_version)
+            finish=microversion.name_version, empty_id_is_404=True)

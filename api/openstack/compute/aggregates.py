@@ -72,18 +72,18 @@ class AggregateItem(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, aggregate_id: str) -> None:
         """Show."""
-        found = core.show_aggregate(self.services, params.caller(request), _number(aggregate_id))
+        found = core.show_aggregate(self.services, params.caller(request), params.integer_id(aggregate_id))
         response.media = {"aggregate": view(found, request.context.version)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, aggregate_id: str) -> None:
         """Change name or zone."""
         body = _UPDATE.read(request)
-        done = core.update_aggregate(self.services, params.caller(request), _number(aggregate_id), body)
+        done = core.update_aggregate(self.services, params.caller(request), params.integer_id(aggregate_id), body)
         response.media = {"aggregate": view(done, request.context.version)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, aggregate_id: str) -> None:
         """Delete."""
-        core.delete_aggregate(self.services, params.caller(request), _number(aggregate_id))
+        core.delete_aggregate(self.services, params.caller(request), params.integer_id(aggregate_id))
         response.status = 200
 
 
@@ -99,7 +99,7 @@ class AggregateAction(Resource):
                                         f"{', '.join(map(str, body))[:80] if isinstance(body, dict) else 'none'}")
         schema_of, verb = _ACTIONS[name]
         values = schema_of.check(request.context.version, body)
-        done = verb(self.services, params.caller(request), _number(aggregate_id), values)
+        done = verb(self.services, params.caller(request), params.integer_id(aggregate_id), values)
         response.media = {"aggregate": view(done, request.context.version)}
 
 
@@ -110,7 +110,7 @@ class AggregateImages(Resource):
     def on_post(self, request: falcon.Request, _response: falcon.Response, aggregate_id: str) -> None:
         """Refuse: hosts fetch an image when they first need it."""
         self.services.policy.check(params.caller(request), "compute:aggregates:images")
-        core.show_aggregate(self.services, params.caller(request), _number(aggregate_id))
+        core.show_aggregate(self.services, params.caller(request), params.integer_id(aggregate_id))
         raise errors.NotImplementedHere(feature="Fetching images to an aggregate's hosts ahead of need")
 
 
@@ -130,12 +130,6 @@ _ACTIONS: dict[Any, tuple[Body, Callable[[Services, Any, int, dict[str, Any]], A
     "add_host": (Body("add_host", _HOST), _add), "remove_host": (Body("remove_host", _HOST), _remove),
     "set_metadata": (Body("set_metadata", (Property("metadata", _METADATA, required=ALWAYS),)), _set_metadata),
 }
-
-
-def _number(text: str) -> int:
-    if not text.isdigit() or len(text) > 9:
-        raise errors.Invalid(reason=f"id must be an integer: {text[:80]}")
-    return int(text)
 
 
 ROUTES = (

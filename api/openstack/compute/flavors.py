@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from api import names
 from api.core.catalog import flavors
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
@@ -16,7 +17,8 @@ from hostler.db.models import Flavor
 
 _LIST = dict.fromkeys((*params.PAGE, "sort_key", "sort_dir", "is_public", "minRam", "minDisk"), ALWAYS)
 _ID = {"oneOf": [{"type": "null"}, {"type": "integer"},
-                 {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^(?! )[a-zA-Z0-9. _-]+(?<! )$"}]}
+                 {"type": "string", "minLength": 1, "maxLength": 255,
+                  "pattern": rf"^{names.SAFE}(?! )[a-zA-Z0-9. _-]+(?<! )$"}]}
 _DESCRIPTION = {"type": ["string", "null"], "maxLength": 65535, "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"}
 _CREATE = Body("flavor", (
     Property("name", schema.NAME, required=ALWAYS),

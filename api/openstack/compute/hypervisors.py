@@ -211,7 +211,7 @@ def _marker(text: str | None, version: Version) -> str | int | None:
         return None
     if version in _UUIDS:
         return text
-    if not text.isdigit() or len(text) > 9:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise errors.Invalid(reason=f"marker [{text[:80]}] not found")
     return int(text)
 
@@ -222,7 +222,7 @@ def _identity(text: str, version: Version) -> str | int:
         if known is None:
             raise errors.Invalid(reason=f"Invalid uuid {text[:80]}")
         return known
-    if not text.isdigit() or len(text) > 9:
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise errors.NotFound(f"Hypervisor with ID '{text[:80]}' could not be found.", resource="hypervisor", id=text)
     return int(text)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api import paging
+from api import names, paging
 from api.core.catalog import keypairs
 from api.openstack.compute import params
 from api.openstack.compute.flavors import Resource
@@ -16,16 +16,17 @@ from hostler import clock, ids
 from hostler.db.models import KeyPair
 
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9 _-]+$"}
-_NAME_92 = {**_NAME, "pattern": r"^[a-zA-Z0-9 _\-@.]+$"}
+_NAME_92 = {**_NAME, "pattern": rf"^{names.SAFE}[a-zA-Z0-9 _\-@.]+$"}
+_KEY = {"type": "string", "maxLength": 16383}  # what a text column of each database holds, in four-byte characters
 _USER = {"type": "string", "minLength": 1, "maxLength": 255}
 _BEFORE_92 = tuple(
     Property(name, text, until(91), required) for name, text, required in (
-        ("name", {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\w \-@.:+=()\[\]]+$"}, ALWAYS),
-        ("public_key", {"type": "string"}, None)))
+        ("name", {**_NAME, "pattern": rf"^{names.SAFE}[\w \-@.:+=()\[\]]+$"}, ALWAYS),
+        ("public_key", _KEY, None)))
 _CREATE = Body("keypair", (
     *_BEFORE_92,
     Property("name", _NAME_92, since(92), since(92)),
-    Property("public_key", {"type": "string"}, since(92), since(92)),
+    Property("public_key", _KEY, since(92), since(92)),
     Property("type", {"enum": ["ssh", "x509"]}, since(2)),
     Property("user_id", _USER, since(10)),
 ))

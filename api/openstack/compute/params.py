@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from hostler.context import RequestContext
 
 PREFIX = "/compute"
 ROOT = "/v2.1"
+_INTEGER = re.compile(r"[+-]?[0-9]+")
 # Since then lists refuse parameters they do not know.
 STRICT: Version = (2, 75)
 PAGE: tuple[str, ...] = ("limit", "marker")
@@ -64,6 +66,13 @@ def number(found: Mapping[str, Sequence[str]], name: str, default: int = 0) -> i
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise errors.InvalidField(field=name, value=text[:80], reason="It must be a whole number.")
     return int(text)
+
+
+def integer_id(text: str) -> int:
+    """Return the number that an id in a path is; one past every id finds nothing. Raises Invalid for other text."""
+    if not _INTEGER.fullmatch(text):
+        raise errors.Invalid(reason=f"id must be an integer: {text[:80]}")
+    return int(text) if len(text) <= 9 else 0
 
 
 def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Collection[str],

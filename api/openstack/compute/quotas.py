@@ -22,7 +22,8 @@ RESOURCES: Final[Mapping[str, Span]] = {
                      "server_group_members"), ALWAYS),
     **dict.fromkeys(("fixed_ips", "floating_ips", "security_groups", "security_group_rules"), _NETWORK),
     **dict.fromkeys(("injected_files", "injected_file_content_bytes", "injected_file_path_bytes"), _FILES)}
-# Addresses are bounded by the network's quota; files are not injected at all.
+# Addresses are bounded by the network's quota; files are not injected at all. A new limit for one of these is taken and
+# changes nothing: clients send the whole set.
 _FIXED: Final = {"fixed_ips": -1, "floating_ips": -1, "injected_files": 0, "injected_file_content_bytes": 0,
                  "injected_file_path_bytes": 0}
 # In quota classes the groups appear and the network's resources go with 2.50.
@@ -55,10 +56,7 @@ class QuotaSet(Resource):
         """Change."""
         params.read(request, _QUERY)
         body = _UPDATE.read(request)
-        changes = {name: schema.number_in(body, name, 0, -1) for name in body if name != "force"}
-        unchangeable = sorted(set(changes) & set(_FIXED))
-        if unchangeable:
-            raise errors.NotImplementedHere(feature=f"A quota for {', '.join(unchangeable)}")
+        changes = {name: schema.number_in(body, name, 0, -1) for name in body if name not in ("force", *_FIXED)}
         found = quota_sets.update(self.services, params.caller(request), project_id, changes,
                                   force=schema.truth(body.get("force")))
         response.media = {"quota_set": limits_view(found, request.context.version)}

@@ -7,7 +7,7 @@ from typing import Any
 
 import falcon
 
-from api import bodies
+from api import bodies, names
 from api.versioned_bodies import BOOLEAN, UUID, Body, Property, members, number_in, truth, whole_number
 
 __all__ = [
@@ -21,9 +21,11 @@ NAME = {"type": "string", "minLength": 1, "maxLength": 255,
         "pattern": r"^[^\x00-\x20\x7f\xa0]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f\xa0])?$"}
 NAME_OR_NULL = {**NAME, "type": ["string", "null"]}
 DESCRIPTION = {"type": ["string", "null"], "maxLength": 255, "pattern": r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"}
-METADATA = {"type": "object", "propertyNames": {"pattern": "^[a-zA-Z0-9-_:. ]{1,255}$"},
+# Keys, specs and tags become the last part of a path.
+_KEY = rf"^{names.SAFE}[a-zA-Z0-9-_:. ]{{1,255}}$"
+METADATA = {"type": "object", "propertyNames": {"pattern": _KEY},
             "additionalProperties": {"type": "string", "maxLength": 255}}
-TAG = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": "^[^,/]*$"}
+TAG = {"type": "string", "minLength": 1, "maxLength": 60, "pattern": f"^{names.SAFE}[^,/]*$"}
 TAGS = {"type": "array", "items": TAG, "maxItems": 50}
 ADDRESS = {"type": "string", "anyOf": [{"format": "ipv4"}, {"format": "ipv6"}]}
 HOST = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9_.-]*$"}
@@ -42,7 +44,7 @@ def simple(name: str, schema_name: str) -> bodies.Validator:
 
 SIMPLE: dict[str, dict[str, Any]] = {
     "metadata": METADATA, "tags": TAGS, "anything": NULL,
-    "extra_specs": {"type": "object", "propertyNames": {"pattern": "^[a-zA-Z0-9-_:. ]{1,255}$"},
+    "extra_specs": {"type": "object", "propertyNames": {"pattern": _KEY},
                     "additionalProperties": {"anyOf": [{"type": "string", "maxLength": 255}, {"type": "number"}]}},
 }
 

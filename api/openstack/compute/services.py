@@ -77,9 +77,7 @@ class ServiceItem:
         """Delete."""
         context = params.caller(request)
         if request.context.version in _NUMBERED:
-            if not service_id.isdigit() or len(service_id) > 9:
-                raise errors.Invalid(reason=f"id must be an integer: {service_id[:80]}")
-            core.delete_service(self._services, context, int(service_id))
+            core.delete_service(self._services, context, params.integer_id(service_id))
         else:
             core.delete_service(self._services, context, _uuid(service_id))
         response.status = 204

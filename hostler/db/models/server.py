@@ -91,6 +91,7 @@ class Server(Resource, Base):
     public_key: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)
     config_drive: orm.Mapped[bool] = orm.mapped_column(default=False)
+    auto_disk_config: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
     access_ip_v4: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     access_ip_v6: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,14 +143,34 @@ def diagnostics_view(found: dict[str, Any], config_drive: bool) -> dict[str, Any
             "nic_details": nics, "memory_details": {key: memory.get(key) for key in ("maximum", "used")}}
 
 
+def old_diagnostics_view(found: dict[str, Any]) -> dict[str, int]:
+    """Return an agent's counters as one flat map, named by device, as it was until 2.47."""
+    memory = found.get("memory_details") or {}
+    view = {"memory": (memory.get("maximum") or 0) * 1024, "memory-rss": (memory.get("used") or 0) * 1024}
+    for cpu in found.get("cpu_details") or ():
+        view[f"cpu{cpu['id']}_time"] = cpu["time"]
+    for index, disk in enumerate(found.get("disk_details") or ()):
+        view.update({f"vd{string.ascii_lowercase[index]}_{old}": disk[new] for old, new in _OLD_DISK})
+    for nic in found.get("nic_details") or ():
+        view.update({f"{nic['mac_address']}_{old}": nic[new] for old, new in _OLD_NIC})
+    return view
+
+
+_OLD_DISK = (("read", "read_bytes"), ("read_req", "read_requests"), ("write", "write_bytes"),
+             ("write_req", "write_requests"), ("errors", "errors_count"))
+_OLD_NIC = (("rx", "rx_octets"), ("rx_packets", "rx_packets"), ("rx_errors", "rx_errors"), ("rx_drop", "rx_drop"),
+            ("tx", "tx_octets"), ("tx_packets", "tx_packets"), ("tx_errors", "tx_errors"), ("tx_drop", "tx_drop"))
+
+
 class Diagnostics(Resource):
     """GET /servers/{id}/diagnostics."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
-        """Ask the server's host; before 2.48 its own words, since then the standard form."""
+        """Ask the server's host."""
         row, found = server_actions.diagnostics(self.services, params.caller(request), server_id)
         standard = request.context.version in _STANDARD_DIAGNOSTICS
-        response.media = diagnostics_view(found, row.config_drive) if standard else found
+        response.media = diagnostics_view(found, row.config_drive) if standard else old_diagnostics_view(
+            found)
 
 
 class ServerMigrations(Resource):

@@ -16,7 +16,7 @@ from api.openstack.compute.microversion import Span, since
 from api.openstack.compute.schema import Body, Property
 from api.openstack.compute.server import body as server_body
 from api.openstack.compute.server import query as server_query
-from api.openstack.compute.server.view import FULL_UPDATE, Audience, ServerView, short_update
+from api.openstack.compute.server.view import DISK_CONFIG, FULL_UPDATE, Audience, ServerView, short_update
 from api.services import Services
 from hostler.context import RequestContext
 
@@ -72,7 +72,8 @@ class Servers(Resource):
         server_id = accepted.server_ids[0]
         links = view.links(server_id)
         groups = list(dict.fromkeys(new.security_groups)) or ["default"]
-        server: dict[str, Any] = {"id": server_id, "links": links, "OS-DCF:diskConfig": "MANUAL",
+        server: dict[str, Any] = {"id": server_id, "links": links,
+                                  "OS-DCF:diskConfig": DISK_CONFIG[new.auto_disk_config],
                                   "security_groups": [{"name": name} for name in groups]}
         if accepted.admin_password is not None:
             server["adminPass"] = accepted.admin_password
@@ -118,6 +119,8 @@ class ServerItem(Resource):
         body = _UPDATE.read(request)
         values = {_UPDATE_COLUMNS[key]: (value or None) if key in _EMPTY_IS_NULL else value
                   for key, value in body.items() if key in _UPDATE_COLUMNS}
+        if "OS-DCF:diskConfig" in body:
+            values["auto_disk_config"] = body["OS-DCF:diskConfig"] == "AUTO"
         servers.update(self.services, params.caller(request), server_id, values)
         view = self._show(request, server_id)
         if request.context.version not in FULL_UPDATE:

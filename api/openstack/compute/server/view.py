@@ -36,6 +36,7 @@ class Field:
     privilege: str = "attributes"
 
 
+DISK_CONFIG: Final = {True: "AUTO", False: "MANUAL"}
 _ATTR = "OS-EXT-SRV-ATTR:"
 FIELDS: Final = {
     _ATTR + "host": Field(None, ALWAYS), _ATTR + "hypervisor_hostname": Field(None, ALWAYS),
@@ -130,7 +131,7 @@ class ServerView:
             "updated": row.updated_at.isoformat(timespec="seconds") + "Z",
             "addresses": addresses_view(related.addresses.get(server_id, ())),
             "accessIPv4": row.access_ip_v4 or "", "accessIPv6": row.access_ip_v6 or "",
-            "links": self.links(server_id), "OS-DCF:diskConfig": "MANUAL",
+            "links": self.links(server_id), "OS-DCF:diskConfig": DISK_CONFIG[bool(row.auto_disk_config)],
             "OS-EXT-AZ:availability_zone": host.zone if host else row.requested_zone or "",
             "config_drive": "True" if row.config_drive else "", "key_name": row.key_name,
             "OS-SRV-USG:launched_at": launched and launched.isoformat(timespec="microseconds"),

@@ -76,7 +76,7 @@ def _dns_assignment(record: PortRecord) -> list[dict[str, str]]:
 
 def group(record: GroupRecord, caller: Caller) -> dict[str, Any]:
     """Show a security group with its rules."""
-    return {**_standard(record.row), "stateful": record.row.stateful, "is_default": record.row.is_default,
+    return {**_standard(record.row), "stateful": record.row.stateful,
             "security_group_rules": [rule(item, caller) for item in record.rules]}
 
 

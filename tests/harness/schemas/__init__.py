@@ -15,14 +15,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.harness.schemas import compute, image
+from tests.harness.schemas import compute, identity, image, network
 
 Version = tuple[int, int]
 Check = Callable[[str, str, Version | None, int, Any, str | None], str | None]
 
 CHECKS: dict[str, Check] = {
     "/compute": compute.check,
+    "/identity": identity.check,
     "/image": image.check,
+    "/network": network.check,
 }
 
 

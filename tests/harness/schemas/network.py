@@ -1,0 +1,180 @@
+"""The Network API's answers, from the attribute maps of `neutron_lib/api/definitions` and the reference's parameters.
+
+Attributes of extensions this cloud does not have are allowed to be missing, not to be of another type. What `fields`
+asks for is a part of a resource, so members are required only where `revision_number` is there.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from tests.harness.schemas.validation import Schema
+
+Version = tuple[int, int]
+
+_TEXT = {"type": "string"}
+_TEXT_OR_NULL = {"type": ["string", "null"]}
+_NAME = {"type": "string", "maxLength": 255}
+_FLAG = {"type": "boolean"}
+_FLAG_OR_NULL = {"type": ["boolean", "null"]}
+_NUMBER = {"type": "integer"}
+_COUNT = {"type": "integer", "minimum": 0}
+_NUMBER_OR_NULL = {"type": ["integer", "null"]}
+_UUID = {"type": "string", "pattern": "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"}
+_UUID_OR_NULL = {"anyOf": [_UUID, {"type": "null"}]}
+_PROJECT = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+_TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
+_ADDRESS = {"type": "string", "pattern": r"^[0-9a-f.:]+$"}
+_BLOCK = {"type": "string", "pattern": r"^[0-9a-f.:]+/\d{1,3}$"}
+_MAC = {"type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
+_EMPTY: dict[str, Any] = {"type": "null"}
+
+
+def _list(items: Any) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _object(required: dict[str, Any], optional: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"type": "object", "properties": {**required, **(optional or {})}, "required": list(required),
+            "additionalProperties": False}
+
+
+def _resource(required: dict[str, Any], optional: dict[str, Any] | None = None, *together: str) -> dict[str, Any]:
+    """Return the schema of a resource that may be shown in part; `together` are members shown all or none."""
+    schema = {**_object(required, optional), "required": [],
+              "if": {"required": ["revision_number"]}, "then": {"required": list(required)}}
+    if together:
+        schema["dependentRequired"] = {name: list(together) for name in together}
+    return schema
+
+
+_STANDARD = {"id": _UUID, "description": {"type": "string", "maxLength": 255}, "project_id": _PROJECT,
+             "tenant_id": _PROJECT, "created_at": _TIME, "updated_at": _TIME, "revision_number": _COUNT}
+_TAGGED = {**_STANDARD, "name": _NAME, "tags": _list(_TEXT)}
+
+_PROVIDER = {"provider:network_type": {"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]},
+             "provider:physical_network": _TEXT_OR_NULL, "provider:segmentation_id": _NUMBER_OR_NULL}
+_NETWORK = _resource({
+    **_TAGGED, "admin_state_up": _FLAG, "status": {"enum": ["ACTIVE", "DOWN", "BUILD", "ERROR"]}, "shared": _FLAG,
+    "router:external": _FLAG, "is_default": _FLAG, "mtu": _COUNT, "port_security_enabled": _FLAG, "dns_domain": _TEXT,
+    "subnets": _list(_UUID), "availability_zone_hints": _list(_TEXT), "availability_zones": _list(_TEXT),
+    "ipv4_address_scope": _UUID_OR_NULL, "ipv6_address_scope": _UUID_OR_NULL,
+}, {**_PROVIDER, "l2_adjacency": _FLAG, "qos_policy_id": _UUID_OR_NULL, "vlan_transparent": _FLAG_OR_NULL,
+    "segments": _list({"type": "object"})}, *_PROVIDER)
+_MODE = {"enum": ["slaac", "dhcpv6-stateful", "dhcpv6-stateless", None]}
+_SUBNET = _resource({
+    **_TAGGED, "network_id": _UUID, "ip_version": {"enum": [4, 6]}, "cidr": _BLOCK,
+    "gateway_ip": {"anyOf": [_ADDRESS, _EMPTY]}, "enable_dhcp": _FLAG,
+    "allocation_pools": _list(_object({"start": _ADDRESS, "end": _ADDRESS})), "dns_nameservers": _list(_ADDRESS),
+    "host_routes": _list(_object({"destination": _BLOCK, "nexthop": _ADDRESS})), "ipv6_ra_mode": _MODE,
+    "ipv6_address_mode": _MODE, "subnetpool_id": _UUID_OR_NULL, "service_types": _list(_TEXT),
+}, {"segment_id": _UUID_OR_NULL, "dns_publish_fixed_ip": _FLAG, "router:external": _FLAG})
+_BINDING = {"binding:host_id": _TEXT, "binding:profile": {"type": "object"}, "binding:vif_type": _TEXT,
+            "binding:vif_details": {"type": "object"}}
+_PORT = _resource({
+    **_TAGGED, "network_id": _UUID, "mac_address": _MAC, "admin_state_up": _FLAG,
+    "status": {"enum": ["ACTIVE", "DOWN", "BUILD", "ERROR", "N/A"]}, "device_id": _NAME, "device_owner": _NAME,
+    "fixed_ips": _list(_object({"subnet_id": _UUID, "ip_address": _ADDRESS})), "security_groups": _list(_UUID),
+    "allowed_address_pairs": _list(_object({"mac_address": _MAC, "ip_address": {"anyOf": [_ADDRESS, _BLOCK]}})),
+    "port_security_enabled": _FLAG, "extra_dhcp_opts": _list({"type": "object"}), "dns_name": _NAME,
+    "dns_assignment": _list(_object({"hostname": _TEXT, "ip_address": _ADDRESS, "fqdn": _TEXT})),
+    "binding:vnic_type": {"enum": ["normal", "direct", "direct-physical", "macvtap", "baremetal", "virtio-forwarder",
+                                   "vdpa", "remote-managed"]},
+}, {**_BINDING, "dns_domain": _TEXT, "ip_allocation": _TEXT, "qos_policy_id": _UUID_OR_NULL,
+    "qos_network_policy_id": _UUID_OR_NULL, "data_plane_status": _TEXT_OR_NULL, "resource_request": {},
+    "propagate_uplink_status": _FLAG, "numa_affinity_policy": _TEXT_OR_NULL, "hints": {}}, *_BINDING)
+_RULE = _resource({
+    **_STANDARD, "security_group_id": _UUID, "direction": {"enum": ["ingress", "egress"]},
+    "ethertype": {"enum": ["IPv4", "IPv6"]}, "protocol": _TEXT_OR_NULL, "port_range_min": _NUMBER_OR_NULL,
+    "port_range_max": _NUMBER_OR_NULL, "remote_ip_prefix": {"anyOf": [_BLOCK, _EMPTY]},
+    "remote_group_id": _UUID_OR_NULL,
+}, {"remote_address_group_id": _UUID_OR_NULL, "normalized_cidr": {"anyOf": [_BLOCK, _EMPTY]},
+    "belongs_to_default_sg": _FLAG})
+_GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE)}, {"shared": _FLAG})
+
+_LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
+_QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule")
+_ABSENT_QUOTAS = ("subnetpool", "router", "floatingip", "rbac_policy")
+_QUOTA = _object(dict.fromkeys(_QUOTAS, _LIMIT),
+                 {**dict.fromkeys(_ABSENT_QUOTAS, _LIMIT), "project_id": _TEXT, "tenant_id": _TEXT})
+_USED = _object({"used": _COUNT, "limit": _LIMIT, "reserved": _COUNT})
+_USAGE = _object(dict.fromkeys(_QUOTAS, _USED), dict.fromkeys(_ABSENT_QUOTAS, _USED))
+_COUNTS = _object(dict.fromkeys(("total_ips_in_subnet", "total_ips_in_allocation_pool", "used_ips_in_subnet",
+                                 "used_ips_in_allocation_pool"), _COUNT))
+_AVAILABILITY = _object({
+    "network_id": _UUID, "network_name": _TEXT, "project_id": _PROJECT, "tenant_id": _PROJECT, "total_ips": _COUNT,
+    "used_ips": _COUNT, "subnet_ip_availability": _list(_object({
+        "subnet_id": _UUID, "subnet_name": _TEXT, "cidr": _BLOCK, "ip_version": {"enum": [4, 6]}, "total_ips": _COUNT,
+        "used_ips": _COUNT}, {"ip_availability_details": _COUNTS}))}, {"ip_availability_details": _COUNTS})
+_LINK = _object({"rel": {"enum": ["self", "next", "previous"]}, "href": {"type": "string", "format": "uri"}})
+_EXTENSION = _object({"alias": _TEXT, "name": _TEXT, "description": _TEXT, "updated": _TEXT, "links": _list({})})
+_TAGS = _object({"tags": _list(_TEXT)})
+_NOTHING = {"type": ["string", "null"], "maxLength": 0}
+
+_NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("ports", "port", _PORT),
+          ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE))
+
+
+def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:
+    plural = f"{singular}s"
+    many = _object({plural: _list(schema)})
+    one = _object({singular: schema})
+    answers: list[tuple[str, str, int, Any]] = [
+        ("GET", f"/{path}", 200, _object({plural: _list(schema)}, {f"{plural}_links": _list(_LINK)})),
+        ("POST", f"/{path}", 201, {"anyOf": [one, many]}), ("GET", f"/{path}/{{id}}", 200, one),
+        ("DELETE", f"/{path}/{{id}}", 204, _NOTHING)]
+    if singular == "security_group_rule":
+        return answers
+    tags = f"/{path}/{{id}}/tags"
+    return [*answers, ("PUT", f"/{path}/{{id}}", 200, one), ("GET", tags, 200, _TAGS), ("PUT", tags, 200, _TAGS),
+            ("DELETE", tags, 204, _NOTHING), ("GET", f"{tags}/{{tag}}", 204, _NOTHING),
+            ("PUT", f"{tags}/{{tag}}", 201, _NOTHING), ("DELETE", f"{tags}/{{tag}}", 204, _NOTHING)]
+
+
+# (method, path below /v2.0, status) → the body.
+_ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
+    *(answer for noun in _NOUNS for answer in _noun(*noun)),
+    ("GET", "", 200, _object({"resources": _list(_object({
+        "name": _TEXT, "collection": _TEXT, "links": _list(_LINK)}))})),
+    ("GET", "/extensions", 200, _object({"extensions": _list(_EXTENSION)})),
+    ("GET", "/extensions/{alias}", 200, _object({"extension": _EXTENSION})),
+    ("GET", "/quotas", 200, _object({"quotas": _list(_QUOTA)})),
+    ("GET", "/quotas/{id}", 200, _object({"quota": _QUOTA})), ("PUT", "/quotas/{id}", 200, _object({"quota": _QUOTA})),
+    ("DELETE", "/quotas/{id}", 204, _NOTHING), ("GET", "/quotas/{id}/default", 200, _object({"quota": _QUOTA})),
+    ("GET", "/quotas/{id}/details", 200, _object({"quota": _USAGE})),
+    ("GET", "/network-ip-availabilities", 200, _object({"network_ip_availabilities": _list(_AVAILABILITY)})),
+    ("GET", "/network-ip-availabilities/{id}", 200, _object({"network_ip_availability": _AVAILABILITY})),
+    ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
+        "name": _TEXT, "resource": {"enum": ["network", "router"]},
+        "state": {"enum": ["available", "unavailable"]}}))})),
+)
+_VERSIONS = Schema(_object({"versions": _list(_object({"id": {"const": "v2.0"}, "status": {"const": "CURRENT"},
+                                                       "links": _list(_LINK)}))}))
+_ERROR = Schema(_object({"NeutronError": _object({"type": {"type": "string", "minLength": 1},
+                                                  "message": {"type": "string", "minLength": 1}, "detail": _TEXT})}))
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("/v2\\.0" + re.sub(r"\{[^}]+\}", "[^/]+", path))
+
+
+_TABLE = [(method, _pattern(path), status, Schema(body)) for method, path, status, body in _ANSWERS]
+
+
+def check(method: str, path: str, _microversion: Version | None, status: int, body: Any,
+          _action: str | None = None) -> str | None:
+    """Return what is wrong with an answer, or None (see the package's docstring)."""
+    if method == "HEAD":
+        return None
+    if status >= 400:
+        return _ERROR.problem(body)
+    if path in ("", "/"):
+        return _VERSIONS.problem(body)
+    rows = [row for row in _TABLE if row[0] == method and row[1].fullmatch(path)]
+    if not rows:
+        return "the reference has no such operation"
+    for _, _, published, schema in rows:
+        if published == status:
+            return schema.problem(body)
+    return f"status {status}, published is {[row[2] for row in rows]}"

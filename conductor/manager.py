@@ -11,7 +11,6 @@ from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.outage import said_as_unavailable
 from hostler.images.store import ImageStore
 
 
@@ -30,37 +29,31 @@ class ConductorManager:
         self._workers.submit(operation_id)
 
     @rpc_method
-    @said_as_unavailable()
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
         return {"accepted": heartbeats.record_heartbeat(self._db, host, report)}
 
     @rpc_method
-    @said_as_unavailable()
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
         """Record what happened to guests."""
         heartbeats.record_events(self._db, host, events)
 
     @rpc_method
-    @said_as_unavailable()
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer what a host should do about each server."""
         return reconcile.plan(self._db, self._conf, self._images, host, present)
 
     @rpc_method
-    @said_as_unavailable()
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a volume agent's report."""
         return {"accepted": volume_reports.record_heartbeat(self._db, node, report)}
 
     @rpc_method
-    @said_as_unavailable()
     def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
         """Answer what a storage node should remove."""
         return volume_reconcile.plan(self._db, node, present)
 
     @rpc_method
-    @said_as_unavailable()
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Note how far an agent is."""
         if context.operation_id is not None:

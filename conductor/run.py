@@ -102,7 +102,8 @@ class Run:
                  stopping: Callable[[], bool] = lambda: False) -> None:
         self.cloud = cloud
         self.held = held
-        self.db = cloud.db
+        # An unreachable database is not a task failure: the run stops where it is.
+        self.db = cloud.db.raising(self._wait_for_database)
         self.conf = cloud.conf
         self._slots = slots
         self._stopping = stopping
@@ -111,6 +112,9 @@ class Run:
         self.context = RequestContext(
             request_id=held.request_id, user_id=held.user_id, project_id=held.project_id, is_admin=True,
             operation_id=held.id, attempt=held.attempt)
+
+    def _wait_for_database(self, error: errors.DatabaseUnavailable) -> HandOver:
+        return HandOver(reason=str(error), delay_s=self._delay(), host=self.host, waiting_for="database")
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -219,8 +223,7 @@ class Run:
 
     def _wait_for(self, host: str, error: errors.Silent,
                   unreachable: Callable[[int], errors.HostUnreachable]) -> BaseException:
-        broker_is_away = "broker" in str(error.fields.get("part", ""))
-        if broker_is_away:
+        if isinstance(error, errors.BrokerSilent):
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():

@@ -191,6 +191,13 @@ class Unavailable(HostlerError):
     template = "{part} is not available."
 
 
+class DatabaseUnavailable(Unavailable):
+    """The database does not answer, or is too busy: whatever needed it may be repeated later."""
+
+    code = "DatabaseUnavailable"
+    template = "The database is not available."
+
+
 class Silent(Unavailable):
     """A service showed no life during a call, or the broker took no message; the call may have had its effect."""
 
@@ -203,6 +210,13 @@ class Incompatible(Silent):
 
     code = "Incompatible"
     template = "{part} is of another release and does not understand the call; upgrade it."
+
+
+class BrokerSilent(Silent):
+    """The message broker does not answer. This says nothing about the service that was called."""
+
+    code = "BrokerSilent"
+    template = "The message broker does not answer."
 
 
 class HostUnreachable(Unavailable):

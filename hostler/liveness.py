@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import exc, orm
 
-from hostler import clock
+from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import Service
 
@@ -47,7 +47,7 @@ class Liveness:
                 if self._stop.wait(random.uniform(0.01, 0.1)):
                     return
                 continue
-            except exc.SQLAlchemyError as error:
+            except (errors.DatabaseUnavailable, exc.SQLAlchemyError) as error:
                 LOG.warning("%s could not report its life: %s", self._binary, error)
             if self._stop.wait(self._interval):
                 return

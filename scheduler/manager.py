@@ -14,7 +14,6 @@ from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Allocation
-from hostler.db.outage import said_as_unavailable
 from scheduler import groups
 from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_request import BackendRequest
@@ -42,7 +41,6 @@ class SchedulerManager:
         self._max_claim_attempts = max_claim_attempts
 
     @rpc_method
-    @said_as_unavailable()
     def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
         """Choose and claim a host; see `SchedulerAPI.select_host`."""
         host = self.choose(Request.from_wire(request))
@@ -50,7 +48,6 @@ class SchedulerManager:
         return host
 
     @rpc_method
-    @said_as_unavailable()
     def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Choose and claim back ends; see `SchedulerAPI.select_backends`."""
         choices = self._backends.choose([BackendRequest.from_wire(request) for request in requests])

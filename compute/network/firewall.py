@@ -25,7 +25,6 @@ Refuses IPv6: ports with port security carry none.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
@@ -33,9 +32,6 @@ from compute.network import names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
 from hostler.resources.server.specs import PortSpec, RuleSpec
-
-# What a MAC looks like: it stands in the script as it came.
-_MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 # Two bits of the packet mark. Only they are touched, and only on packets of our bridges.
 _MASK = 0x30000000
@@ -68,7 +64,7 @@ def claims(port: PortSpec) -> Claims:
     for pair in port.allowed_pairs:
         ranges.setdefault((pair.get("mac_address") or own).lower(), []).append(pair["ip_address"])
     for mac in ranges:
-        if not _MAC.fullmatch(mac):
+        if not rules.MAC.fullmatch(mac):
             raise errors.Invalid(reason=f"{mac} is not a MAC address")
     return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()})
 
@@ -81,7 +77,7 @@ def groups_named(ports: Iterable[PortSpec]) -> list[str]:
 def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping[str, Sequence[str]]) -> str:
     """Return the script that makes the network's tables exactly so, whatever was there.
 
-    `groups` has the members of all `groups_named`, as IPv4 ranges without overlaps (`rules.collapse`).
+    `groups` has the members of all `groups_named`, as `rules.members` gives them.
     """
     table = names.table_name(layout.network.id)
     chains = [chain for port in ports for chain in _port_chains(port)]
@@ -105,11 +101,11 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
 def render_groups(network_id: str, groups: Mapping[str, Sequence[str]]) -> str:
     """Return the script that gives sets of the network's table, which must be there, other members."""
     table, lines = names.table_name(network_id), []
-    for group_id, cidrs in sorted(groups.items()):
+    for group_id, members in sorted(groups.items()):
         where = f"bridge {table} {names.group_set(group_id)}"
         lines.append(f"flush set {where}")
-        if cidrs:
-            lines.append(f"add element {where} {_set(cidrs)}")
+        if members:
+            lines.append(f"add element {where} {_set(members)}")
     return "\n".join([*lines, ""])
 
 
@@ -124,9 +120,9 @@ def _drop_tables(table: str) -> list[str]:
             for line in (f"add table {family} {table}", f"delete table {family} {table}")]
 
 
-def _group_set(group_id: str, cidrs: Sequence[str]) -> list[str]:
-    elements = [f"  elements = {_set(cidrs)}"] if cidrs else []
-    return [f" set {names.group_set(group_id)} {{", "  type ipv4_addr; flags interval;", *elements, " }"]
+def _group_set(group_id: str, members: Sequence[str]) -> list[str]:
+    elements = [f"  elements = {_set(members)}"] if members else []
+    return [f" set {names.group_set(group_id)} {{", "  type ether_addr . ipv4_addr; flags interval;", *elements, " }"]
 
 
 def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:

@@ -3,7 +3,7 @@
     <network id>/network.json           the network and its conntrack zone
     <network id>/ports/<port id>.json   the port and its server (mode 600: user data and passwords are in it)
 
-    ../groups/<group id>.json           the members of a security group that rules may name (CIDRs), once per host
+    ../groups/<group id>.json           the members of a security group that rules may name, once per host
 
 A network's directory is written before anything of the network exists in the kernel and goes after it, so what the
 agent made is always found again. Files are replaced by rename; none is ever half written.
@@ -121,7 +121,7 @@ class RecordStore:
 
 
 class GroupStore:
-    """The members of security groups, as last told: a file for each group, the IPv4 ranges of all in memory.
+    """The members of security groups, as last told: a file for each group, the set elements of all in memory.
 
     Nothing is dropped while the agent runs: a message brings the groups before the port that needs them.
     """
@@ -133,19 +133,19 @@ class GroupStore:
         for path in sorted(root.glob("*.json")):
             values = _read(path)
             if values is not None:
-                self._ranges[path.stem] = tuple(rules.collapse(values["cidrs"]))
+                self._ranges[path.stem] = tuple(rules.members(values["cidrs"]))
 
     def save(self, group_id: str, cidrs: Sequence[str]) -> None:
         """Remember a group's members; cheap when they are the same, as most messages repeat them."""
         told = list(cidrs)
         if self._told.get(group_id) == told:
             return
-        ranges = tuple(rules.collapse(told))
+        ranges = tuple(rules.members(told))
         _write(self._root / f"{group_id}.json", {"cidrs": told})
         self._told[group_id], self._ranges[group_id] = told, ranges
 
     def ranges(self, group_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the members of groups as ranges without overlaps; of one never told of, none."""
+        """Return the members of groups as `rules.members` gives them; of one never told of, none."""
         return {group_id: self._ranges.get(group_id, ()) for group_id in group_ids}
 
     def keep_only(self, group_ids: Collection[str]) -> None:

@@ -11,6 +11,7 @@ IPv4 only: rules of ethertype IPv6 give nothing, because a port with port securi
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 
 from compute.network import names
@@ -20,6 +21,9 @@ from hostler.resources.server.specs import RuleSpec
 
 _WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 _ICMP = 1
+# What a MAC looks like: it stands in the script as it came.
+MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+_ANY_MAC = "00:00:00:00:00:00-ff:ff:ff:ff:ff:ff"
 
 
 def matches(rule: RuleSpec) -> list[str]:
@@ -33,7 +37,8 @@ def matches(rule: RuleSpec) -> list[str]:
     parts = []
     side = "saddr" if rule.direction == "ingress" else "daddr"
     if rule.remote_group_id is not None:
-        parts.append(f"ip {side} @{names.group_set(rule.remote_group_id)}")
+        # The member's MAC, too: an address that a member may use (a pair of 0.0.0.0/0) is no sign of being one.
+        parts.append(f"ether {side} . ip {side} @{names.group_set(rule.remote_group_id)}")
     elif rule.remote_cidrs:
         cidrs = collapse(rule.remote_cidrs)
         if not cidrs:
@@ -52,6 +57,27 @@ def collapse(cidrs: Iterable[str]) -> list[str]:
     networks = [ipaddress.ip_network(cidr, strict=False) for cidr in cidrs]
     return [str(network) for network in
             ipaddress.collapse_addresses(net for net in networks if isinstance(net, ipaddress.IPv4Network))]
+
+
+def members(told: Iterable[str]) -> list[str]:
+    """Return a group's members as elements of its set, without overlaps; IPv4 only.
+
+    >>> members(["fa:16:3e:00:00:01 10.0.0.5/32", "fa:16:3e:00:00:01 10.0.0.4/32"])
+    ['fa:16:3e:00:00:01 . 10.0.0.4/31']
+
+    Raises `Invalid` when a MAC is none. An entry without MAC (told by an earlier release) means any, where no entry of
+    the group has one.
+    """
+    by_mac: dict[str, list[str]] = {}
+    for entry in told:
+        mac, _, cidr = entry.rpartition(" ")
+        by_mac.setdefault(mac.lower(), []).append(cidr)
+    if len(by_mac) > 1:
+        by_mac.pop("", None)
+    for mac in by_mac:
+        if mac and not MAC.fullmatch(mac):
+            raise errors.Invalid(reason=f"{mac} is not a MAC address")
+    return [f"{mac or _ANY_MAC} . {cidr}" for mac in sorted(by_mac) for cidr in collapse(by_mac[mac])]
 
 
 def protocol_number(protocol: str | None) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -40,7 +41,7 @@ class Runner:
         kind = KINDS.get(held.kind)
         try:
             if kind is None:
-                self._park(held, f"This conductor knows no operation {held.kind!r}.")
+                self._park(run, f"This conductor knows no operation {held.kind!r}.")
             elif held.crashes >= self._cloud.conf.conductor.max_attempts + REVERT_ATTEMPTS:
                 self._give_up(kind, run)
             else:
@@ -54,7 +55,7 @@ class Runner:
 
     def _run_flow(self, kind: Kind, run: Run) -> None:
         flow = kind.build(run)
-        backend = OperationBackend(self._cloud.db, run, _weights(flow))
+        backend = OperationBackend(run.db, run, _weights(flow))
         engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
                               engine="serial")
         try:
@@ -70,7 +71,7 @@ class Runner:
             kind.succeeded(session, run, results)
             lease.finish(session, run.held, state=states.SUCCEEDED, message=None)
 
-        self._cloud.db.write(work)
+        run.db.write(work)
         LOG.info("operation %s %s of %s %s succeeded", run.held.id, run.held.kind, run.held.resource_type,
                  run.held.resource_id)
 
@@ -80,7 +81,7 @@ class Runner:
             kind.failed(session, run, failure)
             lease.finish(session, run.held, state=states.FAILED, message=failure.message)
 
-        self._cloud.db.write(work)
+        run.db.write(work)
         LOG.warning("operation %s %s of %s %s failed: %s", run.held.id, run.held.kind, run.held.resource_type,
                     run.held.resource_id, failure.message)
 
@@ -91,22 +92,31 @@ class Runner:
             kind.failed(session, run, Failure("Internal", message))
             lease.finish(session, run.held, state=states.FAILED, message=message)
 
-        self._cloud.db.write(work)
+        run.db.write(work)
         LOG.error("operation %s %s of %s: %s", run.held.id, run.held.kind, run.held.resource_id, message)
 
-    def _park(self, held: lease.Claim, message: str) -> None:
-        self._cloud.db.write(lambda session: lease.finish(session, held, state=states.FAILED, message=message))
-        LOG.error("operation %s: %s", held.id, message)
+    def _park(self, run: Run, message: str) -> None:
+        run.db.write(lambda session: lease.finish(session, run.held, state=states.FAILED, message=message))
+        LOG.error("operation %s: %s", run.held.id, message)
 
     def _hand_over(self, run: Run, stop: HandOver) -> None:
         host = stop.host or run.host
-        try:
-            self._cloud.db.write(lambda session: lease.hand_over(
-                session, run.held, delay_s=stop.delay_s, host=host, waiting_for=stop.waiting_for,
-                waiting_since=run.waiting_since))
-        except lease.LeaseLost:
-            LOG.warning("operation %s was taken over while it was handed over", run.held.id)
         LOG.info("operation %s %s waits: %s", run.held.id, run.held.kind, stop.reason)
+        while True:
+            try:
+                self._cloud.db.write(lambda session: lease.hand_over(
+                    session, run.held, delay_s=stop.delay_s, host=host, waiting_for=stop.waiting_for,
+                    waiting_since=run.waiting_since))
+                return
+            except lease.LeaseLost:
+                LOG.warning("operation %s was taken over while it was handed over", run.held.id)
+                return
+            except errors.DatabaseUnavailable:
+                # Still ours: its lease is renewed as soon as the database answers. Left to run out, it would count
+                # as a crash.
+                if self._stopping():
+                    return
+                time.sleep(self._cloud.conf.conductor.retry_delay)
 
 
 def _weights(flow: Flow) -> dict[str, int]:

@@ -11,12 +11,11 @@ import threading
 from concurrent import futures
 
 from oslo_config import cfg
-from sqlalchemy import exc
 
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
 from conductor.run import Cloud
-from hostler.db.outage import is_away
+from hostler import errors
 from hostler.operations import lease
 
 LOG = logging.getLogger(__name__)
@@ -70,11 +69,10 @@ class Workers:
             held = self._claim(operation_id)
             if held is not None:
                 self._run(held)
-        except Exception as error:
-            if is_away(error):
-                LOG.warning("operation %s waits for the database: %s", operation_id, error)
-            else:
-                LOG.exception("operation %s: its run broke; it is taken over when its lease ends", operation_id)
+        except errors.DatabaseUnavailable as error:
+            LOG.warning("operation %s waits: %s", operation_id, error)
+        except Exception:
+            LOG.exception("operation %s: its run broke; it is taken over when its lease ends", operation_id)
         finally:
             with self._lock:
                 self._queued.discard(operation_id)
@@ -115,7 +113,7 @@ class Workers:
                 if room > 0:
                     for found in lease.due(self._cloud.db, room, except_hosts=self._slots.full_hosts()):
                         self.submit(found.id)
-            except exc.SQLAlchemyError as error:
+            except errors.DatabaseUnavailable as error:
                 LOG.warning("looking for operations failed: %s", error)
             except Exception:
                 LOG.exception("looking for operations failed; this thread must outlive it")
@@ -131,7 +129,7 @@ class Workers:
                 continue
             try:
                 lease.renew(self._cloud.db, self.owner, held, self._options.lease_seconds)
-            except exc.SQLAlchemyError as error:
+            except errors.DatabaseUnavailable as error:
                 LOG.warning("renewing %s leases failed: %s", len(held), error)
             except Exception:
                 LOG.exception("renewing %s leases failed; this thread must outlive it", len(held))

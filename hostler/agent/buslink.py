@@ -64,7 +64,7 @@ class BusLink(Generic[Conductor]):
         """The client of the conductors; raises Silent before `open`."""
         conductor = self._conductor
         if conductor is None:
-            raise errors.Silent(part="The message broker")
+            raise errors.BrokerSilent()
         return conductor
 
     @property

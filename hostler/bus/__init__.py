@@ -2,12 +2,13 @@
 
 One `Bus` a process. A service offers one topic with one endpoint object; others reach it through that service's
 `rpcapi`, which holds the `Client`. Errors of `hostler.errors` cross as themselves and without traceback; a peer that
-shows no life raises `errors.Silent`, and the call may or may not have had its effect: every server method must be
-safe to receive twice.
+shows no life raises `errors.Silent`, a broker that cannot be reached `errors.BrokerSilent`. Either way the call may or
+may not have had its effect: every server method must be safe to receive twice.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -18,15 +19,15 @@ from oslo_messaging.server import _pool_opts
 
 from hostler import errors
 from hostler.bus import memory
+from hostler.bus.connections import BROKER_ERRORS, ReplyQueue, limit_retries
 from hostler.context import RequestContext
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_BROKER = "The message broker"
+_CLOSING_S = 10.0
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-# What oslo.messaging raises when a peer or the broker does not answer.
-_SILENCE = (oslo_messaging.MessagingTimeout, oslo_messaging.MessageDeliveryFailure,
-            oslo_messaging.MessageUndeliverable)
+# What oslo.messaging raises when the peer shows no life, or never offered its topic.
+_PEER_SILENCE = (oslo_messaging.MessagingTimeout, oslo_messaging.MessageUndeliverable)
 
 
 def rpc_method(method: Method) -> Method:
@@ -66,6 +67,7 @@ class Client:
 
     def __init__(self, bus: Bus, topic: str, version: str) -> None:
         self._conf = bus.conf.bus
+        self._replies = bus.replies
         self._topic = topic
         target = oslo_messaging.Target(topic=topic, version=version)
         # A broker drops what is sent to a service that never offered its topic (the fleet is just starting, the broker
@@ -87,24 +89,26 @@ class Client:
         if server is not None:
             options["server"] = server
         part = f"The {self._topic} service" + (f" on {server}" if server is not None else "")
-        return Peer(self._client.prepare(**options, retry=0), part)
+        return Peer(self._client.prepare(**options, retry=0), part, self._replies)
 
 
 class Peer:
     """The service that a call or a cast goes to; arguments are one map, so that their names are free."""
 
-    def __init__(self, target: Any, part: str) -> None:
+    def __init__(self, target: Any, part: str, replies: ReplyQueue) -> None:
         self._target = target
         self._part = part
+        self._replies = replies
 
     def call(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> Any:
-        """Call and wait for the answer; raises `errors.Silent`, or what the method raised."""
+        """Call and wait for the answer; raises `errors.Silent`, `errors.BrokerSilent`, or what the method raised."""
+        self._replies.ensure()
         try:
             return self._target.call(context, method, **arguments)
-        except _SILENCE as error:
+        except _PEER_SILENCE as error:
             raise errors.Silent(part=self._part) from error
-        except OSError as error:
-            raise errors.Silent(part=_BROKER) from error
+        except BROKER_ERRORS as error:
+            raise errors.BrokerSilent() from error
         except errors.HostlerError as error:
             raise _as_raised(error) from None
         except oslo_messaging.RemoteError as error:
@@ -113,11 +117,13 @@ class Peer:
             raise errors.Incompatible(part=self._part) from error
 
     def cast(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> None:
-        """Send and go on; raises `errors.Silent` when the broker takes no message."""
+        """Send and go on; raises `errors.Silent` when nobody offers the topic, or `errors.BrokerSilent`."""
         try:
             self._target.cast(context, method, **arguments)
-        except (*_SILENCE, OSError) as error:
-            raise errors.Silent(part=_BROKER) from error
+        except _PEER_SILENCE as error:
+            raise errors.Silent(part=self._part) from error
+        except BROKER_ERRORS as error:
+            raise errors.BrokerSilent() from error
 
 
 class Bus:
@@ -129,6 +135,8 @@ class Bus:
         conf.register_opts(_pool_opts)
         conf.set_default("executor_thread_pool_size", conf.bus.worker_threads)
         self.transport = oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=["hostler.errors"])
+        limit_retries(self.transport._driver)
+        self.replies = ReplyQueue(self.transport._driver)
 
     def client(self, topic: str, version: str) -> Client:
         """Return a client of `topic`."""
@@ -143,7 +151,10 @@ class Bus:
 
     def close(self) -> None:
         """Close the connections; clients made from this bus are dead afterwards."""
-        self.transport.cleanup()
+        # Without a broker, the library waits for the connection that it is about to close.
+        closing = threading.Thread(target=self.transport.cleanup, name="bus-close", daemon=True)
+        closing.start()
+        closing.join(_CLOSING_S if self.replies.is_ready else 0.1)
 
 
 __all__ = ["Bus", "Client", "ContextSerializer", "Peer", "rpc_method"]

@@ -1,8 +1,8 @@
 """Connections and transactions.
 
 Reads run in autocommit (one round trip a statement); writes are functions run in one transaction by `Database.write`,
-which runs them again after a deadlock, a serialisation failure or a lost connection: such a function must have no
-effect outside its session.
+which repeats them after a deadlock, a serialization failure or a lost connection: such a function must have no effect
+outside its session. A database that stays absent or busy raises `errors.DatabaseUnavailable`, whatever the driver said.
 
 >>> database.write(lambda session: session.add(zone))
 """
@@ -10,6 +10,7 @@ effect outside its session.
 from __future__ import annotations
 
 import contextlib
+import copy
 import logging
 import random
 import threading
@@ -20,17 +21,20 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
-from sqlalchemy import event, exc, orm
+from sqlalchemy import event, orm
 
-from hostler.db.outage import is_away
+from hostler import errors
+from hostler.db.commits import UnsureCommit, note_rows
+from hostler.db.outage import is_away, is_transient
+from hostler.db.timeouts import Timeouts
 
 LOG = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
+Raise = Callable[[errors.DatabaseUnavailable], BaseException]
 
-# PostgreSQL SQLSTATEs and MariaDB error numbers after which the same transaction may succeed.
-_TRANSIENT_SQLSTATES = frozenset({"40001", "40P01", "55P03"})
-_TRANSIENT_MYSQL = frozenset({1205, 1213, 1020})
+# Writers of one SQLite process queue for as long as this; unlike others, they hold no row while they sleep.
+_WRITER_S = 60
 
 
 def url_of(conf: cfg.ConfigOpts) -> str:
@@ -41,34 +45,44 @@ def url_of(conf: cfg.ConfigOpts) -> str:
 class Database:
     """An engine with the read and write habits of this project."""
 
-    def __init__(self, url: str, *, pool_size: int = 10, max_overflow: int = 40, max_retries: int = 10) -> None:
+    def __init__(self, url: str, *, pool_size: int = 10, max_overflow: int = 40, max_retries: int = 10,
+                 patience_s: float = 10.0, timeouts: Timeouts | None = None,
+                 sqlite_synchronous: str = "FULL") -> None:
         self.url = sa.make_url(url)
         self._max_retries = max_retries
+        self._patience_s = patience_s
+        self._as_raised: Raise = lambda error: error
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer; queueing here is fair and cheap, its own lock is polled.
-        self._writer: contextlib.AbstractContextManager[Any] = (
-            threading.Lock() if self.is_sqlite else contextlib.nullcontext())
-        self.engine = self._make_engine(pool_size, max_overflow)
+        self._writer = threading.Lock() if self.is_sqlite else None
+        self.engine = self._make_engine(pool_size, max_overflow, timeouts or Timeouts())
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", lambda connection, _record: connection.execute(
+                f"PRAGMA synchronous={sqlite_synchronous}"))
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         self._read_session = orm.sessionmaker(self._reader, expire_on_commit=False, autoflush=False)
         self._write_session = orm.sessionmaker(self.engine, expire_on_commit=False)
+        event.listen(self._write_session, "after_flush", note_rows)
 
     @classmethod
     def from_conf(cls, conf: cfg.ConfigOpts) -> Database:
         """Return the database the configuration names."""
         options = conf.database
         return cls(url_of(conf), pool_size=options.pool_size, max_overflow=options.max_overflow,
-                   max_retries=options.max_retries)
+                   max_retries=options.max_retries, patience_s=options.patience, timeouts=Timeouts.from_conf(conf),
+                   sqlite_synchronous=options.sqlite_synchronous)
 
-    def _make_engine(self, pool_size: int, max_overflow: int) -> sa.Engine:
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": max_overflow, "pool_timeout": 60}
+    def _make_engine(self, pool_size: int, max_overflow: int, timeouts: Timeouts) -> sa.Engine:
+        backend = self.url.get_backend_name()
+        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": max_overflow,
+                                   "pool_timeout": timeouts.connect_s, "connect_args": timeouts.connect_args(backend)}
         if self.is_sqlite:
             path = self.url.database
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 Path(path).touch(mode=0o600)  # it holds password hashes; its journals take over its mode
-            options["connect_args"] = {"timeout": 60, "check_same_thread": False}
             options["poolclass"] = sa.QueuePool
+            options["pool_timeout"] = _WRITER_S
         else:
             # MariaDB's default lets a transaction's reads see the database as of its first read, so that sums taken
             # after a lock would be old. PostgreSQL does this by itself.
@@ -79,29 +93,87 @@ class Database:
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
+        else:
+            event.listen(engine, "connect", lambda connection, _record: timeouts.prepare(backend, connection))
         return engine
+
+    def raising(self, as_raised: Raise) -> Database:
+        """Return this database with another way to say that it is unavailable: what `as_raised` makes of the error.
+
+        For callers in whose surroundings an ordinary exception would mean something else (a run's tasks).
+        """
+        other = copy.copy(self)
+        other._as_raised = as_raised
+        return other
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Raise DatabaseUnavailable, or what `raising` was told, where the database is absent or busy."""
+        try:
+            yield
+        except Exception as error:
+            if not is_transient(error, self.engine.dialect):
+                raise
+            raise self._unavailable(error) from error
+
+    def _unavailable(self, error: Exception) -> BaseException:
+        LOG.debug("the database is unavailable: %r", error)
+        return self._as_raised(errors.DatabaseUnavailable())
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[orm.Session]:
         """Yield a session for reads; what is changed on it is never written."""
-        with self._read_session() as session:
+        with self.translated(), self._read_session() as session:
             yield session
 
     def write(self, work: Callable[[orm.Session], Result]) -> Result:
-        """Run `work(session)` in one transaction and return its result; runs it again on a transient failure."""
+        """Run `work(session)` in one transaction and return its result; repeats it after a transient failure."""
+        patience_until = time.monotonic() + self._patience_s
         attempt = 0
+        unsure: list[UnsureCommit[Result]] = []
         while True:
             try:
-                with self._writer, self._write_session() as session:
-                    result = work(session)
-                    session.commit()
-                    return result
-            except exc.DBAPIError as error:
-                attempt += 1
-                if attempt > self._max_retries or not _is_transient(error):
+                if unsure and self._is_durable(unsure[-1]):
+                    return unsure[-1].result
+                return self._write_once(work, unsure)
+            except Exception as error:
+                if not is_transient(error, self.engine.dialect):
                     raise
-                LOG.debug("transaction tried again (%s): %s", attempt, error.orig)
+                attempt += 1
+                if attempt > self._max_retries or time.monotonic() > patience_until:
+                    raise self._unavailable(error) from error
+                LOG.debug("transaction tried again (%s): %r", attempt, error)
                 time.sleep(random.uniform(0, min(0.02 * 2 ** attempt, 1.0)))
+
+    def _write_once(self, work: Callable[[orm.Session], Result], unsure: list[UnsureCommit[Result]]) -> Result:
+        """Run one transaction; a commit that may have been carried out is added to `unsure`."""
+        unsure.clear()
+        with self._alone(), self._write_session() as session:
+            result = work(session)
+            session.flush()
+            try:
+                session.commit()
+            except Exception as error:
+                if is_away(error, self.engine.dialect):
+                    unsure.append(UnsureCommit.of(session, result))
+                raise
+            return result
+
+    def _is_durable(self, unsure: UnsureCommit[Any]) -> bool:
+        with self._read_session() as session:
+            return unsure.is_durable(session)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        if not self._writer.acquire(timeout=_WRITER_S):
+            raise sa.exc.TimeoutError("another thread has been writing for too long")
+        try:
+            yield
+        finally:
+            self._writer.release()
 
     def lock_row(self, session: orm.Session, model: type[Any], *criteria: Any) -> None:
         """Hold the rows matching `criteria` until the transaction ends (SQLite: the only writer holds all)."""
@@ -117,8 +189,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
     cursor = connection.cursor()
     # LIKE heeds case as it does in PostgreSQL, so that a filter finds the same rows on every database.
-    for pragma in ("case_sensitive_like=ON", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON",
-                   "busy_timeout=60000", "cache_size=-16000", "temp_store=MEMORY"):
+    for pragma in ("case_sensitive_like=ON", "journal_mode=WAL", "foreign_keys=ON", "cache_size=-16000",
+                   "temp_store=MEMORY"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
@@ -130,13 +202,3 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _is_autocommit(connection: sa.Connection) -> bool:
     return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-
-
-def _is_transient(error: exc.DBAPIError) -> bool:
-    if is_away(error):
-        return True
-    original = error.orig
-    if getattr(original, "sqlstate", None) in _TRANSIENT_SQLSTATES:
-        return True
-    number = original.args[0] if original is not None and original.args else None
-    return number in _TRANSIENT_MYSQL or "database is locked" in str(original)

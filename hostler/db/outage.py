@@ -1,36 +1,51 @@
-"""A database that does not answer, told from a statement at fault, and said in our own words at the services' borders.
+"""Tells an absent or busy database from a statement at fault.
 
-The first passes by itself: what met it waits or is tried again. The second never does, and must not be waited for.
+The first passes by itself: the work is repeated, now or later. The second never does, and must not be waited for.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from typing import Any
 
 from sqlalchemy import exc
 
-from hostler import errors
+# Deadlocks, serialization failures and time-outs; after them, the same transaction may succeed.
+_BUSY_SQLSTATES = frozenset({"40001", "40P01", "55P03", "57014"})
+_BUSY_MYSQL = frozenset({1020, 1205, 1213, 1969})
+# Connection failures, a server that starts, stops or is a standby, too many connections, an idle transaction ended.
+_AWAY_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03", "25006",
+                             "08000", "08001", "08003", "08004", "08006", "08S01"})
+_AWAY_MYSQL = frozenset({1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2045,
+                         2055, 4031})
 
 
-def is_away(error: BaseException) -> bool:
-    """Return whether the connection broke under a statement, or could not be made."""
-    if not isinstance(error, exc.DBAPIError):
-        return False
-    # Without a statement it was the connecting that failed; SQLAlchemy marks the connections that broke later.
-    return error.connection_invalidated or (
-        error.statement is None and isinstance(error, exc.OperationalError | exc.InterfaceError))
+def is_away(error: BaseException, dialect: Any = None) -> bool:
+    """Return whether the connection broke under a statement, or could not be had.
+
+    `dialect` (SQLAlchemy's) also makes the driver's own errors known: SQLAlchemy does not wrap what is raised while a
+    connection leaves the pool, outside any statement.
+    """
+    if isinstance(error, exc.TimeoutError):  # the pool's
+        return True
+    if isinstance(error, exc.DBAPIError):
+        # Without a statement it was the connecting that failed; SQLAlchemy marks the connections that broke later.
+        return error.connection_invalidated or _has_code(error.orig, _AWAY_SQLSTATES, _AWAY_MYSQL) or (
+            error.statement is None and isinstance(error, exc.OperationalError | exc.InterfaceError))
+    driver = getattr(dialect, "loaded_dbapi", None)
+    return driver is not None and isinstance(error, driver.OperationalError | driver.InterfaceError)
 
 
-@contextlib.contextmanager
-def said_as_unavailable() -> Iterator[None]:
-    """Raise Unavailable for a database that is away; also a decorator, for methods that are called over the bus."""
-    try:
-        yield
-    except exc.DBAPIError as error:
-        if not is_away(error):
-            raise
-        raise errors.Unavailable(part="The database") from error
+def is_transient(error: BaseException, dialect: Any = None) -> bool:
+    """Return whether the same transaction may succeed when it is repeated."""
+    if is_away(error, dialect):
+        return True
+    return isinstance(error, exc.DBAPIError) and (
+        _has_code(error.orig, _BUSY_SQLSTATES, _BUSY_MYSQL) or "database is locked" in str(error.orig))
 
 
-__all__ = ["is_away", "said_as_unavailable"]
+def _has_code(original: BaseException | None, sqlstates: frozenset[str], numbers: frozenset[int]) -> bool:
+    number = original.args[0] if original is not None and original.args else None
+    return getattr(original, "sqlstate", None) in sqlstates or number in numbers
+
+
+__all__ = ["is_away", "is_transient"]

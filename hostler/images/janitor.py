@@ -11,6 +11,7 @@ import time
 
 from sqlalchemy import exc
 
+from hostler import errors
 from hostler.db.engine import Database
 from hostler.images import uploads
 from hostler.images.store import ImageStore
@@ -48,7 +49,7 @@ class ImageJanitor:
                     sweep_at = time.monotonic() + SWEEP_INTERVAL_S
                     for path in self._store.sweep(uploads.is_referenced(self._db), uploads.is_staging(self._db)):
                         LOG.warning("image store: %s was left over and is removed", path)
-            except (exc.SQLAlchemyError, OSError) as error:
+            except (errors.DatabaseUnavailable, exc.SQLAlchemyError, OSError) as error:
                 LOG.warning("images could not be tidied just now: %s", error)
             if self._over.wait(HEAL_INTERVAL_S):
                 return

@@ -168,5 +168,5 @@ class _Pulse:
             try:
                 if not move(self._db, self._image_id, [self._during], self._during):
                     return  # deleted or healed: `activate` finds out
-            except exc.SQLAlchemyError as error:
+            except (errors.DatabaseUnavailable, exc.SQLAlchemyError) as error:
                 LOG.warning("image %s: its upload could not be marked as alive: %s", self._image_id, error)

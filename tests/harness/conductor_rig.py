@@ -79,7 +79,7 @@ class Rig:
     def __init__(self, directory: Path) -> None:
         self.conf = hostler_conf.load([], config_files=[], overrides={
             "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
-            "conductor.retry_delay": 0.05, "conductor.agent_patience": 1})
+            "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "database.sqlite_synchronous": "OFF"})
         self.db = Database.from_conf(self.conf)
         Base.metadata.create_all(self.db.engine)
         self.context = RequestContext(user_id=ids.new_id(), project_id=ids.new_id(), roles=["member"],

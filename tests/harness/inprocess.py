@@ -28,7 +28,7 @@ QUICK: dict[str, Any] = {
     "heartbeat_interval": 1, "service_down_time": 5, "transport_url": "kombu+memory://",
     "api.bind_host": "127.0.0.1", "api.bind_port": 0, "compute.driver": "fake", "identity.password_rounds": 4,
     "conductor.poll_interval": 0.2, "conductor.retry_delay": 0.2, "conductor.lease_seconds": 3,
-    "bus.silence_timeout": 3, "bus.call_timeout": 10,
+    "bus.silence_timeout": 3, "bus.call_timeout": 10, "database.sqlite_synchronous": "OFF",
 }
 Groups = dict[str, dict[str, Any]]  # configuration group → option → value
 FAKE_BACKEND: Groups = {"volume": {"enabled_backends": "fake"}, "backend:fake": {"driver": "fake"}}

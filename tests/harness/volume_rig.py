@@ -201,7 +201,8 @@ class VolumeRig:
     def __init__(self, directory: Path, **overrides: Any) -> None:
         self.conf = hostler_conf.load([], config_files=[], overrides={
             "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
-            "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "host": "control", **overrides})
+            "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "host": "control",
+            "database.sqlite_synchronous": "OFF", **overrides})
         if "database.connection" not in overrides:
             shutil.copy(_empty_database(), directory / "test.db")
         self.db = Database.from_conf(self.conf)

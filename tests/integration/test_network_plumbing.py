@@ -197,6 +197,24 @@ def test_members_of_a_group_reach_each_other_and_nobody_else_does(cloud: Cloud, 
     assert stranger.pings(second.address)
 
 
+@pytest.mark.parametrize("pair", ["0.0.0.0/0", "128.0.0.0/1", "10.77.0.0/24", "10.77.0.12"])
+def test_a_stranger_is_no_member_by_an_address_that_a_member_may_use(cloud: Cloud, net: NetworkSpec,
+                                                                     pair: str) -> None:
+    group = ids.new_id()
+    admit = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=group)
+    send = RuleSpec(direction="egress", ethertype="IPv4", remote_is_group=True, remote_group_id=group)
+    member = cloud.boot(10, net, ALLOW_OUT, ALLOW_PING, allowed_pairs=({"ip_address": pair},))
+    guarded = cloud.boot(11, net, send, admit)
+    stranger = cloud.boot(12, net, ALLOW_OUT, ALLOW_PING)
+    for guest in (member, guarded, stranger):
+        assert guest.dhcp()
+    mac = member.port.mac_address
+    cloud.plumbing.update_groups({group: [f"{mac} 10.77.0.10/32", f"{mac} {pair}"]})
+    assert member.pings(guarded.address) and guarded.pings(member.address)
+    assert not stranger.pings(guarded.address), "who has an address that the member may use is no member"
+    assert not guarded.pings(stranger.address)
+
+
 def test_a_member_that_comes_or_goes_touches_one_set(cloud: Cloud, net: NetworkSpec,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:
     group, other = ids.new_id(), ids.new_id()
@@ -218,7 +236,9 @@ def test_a_member_that_comes_or_goes_touches_one_set(cloud: Cloud, net: NetworkS
     cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.12/32"], other: []})
     cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.12/32"]})
     where = f"bridge {names.table_name(net.id)} {names.group_set(group)}"
-    assert scripts == [f"flush set {where}\nadd element {where} {{ 10.77.0.10/32, 10.77.0.12/32 }}\n"]
+    anybody = "00:00:00:00:00:00-ff:ff:ff:ff:ff:ff"
+    assert scripts == [f"flush set {where}\nadd element {where} {{ {anybody} . 10.77.0.10/32, "
+                       f"{anybody} . 10.77.0.12/32 }}\n"]
     assert ruleset() != before
     connections.append(third.connect(second.address, 8080))
     cloud.plumbing.update_groups({group: ["10.77.0.10/32"]})

@@ -98,22 +98,27 @@ def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> dict[str, li
 
 
 def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str, list[str]]:
-    """Return the addresses of each group's members as sorted CIDRs, allowed pairs included; [] for one with none."""
+    """Return each group's members, sorted, as "MAC CIDR": their addresses and allowed pairs; [] for one with none."""
     found: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
     if not found:
         return {}
-    for group_id, address in session.execute(
-            sa.select(PortSecurityGroup.group_id, FixedIp.ip_address)
+    for group_id, mac, address in session.execute(
+            sa.select(PortSecurityGroup.group_id, Port.mac_address, FixedIp.ip_address)
             .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
+            .join(Port, Port.id == PortSecurityGroup.port_id)
             .where(PortSecurityGroup.group_id.in_(group_ids)).distinct()).tuples():
-        found[group_id].add(_cidr(address))
-    for group_id, pairs in session.execute(
-            sa.select(PortSecurityGroup.group_id, Port.allowed_address_pairs)
+        found[group_id].add(_member(mac, address))
+    for group_id, mac, pairs in session.execute(
+            sa.select(PortSecurityGroup.group_id, Port.mac_address, Port.allowed_address_pairs)
             .join(Port, Port.id == PortSecurityGroup.port_id)
             .where(PortSecurityGroup.group_id.in_(group_ids),
                    sa.cast(Port.allowed_address_pairs, sa.Text) != "[]")).tuples():
-        found[group_id].update(_cidr(pair["ip_address"]) for pair in pairs)
-    return {group_id: sorted(addresses) for group_id, addresses in found.items()}
+        found[group_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
+    return {group_id: sorted(members) for group_id, members in found.items()}
+
+
+def _member(mac: str, address: str) -> str:
+    return f"{mac.lower()} {_cidr(address)}"
 
 
 def _cidr(address: str) -> str:

@@ -112,7 +112,7 @@ def test_a_host_silent_past_patience_fails_the_boot(rig: Rig) -> None:
 
 def test_a_broker_that_is_away_is_waited_for_without_limit(rig: Rig) -> None:
     server_id, operation_id = rig.accept("server.create")
-    rig.host.fail["spawn_server"] = [errors.Silent(part="The message broker")] * 2
+    rig.host.fail["spawn_server"] = [errors.BrokerSilent()] * 2
     rig.run(operation_id)
     threading.Event().wait(1.1)
     assert isinstance(rig.run(operation_id), HandOver)

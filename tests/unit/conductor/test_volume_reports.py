@@ -100,7 +100,7 @@ def test_how_a_node_reaches_others_is_kept_with_its_back_ends(rig: VolumeRig) ->
 
 def test_progress_is_of_the_running_attempt_and_only_grows(rig: VolumeRig) -> None:
     operation_id = rig.accept("volume.create", rig.volume(backend=None), source=None)
-    rig.nodes.faults[0] = ("before", errors.Silent(part="The message broker"))
+    rig.nodes.faults[0] = ("before", errors.BrokerSilent())
     seen: list[int] = []
     ask = rig.nodes.create_volume
 

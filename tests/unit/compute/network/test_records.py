@@ -78,14 +78,15 @@ def test_replace_file_tells_whether_it_changed_anything(tmp_path: Path) -> None:
 
 def test_members_of_groups_come_back(tmp_path: Path) -> None:
     store = GroupStore(tmp_path)
-    store.save("a", ["10.0.0.5/32", "10.0.0.4/32", "fd00::1/128"])
-    store.save("b", ["10.0.0.9/32"])
+    mac = "fa:16:3e:00:00:05"
+    store.save("a", [f"{mac} 10.0.0.5/32", f"{mac} 10.0.0.4/32", f"{mac} fd00::1/128"])
+    store.save("b", [f"{mac} 10.0.0.9/32"])
     (tmp_path / "broken.json").write_text("{")
     again = GroupStore(tmp_path)
-    expected = {"a": ("10.0.0.4/31",), "b": ("10.0.0.9/32",), "never told of": ()}
+    expected = {"a": (f"{mac} . 10.0.0.4/31",), "b": (f"{mac} . 10.0.0.9/32",), "never told of": ()}
     assert store.ranges(expected) == again.ranges(expected) == expected
     again.keep_only(["b"])
     assert again.ranges(["a"]) == {"a": ()}
     assert [path.name for path in tmp_path.iterdir()] == ["b.json"]
-    again.save("a", ["10.0.0.4/32"])
-    assert GroupStore(tmp_path).ranges(["a"]) == {"a": ("10.0.0.4/32",)}
+    again.save("a", [f"{mac} 10.0.0.4/32"])
+    assert GroupStore(tmp_path).ranges(["a"]) == {"a": (f"{mac} . 10.0.0.4/32",)}

@@ -1,0 +1,86 @@
+"""Connections to the broker that are never waited for without limit.
+
+oslo.messaging opens the queue for answers inside the first call, and connections for sending as they are needed; while
+the broker is unreachable both can hang for ever, whatever number of retries the call names. A thread that hangs so is
+lost for the service. Here the queue for answers is opened by a thread of its own, which may hang as long as it likes,
+and connections for sending are tried once. The price: two private attributes of the driver.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import amqp
+import kombu.exceptions
+import oslo_messaging
+from oslo_messaging._drivers import common as driver_common
+
+from hostler import errors
+
+LOG = logging.getLogger(__name__)
+
+# A healthy broker on a busy machine takes up to a second for a connection and a queue.
+_PATIENCE_S = 5.0
+_PAUSE_S = 1.0
+
+# What the libraries raise when the broker cannot be reached, or went away under a connection.
+BROKER_ERRORS: tuple[type[Exception], ...] = (
+    oslo_messaging.MessageDeliveryFailure, driver_common.RPCException, kombu.exceptions.KombuError,
+    amqp.exceptions.AMQPError, OSError, EOFError)
+
+
+def limit_retries(driver: Any) -> None:
+    """Make `driver` try a connection for sending once, also where it would try for ever (answers, heartbeats)."""
+    pool = getattr(driver, "_connection_pool", None)
+    if pool is not None:
+        pool.create = functools.partial(_create, pool.create)
+
+
+def _create(create: Callable[..., Any], purpose: str = driver_common.PURPOSE_SEND, retry: int | None = None) -> Any:
+    return create(purpose, retry=0 if purpose == driver_common.PURPOSE_SEND else retry)
+
+
+class ReplyQueue:
+    """The queue on which a process receives answers to its calls."""
+
+    def __init__(self, driver: Any) -> None:
+        self._open: Callable[[], object] | None = getattr(driver, "_get_reply_q", None)
+        self._ready = threading.Event()
+        self._lock = threading.Lock()
+        self._opening_since: float | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the queue is there, or nobody has asked for one."""
+        return self._ready.is_set() or self._opening_since is None
+
+    def ensure(self) -> None:
+        """Return once there is a queue; raises BrokerSilent after a while, at once when it has been tried for long."""
+        if self._ready.is_set() or self._open is None:
+            return
+        with self._lock:
+            if self._opening_since is None:
+                self._opening_since = time.monotonic()
+                threading.Thread(target=self._keep_opening, name="reply-queue", daemon=True).start()
+            left_s = self._opening_since + _PATIENCE_S - time.monotonic()
+        if not self._ready.wait(max(left_s, 0)):
+            raise errors.BrokerSilent()
+
+    def _keep_opening(self) -> None:
+        assert self._open is not None
+        while not self._ready.is_set():
+            try:
+                self._open()
+            except Exception as error:  # noqa: BLE001 - whatever it is, there is no queue yet
+                LOG.debug("no queue for answers yet: %r", error)
+                time.sleep(_PAUSE_S)
+            else:
+                self._ready.set()
+
+
+__all__ = ["BROKER_ERRORS", "ReplyQueue", "limit_retries"]

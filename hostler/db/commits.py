@@ -1,0 +1,55 @@
+"""A commit whose answer was lost: was it carried out?
+
+When the connection breaks under COMMIT, nobody knows. To repeat the transaction regardless would make everything
+twice; to give up would refuse what has been accepted. So each transaction remembers the keys of rows it inserted and
+deleted (the ids are made by us, before the commit), and a repeat looks for those first. That costs nothing while all
+goes well.
+
+A row that others may remove at once (a lock) proves nothing by its absence; so one row of each table is remembered,
+and a single one that is found is enough.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+Result = TypeVar("Result")
+_INSERTED, _DELETED = "inserted rows", "deleted rows"
+
+
+def note_rows(session: orm.Session, _context: object) -> None:
+    """Remember what a flush inserted and deleted (a listener of `after_flush`)."""
+    for kind, rows in ((_INSERTED, session.new), (_DELETED, session.deleted)):
+        noted = session.info.setdefault(kind, {})
+        for row in rows:
+            noted.setdefault(type(row), orm.object_mapper(row).primary_key_from_instance(row))
+
+
+@dataclasses.dataclass(frozen=True)
+class UnsureCommit(Generic[Result]):
+    """What a transaction wrote that may or may not be there, and what it would have returned."""
+
+    result: Result
+    inserted: dict[type[Any], list[Any]]
+    deleted: dict[type[Any], list[Any]]
+
+    @classmethod
+    def of(cls, session: orm.Session, result: Result) -> UnsureCommit[Result]:
+        """Return what is known of `session`'s transaction."""
+        return cls(result, session.info.get(_INSERTED, {}), session.info.get(_DELETED, {}))
+
+    def is_durable(self, session: orm.Session) -> bool:
+        """Return whether the commit was carried out, as `session` sees it; False also when nothing can tell."""
+        if self.inserted:
+            return any(_exists(session, model, key) for model, key in self.inserted.items())
+        return bool(self.deleted) and not any(_exists(session, model, key) for model, key in self.deleted.items())
+
+
+def _exists(session: orm.Session, model: type[Any], key: list[Any]) -> bool:
+    columns = orm.class_mapper(model).primary_key
+    return session.scalar(sa.select(sa.literal(1)).select_from(model).where(
+        *(column == value for column, value in zip(columns, key, strict=True)))) is not None

@@ -1,0 +1,81 @@
+"""A commit whose answer is lost is carried out once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from hostler import errors
+from hostler.db.engine import Database
+from hostler.db.models import Base, Zone
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    made = Database(f"sqlite:///{tmp_path / 'test.db'}", patience_s=1.0)
+    Base.metadata.create_all(made.engine)
+    yield made
+    made.dispose()
+
+
+def _lose(db: Database, monkeypatch: pytest.MonkeyPatch, *, durable: bool, times: int = 1) -> None:
+    """Break the connection under the next commits, after or before they are carried out."""
+    commit: Callable[[Any], None] = db.engine.dialect.do_commit
+    left = [times]
+
+    def broken(connection: Any) -> None:
+        if left[0]:
+            left[0] -= 1
+            (commit if durable else db.engine.dialect.do_rollback)(connection)
+            raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
+        commit(connection)
+
+    monkeypatch.setattr(db.engine.dialect, "do_commit", broken)
+
+
+def _names(db: Database) -> list[str]:
+    with db.reading() as session:
+        return list(session.scalars(sa.select(Zone.name)))
+
+
+@pytest.mark.parametrize("durable", [True, False])
+def test_it_is_written_once(db: Database, monkeypatch: pytest.MonkeyPatch, durable: bool) -> None:
+    _lose(db, monkeypatch, durable=durable)
+    tries: list[Zone] = []
+
+    def work(session: orm.Session) -> Zone:
+        zone = Zone(name=f"try {len(tries)}")
+        session.add(zone)
+        tries.append(zone)
+        return zone
+
+    zone = db.write(work)
+    assert len(tries) == (1 if durable else 2)
+    assert (zone is tries[-1], zone.name, zone.id is not None) == (True, f"try {len(tries) - 1}", True)
+    assert _names(db) == [zone.name]
+
+
+def test_a_deletion_is_not_taken_for_missing(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    db.write(lambda session: session.add(Zone(name="one")))
+    _lose(db, monkeypatch, durable=True)
+
+    def work(session: orm.Session) -> str:
+        zone = session.scalars(sa.select(Zone).where(Zone.name == "one")).one()
+        session.delete(zone)
+        return "deleted"
+
+    assert db.write(work) == "deleted"
+    assert _names(db) == []
+
+
+def test_what_cannot_be_known_in_time_is_said(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db, "_max_retries", 2)
+    _lose(db, monkeypatch, durable=False, times=99)
+    with pytest.raises(errors.DatabaseUnavailable):
+        db.write(lambda session: session.add(Zone(name="never")))
+    assert _names(db) == []

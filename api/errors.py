@@ -10,7 +10,6 @@ import falcon
 
 from api.face import Face
 from hostler import errors, i18n
-from hostler.db.outage import is_away
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +26,9 @@ STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
     (errors.Unavailable, 503),
     (errors.NotImplementedHere, 501),
 )
+
+# What a client is told to wait after a 503.
+RETRY_AFTER_S = 5
 
 _FROM_HTTP: dict[int, type[errors.HostlerError]] = {
     400: errors.Invalid, 401: errors.Unauthorized, 403: errors.Forbidden, 404: errors.NotFound,
@@ -58,6 +60,8 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
             response.media = body
         else:
             face.write_error(request, response, body)
+        if status == 503:
+            response.set_header("Retry-After", str(RETRY_AFTER_S))
         if status == 401:
             response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
 
@@ -76,10 +80,6 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         respond(request, response, error.status_code, family(text))
 
     def unexpected(request: falcon.Request, response: falcon.Response, error: Exception, _params: object) -> None:
-        if is_away(error):
-            LOG.error("%s %s: the database does not answer: %s", request.method, request.path, error)
-            respond(request, response, 503, errors.Unavailable(part="The database"))
-            return
         LOG.error("%s %s failed", request.method, request.path, exc_info=error)
         respond(request, response, 500, errors.Internal())
 

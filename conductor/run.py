@@ -7,9 +7,10 @@ without failing it (`HandOver`): the operation goes back, and its flow goes on a
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
@@ -24,7 +25,7 @@ from hostler.db.models import Operation
 from hostler.images.store import ImageStore
 from hostler.operations import lease
 from hostler.operations.agents import volume_agent
-from scheduler.rpcapi import SchedulerAPI
+from scheduler.rpcapi import BackendChoice, BackendRequest, Choice, Request, SchedulerAPI
 from volume.rpcapi import VolumeAPI
 
 Result = TypeVar("Result")
@@ -81,6 +82,26 @@ class Silences:
         return self._until.get(host, 0.0) > time.monotonic()
 
 
+class Outages:
+    """When control services, broker or database were last seen to be down; a start counts, for all may be starting.
+
+    For a while afterwards silence says nothing about an agent: nobody was there to hear it. A scheduler that judged by
+    the time of its last report would refuse the first requests after an outage for hosts that are about to report.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self._window_s = window_s
+        self._at = time.monotonic()
+
+    def note(self) -> None:
+        """Remember that something was down just now."""
+        self._at = time.monotonic()
+
+    def are_recent(self) -> bool:
+        """Return whether agents may not have had the time to report since."""
+        return time.monotonic() - self._at < self._window_s
+
+
 class Cloud:
     """What all runs of a conductor share."""
 
@@ -93,6 +114,7 @@ class Cloud:
         self.images = images
         self.volumes = volumes
         self.silences = Silences(window_s=2 * conf.bus.silence_timeout)
+        self.outages = Outages(window_s=conf.service_down_time)
 
 
 class Run:
@@ -114,6 +136,7 @@ class Run:
             operation_id=held.id, attempt=held.attempt)
 
     def _wait_for_database(self, error: errors.DatabaseUnavailable) -> HandOver:
+        self.cloud.outages.note()
         return HandOver(reason=str(error), delay_s=self._delay(), host=self.host, waiting_for="database")
 
     @property
@@ -180,23 +203,30 @@ class Run:
         self.waiting_since = None
         return answer
 
-    def ask_scheduler(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Return the host the scheduler chose and claimed; a scheduler, its database or a broker that is away is
-        waited for without limit."""
-        return self._choose("hosts", lambda: self.cloud.scheduler.select_host(self.context, request))
+    def ask_scheduler(self, request: Request) -> Choice:
+        """Return the host the scheduler chose and claimed; waits without limit for a scheduler, its database or a
+        broker that does not answer."""
+        asked = dataclasses.replace(request, patient=self.cloud.outages.are_recent())
+        return self._choose("hosts", lambda: self.cloud.scheduler.select_host(self.context, asked))
 
-    def ask_for_backend(self, request: dict[str, Any]) -> dict[str, Any]:
-        """As `ask_scheduler`, for one volume's back end; raises NoValidBackend."""
-        return self._choose("backends", lambda: self.cloud.scheduler.select_backend(self.context, request))
+    def ask_for_backends(self, requests: Sequence[BackendRequest]) -> list[BackendChoice]:
+        """As `ask_scheduler`, for the back ends of volumes: all are claimed or none; raises NoValidBackend."""
+        patient = self.cloud.outages.are_recent()
+        asked = [dataclasses.replace(request, patient=patient) for request in requests]
+        return self._choose("backends", lambda: self.cloud.scheduler.select_backends(self.context, asked))
 
-    def ask_for_backends(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """As `ask_for_backend`, for several volumes: all of them are claimed or none."""
-        return self._choose("backends", lambda: self.cloud.scheduler.select_backends(self.context, requests))
+    def ask_for_backend(self, request: BackendRequest) -> BackendChoice:
+        """As `ask_for_backends`, for one volume."""
+        [choice] = self.ask_for_backends([request])
+        return choice
 
     def _choose(self, what: str, call: Callable[[], Result]) -> Result:
         try:
             choice = call()
+        except errors.StaleAttempt as error:
+            raise lease.LeaseLost(self.held.id) from error
         except errors.Unavailable as error:
+            self.cloud.outages.note()
             raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
         except (errors.NoValidHost, errors.NoValidBackend) as error:
             if error.fields.get("retry") and not self._out_of_patience():
@@ -224,6 +254,7 @@ class Run:
     def _wait_for(self, host: str, error: errors.Silent,
                   unreachable: Callable[[int], errors.HostUnreachable]) -> BaseException:
         if isinstance(error, errors.BrokerSilent):
+            self.cloud.outages.note()
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():

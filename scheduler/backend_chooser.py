@@ -17,11 +17,13 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler import clock, errors
+from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Volume
+from hostler.operations import lease
 from hostler.resources.volume import backend_claims
 from scheduler.backend_plan import BackendPlan, BackendSelector
-from scheduler.backend_request import BackendRequest
+from scheduler.backend_request import BackendChoice, BackendRequest
 from scheduler.backend_states import BackendState, read_backends
 from scheduler.backend_uses import BackendUses
 
@@ -49,8 +51,12 @@ class BackendChooser:
         self._down_time_s = float(conf.service_down_time)
         self._max_claim_attempts: int = conf.scheduler.max_claim_attempts
 
-    def choose(self, requests: Sequence[BackendRequest]) -> list[dict[str, Any]]:
-        """Return {"backend_id", "node", "backend", "zone"} for each request, claimed; raises NoValidBackend."""
+    def choose(self, requests: Sequence[BackendRequest],
+               context: RequestContext | None = None) -> list[BackendChoice]:
+        """Return what was claimed for each request; raises NoValidBackend, StaleAttempt.
+
+        The claim is made while the context's attempt runs; None (tests and benchmarks) claims for no operation.
+        """
         afresh = False
         for _ in range(self._max_claim_attempts):
             with self._db.reading() as session:
@@ -64,7 +70,7 @@ class BackendChooser:
                     raise
                 afresh = True  # what is remembered may be old: nobody is refused on that
                 continue
-            if self._claim(choices):
+            if self._claim(choices, context):
                 return [_described(choice.backend) for choice in choices]
             LOG.debug("a back end was lost to another claim: %s", [choice.backend.name for choice in choices])
         raise errors.NoValidBackend(reason="(other requests took every back end that was chosen)", removed={},
@@ -99,18 +105,21 @@ class BackendChooser:
             return present
         return None
 
-    def _claim(self, choices: Sequence[_Choice]) -> bool:
+    def _claim(self, choices: Sequence[_Choice], context: RequestContext | None) -> bool:
         new = [choice for choice in choices if choice.new]
         if not new:
             return True
-        claimed = self._db.write(lambda session: _claim(session, new))
+        claimed = self._db.write(lambda session: _claim(session, new, context))
         for backend_id, (generation, gib) in (claimed or {}).items():
             self._uses.note_claim(backend_id, generation, gib)
         return claimed is not None
 
 
-def _claim(session: orm.Session, choices: Sequence[_Choice]) -> dict[str, tuple[int, int]] | None:
+def _claim(session: orm.Session, choices: Sequence[_Choice],
+           context: RequestContext | None) -> dict[str, tuple[int, int]] | None:
     """Claim all; returns the new generation and what was claimed by back end, or None when any of it was lost."""
+    if context is not None:
+        lease.hold_running(session, context)  # as in `scheduler.claims`
     now = _held_rows(session, choices)
     wanted: dict[str, int] = {}
     for choice in choices:
@@ -166,8 +175,8 @@ def _listed(hint: Any) -> list[str]:
     return [hint] if isinstance(hint, str) else [str(item) for item in hint]
 
 
-def _described(backend: BackendState) -> dict[str, Any]:
-    return {"backend_id": backend.id, "node": backend.node, "backend": backend.name, "zone": backend.zone}
+def _described(backend: BackendState) -> BackendChoice:
+    return BackendChoice(backend_id=backend.id, node=backend.node, backend=backend.name, zone=backend.zone)
 
 
 def _no_valid_backend(plan: BackendPlan, backends: int) -> errors.NoValidBackend:

@@ -36,6 +36,7 @@ class BackendState:
     up: bool
     silent: bool
     backup_store: str | None
+    enabled: bool = True
 
     @property
     def room_gib(self) -> float:
@@ -72,4 +73,4 @@ def _state(row: Any, used_gib: int, now: dt.datetime, down_time: dt.timedelta) -
         capabilities=dict(row.capabilities or {}), total_gib=row.total_gib, free_gib=row.free_gib,
         reserved_percent=row.reserved_percent, over_subscription=row.over_subscription, used_gib=used_gib,
         up=in_service and silence <= down_time, silent=in_service and down_time < silence <= _MAY_RETURN,
-        backup_store=row.backup_store)
+        backup_store=row.backup_store, enabled=row.enabled)

@@ -11,8 +11,10 @@ import logging
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Allocation, Host, Zone
+from hostler.operations import lease
 from hostler.resources.server import allocations
 from hostler.resources.server.allocations import Claimed
 from scheduler import groups
@@ -39,11 +41,15 @@ class Claimer:
         self._db = db
         self._store = store
 
-    def claim_first(self, request: Request, plan: Plan, snapshot: Snapshot) -> str | None:
-        """Claim the first host of the plan that allows it and return its id; None when every one was lost."""
+    def claim_first(self, request: Request, plan: Plan, snapshot: Snapshot,
+                    context: RequestContext | None = None) -> str | None:
+        """Claim the first host of the plan that allows it and return its id; None when every one was lost.
+
+        Raises StaleAttempt when the context's attempt runs no more.
+        """
         for row in plan.rows:
             host_id = snapshot.ids[row]
-            outcome = self._try(request, host_id)
+            outcome = self._try(request, host_id, context)
             if outcome is None:
                 LOG.debug("%s: host %s was lost to another claim", request.consumer_id, snapshot.names[row])
                 continue
@@ -57,10 +63,14 @@ class Claimer:
         with self._db.reading() as session:
             return _held(session, request)
 
-    def _try(self, request: Request, host_id: str) -> Outcome | None:
+    def _try(self, request: Request, host_id: str, context: RequestContext | None) -> Outcome | None:
         expected = self._store.generation_if_fits(host_id, request)
 
         def work(session: orm.Session) -> Outcome | None:
+            # A scheduler that slept since it was asked would claim for a server that was deleted since: nobody would
+            # give that claim back. So the operation is held until the claim is committed.
+            if context is not None:
+                lease.hold_running(session, context)
             allocations.lock_consumer(session, request.consumer_id)
             if (held := _held(session, request)) is not None:
                 return Outcome(held)

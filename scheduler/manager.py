@@ -19,7 +19,7 @@ from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_request import BackendRequest
 from scheduler.claims import Claimer
 from scheduler.plan import Plan, Selector
-from scheduler.request import Request
+from scheduler.request import Choice, Request
 from scheduler.snapshot import Snapshot
 from scheduler.store import Store
 
@@ -43,26 +43,32 @@ class SchedulerManager:
     @rpc_method
     def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
         """Choose and claim a host; see `SchedulerAPI.select_host`."""
-        host = self.choose(Request.from_wire(request))
-        LOG.info("%s: %s goes to host %s", context.request_id, request["consumer_id"], host["host"])
-        return host
+        asked = Request.from_wire(request)
+        choice = self.choose(asked, context)
+        LOG.info("%s: %s goes to host %s", context.request_id, asked.consumer_id, choice.host)
+        return choice.to_wire()
 
     @rpc_method
     def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Choose and claim back ends; see `SchedulerAPI.select_backends`."""
-        choices = self._backends.choose([BackendRequest.from_wire(request) for request in requests])
-        for request, choice in zip(requests, choices, strict=True):
-            LOG.info("%s: volume %s goes to back end %s@%s", context.request_id, request["volume_id"], choice["node"],
-                     choice["backend"])
-        return choices
+        asked = [BackendRequest.from_wire(request) for request in requests]
+        choices = self._backends.choose(asked, context)
+        for request, choice in zip(asked, choices, strict=True):
+            LOG.info("%s: volume %s goes to back end %s@%s", context.request_id, request.volume_id, choice.node,
+                     choice.backend)
+        return [choice.to_wire() for choice in choices]
 
-    def choose(self, request: Request) -> dict[str, Any]:
-        """Return {"host_id", "host", "zone"} of the claimed host; raises NoValidHost with the reasons."""
+    def choose(self, request: Request, context: RequestContext | None = None) -> Choice:
+        """Return the claimed host; raises NoValidHost with the reasons.
+
+        The claim is made while the context's attempt runs, else StaleAttempt is raised; None (tests and benchmarks)
+        claims for no operation.
+        """
         asked_at = self._store.now()
         request = self._completed(request)
         snapshot = self._store.current()
         plan = self._selector.select(request, snapshot)
-        host_id = self._claimer.claim_first(request, plan, snapshot)
+        host_id = self._claimer.claim_first(request, plan, snapshot, context)
         if host_id is None:
             host_id = self._claimer.held(request)
         for _ in range(self._max_claim_attempts):
@@ -75,7 +81,7 @@ class SchedulerManager:
             plan = self._selector.select(request, snapshot)
             if not plan.rows:
                 raise no_valid_host(plan, len(snapshot))
-            host_id = self._claimer.claim_first(request, plan, snapshot)
+            host_id = self._claimer.claim_first(request, plan, snapshot, context)
         if host_id is None:
             raise errors.NoValidHost(reason="There are not enough hosts available. (other requests took every host "
                                             "that was chosen)", removed={}, retry=True)
@@ -84,21 +90,17 @@ class SchedulerManager:
     def _completed(self, request: Request) -> Request:
         """Return the request with what only the database knows: its group, and the hosts of servers in hints."""
         hints = [hint for hint in _HOST_HINTS if request.hints.get(hint)]
-        if request.group_id is None and request.group_policy is None and not hints:
-            return request
         with self._db.reading() as session:
-            if request.group_id is not None or request.group_policy is not None:
-                request = groups.completed(session, request)
+            request = groups.completed(session, request)
             found = {hint: list(session.scalars(sa.select(Allocation.host_id).where(
                 Allocation.consumer_id.in_(_listed(request.hints[hint]))))) for hint in hints}
         return dataclasses.replace(request, hint_host_ids=found)
 
-    def _described(self, host_id: str, snapshot: Snapshot) -> dict[str, Any]:
+    def _described(self, host_id: str, snapshot: Snapshot) -> Choice:
         if host_id not in snapshot.row_of:
             snapshot = self._store.read_since(self._store.now())
         row = snapshot.row_of[host_id]
-        return {"host_id": host_id, "host": snapshot.names[row], "zone": snapshot.zone.text(row)}
-
+        return Choice(host_id=host_id, host=snapshot.names[row], zone=snapshot.zone.text(row))
 
 
 def _listed(hint: Any) -> list[str]:

@@ -74,7 +74,7 @@ class Selector:
         return passed, removed
 
     def _may_return(self, request: Request, snapshot: Snapshot) -> bool:
-        possible = snapshot.silent.copy()
+        possible = snapshot.enabled & ~snapshot.up if request.patient else snapshot.silent.copy()
         for name, one in self._filters.items():
             if name == SERVICE_UP or not possible.any():
                 continue

@@ -40,6 +40,7 @@ class HostState:
     generation: int
     changed_at: float
     last_seen: float
+    enabled: bool
     in_service: bool
     arch: str
     hypervisor_type: str
@@ -83,7 +84,8 @@ def hosts(session: orm.Session, host_ids: Sequence[str]) -> list[HostState]:
 def _state(row: Any, used: Amounts) -> HostState:
     return HostState(
         id=row.id, name=row.name, zone_id=row.zone_id, generation=row.generation, changed_at=seconds(row.changed_at),
-        last_seen=seconds(row.last_seen_at), in_service=row.enabled and row.healthy and not row.forced_down,
+        last_seen=seconds(row.last_seen_at), enabled=row.enabled and not row.forced_down,
+        in_service=row.enabled and row.healthy and not row.forced_down,
         arch=row.arch, hypervisor_type=row.hypervisor_type, traits=tuple(row.traits or ()),
         capacity=allocations.capacity_of(row), used=used)
 

@@ -1,17 +1,23 @@
-"""How the conductor asks for a host, or for the back ends of volumes."""
+"""How the conductor asks for a host, or for the back ends of volumes.
+
+A claim belongs to the operation that the context names: it is made only while that attempt still runs
+(`errors.StaleAttempt`).
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
-from hostler.bus import Bus
+from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
-from scheduler.backend_request import BackendRequest
+from scheduler.backend_request import BackendChoice, BackendRequest
+from scheduler.request import Choice, Request
 
-__all__ = ["RPC_VERSION", "TOPIC", "BackendRequest", "SchedulerAPI"]
+__all__ = ["RPC_VERSION", "TOPIC", "BackendChoice", "BackendRequest", "Choice", "Request", "SchedulerAPI"]
 
 TOPIC = "scheduler"
-RPC_VERSION = "1.0"
+RPC_VERSION = "2.0"
+TIMEOUT_S = 60.0
 
 
 class SchedulerAPI:
@@ -20,26 +26,22 @@ class SchedulerAPI:
     def __init__(self, bus: Bus) -> None:
         self._client = bus.client(TOPIC, RPC_VERSION)
 
-    def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose and claim a host for a request (`scheduler.request.Request` as a map).
+    def select_host(self, context: RequestContext, request: Request) -> Choice:
+        """Choose and claim a host. Safe to repeat: a consumer that holds a claim gets the same host again.
 
-        Returns {"host_id", "host", "zone"}. Safe to repeat: a consumer that holds a claim gets the same host again.
         Raises NoValidHost (its `removed` maps filters to counts, `retry` says that silent hosts could have taken it).
         """
-        # Watched for signs of life, so that a scheduler that dies meanwhile costs seconds, not the whole timeout.
-        return self._client.to(long=True, timeout_s=60).call(context, "select_host", {"request": request})
+        return Choice.from_wire(self._any().call(context, "select_host", {"request": request.to_wire()}))
 
-    def select_backend(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
-        """Choose and claim a back end for a volume (`BackendRequest` as a map).
+    def select_backends(self, context: RequestContext, requests: Sequence[BackendRequest]) -> list[BackendChoice]:
+        """Choose and claim a back end for each volume in one transaction: all are claimed, or none.
 
-        Returns {"backend_id", "node", "backend", "zone"}; the volume's record names the back end then. Safe to repeat:
-        a volume that is on a back end gets the same again. Raises NoValidBackend (`removed`, `retry` as NoValidHost).
+        Safe to repeat: a volume that is on a back end gets the same again. Raises NoValidBackend (`removed`, `retry` as
+        NoValidHost).
         """
-        [choice] = self.select_backends(context, [request])
-        return choice
+        answers = self._any().call(context, "select_backends", {"requests": [each.to_wire() for each in requests]})
+        return [BackendChoice.from_wire(answer) for answer in answers]
 
-    def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """As `select_backend` for several volumes in one transaction: all are claimed, or none."""
-        answer: list[dict[str, Any]] = self._client.to(long=True, timeout_s=60).call(
-            context, "select_backends", {"requests": requests})
-        return answer
+    def _any(self) -> Peer:
+        # Watched for signs of life, so that a scheduler that dies during the call costs seconds, not the whole timeout.
+        return self._client.to(long=True, timeout_s=TIMEOUT_S)

@@ -62,7 +62,8 @@ class AggregateState:
 class Snapshot:
     """All hosts as of one moment. `up` and `silent` are judged at `read_at` (seconds since the epoch).
 
-    `silent` hosts are in service but have not reported for a while, though lately enough that they may come back.
+    `enabled` hosts are those that no administrator took out; `in_service` ones are healthy besides. `silent` hosts are
+    in service but have not reported for a while, though lately enough that they may come back.
     """
 
     read_at: float
@@ -73,6 +74,7 @@ class Snapshot:
     generation: Numbers
     capacity: Numbers  # [3, hosts]
     used: Numbers  # [3, hosts]
+    enabled: Mask
     in_service: Mask
     last_seen: Reals
     up: Mask

@@ -184,7 +184,7 @@ class Store:
             row_named={state.name: row for row, state in enumerate(states)},
             generation=np.array([state.generation for state in states], dtype=np.int64),
             capacity=_amounts(state.capacity for state in states), used=_amounts(state.used for state in states),
-            in_service=in_service,
+            enabled=np.array([state.enabled for state in states], dtype=np.bool_), in_service=in_service,
             zone=Category.of([self._zones.get(state.zone_id, default_zone) for state in states]),
             arch=Category.of([state.arch for state in states]),
             hypervisor_type=Category.of([state.hypervisor_type for state in states]),

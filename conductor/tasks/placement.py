@@ -10,9 +10,10 @@ from sqlalchemy import orm
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
 from hostler import errors
-from hostler.db.models import Operation, Server, ServerGroup, ServerGroupMember, VolumeAttachment
+from hostler.db.models import Operation, Server, VolumeAttachment
 from hostler.resources.network import ports
 from hostler.resources.server import allocations
+from scheduler.rpcapi import Request
 
 
 class SelectHost(OperationTask):
@@ -25,7 +26,7 @@ class SelectHost(OperationTask):
         with self.run.reading() as session:
             request = _request(session, self.run)
         try:
-            return self.run.ask_scheduler(request)
+            return self.run.ask_scheduler(request).to_wire()
         except errors.NoValidHost as error:
             raise _with_earlier_failure(self.run, error) from error
 
@@ -61,19 +62,16 @@ class AssignHost(OperationTask):
         self.run.db.write(work)
 
 
-def _request(session: orm.Session, run: Run) -> dict[str, Any]:
+def _request(session: orm.Session, run: Run) -> Request:
     server = session.get(Server, run.resource_id)
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
     excluded = session.scalar(sa.select(Operation.arguments).where(Operation.id == run.held.id)) or {}
-    return {
-        "consumer_id": server.id, "operation_id": run.held.id, "project_id": server.project_id,
-        "vcpus": server.vcpus, "ram_mib": server.ram_mib,
-        "disk_gib": local_disk_gib(session, server),
-        "zone": server.requested_zone, "host": server.requested_host,
-        "extra_specs": server.flavor.get("extra_specs", {}), "image_properties": server.image_properties,
-        "hints": server.scheduler_hints, "excluded_hosts": excluded.get("excluded_hosts", []),
-        **_group(session, server.id)}
+    return Request(
+        consumer_id=server.id, project_id=server.project_id, vcpus=server.vcpus, ram_mib=server.ram_mib,
+        disk_gib=local_disk_gib(session, server), zone=server.requested_zone, host=server.requested_host,
+        extra_specs=server.flavor.get("extra_specs", {}), image_properties=server.image_properties,
+        hints=server.scheduler_hints, excluded_hosts=tuple(excluded.get("excluded_hosts", [])))
 
 
 def local_disk_gib(session: orm.Session, server: Server) -> int:
@@ -81,20 +79,6 @@ def local_disk_gib(session: orm.Session, server: Server) -> int:
     volume = session.scalar(sa.select(VolumeAttachment.id).where(
         VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0))
     return (server.root_gib if volume is None else 0) + server.ephemeral_gib + -(-server.swap_mib // 1024)
-
-
-def _group(session: orm.Session, server_id: str) -> dict[str, Any]:
-    group = session.execute(
-        sa.select(ServerGroup.id, ServerGroup.policy, ServerGroup.rules)
-        .join(ServerGroupMember, ServerGroupMember.group_id == ServerGroup.id)
-        .where(ServerGroupMember.server_id == server_id)).first()
-    if group is None:
-        return {"group_policy": None, "group_rules": {}, "group_host_ids": []}
-    host_ids = session.scalars(
-        sa.select(Server.host_id).join(ServerGroupMember, ServerGroupMember.server_id == Server.id)
-        .where(ServerGroupMember.group_id == group.id, Server.id != server_id, Server.deleted_at.is_(None),
-               Server.host_id.is_not(None))).all()
-    return {"group_policy": group.policy, "group_rules": group.rules, "group_host_ids": list(host_ids)}
 
 
 def _exclude_host(session: orm.Session, operation_id: str, host: str) -> None:

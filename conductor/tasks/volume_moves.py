@@ -30,6 +30,7 @@ from hostler.operations import lease
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume.records import Place, volume_spec
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SourceSpec
+from scheduler.rpcapi import BackendRequest
 
 NEVER = "never"
 # What a node reports of itself, once, in the capabilities of its back ends: how it reaches volumes of others.
@@ -48,7 +49,7 @@ class ChooseTarget(OperationTask):
         with self.run.reading() as session:
             request = _request(session, self.run)
             source_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == self.run.resource_id))
-        choice = self.run.ask_for_backend(request)
+        choice = self.run.ask_for_backend(request).to_wire()
         stays = choice["backend_id"] == source_id
         if not stays:
             with self.run.reading() as session:
@@ -75,21 +76,18 @@ def end_move(session: orm.Session, run: Run) -> None:
     backend_claims.touch(session, row)
 
 
-def _request(session: orm.Session, run: Run) -> dict[str, Any]:
+def _request(session: orm.Session, run: Run) -> BackendRequest:
     volume = session.get_one(Volume, run.resource_id)
     if volume.backend_id is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
     retype = "volume_type_id" in run.arguments
     type_id = run.arguments["volume_type_id"] if retype else volume.volume_type_id
-    request: dict[str, Any] = {
-        "volume_id": volume.id, "extra_specs": extra_specs_of(session, type_id),
-        "multiattach": run.arguments.get("multiattach", volume.multiattach), "moving": True, "may_stay": retype,
-        "backend_id": run.arguments.get("backend_id")}
-    if retype and run.arguments.get("migration_policy", NEVER) == NEVER:
-        request["backend_id"] = volume.backend_id
-    if request["backend_id"] is None:
-        request["zone"] = volume.zone  # an administrator may name a back end of another zone
-    return request
+    stays = retype and run.arguments.get("migration_policy", NEVER) == NEVER
+    backend_id = volume.backend_id if stays else run.arguments.get("backend_id")
+    return BackendRequest(
+        volume_id=volume.id, extra_specs=extra_specs_of(session, type_id), backend_id=backend_id, moving=True,
+        may_stay=retype, multiattach=run.arguments.get("multiattach", volume.multiattach),
+        zone=volume.zone if backend_id is None else None)  # an administrator may name a back end of another zone
 
 
 def _check_movable(session: orm.Session, volume_id: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +13,7 @@ from conductor.tasks.volume_nodes import add_to_argument, arguments_now
 from hostler import errors
 from hostler.db.models import Backup, Snapshot, Volume, VolumeType
 from hostler.resources.volume import backend_claims
+from scheduler.rpcapi import BackendRequest
 
 EXCLUDED = "excluded_backends"
 FAILURE = "create_failure"
@@ -30,7 +32,7 @@ class SelectBackend(OperationTask):
             request = backend_request(session, self.run.resource_id, arguments.get("source"),
                                       excluded=arguments.get(EXCLUDED, []))
         try:
-            return self.run.ask_for_backend(request)
+            return self.run.ask_for_backend(request).to_wire()
         except errors.NoValidBackend as error:
             raise _with_earlier_failure(error, arguments.get(FAILURE)) from error
 
@@ -54,23 +56,23 @@ def release_backend(session: orm.Session, volume_id: str) -> None:
 
 
 def backend_request(session: orm.Session, volume_id: str, source: str | None, *,
-                    excluded: list[str] | None = None) -> dict[str, Any]:
-    """Return what to ask the scheduler for a new volume (`scheduler.backend_request.BackendRequest` as a map).
+                    excluded: Sequence[str] = ()) -> BackendRequest:
+    """Return what to ask the scheduler for a new volume.
 
     `source` is image, snapshot, volume, backup or None, as in `hostler.resources.volume.records.source_spec`.
     """
     volume = session.get(Volume, volume_id)
     if volume is None:
         raise errors.NotFound(resource="Volume", id=volume_id)
-    request: dict[str, Any] = {
-        "volume_id": volume_id, "zone": volume.zone, "multiattach": volume.multiattach,
-        "extra_specs": extra_specs_of(session, volume.volume_type_id), "excluded_backends": excluded or [],
-        "hints": dict(volume.scheduler_hints or {})}
-    if source in ("snapshot", "volume"):
-        request["backend_id"] = _source_backend(session, volume, source)
-    elif source == "backup":
-        request["backup_store"] = session.scalar(sa.select(Backup.store).where(Backup.id == volume.backup_id))
-    return request
+    store = None
+    if source == "backup":
+        store = session.scalar(sa.select(Backup.store).where(Backup.id == volume.backup_id))
+    return BackendRequest(
+        volume_id=volume_id, zone=volume.zone, multiattach=volume.multiattach,
+        extra_specs=extra_specs_of(session, volume.volume_type_id), excluded_backends=tuple(excluded),
+        hints=dict(volume.scheduler_hints or {}),
+        backend_id=_source_backend(session, volume, source) if source in ("snapshot", "volume") else None,
+        backup_store=store)
 
 
 def _source_backend(session: orm.Session, volume: Volume, source: str) -> str:

@@ -16,7 +16,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler import clock, ids
+from hostler import clock, errors, ids
+from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
@@ -167,6 +168,19 @@ def check_owned(session: orm.Session, held: Claim, **values: Any) -> None:
         .values(updated_at=clock.utcnow(), **values))
     if result.rowcount != 1:
         raise LeaseLost(held.id)
+
+
+def hold_running(session: orm.Session, context: RequestContext) -> None:
+    """Keep the context's operation as it is until the caller's transaction ends; raises StaleAttempt unless it runs.
+
+    For services that write in the name of an operation without holding its lease.
+    """
+    row = session.execute(sa.select(_TABLE.c.state, _TABLE.c.attempt).where(
+        _TABLE.c.id == context.operation_id).with_for_update()).one_or_none()
+    if row is None or row.state != states.RUNNING or row.attempt != context.attempt:
+        raise errors.StaleAttempt(f"Attempt {context.attempt} of operation {context.operation_id} runs no more.",
+                                  operation=context.operation_id, attempt=context.attempt,
+                                  seen=row.attempt if row is not None else None)
 
 
 def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | None,

@@ -32,6 +32,7 @@ from hostler.db.models import (
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept
 from hostler.resources.server import allocations
+from scheduler.rpcapi import Choice, Request
 
 
 class ScriptedHost:
@@ -48,18 +49,18 @@ class ScriptedHost:
         if self.fail.get(name):
             raise self.fail[name].pop(0)
 
-    def select_host(self, _context: Any, request: dict[str, Any]) -> dict[str, Any]:
+    def select_host(self, _context: Any, request: Request) -> Choice:
         self._step("select_host")
-        if request["excluded_hosts"]:
+        if request.excluded_hosts:
             raise errors.NoValidHost(reason="There are not enough hosts available.", removed={}, retry=False)
 
         def work(session: orm.Session) -> None:
-            if session.get(Allocation, (request["consumer_id"], self._host_id)) is None:
-                allocations.claim(session, consumer_id=request["consumer_id"], host_id=self._host_id,
+            if session.get(Allocation, (request.consumer_id, self._host_id)) is None:
+                allocations.claim(session, consumer_id=request.consumer_id, host_id=self._host_id,
                                   expected_generation=None, vcpus=1, ram_mib=64, disk_gib=1)
 
         self._db.write(work)
-        return {"host_id": self._host_id, "host": "host1", "zone": "nova"}
+        return Choice(host_id=self._host_id, host="host1", zone="nova")
 
     def spawn_server(self, _context: Any, _host: str, _spec: Any, _groups: Any) -> dict[str, Any]:
         self._step("spawn_server")

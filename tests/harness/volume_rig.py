@@ -50,7 +50,6 @@ from hostler.operations.accept import Target, accept
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
-from scheduler.backend_request import BackendRequest
 from tests.harness.scheduler_rig import make_chooser
 
 STORE = "5a7c0000-0000-4000-8000-000000000001"
@@ -215,7 +214,7 @@ class VolumeRig:
         self.host_id = self.db.write(self._seed)
         chooser = make_chooser(self.db)
         scheduler = mock.Mock()
-        scheduler.select_backend = lambda _context, request: chooser.choose([BackendRequest.from_wire(request)])[0]
+        scheduler.select_backends = lambda _context, requests: chooser.choose(requests)
         self.cloud = Cloud(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
         self.stopping = False
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)

@@ -85,7 +85,7 @@ def place_at_once(db: Database, consumers: list[str], **request: Any) -> list[st
         if number < CLAIMERS:
             barrier.wait()
         try:
-            return str(managers[number % 2].choose(make_request(consumer_id=consumers[number], **request))["host_id"])
+            return str(managers[number % 2].choose(make_request(consumer_id=consumers[number], **request)).host_id)
         except errors.NoValidHost:
             return None
 

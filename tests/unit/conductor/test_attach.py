@@ -18,7 +18,7 @@ from hostler import errors, ids
 from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeAttachment
 from hostler.operations import states as operation_states
 from hostler.resources.volume import states as volume_states
-from scheduler.backend_request import BackendRequest
+from scheduler.rpcapi import Choice, Request
 from tests.harness.scheduler_rig import make_chooser
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 
@@ -47,11 +47,11 @@ class Parts(ScriptedNodes):
         with self._call("destroy_server", host):
             self.guests.pop(server_id, None)
 
-    def select_host(self, _context: Any, request: dict[str, Any]) -> dict[str, Any]:
-        if request["excluded_hosts"]:
+    def select_host(self, _context: Any, request: Request) -> Choice:
+        if request.excluded_hosts:
             raise errors.NoValidHost(reason="There are not enough hosts available.", removed={}, retry=False)
         self.last_request = request
-        return {"host_id": self.host_id, "host": "host1", "zone": "nova"}
+        return Choice(host_id=self.host_id, host="host1", zone="nova")
 
     host_id = ""
     last_request: dict[str, Any] = {}
@@ -69,8 +69,7 @@ class ServerRig(VolumeRig):
         chooser = make_chooser(self.db)
         scheduler = mock.Mock()
         scheduler.select_host = self.nodes.select_host
-        scheduler.select_backends = lambda _context, requests: chooser.choose(
-            [BackendRequest.from_wire(request) for request in requests])
+        scheduler.select_backends = lambda _context, requests: chooser.choose(requests)
         self.cloud = Cloud(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)
 
@@ -274,7 +273,7 @@ def test_a_server_on_no_host_needs_nobody(rig: ServerRig) -> None:
 
 def test_a_root_volume_takes_no_room_on_the_host(rig: ServerRig) -> None:
     rig.finish(boot(rig))
-    assert rig.nodes.last_request["disk_gib"] == 0
+    assert rig.nodes.last_request.disk_gib == 0
 
 
 def test_no_back_end_for_a_new_volume_means_no_host_was_asked(rig: ServerRig) -> None:

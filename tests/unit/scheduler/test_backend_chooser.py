@@ -15,7 +15,7 @@ from hostler import clock, errors, ids
 from hostler.db.engine import Database
 from hostler.db.models import Backend, Domain, Project, Snapshot, Volume, VolumeNode, Zone
 from hostler.resources.volume import backend_claims
-from scheduler.backend_request import BackendRequest
+from scheduler.backend_request import BackendChoice, BackendRequest
 from scheduler.backend_uses import MAX_AGE_S, BackendUses
 from tests.harness.scheduler_rig import make_chooser
 
@@ -81,7 +81,7 @@ def used(db: Database) -> dict[str, int]:
         return backend_claims.used_gib(session)
 
 
-def choose(db: Database, *volume_ids: str, **values: Any) -> list[dict[str, Any]]:
+def choose(db: Database, *volume_ids: str, **values: Any) -> list[BackendChoice]:
     return make_chooser(db).choose([BackendRequest(volume_id=volume_id, **values) for volume_id in volume_ids])
 
 
@@ -93,7 +93,7 @@ def backend_of(db: Database, volume_id: str) -> str | None:
 def test_the_choice_is_described_and_the_record_names_it(db: Database, add_backend: AddBackend,
                                                          add_volume: AddVolume) -> None:
     backend_id, volume_id = add_backend("b"), add_volume()
-    assert choose(db, volume_id) == [{"backend_id": backend_id, "node": "node-b", "backend": "b", "zone": "nova"}]
+    assert choose(db, volume_id) == [BackendChoice(backend_id=backend_id, node="node-b", backend="b", zone="nova")]
     assert backend_of(db, volume_id) == backend_id
     assert used(db) == {backend_id: 1}
     with db.reading() as session:
@@ -138,7 +138,7 @@ def test_a_list_is_claimed_as_a_whole_or_not_at_all(db: Database, add_backend: A
     add_backend("a")
     add_backend("b")
     volumes = [add_volume(6), add_volume(6)]
-    assert len({choice["backend_id"] for choice in choose(db, *volumes)}) == 2
+    assert len({choice.backend_id for choice in choose(db, *volumes)}) == 2
     more = [add_volume(4), add_volume(4), add_volume(1)]
     with pytest.raises(errors.NoValidBackend):
         choose(db, *more)
@@ -168,8 +168,8 @@ def test_hints_name_volumes(db: Database, add_backend: AddBackend, add_volume: A
     here = add_backend("here", free_gib=5.0)
     there = add_backend("there")
     neighbour = add_volume(backend_id=here)
-    assert choose(db, add_volume(), hints={"same_host": neighbour})[0]["backend_id"] == here
-    assert choose(db, add_volume(), hints={"different_host": [neighbour]})[0]["backend_id"] == there
+    assert choose(db, add_volume(), hints={"same_host": neighbour})[0].backend_id == here
+    assert choose(db, add_volume(), hints={"different_host": [neighbour]})[0].backend_id == there
 
 
 def test_a_volume_that_is_gone_has_no_place(db: Database, add_backend: AddBackend, add_volume: AddVolume) -> None:
@@ -228,7 +228,7 @@ def test_the_same_volume_asked_for_at_once_is_claimed_once(db: Database, add_bac
         add_backend(name)
     volume_id = add_volume(4)
     with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda _: choose(db, volume_id)[0]["backend_id"], range(16)))
+        found = list(pool.map(lambda _: choose(db, volume_id)[0].backend_id, range(16)))
     assert len(set(found)) == 1
     assert used(db) == {found[0]: 4}
 
@@ -239,9 +239,9 @@ def test_a_moving_volume_claims_a_second_place_and_may_stay_without_one(db: Data
     there = add_backend("b", capabilities={"storage_id": "2", "kind": "new"})
     volume_id = add_volume(5, backend_id=here)
     stays = choose(db, volume_id, moving=True, may_stay=True, extra_specs={"kind": "old"})
-    assert (stays[0]["backend_id"], used(db)) == (here, {here: 5})
+    assert (stays[0].backend_id, used(db)) == (here, {here: 5})
     moves = choose(db, volume_id, moving=True, may_stay=True, extra_specs={"kind": "new"})
-    assert (moves[0]["backend_id"], used(db)) == (there, {here: 5, there: 5})
+    assert (moves[0].backend_id, used(db)) == (there, {here: 5, there: 5})
     assert backend_of(db, volume_id) == here
     assert choose(db, volume_id, moving=True, extra_specs={"kind": "new"}) == moves
 
@@ -282,4 +282,4 @@ def test_nobody_is_refused_on_what_is_remembered(db: Database, add_backend: AddB
     with pytest.raises(errors.NoValidBackend):
         chooser.choose([BackendRequest(volume_id=add_volume(5))])
     db.write(lambda session: session.execute(sa.update(Volume).where(Volume.id == large).values(backend_id=None)))
-    assert chooser.choose([BackendRequest(volume_id=add_volume(5))])[0]["backend_id"] == backend_id
+    assert chooser.choose([BackendRequest(volume_id=add_volume(5))])[0].backend_id == backend_id

@@ -95,8 +95,8 @@ def test_an_excluded_host_is_left_for_another(db: Database, add_hosts: AddHosts,
     add_hosts(2)
     request = make_request()
     first = manager.choose(request)
-    again = make_request(consumer_id=request.consumer_id, excluded_hosts=(first[by],))
-    assert manager.choose(again)["host_id"] != first["host_id"]
+    again = make_request(consumer_id=request.consumer_id, excluded_hosts=(getattr(first, by),))
+    assert manager.choose(again).host_id != first.host_id
 
 
 def test_two_schedulers_fill_a_cloud_to_the_last_place(db: Database, add_hosts: AddHosts) -> None:
@@ -130,7 +130,7 @@ def test_anti_affinity_holds_between_members_that_are_placed_at_once(db: Databas
                                                             group_policy="anti-affinity"))
         except errors.NoValidHost:
             return None
-        return str(host["host_id"])
+        return str(host.host_id)
 
     with ThreadPoolExecutor(6) as pool:
         hosts = [host for host in pool.map(choose, range(6)) if host is not None]
@@ -140,7 +140,7 @@ def test_anti_affinity_holds_between_members_that_are_placed_at_once(db: Databas
 def test_affinity_follows_the_first_member(db: Database, add_hosts: AddHosts, manager: SchedulerManager,
                                            make_group: Callable[..., list[str]]) -> None:
     add_hosts(4, vcpus=100)
-    hosts = {manager.choose(make_request(consumer_id=member, group_policy="affinity"))["host_id"]
+    hosts = {manager.choose(make_request(consumer_id=member, group_policy="affinity")).host_id
              for member in make_group("affinity", 5)}
     assert len(hosts) == 1
 

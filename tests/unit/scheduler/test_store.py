@@ -121,7 +121,7 @@ def test_aggregates_and_operations_in_progress(db: Database, add_hosts: AddHosts
 def test_own_claims_count_at_once(add_hosts: AddHosts, db: Database) -> None:
     add_hosts(2)
     manager = make_manager(db, refresh_interval=60)
-    hosts = [manager.choose(make_request())["host_id"] for _ in range(8)]
+    hosts = [manager.choose(make_request()).host_id for _ in range(8)]
     assert all(hosts.count(host) == 4 for host in set(hosts))
 
 

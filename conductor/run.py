@@ -25,16 +25,12 @@ from hostler.db.models import Operation
 from hostler.images.store import ImageStore
 from hostler.operations import lease
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds.kind import A, Kind
 from scheduler.rpcapi import BackendChoice, BackendRequest, Choice, Request, SchedulerAPI
 from volume.rpcapi import VolumeAPI
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
-
-
-# Kinds that nothing cancels.
-_LAST = frozenset({"server.delete", "server.update", "network.apply_rules", "network.update", "volume.delete",
-                   "snapshot.delete", "backup.delete", "attachment.delete", "cloud.audit"})
 
 
 class HandOver(BaseException):
@@ -120,10 +116,12 @@ class Cloud:
 class Run:
     """One claimed operation on its way."""
 
-    def __init__(self, cloud: Cloud, held: lease.Claim, slots: HostSlots, *,
+    def __init__(self, cloud: Cloud, held: lease.Claim, kind: Kind[Any], slots: HostSlots, *,
                  stopping: Callable[[], bool] = lambda: False) -> None:
         self.cloud = cloud
         self.held = held
+        self.kind = kind
+        self._arguments = kind.arguments.load(held.arguments, held.arguments_version)
         # An unreachable database is not a task failure: the run stops where it is.
         self.db = cloud.db.raising(self._wait_for_database)
         self.conf = cloud.conf
@@ -142,7 +140,12 @@ class Run:
     @property
     def arguments(self) -> dict[str, Any]:
         """The operation's arguments."""
-        return self.held.arguments
+        return {field.name: getattr(self._arguments, field.name) for field in dataclasses.fields(self._arguments)}
+
+    def arguments_of(self, kind: Kind[A]) -> A:
+        """Return the operation's arguments, which are those of `kind` or of one that shares them."""
+        assert isinstance(self._arguments, kind.arguments)
+        return self._arguments
 
     @property
     def resource_id(self) -> str:
@@ -158,7 +161,7 @@ class Run:
         limit = self.conf.conductor.max_attempts
         if self.held.crashes >= limit:
             raise errors.Unavailable(f"Given up after {self.held.crashes} interrupted attempts.", part="conductor")
-        if self.held.kind not in _LAST and self._cancelled():
+        if self.kind.cancellable and self._cancelled():
             raise Cancelled()
 
     def _cancelled(self) -> bool:
@@ -247,7 +250,7 @@ class Run:
     def wait_for_node(self, node: str, reason: str) -> None:
         """Hand the operation over until a storage node may be there again; raises NodeUnreachable past patience."""
         if self._out_of_patience():
-            raise errors.NodeUnreachable(host=node, waited_s=self.conf.conductor.agent_patience)
+            raise errors.NodeUnreachable(host=node, waited_s=int(self._patience_s))
         self._start_waiting()
         raise HandOver(reason=reason, delay_s=self._delay(), waiting_for=volume_agent(node))
 
@@ -258,7 +261,7 @@ class Run:
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():
-            return unreachable(self.conf.conductor.agent_patience)
+            return unreachable(int(self._patience_s))
         self._start_waiting()
         return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for=host)
 
@@ -268,7 +271,12 @@ class Run:
     def _out_of_patience(self) -> bool:
         if self.waiting_since is None:
             return False
-        return (clock.utcnow() - self.waiting_since).total_seconds() > self.conf.conductor.agent_patience
+        return (clock.utcnow() - self.waiting_since).total_seconds() > self._patience_s
+
+    @property
+    def _patience_s(self) -> float:
+        own = self.kind.patience_s
+        return float(self.conf.conductor.agent_patience if own is None else own)
 
     def _delay(self) -> float:
         return float(self.conf.conductor.retry_delay)

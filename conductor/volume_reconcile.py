@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.engine import Database
-from hostler.db.models import Backend, Backup, Lock, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
-from hostler.operations import states as operation_states
+from hostler.db.models import Backend, Backup, Lock, Snapshot, Volume, VolumeAttachment, VolumeNode
+from hostler.operations import notes
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 
@@ -25,8 +25,6 @@ LOG = logging.getLogger(__name__)
 
 # SQLite and PostgreSQL bound the parameters of one statement.
 _CHUNK = 500
-# The argument in which an operation on a volume lists the back ends where it could not remove it.
-LEFT_ON = "left_on"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,13 +130,7 @@ def _rows(session: orm.Session, ids: Collection[str], key: Any, *columns: Any) -
             for row in session.execute(sa.select(key, *columns).where(key.in_(ordered[start:start + _CHUNK])))]
 
 
-def _left_on(session: orm.Session, volume_ids: Collection[str]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = {}
-    ordered = sorted(volume_ids)
-    for start in range(0, len(ordered), _CHUNK):
-        rows = session.execute(sa.select(Operation.resource_id, Operation.arguments).where(
-            Operation.resource_id.in_(ordered[start:start + _CHUNK]), Operation.resource_type == "volume",
-            Operation.state.in_(operation_states.FINISHED)))
-        for volume_id, arguments in rows:
-            found.setdefault(volume_id, set()).update(arguments.get(LEFT_ON, ()))
-    return {volume_id: frozenset(backends) for volume_id, backends in found.items() if backends}
+def _left_on(session: orm.Session, ids: Collection[str]) -> dict[str, frozenset[str]]:
+    ordered = sorted(ids)
+    return {volume_id: backends for start in range(0, len(ordered), _CHUNK)
+            for volume_id, backends in notes.left_on(session, ordered[start:start + _CHUNK]).items()}

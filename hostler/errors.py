@@ -280,3 +280,17 @@ class Internal(HostlerError):
 
     code = "Internal"
     template = "An unexpected error prevented the server from fulfilling your request."
+
+
+class InvalidArguments(Internal):
+    """The arguments of an operation are not those of its kind."""
+
+    code = "InvalidArguments"
+    template = "Invalid {name} arguments of an operation: {reason}."
+
+
+class NewerArguments(Internal):
+    """The arguments were written by a newer release; one of its conductors has to run the operation."""
+
+    code = "NewerArguments"
+    template = "{name} arguments of version {version} are newer than version {known}, which this release knows."

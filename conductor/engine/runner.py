@@ -15,8 +15,9 @@ from taskflow.types import failure as flow_failure
 
 from conductor.engine.persistence import OperationBackend
 from conductor.engine.slots import Slots
-from conductor.flows.registry import KINDS
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.flows.registry import PROCEDURES
+from conductor.procedure import Procedure
 from conductor.run import Cloud, HandOver, Run
 from hostler import errors
 from hostler.operations import lease, states
@@ -37,15 +38,26 @@ class Runner:
 
     def run(self, held: lease.Claim) -> HandOver | None:
         """Run an operation to its end; returns why it was handed over when it did not get there."""
-        run = Run(self._cloud, held, self._slots, stopping=self._stopping)
-        kind = KINDS.get(held.kind)
+        procedure = PROCEDURES.get(held.kind)
+        if procedure is None:
+            self._park(held, f"This conductor knows no operation {held.kind!r}.")
+            return None
         try:
-            if kind is None:
-                self._park(run, f"This conductor knows no operation {held.kind!r}.")
-            elif held.crashes >= self._cloud.conf.conductor.max_attempts + REVERT_ATTEMPTS:
-                self._give_up(kind, run)
+            run = Run(self._cloud, held, procedure.kind, self._slots, stopping=self._stopping)
+        except errors.InvalidArguments as error:
+            self._park(held, str(error))
+            return None
+        except errors.NewerArguments as error:
+            return self._leave(held, str(error))
+        return self._run(procedure, run)
+
+    def _run(self, procedure: Procedure, run: Run) -> HandOver | None:
+        held = run.held
+        try:
+            if held.crashes >= self._cloud.conf.conductor.max_attempts + REVERT_ATTEMPTS:
+                self._give_up(procedure, run)
             else:
-                self._run_flow(kind, run)
+                self._run_flow(procedure, run)
         except HandOver as stop:
             self._hand_over(run, stop)
             return stop
@@ -53,51 +65,60 @@ class Runner:
             LOG.warning("operation %s (%s) was taken over by another conductor", held.id, held.kind)
         return None
 
-    def _run_flow(self, kind: Kind, run: Run) -> None:
-        flow = kind.build(run)
+    def _run_flow(self, procedure: Procedure, run: Run) -> None:
+        flow = procedure.build(run)
         backend = OperationBackend(run.db, run, _weights(flow))
         engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
                               engine="serial")
         try:
             engine.run()
         except Exception as error:  # noqa: BLE001 - whatever a task raised, the operation must end
-            self._end_failed(kind, run, backend, _cause(engine, error))
+            self._end_failed(procedure, run, backend, _cause(engine, error))
         else:
-            self._end_succeeded(kind, run, backend, engine.storage.fetch_all())
+            self._end_succeeded(procedure, run, backend, engine.storage.fetch_all())
 
-    def _end_succeeded(self, kind: Kind, run: Run, backend: OperationBackend, results: Mapping[str, Any]) -> None:
+    def _end_succeeded(self, procedure: Procedure, run: Run, backend: OperationBackend,
+                       results: Mapping[str, Any]) -> None:
         def work(session: orm.Session) -> None:
             backend.flush(session)
-            kind.succeeded(session, run, results)
+            procedure.succeeded(session, run, results)
             lease.finish(session, run.held, state=states.SUCCEEDED, message=None)
 
         run.db.write(work)
         LOG.info("operation %s %s of %s %s succeeded", run.held.id, run.held.kind, run.held.resource_type,
                  run.held.resource_id)
 
-    def _end_failed(self, kind: Kind, run: Run, backend: OperationBackend, failure: Failure) -> None:
+    def _end_failed(self, procedure: Procedure, run: Run, backend: OperationBackend, failure: Failure) -> None:
         def work(session: orm.Session) -> None:
             backend.flush(session)
-            kind.failed(session, run, failure)
+            procedure.failed(session, run, failure)
             lease.finish(session, run.held, state=states.FAILED, message=failure.message)
 
         run.db.write(work)
         LOG.warning("operation %s %s of %s %s failed: %s", run.held.id, run.held.kind, run.held.resource_type,
                     run.held.resource_id, failure.message)
 
-    def _give_up(self, kind: Kind, run: Run) -> None:
+    def _give_up(self, procedure: Procedure, run: Run) -> None:
         message = f"Given up after {run.held.crashes} interrupted attempts; its revert was interrupted, too."
 
         def work(session: orm.Session) -> None:
-            kind.failed(session, run, Failure("Internal", message))
+            procedure.failed(session, run, Failure("Internal", message))
             lease.finish(session, run.held, state=states.FAILED, message=message)
 
         run.db.write(work)
         LOG.error("operation %s %s of %s: %s", run.held.id, run.held.kind, run.held.resource_id, message)
 
-    def _park(self, run: Run, message: str) -> None:
-        run.db.write(lambda session: lease.finish(session, run.held, state=states.FAILED, message=message))
-        LOG.error("operation %s: %s", run.held.id, message)
+    def _park(self, held: lease.Claim, message: str) -> None:
+        self._cloud.db.write(lambda session: lease.finish(session, held, state=states.FAILED, message=message))
+        LOG.error("operation %s: %s", held.id, message)
+
+    def _leave(self, held: lease.Claim, reason: str) -> HandOver:
+        """Leave an operation, while a rolling upgrade goes on, to a conductor that understands it."""
+        stop = HandOver(reason=reason, delay_s=float(self._cloud.conf.conductor.retry_delay))
+        self._cloud.db.write(lambda session: lease.hand_over(
+            session, held, delay_s=stop.delay_s, host=held.host, waiting_for=None, waiting_since=held.waiting_since))
+        LOG.warning("operation %s %s waits: %s", held.id, held.kind, reason)
+        return stop
 
     def _hand_over(self, run: Run, stop: HandOver) -> None:
         host = stop.host or run.host

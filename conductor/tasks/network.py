@@ -13,7 +13,6 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Port
-from hostler.resources.network.host_updates import MEMBERS_ONLY
 from hostler.resources.network.port_specs import group_members, members_for, port_specs
 from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.server.specs import PortSpec
@@ -54,7 +53,7 @@ class ApplyRules(_TellHosts):
 
     def execute(self) -> None:
         """Tell the ports' rules, or the group's members alone."""
-        if self.run.arguments.get(MEMBERS_ONLY):
+        if self.run.arguments["members_only"]:
             self._tell_members(self.run.arguments["security_group_id"])
         else:
             for host, ports in _ports_by_host(self.run, self._port_ids()).items():
@@ -74,9 +73,8 @@ class ApplyRules(_TellHosts):
     def _port_ids(self) -> list[str]:
         arguments = self.run.arguments
         group = arguments.get("security_group_id")
-        groups = arguments.get("security_group_ids", [group] if group else [])
         with self.run.reading() as session:
-            ids = affected_port_ids(session, groups) if groups else []
+            ids = affected_port_ids(session, [group]) if group else []
             return sorted({*ids, *arguments.get("port_ids", [])})
 
 

@@ -10,7 +10,8 @@ from sqlalchemy import orm
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
 from hostler import errors
-from hostler.db.models import Operation, Server, VolumeAttachment
+from hostler.db.models import Server, VolumeAttachment
+from hostler.operations import notes
 from hostler.resources.network import ports
 from hostler.resources.server import allocations
 from scheduler.rpcapi import Request
@@ -37,7 +38,7 @@ class SelectHost(OperationTask):
         def work(session: orm.Session) -> None:
             allocations.release(session, self.run.resource_id)
             if host is not None:
-                _exclude_host(session, self.run.held.id, host)
+                notes.write(session, self.run.held.id, notes.EXCLUDED, key=host)
 
         self.run.db.write(work)
 
@@ -66,12 +67,11 @@ def _request(session: orm.Session, run: Run) -> Request:
     server = session.get(Server, run.resource_id)
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
-    excluded = session.scalar(sa.select(Operation.arguments).where(Operation.id == run.held.id)) or {}
     return Request(
         consumer_id=server.id, project_id=server.project_id, vcpus=server.vcpus, ram_mib=server.ram_mib,
         disk_gib=local_disk_gib(session, server), zone=server.requested_zone, host=server.requested_host,
         extra_specs=server.flavor.get("extra_specs", {}), image_properties=server.image_properties,
-        hints=server.scheduler_hints, excluded_hosts=tuple(excluded.get("excluded_hosts", [])))
+        hints=server.scheduler_hints, excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
 
 
 def local_disk_gib(session: orm.Session, server: Server) -> int:
@@ -81,18 +81,10 @@ def local_disk_gib(session: orm.Session, server: Server) -> int:
     return (server.root_gib if volume is None else 0) + server.ephemeral_gib + -(-server.swap_mib // 1024)
 
 
-def _exclude_host(session: orm.Session, operation_id: str, host: str) -> None:
-    operation = session.get(Operation, operation_id)
-    if operation is not None and host not in operation.arguments.get("excluded_hosts", []):
-        excluded = [*operation.arguments.get("excluded_hosts", []), host]
-        operation.arguments = {**operation.arguments, "excluded_hosts": excluded}
-
-
 def _with_earlier_failure(run: Run, error: errors.NoValidHost) -> errors.HostlerError:
     """Name the failure that made this another try, which tells the user more than the lack of further hosts."""
     with run.reading() as session:
-        arguments = session.scalar(sa.select(Operation.arguments).where(Operation.id == run.held.id)) or {}
-    earlier = arguments.get("build_failure")
+        earlier = notes.value(session, run.held.id, notes.FAILURE)
     if not earlier:
         return error
     return errors.NoValidHost(f"Build of instance {run.resource_id} failed: {earlier} (and no other host could "

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from sqlalchemy import orm
-
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
-from hostler.db.models import Host, Operation, Server
+from hostler.db.models import Host, Server
+from hostler.operations import notes
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.server.records import server_spec
 from hostler.resources.server.specs import ServerSpec
@@ -79,7 +78,7 @@ class ChangePower(OperationTask):
         timeout_s = run.conf.compute.shutdown_timeout
         if self._verb == "stop":
             return run.ask_host(host, compute.stop_server, spec, timeout_s)
-        hard = run.arguments.get("type") == "HARD"
+        hard = run.arguments["hard"]
         return run.ask_host(host, compute.reboot_server, spec, hard, timeout_s, groups)
 
 
@@ -120,9 +119,4 @@ def destroy(run: Run, host: str) -> None:
 
 def note_build_failure(run: Run, error: errors.HostlerError) -> None:
     """Remember why a try failed: should no other host be left, the user is told this."""
-    def work(session: orm.Session) -> None:
-        operation = session.get(Operation, run.held.id)
-        if operation is not None:
-            operation.arguments = {**operation.arguments, "build_failure": str(error)}
-
-    run.db.write(work)
+    run.db.write(lambda session: notes.write(session, run.held.id, notes.FAILURE, value=str(error)))

@@ -15,18 +15,15 @@ from sqlalchemy import orm
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.volume_nodes import (
-    add_to_argument,
     delete_at,
     delete_or_note,
     load_place,
-    take_from_argument,
     tried,
 )
 from conductor.tasks.volume_placement import extra_specs_of
-from conductor.volume_reconcile import LEFT_ON
 from hostler import errors
 from hostler.db.models import Snapshot, Volume, VolumeAttachment
-from hostler.operations import lease
+from hostler.operations import lease, notes
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume.records import Place, volume_spec
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SourceSpec
@@ -173,7 +170,7 @@ class SwitchRecord(OperationTask):
         session.execute(sa.update(Volume).where(
             Volume.id == self.run.resource_id, Volume.backend_id == choice["source_id"],
             Volume.target_backend_id == choice["backend_id"]).values(**values))
-        add_to_argument(session, self.run, LEFT_ON, choice["source_id"])
+        notes.write(session, self.run.held.id, notes.LEFT_ON, key=choice["source_id"])
 
 
 class DisconnectSource(_MoveTask):
@@ -193,7 +190,7 @@ class RemoveSource(_MoveTask):
 
     def _remove(self, source_id: str) -> None:
         delete_at(self.run, self.run.resource_id, source_id)
-        self.run.db.write(lambda session: take_from_argument(session, self.run, LEFT_ON, source_id))
+        self.run.db.write(lambda session: notes.erase(session, self.run.held.id, notes.LEFT_ON, key=source_id))
 
 
 def _connect(run: Run, choice: dict[str, Any]) -> ConnectionSpec:

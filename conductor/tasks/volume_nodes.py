@@ -6,12 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import orm
-
 from conductor.run import Run
-from conductor.volume_reconcile import LEFT_ON
 from hostler import errors
-from hostler.db.models import Operation
+from hostler.operations import notes
 from hostler.resources.volume.records import Place, place_of, place_of_volume, volume_spec
 from hostler.resources.volume.specs import VolumeSpec
 
@@ -44,7 +41,7 @@ def delete_at(run: Run, volume_id: str, backend_id: str) -> None:
 def delete_or_note(run: Run, volume_id: str, backend_id: str) -> None:
     """As `delete_at`; what cannot be removed now is noted, and the node told when it reconciles."""
     def note() -> None:
-        run.db.write(lambda session: add_to_argument(session, run, LEFT_ON, backend_id))
+        run.db.write(lambda session: notes.write(session, run.held.id, notes.LEFT_ON, key=backend_id))
 
     tried(f"volume {volume_id} may be left on back end {backend_id}",
           lambda: delete_at(run, volume_id, backend_id), otherwise=note)
@@ -57,35 +54,3 @@ def tried(consequence: str, call: Callable[[], Any], otherwise: Callable[[], Non
     except (errors.AgentError, errors.Unavailable, errors.NotFound) as error:
         LOG.warning("%s: %s", consequence, error)
         otherwise()
-
-
-def add_to_argument(session: orm.Session, run: Run, key: str, value: str) -> None:
-    """Add `value` to the list that the operation keeps as argument `key`, once."""
-    operation = session.get(Operation, run.held.id)
-    if operation is not None and value not in operation.arguments.get(key, []):
-        operation.arguments = {**operation.arguments, key: [*operation.arguments.get(key, []), value]}
-
-
-def take_from_argument(session: orm.Session, run: Run, key: str, value: str) -> None:
-    """Take `value` out of the list that the operation keeps as argument `key`."""
-    operation = session.get(Operation, run.held.id)
-    if operation is not None:
-        rest = [item for item in operation.arguments.get(key, []) if item != value]
-        operation.arguments = {**operation.arguments, key: rest}
-
-
-def set_argument(run: Run, key: str, value: Any) -> None:
-    """Keep `value` as the operation's argument `key`, for its next tries."""
-    def work(session: orm.Session) -> None:
-        operation = session.get(Operation, run.held.id)
-        if operation is not None:
-            operation.arguments = {**operation.arguments, key: value}
-
-    run.db.write(work)
-
-
-def arguments_now(run: Run) -> dict[str, Any]:
-    """Return the operation's arguments with what earlier tries of this flow added."""
-    with run.reading() as session:
-        operation = session.get(Operation, run.held.id)
-        return dict(operation.arguments) if operation is not None else dict(run.arguments)

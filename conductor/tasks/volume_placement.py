@@ -9,14 +9,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.tasks.base import OperationTask, failed
-from conductor.tasks.volume_nodes import add_to_argument, arguments_now
-from hostler import errors
+from hostler import clock, errors
 from hostler.db.models import Backup, Snapshot, Volume, VolumeType
+from hostler.operations import notes
 from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
 from scheduler.rpcapi import BackendRequest
-
-EXCLUDED = "excluded_backends"
-FAILURE = "create_failure"
 
 
 class SelectBackend(OperationTask):
@@ -27,14 +25,14 @@ class SelectBackend(OperationTask):
 
     def execute(self) -> dict[str, Any]:
         """Return {"backend_id", "node", "backend", "zone"}."""
-        arguments = arguments_now(self.run)
         with self.run.reading() as session:
-            request = backend_request(session, self.run.resource_id, arguments.get("source"),
-                                      excluded=arguments.get(EXCLUDED, []))
+            request = backend_request(session, self.run.resource_id, self.run.arguments["source"],
+                                      excluded=notes.keys(session, self.run.held.id, notes.EXCLUDED))
+            earlier = notes.value(session, self.run.held.id, notes.FAILURE)
         try:
             return self.run.ask_for_backend(request).to_wire()
         except errors.NoValidBackend as error:
-            raise _with_earlier_failure(error, arguments.get(FAILURE)) from error
+            raise _with_earlier_failure(error, earlier) from error
 
     def revert(self, result: Any, **_: Any) -> None:
         """Release the claim."""
@@ -43,7 +41,7 @@ class SelectBackend(OperationTask):
         def work(session: orm.Session) -> None:
             release_backend(session, self.run.resource_id)
             if backend_id is not None:
-                add_to_argument(session, self.run, EXCLUDED, backend_id)
+                notes.write(session, self.run.held.id, notes.EXCLUDED, key=backend_id)
 
         self.run.db.write(work)
 
@@ -53,6 +51,14 @@ def release_backend(session: orm.Session, volume_id: str) -> None:
     backend_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id))
     session.execute(sa.update(Volume).where(Volume.id == volume_id).values(backend_id=None, provider={}))
     backend_claims.touch(session, [backend_id])
+
+
+def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
+    """Leave nothing of volumes but their records for those who ask for deleted ones."""
+    for volume_id in volume_ids:
+        release_backend(session, volume_id)
+    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
+        state=volume_states.DELETED, deleted_at=clock.utcnow()))
 
 
 def backend_request(session: orm.Session, volume_id: str, source: str | None, *,

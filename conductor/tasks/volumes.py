@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
-from conductor.tasks.volume_nodes import delete_at, delete_or_note, load_volume, set_argument
-from conductor.tasks.volume_placement import FAILURE
+from conductor.tasks.volume_nodes import delete_at, delete_or_note, load_volume
 from hostler import errors
 from hostler.db.models import Host, Image, Server, Volume, VolumeAttachment
 from hostler.images.spec import upload_url
+from hostler.operations import notes
 from hostler.resources.volume.records import snapshot_spec, source_spec, volume_spec
 from hostler.resources.volume.specs import UploadSpec
 
@@ -32,7 +32,8 @@ class CreateVolume(OperationTask):
         try:
             return create_volume(self.run, self.run.resource_id, choice["node"], self.run.arguments.get("source"))
         except errors.AgentError as error:
-            set_argument(self.run, FAILURE, str(error))
+            reason = str(error)
+            self.run.db.write(lambda session: notes.write(session, self.run.held.id, notes.FAILURE, value=reason))
             raise
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:

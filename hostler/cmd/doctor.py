@@ -19,7 +19,7 @@ from hostler.context import RequestContext
 from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.db.models import Operation
-from hostler.operations import doctor, states
+from hostler.operations import doctor, notes, states
 
 NOTHING, FOUND, NOT_SEEN = 0, 1, 2
 _LOOK_EVERY_S = 0.2
@@ -92,9 +92,10 @@ def _wait(database: Database, operation_id: str, timeout_s: float) -> dict[str, 
     while True:
         with database.reading() as session:
             operation = session.get_one(Operation, operation_id)
-            state, message, arguments = operation.state, operation.message, operation.arguments
+            state, message = operation.state, operation.message
+            report = notes.value(session, operation_id, notes.REPORT)
         if state == states.SUCCEEDED:
-            return {"operation": operation_id, **{key: arguments[key] for key in ("findings", "total", "unseen")}}
+            return {"operation": operation_id, **report}
         if state == states.FAILED:
             raise errors.Conflict(reason=f"the examination failed: {message}")
         if time.monotonic() > end:

@@ -15,6 +15,7 @@ from hostler.db.models import (
     ImageMember,
     ImageTag,
     Operation,
+    OperationNote,
     OperationStep,
     RevokedToken,
     Server,
@@ -22,7 +23,7 @@ from hostler.db.models import (
     Snapshot,
     Volume,
 )
-from hostler.operations import states
+from hostler.operations import notes, states
 
 
 def purge(db: Database, before: dt.datetime) -> dict[str, int]:
@@ -44,6 +45,9 @@ def purge(db: Database, before: dt.datetime) -> dict[str, int]:
         (Backup, sa.and_(Backup.deleted_at < before, Backup.id.not_in(parents))),
         (Snapshot, Snapshot.deleted_at < before),
         (Volume, sa.and_(Volume.deleted_at < before, Volume.id.not_in(sa.select(Snapshot.volume_id)))),
+        # What was left on a back end must be known until reconciliation has no more use for it: with its volume.
+        (OperationNote, sa.and_(~sa.exists().where(Operation.id == OperationNote.operation_id), sa.or_(
+            OperationNote.name != notes.LEFT_ON, ~sa.exists().where(Volume.id == OperationNote.resource_id)))),
         (ImageTag, ImageTag.image_id.in_(images)),
         (ImageMember, ImageMember.image_id.in_(images)),
         (Image, Image.id.in_(images)),

@@ -1,7 +1,6 @@
 """Accepting a change: the operation and its locks, written in the caller's transaction.
 
->>> operation = accept(session, context, kind="server.delete", resource=Target("server", server.id),
-...                    arguments={})          # locks the server itself
+>>> operation = accept(session, context, server.STOP, Target("server", server_id), Arguments())  # locks the server
 >>> waker.wake(operation.id)                  # after the commit; losing it only delays
 """
 
@@ -17,6 +16,9 @@ from sqlalchemy import exc, orm
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Host, Lock, Operation
+from hostler.operations import states
+from hostler.operations.kinds.kind import A, Kind
+from hostler.operations.kinds.registry import KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,23 +29,23 @@ class Target:
     id: str
 
 
-def accept(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
-           arguments: dict[str, Any] | None = None, also_lock: Sequence[Target] = (), lock: bool = True,
-           project_id: str | None = None, host_id: str | None = None, agent: str | None = None,
-           idempotency_key: str | None = None) -> Operation:
+def accept(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A, *,
+           also_lock: Sequence[Target] = (), lock: bool = True, project_id: str | None = None,
+           host_id: str | None = None, agent: str | None = None, idempotency_key: str | None = None) -> Operation:
     """Write a pending operation and its locks; the caller commits them with the change they belong to.
 
-    `kind` names the flow (`conductor.flows`); `arguments` are JSON values; `host_id` is the host its first step
-    talks to, or `agent` the agent (`hostler.operations.agents`), when known. Raises ResourceLocked when another
-    operation holds one of the resources.
+    `host_id` is the host its first step talks to, or `agent` the agent (`hostler.operations.agents`), when known.
+    Raises ResourceLocked when another operation holds one of the resources, InvalidArguments for those of another kind.
     """
+    if type(arguments) is not kind.arguments or resource.type not in kind.resources:
+        raise errors.InvalidArguments(name=kind.name, reason=f"{arguments!r} of a {resource.type}")
     targets = sorted({target.id: target for target in (*((resource,) if lock else ()), *also_lock)}.values(),
                      key=lambda target: target.id)
     check_unlocked(session, targets)
     operation = Operation(
-        id=ids.new_id(), kind=kind, resource_type=resource.type, resource_id=resource.id,
+        id=ids.new_id(), kind=kind.name, resource_type=resource.type, resource_id=resource.id,
         project_id=project_id or context.project_id, user_id=context.user_id, request_id=context.request_id,
-        arguments=arguments or {}, idempotency_key=idempotency_key)
+        arguments=arguments.stored(), arguments_version=arguments.VERSION, idempotency_key=idempotency_key)
     if host_id is not None:
         # The name as the database has it, without a look-up of its own.
         operation.host = sa.select(Host.name).where(Host.id == host_id).scalar_subquery()  # type: ignore[assignment]
@@ -52,32 +54,42 @@ def accept(session: orm.Session, context: RequestContext, *, kind: str, resource
     session.add(operation)
     try:
         session.flush()
-        session.add_all([Lock(resource_id=target.id, resource_type=target.type, operation_id=operation.id, kind=kind)
-                         for target in targets])
+        session.add_all([Lock(resource_id=target.id, resource_type=target.type, operation_id=operation.id,
+                              kind=kind.name) for target in targets])
         session.flush()
     except exc.IntegrityError as error:
-        # Lost the race between the look above and the insert; the transaction is void either way.
-        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation="?", kind=kind,
+        # Lost the race between the check above and the insert; the transaction is void either way.
+        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation="?", kind=kind.name,
                                     locked=[dataclasses.asdict(target) for target in targets]) from error
     return operation
 
 
-def accept_behind(session: orm.Session, context: RequestContext, *, kind: str, resource: Target,
-                  arguments: dict[str, Any] | None = None, **options: Any) -> Operation:
+def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A,
+                  **options: Any) -> Operation:
     """As `accept`, but where another operation holds the resource, ask that one to stop and wait for its lock.
 
     The waiting operation has no lock yet: the conductor that claims it takes the lock over once it is free. For
-    deletion, which must be possible while a server is still being built.
+    kinds that cancel others: a server can be deleted while it is still being built.
     """
     holder = session.execute(sa.select(Lock.operation_id, Lock.kind).where(Lock.resource_id == resource.id)).first()
     if holder is None:
-        return accept(session, context, kind=kind, resource=resource, arguments=arguments, **options)
-    if holder.kind == kind:
-        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation=holder.operation_id, kind=kind,
-                                    locked=[dataclasses.asdict(resource)])
-    session.execute(sa.update(Operation).where(Operation.id == holder.operation_id).values(cancel_requested=True))
-    return accept(session, context, kind=kind, resource=resource,
-                  arguments={**(arguments or {}), "wait_for_lock": True}, lock=False, **options)
+        return accept(session, context, kind, resource, arguments, **options)
+    held = KINDS.get(holder.kind)
+    if holder.kind == kind.name or not kind.cancels:
+        raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation=holder.operation_id,
+                                    kind=holder.kind, locked=[dataclasses.asdict(resource)])
+    if held is None or held.cancellable:
+        session.execute(sa.update(Operation).where(Operation.id == holder.operation_id).values(cancel_requested=True))
+    operation = accept(session, context, kind, resource, arguments, lock=False, **options)
+    operation.waits_for_lock = True
+    return operation
+
+
+def unfinished(session: orm.Session, kind: Kind[Any], resource_id: str) -> str | None:
+    """Return the unfinished operation of `kind` about a resource, if any, whether it holds the lock or waits for it."""
+    return session.scalar(sa.select(Operation.id).where(
+        Operation.resource_id == resource_id, Operation.kind == kind.name,
+        Operation.state.in_(states.UNFINISHED)).limit(1))
 
 
 def check_unlocked(session: orm.Session, targets: Sequence[Target]) -> None:

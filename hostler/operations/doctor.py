@@ -14,8 +14,8 @@ from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import cloud
 
-KIND: Final = "cloud.audit"
 # One at a time: the second one finds this locked.
 CLOUD: Final = Target("cloud", "00000000-0000-4000-8000-000000000d0c")
 
@@ -24,10 +24,10 @@ def accept_audit(session: orm.Session, context: RequestContext, *, checks: Seque
                  delete_unknown: bool = False) -> Operation:
     """Write the operation; raises ResourceLocked when a doctor is at work already.
 
-    Its end adds "findings", "total" and "unseen" to its arguments (`conductor.audit.examine`).
+    Its end notes the report (`notes.REPORT`, as `conductor.audit.examine` returns it).
     """
-    return accept(session, context, kind=KIND, resource=CLOUD, arguments={
-        "checks": list(checks), "repair": repair, "delete_unknown": delete_unknown})
+    return accept(session, context, cloud.AUDIT, CLOUD, cloud.Audit(
+        checks=tuple(checks), repair=repair, delete_unknown=delete_unknown))
 
 
 def withdraw(db: Database, operation_id: str) -> bool:

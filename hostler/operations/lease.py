@@ -21,9 +21,8 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
+from hostler.operations.kinds.registry import KINDS
 
-# The argument that must not outlive its operation.
-SECRET = "admin_password"
 _TABLE: Any = Operation.__table__
 
 
@@ -47,7 +46,8 @@ class Claim:
     project_id: str | None
     user_id: str | None
     request_id: str
-    arguments: dict[str, Any]
+    arguments: dict[str, Any]  # as stored; `hostler.operations.kinds` loads them
+    arguments_version: int
     flow: dict[str, Any] | None
     host: str | None
     waiting_since: dt.datetime | None
@@ -121,7 +121,7 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
         row = session.get(Operation, operation_id)
         if row is None or not _is_due(row, now) or not admit(row.host):
             return None
-        if row.arguments.get("wait_for_lock") and not _take_lock(session, row):
+        if row.waits_for_lock and not _take_lock(session, row):
             row.not_before = now + dt.timedelta(seconds=0.3)
             return None
         row.crashes += row.state == states.RUNNING
@@ -130,7 +130,8 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
         row.attempt += 1
         row.started_at = row.started_at or now
         return Claim(row.id, row.kind, row.attempt, row.crashes, row.resource_type, row.resource_id, row.project_id,
-                     row.user_id, row.request_id, row.arguments, row.flow, row.host, row.waiting_since)
+                     row.user_id, row.request_id, row.arguments, row.arguments_version, row.flow, row.host,
+                     row.waiting_since)
 
     return db.write(work)
 
@@ -195,7 +196,9 @@ def finish(session: orm.Session, held: Claim, *, state: str, message: str | None
     """End an operation and free what it holds; the caller changes the resource in the same transaction."""
     check_owned(session, held, state=state, message=message, finished_at=clock.utcnow(), owner=None,
                 lease_until=None, progress=100, waiting_for=None, waiting_since=None)
-    if SECRET in held.arguments:
+    kind = KINDS.get(held.kind)
+    secrets = kind.arguments.secrets() & held.arguments.keys() if kind is not None else frozenset()
+    if secrets:
         row = session.get_one(Operation, held.id)
-        row.arguments = {key: value for key, value in row.arguments.items() if key != SECRET}
+        row.arguments = {key: value for key, value in row.arguments.items() if key not in secrets}
     session.execute(sa.delete(Lock).where(Lock.operation_id == held.id))

@@ -17,7 +17,7 @@ import requests
 
 from hostler.context import RequestContext
 from hostler.db.models import Operation
-from hostler.operations import doctor
+from hostler.operations import doctor, notes
 from tests.harness import backends
 from tests.harness.crash_campaign import (
     Campaign,
@@ -222,7 +222,7 @@ def test_doctor_finds_nothing_afterwards(scene: ServerScene) -> None:
     def report() -> dict[str, Any] | None:
         with db.reading() as session:
             row = session.get_one(Operation, operation)
-            return row.arguments if row.state == "succeeded" else None
+            return notes.value(session, operation, notes.REPORT) if row.state == "succeeded" else None
 
     found = wait_for(report, "the doctor")
     assert isinstance(found, dict)

@@ -19,7 +19,7 @@ import pytest
 
 from hostler.context import RequestContext
 from hostler.db.models import Operation
-from hostler.operations import doctor
+from hostler.operations import doctor, notes
 from tests.harness import backends, invariants
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
@@ -135,7 +135,7 @@ class Storage:
     def _report(self, operation: str) -> dict[str, Any] | None:
         with self.db.reading() as session:
             row = session.get_one(Operation, operation)
-            return row.arguments if row.state == "succeeded" else None
+            return notes.value(session, operation, notes.REPORT) if row.state == "succeeded" else None
 
     def holds_content(self, path: Path) -> bool:
         """Return whether a disk begins with the image's content, and is empty behind it."""

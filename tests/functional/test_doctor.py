@@ -34,6 +34,7 @@ from hostler.db.models import (
     VolumeNode,
 )
 from hostler.operations import doctor
+from hostler.operations.kinds import cloud as cloud_kinds
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectorSpec, VolumeSpec
 from tests.harness.doctor_scene import BACKEND, HOST, NODE, Scene
@@ -380,9 +381,10 @@ def test_a_project_above_its_quota_is_no_fault(scene: Scene, call_doctor: Doctor
 
 
 def test_a_second_doctor_is_told_of_the_first(scene: Scene, call_doctor: Doctor) -> None:
-    operation = _operation(scene, doctor.CLOUD.id, doctor.KIND, "running")
+    operation = _operation(scene, doctor.CLOUD.id, cloud_kinds.AUDIT.name, "running")
     scene.write(sa.update(Operation).where(Operation.id == operation).values(lease_until=None, owner="test"))
-    scene.add(Lock(resource_id=doctor.CLOUD.id, resource_type="cloud", kind=doctor.KIND, operation_id=operation))
+    scene.add(Lock(resource_id=doctor.CLOUD.id, resource_type="cloud", kind=cloud_kinds.AUDIT.name,
+                   operation_id=operation))
     assert call_doctor()[0] == 2
     scene.write(sa.delete(Lock).where(Lock.operation_id == operation))
     scene.write(sa.delete(Operation).where(Operation.id == operation))

@@ -28,8 +28,10 @@ from hostler.db.models import (
     VolumeType,
     Zone,
 )
+from hostler.operations import notes
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept, accept_behind
+from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from tests.harness.client import Client
@@ -76,12 +78,13 @@ class Words:
     def begin(self, kind: str, resource_id: str, *also: tuple[str, str], behind: bool = False,
               **arguments: Any) -> str:
         """Accept an operation; returns its id. Nobody is woken: conductors find it."""
-        target = Target("volume" if kind[:10] == "attachment" else kind.partition(".")[0], resource_id)
+        row = KINDS[kind]
+        target, said = Target(row.resources[0], resource_id), row.arguments(**arguments)
 
         def work(session: orm.Session) -> str:
             if behind:
-                return accept_behind(session, self.context, kind=kind, resource=target, arguments=arguments).id
-            return accept(session, self.context, kind=kind, resource=target, arguments=arguments,
+                return accept_behind(session, self.context, row, target, said).id
+            return accept(session, self.context, row, target, said,
                           also_lock=[Target(*one) for one in also]).id
 
         return self.db.write(work)
@@ -228,7 +231,7 @@ def test_a_volume_moves_with_its_content(words: Words, kind: str) -> None:
     if kind == "retype":
         type_id = words.add(VolumeType(id=ids.new_id(), name=ids.new_id(),
                                        extra_specs={"volume_backend_name": f"kind{target[-1]}"}))
-        arguments = {"volume_type_id": type_id, "migration_policy": "on-demand"}
+        arguments = {"volume_type_id": type_id, "migration_policy": "on-demand", "multiattach": False}
     words.do(f"volume.{kind}", volume_id, **arguments)
     assert words.driver(volume_id) is words.node(target)
     assert words.node(target).content(volume_id) == "moves along"
@@ -281,7 +284,8 @@ def test_a_back_end_that_refuses_is_left_for_another(words: Words) -> None:
     volume = words.one(Volume, volume_id)
     assert (volume.state, volume.backend_id) == (volume_states.ERROR, None)
     assert volume.fault["message"].startswith("The disk is broken.")
-    assert len(operation.arguments["excluded_backends"]) == 2
+    with words.db.reading() as session:
+        assert len(notes.keys(session, operation.id, notes.EXCLUDED)) == 2
     words.do("volume.delete", volume_id, cascade=False)
     words.cloud.volume_agents["node1"].faults.order(
         Order(step="volume.create_volume:before", action="fail", reason="The disk is broken."))

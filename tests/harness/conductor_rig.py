@@ -31,6 +31,7 @@ from hostler.db.models import (
 )
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds.registry import KINDS
 from hostler.resources.server import allocations
 from scheduler.rpcapi import Choice, Request
 
@@ -112,8 +113,8 @@ class Rig:
                                    user_id=self.context.user_id, vm_state="building", flavor_id=ids.new_id(),
                                    vcpus=1, ram_mib=64, root_gib=1))
                 session.flush()
-            operation = accept(session, self.context, kind=kind, resource=Target("server", identity),
-                               arguments=arguments)
+            row = KINDS[kind]
+            operation = accept(session, self.context, row, Target("server", identity), row.arguments(**arguments))
             return identity, operation.id
 
         return self.db.write(work)

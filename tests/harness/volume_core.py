@@ -37,6 +37,7 @@ from hostler.db.models import (
     Zone,
 )
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds.registry import KINDS
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -172,8 +173,9 @@ class Cloud:
 
     def busy(self, volume_id: str, kind: str, **arguments: Any) -> None:
         """Let an operation have the volume."""
+        row = KINDS[kind]
         self.services.db.write(lambda session: accept(
-            session, context_of("admin"), kind=kind, resource=Target("volume", volume_id), arguments=arguments))
+            session, context_of("admin"), row, Target("volume", volume_id), row.arguments(**arguments)))
 
     def row(self, volume_id: str) -> Volume:
         """Return a volume's record."""

@@ -47,6 +47,7 @@ from hostler.db.models import (
 from hostler.operations import lease
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
@@ -302,10 +303,10 @@ class VolumeRig:
     def accept(self, kind: str, resource_id: str, also_lock: tuple[tuple[str, str], ...] = (),
                **arguments: Any) -> str:
         """Write a pending operation; returns its id."""
+        row = KINDS[kind]
         return self.db.write(lambda session: accept(
-            session, self.context, kind=kind, resource=Target(kind.partition(".")[0].replace("attachment", "volume"),
-                                                              resource_id),
-            arguments=arguments, also_lock=[Target(*other) for other in also_lock]).id)
+            session, self.context, row, Target(row.resources[0], resource_id), row.arguments(**arguments),
+            also_lock=[Target(*other) for other in also_lock]).id)
 
     def run(self, operation_id: str) -> Any:
         """Claim and run an operation once, when it is due."""

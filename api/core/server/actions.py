@@ -6,7 +6,7 @@ looked at, so that of two actions one is told about the other.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -19,23 +19,29 @@ from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Host, Port, PortSecurityGroup, Server
 from hostler.operations.accept import Target, accept
-from hostler.resources.network import host_updates, security_groups
+from hostler.operations.kinds import network
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.kind import A, Kind
+from hostler.resources.network import security_groups
 from hostler.resources.server import states
+from hostler.resources.server.status import check_may_start
+
+_TAKES_GROUPS: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.RESCUED)
 
 
-def change_power(services: Services, context: RequestContext, server_id: str, action: str, *, policy: str,
-                 said_as: str, arguments: dict[str, Any] | None = None) -> None:
-    """Accept one of `states.ACTIONS` that the host does; raises NotFound, Forbidden, InvalidState, ResourceLocked."""
+def change_power(services: Services, context: RequestContext, server_id: str, kind: Kind[A], arguments: A, *,
+                 policy: str, said_as: str) -> None:
+    """Accept an operation that the server's host does; raises NotFound, Forbidden, InvalidState, ResourceLocked."""
 
     def work(session: orm.Session) -> str:
         server = to_change(services, session, context, server_id, policy)
         check_idle(session, server, said_as)
-        row = states.check_action(action, server.id, server.vm_state, said_as=said_as)
+        check_may_start(kind, server.id, server.vm_state, said_as=said_as,
+                        hard=isinstance(arguments, kinds.Reboot) and arguments.hard)
         if server.host_id is None:
             raise errors.Conflict(reason=f"Instance {server.id} is not ready: it is on no host.")
-        return accept(session, context, kind=row.kind, resource=Target("server", server.id),
-                      arguments={"server_id": server.id, **(arguments or {})}, project_id=server.project_id,
-                      host_id=server.host_id).id
+        return accept(session, context, kind, Target("server", server.id), arguments,
+                      project_id=server.project_id, host_id=server.host_id).id
 
     services.waker.wake(context, services.db.write(work))
 
@@ -47,7 +53,7 @@ def lock(services: Services, context: RequestContext, server_id: str, reason: st
         server = to_change(services, session, context, server_id, "os_compute_api:os-lock-server:lock",
                            when_locked=True)
         server.locked, server.locked_reason = True, reason
-        journal.note(session, context, "server.lock", server)
+        journal.note(session, context, kinds.LOCK, server)
 
     services.db.write(work)
 
@@ -59,7 +65,7 @@ def unlock(services: Services, context: RequestContext, server_id: str) -> None:
         server = to_change(services, session, context, server_id, "os_compute_api:os-lock-server:unlock",
                            when_locked=True)
         server.locked, server.locked_reason = False, None
-        journal.note(session, context, "server.unlock", server)
+        journal.note(session, context, kinds.UNLOCK, server)
 
     services.db.write(work)
 
@@ -72,21 +78,20 @@ def reset_state(services: Services, context: RequestContext, server_id: str, sta
                            when_locked=True)
         check_idle(session, server, "os-resetState")
         server.vm_state = state
-        journal.note(session, context, "server.reset_state", server)
+        journal.note(session, context, kinds.RESET_STATE, server)
 
     services.db.write(work)
 
 
 def restore(services: Services, context: RequestContext, server_id: str) -> None:
-    """Bring a server back from the trash; raises InvalidState for one that is not in it."""
+    """Raise InvalidState: there is no trash yet, so no server is in it."""
 
-    def work(session: orm.Session) -> str:
+    def work(session: orm.Session) -> None:
         server = to_change(services, session, context, server_id, "os_compute_api:os-deferred-delete:restore")
-        row = states.check_action("restore", server.id, server.vm_state)
-        return accept(session, context, kind=row.kind, resource=Target("server", server.id),
-                      arguments={"server_id": server.id}, project_id=server.project_id).id
+        raise errors.InvalidState(action="restore", resource="instance", id=server.id, attribute="vm_state",
+                                  state=server.vm_state)
 
-    services.waker.wake(context, services.db.write(work))
+    services.db.write(work)
 
 
 def console_output(services: Services, context: RequestContext, server_id: str, length: int | None) -> str:
@@ -115,7 +120,7 @@ def add_security_group(services: Services, context: RequestContext, server_id: s
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:add")
-        states.check_action("change_security_groups", server.id, server.vm_state, said_as="addSecurityGroup")
+        _check_takes_groups(server, "addSecurityGroup")
         group_id = _group(session, server, name)
         port_ids = _secured_ports(session, server)
         if not port_ids:
@@ -135,7 +140,7 @@ def remove_security_group(services: Services, context: RequestContext, server_id
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:remove")
-        states.check_action("change_security_groups", server.id, server.vm_state, said_as="removeSecurityGroup")
+        _check_takes_groups(server, "removeSecurityGroup")
         group_id = _group(session, server, name)
         port_ids = _secured_ports(session, server)
         # Those that admit the group's members must hear of it while the server still is one.
@@ -148,6 +153,12 @@ def remove_security_group(services: Services, context: RequestContext, server_id
         return told
 
     services.waker.wake(context, *services.db.write(work))
+
+
+def _check_takes_groups(server: Server, said_as: str) -> None:
+    if server.vm_state not in _TAKES_GROUPS:
+        raise errors.InvalidState(action=said_as, resource="instance", id=server.id, attribute="vm_state",
+                                  state=server.vm_state)
 
 
 def _group(session: orm.Session, server: Server, name: str) -> str:
@@ -165,8 +176,8 @@ def _tell(session: orm.Session, context: RequestContext, server: Server, port_id
           group_id: str) -> list[str]:
     if server.host_id is None:
         return []
-    own = accept(session, context, kind=host_updates.APPLY_RULES, resource=Target("server", server.id), lock=False,
-                 arguments={"server_id": server.id, "port_ids": port_ids}, project_id=server.project_id)
+    own = accept(session, context, network.APPLY_RULES, Target("server", server.id),
+                 network.ApplyRules(port_ids=tuple(port_ids)), lock=False, project_id=server.project_id)
     others = security_groups.tell_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)
     return [own.id, *others]
 

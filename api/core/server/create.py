@@ -24,6 +24,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Flavor, Image, Operation, Project, Server, ServerGroupMember, ServerTag
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import server as kinds
 from hostler.resources import quota
 from hostler.resources.network import ports
 from hostler.resources.server import states
@@ -170,7 +171,7 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     ports.bind_ports_many(services.db, session, services.conf, context,
                           servers=[ports.NewServer(server.id, server.hostname) for server in servers],
                           requests=new.networks, security_groups=new.security_groups or ("default",))
-    brought = disks.write(services, session, context, servers)
+    volumes = disks.write(services, session, context, servers)
     for server in servers:
         session.add_all([ServerTag(server_id=server.id, tag=tag) for tag in dict.fromkeys(new.tags)])
         if group is not None:
@@ -179,9 +180,10 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     for server in servers:
         key = _full_key(context, new.idempotency_key) if new.idempotency_key and server is servers[0] else None
         operations.append(accept(
-            session, context, kind="server.create", resource=Target("server", server.id), idempotency_key=key,
-            also_lock=brought[server.id].locks,
-            arguments={"server_id": server.id, "admin_password": new.admin_password, **brought[server.id].arguments}))
+            session, context, kinds.CREATE, Target("server", server.id),
+            kinds.CreateServer(admin_password=new.admin_password, volumes=bool(volumes[server.id].locks),
+                               sources=volumes[server.id].sources),
+            idempotency_key=key, also_lock=volumes[server.id].locks))
     accepted = Accepted([server.id for server in servers], reservation_id, new.admin_password)
     return accepted, [operation.id for operation in operations]
 

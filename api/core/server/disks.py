@@ -2,7 +2,7 @@
 
 >>> disks = prepare(services, session, context, arrangement, zone, count)   # holds what it names; before quota
 >>> volumes = disks.write(servers)                                           # rows, quota, attachments
->>> accept(..., also_lock=volumes[server.id].locks, arguments={..., **volumes[server.id].arguments})
+>>> accept(..., CreateServer(sources=volumes[server.id].sources, ...), also_lock=volumes[server.id].locks)
 
 The zone of new volumes is the one the server was asked to be in. What must fail because of zones fails here, before
 anything is written (see `_zone_of`).
@@ -33,10 +33,10 @@ _SOURCES = {"image": "image_id", "snapshot": "snapshot_id"}
 
 
 @dataclasses.dataclass(frozen=True)
-class Brought:
-    """What one server's operation must know and lock."""
+class ServerVolumes:
+    """The volumes of one new server: what its operation locks, and what each new one is made from, by its id."""
 
-    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    sources: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     locks: Sequence[Target] = ()
 
 
@@ -58,13 +58,13 @@ class Disks:
         return {}
 
     def write(self, services: Services, session: orm.Session, context: RequestContext,
-              servers: Sequence[Server]) -> dict[str, Brought]:
+              servers: Sequence[Server]) -> dict[str, ServerVolumes]:
         """Claim quota for all new volumes together, write them and the attachments; returns by server id."""
         if not self.devices:
-            return {server.id: Brought() for server in servers}
+            return {server.id: ServerVolumes() for server in servers}
         requests = [found for _, found in self.devices if isinstance(found, VolumeRequest)]
         made = iter(volume_create.write(services, session, context, requests * len(servers)) if requests else ())
-        brought = {}
+        volumes = {}
         for server in servers:
             used = device_names.local_names(ephemeral_gib=server.ephemeral_gib, swap_mib=server.swap_mib)
             sources: dict[str, str | None] = {}
@@ -77,9 +77,9 @@ class Disks:
                 assert isinstance(volume, Volume)
                 session.add(_attachment(server, volume, device, used))
                 locks.append(Target("volume", volume.id))
-            brought[server.id] = Brought({"volumes": True, "sources": sources}, locks)
+            volumes[server.id] = ServerVolumes(sources, locks)
         session.flush()
-        return brought
+        return volumes
 
 
 def prepare(services: Services, session: orm.Session, context: RequestContext, arrangement: Arrangement,

@@ -16,6 +16,7 @@ from api.core.server.rows import LOCKS, SERVERS
 from hostler import clock, errors, ids
 from hostler.db.models import FixedIp, Host, Port, ServerTag, Zone
 from hostler.resources.server import states
+from hostler.resources.server.status import STATUS_FILTER, kinds_showing
 
 Condition = sa.ColumnElement[bool]
 Maker = Callable[[str, Sequence[str]], Condition]
@@ -130,22 +131,21 @@ def _status(_name: str, values: Sequence[str]) -> Condition:
 
 
 def _one_status(status: str) -> Condition:
-    if status not in states.STATUS_FILTER:
+    if status not in STATUS_FILTER:
         return sa.false()
-    vm_states, kinds = states.STATUS_FILTER[status]
+    vm_states, kinds = STATUS_FILTER[status]
     known = SERVERS.c.vm_state.in_(vm_states)
     if kinds:
         return sa.and_(known, LOCKS.c.kind.in_(kinds))
-    disguised = {kind for other, (_, kinds) in states.STATUS_FILTER.items() if kinds for kind in kinds
-                 if set(vm_states) & set(states.STATUS_FILTER[other][0])}
+    disguised = {kind for other, (_, kinds) in STATUS_FILTER.items() if kinds for kind in kinds
+                 if set(vm_states) & set(STATUS_FILTER[other][0])}
     return sa.and_(known, sa.or_(LOCKS.c.kind.is_(None), LOCKS.c.kind.not_in(disguised))) if disguised else known
 
 
 def _task_state(_name: str, values: Sequence[str]) -> Condition:
     wanted = set(values)
-    kinds = [kind for kind, task in states.TASKS.items() if wanted & {task.state, task.waiting, task.hard}]
     idle = LOCKS.c.kind.is_(None) if wanted & {"None", "none", ""} else sa.false()
-    return sa.or_(LOCKS.c.kind.in_(kinds), idle)
+    return sa.or_(LOCKS.c.kind.in_(kinds_showing(wanted)), idle)
 
 
 def _power_state(name: str, values: Sequence[str]) -> Condition:

@@ -34,7 +34,8 @@ from hostler.db.models import (
     Zone,
 )
 from hostler.operations import states as operation_states
-from hostler.resources.server import states
+from hostler.operations.kinds import server as kinds
+from hostler.resources.server.status import task_state
 
 SERVERS = Server.__table__
 LOCKS = Lock.__table__
@@ -221,12 +222,12 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
     hard: set[str] = set()
     leaving: set[str] = set()
     for server_id, kind, arguments in session.execute(query):
-        if kind == "server.delete":
+        if kind == kinds.DELETE.name:
             leaving.add(server_id)
-        elif arguments.get("type") == "HARD":
+        elif arguments.get("hard"):
             hard.add(server_id)
-    return {row.id: states.task_state("server.delete" if row.id in leaving else row.lock_kind,
-                                      placed=row.host_id is not None, hard=row.id in hard) for row in busy}
+    return {row.id: task_state(kinds.DELETE.name if row.id in leaving else row.lock_kind,
+                               placed=row.host_id is not None, hard=row.id in hard) for row in busy}
 
 
 def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, list[Any]]]:

@@ -14,11 +14,12 @@ from api.core.server import rows as server_rows
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Port, Server
-from hostler.operations import states as operation_states
-from hostler.operations.accept import Target, accept_behind
+from hostler.db.models import Lock, Port, Server
+from hostler.operations.accept import Target, accept_behind, unfinished
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network import host_updates
-from hostler.resources.server import states
+from hostler.resources.server.status import task_state
 
 # What the guest's metadata shows.
 _GUEST_SEES = frozenset({"name", "hostname"})
@@ -65,7 +66,7 @@ def check_idle(session: orm.Session, server: Server, said_as: str) -> None:
     lock = session.get(Lock, server.id)
     if lock is None:
         return
-    task = states.task_state(lock.kind, placed=server.host_id is not None)
+    task = task_state(lock.kind, placed=server.host_id is not None)
     raise errors.ResourceLocked(
         f"Cannot '{said_as}' instance {server.id} while it is in task_state {task or lock.kind}",
         resource="server", id=server.id, operation=lock.operation_id, kind=lock.kind,
@@ -104,17 +105,9 @@ def delete(services: Services, context: RequestContext, server_id: str, *,
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, action)
-        if _deletion_waits(session, server.id):
+        if unfinished(session, kinds.DELETE, server.id) is not None:
             return []
-        operation = accept_behind(session, context, kind="server.delete", resource=Target("server", server.id),
-                                  arguments={"server_id": server.id}, project_id=server.project_id,
-                                  host_id=server.host_id)
-        return [operation.id]
+        return [accept_behind(session, context, kinds.DELETE, Target("server", server.id), Arguments(),
+                              project_id=server.project_id, host_id=server.host_id).id]
 
     services.waker.wake(context, *services.db.write(work))
-
-
-def _deletion_waits(session: orm.Session, server_id: str) -> bool:
-    return session.scalar(sa.select(Operation.id).where(
-        Operation.resource_id == server_id, Operation.kind == "server.delete",
-        Operation.state.in_(operation_states.UNFINISHED)).limit(1)) is not None

@@ -20,7 +20,8 @@ from hostler.context import RequestContext
 from hostler.db.models import Host, Server, Volume, VolumeAttachment, Zone
 from hostler.operations.accept import Target, accept
 from hostler.operations.agents import volume_agent
-from hostler.resources.server import states
+from hostler.operations.kinds import server as kinds
+from hostler.resources.server.status import check_may_start
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
 
@@ -52,7 +53,7 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
     def work(session: orm.Session) -> tuple[VolumeAttachment, str]:
         server = to_change(services, session, context, server_id, _POLICY + "create")
         check_idle(session, server, "attach_volume")
-        states.check_action("attach_volume", server.id, server.vm_state)
+        check_may_start(kinds.ATTACH_VOLUME, server.id, server.vm_state, said_as="attach_volume")
         volume_limit.check_attach(session, server)
         volume = usable_volume(services, session, context, volume_id, server_id=server.id, multiattach=multiattach)
         check_zones(services, volume, server.id, _zone_of(session, server) or volume.zone)
@@ -64,10 +65,10 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
         session.flush()
         place = volume_records.place_of_volume(session, volume.id)
         operation = accept(
-            session, context, kind="server.attach_volume", resource=Target("server", server.id),
+            session, context, kinds.ATTACH_VOLUME, Target("server", server.id),
+            kinds.ServerVolume(attachment_id=attachment.id, volume_id=volume.id),
             also_lock=[Target("volume", volume.id)], project_id=server.project_id,
-            agent=volume_agent(place.node) if place is not None else None,
-            arguments={"server_id": server.id, "attachment_id": attachment.id, "volume_id": volume.id})
+            agent=volume_agent(place.node) if place is not None else None)
         return attachment, operation.id
 
     attachment, operation_id = services.db.write(work)
@@ -82,15 +83,15 @@ def detach(services: Services, context: RequestContext, server_id: str, volume_i
         server = to_change(services, session, context, server_id, _POLICY + "delete")
         attachment = _find(session, server.id, volume_id)
         check_idle(session, server, "detach_volume")
-        states.check_action("detach_volume", server.id, server.vm_state)
+        check_may_start(kinds.DETACH_VOLUME, server.id, server.vm_state, said_as="detach_volume")
         if attachment.boot_index == 0:
             raise errors.Invalid(reason="Cannot detach a root device volume")
         services.db.lock_row(session, Volume, Volume.id == attachment.volume_id)
         return accept(
-            session, context, kind="server.detach_volume", resource=Target("server", server.id),
-            also_lock=[Target("volume", attachment.volume_id)], project_id=server.project_id, host_id=server.host_id,
-            arguments={"server_id": server.id, "attachment_id": attachment.id,
-                       "volume_id": attachment.volume_id}).id
+            session, context, kinds.DETACH_VOLUME, Target("server", server.id),
+            kinds.ServerVolume(attachment_id=attachment.id, volume_id=attachment.volume_id),
+            also_lock=[Target("volume", attachment.volume_id)], project_id=server.project_id,
+            host_id=server.host_id).id
 
     services.waker.wake(context, services.db.write(work))
 

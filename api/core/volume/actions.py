@@ -5,7 +5,7 @@ A volume's row is held while its status is looked at, so that of two actions one
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -20,6 +20,8 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import quota
 from hostler.resources.volume import backend_claims, states
 
@@ -33,7 +35,7 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
 
     def work(session: orm.Session) -> str:
         volume = to_change(services, session, context, volume_id, "volume:extend")
-        status = check_status(session, volume, states.READY, *(("in-use",) if attached else ()))
+        status = check_status(session, volume, *(kinds.EXTEND.starts_in if attached else (states.READY,)))
         if size_gib <= volume.size_gib:
             raise errors.Invalid(reason="New size for extend must be greater than current size. (current: "
                                         f"{volume.size_gib}, extended: {size_gib}).")
@@ -49,7 +51,7 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
                 session, volume.backend_id, gib=size_gib - volume.claimed_gib):
             raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for {size_gib} GiB.")
         volume.claimed_gib = size_gib
-        return _accept(session, context, volume, "volume.extend", {"size_gib": size_gib})
+        return _accept(session, context, volume, kinds.EXTEND, kinds.ExtendVolume(size_gib=size_gib))
 
     services.waker.wake(context, services.db.write(work))
 
@@ -61,7 +63,7 @@ def retype(services: Services, context: RequestContext, volume_id: str, name_or_
         volume = to_change(services, session, context, volume_id, "volume:retype")
         wanted = _new_type(session, context, name_or_id)
         # What a server has stays where it is.
-        usable = (states.READY, "in-use") if policy == NEVER else (states.READY,)
+        usable = kinds.RETYPE.starts_in if policy == NEVER else (states.READY,)
         status = check_status(session, volume, *usable)
         if wanted.id == volume.volume_type_id:
             raise errors.Invalid(reason=f"New volume_type same as original: {wanted.name}.")
@@ -70,9 +72,8 @@ def retype(services: Services, context: RequestContext, volume_id: str, name_or_
         counts = quota.of_type(wanted.name, {"volumes": 1, "gigabytes": volume.claimed_gib})
         quota.claim(services.db, session, services.conf, volume.project_id,
                     {name: amount for name, amount in counts.items() if name not in quota.VOLUME_RESOURCES})
-        return _accept(session, context, volume, "volume.retype",
-                       {"volume_type_id": wanted.id, "migration_policy": policy,
-                        "multiattach": volume_create.is_multiattach(wanted)})
+        return _accept(session, context, volume, kinds.RETYPE, kinds.RetypeVolume(
+            volume_type_id=wanted.id, migration_policy=policy, multiattach=volume_create.is_multiattach(wanted)))
 
     services.waker.wake(context, services.db.write(work))
 
@@ -82,7 +83,7 @@ def migrate(services: Services, context: RequestContext, volume_id: str, host: s
 
     def work(session: orm.Session) -> str:
         volume = to_change(services, session, context, volume_id, _ADMIN_ACTION + "migrate_volume")
-        check_status(session, volume, states.READY)
+        check_status(session, volume, *kinds.MIGRATE.starts_in)
         backend_id = _backend_of(session, host) if host is not None else None
         if backend_id is not None and backend_id == volume.backend_id:
             raise errors.Invalid(reason=f"Volume {volume.id} is on {host} already.")
@@ -92,7 +93,7 @@ def migrate(services: Services, context: RequestContext, volume_id: str, host: s
             raise errors.InUse(resource="Volume", id=volume.id,
                                reason=f"it has snapshots (such as {snapshot_id}), which cannot move along.")
         check_no_source(session, volume.id)
-        return _accept(session, context, volume, "volume.migrate", {"backend_id": backend_id})
+        return _accept(session, context, volume, kinds.MIGRATE, kinds.MigrateVolume(backend_id=backend_id))
 
     services.waker.wake(context, services.db.write(work))
 
@@ -117,15 +118,15 @@ def revert(services: Services, context: RequestContext, volume_id: str, snapshot
             raise errors.Invalid(reason=f"Volume {volume.id} has {volume.size_gib}GB and its latest snapshot "
                                         f"{snapshot.id} {snapshot.size_gib}GB; they must be of one size to revert.")
         _check_revertible(session, volume, snapshot)
-        return _accept(session, context, volume, "volume.revert", {"snapshot_id": snapshot.id},
+        return _accept(session, context, volume, kinds.REVERT, kinds.RevertVolume(snapshot_id=snapshot.id),
                        Target("snapshot", snapshot.id))
 
     services.waker.wake(context, services.db.write(work))
 
 
-def _accept(session: orm.Session, context: RequestContext, volume: Volume, kind: str, arguments: dict[str, Any],
+def _accept(session: orm.Session, context: RequestContext, volume: Volume, kind: Kind[A], arguments: A,
             *also_lock: Target) -> str:
-    return accept(session, context, kind=kind, resource=Target("volume", volume.id), arguments=arguments,
+    return accept(session, context, kind, Target("volume", volume.id), arguments,
                   project_id=volume.project_id, also_lock=also_lock, agent=agent_of(session, volume)).id
 
 
@@ -179,7 +180,7 @@ def _check_revertible(session: orm.Session, volume: Volume, snapshot: Snapshot) 
     check_idle(session, volume.id, Target("snapshot", snapshot.id))
     status = volume_rows.status_of(session, volume)
     for noun, found in (("volume", status), ("snapshot", snapshot.state)):
-        if found != states.READY:
+        if not kinds.REVERT.may_start_in(found):
             raise errors.Conflict(reason=f"The {noun} must be {states.READY} to revert, but it is {found}.")
     check_no_source(session, volume.id, snapshots=True)
 

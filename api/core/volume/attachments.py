@@ -24,6 +24,8 @@ from hostler.db.models import Backend, Operation, Server, Volume, VolumeAttachme
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.kind import Kind
 from hostler.resources.volume import states
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -154,14 +156,15 @@ def _device_of(connector: Mapping[str, Any] | None) -> str | None:
 
 
 def _connect(session: orm.Session, context: RequestContext, volume: Volume, attachment_id: str) -> str:
-    return _accept(session, context, "attachment.connect", volume, attachment_id)
+    return _accept(session, context, kinds.CONNECT_ATTACHMENT, volume, attachment_id)
 
 
-def _accept(session: orm.Session, context: RequestContext, kind: str, volume: Volume, attachment_id: str) -> str:
+def _accept(session: orm.Session, context: RequestContext, kind: Kind[kinds.VolumeConnection], volume: Volume,
+            attachment_id: str) -> str:
     node = session.scalar(sa.select(VolumeNode.name).join(Backend, Backend.node_id == VolumeNode.id)
                           .where(Backend.id == volume.backend_id))
-    return accept(session, context, kind=kind, resource=Target("volume", volume.id),
-                  arguments={"attachment_id": attachment_id}, project_id=volume.project_id,
+    return accept(session, context, kind, Target("volume", volume.id),
+                  kinds.VolumeConnection(attachment_id=attachment_id), project_id=volume.project_id,
                   agent=None if node is None else volume_agent(node)).id
 
 
@@ -209,7 +212,7 @@ def delete(services: Services, context: RequestContext, attachment_id: str) -> S
         if not row.connection and row.state == states.RESERVED:
             session.delete(row)
             return volume.id, None
-        return volume.id, _accept(session, context, "attachment.delete", volume, row.id)
+        return volume.id, _accept(session, context, kinds.DELETE_ATTACHMENT, volume, row.id)
 
     volume_id, operation_id = services.db.write(work)
     _follow(services, context, operation_id)

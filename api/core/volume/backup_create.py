@@ -21,6 +21,8 @@ from hostler.context import RequestContext
 from hostler.db.models import Backend, Backup, Lock, Snapshot, Volume, VolumeNode, Zone
 from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.arguments import Arguments
 from hostler.resources import quota
 from hostler.resources.volume import states
 from hostler.resources.volume.volume_record import VolumeRecord
@@ -67,8 +69,8 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
             volume_record=VolumeRecord.of(volume).to_row()))
         session.flush()
         also = [Target("volume", volume.id), *([Target("snapshot", snapshot.id)] if snapshot is not None else [])]
-        return accept(session, context, kind="backup.create", resource=Target("backup", backup_id), also_lock=also,
-                      project_id=volume.project_id, agent=volume_agent(node.name)).id
+        return accept(session, context, kinds.CREATE_BACKUP, Target("backup", backup_id), Arguments(),
+                      also_lock=also, project_id=volume.project_id, agent=volume_agent(node.name)).id
 
     services.waker.wake(context, services.db.write(work))
     return backup_id
@@ -114,7 +116,7 @@ def _check_volume(session: orm.Session, volume: Volume, backend: Backend, snapsh
 
 def _parent(services: Services, session: orm.Session, volume: Volume, node: VolumeNode) -> str:
     """Return the newest whole backup of the volume in the node's store, held; raises Invalid when there is none."""
-    leaving = sa.exists().where(Lock.resource_id == Backup.id, Lock.kind == "backup.delete")
+    leaving = sa.exists().where(Lock.resource_id == Backup.id, Lock.kind == kinds.DELETE_BACKUP.name)
     query = sa.select(Backup.id).where(
         Backup.volume_id == volume.id, Backup.project_id == volume.project_id, Backup.deleted_at.is_(None),
         Backup.state == states.READY, Backup.store == node.backup_store, sa.not_(leaving))

@@ -14,14 +14,14 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backup, Lock, Operation
-from hostler.resources.volume import states
+from hostler.resources.volume.status import BACKUP_WHILE
 
 BACKUPS: Any = Backup.__table__
 _LOCKS: Any = Lock.__table__
 _OPERATIONS: Any = Operation.__table__
 _HEIRS: Any = BACKUPS.alias("heirs")
 STATUS: Final[Any] = sa.case(
-    *((_LOCKS.c.kind == kind, status) for kind, status in states.BACKUP_WHILE.items()), else_=BACKUPS.c.state)
+    *((_LOCKS.c.kind == kind, status) for kind, status in BACKUP_WHILE.items()), else_=BACKUPS.c.state)
 _HAS_HEIRS = sa.exists().where(_HEIRS.c.parent_id == BACKUPS.c.id, _HEIRS.c.deleted_at.is_(None)).correlate(BACKUPS)
 _ROWS = sa.select(
     *(column for column in BACKUPS.c if column.key not in ("metadata", "volume_record")),

@@ -11,13 +11,14 @@ from sqlalchemy import orm
 
 from api.core.volume import rows as volume_rows
 from api.core.volume.backup_rows import not_found
-from api.core.volume.snapshots import deletion_waits
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Backup, Volume, VolumeNode
-from hostler.operations.accept import Target, accept, accept_behind, check_unlocked
+from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, unfinished
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.volume import states
 
 _DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
@@ -57,7 +58,7 @@ def delete(services: Services, context: RequestContext, backup_id: str) -> None:
         if row.state not in _DELETABLE:
             raise errors.WrongStatus(resource="backup", id=row.id, allowed=" or ".join(_DELETABLE), status=row.state)
         _check_no_heirs(session, row)
-        return accept(session, context, kind="backup.delete", resource=Target("backup", row.id),
+        return accept(session, context, kinds.DELETE_BACKUP, Target("backup", row.id), Arguments(),
                       project_id=row.project_id, agent=_agent_of(row)).id
 
     services.waker.wake(context, services.db.write(work))
@@ -69,9 +70,9 @@ def force_delete(services: Services, context: RequestContext, backup_id: str) ->
     def work(session: orm.Session) -> list[str]:
         row = to_change(services, session, context, backup_id, _ADMIN + "force_delete")
         _check_no_heirs(session, row)
-        if deletion_waits(session, row.id, "backup.delete"):
+        if unfinished(session, kinds.DELETE_BACKUP, row.id) is not None:
             return []
-        return [accept_behind(session, context, kind="backup.delete", resource=Target("backup", row.id),
+        return [accept_behind(session, context, kinds.DELETE_BACKUP, Target("backup", row.id), Arguments(),
                               project_id=row.project_id, agent=_agent_of(row)).id]
 
     services.waker.wake(context, *services.db.write(work))
@@ -98,7 +99,7 @@ def restore_to(services: Services, context: RequestContext, backup_id: str, volu
         row = to_change(services, session, context, backup_id, "backup:restore")
         check_restorable(session, row)
         volume = volume_rows.to_change(services, session, context, volume_id, "volume:update")
-        volume_rows.check_status(session, volume, states.READY)
+        volume_rows.check_status(session, volume, *kinds.RESTORE_BACKUP.starts_in)
         volume_rows.check_no_source(session, volume.id)
         if volume.size_gib < row.size_gib:
             raise errors.Invalid(reason=f"Invalid volume: volume size {volume.size_gib} is too small to restore backup "
@@ -107,8 +108,8 @@ def restore_to(services: Services, context: RequestContext, backup_id: str, volu
         if node is None or node.backup_store != row.store:
             raise errors.Invalid(reason=f"Invalid volume: the storage node of volume {volume.id} does not reach the "
                                         f"store that holds backup {row.id}.")
-        operation = accept(session, context, kind="backup.restore", resource=Target("backup", row.id),
-                           also_lock=[Target("volume", volume.id)], arguments={"volume_id": volume.id},
+        operation = accept(session, context, kinds.RESTORE_BACKUP, Target("backup", row.id),
+                           kinds.RestoreBackup(volume_id=volume.id), also_lock=[Target("volume", volume.id)],
                            project_id=row.project_id, agent=volume_agent(node.name))
         return operation.id, Restored(volume.id, volume.name)
 

@@ -30,6 +30,7 @@ from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Lock, Operation, Project, Volume
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import volume as kinds
 
 LOG = logging.getLogger(__name__)
 FLOW_NAME: Final = "volume_create_api"
@@ -100,8 +101,7 @@ class VolumeCastTask(task.Task):
         """Accept `volume.create` in the same transaction."""
         source = request.source.kind if request.source is not None else None
         key = request.new.idempotency_key
-        return accept(session, context, kind="volume.create", resource=Target("volume", volume.id),
-                      arguments={"source": source},
+        return accept(session, context, kinds.CREATE, Target("volume", volume.id), kinds.CreateVolume(source=source),
                       idempotency_key=_full_key(context, key) if key is not None else None).id
 
     def revert(self, result: Any, session: orm.Session, **_arguments: Any) -> None:

@@ -18,6 +18,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
 
 _ACTION: Final = "volume_extension:volume_actions:"
@@ -64,8 +65,8 @@ def detach(services: Services, context: RequestContext, volume_id: str, attachme
                 Server.id == attachment.server_id, Server.deleted_at.is_(None))) is not None:
             raise errors.Conflict(reason=f"Server {attachment.server_id} has volume {volume.id}: detach it from the "
                                          "server.")
-        return accept(session, context, kind="attachment.delete", resource=Target("volume", volume.id),
-                      arguments={"attachment_id": attachment.id}, project_id=volume.project_id,
+        return accept(session, context, kinds.DELETE_ATTACHMENT, Target("volume", volume.id),
+                      kinds.VolumeConnection(attachment_id=attachment.id), project_id=volume.project_id,
                       agent=agent_of(session, volume)).id
 
     services.waker.wake(context, services.db.write(work))

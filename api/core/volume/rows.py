@@ -32,9 +32,10 @@ from hostler.db.models import (
     VolumeTransfer,
     VolumeType,
 )
-from hostler.operations import states as operation_states
-from hostler.operations.accept import Target, check_unlocked
+from hostler.operations.accept import Target, check_unlocked, unfinished
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
+from hostler.resources.volume.status import VOLUME_WHILE, volume_status
 
 VOLUMES: Any = Volume.__table__
 LOCKS: Any = Lock.__table__
@@ -52,10 +53,10 @@ def has_attachment(state: str) -> sa.ColumnElement[bool]:
 
 
 _OFFERED = sa.exists().where(TRANSFERS.c.volume_id == VOLUMES.c.id).correlate(VOLUMES)
-_DELETING = sa.func.coalesce(LOCKS.c.kind, "") == "volume.delete"
+_DELETING = sa.func.coalesce(LOCKS.c.kind, "") == kinds.DELETE.name
 STATUS: Final[Any] = sa.case(
     (sa.and_(VOLUMES.c.state == states.CREATING, sa.not_(_DELETING)), states.CREATING),
-    *((LOCKS.c.kind == kind, status) for kind, status in {**states.WHILE, **states.WHILE_OF_SERVER}.items()),
+    *((LOCKS.c.kind == kind, status) for kind, status in VOLUME_WHILE.items()),
     (VOLUMES.c.state != states.READY, VOLUMES.c.state),
     (has_attachment(states.ATTACHED), "in-use"), (has_attachment(states.RESERVED), "reserved"),
     (_OFFERED, "awaiting-transfer"), else_=states.READY)
@@ -161,15 +162,8 @@ def status_of(session: orm.Session, volume: Volume) -> str:
     counts = dict(session.execute(sa.select(VolumeAttachment.state, sa.func.count()).where(
         VolumeAttachment.volume_id == volume.id).group_by(VolumeAttachment.state)).tuples().all())
     offered = session.scalar(sa.select(VolumeTransfer.id).where(VolumeTransfer.volume_id == volume.id)) is not None
-    return states.volume_status(volume.state, None, attached=counts.get(states.ATTACHED, 0),
-                                reserved=counts.get(states.RESERVED, 0), offered=offered)
-
-
-def waiting_deletion(session: orm.Session, volume_id: str) -> str | None:
-    """Return the operation that deletes a volume or waits to do so, if any."""
-    return session.scalar(sa.select(Operation.id).where(
-        Operation.resource_id == volume_id, Operation.kind == "volume.delete",
-        Operation.state.in_(operation_states.UNFINISHED)).limit(1))
+    return volume_status(volume.state, None, attached=counts.get(states.ATTACHED, 0),
+                         reserved=counts.get(states.RESERVED, 0), offered=offered)
 
 
 def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:
@@ -178,9 +172,9 @@ def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:
     A forced deletion has no lock while it waits for another operation to end; nothing may begin in between.
     """
     check_unlocked(session, [Target("volume", volume_id), *others])
-    deletion = waiting_deletion(session, volume_id)
+    deletion = unfinished(session, kinds.DELETE, volume_id)
     if deletion is not None:
-        raise errors.ResourceLocked(resource="volume", id=volume_id, operation=deletion, kind="volume.delete",
+        raise errors.ResourceLocked(resource="volume", id=volume_id, operation=deletion, kind=kinds.DELETE.name,
                                     locked=[{"id": volume_id, "type": "volume"}])
 
 

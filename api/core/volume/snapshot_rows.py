@@ -14,16 +14,18 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Lock, Operation, Snapshot, Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
+from hostler.resources.volume.status import SNAPSHOT_WHILE
 
 SNAPSHOTS: Any = Snapshot.__table__
 _LOCKS: Any = Lock.__table__
 _OPERATIONS: Any = Operation.__table__
 _VOLUMES: Any = Volume.__table__
-_LEAVING: Final = sa.func.coalesce(_LOCKS.c.kind, "").in_(("snapshot.delete", "volume.delete"))
+_LEAVING: Final = sa.func.coalesce(_LOCKS.c.kind, "").in_((kinds.DELETE_SNAPSHOT.name, kinds.DELETE.name))
 STATUS: Final[Any] = sa.case(
     (sa.and_(SNAPSHOTS.c.state == states.CREATING, sa.not_(_LEAVING)), states.CREATING),
-    *((_LOCKS.c.kind == kind, status) for kind, status in states.SNAPSHOT_WHILE.items()), else_=SNAPSHOTS.c.state)
+    *((_LOCKS.c.kind == kind, status) for kind, status in SNAPSHOT_WHILE.items()), else_=SNAPSHOTS.c.state)
 _COLUMNS = [column for column in SNAPSHOTS.c if column.key not in ("metadata", "provider", "volume_record")]
 _ROWS = sa.select(*_COLUMNS, SNAPSHOTS.c.metadata.label("extra"), STATUS.label("status"),
                   _OPERATIONS.c.progress).select_from(

@@ -17,15 +17,16 @@ from api.core.volume.snapshot_rows import not_found
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Operation, Snapshot, Volume, VolumeNode, VolumeType
-from hostler.operations import states as operation_states
-from hostler.operations.accept import Target, accept, accept_behind, check_unlocked
+from hostler.db.models import Backend, Snapshot, Volume, VolumeNode, VolumeType
+from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, unfinished
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.arguments import Arguments
 from hostler.resources import quota
 from hostler.resources.volume import backend_claims, states
 from hostler.resources.volume.volume_record import VolumeRecord
 
-_DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
+_DELETABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
 
 
 def create(services: Services, context: RequestContext, volume_id: str, *, name: str, description: str | None,
@@ -52,7 +53,7 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
                              size_gib=volume.size_gib, extra=dict(metadata),
                              volume_record=VolumeRecord.of(volume).to_row()))
         session.flush()
-        return accept(session, context, kind="snapshot.create", resource=Target("snapshot", snapshot_id),
+        return accept(session, context, kinds.CREATE_SNAPSHOT, Target("snapshot", snapshot_id), Arguments(),
                       also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
                       agent=volume_agent(node.name)).id
 
@@ -112,7 +113,7 @@ def delete(services: Services, context: RequestContext, snapshot_id: str) -> Non
             raise errors.WrongStatus(resource="snapshot", id=row.id, allowed=" or ".join(_DELETABLE),
                                      status=row.state)
         volume_sources.check_heirs_of_snapshot(session, row)
-        return accept(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),
+        return accept(session, context, kinds.DELETE_SNAPSHOT, Target("snapshot", row.id), Arguments(),
                       project_id=row.project_id, agent=_agent_of(session, row)).id
 
     services.waker.wake(context, services.db.write(work))
@@ -125,19 +126,12 @@ def force_delete(services: Services, context: RequestContext, snapshot_id: str) 
         row = to_change(services, session, context, snapshot_id,
                         "volume_extension:snapshot_admin_actions:force_delete")
         volume_sources.check_heirs_of_snapshot(session, row)
-        if deletion_waits(session, row.id, "snapshot.delete"):
+        if unfinished(session, kinds.DELETE_SNAPSHOT, row.id) is not None:
             return []
-        return [accept_behind(session, context, kind="snapshot.delete", resource=Target("snapshot", row.id),
+        return [accept_behind(session, context, kinds.DELETE_SNAPSHOT, Target("snapshot", row.id), Arguments(),
                               project_id=row.project_id, agent=_agent_of(session, row)).id]
 
     services.waker.wake(context, *services.db.write(work))
-
-
-def deletion_waits(session: orm.Session, resource_id: str, kind: str) -> bool:
-    """Return whether an operation of `kind`, a deletion, runs or waits for the resource already."""
-    return session.scalar(sa.select(Operation.id).where(
-        Operation.resource_id == resource_id, Operation.kind == kind,
-        Operation.state.in_(operation_states.UNFINISHED)).limit(1)) is not None
 
 
 def reset_status(services: Services, context: RequestContext, snapshot_id: str, status: str) -> None:

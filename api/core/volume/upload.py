@@ -14,8 +14,8 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image, Volume
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import volume as kinds
 from hostler.resources import quota
-from hostler.resources.volume import states
 
 DISK_FORMATS: Final = ("raw", "qcow2")
 CONTAINER_FORMATS: Final = ("bare",)
@@ -47,15 +47,15 @@ def upload(services: Services, context: RequestContext, volume_id: str, wanted: 
 
     def work(session: orm.Session) -> tuple[str, str, str]:
         volume = volume_rows.to_change(services, session, context, volume_id, _P + "upload_image")
-        volume_rows.check_status(session, volume, states.READY)
+        volume_rows.check_status(session, volume, *kinds.UPLOAD.starts_in)
         quota.claim(services.db, session, services.conf, str(context.project_id), {"images": 1})
         image = _image(context, volume, wanted)
         session.add(image)
         session.flush()
         operation = accept(
-            session, context, kind="volume.upload", resource=Target("volume", volume.id),
-            also_lock=[Target("image", image.id)], project_id=volume.project_id, agent=agent_of(session, volume),
-            arguments={"image_id": image.id, "disk_format": wanted.disk_format})
+            session, context, kinds.UPLOAD, Target("volume", volume.id),
+            kinds.UploadVolume(image_id=image.id, disk_format=wanted.disk_format),
+            also_lock=[Target("image", image.id)], project_id=volume.project_id, agent=agent_of(session, volume))
         return volume.id, image.id, operation.id
 
     held_id, image_id, operation_id = services.db.write(work)

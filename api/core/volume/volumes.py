@@ -14,12 +14,13 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode
-from hostler.operations.accept import Target, accept, accept_behind
+from hostler.operations.accept import Target, accept, accept_behind, unfinished
 from hostler.operations.agents import volume_agent
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
 
-DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_RESTORING, states.ERROR_EXTENDING, states.ERROR_DELETING)
-_SNAPSHOT_DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
+DELETABLE: Final = kinds.DELETE.starts_in
+_SNAPSHOT_DELETABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
 
 
 def show(services: Services, context: RequestContext, volume_id: str) -> tuple[Any, Sequence[Attached]]:
@@ -63,14 +64,14 @@ def delete(services: Services, context: RequestContext, volume_id: str, *, casca
         volume = to_change(services, session, context, volume_id, "volume:delete")
         if force is not None:
             services.policy.check(context, force, target_of(volume))
-        if volume_rows.waiting_deletion(session, volume.id) is not None:
+        if unfinished(session, kinds.DELETE, volume.id) is not None:
             return []
         _check_deletable(session, volume, forced=force is not None)
         snapshots = _snapshots(session, context, volume, cascade=cascade)
         volume_rows.check_no_source(session, volume.id, snapshots=cascade)
         take = accept_behind if force is not None else accept
-        return [take(session, context, kind="volume.delete", resource=Target("volume", volume.id),
-                     arguments={"cascade": cascade}, project_id=volume.project_id, agent=agent_of(session, volume),
+        return [take(session, context, kinds.DELETE, Target("volume", volume.id), kinds.DeleteVolume(cascade=cascade),
+                     project_id=volume.project_id, agent=agent_of(session, volume),
                      also_lock=[Target("snapshot", snapshot_id) for snapshot_id in snapshots]).id]
 
     services.waker.wake(context, *services.db.write(work))

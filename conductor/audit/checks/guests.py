@@ -12,6 +12,8 @@ from conductor.audit.finding import Finding, NotMended
 from conductor.audit.repair import Surgery, fault
 from hostler.db.models import Host, Server
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server import states
 
@@ -96,7 +98,7 @@ def _start(surgery: Surgery, finding: Finding) -> str:
         server = session.get_one(Server, finding.target.id)
         if server.vm_state != states.ACTIVE or server.host_id is None:
             raise NotMended("its record has changed")
-        return accept(session, surgery.context, kind="server.start", resource=finding.target,
-                      arguments={"server_id": server.id}, project_id=server.project_id, host_id=server.host_id).id
+        return accept(session, surgery.context, kinds.START, finding.target, Arguments(),
+                      project_id=server.project_id, host_id=server.host_id).id
 
     return f"asked for its start (operation {surgery.write(work)})"

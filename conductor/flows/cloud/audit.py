@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.audit import ExamineCloud
-from hostler.db.models import Operation
+from hostler.operations import notes
+from hostler.operations.kinds import cloud as kinds
 
 
 def build(run: Run) -> linear_flow.Flow:
@@ -23,13 +25,12 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """The operation keeps the report, for whoever asked."""
-    operation = session.get_one(Operation, run.held.id)
-    operation.arguments = {**operation.arguments, **results["report"]}
+    """The report is noted, for whoever asked."""
+    notes.write(session, run.held.id, notes.REPORT, value=results["report"])
 
 
 def failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
     """Nothing to write: the operation keeps the cause."""
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.AUDIT, build, succeeded, failed)

@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.network import ApplyRules, UpdateNetwork
+from hostler.operations.kinds import network as kinds
 
 
 def _build_apply_rules(run: Run) -> linear_flow.Flow:
@@ -32,5 +34,5 @@ def _failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
     """Nothing to write: the operation keeps the cause, reconciliation mends the host."""
 
 
-APPLY_RULES = Kind(_build_apply_rules, _succeeded, _failed)
-UPDATE = Kind(_build_update, _succeeded, _failed)
+APPLY_RULES = Procedure(kinds.APPLY_RULES, _build_apply_rules, _succeeded, _failed)
+UPDATE = Procedure(kinds.UPDATE, _build_update, _succeeded, _failed)

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.attachments import ConnectVolume, PlugVolume
 from hostler import clock
 from hostler.db.models import Server, VolumeAttachment
+from hostler.operations.kinds import server as kinds
 from hostler.resources.volume import states as volume_states
 
 
@@ -29,14 +30,18 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The server has the volume."""
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]).values(
+    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)).values(
         state=volume_states.ATTACHED, attached_at=clock.utcnow()))
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """Nothing is promised any more; the server keeps the cause."""
-    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]))
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
     session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+def _attachment_id(run: Run) -> str:
+    return run.arguments_of(kinds.ATTACH_VOLUME).attachment_id
+
+
+PROCEDURE = Procedure(kinds.ATTACH_VOLUME, build, succeeded, failed)

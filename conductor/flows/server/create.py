@@ -18,18 +18,20 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from taskflow import retry
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
+from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
 from conductor.tasks.attachments import ConnectVolumes
 from conductor.tasks.placement import AssignHost, SelectHost
 from conductor.tasks.server_volumes import FillVolumes, PlaceVolumes, new_volumes
 from conductor.tasks.servers import SpawnServer
-from conductor.tasks.volume_placement import release_backend
+from conductor.tasks.volume_placement import mark_deleted
 from hostler import clock
-from hostler.db.models import Server, Volume, VolumeAttachment
+from hostler.db.models import Server, VolumeAttachment
+from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
 from hostler.resources.volume import records as volume_records
@@ -38,21 +40,9 @@ from hostler.resources.volume import states as volume_states
 BUILD_ATTEMPTS = 3
 
 
-class AnotherHost(retry.Times):
-    """Try again on another host when a host failed; not when there was none, or when asked to stop."""
-
-    def on_failure(self, history: Any, *args: Any, **kwargs: Any) -> str:
-        """Return TaskFlow's decision."""
-        names = {name for _, failures in list(history)[-1:] for failure in failures.values()
-                 for name in failure}
-        if "AgentError" not in " ".join(names):
-            return str(retry.REVERT_ALL)
-        return str(super().on_failure(history, *args, **kwargs))
-
-
 def build(run: Run) -> linear_flow.Flow:
     """Return the flow."""
-    if not run.arguments.get("volumes"):
+    if not run.arguments_of(kinds.CREATE).volumes:
         return _on_a_host("server.create").add(SelectHost(run), AssignHost(run), SpawnServer(run))
     return linear_flow.Flow("server.create").add(PlaceVolumes(run), _on_a_host("server.create.host").add(
         SelectHost(run), AssignHost(run), FillVolumes(run), ConnectVolumes(run), SpawnServer(run)))
@@ -60,7 +50,7 @@ def build(run: Run) -> linear_flow.Flow:
 
 def _on_a_host(name: str) -> linear_flow.Flow:
     # All: a retry that gives up would else revert its own flow alone, and leave what came before it.
-    return linear_flow.Flow(name, retry=AnotherHost(BUILD_ATTEMPTS, name="AnotherHost", revert_all=True))
+    return linear_flow.Flow(name, retry=AnotherPlace(BUILD_ATTEMPTS, name="AnotherHost", revert_all=True))
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -68,7 +58,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
         vm_state=states.ACTIVE, power_state=results["guest"]["power_state"], launched_at=clock.utcnow(), fault=None))
     ports.set_ports_host(session, run.resource_id, results["choice"]["host_id"], "ACTIVE", run.context)
-    if run.arguments.get("volumes"):
+    if run.arguments_of(kinds.CREATE).volumes:
         _volumes_are_there(session, run)
 
 
@@ -80,7 +70,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     session.execute(sa.update(Server).where(Server.id == run.resource_id).values(**values))
     allocations.release(session, run.resource_id)
     ports.set_ports_host(session, run.resource_id, None, "DOWN")
-    if run.arguments.get("volumes"):
+    if run.arguments_of(kinds.CREATE).volumes:
         _volumes_are_gone(session, run)
 
 
@@ -101,18 +91,4 @@ def _volumes_are_gone(session: orm.Session, run: Run) -> None:
     mark_deleted(session, volume_ids)
 
 
-def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
-    """Leave nothing of volumes but their records for those who ask for deleted ones."""
-    for volume_id in volume_ids:
-        release_backend(session, volume_id)
-    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
-        state=volume_states.DELETED, deleted_at=clock.utcnow()))
-
-
-def fault_of(failure: Failure) -> dict[str, Any]:
-    """Return what the server shows as its fault."""
-    return {"code": failure.http_status, "message": failure.message, "details": failure.details,
-            "created": clock.iso_z(clock.utcnow())}
-
-
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.CREATE, build, succeeded, failed)

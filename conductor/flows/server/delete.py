@@ -18,14 +18,16 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of, mark_deleted
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.attachments import DisconnectVolumes
 from conductor.tasks.server_volumes import DeleteVolumes, LockVolumes, has_volumes
 from conductor.tasks.servers import DestroyServer
+from conductor.tasks.volume_placement import mark_deleted
 from hostler import clock
 from hostler.db.models import Server, ServerGroupMember, Volume, VolumeAttachment
+from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
 from hostler.resources.volume import states as volume_states
@@ -66,4 +68,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         vm_state=states.ERROR, fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)

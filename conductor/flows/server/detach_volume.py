@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.attachments import DisconnectVolume, UnplugVolume
 from hostler.db.models import Server, VolumeAttachment
+from hostler.operations.kinds import server as kinds
 
 
 def build(run: Run) -> linear_flow.Flow:
@@ -27,7 +28,7 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The volume is nobody's."""
-    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]))
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
@@ -35,4 +36,8 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+def _attachment_id(run: Run) -> str:
+    return run.arguments_of(kinds.DETACH_VOLUME).attachment_id
+
+
+PROCEDURE = Procedure(kinds.DETACH_VOLUME, build, succeeded, failed)

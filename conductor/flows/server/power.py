@@ -12,27 +12,25 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.servers import ChangePower
 from hostler.db.models import Server
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.kind import Kind
 from hostler.resources.server import states
 
-# The state a server is in once the verb succeeded.
-RESULT = {"start": states.ACTIVE, "stop": states.STOPPED, "reboot": states.ACTIVE, "pause": states.PAUSED,
-          "unpause": states.ACTIVE, "suspend": states.SUSPENDED, "resume": states.ACTIVE}
 
-
-def kind(verb: str) -> Kind:
-    """Return the operation kind of one verb."""
+def procedure(kind: Kind[Any]) -> Procedure:
+    """Return how one verb is carried out."""
 
     def build(run: Run) -> linear_flow.Flow:
-        return linear_flow.Flow(f"server.{verb}").add(ChangePower(run, verb))
+        return linear_flow.Flow(kind.name).add(ChangePower(run, kind.name.removeprefix("server.")))
 
     def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
         session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
-            vm_state=RESULT[verb], power_state=results["guest"]["power_state"], fault=None))
+            vm_state=kind.ends_in, power_state=results["guest"]["power_state"], fault=None))
 
     def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         # A host that could not be asked leaves the guest as it was; a host that tried and failed may not.
@@ -41,4 +39,8 @@ def kind(verb: str) -> Kind:
             values["vm_state"] = states.ERROR
         session.execute(sa.update(Server).where(Server.id == run.resource_id).values(**values))
 
-    return Kind(build, succeeded, failed)
+    return Procedure(kind, build, succeeded, failed)
+
+
+PROCEDURES = tuple(procedure(kind) for kind in (kinds.START, kinds.STOP, kinds.REBOOT, kinds.PAUSE, kinds.UNPAUSE,
+                                                kinds.SUSPEND, kinds.RESUME))

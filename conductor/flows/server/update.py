@@ -11,9 +11,11 @@ from typing import Any
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.servers import TellGuest
+from hostler.operations.kinds import server as kinds
 
 
 def build(run: Run) -> linear_flow.Flow:
@@ -29,4 +31,4 @@ def failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
     """Nothing to write: the operation keeps the cause, reconciliation brings the spec to the host."""
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.UPDATE, build, succeeded, failed)

@@ -13,10 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.volume_connections import ConnectAttachment, DisconnectAttachment
 from hostler.db.models import VolumeAttachment
+from hostler.operations.kinds import volume as kinds
 
 
 def _build_connect(run: Run) -> linear_flow.Flow:
@@ -29,7 +31,7 @@ def _connected(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) ->
 
 def _not_connected(session: orm.Session, run: Run, _failure: Failure) -> None:
     """The attachment stays reserved, without a connection."""
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"])
+    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run))
                     .values(connection={}))
 
 
@@ -38,12 +40,16 @@ def _build_delete(run: Run) -> linear_flow.Flow:
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
-    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == run.arguments["attachment_id"]))
+    session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
 
 
 def _not_deleted(_session: orm.Session, _run: Run, _failure: Failure) -> None:
     """Nothing to write: the attachment stays to be deleted again; the operation keeps the cause."""
 
 
-CONNECT = Kind(_build_connect, _connected, _not_connected)
-DELETE = Kind(_build_delete, _deleted, _not_deleted)
+def _attachment_id(run: Run) -> str:
+    return run.arguments_of(kinds.CONNECT_ATTACHMENT).attachment_id
+
+
+CONNECT = Procedure(kinds.CONNECT_ATTACHMENT, _build_connect, _connected, _not_connected)
+DELETE = Procedure(kinds.DELETE_ATTACHMENT, _build_delete, _deleted, _not_deleted)

@@ -15,12 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.volume_backups import AssignStore, CreateBackup, DeleteBackup, RestoreBackup
 from hostler import clock
 from hostler.db.models import Backup, Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.volume_record import VolumeRecord
 
@@ -62,7 +63,7 @@ def _build_restore(run: Run) -> linear_flow.Flow:
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The volume has the content and what belongs to it: metadata, image metadata, bootable, the name it lacks."""
-    volume = session.get_one(Volume, run.arguments["volume_id"])
+    volume = session.get_one(Volume, _volume_id(run))
     volume.state, volume.provider, volume.fault = volume_states.READY, results["restored"]["provider"], None
     backup = session.get_one(Backup, run.resource_id)
     record = VolumeRecord.kept(backup, None)
@@ -79,13 +80,17 @@ def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:
     values: dict[str, Any] = {"fault": fault_of(failure)}
     if failure.code in _TOUCHED:
         values["state"] = volume_states.ERROR_RESTORING
-    session.execute(sa.update(Volume).where(Volume.id == run.arguments["volume_id"]).values(**values))
+    session.execute(sa.update(Volume).where(Volume.id == _volume_id(run)).values(**values))
+
+
+def _volume_id(run: Run) -> str:
+    return run.arguments_of(kinds.RESTORE_BACKUP).volume_id
 
 
 def _update(session: orm.Session, run: Run, **values: Any) -> None:
     session.execute(sa.update(Backup).where(Backup.id == run.resource_id).values(**values))
 
 
-CREATE = Kind(_build_create, _created, _not_created)
-DELETE = Kind(_build_delete, _deleted, _not_deleted)
-RESTORE = Kind(_build_restore, _restored, _not_restored)
+CREATE = Procedure(kinds.CREATE_BACKUP, _build_create, _created, _not_created)
+DELETE = Procedure(kinds.DELETE_BACKUP, _build_delete, _deleted, _not_deleted)
+RESTORE = Procedure(kinds.RESTORE_BACKUP, _build_restore, _restored, _not_restored)

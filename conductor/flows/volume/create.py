@@ -13,13 +13,15 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import AnotherHost, fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
+from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
 from conductor.tasks.volume_placement import SelectBackend, release_backend
 from conductor.tasks.volumes import CreateVolume
 from hostler import clock
 from hostler.db.models import Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states as volume_states
 
 CREATE_ATTEMPTS = 3
@@ -27,7 +29,7 @@ CREATE_ATTEMPTS = 3
 
 def build(run: Run) -> linear_flow.Flow:
     """Return the flow."""
-    flow = linear_flow.Flow("volume.create", retry=AnotherHost(CREATE_ATTEMPTS, name="AnotherBackend"))
+    flow = linear_flow.Flow("volume.create", retry=AnotherPlace(CREATE_ATTEMPTS, name="AnotherBackend"))
     return flow.add(SelectBackend(run), CreateVolume(run))
 
 
@@ -46,4 +48,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
             state=volume_states.ERROR, fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.CREATE, build, succeeded, failed)

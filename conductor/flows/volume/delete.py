@@ -13,13 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.volume_snapshots import DeleteSnapshots
 from conductor.tasks.volumes import DeleteVolume
 from hostler import clock
 from hostler.db.models import Snapshot, Volume, VolumeAttachment, VolumeTransfer
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 
@@ -27,7 +28,7 @@ from hostler.resources.volume import states as volume_states
 def build(run: Run) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("volume.delete")
-    if run.arguments.get("cascade"):
+    if run.arguments_of(kinds.DELETE).cascade:
         flow.add(DeleteSnapshots(run))
     return flow.add(DeleteVolume(run))
 
@@ -39,7 +40,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
         Volume.id == volume_id)).one_or_none()
     session.execute(sa.update(Volume).where(Volume.id == volume_id).values(
         state=volume_states.DELETED, deleted_at=now, backend_id=None, target_backend_id=None, provider={}))
-    if run.arguments.get("cascade"):
+    if run.arguments_of(kinds.DELETE).cascade:
         session.execute(sa.update(Snapshot).where(Snapshot.volume_id == volume_id, Snapshot.deleted_at.is_(None))
                         .values(state=volume_states.DELETED, deleted_at=now))
     for model in (VolumeTransfer, VolumeAttachment):
@@ -53,4 +54,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         state=volume_states.ERROR_DELETING, fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)

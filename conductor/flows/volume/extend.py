@@ -13,11 +13,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.volumes import ExtendOnHosts, ExtendOnNode
 from hostler.db.models import Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 
@@ -50,4 +51,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     backend_claims.touch(session, session.scalars(sa.select(Volume.backend_id).where(Volume.id == run.resource_id)))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.EXTEND, build, succeeded, failed)

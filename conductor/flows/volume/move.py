@@ -20,8 +20,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.volume_moves import (
     ChooseTarget,
@@ -35,17 +35,19 @@ from conductor.tasks.volume_moves import (
     new_type,
 )
 from hostler.db.models import Volume
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.kind import Kind
 
 
-def kind(verb: str) -> Kind:
-    """Return the operation kind of retype or migrate."""
+def procedure(kind: Kind[Any]) -> Procedure:
+    """Return how a retype or a migration is carried out."""
 
     def build(run: Run) -> linear_flow.Flow:
-        return linear_flow.Flow(f"volume.{verb}").add(
+        return linear_flow.Flow(kind.name).add(
             ChooseTarget(run), ClearTarget(run), ConnectSource(run), CopyVolume(run), SwitchRecord(run),
             DisconnectSource(run), RemoveSource(run))
 
-    return Kind(build, _succeeded, _failed)
+    return Procedure(kind, build, _succeeded, _failed)
 
 
 def _succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -61,5 +63,5 @@ def _failed(session: orm.Session, run: Run, failure: Failure) -> None:
     end_move(session, run)
 
 
-RETYPE = kind("retype")
-MIGRATE = kind("migrate")
+RETYPE = procedure(kinds.RETYPE)
+MIGRATE = procedure(kinds.MIGRATE)

@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.volumes import RevertVolume
 from hostler.db.models import Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states as volume_states
 
 
@@ -38,4 +39,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
             state=volume_states.ERROR, fault=fault_of(failure)))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.REVERT, build, succeeded, failed)

@@ -13,12 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.flows.server.create import fault_of
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.volume_snapshots import CreateSnapshot, DeleteSnapshot
 from hostler import clock
 from hostler.db.models import Snapshot, Volume
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 
@@ -56,5 +57,5 @@ def _update(session: orm.Session, run: Run, **values: Any) -> None:
     session.execute(sa.update(Snapshot).where(Snapshot.id == run.resource_id).values(**values))
 
 
-CREATE = Kind(_build_create, _created, _not_created)
-DELETE = Kind(_build_delete, _deleted, _not_deleted)
+CREATE = Procedure(kinds.CREATE_SNAPSHOT, _build_create, _created, _not_created)
+DELETE = Procedure(kinds.DELETE_SNAPSHOT, _build_delete, _deleted, _not_deleted)

@@ -12,10 +12,12 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.kinds import Failure, Kind
+from conductor.faults import Failure
+from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.volumes import UploadVolume
 from hostler.db.models import Image
+from hostler.operations.kinds import volume as kinds
 
 _KILLED = "killed"  # the published word for an image whose upload failed; it can only be deleted
 
@@ -32,8 +34,8 @@ def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> 
 def failed(session: orm.Session, run: Run, _failure: Failure) -> None:
     """The image never gets its content; the operation keeps the cause."""
     session.execute(sa.update(Image).where(
-        Image.id == run.arguments["image_id"], Image.status != "active", Image.deleted_at.is_(None))
+        Image.id == run.arguments_of(kinds.UPLOAD).image_id, Image.status != "active", Image.deleted_at.is_(None))
         .values(status=_KILLED))
 
 
-KIND = Kind(build, succeeded, failed)
+PROCEDURE = Procedure(kinds.UPLOAD, build, succeeded, failed)

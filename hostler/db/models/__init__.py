@@ -21,7 +21,7 @@ from hostler.db.models.network import (
     SecurityGroupRule,
     Subnet,
 )
-from hostler.db.models.operation import Lock, Operation, OperationStep
+from hostler.db.models.operation import Lock, Operation, OperationNote, OperationStep
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
 from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
 from hostler.db.models.volume import (
@@ -39,7 +39,8 @@ from hostler.db.models.volume import (
 __all__ = [
     "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "Network",
-    "Operation", "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role",
+    "Operation", "OperationNote",
+    "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role",
     "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup", "ServerGroupMember",
     "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume", "VolumeAttachment", "VolumeNode",
     "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",

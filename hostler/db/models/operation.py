@@ -36,7 +36,9 @@ class Operation(Base):
     request_id: orm.Mapped[str] = orm.mapped_column(sa.String(64), index=True)
     idempotency_key: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     state: orm.Mapped[str] = orm.mapped_column(sa.String(16), default="pending")
+    # What `hostler.operations.kinds` stores and loads again.
     arguments: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    arguments_version: orm.Mapped[int] = orm.mapped_column(default=1, server_default="1")
     flow: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     # The host whose agent the next step talks to: a conductor limits how many of its workers wait for one host.
     host: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
@@ -47,6 +49,8 @@ class Operation(Base):
     not_before: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
     waiting_since: orm.Mapped[dt.datetime | None]  # a silent host is waited for since
     waiting_for: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    # Accepted while another operation held its resource: the claim takes the lock.
+    waits_for_lock: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
     cancel_requested: orm.Mapped[bool] = orm.mapped_column(default=False)  # stop at the next task and revert
     progress: orm.Mapped[int] = orm.mapped_column(default=0)  # per cent
     message: orm.Mapped[str | None] = orm.mapped_column(sa.Text)  # the cause, when it failed
@@ -68,6 +72,19 @@ class OperationStep(Base):
     host: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     started_at: orm.Mapped[dt.datetime | None]
     finished_at: orm.Mapped[dt.datetime | None]
+
+
+class OperationNote(Base):
+    """What an operation remembers (`hostler.operations.notes`); it may outlive the operation, so it has no foreign
+    key."""
+
+    __tablename__ = "operation_notes"
+    __table_args__ = (sa.Index("ix_operation_notes_resource", "resource_id", "name"), TABLE_OPTIONS)
+    operation_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)
+    name: orm.Mapped[str] = orm.mapped_column(sa.String(32), primary_key=True)
+    key: orm.Mapped[str] = orm.mapped_column(sa.String(255), primary_key=True)
+    resource_id: orm.Mapped[str | None] = orm.mapped_column(Id)
+    value: orm.Mapped[Any | None] = orm.mapped_column(sa.JSON)
 
 
 class Lock(Base):

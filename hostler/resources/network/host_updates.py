@@ -6,8 +6,9 @@ read what this transaction commits.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -17,72 +18,71 @@ from hostler.context import RequestContext
 from hostler.db.models import Operation, Port, Server
 from hostler.operations import states
 from hostler.operations.accept import Target, accept
-
-APPLY_RULES = "network.apply_rules"
-UPDATE_NETWORK = "network.update"
-UPDATE_SERVER = "server.update"
-# Argument of APPLY_RULES: members came or went, no rule is another; the hosts need the group's addresses alone.
-MEMBERS_ONLY = "members_only"
-# What each kind calls the id of its resource in the operation's arguments.
-_ARGUMENT = {"security_group": "security_group_id", "network": "network_id", "server": "server_id"}
+from hostler.operations.kinds import network
+from hostler.operations.kinds import server as server_kinds
+from hostler.operations.kinds.arguments import Arguments
+from hostler.operations.kinds.kind import A, Kind
 
 
-def accept_once(session: orm.Session, context: RequestContext, kind: str, resource_type: str,
-                resource_ids: Collection[str], *, delay_s: float = 0, members_only: bool = False) -> list[str]:
+def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wanted: Mapping[Target, A], *,
+                delay_s: float = 0) -> list[str]:
     """Return one waiting operation of `kind` for each resource, accepting those that are not there yet.
 
     `delay_s` lets more changes gather before a new one runs: a hundred servers that join a group in a second are one
-    message to each host. `members_only` (of APPLY_RULES) leaves the ports' rules as they are; a waiting operation that
-    would do only that becomes a full one, and runs without delay, when one that is not comes.
+    message to each host. A waiting operation of `ApplyRules` for members only becomes a full one, and runs without
+    delay, when one that is not comes.
     """
+    resource_ids = [target.id for target in wanted]
     if not resource_ids:
         return []
     # Holding the waiting operation's row keeps a conductor from reading the rows before this transaction commits;
     # one that another transaction holds may be about to start, so it does not count.
     waiting = dict(session.execute(
         sa.select(Operation.resource_id, Operation.id)
-        .where(Operation.kind == kind, Operation.resource_id.in_(resource_ids), Operation.state == states.PENDING)
+        .where(Operation.kind == kind.name, Operation.resource_id.in_(resource_ids), Operation.state == states.PENDING)
         .with_for_update(skip_locked=True)).tuples().all())
-    if not members_only:
-        _widen(session, waiting.values())
+    _widen(session, [waiting[target.id] for target, arguments in wanted.items() if target.id in waiting
+                     and isinstance(arguments, network.ApplyRules) and not arguments.members_only])
     due_at = clock.utcnow() + dt.timedelta(seconds=delay_s)
     if waiting:
         # One that waits for a silent host must not keep this change from the others.
         session.execute(sa.update(Operation).where(Operation.id.in_(waiting.values()), Operation.not_before > due_at)
                         .values(not_before=due_at).execution_options(synchronize_session=False))
     found = []
-    for resource_id in sorted(resource_ids):
-        if resource_id not in waiting:
-            operation = accept(session, context, kind=kind, resource=Target(resource_type, resource_id), lock=False,
-                               arguments={_ARGUMENT[resource_type]: resource_id,
-                                          **({MEMBERS_ONLY: True} if members_only else {})})
+    for target in sorted(wanted, key=lambda target: target.id):
+        if target.id not in waiting:
+            operation = accept(session, context, kind, target, wanted[target], lock=False)
             operation.not_before = due_at
-            waiting[resource_id] = operation.id
-        found.append(waiting[resource_id])
+            waiting[target.id] = operation.id
+        found.append(waiting[target.id])
     return found
 
 
 def _widen(session: orm.Session, operation_ids: Collection[str]) -> None:
     for operation in session.scalars(sa.select(Operation).where(Operation.id.in_(operation_ids))):
-        if operation.arguments.get(MEMBERS_ONLY):
-            operation.arguments = {key: value for key, value in operation.arguments.items() if key != MEMBERS_ONLY}
+        arguments = network.ApplyRules.load(operation.arguments, operation.arguments_version)
+        if arguments.members_only:
+            full = dataclasses.replace(arguments, members_only=False)
+            operation.arguments, operation.arguments_version = full.stored(), full.VERSION
 
 
 def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:
     """Make the hosts serve a network as its rows now say; nothing when none of its ports is on a host."""
     live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
                            .limit(1)).first()
-    return [] if live is None else accept_once(session, context, UPDATE_NETWORK, "network", [network_id])
+    return [] if live is None else accept_once(session, context, network.UPDATE, {
+        Target("network", network_id): network.UpdateNetwork(network_id=network_id)})
 
 
 def tell_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:
     """Make the server's host tell the guest its name and metadata as they now are; nothing when it is on none."""
-    return [] if server.host_id is None else accept_once(session, context, UPDATE_SERVER, "server", [server.id])
+    return [] if server.host_id is None else accept_once(session, context, server_kinds.UPDATE, {
+        Target("server", server.id): Arguments()})
 
 
 def tell_of_port(session: orm.Session, context: RequestContext, port: Port) -> list[str]:
     """Make the port's host enforce its rules, pairs and security as they now are; nothing when it is on none."""
     if port.host_id is None:
         return []
-    return [accept(session, context, kind=APPLY_RULES, resource=Target("port", port.id), lock=False,
-                   arguments={"port_ids": [port.id]}).id]
+    return [accept(session, context, network.APPLY_RULES, Target("port", port.id),
+                   network.ApplyRules(port_ids=(port.id,)), lock=False).id]

@@ -16,7 +16,9 @@ from sqlalchemy import exc, orm
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
-from hostler.resources.network.host_updates import APPLY_RULES, accept_once
+from hostler.operations.accept import Target
+from hostler.operations.kinds import network as kinds
+from hostler.resources.network.host_updates import accept_once
 
 DEFAULT = "default"
 
@@ -127,8 +129,9 @@ def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collect
     and only ports with a rule that admits members are. `except_server` is the one that came or went.
     """
     concerned = _concerned(session, group_ids, rules_changed, except_server)
-    return accept_once(session, context, APPLY_RULES, "security_group", concerned,
-                       delay_s=0 if rules_changed else GATHER_S, members_only=not rules_changed)
+    return accept_once(session, context, kinds.APPLY_RULES, {
+        Target("security_group", group_id): kinds.ApplyRules(security_group_id=group_id, members_only=not rules_changed)
+        for group_id in concerned}, delay_s=0 if rules_changed else GATHER_S)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,

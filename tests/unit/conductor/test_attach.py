@@ -12,13 +12,13 @@ import sqlalchemy as sa
 
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
-from conductor.flows.registry import KINDS
 from conductor.run import Cloud, HandOver
 from hostler import errors, ids
 from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeAttachment
 from hostler.operations import states as operation_states
 from hostler.resources.volume import states as volume_states
 from scheduler.rpcapi import Choice, Request
+from tests.harness import flows
 from tests.harness.scheduler_rig import make_chooser
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 
@@ -325,12 +325,10 @@ def test_a_volume_with_a_snapshot_stays(rig: ServerRig) -> None:
                                           "SpawnServer"], {"choice", "guest"})])
 def test_what_each_flow_needs_and_gives(kind: str, arguments: dict[str, Any], tasks: list[str],
                                         provides: set[str]) -> None:
-    run = mock.Mock()
-    run.arguments = arguments
-    flow = KINDS[kind].build(run)
+    flow = flows.build(kind, {**flows.sample(kind), **arguments})
     assert [task.name for task, _ in flow.iter_nodes() if hasattr(task, "execute")] == tasks or sorted(
         task.name for task in _tasks(flow)) == sorted(tasks)
-    assert flow.requires == set() and flow.provides == provides
+    assert flow.requires <= flows.argument_names(kind) and flow.provides == provides
 
 
 def _tasks(flow: Any) -> list[Any]:

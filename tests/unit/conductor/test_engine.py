@@ -5,12 +5,15 @@ from __future__ import annotations
 import threading
 
 import pytest
+import sqlalchemy as sa
 
 from conductor.run import HandOver
 from hostler import errors
 from hostler.db.models import Allocation, Lock, Operation, OperationStep, Server
 from hostler.operations import lease, states
 from hostler.operations.accept import Target, accept, accept_behind
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.arguments import Arguments
 from tests.harness.conductor_rig import Rig
 
 
@@ -155,7 +158,7 @@ def test_a_delete_waits_for_the_boot_it_interrupts(rig: Rig) -> None:
     with rig.db.reading() as session:
         assert session.get(Lock, server_id) is not None
     delete_id = rig.db.write(lambda session: accept_behind(
-        session, rig.context, kind="server.delete", resource=Target("server", server_id)).id)
+        session, rig.context, kinds.DELETE, Target("server", server_id), Arguments()).id)
     assert lease.claim(rig.db, delete_id, "tester", 30) is None
     assert rig.run(create_id) is None
     assert rig.one(Operation, create_id).state == states.FAILED
@@ -169,8 +172,8 @@ def test_a_delete_waits_for_the_boot_it_interrupts(rig: Rig) -> None:
 def test_a_second_change_is_refused_while_the_first_runs(rig: Rig) -> None:
     server_id, _ = rig.accept("server.create")
     with pytest.raises(errors.ResourceLocked) as caught:
-        rig.db.write(lambda session: accept(session, rig.context, kind="server.stop",
-                                            resource=Target("server", server_id)))
+        rig.db.write(lambda session: accept(session, rig.context, kinds.STOP, Target("server", server_id),
+                                            Arguments()))
     assert caught.value.fields["locked"] == [{"id": server_id, "type": "server"}]
 
 
@@ -184,7 +187,9 @@ def test_a_stopping_conductor_hands_over_between_tasks(rig: Rig) -> None:
 
 
 def test_an_unknown_kind_ends_as_failed(rig: Rig) -> None:
-    _, operation_id = rig.accept("server.dance")
+    _, operation_id = rig.accept("server.create")
+    rig.db.write(lambda session: session.execute(
+        sa.update(Operation).where(Operation.id == operation_id).values(kind="server.dance")))
     rig.run(operation_id)
     operation = rig.one(Operation, operation_id)
     assert operation.state == states.FAILED

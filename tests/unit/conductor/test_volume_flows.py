@@ -11,13 +11,15 @@ import pytest
 import sqlalchemy as sa
 
 from conductor.engine.slots import Slots
-from conductor.flows.registry import KINDS
 from conductor.run import HandOver, Run
 from hostler import errors
 from hostler.db.models import Backend, Backup, Image, Operation, Snapshot, Volume, VolumeAttachment, VolumeNode
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept_behind
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import states as volume_states
+from tests.harness import flows
 from tests.harness.volume_rig import STORE, Killed, Scenario, VolumeRig
 
 
@@ -85,12 +87,12 @@ def upload(rig: VolumeRig) -> str:
 
 def retype_in_place(rig: VolumeRig) -> str:
     return rig.accept("volume.retype", rig.volume(), volume_type_id=rig.volume_type(volume_backend_name="b1"),
-                      migration_policy="never")
+                      migration_policy="never", multiattach=False)
 
 
 def retype_with_move(rig: VolumeRig) -> str:
     return rig.accept("volume.retype", rig.volume(), volume_type_id=rig.volume_type(volume_backend_name="b2"),
-                      migration_policy="on-demand")
+                      migration_policy="on-demand", multiattach=False)
 
 
 def migrate(rig: VolumeRig) -> str:
@@ -251,15 +253,12 @@ def test_a_flow_whose_conductor_always_dies_there_ends_and_what_is_left_is_clean
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.split(".")[0] != "server"])
-def test_every_flow_provides_what_it_requires(rig: VolumeRig, kind: str) -> None:
-    run = mock.Mock(arguments={"cascade": True}, conf=rig.conf)
-    flow = KINDS[kind].build(run)
-    assert flow.requires == frozenset()
+def test_every_flow_provides_what_it_requires(kind: str) -> None:
+    assert flows.build(kind, flows.sample(kind)).requires <= flows.argument_names(kind)
 
 
-def test_create_provides_what_its_end_writes(rig: VolumeRig) -> None:
-    run = mock.Mock(arguments={})
-    provided = {kind: set(made.build(run).provides) for kind, made in KINDS.items() if kind[:7] != "server."}
+def test_create_provides_what_its_end_writes() -> None:
+    provided = {kind: set(flows.build(kind, flows.sample(kind)).provides) for kind in KINDS if kind[:7] != "server."}
     assert {"choice", "made"} <= provided["volume.create"]
     assert "extended" in provided["volume.extend"]
     assert {"choice", "moved"} <= provided["volume.retype"] == provided["volume.migrate"]
@@ -358,8 +357,7 @@ def test_a_deletion_stops_a_creation_and_waits_for_its_lock(rig: VolumeRig) -> N
     with pytest.raises(Killed):
         rig.run(creation)
     deletion = rig.db.write(lambda session: accept_behind(
-        session, rig.context, kind="volume.delete", resource=Target("volume", volume_id),
-        arguments={"cascade": False}).id)
+        session, rig.context, kinds.DELETE, Target("volume", volume_id), kinds.DeleteVolume(cascade=False)).id)
     rig.let_pass(creation)
     assert rig.finish(creation) == "failed"
     volume = rig.one(Volume, volume_id)
@@ -408,7 +406,7 @@ def test_a_retype_that_fits_moves_nothing_and_one_that_does_not_is_refused_unles
     rig.finish(operation_id)
     assert volume_of(rig, operation_id).volume_type_id == rig.one(Operation, operation_id).arguments["volume_type_id"]
     refused = rig.accept("volume.retype", rig.volume(), volume_type_id=rig.volume_type(volume_backend_name="b2"),
-                         migration_policy="never")
+                         migration_policy="never", multiattach=False)
     assert rig.finish(refused) == "failed"
     volume = volume_of(rig, refused)
     assert (volume.state, volume.volume_type_id) == (volume_states.READY, None)
@@ -527,7 +525,7 @@ def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None
     assert held is not None
     slots = Slots(limit=1)
     assert slots.enter("another copy", "volume@node1/copies")
-    run = Run(rig.cloud, held, slots)
+    run = Run(rig.cloud, held, kinds.CREATE, slots)
     with pytest.raises(HandOver, match="node1/copies is busy"):
         run.ask_node_to_copy("node1", lambda _context, _node: None)
     assert run.ask_node("node1", lambda context, _node: context.attempt) == 1

@@ -13,7 +13,7 @@ from conductor import volume_reconcile, volume_reports
 from conductor.run import HandOver
 from hostler import clock, errors, ids
 from hostler.db.models import Backend, Backup, Operation, Snapshot, Volume, VolumeNode, Zone
-from hostler.operations import states
+from hostler.operations import notes, states
 from hostler.resources.volume import states as volume_states
 from tests.harness.volume_rig import STORE, VolumeRig
 
@@ -186,20 +186,25 @@ def test_a_back_end_that_could_not_be_looked_at_is_left_alone(rig: VolumeRig) ->
     assert volume_id in present["backends"]["b1"]["volumes"]
 
 
+def _left_on(rig: VolumeRig, volume_id: str, backend: str) -> None:
+    """Write that an operation, which has ended, left something of the volume on `backend`."""
+    operation_id = rig.add(Operation(kind="volume.migrate", resource_type="volume", resource_id=volume_id,
+                                     request_id="r", state=states.SUCCEEDED))
+    rig.db.write(lambda session: notes.write(session, operation_id, notes.LEFT_ON, key=rig.backends[backend]))
+
+
 def test_a_copy_elsewhere_goes_only_when_an_operation_says_that_it_was_left(rig: VolumeRig) -> None:
     volume_id = rig.volume(backend="b2")
     rig.nodes.volumes[("node1", "b1")] = {volume_id: "maybe the only copy"}
     assert plan(rig) == NOTHING  # the database may be older than the volume's last move
-    rig.add(Operation(kind="volume.migrate", resource_type="volume", resource_id=volume_id, request_id="r",
-                      state=states.SUCCEEDED, arguments={volume_reconcile.LEFT_ON: [rig.backends["b1"]]}))
+    _left_on(rig, volume_id, "b1")
     assert plan(rig) == {**NOTHING, "volumes": [{"backend": "b1", "id": volume_id}]}
 
 
 def test_a_copy_on_what_may_be_the_same_storage_stays(rig: VolumeRig) -> None:
     volume_id = rig.volume(backend="b2")
     rig.nodes.volumes[("node1", "b1")] = {volume_id: "data"}
-    rig.add(Operation(kind="volume.create", resource_type="volume", resource_id=volume_id, request_id="r",
-                      state=states.SUCCEEDED, arguments={volume_reconcile.LEFT_ON: [rig.backends["b1"]]}))
+    _left_on(rig, volume_id, "b1")
     rig.db.write(lambda session: session.execute(sa.update(Backend).values(capabilities={})))
     assert plan(rig) == NOTHING
 

@@ -21,6 +21,9 @@ from api.openstack.compute.microversion import ALWAYS, Span, Version, since, unt
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
+from hostler.operations.kinds import server as kinds
+from hostler.operations.kinds.arguments import Arguments
+from hostler.operations.kinds.kind import Kind
 
 Act = Callable[[Services, RequestContext, str, Any], Any]
 
@@ -34,17 +37,17 @@ class Action:
     span: Span = ALWAYS
 
 
-def _power(action: str, policy: str, said_as: str | None = None) -> Act:
+def _power(kind: Kind[Arguments], policy: str, said_as: str) -> Act:
     def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
-        server_actions.change_power(services, context, server_id, action, policy="os_compute_api:" + policy,
-                                    said_as=said_as or action)
+        server_actions.change_power(services, context, server_id, kind, Arguments(),
+                                    policy="os_compute_api:" + policy, said_as=said_as)
     return act
 
 
 def _reboot(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
-    kind = argument["type"].upper()
-    server_actions.change_power(services, context, server_id, "reboot_hard" if kind == "HARD" else "reboot",
-                                policy="os_compute_api:servers:reboot", said_as="reboot", arguments={"type": kind})
+    arguments = kinds.Reboot(hard=argument["type"].upper() == "HARD")
+    server_actions.change_power(services, context, server_id, kinds.REBOOT, arguments,
+                                policy="os_compute_api:servers:reboot", said_as="reboot")
 
 
 def _lock(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
@@ -103,13 +106,13 @@ _LOCK_WITH_REASON: Final = since(73)
 _TO_43 = until(43)
 
 ACTIONS: Final[Mapping[str, Action]] = {
-    "os-start": Action(_power("start", "servers:start", "os-start")),
-    "os-stop": Action(_power("stop", "servers:stop", "os-stop")),
+    "os-start": Action(_power(kinds.START, "servers:start", "os-start")),
+    "os-stop": Action(_power(kinds.STOP, "servers:stop", "os-stop")),
     "reboot": Action(_reboot, _REBOOT),
-    "pause": Action(_power("pause", "os-pause-server:pause")),
-    "unpause": Action(_power("unpause", "os-pause-server:unpause")),
-    "suspend": Action(_power("suspend", "os-suspend-server:suspend")),
-    "resume": Action(_power("resume", "os-suspend-server:resume")),
+    "pause": Action(_power(kinds.PAUSE, "os-pause-server:pause", "pause")),
+    "unpause": Action(_power(kinds.UNPAUSE, "os-pause-server:unpause", "unpause")),
+    "suspend": Action(_power(kinds.SUSPEND, "os-suspend-server:suspend", "suspend")),
+    "resume": Action(_power(kinds.RESUME, "os-suspend-server:resume", "resume")),
     "lock": Action(_lock), "unlock": Action(_unlock),
     "os-getConsoleOutput": Action(_console_output, {**_LENGTH, "type": ["object", "null"]}),
     "os-resetState": Action(_reset_state, _STATE),

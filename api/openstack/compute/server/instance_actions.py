@@ -18,7 +18,7 @@ from api.openstack.compute.server.view import host_hash
 from hostler import clock, ids
 from hostler.db.models import Operation, OperationStep
 from hostler.operations import states as operation_states
-from hostler.resources.server import states
+from hostler.operations.kinds.registry import action_name
 
 _POLICY = "os_compute_api:os-instance-actions:events"
 _PAGED: Final = since(58)
@@ -35,7 +35,7 @@ def action_view(operation: Operation, version: Version) -> dict[str, Any]:
     """Return an operation as an action."""
     failed = operation.state == operation_states.FAILED
     view: dict[str, Any] = {
-        "action": states.action_name(operation.kind), "instance_uuid": operation.resource_id,
+        "action": action_name(operation.kind), "instance_uuid": operation.resource_id,
         "request_id": operation.request_id, "start_time": clock.iso_micro(operation.created_at),
         "user_id": operation.user_id and ids.bare(operation.user_id),
         "project_id": operation.project_id and ids.bare(operation.project_id), "message": "Error" if failed else None}

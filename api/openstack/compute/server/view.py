@@ -16,6 +16,7 @@ from api.openstack.compute.microversion import ALWAYS, Span, Version, since
 from api.openstack.compute.params import ROOT
 from hostler import clock, ids
 from hostler.resources.server import states
+from hostler.resources.server.status import status_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,7 +121,7 @@ class ServerView:
         server_id = row.id
         host = related.hosts.get(row.host_id) if row.host_id is not None else None
         task = related.tasks.get(server_id)
-        status = states.status_of(row.vm_state, task)
+        status = status_of(row.vm_state, task)
         launched, ended = row.launched_at, row.deleted_at
         view = {
             "id": server_id, "name": row.name, "status": status, "tenant_id": bare(row.project_id),

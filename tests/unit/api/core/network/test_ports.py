@@ -10,7 +10,8 @@ import pytest
 
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Host, Operation, Port, PortSecurityGroup, SecurityGroup
-from hostler.resources.network import host_updates, ports, security_groups
+from hostler.operations.kinds import network as kinds
+from hostler.resources.network import ports, security_groups
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.network.ports import NetworkRequest
 from tests.harness.network_core import DEMO, OTHER, Cloud, Statements
@@ -181,7 +182,7 @@ def test_hosts_are_told_once_while_the_operation_waits(cloud: Cloud) -> None:
         told.append(cloud.db.write(lambda session, server_id=server_id: ports.set_ports_host(
             session, server_id, cloud.host_id, "ACTIVE", cloud.context())))
     assert told[0] == [] and len(told[1]) == 1 and told[2] == told[1]  # nobody else; told; the same still waits
-    assert cloud.count(Operation, Operation.kind == host_updates.APPLY_RULES) == 1
+    assert cloud.count(Operation, Operation.kind == kinds.APPLY_RULES.name) == 1
     with cloud.db.reading() as session:
         group_id = session.get_one(Operation, told[1][0]).arguments["security_group_id"]
         assert len(security_groups.affected_port_ids(session, [group_id])) == 3

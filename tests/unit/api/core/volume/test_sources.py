@@ -122,7 +122,7 @@ def test_sources_must_be_whole_and_at_rest(cloud: Cloud) -> None:
     broken = cloud.snapshot(volume, state="error")
     assert f"snapshot {broken} status must be available" in _refused(cloud, snapshot_id=broken)
     busy = cloud.ready()
-    cloud.busy(busy, "volume.extend")
+    cloud.busy(busy, "volume.extend", size_gib=9)
     assert "locked" in _refused(cloud, 409, source_volid=busy)
     creating = cloud.create()["id"]
     _refused(cloud, 409, source_volid=creating)

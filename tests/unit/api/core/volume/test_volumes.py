@@ -13,6 +13,7 @@ from api.core.volume.rows import JOINED, STATUS, VOLUMES
 from hostler import ids
 from hostler.db.models import Lock, Operation, Volume, VolumeAttachment, VolumeTransfer
 from hostler.resources.volume import states
+from hostler.resources.volume.status import VOLUME_WHILE, volume_status
 from tests.harness.volume_core import BACKEND, DEMO, IMAGE, NODE, OTHER, USER, Cloud
 
 
@@ -171,15 +172,15 @@ def test_the_summary(cloud: Cloud) -> None:
 
 def test_the_status_in_sql_is_the_status_of_the_rule(cloud: Cloud) -> None:
     """Every combination of stored state, holder of the lock, attachments and offer."""
-    kinds = [None, *states.WHILE, *states.WHILE_OF_SERVER, "volume.migrate", "snapshot.create"]
+    kinds = [None, *VOLUME_WHILE, "volume.migrate", "snapshot.create"]
     expected: dict[str, str] = {}
     for state, kind in itertools.product((states.CREATING, states.READY, *states.ERRORS, states.MAINTENANCE), kinds):
         for attached, reserved, offered in ((0, 0, False), (1, 0, False), (0, 1, False), (0, 0, True), (1, 1, True)):
             if state == states.READY or not (attached or reserved or offered):
                 volume = ids.new_id()
                 _write(cloud, volume, state, kind, attached, reserved, offered)
-                expected[volume] = states.volume_status(state, kind, attached=attached, reserved=reserved,
-                                                        offered=offered)
+                expected[volume] = volume_status(state, kind, attached=attached, reserved=reserved,
+                                                 offered=offered)
     with cloud.services.db.reading() as session:
         found = dict(session.execute(sa.select(VOLUMES.c.id, STATUS).select_from(JOINED)).tuples().all())
     assert found == expected
@@ -258,7 +259,7 @@ def test_force_stops_what_is_going_on(cloud: Cloud) -> None:
     volume = cloud.create()["id"]
     assert cloud.call("DELETE", f"/volumes/{volume}?force=true", token="admin").status_code == 202
     create, delete = cloud.operations(volume)
-    assert create.cancel_requested and delete.arguments == {"cascade": False, "wait_for_lock": True}
+    assert create.cancel_requested and delete.waits_for_lock and delete.arguments == {"cascade": False}
     assert cloud.act(volume, "os-force_delete", {}, token="admin").status_code == 202
     assert len(cloud.operations(volume)) == 2
     cloud.refused("DELETE", f"/volumes/{cloud.create()['id']}?force=true", status=409, token="admin", version="3.22")

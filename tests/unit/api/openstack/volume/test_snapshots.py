@@ -192,7 +192,7 @@ def test_actions(cloud: Cloud) -> None:
     assert cloud.call("POST", path, {"os-force_delete": {}}, token="admin").status_code == 202
     assert cloud.call("POST", path, {"os-force_delete": None}, token="admin").status_code == 202
     created, deletion = cloud.operations(snapshot_id)
-    assert created.cancel_requested and deletion.arguments == {"wait_for_lock": True}
+    assert created.cancel_requested and deletion.waits_for_lock and deletion.arguments == {}
     free(cloud, snapshot_id)
     assert cloud.call("POST", path, reset, token="admin").status_code == 202
     assert cloud.get(f"/snapshots/{snapshot_id}")["snapshot"]["status"] == "error"

@@ -83,7 +83,7 @@ def test_what_cannot_be_offered(cloud: Cloud) -> None:
                               (put_volume(cloud, project_id=OTHER), 404)):
         cloud.refused("POST", "/volume-transfers", {"transfer": {"volume_id": volume_id}}, status=status)
     busy = put_volume(cloud)
-    cloud.busy(busy, "volume.extend")
+    cloud.busy(busy, "volume.extend", size_gib=9)
     cloud.refused("POST", "/volume-transfers", {"transfer": {"volume_id": busy}}, status=409)
 
 

@@ -8,6 +8,7 @@ from api.openstack.compute.server.actions import ACTIONS
 from hostler import clock
 from hostler.db.models import OperationStep
 from hostler.resources.server import states
+from hostler.resources.server.status import status_of
 from tests.harness.compute_rest import NETWORK, Cloud
 
 
@@ -188,4 +189,4 @@ def test_every_transition_is_between_known_states() -> None:
     for old, new in states.TRANSITIONS:
         assert old in states.VM_STATES and new in states.VM_STATES and states.may_become(old, new)
     assert not states.may_become(states.DELETED, states.ACTIVE)
-    assert {states.status_of(state, None) for state in states.VM_STATES} == set(states.STATUS.values())
+    assert {status_of(state, None) for state in states.VM_STATES} == set(states.STATUS.values())

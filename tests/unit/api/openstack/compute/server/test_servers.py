@@ -163,7 +163,7 @@ def test_delete_waits_behind_the_create_and_is_idempotent(cloud: Cloud) -> None:
     assert cloud.call("DELETE", f"/servers/{server_id}").status_code == 204
     assert cloud.call("DELETE", f"/servers/{server_id}").status_code == 204
     create, delete = cloud.operations(server_id)
-    assert create.cancel_requested and delete.arguments["wait_for_lock"]
+    assert create.cancel_requested and delete.waits_for_lock
     assert cloud.get(f"/servers/{server_id}")["server"]["OS-EXT-STS:task_state"] == "deleting"
 
 

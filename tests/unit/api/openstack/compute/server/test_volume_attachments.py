@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from hostler import ids
 from hostler.db.models import Lock, Operation, Volume, VolumeAttachment
 from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states as volume_states
 from tests.harness.compute_rest import OTHER, Cloud, make_volume, rows
 
@@ -53,7 +54,7 @@ def test_an_attach_locks_both_and_promises_a_name(cloud: Cloud) -> None:
     [row] = rows(cloud, VolumeAttachment)
     operation = cloud.operations(server_id)[-1]
     assert operation.kind == "server.attach_volume" and operation.arguments == {
-        "server_id": server_id, "attachment_id": row.id, "volume_id": volume_id}
+        "attachment_id": row.id, "volume_id": volume_id}
     assert {lock.resource_id for lock in rows(cloud, Lock)} == {server_id, volume_id}
     assert operation.id in cloud.waker.woken
     again = attach(cloud, server_id, make_volume(cloud))
@@ -113,8 +114,8 @@ def test_a_volume_in_somebodys_hands(cloud: Cloud) -> None:
     with cloud.services.db.reading() as session:
         context = cloud.services.identity.authenticate_token("member", request_id="r")
         del session
-    cloud.services.db.write(lambda session: accept(session, context, kind="volume.extend",
-                                                   resource=Target("volume", volume_id)).id)
+    cloud.services.db.write(lambda session: accept(session, context, kinds.EXTEND, Target("volume", volume_id),
+                                                   kinds.ExtendVolume(size_gib=9)).id)
     assert attach(cloud, server_id, volume_id).status_code == 409
     server_id, used = attached(cloud)
     refused = attach(cloud, cloud.running("two"), used)

@@ -1,0 +1,58 @@
+"""What is known of one kind of operation, whoever runs it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Generic, TypeVar
+
+from hostler.operations.kinds.arguments import Arguments
+
+A = TypeVar("A", bound=Arguments)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Forceful:
+    """The forceful form of a kind (arguments `hard`): more states to start in, another task state and status."""
+
+    starts_in: tuple[str, ...]
+    shows: str
+    status: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Kind(Generic[A]):
+    """One row of the table.
+
+    `starts_in` and `ends_in` are states of the resource (`hostler.resources`); no `starts_in` means that the resource
+    is made together with the operation, or that its state does not matter. `shows` maps the type of a locked resource
+    to what that resource shows meanwhile: a server its task state, all others their status. A server that has no host
+    yet shows `waiting` instead, and `status` in place of the status of the state it started in.
+    """
+
+    name: str  # stored in operations: append only
+    resources: tuple[str, ...]  # types that it may be about
+    arguments: type[A]
+    starts_in: tuple[str, ...] = ()
+    ends_in: str | None = None
+    shows: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    waiting: str | None = None
+    status: str | None = None
+    forceful: Forceful | None = None
+    action: str | None = None  # its word in a server's action list
+    cancellable: bool = True  # a deletion that wants its resource stops it at its next task
+    cancels: bool = False  # asks a cancellable operation that holds its resource to stop, and waits for the lock
+    patience_s: float | None = None  # how long a silent agent is waited for; None: conductor.agent_patience
+
+    def may_start_in(self, state: str, *, hard: bool = False) -> bool:
+        """Return whether the kind (or its forceful form) may start on a resource in `state`."""
+        form = self.forceful if hard and self.forceful is not None else self
+        return not form.starts_in or state in form.starts_in
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Immediate:
+    """A change that the api makes at once and only notes among the operations (`api.core.journal`): it has no flow."""
+
+    name: str
+    action: str

@@ -1,0 +1,36 @@
+"""Operations that tell hosts what changed on their networks. They lock nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Final
+
+from hostler.operations.kinds.arguments import Arguments
+from hostler.operations.kinds.kind import Kind
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ApplyRules(Arguments):
+    """Ports, or a group, whose rules changed.
+
+    `members_only`: members came or went and no rule changed, so that hosts need the group's addresses alone.
+    """
+
+    port_ids: tuple[str, ...] = ()
+    security_group_id: str | None = None
+    members_only: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdateNetwork(Arguments):
+    """The network whose subnets changed."""
+
+    network_id: str
+
+
+APPLY_RULES: Final = Kind(
+    name="network.apply_rules", resources=("security_group", "port", "server"), arguments=ApplyRules,
+    action="updateSecurityGroups", cancellable=False)
+UPDATE: Final = Kind(name="network.update", resources=("network",), arguments=UpdateNetwork, cancellable=False)
+
+KINDS: Final = (APPLY_RULES, UPDATE)

@@ -1,0 +1,93 @@
+"""Operations on servers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, Final
+
+from hostler.operations.kinds.arguments import Arguments, secret
+from hostler.operations.kinds.kind import Forceful, Immediate, Kind
+from hostler.resources.server import states
+
+_SERVER: Final = ("server",)
+_LIVING: Final = tuple(state for state in states.VM_STATES if state != states.DELETED)
+_TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SHELVED_OFFLOADED)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CreateServer(Arguments):
+    """`volumes`: it brings some; `sources`: what each new one is made from (image, snapshot or None), by its id."""
+
+    admin_password: str | None = secret()
+    volumes: bool = False
+    sources: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reboot(Arguments):
+    """`hard` turns the guest off and on without asking it."""
+
+    hard: bool = False
+
+    @classmethod
+    def upgrade(cls, stored: dict[str, Any], version: int) -> dict[str, Any]:
+        """Version 1 said "type": "HARD"."""
+        found = super().upgrade(stored, version)
+        return {"hard": found.pop("type") == "HARD", **found} if "type" in found else found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerVolume(Arguments):
+    """One attachment of a server, and its volume."""
+
+    attachment_id: str
+    volume_id: str
+
+
+CREATE: Final = Kind(
+    name="server.create", resources=_SERVER, arguments=CreateServer, ends_in=states.ACTIVE, action="create",
+    shows={"server": "spawning", "volume": "attaching"}, waiting="scheduling")
+DELETE: Final = Kind(
+    name="server.delete", resources=_SERVER, arguments=Arguments, starts_in=_LIVING, ends_in=states.DELETED,
+    action="delete", shows={"server": "deleting", "volume": "detaching"}, cancellable=False, cancels=True)
+START: Final = Kind(
+    name="server.start", resources=_SERVER, arguments=Arguments, starts_in=(states.STOPPED,), ends_in=states.ACTIVE,
+    action="start", shows={"server": "powering-on"})
+STOP: Final = Kind(
+    name="server.stop", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE, states.ERROR),
+    ends_in=states.STOPPED, action="stop", shows={"server": "powering-off"})
+REBOOT: Final = Kind(
+    name="server.reboot", resources=_SERVER, arguments=Reboot, starts_in=(states.ACTIVE,), ends_in=states.ACTIVE,
+    action="reboot", shows={"server": "rebooting"}, status="REBOOT",
+    forceful=Forceful(starts_in=(states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.ERROR),
+                      shows="rebooting_hard", status="HARD_REBOOT"))
+PAUSE: Final = Kind(
+    name="server.pause", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE, states.RESCUED),
+    ends_in=states.PAUSED, action="pause", shows={"server": "pausing"})
+UNPAUSE: Final = Kind(
+    name="server.unpause", resources=_SERVER, arguments=Arguments, starts_in=(states.PAUSED,), ends_in=states.ACTIVE,
+    action="unpause", shows={"server": "unpausing"})
+SUSPEND: Final = Kind(
+    name="server.suspend", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE, states.RESCUED),
+    ends_in=states.SUSPENDED, action="suspend", shows={"server": "suspending"})
+RESUME: Final = Kind(
+    name="server.resume", resources=_SERVER, arguments=Arguments, starts_in=(states.SUSPENDED,),
+    ends_in=states.ACTIVE, action="resume", shows={"server": "resuming"})
+ATTACH_VOLUME: Final = Kind(
+    name="server.attach_volume", resources=_SERVER, arguments=ServerVolume, starts_in=_TAKES_VOLUMES,
+    action="attach_volume", shows={"volume": "attaching"})
+DETACH_VOLUME: Final = Kind(
+    name="server.detach_volume", resources=_SERVER, arguments=ServerVolume, starts_in=_TAKES_VOLUMES,
+    action="detach_volume", shows={"volume": "detaching"})
+UPDATE: Final = Kind(
+    name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
+
+KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, ATTACH_VOLUME, DETACH_VOLUME,
+                UPDATE)
+
+LOCK: Final = Immediate(name="server.lock", action="lock")
+UNLOCK: Final = Immediate(name="server.unlock", action="unlock")
+RESET_STATE: Final = Immediate(name="server.reset_state", action="resetState")
+
+IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE)

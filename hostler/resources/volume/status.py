@@ -1,0 +1,40 @@
+"""What users are told of a volume: its status, which is derived.
+
+What is going on is read off the kind of the operation that holds the volume's lock; whether it is in use, off its
+attachments. So a crash leaves no volume "attaching".
+
+>>> volume_status("available", "volume.extend", attached=1, reserved=0, offered=False)
+'extending'
+>>> volume_status("available", None, attached=1, reserved=0, offered=False)
+'in-use'
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hostler.operations.kinds import volume as kinds
+from hostler.operations.kinds.registry import shown
+from hostler.resources.volume import states
+
+# Operation kind that holds the lock → status; kinds not named here change nothing.
+VOLUME_WHILE: Final = shown("volume")
+SNAPSHOT_WHILE: Final = shown("snapshot")
+BACKUP_WHILE: Final = shown("backup")
+
+
+def volume_status(state: str, kind: str | None, *, attached: int, reserved: int, offered: bool) -> str:
+    """Return a volume's status: its stored `state`, the kind that holds its lock, the numbers of its attachments by
+    state, and whether a transfer offers it."""
+    if state == states.CREATING and kind != kinds.DELETE.name:
+        return states.CREATING
+    during = VOLUME_WHILE.get(kind or "")
+    if during:
+        return during
+    if state != states.READY:
+        return state
+    if attached:
+        return kinds.IN_USE
+    if reserved:
+        return states.RESERVED
+    return "awaiting-transfer" if offered else states.READY

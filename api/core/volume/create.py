@@ -33,6 +33,7 @@ from hostler.resources.volume import states
 
 _MULTIATTACH: Final = "<is> True"  # value of a type's extra spec `multiattach`
 _ENCRYPTION: Final = "encryption"
+_NEIGHBOURS: Final = ("same_host", "different_host")  # scheduler hints that name volumes
 _SHORTER: Final = {
     "snapshot": "Volume size '{size}'GB cannot be smaller than the snapshot size {least}GB. It must be >= original "
                 "snapshot size.",
@@ -110,6 +111,7 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, n
     if new.group_id is not None:
         raise errors.Invalid(reason="Volume groups are not supported by this cloud.")
     _check_metadata(services, session, context, new.metadata)
+    new = dataclasses.replace(new, scheduler_hints=_own_hints(session, context, new.scheduler_hints))
     source = next((FINDERS[kind](services, session, context, identity) for kind, identity in given.items()), None)
     size_gib = _size_of(session, new, source)
     volume_type = _type_of(services, session, context, new, source)
@@ -222,6 +224,24 @@ def _type_of(services: Services, session: orm.Session, context: RequestContext, 
     if default is None and name != DEFAULT_TYPE:
         raise errors.Invalid(reason=f"The default volume type {name} of this cloud does not exist; name another one.")
     return default
+
+
+def _own_hints(session: orm.Session, context: RequestContext, hints: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the hints with only those volumes that the caller sees: where another project's are is not his to learn.
+
+    Raises Invalid when a volume to be near to is none of them.
+    """
+    kept = dict(hints)
+    for name in _NEIGHBOURS:
+        if name not in hints:
+            continue
+        query = sa.select(Volume.id).where(Volume.id.in_(hints[name]), Volume.deleted_at.is_(None))
+        if not context.is_admin:
+            query = query.where(Volume.project_id == context.project_id)
+        kept[name] = sorted(session.scalars(query))
+        if name == _NEIGHBOURS[0] and hints[name] and not kept[name]:
+            raise errors.Invalid(reason="No volume of the scheduler hint same_host could be found.")
+    return kept
 
 
 def _size_of(session: orm.Session, new: NewVolume, source: Source | None) -> int:

@@ -10,6 +10,7 @@ from sqlalchemy import orm
 
 from api.core.server import quota_sets
 from api.core.server.quota_sets import Quota
+from api.core.volume import types as volume_types
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
@@ -25,13 +26,13 @@ def show(services: Services, context: RequestContext, project: str) -> Quota:
     """Return a project's quota with its use; raises Forbidden for another's, Invalid for one that does not exist."""
     project_id = ids.canonical(project) or project
     services.policy.check(context, _POLICY + "show", {"project_id": project_id, "user_id": context.user_id})
-    return read(services, quota_sets.known_project(services, project))
+    return read(services, context, quota_sets.known_project(services, project))
 
 
-def read(services: Services, project_id: str) -> Quota:
-    """Return a project's quota with its use; asks nobody's leave."""
+def read(services: Services, context: RequestContext, project_id: str) -> Quota:
+    """Return a project's quota with its use, for the volume types that the caller sees; checks no policy."""
     with services.db.reading() as session:
-        names = _names(session)
+        names = _names(session, context)
         limits = quota.limits(session, services.conf, project_id)
         used = quota.usage(session, project_id, names)
     return Quota({name: limits.get(name, quota.UNLIMITED) for name in names},
@@ -45,20 +46,20 @@ def limits_of(services: Services, context: RequestContext, project: str | None) 
     if project is not None and (ids.canonical(project) or project) != project_id:
         services.policy.check(context, "limits_extension:other_project")
         project_id = quota_sets.known_project(services, project)
-    return read(services, project_id)
+    return read(services, context, project_id)
 
 
 def defaults(services: Services, context: RequestContext, project: str) -> Mapping[str, int]:
     """Return what a project without limits of its own has."""
     project_id = ids.canonical(project) or project
     services.policy.check(context, _POLICY + "show", {"project_id": project_id, "user_id": context.user_id})
-    return configured(services)
+    return configured(services, context)
 
 
-def configured(services: Services) -> Mapping[str, int]:
+def configured(services: Services, context: RequestContext) -> Mapping[str, int]:
     """Return the default limits; those of volume types are unlimited."""
     with services.db.reading() as session:
-        names = _names(session)
+        names = _names(session, context)
     return {name: services.conf.quota[name] if name in TOTALS else quota.UNLIMITED for name in names}
 
 
@@ -67,7 +68,7 @@ def update(services: Services, context: RequestContext, project: str, changes: M
     services.policy.check(context, _POLICY + "update")
     project_id = quota_sets.known_project(services, project)
     with services.db.reading() as session:
-        names = _names(session)
+        names = _names(session, context)
     unknown = sorted(changes.keys() - set(names))
     if unknown:
         raise errors.Invalid(reason=f"Bad key(s) in quota set: {unknown[0][:80]}")
@@ -86,6 +87,7 @@ def reset(services: Services, context: RequestContext, project: str) -> None:
         QuotaLimit.project_id == project_id, quota_sets.of_storage())))
 
 
-def _names(session: orm.Session) -> tuple[str, ...]:
-    types = session.scalars(sa.select(VolumeType.name).order_by(VolumeType.name)).all()
+def _names(session: orm.Session, context: RequestContext) -> tuple[str, ...]:
+    query = sa.select(VolumeType.name).order_by(VolumeType.name)
+    types = session.scalars(query if context.is_admin else query.where(volume_types.visible(context))).all()
     return (*TOTALS, *(f"{resource}_{name}" for name in types for resource in quota.TYPE_RESOURCES))

@@ -78,8 +78,9 @@ class QuotaClassSet(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
         """Show."""
-        self.services.policy.check(params.caller(request), "volume_extension:quota_classes:get")
-        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.configured(self.services),
+        context = params.caller(request)
+        self.services.policy.check(context, "volume_extension:quota_classes:get")
+        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.configured(self.services, context),
                                               **_NO_GROUPS}}
 
     def on_put(self, request: falcon.Request, _response: falcon.Response, class_name: str) -> None:

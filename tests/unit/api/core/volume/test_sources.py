@@ -169,11 +169,13 @@ def test_metadata_items_are_counted(cloud: Cloud) -> None:
 
 
 def test_scheduler_hints_are_kept_with_ids_in_one_spelling(cloud: Cloud) -> None:
-    other = ids.new_id()
-    body = {"volume": {"size": 1}, "OS-SCH-HNT:scheduler_hints": {"same_host": ids.bare(other)}}
+    other = cloud.ready()
+    body = {"volume": {"size": 1}, "OS-SCH-HNT:scheduler_hints": {
+        "same_host": ids.bare(other), "different_host": [ids.new_id()]}}
     made = cloud.call("POST", "/volumes", body)
     assert made.status_code == 202
-    assert cloud.row(made.json["volume"]["id"]).scheduler_hints == {"same_host": [other]}
+    assert cloud.row(made.json["volume"]["id"]).scheduler_hints == {"same_host": [other], "different_host": []}
+    _refused(cloud, beside={"OS-SCH-HNT:scheduler_hints": {"same_host": ids.new_id()}})
     _refused(cloud, beside={"OS-SCH-HNT:scheduler_hints": {"same_host": "no-id"}})
     _refused(cloud, beside={"OS-SCH-HNT:scheduler_hints": "text"})
 

@@ -1,0 +1,176 @@
+"""Two projects with one of everything, linked in every way the product allows: for tests that no verb crosses over.
+
+`owner` and `other` are built alike, so that each noun of one has its counterpart. Where a noun has several rows (a
+volume that is free, one that a server has, one got from the other project), all of them are tried.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections import defaultdict
+from typing import Any
+
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+from tests.harness.projects import new_project
+
+VOLUME, COMPUTE, NETWORK, IMAGE, IDENTITY = "/volume/v3", "/compute/v2.1", "/network/v2.0", "/image/v2", "/identity/v3"
+NEWEST = {"OpenStack-API-Version": "compute 2.96, volume 3.71"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIDIhz2GK/XCUj4i6Q5yQJNL1MKAVhZFrmTDXu6y1pmfU a@b"
+
+
+@dataclasses.dataclass
+class Tenant:
+    """One project: its client and the ids of its rows by noun."""
+
+    client: Client
+    secret: str  # a part of every name and metadata value that the other project must not see
+    secrets: set[str] = dataclasses.field(default_factory=set)  # all that the other project must not be told
+    rows: dict[str, list[str]] = dataclasses.field(default_factory=lambda: defaultdict(list))
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Send a request that must succeed; returns the body."""
+        answer = self.client.request(method, path, json=body, headers=NEWEST)
+        assert answer.status_code < 300, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def make(self, noun: str, path: str, member: str, **values: Any) -> str:
+        """POST `values` and remember the id as a row of `noun`."""
+        made = str(self.call("POST", path, {member: values})[member]["id"])
+        self.rows[noun].append(made)
+        return made
+
+    def make_block(self, noun: str, **values: Any) -> str:
+        """Make a volume, snapshot or backup and wait till it is available."""
+        made = self.make(noun, f"{VOLUME}/{noun}s", noun, **values)
+        self.client.wait_block(f"{noun}s/{made}", "available")
+        return made
+
+
+@dataclasses.dataclass
+class Scene:
+    """Both projects, and the ids that each may know of the other because of a link."""
+
+    owner: Tenant
+    other: Tenant
+    shared: set[str]
+    linked: set[str]  # rows whose parent or child is the other project's
+
+
+def build(cloud: Cloud, admin: Client) -> Scene:
+    """Return two furnished and linked projects."""
+    owner, other = (Tenant(new_project(cloud, admin), f"secret{uuid.uuid4().hex[:12]}") for _ in range(2))
+    linked: set[str] = set()
+    for tenant in (owner, other):
+        _furnish(tenant, admin)
+    shared = _share(owner, other, admin)
+    # Each gives a volume away and keeps its snapshot and its backup.
+    for giver, taker in ((owner, other), (other, owner)):
+        shared.add(_give_volume(giver, taker))
+    for tenant in (owner, other):
+        linked |= {tenant.rows[noun][-1] for noun in ("volume", "snapshot", "backup", "port", "server")}
+    return Scene(owner, other, shared, linked)
+
+
+def _furnish(tenant: Tenant, admin: Client) -> None:
+    rows, secret = tenant.rows, tenant.secret
+    # A quota that is used up would hide what is not refused.
+    admin.request("PUT", f"{VOLUME}/os-quota-sets/{tenant.client.project_id}", json={"quota_set": dict.fromkeys(
+        ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes"), -1)}).raise_for_status()
+    rows["project"].append(tenant.client.project_id)
+    rows["user"].append(str(tenant.client.token["user"]["id"]))
+    tenant.make("credential", f"{IDENTITY}/users/{rows['user'][0]}/application_credentials",
+                "application_credential", name=secret)
+    _furnish_network(tenant)
+    rows["image"].append(tenant.client.make_image(secret, b"\0" * 65536))
+    rows["keypair"].append(str(tenant.call("POST", f"{COMPUTE}/os-keypairs", {
+        "keypair": {"name": secret, "public_key": KEY}})["keypair"]["name"]))
+    tenant.make("server_group", f"{COMPUTE}/os-server-groups", "server_group", name=secret, policy="affinity")
+    tenant.make("server", f"{COMPUTE}/servers", "server", name=secret, imageRef=rows["image"][0], flavorRef="42",
+                networks=[{"port": rows["port"][0]}], key_name=secret, metadata={"note": secret})
+    tenant.client.wait_server(rows["server"][0], "ACTIVE")
+    rows["action"].append(str(tenant.call("GET", f"{COMPUTE}/servers/{rows['server'][0]}/os-instance-actions")[
+        "instanceActions"][0]["request_id"]))
+    _furnish_storage(tenant)
+    for noun, path, body in (
+            ("type", f"{VOLUME}/types", {"volume_type": {"name": f"private-{secret}",
+                                                        "os-volume-type-access:is_public": False}}),
+            ("flavor", f"{COMPUTE}/flavors", {"flavor": {"name": f"private-{secret}", "ram": 64, "vcpus": 1, "disk": 1,
+                                                         "os-flavor-access:is_public": False}})):
+        answer = admin.post(path, body)
+        answer.raise_for_status()
+        ((_, made),) = answer.json().items()
+        rows[noun].append(str(made["id"]))
+    admin.post(f"{VOLUME}/types/{rows['type'][0]}/action",
+               {"addProjectAccess": {"project": rows["project"][0]}}).raise_for_status()
+    admin.post(f"{COMPUTE}/flavors/{rows['flavor'][0]}/action",
+               {"addTenantAccess": {"tenant": rows["project"][0]}}).raise_for_status()
+
+
+def _furnish_network(tenant: Tenant) -> None:
+    rows, secret = tenant.rows, tenant.secret
+    network = tenant.make("network", f"{NETWORK}/networks", "network", name=secret)
+    tenant.make("subnet", f"{NETWORK}/subnets", "subnet", name=secret, network_id=network, ip_version=4,
+                cidr="10.9.0.0/24")
+    group = tenant.make("security_group", f"{NETWORK}/security-groups", "security_group", name=secret)
+    tenant.make("rule", f"{NETWORK}/security-group-rules", "security_group_rule", security_group_id=group,
+                direction="ingress", protocol="tcp", remote_group_id=group, description=secret)
+    for _ in range(2):
+        tenant.make("port", f"{NETWORK}/ports", "port", name=secret, network_id=network, security_groups=[group])
+    assert len(rows["port"]) == 2
+
+
+def _furnish_storage(tenant: Tenant) -> None:
+    rows, secret = tenant.rows, tenant.secret
+    free = tenant.make_block("volume", size=1, name=secret, metadata={"note": secret})
+    attached = tenant.make_block("volume", size=1, name=secret)
+    offered = tenant.make_block("volume", size=1, name=secret)
+    reserved = tenant.make_block("volume", size=1, name=secret)
+    tenant.make_block("snapshot", volume_id=free, name=secret, metadata={"note": secret})
+    tenant.make_block("backup", volume_id=free, name=secret)
+    tenant.make("transfer", f"{VOLUME}/volume-transfers", "transfer", volume_id=offered, name=secret)
+    tenant.make("attachment", f"{VOLUME}/attachments", "attachment", volume_uuid=reserved,
+                instance_uuid=str(uuid.uuid4()))
+    tenant.call("POST", f"{COMPUTE}/servers/{rows['server'][0]}/os-volume_attachments",
+                {"volumeAttachment": {"volumeId": attached}})
+    tenant.client.wait_volume(attached, "in-use")
+    found = tenant.call("GET", f"{VOLUME}/attachments?volume_id={attached}")["attachments"]
+    rows["attachment"].append(str(found[0]["id"]))
+
+
+def _share(owner: Tenant, other: Tenant, admin: Client) -> set[str]:
+    """Share an image and a network of `owner`, and use both from `other`."""
+    image = owner.client.make_image("shared", b"\0" * 65536)
+    owner.rows["image"].append(image)
+    owner.call("POST", f"{IMAGE}/images/{image}/members", {"member": other.client.project_id})
+    other.call("PUT", f"{IMAGE}/images/{image}/members/{other.client.project_id}", {"status": "accepted"})
+    network = owner.make("network", f"{NETWORK}/networks", "network", name="shared")
+    subnet = owner.make("subnet", f"{NETWORK}/subnets", "subnet", network_id=network, ip_version=4,
+                        cidr="10.10.0.0/24", name="shared")
+    admin.request("PUT", f"{NETWORK}/networks/{network}", json={"network": {"shared": True}}).raise_for_status()
+    for tenant in (owner, other):
+        tenant.make("port", f"{NETWORK}/ports", "port", name="on shared", network_id=network)
+    tenant = other
+    port = tenant.rows["port"][-1]
+    server = tenant.make("server", f"{COMPUTE}/servers", "server", name="on shared", imageRef=image, flavorRef="42",
+                         networks=[{"port": port}])
+    tenant.client.wait_server(server, "ACTIVE")
+    # A network's owner sees the ports on it.
+    groups = tenant.call("GET", f"{NETWORK}/ports/{port}")["port"]["security_groups"]
+    return {image, network, subnet, owner.client.project_id, other.client.project_id, port, server, *groups}
+
+
+def _give_volume(giver: Tenant, taker: Tenant) -> str:
+    """Transfer a volume without its snapshot and backup; returns the volume, which the giver still knows."""
+    volume_id = giver.make_block("volume", size=1, name="given")
+    giver.make_block("snapshot", volume_id=volume_id, name=giver.secret)
+    giver.make_block("backup", volume_id=volume_id, name=giver.secret)
+    offer = giver.call("POST", f"{VOLUME}/volume-transfers", {"transfer": {"volume_id": volume_id,
+                                                                          "no_snapshots": True}})["transfer"]
+    taker.call("POST", f"{VOLUME}/volume-transfers/{offer['id']}/accept", {"accept": {"auth_key": offer["auth_key"]}})
+    giver.rows["volume"].remove(volume_id)
+    taker.rows["volume"].append(volume_id)
+    secret = {"os-set_image_metadata": {"metadata": {"note": taker.secret}}}
+    taker.call("POST", f"{VOLUME}/volumes/{volume_id}/action", secret)
+    return volume_id

@@ -37,7 +37,7 @@ _KEY_LENGTH = 200
 class NewServers:
     """What a create asks for. `networks` is "auto", "none" or the NICs; `user_data` is base64.
 
-    `multiattach` says that the caller knows of volumes in several servers.
+    `multiattach_refusal` is the reason why this caller gets no volumes that several servers may have (None: it does).
     """
 
     name: str
@@ -45,7 +45,7 @@ class NewServers:
     image_id: str | None
     admin_password: str
     block_devices: Sequence[block_devices.BlockDevice] = ()
-    multiattach: bool = True
+    multiattach_refusal: str | None = None
     description: str | None = None
     hostname: str | None = None
     key_name: str | None = None
@@ -157,7 +157,7 @@ def _earlier(services: Services, session: orm.Session, context: RequestContext, 
 def _write(services: Services, session: orm.Session, context: RequestContext, new: NewServers,
            inputs: _Inputs) -> tuple[Accepted, list[str]]:
     disks = server_disks.prepare(services, session, context, inputs.arrangement, inputs.placement.zone,
-                                 servers=new.max_count, multiattach=new.multiattach)
+                                 servers=new.max_count, multiattach_refusal=new.multiattach_refusal)
     count = _claim(services, session, context, new, inputs.flavor)
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None

@@ -83,7 +83,7 @@ class Disks:
 
 
 def prepare(services: Services, session: orm.Session, context: RequestContext, arrangement: Arrangement,
-            zone: str | None, *, servers: int, multiattach: bool) -> Disks:
+            zone: str | None, *, servers: int, multiattach_refusal: str | None) -> Disks:
     """Find what the volumes are made from and hold it till the transaction ends, in the order of ids.
 
     `zone` is the one the servers were asked to be in. Raises Invalid, Forbidden, ResourceLocked.
@@ -99,9 +99,9 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, a
             if servers > 1:
                 raise errors.Invalid(reason="Block Device Mapping is Invalid: A volume that exists cannot be attached "
                                             "to multiple instances that are created together.")
-            found[index] = _existing(services, session, context, device, multiattach)
+            found[index] = _existing(services, session, context, device, multiattach_refusal)
         else:
-            found[index] = _new(services, session, context, device, zone, multiattach)
+            found[index] = _new(services, session, context, device, zone, multiattach_refusal)
     devices = [(device, found[index]) for index, device in enumerate(arrangement.volumes)]
     existing = [volume.id for volume in found.values() if isinstance(volume, Volume)]
     if len(existing) != len(set(existing)):
@@ -110,10 +110,11 @@ def prepare(services: Services, session: orm.Session, context: RequestContext, a
 
 
 def _existing(services: Services, session: orm.Session, context: RequestContext, device: BlockDevice,
-              multiattach: bool) -> Volume:
+              multiattach_refusal: str | None) -> Volume:
     services.policy.check(context, "os_compute_api:servers:create:attach_volume")
     try:
-        volume = usable_volume(services, session, context, str(device.id), multiattach=multiattach)
+        volume = usable_volume(services, session, context, str(device.id),
+                               multiattach_refusal=multiattach_refusal)
     except errors.NotFound:
         raise errors.Invalid(reason=f"Block Device Mapping is Invalid: failed to get volume {device.id}.") from None
     if device.boot_index == 0:
@@ -125,7 +126,7 @@ def _existing(services: Services, session: orm.Session, context: RequestContext,
 
 
 def _new(services: Services, session: orm.Session, context: RequestContext, device: BlockDevice, zone: str | None,
-         multiattach: bool) -> VolumeRequest:
+         multiattach_refusal: str | None) -> VolumeRequest:
     source = {_SOURCES[device.source]: device.id} if device.source in _SOURCES else {}
     if device.source == "snapshot" and services.conf.volume.cross_az_attach:
         zone = None  # only the snapshot's own zone can have it
@@ -140,8 +141,8 @@ def _new(services: Services, session: orm.Session, context: RequestContext, devi
         raise errors.InvalidZone(
             f"{error} No volume service is in it, so the instance's volume cannot be made there; the default zone of "
             f"volumes is '{volume_zones.default_zone(services)}'.", **error.fields) from None
-    if request.multiattach and not multiattach:
-        raise errors.Invalid(reason="Multiattach volumes are only supported starting with compute API version 2.60.")
+    if request.multiattach and multiattach_refusal is not None:
+        raise errors.Invalid(reason=multiattach_refusal)
     if device.boot_index == 0:
         _check_bootable(request.source is not None and request.source.bootable, f"The {device.source} {device.id}")
     return request

@@ -44,7 +44,8 @@ def show(services: Services, context: RequestContext, server_id: str, volume_id:
 
 
 def attach(services: Services, context: RequestContext, server_id: str, volume_id: str, *, device: str | None = None,
-           tag: str | None = None, delete_on_termination: bool = False, multiattach: bool = True) -> VolumeAttachment:
+           tag: str | None = None, delete_on_termination: bool = False,
+           multiattach_refusal: str | None = None) -> VolumeAttachment:
     """Accept that a server gets a volume; returns the attachment, which is promised only until the operation ends.
 
     Raises NotFound, InvalidState, ResourceLocked, Invalid for a volume that cannot be had, Conflict for a device
@@ -55,7 +56,8 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
         check_idle(session, server, "attach_volume")
         check_may_start(kinds.ATTACH_VOLUME, server.id, server.vm_state, said_as="attach_volume")
         volume_limit.check_attach(session, server)
-        volume = usable_volume(services, session, context, volume_id, server_id=server.id, multiattach=multiattach)
+        volume = usable_volume(services, session, context, volume_id, server_id=server.id,
+                               multiattach_refusal=multiattach_refusal)
         check_zones(services, volume, server.id, _zone_of(session, server) or volume.zone)
         attachment = VolumeAttachment(
             id=ids.new_id(), volume_id=volume.id, server_id=server.id, state=volume_states.RESERVED,

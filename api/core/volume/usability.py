@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 import sqlalchemy as sa
 from sqlalchemy import orm
 
@@ -13,20 +11,18 @@ from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Volume, VolumeAttachment
 
-_OLD: Final = ("Multiattach volumes are only supported starting with compute API version 2.60.")
-
 
 def usable_volume(services: Services, session: orm.Session, context: RequestContext, volume_id: str, *,
-                  server_id: str | None = None, multiattach: bool = True) -> Volume:
+                  server_id: str | None = None, multiattach_refusal: str | None = None) -> Volume:
     """Return a volume that one more server may have, held till the transaction ends.
 
-    `multiattach` says that the caller knows of volumes in several servers. Raises NotFound, Invalid for a status that
-    does not allow it, ResourceLocked when an operation holds it.
+    `multiattach_refusal` is the reason why this caller gets no volume that several servers may have (None: it does).
+    Raises NotFound, Invalid for a status that does not allow it, ResourceLocked when an operation holds it.
     """
     volume = volume_rows.load(session, context, volume_id)
     volume_rows.hold(services, session, volume)
-    if volume.multiattach and not multiattach:
-        raise errors.Invalid(reason=_OLD)
+    if volume.multiattach and multiattach_refusal is not None:
+        raise errors.Invalid(reason=multiattach_refusal)
     servers = set(session.scalars(sa.select(VolumeAttachment.server_id).where(
         VolumeAttachment.volume_id == volume.id)))
     if server_id is not None and server_id in servers:

@@ -13,6 +13,7 @@ from api.core.fleet.aggregates import ZONE_KEY, AggregateShown
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
 from api.openstack.compute.schema import Body, Property
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler import clock, errors
 
@@ -42,13 +43,6 @@ def _identity(aggregate: AggregateShown, version: Version) -> dict[str, Any]:
         "created_at": clock.iso_micro(row.created_at), "updated_at": clock.iso_micro(row.updated_at),
         "deleted": False, "deleted_at": None}
     return {**shown, "uuid": row.uuid} if version in _WITH_UUID else shown
-
-
-class Resource:
-    """What this face's resources share."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
 
 
 class Aggregates(Resource):

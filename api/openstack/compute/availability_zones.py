@@ -9,31 +9,25 @@ import falcon
 from api.core.fleet import zones
 from api.core.fleet.zones import ZoneShown
 from api.openstack.compute import params
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import clock
 
 
-class AvailabilityZones:
+class AvailabilityZones(Resource):
     """GET /os-availability-zone: the zones a server may be put into."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        found = zones.list_zones(self._services, params.caller(request), detailed=False)
+        found = zones.list_zones(self.services, params.caller(request), detailed=False)
         response.media = {"availabilityZoneInfo": [_view(zone, None) for zone in found]}
 
 
-class AvailabilityZonesDetail:
+class AvailabilityZonesDetail(Resource):
     """GET /os-availability-zone/detail: zone → host → service, for administrators."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        found = zones.list_zones(self._services, params.caller(request), detailed=True)
+        found = zones.list_zones(self.services, params.caller(request), detailed=True)
         response.media = {"availabilityZoneInfo": [_view(zone, _hosts(zone)) for zone in found]}
 
 

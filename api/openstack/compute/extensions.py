@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
+from api.openstack.resource import Resource
 from hostler import errors
 
 _UPDATED = "2014-12-03T00:00:00Z"  # the published date of all of v2.1's extensions

@@ -9,8 +9,8 @@ import falcon
 from api import bodies
 from api.core.catalog import flavors
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import since
+from api.openstack.resource import Resource
 from hostler import errors, ids
 
 _SPECS = "os_compute_api:os-flavor-extra-specs:"

@@ -11,7 +11,7 @@ from api.core.catalog import flavors
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
 from api.openstack.compute.schema import Body, Property
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors
 from hostler.db.models import Flavor
 
@@ -62,14 +62,6 @@ def full_view(flavor: Flavor, base: str, version: Version) -> dict[str, Any]:
     if version in _WITH_SPECS:
         view["extra_specs"] = flavor.extra_specs
     return view
-
-
-class Resource:
-    """What this face's resources share."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.conf = services.conf
 
 
 class FlavorsDetail(Resource):

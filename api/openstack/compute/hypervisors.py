@@ -14,7 +14,7 @@ from api.core.fleet.hosts import HostQuery, HostShown
 from api.core.fleet.services import compute_number
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import Span, Version, available, since, until
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors, ids
 
 _CPU_INFO_AS_OBJECT = since(28)
@@ -77,18 +77,15 @@ def uptime_text(host: HostShown) -> str | None:
     return f"up {days} {'day' if days == 1 else 'days'}, {hours}:{minutes % 60:02}"
 
 
-class Resource:
-    """What this face's resources share."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
+class HostResource(Resource):
+    """A resource that shows hypervisors."""
 
     def list_hosts(self, request: falcon.Request, action: str, query: HostQuery) -> list[HostShown]:
         """Return the hosts a request may see."""
         return hosts.list_hosts(self.services, params.caller(request), action, query)
 
 
-class HypervisorsDetail(Resource):
+class HypervisorsDetail(HostResource):
     """GET /os-hypervisors/detail."""
 
     path = "/os-hypervisors/detail"
@@ -98,7 +95,7 @@ class HypervisorsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         version = request.context.version
-        query = _query_of(request, self.services.conf.api.max_limit)
+        query = _query_of(request, self.conf.api.max_limit)
         rows = self.list_hosts(request, self.action, query)
         if query.pattern is not None and not rows:
             raise _nobody_matches(query.pattern)
@@ -107,7 +104,7 @@ class HypervisorsDetail(Resource):
         if len(rows) > len(shown) and shown:
             last = shown[-1].row
             marker = last.id if version in _UUIDS else str(last.number)
-            base = params.base_of(self.services.conf, request)
+            base = params.base_of(self.conf, request)
             body["hypervisors_links"] = params.page_links(request, base, self.path, marker)
         response.media = body
 
@@ -120,7 +117,7 @@ class Hypervisors(HypervisorsDetail):
     view = staticmethod(brief_view)
 
 
-class HypervisorItem(Resource):
+class HypervisorItem(HostResource):
     """GET /os-hypervisors/{id}."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, hypervisor_id: str) -> None:
@@ -132,7 +129,7 @@ class HypervisorItem(Resource):
         response.media = {"hypervisor": full_view(host, version)}
 
 
-class HypervisorUptime(Resource):
+class HypervisorUptime(HostResource):
     """GET /os-hypervisors/{id}/uptime, up to 2.87."""
 
     @available(_SIZES)
@@ -145,7 +142,7 @@ class HypervisorUptime(Resource):
         response.media = {"hypervisor": {**brief_view(host, version), "uptime": uptime_text(host)}}
 
 
-class HypervisorSearch(Resource):
+class HypervisorSearch(HostResource):
     """GET /os-hypervisors/{pattern}/search, up to 2.52."""
 
     @available(_NUMBERED)
@@ -157,7 +154,7 @@ class HypervisorSearch(Resource):
         response.media = {"hypervisors": [brief_view(host, request.context.version) for host in rows]}
 
 
-class HypervisorServers(Resource):
+class HypervisorServers(HostResource):
     """GET /os-hypervisors/{pattern}/servers, up to 2.52."""
 
     @available(_NUMBERED)
@@ -169,7 +166,7 @@ class HypervisorServers(Resource):
         response.media = {"hypervisors": [brief_view(host, request.context.version) for host in rows]}
 
 
-class HypervisorStatistics(Resource):
+class HypervisorStatistics(HostResource):
     """GET /os-hypervisors/statistics, up to 2.87."""
 
     @available(_SIZES)

@@ -9,9 +9,9 @@ import falcon
 from api import names, paging
 from api.core.catalog import keypairs
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Version, since, until
 from api.openstack.compute.schema import Body, Property
+from api.openstack.resource import Resource
 from hostler import clock, ids
 from hostler.db.models import KeyPair
 

@@ -10,7 +10,7 @@ import falcon
 from oslo_config import cfg
 
 from api import links, paging
-from api.openstack.compute.microversion import Span, Version
+from api.openstack.compute.microversion import Span, Version, since
 from hostler import errors, ids
 from hostler.context import RequestContext
 
@@ -19,6 +19,7 @@ ROOT = "/v2.1"
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 # Since then lists refuse parameters they do not know.
 STRICT: Version = (2, 75)
+_MULTIATTACH: Span = since(60)
 PAGE: tuple[str, ...] = ("limit", "marker")
 
 
@@ -66,6 +67,12 @@ def number(found: Mapping[str, Sequence[str]], name: str, default: int = 0) -> i
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise errors.InvalidField(field=name, value=text[:80], reason="It must be a whole number.")
     return int(text)
+
+
+def multiattach_refusal(version: Version) -> str | None:
+    """Return why a request in this version gets no volume that several servers may have; None when it does."""
+    known = version in _MULTIATTACH
+    return None if known else "Multiattach volumes are only supported starting with compute API version 2.60."
 
 
 def integer_id(text: str) -> int:

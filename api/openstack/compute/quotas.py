@@ -9,9 +9,9 @@ import falcon
 
 from api.core.server import limits, quota_sets
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
 from api.openstack.compute.schema import Body, Property
+from api.openstack.resource import Resource
 from hostler import errors
 
 _NETWORK = until(35)

@@ -11,7 +11,7 @@ from api.core.fleet import services as core
 from api.core.fleet.services import Change, ServiceShown
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, since, until
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import clock, errors, ids
 
 _FORCED_DOWN = since(11)
@@ -46,25 +46,19 @@ def view(service: ServiceShown, version: Version) -> dict[str, Any]:
     return {**shown, "forced_down": service.forced_down} if version in _FORCED_DOWN else shown
 
 
-class ServiceList:
+class ServiceList(Resource):
     """GET /os-services."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         found = params.read(request, _LIST)
-        rows = core.list_services(self._services, params.caller(request), host=params.one(found, "host"),
+        rows = core.list_services(self.services, params.caller(request), host=params.one(found, "host"),
                                   binary=params.one(found, "binary"))
         response.media = {"services": [view(row, request.context.version) for row in rows]}
 
 
-class ServiceItem:
+class ServiceItem(Resource):
     """PUT and DELETE /os-services/{id}; up to 2.52 the id of a PUT is what to do."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_put(self, request: falcon.Request, response: falcon.Response, service_id: str) -> None:
         """Change."""
@@ -77,9 +71,9 @@ class ServiceItem:
         """Delete."""
         context = params.caller(request)
         if request.context.version in _NUMBERED:
-            core.delete_service(self._services, context, params.integer_id(service_id))
+            core.delete_service(self.services, context, params.integer_id(service_id))
         else:
-            core.delete_service(self._services, context, _uuid(service_id))
+            core.delete_service(self.services, context, _uuid(service_id))
         response.status = 204
 
     def _change(self, request: falcon.Request, service_id: str) -> dict[str, Any]:
@@ -94,14 +88,14 @@ class ServiceItem:
             raise errors.Invalid(reason="Specifying 'disabled_reason' requires that status is 'disabled'.")
         change = Change(None if status is None else status == "enabled", body.get("disabled_reason"),
                         None if forced is None else schema.truth(forced))
-        return view(core.change_by_id(self._services, context, identity, change), request.context.version)
+        return view(core.change_by_id(self.services, context, identity, change), request.context.version)
 
     def _act(self, request: falcon.Request, action: str) -> dict[str, Any]:
         context, body = params.caller(request), bodies.read_json(request)
         with_force = request.context.version in _FORCED_DOWN
         (_CHECK_OLD_FORCED if with_force else _CHECK_OLD)(body)
         change = _change_of(action, body, with_force)
-        done = core.change_on_host(self._services, context, body["host"], body["binary"], change)
+        done = core.change_on_host(self.services, context, body["host"], body["binary"], change)
         answer: dict[str, Any] = {"host": done.host, "binary": done.binary}
         if change.forced_down is not None:
             return {**answer, "forced_down": done.forced_down}

@@ -13,8 +13,8 @@ from api.core.server import filters as server_filters
 from api.core.server import usage as tenant_usage
 from api.core.server.usage import ServerUsage, UsageQuery
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, since
+from api.openstack.resource import Resource
 from hostler import clock, ids
 from hostler.resources.server import states
 

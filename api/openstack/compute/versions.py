@@ -7,8 +7,8 @@ from typing import Any
 import falcon
 
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import MAXIMUM, MINIMUM, text_of
+from api.openstack.resource import Resource
 
 _UPDATED = "2013-07-23T11:33:21Z"  # the day the published API names for v2.1
 

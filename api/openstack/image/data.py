@@ -10,54 +10,46 @@ from api.bodies import read_json
 from api.core.image import data as verbs
 from api.openstack.image.schemas import validate_import
 from api.openstack.image.transfer import RequestBody, send_content
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler import errors
 from hostler.images.signing import UrlSigner
 
 
-class File:
+class File(Resource):
     """/v2/images/{image_id}/file"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_put(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Upload the data of a queued image."""
-        _take(request, lambda body: verbs.upload(self._services, request.context.caller, image_id, body))
+        _take(request, lambda body: verbs.upload(self.services, request.context.caller, image_id, body))
         response.status = 204
 
     def on_get(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Download the data; 204 when there is none."""
-        image = verbs.open_data(self._services, request.context.caller, image_id)
+        image = verbs.open_data(self.services, request.context.caller, image_id)
         if image.sha256 is None or not image.size_bytes:
             response.status = 204
             return
-        send_content(request, response, self._services.images, image.sha256, image.size_bytes)
+        send_content(request, response, self.services.images, image.sha256, image.size_bytes)
         if image.md5 is not None and request.range is None:
             response.set_header("Content-MD5", image.md5)
 
 
-class Stage:
+class Stage(Resource):
     """/v2/images/{image_id}/stage"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_put(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Stage data for an import."""
-        _take(request, lambda body: verbs.stage(self._services, request.context.caller, image_id, body))
+        _take(request, lambda body: verbs.stage(self.services, request.context.caller, image_id, body))
         response.status = 204
 
 
-class Import:
+class Import(Resource):
     """/v2/images/{image_id}/import"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_post(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Import what was staged. The answer comes when it is done: the request is the worker."""
-        body = read_json(request, self._services.conf.api.max_body_bytes)
+        body = read_json(request, self.conf.api.max_body_bytes)
         validate_import(body)
         method = body["method"]["name"]
         if method not in verbs.IMPORT_METHODS:
@@ -66,7 +58,7 @@ class Import:
         unknown = set(body.get("stores", ())) - {verbs.STORE_ID}
         if unknown:
             raise errors.Conflict(reason=f"There is no store {', '.join(sorted(unknown))}.")
-        verbs.import_staged(self._services, request.context.caller, image_id)
+        verbs.import_staged(self.services, request.context.caller, image_id)
         response.status = 202
 
 
@@ -108,13 +100,13 @@ class Blob:
         send_content(request, response, self._store, sha256, size_bytes)
 
 
-class VolumeUpload:
+class VolumeUpload(Resource):
     """/v2/uploads/{image_id}: a volume's content becomes an image's, from an agent that shows a signature."""
 
     public = True
 
     def __init__(self, services: Services) -> None:
-        self._services = services
+        super().__init__(services)
         self._signer = UrlSigner(services.conf)
 
     def on_put(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
@@ -123,7 +115,7 @@ class VolumeUpload:
         if not expires_at.isdecimal() or len(expires_at) > 15:
             raise errors.Forbidden("The signature is not valid.")
         self._signer.verify_upload(image_id, int(expires_at), request.get_param("signature") or "")
-        _take(request, lambda body: verbs.receive_volume(self._services, image_id, body))
+        _take(request, lambda body: verbs.receive_volume(self.services, image_id, body))
         response.status = 204
 
 

@@ -13,8 +13,8 @@ from api.core.image.list import ImageQuery, boolean, list_images
 from api.openstack.image.patch import read_changes
 from api.openstack.image.schemas import validate_image
 from api.openstack.image.views import image_view
+from api.openstack.resource import Resource
 from api.paging import Page, limit_of
-from api.services import Services
 from hostler import errors
 
 _NOT_FILTERS = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir", "visibility", "member_status",
@@ -22,17 +22,14 @@ _NOT_FILTERS = frozenset({"limit", "marker", "sort", "sort_key", "sort_dir", "vi
 _PATH = "/v2/images"
 
 
-class Images:
+class Images(Resource):
     """/v2/images"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create an image."""
-        body = read_json(request, self._services.conf.api.max_body_bytes)
+        body = read_json(request, self.conf.api.max_body_bytes)
         validate_image(body)
-        created = verbs.create_image(self._services, request.context.caller, body)
+        created = verbs.create_image(self.services, request.context.caller, body)
         response.status = 201
         response.location = f"{request.prefix}/image{_PATH}/{created.image.id}"
         response.set_header("OpenStack-image-import-methods", ",".join(IMPORT_METHODS))
@@ -41,9 +38,9 @@ class Images:
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List images."""
-        page = Page(limit_of(request, self._services.conf.api.max_limit), request.get_param("marker") or None,
+        page = Page(limit_of(request, self.conf.api.max_limit), request.get_param("marker") or None,
                     _sort(request))
-        found = list_images(self._services, request.context.caller, _query(request), page)
+        found = list_images(self.services, request.context.caller, _query(request), page)
         body: dict[str, Any] = {"images": [image_view(tagged) for tagged in found], "schema": "/v2/schemas/images",
                                 "first": _link(request, None)}
         if found and len(found) == page.limit:
@@ -51,56 +48,47 @@ class Images:
         response.media = body
 
 
-class Image:
+class Image(Resource):
     """/v2/images/{image_id}"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Show an image."""
-        response.media = image_view(verbs.show_image(self._services, request.context.caller, image_id))
+        response.media = image_view(verbs.show_image(self.services, request.context.caller, image_id))
 
     def on_patch(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Change an image."""
-        changes = read_changes(request.content_type, read_json(request, self._services.conf.api.max_body_bytes))
-        response.media = image_view(verbs.update_image(self._services, request.context.caller, image_id, changes))
+        changes = read_changes(request.content_type, read_json(request, self.conf.api.max_body_bytes))
+        response.media = image_view(verbs.update_image(self.services, request.context.caller, image_id, changes))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
         """Delete an image."""
-        verbs.delete_image(self._services, request.context.caller, image_id)
+        verbs.delete_image(self.services, request.context.caller, image_id)
         response.status = 204
 
 
-class Action:
+class Action(Resource):
     """/v2/images/{image_id}/actions/{action}"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_post(self, request: falcon.Request, response: falcon.Response, image_id: str, action: str) -> None:
         """Deactivate or reactivate an image."""
         if action not in ("deactivate", "reactivate"):
             raise errors.NotFound(resource="Action", id=action)
-        verbs.set_active(self._services, request.context.caller, image_id, active=action == "reactivate")
+        verbs.set_active(self.services, request.context.caller, image_id, active=action == "reactivate")
         response.status = 204
 
 
-class Tag:
+class Tag(Resource):
     """/v2/images/{image_id}/tags/{tag}"""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_put(self, request: falcon.Request, response: falcon.Response, image_id: str, tag: str) -> None:
         """Add a tag."""
         validate_image({"tags": [tag]})
-        verbs.set_tag(self._services, request.context.caller, image_id, tag, present=True)
+        verbs.set_tag(self.services, request.context.caller, image_id, tag, present=True)
         response.status = 204
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, image_id: str, tag: str) -> None:
         """Remove a tag."""
-        verbs.set_tag(self._services, request.context.caller, image_id, tag, present=False)
+        verbs.set_tag(self.services, request.context.caller, image_id, tag, present=False)
         response.status = 204
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from api.links import base_url
+from api.openstack.resource import Resource
 from api.services import Services
 
 # What each minor version brought is there in all of them: v2.6 import, v2.7 hidden images and secure hashes.
@@ -14,33 +15,30 @@ _CURRENT = "v2.9"
 _SUPPORTED = ("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 
 
-class Versions:
+class Versions(Resource):
     """The list of versions, at the face's root (where 300 says: choose) and under /versions."""
 
     public = True
 
     def __init__(self, services: Services, status: int) -> None:
-        self._conf = services.conf
+        super().__init__(services)
         self._status = status
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the versions."""
-        url = f"{base_url(self._conf, request)}/image/v2/"
+        url = f"{base_url(self.conf, request)}/image/v2/"
         response.status = self._status
         response.media = {"versions": [_document(name, url) for name in (_CURRENT, *_SUPPORTED)]}
 
 
-class Version:
+class Version(Resource):
     """The one version's document, below its own path."""
 
     public = True
 
-    def __init__(self, services: Services) -> None:
-        self._conf = services.conf
-
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show the version."""
-        response.media = {"version": _document(_CURRENT, f"{base_url(self._conf, request)}/image/v2/")}
+        response.media = {"version": _document(_CURRENT, f"{base_url(self.conf, request)}/image/v2/")}
 
 
 def _document(name: str, url: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import falcon
 from api.bodies import read_json
 from api.core.network import tags as network_tags
 from api.core.network.scope import Caller
+from api.openstack import resource
 from api.openstack.network import queries
 from api.openstack.network.nouns import BodyReader, Noun
 from api.services import Services
@@ -19,11 +20,8 @@ _REVISION = "revision_number="
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
 
-class Resource:
-    """Base: knows the services and who asks."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
+class Resource(resource.Resource):
+    """A resource of this face; it also knows who asks."""
 
     def caller(self, request: falcon.Request) -> Caller:
         """Return who asks, and which revision the request wants to meet."""
@@ -31,7 +29,7 @@ class Resource:
 
     def body(self, request: falcon.Request) -> object:
         """Return the request's JSON."""
-        return read_json(request, self.services.conf.api.max_body_bytes)
+        return read_json(request, self.conf.api.max_body_bytes)
 
 
 def _revision(request: falcon.Request) -> int | None:

@@ -32,9 +32,9 @@ from api.core.volume import (
     volumes,
 )
 from api.core.volume.upload import Upload
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.volume.params import Resource
 from api.services import Services
 from hostler import clock, errors
 from hostler.context import RequestContext

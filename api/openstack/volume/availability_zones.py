@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import falcon
 
+from api.openstack.resource import Resource
 from api.openstack.volume import params
-from api.openstack.volume.params import Resource
 
 
 class AvailabilityZones(Resource):

@@ -11,9 +11,9 @@ from api.core.volume import backup_create, backup_restore, backup_rows, backups
 from api.core.volume import rows as volume_rows
 from api.core.volume.backup_create import NewBackup
 from api.microversions import ALWAYS, Version
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since
-from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids

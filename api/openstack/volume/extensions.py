@@ -6,8 +6,8 @@ from typing import Any, Final
 
 import falcon
 
+from api.openstack.resource import Resource
 from api.openstack.volume import params
-from api.openstack.volume.params import Resource
 from hostler import errors
 
 _POLICY: Final = "volume_extension:extensions"

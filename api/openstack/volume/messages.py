@@ -8,9 +8,9 @@ import falcon
 
 from api.core.volume import messages as volume_messages
 from api.microversions import ALWAYS
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params
 from api.openstack.volume.microversion import available, since
-from api.openstack.volume.params import Resource
 from hostler import clock, errors
 from hostler.db.models import Operation
 

@@ -11,9 +11,9 @@ import orjson
 
 from api import bodies
 from api.core.volume import metadata as volume_metadata
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import since
-from api.openstack.volume.params import Resource
 from hostler import errors
 
 _TAGGED: Final = since(15)

@@ -8,9 +8,9 @@ from typing import Final
 import falcon
 
 from api.microversions import ALWAYS, Span
+from api.openstack.resource import Resource
 from api.openstack.volume import params
 from api.openstack.volume.microversion import available, since
-from api.openstack.volume.params import Resource
 from api.services import Services
 from hostler import errors
 

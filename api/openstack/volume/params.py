@@ -10,7 +10,6 @@ from oslo_config import cfg
 
 from api import links, paging
 from api.microversions import Span
-from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 
@@ -19,14 +18,6 @@ ROOT: Final = "/v3"
 PAGE: Final[tuple[str, ...]] = ("limit", "marker", "offset", "sort", "sort_key", "sort_dir")
 _TRUE: Final = ("1", "t", "true", "on", "y", "yes")
 _FALSE: Final = ("0", "f", "false", "off", "n", "no")
-
-
-class Resource:
-    """What this face's resources share."""
-
-    def __init__(self, services: Services) -> None:
-        self.services = services
-        self.conf = services.conf
 
 
 def caller(request: falcon.Request) -> RequestContext:

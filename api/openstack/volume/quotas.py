@@ -10,8 +10,8 @@ import falcon
 from api import bodies
 from api.core.volume import quotas as volume_quotas
 from api.microversions import ALWAYS
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
-from api.openstack.volume.params import Resource
 from hostler import errors
 
 # Sets may hold these beside limits; clients send them back as they got them.

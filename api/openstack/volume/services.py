@@ -12,9 +12,9 @@ from api.core.volume import services as volume_services
 from api.core.volume.pools import Pool
 from api.core.volume.services import VolumeServiceShown
 from api.microversions import ALWAYS, Version
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import available, since
-from api.openstack.volume.params import Resource
 from hostler import clock, errors
 from hostler.db.models import Backend
 

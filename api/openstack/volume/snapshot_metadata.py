@@ -8,8 +8,8 @@ import falcon
 
 from api import bodies
 from api.core.volume import snapshot_rows, snapshots
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
-from api.openstack.volume.params import Resource
 from hostler import errors
 
 _ALL: Final = bodies.compile_schema({"type": "object", "required": ["metadata"], "additionalProperties": False,

@@ -12,9 +12,9 @@ from api.core.row_pages import RowQuery
 from api.core.volume import rows as volume_rows
 from api.core.volume import snapshot_rows, snapshots
 from api.microversions import ALWAYS, Version
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import since
-from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids

@@ -8,9 +8,9 @@ import falcon
 
 from api.core.volume import transfers as volume_transfers
 from api.microversions import ALWAYS, Version
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import available, since
-from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
 from hostler import clock, ids
 from hostler.db.models import VolumeTransfer

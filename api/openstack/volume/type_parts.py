@@ -8,8 +8,8 @@ import falcon
 
 from api import bodies, names
 from api.core.volume import types as volume_types
+from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
-from api.openstack.volume.params import Resource
 from hostler import errors, ids
 
 _SPECS: Final = {**schema.EXTRA_SPECS, "propertyNames": {"pattern": rf"^{names.SAFE}[a-zA-Z0-9-_:.]{{1,255}}$"}}

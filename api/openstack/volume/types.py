@@ -10,9 +10,9 @@ from api import bodies
 from api.core.row_pages import RowQuery
 from api.core.volume import types as volume_types
 from api.microversions import ALWAYS
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import since
-from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import errors

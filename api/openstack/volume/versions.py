@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from api.openstack.resource import Resource
 from api.openstack.volume import params
 from api.openstack.volume.microversion import MAXIMUM, MINIMUM, text_of
 
@@ -23,7 +24,7 @@ def document(base: str) -> dict[str, Any]:
                          "type": "application/vnd.openstack.volume+json;version=3"}]}]}
 
 
-class Versions(params.Resource):
+class Versions(Resource):
     """GET /volume: the choice of versions, of which there is one."""
 
     public = True
@@ -34,7 +35,7 @@ class Versions(params.Resource):
         response.media = document(params.base_of(self.conf, request))
 
 
-class VersionItem(params.Resource):
+class VersionItem(Resource):
     """GET /volume/v3."""
 
     public = True

@@ -12,9 +12,9 @@ from api.core.volume import list as volume_list
 from api.core.volume import volumes
 from api.core.volume.create import NewVolume
 from api.core.volume.filters import FILTERS
+from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
 from api.openstack.volume.microversion import ALWAYS, Span, available, since
-from api.openstack.volume.params import Resource
 from api.openstack.volume.schema import Body, Property
 from api.openstack.volume.view import VolumeView, audience_of, summary_view
 from hostler import errors, ids

@@ -16,8 +16,8 @@ from api import bodies
 from api.core.server import actions as server_actions
 from api.core.server import servers
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext

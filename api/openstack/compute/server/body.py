@@ -9,14 +9,13 @@ import string
 from typing import Any, Final
 
 from api.core.server.create import NewServers
-from api.openstack.compute import schema
+from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
 from api.openstack.compute.schema import Body, Property, members
 from api.openstack.compute.server import block_device_body
 from hostler import errors, ids
 from hostler.resources.network.ports import NetworkRequest, Requests
 
-_MULTIATTACH = since(60)
 _PASSWORD_LENGTH = 12
 _PASSWORD_ALPHABET = string.ascii_letters + string.digits
 
@@ -83,7 +82,8 @@ def parse(version: Version, body: Any, idempotency_key: str | None) -> tuple[New
         raise errors.Invalid(reason="min_count must be <= max_count")
     return NewServers(
         name=server["name"], flavor_id=str(server["flavorRef"]),
-        image_id=_image(server), block_devices=block_device_body.devices(server), multiattach=version in _MULTIATTACH,
+        image_id=_image(server), block_devices=block_device_body.devices(server),
+        multiattach_refusal=params.multiattach_refusal(version),
         admin_password=server.get("adminPass") or new_password(), description=server.get("description"),
         hostname=server.get("hostname"), key_name=server.get("key_name"), user_data=_user_data(server),
         config_drive=schema.truth(server.get("config_drive")),

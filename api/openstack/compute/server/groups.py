@@ -9,9 +9,9 @@ import falcon
 from api.core.server import filters as server_filters
 from api.core.server import groups as server_groups
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since
 from api.openstack.compute.schema import Body, Property
+from api.openstack.resource import Resource
 from hostler import ids
 
 

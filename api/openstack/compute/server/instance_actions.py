@@ -12,9 +12,9 @@ from api import paging
 from api.core.server import filters as server_filters
 from api.core.server import instance_actions
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import Version, since
 from api.openstack.compute.server.view import host_hash
+from api.openstack.resource import Resource
 from hostler import clock, ids
 from hostler.db.models import Operation, OperationStep
 from hostler.operations import states as operation_states

@@ -9,8 +9,8 @@ import falcon
 from api import bodies
 from api.core.server import metadata as server_metadata
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import available, since
+from api.openstack.resource import Resource
 from hostler import errors
 
 _TAGS_EXIST = since(26)

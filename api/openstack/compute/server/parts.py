@@ -12,8 +12,8 @@ from api.core.server import actions as server_actions
 from api.core.server import rows as server_rows
 from api.core.server import servers
 from api.openstack.compute import params
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Span, available, since
+from api.openstack.resource import Resource
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Port
 

@@ -11,12 +11,12 @@ from api.core.server import create as server_create
 from api.core.server import list as server_list
 from api.core.server import servers
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import Span, since
 from api.openstack.compute.schema import Body, Property
 from api.openstack.compute.server import body as server_body
 from api.openstack.compute.server import query as server_query
 from api.openstack.compute.server.view import DISK_CONFIG, FULL_UPDATE, Audience, ServerView, short_update
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler.context import RequestContext
 

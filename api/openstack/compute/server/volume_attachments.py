@@ -9,9 +9,9 @@ import falcon
 from api.core.server import servers
 from api.core.server import volumes as server_volumes
 from api.openstack.compute import params, schema
-from api.openstack.compute.flavors import Resource
 from api.openstack.compute.microversion import ALWAYS, Version, since, until
 from api.openstack.compute.schema import Body, Property
+from api.openstack.resource import Resource
 from hostler import errors, ids
 from hostler.db.models import VolumeAttachment
 
@@ -25,7 +25,6 @@ _UPDATE = Body("volumeAttachment", (
     Property("serverId", schema.UUID, since(85)), Property("id", schema.UUID, since(85))))
 _PAGED: Final = {"limit": ALWAYS, "offset": ALWAYS}
 _TAGGED, _FATED, _WITH_IDS = since(70), since(79), since(89)
-_MULTIATTACH = since(60)
 _ONLY_SWAP = until(84)
 
 
@@ -62,7 +61,7 @@ class VolumeAttachments(Resource):
         attachment = server_volumes.attach(
             self.services, params.caller(request), server_id, body["volumeId"], device=body.get("device"),
             tag=body.get("tag"), delete_on_termination=schema.truth(body.get("delete_on_termination")),
-            multiattach=version in _MULTIATTACH)
+            multiattach_refusal=params.multiattach_refusal(version))
         response.media = {"volumeAttachment": attachment_view(attachment, version, created=True)}
 
 

@@ -17,15 +17,17 @@ class ComputeLink(BusLink[ConductorAPI]):
 
     def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.heartbeat(context, host, report)
+        return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.heartbeat(
+            context, host, report, conductor=conductor, timeout_s=timeout_s))
 
     def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
         """See ConductorAPI."""
-        self.conductor.server_events(context, host, events)
+        self.ask_until_answered(lambda conductor, timeout_s: self.conductor.server_events(
+            context, host, events, conductor=conductor, timeout_s=timeout_s))
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.reconcile(context, host, present)
+        return self.conductor.reconcile(context, host, present, conductor=self.answering)
 
 
 def open_link(host: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> ComputeLink:

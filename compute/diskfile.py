@@ -18,6 +18,7 @@ from compute import configdrive
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
+from hostler.agent.files import publish
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class DiskFiles:
         part.unlink(missing_ok=True)  # of a crashed try: the server's lock keeps others away
         try:
             create(part)
-            part.rename(path)
+            publish(part, path)
         except OSError as error:
             LOG.error("Disk %s cannot be made: %s", path, error)
             raise errors.AgentError(reason=f"A disk of the server could not be made on the host: "

@@ -27,6 +27,7 @@ from compute.volumes import Volumes
 from compute.work import Workbench
 from hostler import errors
 from hostler.agent.fencing import Fence
+from hostler.agent.files import DirectoryLock
 from hostler.agent.heartbeat import Heartbeat
 from hostler.agent.locks import ResourceLocks
 from hostler.agent.periodic import Periodic
@@ -42,9 +43,10 @@ class ComputeService:
     """One agent. `start` and `stop` are called once each, in this order."""
 
     def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
-                 heartbeat: Heartbeat, reconciler: Reconciler, *, reconcile_interval_s: float,
-                 stop_timeout_s: float) -> None:
+                 heartbeat: Heartbeat, reconciler: Reconciler, directory_lock: DirectoryLock, *,
+                 reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.host = host
+        self._directory_lock = directory_lock
         self.tools = tools
         self.manager = manager
         self._link = link
@@ -57,6 +59,7 @@ class ComputeService:
 
     def start(self) -> None:
         """Open the hypervisor, restore what is here, serve. Raises AgentError or Unavailable with what to do."""
+        self._directory_lock.take()
         self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake)
         self.tools.driver.open()
         self._reconciler.restore()
@@ -80,6 +83,7 @@ class ComputeService:
         self.tools.network.close()
         self.tools.driver.close()
         self._link.close()
+        self._directory_lock.release()
         LOG.info("Compute agent %s stopped%s", self.host, "" if finished else ", calls were left to be resumed")
         return finished
 
@@ -87,6 +91,8 @@ class ComputeService:
 def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     """Return the agent of `conf` (not started); `bus` is lent by the all-in-one. Raises AgentError."""
     layout = Layout(Path(conf.state_path).absolute())
+    directory_lock = DirectoryLock(layout.root)
+    directory_lock.check()
     layout.prepare()
     tools = load_toolbox(conf, layout)
     link = open_link(conf.host, bus, lambda: Bus(conf))
@@ -107,7 +113,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, members, link,
                             console_max_bytes=console_max_bytes)
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler,
-                          reconcile_interval_s=options.reconcile_interval,
+                          directory_lock, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 
 from compute.layout import Layout
 from hostler import errors, ids
-from hostler.agent.files import write_atomically
+from hostler.agent.files import make_directory, write_atomically
 from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -30,8 +30,7 @@ class SpecFiles:
     def save(self, server: ServerSpec) -> None:
         """Keep `server`; makes its directory. The file holds secrets and is readable by the agent alone."""
         directory = self._layout.server(server.id)
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o711)
+        make_directory(directory, 0o711)
         write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
 
     def update(self, server_id: str, change: Callable[[ServerSpec], ServerSpec]) -> ServerSpec | None:

@@ -31,12 +31,13 @@ class ConductorManager:
     @rpc_method
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
-        return {"accepted": heartbeats.record_heartbeat(self._db, host, report)}
+        return {"accepted": heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host}
 
     @rpc_method
-    def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
+    def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:
         """Record what happened to guests."""
         heartbeats.record_events(self._db, host, events)
+        return {"conductor": self._conf.host}
 
     @rpc_method
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
@@ -46,7 +47,7 @@ class ConductorManager:
     @rpc_method
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a volume agent's report."""
-        return {"accepted": volume_reports.record_heartbeat(self._db, node, report)}
+        return {"accepted": volume_reports.record_heartbeat(self._db, node, report), "conductor": self._conf.host}
 
     @rpc_method
     def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:

@@ -21,34 +21,45 @@ class ConductorAPI:
         """Wake one conductor for an accepted operation (cast; losing it only delays)."""
         self._client.to().cast(context, "run_operation", {"operation_id": operation_id})
 
-    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
-        """Report a compute agent's life and what its host offers; returns {"accepted": bool}."""
-        return self._client.to(timeout_s=15).call(context, "heartbeat", {"host": host, "report": report})
+    def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any], *, conductor: str | None = None,
+                  timeout_s: float = 15) -> dict[str, Any]:
+        """Report a compute agent's life and what its host offers.
 
-    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]]) -> None:
-        """Report what happened to servers: [{"server_id", "event", "power_state", "at"}] (cast)."""
-        self._client.to().cast(context, "server_events", {"host": host, "events": events})
+        Returns {"accepted": bool, "conductor": who answered}; `conductor` asks one of them.
+        """
+        return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
+            context, "heartbeat", {"host": host, "report": report})
 
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+    def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]], *,
+                      conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
+        """Report what happened to servers: [{"server_id", "event", "power_state", "at"}]; returns {"conductor"}."""
+        return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
+            context, "server_events", {"host": host, "events": events})
+
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]], *,
+                  conductor: str | None = None) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state"}]; returns what to do about each:
         {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}],
         "groups": {group id: addresses of its members}}."""
-        return self._client.to().call(context, "reconcile", {"host": host, "present": present})
+        return self._client.to(conductor).call(context, "reconcile", {"host": host, "present": present})
 
-    def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
-        """Report a volume agent's life and what its back ends offer; returns {"accepted": bool}.
+    def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
+                         conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
+        """Report a volume agent's life and what its back ends offer; returns {"accepted", "conductor"}.
 
         `report`: {"started_at", "availability_zone", "backup_store": id or None, "backends": [{"name", "driver",
         "total_gib", "free_gib", "reserved_percent", "over_subscription", "capabilities", "healthy",
         "unhealthy_reason"}], "connector": how the node reaches volumes of others (ConnectorSpec), or absent}.
         """
-        return self._client.to(timeout_s=15).call(context, "volume_heartbeat", {"node": node, "report": report})
+        return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
+            context, "volume_heartbeat", {"node": node, "report": report})
 
-    def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
+    def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any], *,
+                         conductor: str | None = None) -> dict[str, Any]:
         """Say what is on a node (`volume.rpcapi.VolumeAPI.get_inventory`); returns what to remove, all of it surely
         not wanted any more: {"volumes": [{"backend", "id"}], "snapshots": [{"backend", "id", "volume_id"}],
         "connections": [{"backend", "volume_id", "attachment_id"}], "backups": [ids]}."""
-        return self._client.to().call(context, "volume_reconcile", {"node": node, "present": present})
+        return self._client.to(conductor).call(context, "volume_reconcile", {"node": node, "present": present})
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Say how far an agent is with the long step of the context's operation (cast)."""

@@ -17,11 +17,12 @@ class VolumeLink(BusLink[ConductorAPI]):
 
     def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """See ConductorAPI.volume_heartbeat."""
-        return self.conductor.volume_heartbeat(context, host, report)
+        return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volume_heartbeat(
+            context, host, report, conductor=conductor, timeout_s=timeout_s))
 
     def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.volume_reconcile(context, node, present)
+        return self.conductor.volume_reconcile(context, node, present, conductor=self.answering)
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """See ConductorAPI."""

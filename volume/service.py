@@ -13,6 +13,7 @@ from oslo_config import cfg
 from hostler import errors
 from hostler.agent.faults import Faults
 from hostler.agent.fencing import Fence
+from hostler.agent.files import DirectoryLock
 from hostler.agent.heartbeat import Heartbeat
 from hostler.agent.locks import ResourceLocks
 from hostler.agent.periodic import Periodic
@@ -39,9 +40,10 @@ class VolumeService:
     """One agent. `start` and `stop` are called once each, in this order."""
 
     def __init__(self, node: str, backends: Backends, link: VolumeLink, manager: VolumeManager, heartbeat: Heartbeat,
-                 reconciler: Reconciler, bench: Workbench, faults: Faults, *, reconcile_interval_s: float,
-                 stop_timeout_s: float) -> None:
+                 reconciler: Reconciler, bench: Workbench, faults: Faults, directory_lock: DirectoryLock, *,
+                 reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.node = node
+        self._directory_lock = directory_lock
         self.backends = backends
         self.manager = manager
         self.faults = faults
@@ -54,7 +56,11 @@ class VolumeService:
         heartbeat.on_answer = self._reconciling.wake
 
     def start(self) -> None:
-        """Open the back ends (one that fails is reported so and tried again), serve."""
+        """Open the back ends (one that fails is reported so and tried again), serve.
+
+        Raises AgentError when another agent uses the state directory.
+        """
+        self._directory_lock.take()
         self.backends.look(OPEN_PATIENCE_S)
         self._link.open()
         # The report comes first: the conductors must know the node before they judge what is on it.
@@ -74,6 +80,7 @@ class VolumeService:
         self._heartbeat.stop()
         self.backends.close()
         self._link.close()
+        self._directory_lock.release()
         LOG.info("Volume agent %s stopped%s", self.node, "" if finished else ", calls were left to be resumed")
         return finished
 
@@ -82,6 +89,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
     """Return the agent of `conf` (not started); `bus` is lent by the all-in-one. Raises AgentError."""
     options = conf.volume
     layout = Layout(Path(conf.state_path).absolute())
+    directory_lock = DirectoryLock(layout.root)
+    directory_lock.check()
     layout.prepare()
     names = list(dict.fromkeys(options.enabled_backends))
     faults = _faults(conf, layout, names)
@@ -101,7 +110,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
                           patience_s=conf.service_down_time)
     reconciler = Reconciler(conf.host, backends, store, images, momentary, bench, reporter, link)
     return VolumeService(conf.host, backends, link, manager, heartbeat, reconciler, bench, faults,
-                         reconcile_interval_s=options.reconcile_interval,
+                         directory_lock, reconcile_interval_s=options.reconcile_interval,
                          stop_timeout_s=options.graceful_stop_timeout)
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
-import os
 import shutil
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from compute.network import rules
+from hostler.agent.files import make_directory, write_atomically
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -177,9 +177,6 @@ def replace_file(path: Path, text: str) -> bool:
         if path.read_text() == text:
             return False
     except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as handle:
-        handle.write(text)
-    temporary.rename(path)
+        make_directory(path.parent, 0o700)
+    write_atomically(path, text.encode())
     return True

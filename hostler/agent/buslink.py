@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import oslo_messaging
 
@@ -20,7 +20,10 @@ from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 GIVE_UP_S = 10.0
-
+# How long each conductor asked in turn may take, and how many are; together less than a host may be silent by default.
+ANSWER_S = 2.5
+TRIES = 6
+EXPLORE_EVERY = 3
 
 Conductor = TypeVar("Conductor")
 
@@ -47,6 +50,8 @@ class BusLink(Generic[Conductor]):
         self._conductor: Conductor | None = None
         self._self_client: Client | None = None
         self._lock = threading.Lock()
+        self._conductors: list[str] = []  # that have answered, the last first
+        self._asked = 0
 
     def open(self) -> None:
         """Make the client end."""
@@ -66,6 +71,47 @@ class BusLink(Generic[Conductor]):
         if conductor is None:
             raise errors.BrokerSilent()
         return conductor
+
+    def ask_until_answered(self, ask: Callable[[str | None, float], dict[str, Any]]) -> dict[str, Any]:
+        """Call `ask(conductor, timeout_s)` until a conductor answers; its answer names it.
+
+        The broker deals messages out in turns, to a conductor that hangs as to any other: with two of them, half of
+        the reports would get no answer, and the host would look down. So the one that answered last is asked first,
+        then the others that are known, then (the conductor None) whichever the broker chooses; now and then that
+        comes first, to learn of others. Raises Silent when none answers. What is asked must be safe to ask twice.
+        """
+        silence = errors.Silent(part="The conductor service")
+        for asked in self._candidates():
+            try:
+                answer = ask(asked, ANSWER_S)
+            except errors.BrokerSilent:
+                raise
+            except errors.Silent as error:
+                silence = error
+                if asked is not None and asked in self._conductors:
+                    LOG.warning("Conductor %s does not answer; asking another", asked)
+                    self._conductors.remove(asked)
+            else:
+                self._remember(answer)
+                return answer
+        raise silence
+
+    def _candidates(self) -> list[str | None]:
+        self._asked += 1
+        known: list[str | None] = [*self._conductors]
+        explore = self._asked % EXPLORE_EVERY == 0
+        return [*([None] if explore else []), *known, *[None] * (TRIES - len(known))]
+
+    def _remember(self, answer: dict[str, Any] | None) -> None:
+        # One of an earlier release does not name itself.
+        name = (answer or {}).get("conductor")
+        if name is not None:
+            self._conductors = [name, *(other for other in self._conductors if other != name)][:TRIES]
+
+    @property
+    def answering(self) -> str | None:
+        """The conductor that answered last; None while none has."""
+        return self._conductors[0] if self._conductors else None
 
     @property
     def renewable(self) -> bool:

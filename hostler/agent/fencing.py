@@ -8,13 +8,18 @@ has long ended.
 
 from __future__ import annotations
 
+import logging
+import re
 import threading
 from collections import OrderedDict
 from pathlib import Path
 
 from hostler import errors
-from hostler.agent.files import write_atomically
+from hostler.agent.files import append_line, write_atomically
 from hostler.context import RequestContext
+
+LOG = logging.getLogger(__name__)
+_LINE = re.compile(rb"([\x21-\x7e]{1,64}) (\d{1,18})")
 
 
 class Fence:
@@ -26,6 +31,7 @@ class Fence:
         self._lock = threading.Lock()
         self._seen: OrderedDict[str, int] = OrderedDict()
         self._lines = 0
+        self._incomplete = False  # something could not be written
         self._load()
 
     def admit(self, context: RequestContext) -> None:
@@ -38,11 +44,7 @@ class Fence:
             if seen == attempt:
                 return
             self._note(operation_id, attempt)
-            self._lines += 1
-            with self._journal.open("a") as stream:
-                stream.write(f"{operation_id} {attempt}\n")
-            if self._lines > 2 * self._keep:
-                self._compact()
+            self._keep_on_disk(operation_id, attempt)
 
     def check(self, context: RequestContext) -> None:
         """Raise StaleAttempt when a later attempt than the context's has spoken since."""
@@ -58,22 +60,44 @@ class Fence:
         while len(self._seen) > self._keep:
             self._seen.popitem(last=False)
 
+    def _keep_on_disk(self, operation_id: str, attempt: int) -> None:
+        """Write an attempt down. A full disk must not stop work, deletions above all: until there is room again a
+        restart forgets what could not be written."""
+        try:
+            if self._incomplete or self._lines > 2 * self._keep:
+                self._compact()
+            else:
+                append_line(self._journal, f"{operation_id} {attempt}\n".encode())
+                self._lines += 1
+        except OSError as error:
+            if not self._incomplete:
+                LOG.error("Attempts cannot be written to %s: %s", self._journal, error)
+            self._incomplete = True
+
     def _load(self) -> None:
         try:
-            lines = self._journal.read_text().splitlines()
+            lines = self._journal.read_bytes().split(b"\n")
         except FileNotFoundError:
             return
+        damaged = 0
         for line in lines:
-            operation_id, _, attempt = line.partition(" ")
-            if attempt.isdigit():  # a crash may have cut the last line short
-                self._note(operation_id, max(int(attempt), self._seen.get(operation_id, 0)))
-        # Rewritten so that a line cut short cannot merge with the next one.
+            match = _LINE.fullmatch(line)
+            if match is not None:
+                operation_id, attempt = match[1].decode(), int(match[2])
+                self._note(operation_id, max(attempt, self._seen.get(operation_id, 0)))
+            elif line and line is not lines[-1]:  # a crash may have cut the last line short
+                damaged += 1
+        if damaged:
+            aside = self._journal.with_name(f"{self._journal.name}.damaged")
+            write_atomically(aside, b"\n".join(lines))
+            LOG.error("%d lines of %s are damaged; the file was set aside as %s", damaged, self._journal, aside.name)
         self._compact()
 
     def _compact(self) -> None:
         text = "".join(f"{operation_id} {attempt}\n" for operation_id, attempt in self._seen.items())
         write_atomically(self._journal, text.encode())
         self._lines = len(self._seen)
+        self._incomplete = False
 
 
 def _operation_of(context: RequestContext) -> str:

@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 import requests
 
 from hostler import errors
+from hostler.agent.files import publish
 from hostler.resources.server.specs import ImageSpec
 
 LOG = logging.getLogger(__name__)
@@ -84,13 +85,11 @@ class ImageCache:
         try:
             with part.open("wb") as sink, self._source(image) as source:
                 digest, size = _copy(source, sink)
-                sink.flush()
-                os.fsync(sink.fileno())
             if digest != image.sha256:
                 LOG.error("Image %s: got %d bytes with SHA-256 %s, expected %s", image.id, size, digest, image.sha256)
                 raise errors.AgentError(reason=f"The content of image {image.id} does not match its checksum.")
             part.chmod(0o644)
-            part.rename(target)
+            publish(part, target)
         except requests.RequestException as error:
             LOG.error("Image %s cannot be downloaded: %s", image.id, error)
             raise errors.AgentError(reason=f"Image {image.id} could not be downloaded to the host.") from error

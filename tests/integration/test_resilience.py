@@ -5,6 +5,7 @@ Every test leaves the fleet whole, empty and at rest; `rest` looks at records, c
 
 from __future__ import annotations
 
+import itertools
 import signal
 import statistics
 import time
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from hostler import errors
+from hostler import clock, errors
 from hostler.bus import Bus
 from hostler.context import RequestContext
+from hostler.db.models import Host
 from tests.harness import backends, invariants, realfleet
 from tests.harness.client import Client
 from tests.harness.fleet import ADMIN_PASSWORD, Fleet, Process
@@ -25,6 +28,7 @@ from tests.harness.ports import free_port, wait_for
 from tests.harness.realfleet import RealFleet
 
 BURST = 50
+HANG_S = 70
 SETTLE_S = 120  # for a burst on a busy machine, with takeovers in it
 
 
@@ -49,6 +53,16 @@ class Site:
         for service in ("scheduler", "conductor", "api"):
             self.fleet.write_config(f"{service}2", service, host="control2")
             self.fleet.add(f"{service}2", service)
+
+    def oldest_report_s(self) -> float:
+        """Return the seconds since the host that was silent longest reported."""
+        db = self.fleet.database()
+        try:
+            with db.reading() as session:
+                seen = session.scalars(sa.select(Host.last_seen_at)).all()
+        finally:
+            db.dispose()
+        return max((clock.utcnow() - at).total_seconds() for at in seen if at is not None)
 
     def __getitem__(self, name: str) -> Process:
         """Return a process."""
@@ -204,6 +218,26 @@ def test_a_stopped_conductor_hands_over_and_another_finishes(site: Site) -> None
     assert site["conductor"].wait(40) == 0
     print(f"the conductor ended in {time.monotonic() - started:.1f} s")
     site.wait_active("burst", BURST)
+
+
+def test_a_hung_conductor_makes_no_host_look_down(site: Site) -> None:
+    """The broker deals it every second report, which nobody answers; agents report to the one that does."""
+    site["conductor2"].start()
+    wait_for(lambda: _lines_with(site["conductor2"], "INFO") > 0, "the second conductor", 60, every_s=0.2)
+    ages: list[float] = []  # agents get to know a conductor by its answers: a dozen reports are enough
+    wait_for(lambda: ages.append(site.oldest_report_s()) or sum(  # type: ignore[func-returns-value]
+        later < earlier for earlier, later in itertools.pairwise(ages)) >= 12, "a dozen reports", 60, every_s=0.2)
+    site["conductor"].signal(signal.SIGSTOP)
+    down, oldest_s, end = 0, 0.0, time.monotonic() + HANG_S
+    try:
+        while time.monotonic() < end:
+            down += 2 - up_hosts(site.client)
+            oldest_s = max(oldest_s, site.oldest_report_s())
+            time.sleep(1)
+    finally:
+        site["conductor"].signal(signal.SIGCONT)
+    print(f"{down} host-seconds down in {HANG_S} s; the oldest report was {oldest_s:.1f} s old")
+    assert down == 0
 
 
 @pytest.mark.parametrize("victim", ["conductor", "host1", "scheduler", "api"])

@@ -12,6 +12,7 @@ from sqlalchemy import exc, orm
 from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server, Zone
+from hostler.db.moments import now
 from hostler.resources.server import states
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +37,6 @@ _EVENTS: dict[str, tuple[tuple[str, ...], str]] = {
 
 def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
     """Note that a host lives and what it offers; registers it the first time. Returns whether it is accepted."""
-    now = clock.utcnow()
     wanted = _columns(report)
     with db.reading() as session:
         known = session.execute(sa.select(*(getattr(Host, name) for name in ("id", *wanted)))
@@ -44,10 +44,10 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
     if known is None:
         return _register(db, host, report, wanted)
     changed = {name: value for name, value in wanted.items() if _differs(name, getattr(known, name), value)}
-    seen: dict[str, Any] = {"last_seen_at": now, "uptime_s": int(report.get("uptime_s", 0))}
+    seen: dict[str, Any] = {"last_seen_at": now(), "uptime_s": int(report.get("uptime_s", 0))}
     if changed:
         LOG.info("host %s reports changes: %s", host, ", ".join(sorted(changed)))
-        seen.update(changed, changed_at=now, updated_at=now)
+        seen.update(changed, changed_at=now(), updated_at=clock.utcnow())
         if changed.keys() - {"healthy", "unhealthy_reason", "started_at", "connector"}:
             seen["generation"] = Host.generation + 1
     db.write(lambda session: session.execute(
@@ -82,7 +82,7 @@ def _register(db: Database, host: str, report: dict[str, Any], values: dict[str,
     def work(session: orm.Session) -> None:
         zone = zone_named(session, report.get("availability_zone") or "nova")
         highest = session.scalar(sa.select(sa.func.max(Host.number))) or 0
-        session.add(Host(name=host, number=highest + 1, zone_id=zone.id, last_seen_at=clock.utcnow(),
+        session.add(Host(name=host, number=highest + 1, zone_id=zone.id, last_seen_at=now(),
                          uptime_s=int(report.get("uptime_s", 0)), **values))
 
     try:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from compute.rpcapi import ComputeAPI
-from hostler import clock, errors
+from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -122,6 +122,7 @@ class Run:
         self.held = held
         self.kind = kind
         self._arguments = kind.arguments.load(held.arguments, held.arguments_version)
+        self._claimed_at = time.monotonic()
         # An unreachable database is not a task failure: the run stops where it is.
         self.db = cloud.db.raising(self._wait_for_database)
         self.conf = cloud.conf
@@ -266,12 +267,16 @@ class Run:
         return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for=host)
 
     def _start_waiting(self) -> None:
-        self.waiting_since = self.waiting_since or clock.utcnow()
+        self.waiting_since = self.waiting_since or self._now()
+
+    def _now(self) -> dt.datetime:
+        """Return the present moment on the database's clock."""
+        return self.held.claimed_at + dt.timedelta(seconds=time.monotonic() - self._claimed_at)
 
     def _out_of_patience(self) -> bool:
         if self.waiting_since is None:
             return False
-        return (clock.utcnow() - self.waiting_since).total_seconds() > self._patience_s
+        return (self._now() - self.waiting_since).total_seconds() > self._patience_s
 
     @property
     def _patience_s(self) -> float:

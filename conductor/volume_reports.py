@@ -12,6 +12,7 @@ from conductor.heartbeats import zone_named
 from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Backend, Operation, VolumeNode
+from hostler.db.moments import now
 from hostler.operations import states
 
 LOG = logging.getLogger(__name__)
@@ -36,19 +37,18 @@ def record_heartbeat(db: Database, node: str, report: dict[str, Any]) -> bool:
 
 
 def _record(session: orm.Session, name: str, report: dict[str, Any]) -> None:
-    now = clock.utcnow()
     values = {"started_at": clock.parse(report["started_at"]), "backup_store": report.get("backup_store")}
     node = session.scalar(sa.select(VolumeNode).where(VolumeNode.name == name))
     if node is None:
         zone = zone_named(session, report.get("availability_zone") or "nova")
-        node = VolumeNode(name=name, zone_id=zone.id, last_seen_at=now, **values)
+        node = VolumeNode(name=name, zone_id=zone.id, last_seen_at=now(), **values)
         session.add(node)
         session.flush()
         LOG.info("storage node %s registered in zone %s", name, zone.name)
     else:
         changed = any(getattr(node, key) != value for key, value in values.items())
         session.execute(sa.update(VolumeNode).where(VolumeNode.id == node.id).values(
-            last_seen_at=now, updated_at=now if changed else VolumeNode.updated_at, **values))
+            last_seen_at=now(), updated_at=clock.utcnow() if changed else VolumeNode.updated_at, **values))
     # How the node reaches volumes of others is kept with what its back ends can do.
     about_node = {"connector": report["connector"]} if report.get("connector") else {}
     _record_backends(session, node, [

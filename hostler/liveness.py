@@ -13,6 +13,7 @@ from sqlalchemy import exc, orm
 from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import Service
+from hostler.db.moments import now
 
 LOG = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Liveness:
         while True:
             try:
                 self._db.write(lambda session: self._write(session, started_at))
+                self._db.read_clock()
             except exc.IntegrityError:
                 # Another service registered in the same moment and took the number: the next one is free.
                 if self._stop.wait(random.uniform(0.01, 0.1)):
@@ -53,9 +55,8 @@ class Liveness:
                 return
 
     def _write(self, session: orm.Session, started_at: object) -> None:
-        now = clock.utcnow()
         mine = (Service.binary == self._binary, Service.host == self._host)
-        result = session.execute(sa.update(Service).where(*mine).values(last_seen_at=now, started_at=started_at))
+        result = session.execute(sa.update(Service).where(*mine).values(last_seen_at=now(), started_at=started_at))
         if not result.rowcount:  # type: ignore[attr-defined]
             highest = session.scalar(sa.select(sa.func.max(Service.number))) or 0
             session.add(Service(number=highest + 1, binary=self._binary, host=self._host))

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import orm
 
-from hostler import clock, errors
+from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Volume
@@ -62,7 +62,7 @@ class BackendChooser:
             with self._db.reading() as session:
                 volumes = _volumes(session, requests)
                 completed = [_completed(session, request, volumes) for request in requests]
-                states = read_backends(session, clock.utcnow(), self._down_time_s, self._uses, afresh=afresh)
+                states = read_backends(session, self._db.now(), self._down_time_s, self._uses, afresh=afresh)
             try:
                 choices = self._plan(completed, states, volumes)
             except errors.NoValidBackend:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -44,11 +43,11 @@ _TOO_OLD = 5
 class Store:
     """The newest snapshot of one scheduler."""
 
-    def __init__(self, conf: cfg.ConfigOpts, db: Database, now: Callable[[], float] = time.time) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, now: Callable[[], float] | None = None) -> None:
         self._options = conf.scheduler
         self._down_time_s = float(conf.service_down_time)
         self._db = db
-        self.now = now
+        self.now = now or (lambda: reading.seconds(db.now()))
         self._reading = threading.Lock()  # one thread reads the database
         self._lock = threading.Lock()  # guards what follows, for moments
         self._snapshot: Snapshot | None = None

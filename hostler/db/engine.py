@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import datetime as dt
 import logging
 import random
 import threading
@@ -25,6 +26,7 @@ from sqlalchemy import event, orm
 
 from hostler import errors
 from hostler.db.commits import UnsureCommit, note_rows
+from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
 from hostler.db.timeouts import Timeouts
 
@@ -52,6 +54,7 @@ class Database:
         self._max_retries = max_retries
         self._patience_s = patience_s
         self._as_raised: Raise = lambda error: error
+        self._clock = SharedClock()
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         # SQLite has one writer; queueing here is fair and cheap, its own lock is polled.
         self._writer = threading.Lock() if self.is_sqlite else None
@@ -95,6 +98,7 @@ class Database:
             event.listen(engine, "begin", _begin_sqlite)
         else:
             event.listen(engine, "connect", lambda connection, _record: timeouts.prepare(backend, connection))
+        self._clock.follow(engine)
         return engine
 
     def raising(self, as_raised: Raise) -> Database:
@@ -125,6 +129,18 @@ class Database:
         """Yield a session for reads; what is changed on it is never written."""
         with self.translated(), self._read_session() as session:
             yield session
+
+    def now(self) -> dt.datetime:
+        """Return the present moment on the database's clock, without a statement once there is a connection."""
+        known = self._clock.now()
+        return known if known is not None else self.read_clock()
+
+    def read_clock(self) -> dt.datetime:
+        """Read the database's clock, for `now` to go by."""
+        with self.reading() as session:
+            moment = read_now(session)
+        self._clock.note(moment)
+        return moment
 
     def write(self, work: Callable[[orm.Session], Result]) -> Result:
         """Run `work(session)` in one transaction and return its result; repeats it after a transient failure."""

@@ -20,6 +20,7 @@ from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
+from hostler.db.moments import now
 from hostler.operations import states
 from hostler.operations.kinds.registry import KINDS
 
@@ -51,6 +52,7 @@ class Claim:
     flow: dict[str, Any] | None
     host: str | None
     waiting_since: dt.datetime | None
+    claimed_at: dt.datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +84,7 @@ def expire_dead_owners(db: Database, host: str) -> int:
         dead = [owner for owner in owners if owner and not _lives(owner)]
         if dead:
             session.execute(sa.update(Operation).where(Operation.state == states.RUNNING, Operation.owner.in_(dead))
-                            .values(lease_until=clock.utcnow()))
+                            .values(lease_until=now()))
         return len(dead)
 
     return db.write(work)
@@ -98,12 +100,11 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
 
     Those that wait for one of `except_hosts` are left out, so that a hung host's do not hide the others.
     """
-    now = clock.utcnow()
     columns = sa.select(Operation.id, Operation.host).order_by(Operation.created_at).limit(limit)
     if except_hosts:
         columns = columns.where(sa.or_(Operation.host.is_(None), Operation.host.not_in(except_hosts)))
-    pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now)
-    orphaned = columns.where(Operation.state == states.RUNNING, Operation.lease_until < now)
+    pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now())
+    orphaned = columns.where(Operation.state == states.RUNNING, Operation.lease_until < now())
     with db.reading() as session:
         rows = [*session.execute(orphaned).all(), *session.execute(pending).all()]
     return [Due(row.id, row.host) for row in rows[:limit]]
@@ -116,30 +117,37 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
     An operation that waits for its resource's lock takes it here, or is put back for a moment.
     """
     def work(session: orm.Session) -> Claim | None:
-        now = clock.utcnow()
         db.lock_row(session, Operation, Operation.id == operation_id)
-        row = session.get(Operation, operation_id)
-        if row is None or not _is_due(row, now) or not admit(row.host):
+        found = session.execute(sa.select(Operation, now()).where(Operation.id == operation_id)).first()
+        if found is None:
+            return None
+        row, present = found
+        if not _is_due(row, present, owner) or not admit(row.host):
             return None
         if row.waits_for_lock and not _take_lock(session, row):
-            row.not_before = now + dt.timedelta(seconds=0.3)
+            row.not_before = present + dt.timedelta(seconds=0.3)
             return None
-        row.crashes += row.state == states.RUNNING
+        row.crashes += _has_expired(row, present)
         row.state, row.owner = states.RUNNING, owner
-        row.lease_until = now + dt.timedelta(seconds=lease_s)
+        row.lease_until = present + dt.timedelta(seconds=lease_s)
         row.attempt += 1
-        row.started_at = row.started_at or now
+        row.started_at = row.started_at or clock.utcnow()
         return Claim(row.id, row.kind, row.attempt, row.crashes, row.resource_type, row.resource_id, row.project_id,
                      row.user_id, row.request_id, row.arguments, row.arguments_version, row.flow, row.host,
-                     row.waiting_since)
+                     row.waiting_since, present)
 
     return db.write(work)
 
 
-def _is_due(row: Operation, now: dt.datetime) -> bool:
+def _is_due(row: Operation, present: dt.datetime, owner: str) -> bool:
     if row.state == states.PENDING:
-        return row.not_before <= now
-    return row.state == states.RUNNING and (row.lease_until is None or row.lease_until < now)
+        return row.not_before <= present
+    # Its own, and yet it asks: the answer to its claim was lost.
+    return _has_expired(row, present) or (row.state == states.RUNNING and row.owner == owner)
+
+
+def _has_expired(row: Operation, present: dt.datetime) -> bool:
+    return row.state == states.RUNNING and (row.lease_until is None or row.lease_until < present)
 
 
 def _take_lock(session: orm.Session, row: Operation) -> bool:
@@ -154,10 +162,9 @@ def _take_lock(session: orm.Session, row: Operation) -> bool:
 
 def renew(db: Database, owner: str, operation_ids: Iterable[str], lease_s: float) -> None:
     """Extend the leases that `owner` holds."""
-    until = clock.utcnow() + dt.timedelta(seconds=lease_s)
     statement = sa.update(Operation).where(
         Operation.id.in_(list(operation_ids)), Operation.owner == owner,
-        Operation.state == states.RUNNING).values(lease_until=until)
+        Operation.state == states.RUNNING).values(lease_until=now(lease_s))
     db.write(lambda session: session.execute(statement))
 
 
@@ -188,7 +195,7 @@ def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | 
               waiting_for: str | None, waiting_since: dt.datetime | None) -> None:
     """Put an operation back so that any conductor may take it up after `delay_s`; its flow goes on where it was."""
     check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, host=host,
-                not_before=clock.utcnow() + dt.timedelta(seconds=delay_s), waiting_for=waiting_for,
+                not_before=now(delay_s), waiting_for=waiting_for,
                 waiting_since=waiting_since)
 
 

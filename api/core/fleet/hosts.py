@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.services import Services
-from hostler import clock, errors, ids
+from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Allocation, Host, Lock, Server
 from hostler.resources.server import allocations
@@ -53,7 +53,7 @@ class HostShown:
 
 def silent_before(services: Services) -> dt.datetime:
     """Return the moment before which a last report means that a service is down."""
-    return clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
+    return services.db.now() - dt.timedelta(seconds=services.conf.service_down_time)
 
 
 def is_up(host: Host, silent: dt.datetime) -> bool:

@@ -14,9 +14,10 @@ from sqlalchemy import orm
 
 from api.core.fleet import hosts
 from api.services import Services
-from hostler import clock, errors, ids
+from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import AggregateHost, Allocation, Host, Port, Server, Service, Zone
+from hostler.db.moments import now
 
 COMPUTE = "nova-compute"
 INTERNAL_ZONE = "internal"
@@ -113,7 +114,7 @@ def _change(services: Services, which: sa.ColumnElement[bool], missing: str, ide
         values["forced_down"] = change.forced_down
 
     def work(session: orm.Session) -> ServiceShown:
-        session.execute(sa.update(Host).where(which).values(**values, changed_at=clock.utcnow()))
+        session.execute(sa.update(Host).where(which).values(**values, changed_at=now()))
         found = session.execute(sa.select(Host, Zone.name).join(Zone, Zone.id == Host.zone_id)
                                 .where(which)).one_or_none()
         if found is None:

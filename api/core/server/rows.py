@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.services import Services
-from hostler import clock, errors, ids
+from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import (
     FixedIp,
@@ -166,7 +166,7 @@ def related(services: Services, session: orm.Session, rows: Sequence[Any], *, gr
 
 def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
     """Return what is shown of hosts, by id."""
-    silent_before = clock.utcnow() - dt.timedelta(seconds=services.conf.service_down_time)
+    silent_before = services.db.now() - dt.timedelta(seconds=services.conf.service_down_time)
     return {row.id: HostShown(row.name, row.hypervisor_hostname, row.zone, _host_status(row, silent_before))
             for row in session.execute(_HOSTS, {"ids": list(host_ids)})}
 

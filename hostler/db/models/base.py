@@ -14,6 +14,7 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import mysql
 
 from hostler import clock, ids
+from hostler.db.moments import Moment
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -24,8 +25,6 @@ NAMING = {
 
 Id = sa.String(36)
 Name = sa.String(255)
-# MariaDB drops fractions of a second unless told.
-Moment = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 LongText = sa.Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb")
 TABLE_OPTIONS = {"mysql_engine": "InnoDB", "mysql_charset": "utf8mb4", "mysql_collate": "utf8mb4_bin"}
 

@@ -10,6 +10,7 @@ from sqlalchemy import orm
 
 from hostler import clock, ids
 from hostler.db.models.base import TABLE_OPTIONS, Base, Id
+from hostler.db.moments import now
 
 
 class Operation(Base):
@@ -46,7 +47,7 @@ class Operation(Base):
     lease_until: orm.Mapped[dt.datetime | None]
     attempt: orm.Mapped[int] = orm.mapped_column(default=0)  # grows with each claim: the fencing number
     crashes: orm.Mapped[int] = orm.mapped_column(default=0)  # claims that ended with an expired lease
-    not_before: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
+    not_before: orm.Mapped[dt.datetime] = orm.mapped_column(default=now())
     waiting_since: orm.Mapped[dt.datetime | None]  # a silent host is waited for since
     waiting_for: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     # Accepted while another operation held its resource: the claim takes the lock.

@@ -10,6 +10,7 @@ from sqlalchemy import orm
 
 from hostler import clock, ids
 from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Name, Resource, relation
+from hostler.db.moments import now
 
 
 class Zone(Resource, Base):
@@ -105,4 +106,4 @@ class Service(Base):
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     disabled_reason: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     started_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
-    last_seen_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
+    last_seen_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=now())

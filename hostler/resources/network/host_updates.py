@@ -7,15 +7,14 @@ read what this transaction commits.
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Collection, Mapping
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler import clock
 from hostler.context import RequestContext
 from hostler.db.models import Operation, Port, Server
+from hostler.db.moments import now
 from hostler.operations import states
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network
@@ -43,7 +42,7 @@ def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wa
         .with_for_update(skip_locked=True)).tuples().all())
     _widen(session, [waiting[target.id] for target, arguments in wanted.items() if target.id in waiting
                      and isinstance(arguments, network.ApplyRules) and not arguments.members_only])
-    due_at = clock.utcnow() + dt.timedelta(seconds=delay_s)
+    due_at = now(delay_s)
     if waiting:
         # One that waits for a silent host must not keep this change from the others.
         session.execute(sa.update(Operation).where(Operation.id.in_(waiting.values()), Operation.not_before > due_at)

@@ -22,6 +22,7 @@ from sqlalchemy import orm
 
 from hostler import clock
 from hostler.db.models import Allocation, Host, Server
+from hostler.db.moments import now
 
 # SQLite and PostgreSQL bound the parameters of one statement; this stays far below both.
 _CHUNK = 500
@@ -99,7 +100,7 @@ def _move(session: orm.Session, host_id: str, generation: int) -> bool:
     result = session.execute(
         sa.update(_HOSTS).where(Host.id == host_id, Host.generation == generation)
         # updated_at is for what people change; a claim is none of it.
-        .values(generation=generation + 1, changed_at=clock.utcnow(), updated_at=Host.updated_at))
+        .values(generation=generation + 1, changed_at=now(), updated_at=Host.updated_at))
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
@@ -126,7 +127,7 @@ def release(session: orm.Session, consumer_id: str, host_id: str | None = None) 
 
 def touch(session: orm.Session, host_ids: Iterable[str], *, generation: bool = False) -> None:
     """Make every scheduler look at these hosts again; `generation` says that their use changed, too."""
-    values: dict[str, Any] = {"changed_at": clock.utcnow(), "updated_at": Host.updated_at}
+    values: dict[str, Any] = {"changed_at": now(), "updated_at": Host.updated_at}
     if generation:
         values["generation"] = Host.generation + 1
     # In the order of ids, so that two such transactions seldom wait for each other.

@@ -28,6 +28,9 @@ _HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
 def check_rights(caller: Caller, verb: str, project_id: str, network: Network, values: Mapping[str, Any]) -> None:
     """Raise Forbidden unless the caller may set each of `values`, NotImplementedHere for what no agent can do."""
     caller.check(f"{verb}_port", project_id, network.project_id)
+    if verb == "create" and not (caller.sees_all or network.shared or network.project_id == project_id):
+        # One sees an external network in order to name it, not to be on it.
+        raise not_found(Network, network.id)
     for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
         if values.get(attribute) not in (None, [], True):
             caller.check(f"{verb}_port:{attribute}", project_id, network.project_id)

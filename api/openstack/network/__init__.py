@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.network import faults, versions
+from api.openstack.network import faults, not_built, versions
 from api.openstack.network import usage as figures
 from api.openstack.network.nouns import NOUNS, BodyReader
 from api.openstack.network.resources import Collection, Item, Tag, Tags
@@ -26,6 +26,9 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/network-ip-availabilities", figures.Availabilities(services)
     yield "/v2.0/network-ip-availabilities/{id}", figures.AvailabilityOf(services)
     yield "/v2.0/availability_zones", figures.Zones(services)
+    yield "/v2.0/service-providers", not_built.ServiceProviders(services)
+    yield "/v2.0/floatingips", not_built.FloatingIps(services)
+    yield "/v2.0/floatingips/{id}", not_built.FloatingIp(services)
 
 
 def _noun_routes(services: Services) -> Iterator[tuple[str, Any]]:

@@ -15,6 +15,7 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("NotFound", "security group"): "SecurityGroupNotFound",
     ("NotFound", "security group rule"): "SecurityGroupRuleNotFound",
     ("NotFound", "extension"): "ExtensionNotFound",
+    ("NotFound", "floating IP"): "FloatingIPNotFound",
     ("NotFound", "availability zone"): "AvailabilityZoneNotFound",
     ("NotFound", "tag"): "TagNotFound",
     ("InUse", "network"): "NetworkInUse",

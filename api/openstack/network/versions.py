@@ -38,6 +38,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "revision-if-match": ("If-Match constraints based on revision_number",
                           "Makes a change conditional on a resource's revision."),
     "security-group": ("security-group", "Security groups and their rules."),
+    "service-type": ("Neutron Service Type Management", "Lists who provides further network services."),
     "sorting": ("Sorting support", "Lists sorted by any number of keys."),
     "standard-attr-description": ("standard-attr-description", "A description for every resource."),
     "standard-attr-revisions": ("Resource revision numbers", "A number that grows with each change."),

@@ -71,8 +71,8 @@ def choose(session: orm.Session, wishes: Sequence[Wish], *, current: bool = Fals
 def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -> str:
     """Return the canonical spelling of an address that a port may hold by name on `subnet`.
 
-    The network's owner may take the gateway's address (a guest that routes), unless the hosts answer there.
-    Raises InvalidField.
+    The network's owner may take the gateway's address (a guest that routes), unless the hosts answer there, and others
+    outside the allocation pools; what other projects name on a shared network lies in the pools. Raises InvalidField.
     """
     try:
         address = parse_address(text)
@@ -89,6 +89,9 @@ def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -
         raise errors.InvalidField(field="fixed_ips", value=text, reason="The DHCP server of the subnet answers there.")
     if str(address) == subnet.gateway_ip and (network.host_gateway or not owner):
         raise errors.InvalidField(field="fixed_ips", value=text, reason="It is the gateway of its subnet.")
+    if not owner and not any(low <= number <= high for low, high in ranges_of(subnet)):
+        raise errors.InvalidField(field="fixed_ips", value=text,
+                                  reason="It is outside the allocation pools of a network of another project.")
     return str(address)
 
 

@@ -145,6 +145,9 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/quotas/{id}/details", 200, _object({"quota": _USAGE})),
     ("GET", "/network-ip-availabilities", 200, _object({"network_ip_availabilities": _list(_AVAILABILITY)})),
     ("GET", "/network-ip-availabilities/{id}", 200, _object({"network_ip_availability": _AVAILABILITY})),
+    ("GET", "/service-providers", 200, _object({"service_providers": _list(_object(
+        {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
+    ("GET", "/floatingips", 200, _object({"floatingips": {"type": "array", "maxItems": 0}})),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

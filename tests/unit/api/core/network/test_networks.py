@@ -33,7 +33,7 @@ def test_extensions_by_alias_and_not_by_name(api: Api) -> None:
     api.refused("GET", "/v2.0/extensions/Availability Zone", None, 404, "ExtensionNotFound")
 
 
-@pytest.mark.parametrize("path", ["routers", "floatingips", "agents", "nothing/at/all"])
+@pytest.mark.parametrize("path", ["routers", "subnetpools", "agents", "nothing/at/all"])
 def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     api.refused("GET", f"/v2.0/{path}", None, 404, "HTTPNotFound")
 

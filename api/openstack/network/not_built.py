@@ -1,0 +1,42 @@
+"""What the published API has and this cloud has not, where clients ask for it whether its extension is there or not.
+
+openstacksdk's project cleanup asks who provides VPNs and lists floating IPs before it deletes security groups and
+networks; it ends at a 404.
+"""
+
+from __future__ import annotations
+
+import falcon
+
+from api.openstack.network.resources import Resource
+from hostler import errors
+
+
+class ServiceProviders(Resource):
+    """`/v2.0/service-providers`: who provides VPNs, firewalls, load balancers; nobody does."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """List nothing."""
+        response.media = {"service_providers": []}
+
+
+class FloatingIps(Resource):
+    """`/v2.0/floatingips`: there are none."""
+
+    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
+        """List nothing."""
+        response.media = {"floatingips": []}
+
+    def on_post(self, _request: falcon.Request, _response: falcon.Response) -> None:
+        """Refuse."""
+        raise errors.NotImplementedHere(feature="A floating IP")
+
+
+class FloatingIp(Resource):
+    """`/v2.0/floatingips/{id}`."""
+
+    def on_get(self, _request: falcon.Request, _response: falcon.Response, id: str) -> None:
+        """Find nothing."""
+        raise errors.NotFound(f"Floating IP {id} could not be found", resource="floating IP", id=id)
+
+    on_put = on_delete = on_get

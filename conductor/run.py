@@ -10,12 +10,13 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
+from sqlalchemy import orm
 
 from compute.rpcapi import ComputeAPI
 from hostler import errors
@@ -117,7 +118,8 @@ class Run:
     """One claimed operation on its way."""
 
     def __init__(self, cloud: Cloud, held: lease.Claim, kind: Kind[Any], slots: HostSlots, *,
-                 stopping: Callable[[], bool] = lambda: False) -> None:
+                 stopping: Callable[[], bool] = lambda: False,
+                 wake: Callable[[str], None] = lambda _operation_id: None) -> None:
         self.cloud = cloud
         self.held = held
         self.kind = kind
@@ -125,6 +127,8 @@ class Run:
         self._claimed_at = time.monotonic()
         # An unreachable database is not a task failure: the run stops where it is.
         self.db = cloud.db.raising(self._wait_for_database)
+        self._wake = wake
+        self._accepted: list[str] = []
         self.conf = cloud.conf
         self._slots = slots
         self._stopping = stopping
@@ -139,8 +143,8 @@ class Run:
         return HandOver(reason=str(error), delay_s=self._delay(), host=self.host, waiting_for="database")
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """The operation's arguments."""
+    def store(self) -> dict[str, Any]:
+        """The operation's arguments by name, for the tasks that require them."""
         return {field.name: getattr(self._arguments, field.name) for field in dataclasses.fields(self._arguments)}
 
     def arguments_of(self, kind: Kind[A]) -> A:
@@ -289,6 +293,39 @@ class Run:
     def reading(self) -> AbstractContextManager[Any]:
         """Return a session for reads."""
         return self.db.reading()
+
+    def write(self, work: Callable[[orm.Session], Result]) -> Result:
+        """Return what `work` returns, run in a transaction that first checks that the operation is still ours.
+
+        The only way for tasks and repairs to write. To check before the transaction is not enough: a conductor that
+        is stopped in between, past its lease, would undo what its successor did once it wakes up. It costs one
+        statement, on a row that the successor changes first of all. Raises LeaseLost.
+        """
+        def fenced(session: orm.Session) -> Result:
+            lease.check_owned(session, self.held)
+            return work(session)
+
+        return self.end(fenced)
+
+    def end(self, work: Callable[[orm.Session], Result]) -> Result:
+        """As `write`, for a transaction that checks by itself: the one that ends the operation."""
+        def counted(session: orm.Session) -> Result:
+            self._accepted.clear()  # of a transaction that is repeated
+            return work(session)
+
+        result = self.db.write(counted)
+        for operation_id in self._accepted:
+            self._wake(operation_id)
+        self._accepted.clear()
+        return result
+
+    def follow(self, operation_ids: Iterable[str]) -> None:
+        """Have operations that the present transaction accepts run as soon as it is committed."""
+        self._accepted.extend(operation_ids)
+
+    def lock_row(self, session: orm.Session, model: Any, criterion: Any) -> None:
+        """Hold a row till the transaction ends (`hostler.db.engine.Database.lock_row`)."""
+        self.db.lock_row(session, model, criterion)
 
 
 def _node_unreachable(node: str) -> Callable[[int], errors.HostUnreachable]:

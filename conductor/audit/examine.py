@@ -6,10 +6,11 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+from conductor.audit.check import Check
 from conductor.audit.evidence import Inventory, gather
-from conductor.audit.finding import Check, Finding, NotMended
+from conductor.audit.finding import Finding, NotRepaired
 from conductor.audit.registry import CHECKS
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from conductor.run import Run
 from hostler import errors
 
@@ -26,10 +27,10 @@ def examine(run: Run, *, checks: Sequence[str] = (), repair: bool = False, delet
     `checks` are names of `CHECKS` (none: all). Raises Invalid for a name that is none.
     """
     chosen = choose(checks)
-    surgery = Surgery(run, delete_unknown=delete_unknown)
-    surgery.let_go()
+    repairs = Repairs(run, delete_unknown=delete_unknown)
+    repairs.let_go()
     found, unseen = _look_twice(run, chosen)
-    outcomes = [_mend(surgery, check, finding) if repair else None for check, finding in found[:MAX_FINDINGS]]
+    outcomes = [_mend(repairs, check, finding) if repair else None for check, finding in found[:MAX_FINDINGS]]
     return {"findings": [finding.to_map(outcome) for (_, finding), outcome in zip(found, outcomes, strict=False)],
             "total": len(found), "unseen": list(unseen)}
 
@@ -58,22 +59,22 @@ def _find(run: Run, checks: Sequence[Check], inventory: Inventory) -> list[tuple
         return [(check, finding) for check in checks for finding in check.find(session, inventory)]
 
 
-def _mend(surgery: Surgery, check: Check, finding: Finding) -> str:
+def _mend(repairs: Repairs, check: Check, finding: Finding) -> str:
     if finding.remedy is None:
         return "left: a person must decide"
-    if finding.unknown and not surgery.delete_unknown:
+    if finding.unknown and not repairs.delete_unknown:
         return "left: no record tells whose data it is; --delete-unknown removes it"
-    run = surgery.run
+    run = repairs.run
     try:
-        with surgery.hold(finding.hold):
+        with repairs.hold(finding.hold):
             now = gather(run, nodes=[finding.node] if finding.node else [],
                          hosts=[finding.host] if finding.host else [])
             with run.reading() as session:
                 keys = {again.key: again for again in check.find(session, now)}
             if finding.key not in keys:
                 return "nothing to do: it is right now"
-            done = check.mend(surgery, keys[finding.key])
-    except NotMended as reason:
+            done = check.repair(repairs, keys[finding.key])
+    except NotRepaired as reason:
         return f"left: {reason}"
     LOG.warning("doctor: %s %s: %s: %s", finding.target.type, finding.target.id, finding.problem, done)
     return done

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, Protocol
-
-from sqlalchemy import orm
+from typing import Any
 
 from hostler.operations.accept import Target
-
-if TYPE_CHECKING:
-    # They need findings themselves.
-    from conductor.audit.evidence import Inventory
-    from conductor.audit.repair import Surgery
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,18 +42,5 @@ class Finding:
                 "info": self.info, "outcome": outcome}
 
 
-class NotMended(Exception):
+class NotRepaired(Exception):
     """Why something was left as it is, in words for the operator."""
-
-
-class Check(Protocol):
-    """One kind of thing that can be wrong."""
-
-    name: str
-    about: str
-
-    def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
-        """Return what is wrong, leaving out what operations hold (`inventory.locked`)."""
-
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
-        """Do the remedy of a finding that was found again just now; returns what was done. Raises NotMended."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from conductor.audit.check import Check
 from conductor.audit.checks.gone_ports import GonePorts
 from conductor.audit.checks.guest_volumes import GuestVolumes
 from conductor.audit.checks.guests import Guests
@@ -17,7 +18,6 @@ from conductor.audit.checks.stale_locks import StaleLocks
 from conductor.audit.checks.unfinished_claims import UnfinishedClaims
 from conductor.audit.checks.unfinished_creations import UnfinishedCreations
 from conductor.audit.checks.unknown_data import UnknownData
-from conductor.audit.finding import Check
 
 CHECKS: tuple[Check, ...] = (
     StaleLocks(), UnfinishedCreations(), UnfinishedClaims(), HostClaims(), GonePorts(), Guests(), StaleAttachments(),

@@ -9,7 +9,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from conductor.audit.finding import NotMended
+from conductor.audit.finding import NotRepaired
 from conductor.run import Run
 from hostler import clock, errors
 from hostler.context import RequestContext
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
 
 
-class Surgery:
+class Repairs:
     """The tools; `delete_unknown` lets data go that no record tells of."""
 
     def __init__(self, run: Run, *, delete_unknown: bool = False) -> None:
@@ -32,15 +32,11 @@ class Surgery:
 
     def write(self, work: Callable[[orm.Session], Result]) -> Result:
         """Run `work` in a transaction, unless another conductor has taken the audit over."""
-        def owned(session: orm.Session) -> Result:
-            lease.check_owned(session, self.run.held)
-            return work(session)
-
-        return self.run.db.write(owned)
+        return self.run.write(work)
 
     @contextlib.contextmanager
     def hold(self, targets: Sequence[Target]) -> Iterator[None]:
-        """Hold resources for a while; raises NotMended when an operation has one of them."""
+        """Hold resources for a while; raises NotRepaired when an operation has one of them."""
         if not targets:
             yield
             return
@@ -54,7 +50,7 @@ class Surgery:
         try:
             self.write(take)
         except (errors.ResourceLocked, exc.IntegrityError) as error:
-            raise NotMended("an operation works on it now") from error
+            raise NotRepaired("an operation works on it now") from error
         try:
             yield
         finally:
@@ -69,13 +65,13 @@ class Surgery:
 
     def ask(self, agent: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
             *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
-        """Return what a method of ComputeAPI or VolumeAPI answers for `agent`; raises NotMended with what it said."""
+        """Return what a method of ComputeAPI or VolumeAPI answers for `agent`; raises NotRepaired with what it said."""
         try:
             return method(self.context, agent, *arguments, **named)
         except errors.StaleAttempt as error:
             raise lease.LeaseLost(self.run.held.id) from error
         except errors.HostlerError as error:
-            raise NotMended(str(error)) from error
+            raise NotRepaired(str(error)) from error
 
 
 def fault(message: str) -> dict[str, Any]:

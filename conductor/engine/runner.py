@@ -31,10 +31,12 @@ REVERT_ATTEMPTS = 3
 class Runner:
     """Runs claimed operations; one instance serves all workers."""
 
-    def __init__(self, cloud: Cloud, slots: Slots, stopping: Callable[[], bool]) -> None:
+    def __init__(self, cloud: Cloud, slots: Slots, stopping: Callable[[], bool],
+                 wake: Callable[[str], None] = lambda _operation_id: None) -> None:
         self._cloud = cloud
         self._slots = slots
         self._stopping = stopping
+        self._wake = wake
 
     def run(self, held: lease.Claim) -> HandOver | None:
         """Run an operation to its end; returns why it was handed over when it did not get there."""
@@ -43,7 +45,8 @@ class Runner:
             self._park(held, f"This conductor knows no operation {held.kind!r}.")
             return None
         try:
-            run = Run(self._cloud, held, procedure.kind, self._slots, stopping=self._stopping)
+            run = Run(self._cloud, held, procedure.kind, self._slots, stopping=self._stopping,
+                      wake=self._wake)
         except errors.InvalidArguments as error:
             self._park(held, str(error))
             return None
@@ -70,6 +73,8 @@ class Runner:
         backend = OperationBackend(run.db, run, _weights(flow))
         engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
                               engine="serial")
+        # Transient: arguments are in the operation already, and may be secret.
+        engine.storage.inject(run.store, transient=True)
         try:
             engine.run()
         except Exception as error:  # noqa: BLE001 - whatever a task raised, the operation must end
@@ -84,7 +89,7 @@ class Runner:
             procedure.succeeded(session, run, results)
             lease.finish(session, run.held, state=states.SUCCEEDED, message=None)
 
-        run.db.write(work)
+        run.end(work)
         LOG.info("operation %s %s of %s %s succeeded", run.held.id, run.held.kind, run.held.resource_type,
                  run.held.resource_id)
 
@@ -94,7 +99,7 @@ class Runner:
             procedure.failed(session, run, failure)
             lease.finish(session, run.held, state=states.FAILED, message=failure.message)
 
-        run.db.write(work)
+        run.end(work)
         LOG.warning("operation %s %s of %s %s failed: %s", run.held.id, run.held.kind, run.held.resource_type,
                     run.held.resource_id, failure.message)
 
@@ -105,7 +110,7 @@ class Runner:
             procedure.failed(session, run, Failure("Internal", message))
             lease.finish(session, run.held, state=states.FAILED, message=message)
 
-        run.db.write(work)
+        run.end(work)
         LOG.error("operation %s %s of %s: %s", run.held.id, run.held.kind, run.held.resource_id, message)
 
     def _park(self, held: lease.Claim, message: str) -> None:

@@ -31,7 +31,7 @@ class Workers:
         self.owner = lease.owner_name(conf.host)
         self._stop = threading.Event()
         self._slots = Slots(self._options.per_host_limit)
-        self._runner = Runner(cloud, self._slots, self._stop.is_set)
+        self._runner = Runner(cloud, self._slots, self._stop.is_set, self.submit)
         self._pool = futures.ThreadPoolExecutor(self._options.workers, thread_name_prefix="operation")
         self._lock = threading.Lock()
         self._queued: set[str] = set()

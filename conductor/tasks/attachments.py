@@ -31,15 +31,14 @@ LOG = logging.getLogger(__name__)
 class ConnectVolume(OperationTask):
     """Have the volume's node let the server's host reach it. Revert: end that."""
 
-    def execute(self) -> None:
+    def execute(self, attachment_id: str) -> None:
         """Connect; a server on no host needs nothing yet."""
         host = host_of(self.run)
         if host is not None:
-            connect(self.run, self.run.arguments["attachment_id"], host)
+            connect(self.run, attachment_id, host)
 
-    def revert(self, **_: Any) -> None:
+    def revert(self, attachment_id: str, **_: Any) -> None:
         """Disconnect; a node that cannot is told again by its reconciliation, when the attachment is gone."""
-        attachment_id = self.run.arguments["attachment_id"]
         tried(f"attachment {attachment_id} may stay exported until its node reconciles",
               lambda: disconnect(self.run, attachment_id))
 
@@ -47,42 +46,42 @@ class ConnectVolume(OperationTask):
 class PlugVolume(OperationTask):
     """Have the host give the volume to the guest. Revert: have it take the volume out again."""
 
-    def execute(self) -> None:
+    def execute(self, attachment_id: str) -> None:
         """Plug."""
-        plug(self.run)
+        plug(self.run, attachment_id)
 
-    def revert(self, **_: Any) -> None:
+    def revert(self, volume_id: str, **_: Any) -> None:
         """Unplug; what a guest does not give back is taken from under it, since the user was told that it failed."""
-        tried(f"volume {self.run.arguments['volume_id']} may be left in server {self.run.resource_id} until its host "
-              "reconciles", lambda: unplug(self.run))
+        tried(f"volume {volume_id} may be left in server {self.run.resource_id} until its host reconciles",
+              lambda: unplug(self.run, volume_id))
 
 
 class UnplugVolume(OperationTask):
     """Have the host take the volume from the guest. Revert: give it back, since it stays attached."""
 
-    def execute(self) -> None:
+    def execute(self, volume_id: str) -> None:
         """Unplug; fails when the guest does not let go in time."""
-        unplug(self.run)
+        unplug(self.run, volume_id)
 
-    def revert(self, **_: Any) -> None:
+    def revert(self, attachment_id: str, volume_id: str, **_: Any) -> None:
         """Plug what is out; a guest that did not let go has it, which its host sees."""
-        tried(f"volume {self.run.arguments['volume_id']} is attached to server {self.run.resource_id} by the records, "
-              "and gets in with its next start", lambda: plug(self.run))
+        tried(f"volume {volume_id} is attached to server {self.run.resource_id} by the records, and gets in with its "
+              "next start", lambda: plug(self.run, attachment_id))
 
 
 class DisconnectVolume(OperationTask):
     """Have the volume's node stop letting the host in. Revert: it lets the host in again, the volume stays attached."""
 
-    def execute(self) -> None:
+    def execute(self, attachment_id: str) -> None:
         """Disconnect; the row keeps the connection until the operation's end removes it."""
-        disconnect(self.run, self.run.arguments["attachment_id"], keep=True)
+        disconnect(self.run, attachment_id, keep=True)
 
-    def revert(self, **_: Any) -> None:
+    def revert(self, attachment_id: str, **_: Any) -> None:
         """Connect, since it may have been done however it failed."""
         host = host_of(self.run)
         if host is not None:
-            tried(f"volume {self.run.arguments['volume_id']} of server {self.run.resource_id} may not be reached",
-                  lambda: connect(self.run, self.run.arguments["attachment_id"], host))
+            tried(f"server {self.run.resource_id} may not reach the volume of attachment {attachment_id}",
+                  lambda: connect(self.run, attachment_id, host))
 
 
 class ConnectVolumes(OperationTask):
@@ -157,22 +156,22 @@ def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
         _keep(run, attachment_id, connection={}, connector={})
 
 
-def plug(run: Run) -> None:
-    """Have the server's host give it the volume of the run's attachment."""
+def plug(run: Run, attachment_id: str) -> None:
+    """Have the server's host give it the volume of an attachment."""
     host = host_of(run)
     if host is None:
         return
     with run.reading() as session:
-        spec = _spec(session, run.arguments["attachment_id"])
+        spec = _spec(session, attachment_id)
     run.ask_host(host, run.cloud.compute.attach_volume, run.resource_id, spec)
 
 
-def unplug(run: Run) -> None:
+def unplug(run: Run, volume_id: str) -> None:
     """Have the server's host take the volume out; raises AgentError when the guest does not let go in time."""
     host = host_of(run)
     if host is None:
         return
-    run.ask_host(host, run.cloud.compute.detach_volume, run.resource_id, run.arguments["volume_id"],
+    run.ask_host(host, run.cloud.compute.detach_volume, run.resource_id, volume_id,
                  run.conf.volume.detach_timeout)
 
 
@@ -182,5 +181,5 @@ def _spec(session: orm.Session, attachment_id: str) -> AttachedSpec:
 
 
 def _keep(run: Run, attachment_id: str, **values: Any) -> None:
-    run.db.write(lambda session: session.execute(
+    run.write(lambda session: session.execute(
         sa.update(VolumeAttachment).where(VolumeAttachment.id == attachment_id).values(**values)))

@@ -9,12 +9,10 @@ from conductor.tasks.base import OperationTask
 
 
 class ExamineCloud(OperationTask):
-    """Look for what is wrong and mend it when told. Revert: nothing to undo; run again, it begins anew."""
+    """Look for what is wrong, and repair it when told to. Revert: nothing to undo."""
 
     default_provides = "report"
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, checks: tuple[str, ...], repair: bool, delete_unknown: bool) -> dict[str, Any]:
         """Return the report (`conductor.audit.examine.examine`)."""
-        arguments = self.run.arguments
-        return examine(self.run, checks=arguments.get("checks", ()), repair=bool(arguments.get("repair")),
-                       delete_unknown=bool(arguments.get("delete_unknown")))
+        return examine(self.run, checks=checks, repair=repair, delete_unknown=delete_unknown)

@@ -51,12 +51,12 @@ class _TellHosts(OperationTask):
 class ApplyRules(_TellHosts):
     """Have every host concerned enforce the rules as they stand now. Revert: nothing to undo."""
 
-    def execute(self) -> None:
+    def execute(self, port_ids: tuple[str, ...], security_group_id: str | None, members_only: bool) -> None:
         """Tell the ports' rules, or the group's members alone."""
-        if self.run.arguments["members_only"]:
-            self._tell_members(self.run.arguments["security_group_id"])
+        if members_only and security_group_id is not None:
+            self._tell_members(security_group_id)
         else:
-            for host, ports in _ports_by_host(self.run, self._port_ids()).items():
+            for host, ports in _ports_by_host(self.run, self._concerned(port_ids, security_group_id)).items():
                 self._tell(host, functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host,
                                                    ports, self._members(ports)))
         self.run.wait_for_silent(self._silent)
@@ -70,22 +70,19 @@ class ApplyRules(_TellHosts):
                 groups = group_members(session, [group_id])
             self._tell(host, functools.partial(self.run.cloud.compute.update_groups, self.run.context, host, groups))
 
-    def _port_ids(self) -> list[str]:
-        arguments = self.run.arguments
-        group = arguments.get("security_group_id")
+    def _concerned(self, port_ids: tuple[str, ...], group_id: str | None) -> list[str]:
         with self.run.reading() as session:
-            ids = affected_port_ids(session, [group]) if group else []
-            return sorted({*ids, *arguments.get("port_ids", [])})
+            return sorted({*port_ids, *(affected_port_ids(session, [group_id]) if group_id else ())})
 
 
 class UpdateNetwork(_TellHosts):
     """Have every host with ports on a network serve its changed subnets. Revert: nothing to undo."""
 
-    def execute(self) -> None:
+    def execute(self, network_id: str) -> None:
         """Tell the network with its ports."""
         with self.run.reading() as session:
             ids = session.scalars(sa.select(Port.id).where(
-                Port.network_id == self.run.arguments["network_id"], Port.host_id.is_not(None))).all()
+                Port.network_id == network_id, Port.host_id.is_not(None))).all()
         for host, ports in _ports_by_host(self.run, list(ids)).items():
             self._tell(host, functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
                                                ports[0].network, ports, self._members(ports)))

@@ -40,7 +40,7 @@ class SelectHost(OperationTask):
             if host is not None:
                 notes.write(session, self.run.held.id, notes.EXCLUDED, key=host)
 
-        self.run.db.write(work)
+        self.run.write(work)
 
 
 class AssignHost(OperationTask):
@@ -60,7 +60,7 @@ class AssignHost(OperationTask):
             session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(host_id=host_id))
             ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
 
-        self.run.db.write(work)
+        self.run.write(work)
 
 
 def _request(session: orm.Session, run: Run) -> Request:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,10 +29,9 @@ class PlaceVolumes(OperationTask):
     Revert: remove the volumes there and release the claims.
     """
 
-    def execute(self) -> None:
+    def execute(self, sources: Mapping[str, str | None]) -> None:
         """Claim; a volume that is on a back end stays there."""
         with self.run.reading() as session:
-            sources = self.run.arguments.get("sources", {})
             requests = [backend_request(session, volume.id, sources.get(volume.id))
                         for volume in new_volumes(session, self.run)]
         if requests:
@@ -45,7 +45,7 @@ class PlaceVolumes(OperationTask):
             # It is marked as deleted at the end: what is left of it, its node is told to remove when it reconciles.
             tried(f"volume {volume_id} of failed server {self.run.resource_id} may be left on its back end",
                   functools.partial(remove, self.run, volume_id))
-            self.run.db.write(functools.partial(release_backend, volume_id=volume_id))
+            self.run.write(functools.partial(release_backend, volume_id=volume_id))
 
 
 class FillVolumes(OperationTask):
@@ -54,13 +54,13 @@ class FillVolumes(OperationTask):
     They outlive a failed host: the next one finds them made.
     """
 
-    def execute(self) -> None:
+    def execute(self, sources: Mapping[str, str | None]) -> None:
         """Make each; what is whole is left as it is."""
         with self.run.reading() as session:
             volume_ids = [volume.id for volume in new_volumes(session, self.run)]
         for volume_id in volume_ids:
             try:
-                self._fill(volume_id, self.run.arguments.get("sources", {}).get(volume_id))
+                self._fill(volume_id, sources.get(volume_id))
             except errors.AgentError as error:
                 raise errors.VolumeFailed(id=volume_id, reason=str(error)) from error
 
@@ -70,7 +70,7 @@ class FillVolumes(OperationTask):
         if place is None:
             raise errors.Conflict(reason=f"Volume {volume_id} is on no back end.")
         answer = create_volume(self.run, volume_id, place.node, source)
-        self.run.db.write(lambda session: session.execute(
+        self.run.write(lambda session: session.execute(
             sa.update(Volume).where(Volume.id == volume_id).values(provider=answer["provider"])))
 
 
@@ -81,7 +81,7 @@ class LockVolumes(OperationTask):
     def execute(self) -> None:
         """Take all or none; what is in somebody's hands, or is being copied, is waited for."""
         try:
-            busy = self.run.db.write(self._take)
+            busy = self.run.write(self._take)
         except exc.IntegrityError:
             busy = "a volume of the server"  # taken in this very moment
         if busy:
@@ -93,7 +93,7 @@ class LockVolumes(OperationTask):
             sa.select(VolumeAttachment.volume_id, VolumeAttachment.delete_on_termination)
             .where(VolumeAttachment.server_id == self.run.resource_id).order_by(VolumeAttachment.volume_id)).all()
         for row in rows:
-            self.run.db.lock_row(session, Volume, Volume.id == row.volume_id)
+            self.run.lock_row(session, Volume, Volume.id == row.volume_id)
         volume_ids = [row.volume_id for row in rows]
         held = {row.resource_id: row.operation_id for row in session.execute(
             sa.select(Lock.resource_id, Lock.operation_id).where(Lock.resource_id.in_(volume_ids)))}

@@ -22,9 +22,9 @@ class SpawnServer(OperationTask):
 
     default_provides = "guest"
 
-    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+    def execute(self, choice: dict[str, Any], admin_password: str | None) -> dict[str, Any]:
         """Return {"power_state"}."""
-        spec, groups = load_spec(self.run)
+        spec, groups = load_spec(self.run, admin_password=admin_password)
         try:
             return self.run.ask_host(choice["host"], self.run.cloud.compute.spawn_server, spec, groups)
         except errors.HostlerError as error:
@@ -64,8 +64,8 @@ class ChangePower(OperationTask):
         super().__init__(run, name=f"{verb.capitalize()}Server")
         self._verb = verb
 
-    def execute(self) -> dict[str, Any]:
-        """Return {"power_state"}."""
+    def execute(self, hard: bool = False) -> dict[str, Any]:
+        """Return {"power_state"}; `hard` is for a reboot."""
         host = host_of(self.run)
         if host is None:
             raise errors.Conflict(reason=f"Instance {self.run.resource_id} is on no host.")
@@ -78,7 +78,6 @@ class ChangePower(OperationTask):
         timeout_s = run.conf.compute.shutdown_timeout
         if self._verb == "stop":
             return run.ask_host(host, compute.stop_server, spec, timeout_s)
-        hard = run.arguments["hard"]
         return run.ask_host(host, compute.reboot_server, spec, hard, timeout_s, groups)
 
 
@@ -94,11 +93,10 @@ class TellGuest(OperationTask):
         self.run.ask_host(host, self.run.cloud.compute.update_server, spec, groups)
 
 
-def load_spec(run: Run) -> tuple[ServerSpec, dict[str, list[str]]]:
+def load_spec(run: Run, *, admin_password: str | None = None) -> tuple[ServerSpec, dict[str, list[str]]]:
     """Return the spec of the run's server and the members of the groups its rules name."""
     with run.reading() as session:
-        spec = server_spec(session, run.conf, run.cloud.images, run.resource_id,
-                           admin_password=run.arguments.get("admin_password"))
+        spec = server_spec(session, run.conf, run.cloud.images, run.resource_id, admin_password=admin_password)
         return spec, members_for(session, spec.ports)
 
 
@@ -119,4 +117,4 @@ def destroy(run: Run, host: str) -> None:
 
 def note_build_failure(run: Run, error: errors.HostlerError) -> None:
     """Remember why a try failed: should no other host be left, the user is told this."""
-    run.db.write(lambda session: notes.write(session, run.held.id, notes.FAILURE, value=str(error)))
+    run.write(lambda session: notes.write(session, run.held.id, notes.FAILURE, value=str(error)))

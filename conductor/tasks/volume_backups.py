@@ -35,7 +35,7 @@ class AssignStore(OperationTask):
             session.execute(sa.update(Backup).where(Backup.id == backup.id).values(
                 store=store, node=place.node, zone=place.zone, data_at=data_at))
 
-        self.run.db.write(work)
+        self.run.write(work)
         return store
 
 
@@ -71,10 +71,10 @@ class RestoreBackup(OperationTask):
 
     default_provides = "restored"
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, volume_id: str) -> dict[str, Any]:
         """Return {"provider"}."""
         run = self.run
-        volume, place = load_volume(run, run.arguments["volume_id"])
+        volume, place = load_volume(run, volume_id)
         with run.reading() as session:
             backup = backup_spec(session, run.resource_id)
         if _store_of(place) != backup.store:

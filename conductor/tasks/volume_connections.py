@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.volume_nodes import load_volume, tried
 from hostler import errors
 from hostler.db.models import Volume, VolumeAttachment
-from hostler.operations import lease
 from hostler.resources.volume.specs import ConnectorSpec
 
 
 class ConnectAttachment(OperationTask):
     """Have the node let the attachment's connector reach the volume, and keep how. Revert: end that."""
 
-    def execute(self) -> None:
+    def execute(self, attachment_id: str) -> None:
         """Connect; what the node says goes into the attachment's record alone: it may hold secrets."""
-        run, attachment_id = self.run, self.run.arguments["attachment_id"]
+        run = self.run
         with run.reading() as session:
             row = session.execute(sa.select(VolumeAttachment.connector, VolumeAttachment.mode, Volume.readonly)
                                   .join(Volume, Volume.id == VolumeAttachment.volume_id)
@@ -32,29 +30,28 @@ class ConnectAttachment(OperationTask):
         connector = ConnectorSpec.from_wire({"host": "", **(row.connector or {})})
         connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, spec, attachment_id, connector,
                                   row.readonly or row.mode == "ro")
-        run.db.write(lambda session: keep_connection(session, run, attachment_id, connection.to_wire()))
+        keep_connection(run, attachment_id, connection.to_wire())
 
-    def revert(self, **_: Any) -> None:
+    def revert(self, attachment_id: str, **_: Any) -> None:
         """Disconnect; a connection that is left ends when the attachment is deleted."""
-        run, attachment_id = self.run, self.run.arguments["attachment_id"]
+        run = self.run
         tried(f"volume {run.resource_id} may stay exported for attachment {attachment_id}",
               lambda: disconnect(run, run.resource_id, attachment_id))
-        run.db.write(lambda session: keep_connection(session, run, attachment_id, {}))
+        keep_connection(run, attachment_id, {})
 
 
 class DisconnectAttachment(OperationTask):
     """Have the node end the attachment's connection. Revert: nothing to undo, the attachment stays to be deleted."""
 
-    def execute(self) -> None:
+    def execute(self, attachment_id: str) -> None:
         """Disconnect; a node that stays silent fails the deletion, for the volume may still be reached."""
-        disconnect(self.run, self.run.resource_id, self.run.arguments["attachment_id"])
+        disconnect(self.run, self.run.resource_id, attachment_id)
 
 
-def keep_connection(session: orm.Session, run: Run, attachment_id: str, connection: dict[str, Any]) -> None:
-    """Write how an attachment reaches its volume, if the operation is still ours."""
-    lease.check_owned(session, run.held)
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == attachment_id).values(
-        connection=connection))
+def keep_connection(run: Run, attachment_id: str, connection: dict[str, Any]) -> None:
+    """Write how an attachment reaches its volume."""
+    run.write(lambda session: session.execute(sa.update(VolumeAttachment).where(
+        VolumeAttachment.id == attachment_id).values(connection=connection)))
 
 
 def disconnect(run: Run, volume_id: str, attachment_id: str) -> None:

@@ -23,7 +23,7 @@ from conductor.tasks.volume_nodes import (
 from conductor.tasks.volume_placement import extra_specs_of
 from hostler import errors
 from hostler.db.models import Snapshot, Volume, VolumeAttachment
-from hostler.operations import lease, notes
+from hostler.operations import notes
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume.records import Place, volume_spec
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SourceSpec
@@ -40,11 +40,18 @@ class ChooseTarget(OperationTask):
     default_provides = "choice"
     weight = 0
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, backend_id: str | None = None, volume_type_id: str | None = None,
+                migration_policy: str | None = None, multiattach: bool | None = None) -> dict[str, Any]:
         """Return the target as {"backend_id", "node", "backend", "zone"} with "source_id"; "stays" when it is where
-        the volume is."""
+        the volume is.
+
+        A migration names the back end (or None), a retype the rest.
+        """
         with self.run.reading() as session:
-            request = _request(session, self.run)
+            volume = _movable(session, self.run.resource_id)
+            stays = migration_policy == NEVER
+            request = _request(session, volume, backend_id=volume.backend_id if stays else backend_id,
+                               volume_type_id=volume_type_id, multiattach=multiattach)
             source_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == self.run.resource_id))
         choice = self.run.ask_for_backend(request).to_wire()
         stays = choice["backend_id"] == source_id
@@ -55,12 +62,7 @@ class ChooseTarget(OperationTask):
 
     def revert(self, **_: Any) -> None:
         """Release."""
-        self.run.db.write(lambda session: end_move(session, self.run))
-
-
-def new_type(run: Run) -> dict[str, Any]:
-    """Return the columns of the volume that a retype changes; a migration changes none."""
-    return {key: run.arguments[key] for key in ("volume_type_id", "multiattach") if key in run.arguments}
+        self.run.write(lambda session: end_move(session, self.run))
 
 
 def end_move(session: orm.Session, run: Run) -> None:
@@ -73,17 +75,19 @@ def end_move(session: orm.Session, run: Run) -> None:
     backend_claims.touch(session, row)
 
 
-def _request(session: orm.Session, run: Run) -> BackendRequest:
-    volume = session.get_one(Volume, run.resource_id)
+def _movable(session: orm.Session, volume_id: str) -> Volume:
+    volume = session.get_one(Volume, volume_id)
     if volume.backend_id is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
-    retype = "volume_type_id" in run.arguments
-    type_id = run.arguments["volume_type_id"] if retype else volume.volume_type_id
-    stays = retype and run.arguments.get("migration_policy", NEVER) == NEVER
-    backend_id = volume.backend_id if stays else run.arguments.get("backend_id")
+    return volume
+
+
+def _request(session: orm.Session, volume: Volume, *, backend_id: str | None, volume_type_id: str | None,
+             multiattach: bool | None) -> BackendRequest:
     return BackendRequest(
-        volume_id=volume.id, extra_specs=extra_specs_of(session, type_id), backend_id=backend_id, moving=True,
-        may_stay=retype, multiattach=run.arguments.get("multiattach", volume.multiattach),
+        volume_id=volume.id, extra_specs=extra_specs_of(session, volume_type_id or volume.volume_type_id),
+        backend_id=backend_id, moving=True, may_stay=volume_type_id is not None,
+        multiattach=volume.multiattach if multiattach is None else multiattach,
         zone=volume.zone if backend_id is None else None)  # an administrator may name a back end of another zone
 
 
@@ -156,17 +160,18 @@ class SwitchRecord(OperationTask):
 
     weight = 0
 
-    def execute(self, choice: dict[str, Any], moved: dict[str, Any] | None) -> None:
+    def execute(self, choice: dict[str, Any], moved: dict[str, Any] | None, volume_type_id: str | None = None,
+                multiattach: bool | None = None) -> None:
         """Switch; the source stays claimed until it is removed."""
-        if moved is not None:
-            self.run.db.write(lambda session: self._switch(session, choice, moved))
+        if moved is None:
+            return
+        values = {"backend_id": choice["backend_id"], "target_backend_id": choice["source_id"],
+                  "provider": moved["provider"], "zone": choice["zone"]}
+        if volume_type_id is not None:
+            values.update(volume_type_id=volume_type_id, multiattach=multiattach)
+        self.run.write(lambda session: self._switch(session, choice, values))
 
-    def _switch(self, session: orm.Session, choice: dict[str, Any], moved: dict[str, Any]) -> None:
-        # A conductor that lost its lease here must not say where the data is.
-        lease.check_owned(session, self.run.held)
-        values: dict[str, Any] = {"backend_id": choice["backend_id"], "target_backend_id": choice["source_id"],
-                                  "provider": moved["provider"], "zone": choice["zone"]}
-        values.update(new_type(self.run))
+    def _switch(self, session: orm.Session, choice: dict[str, Any], values: dict[str, Any]) -> None:
         session.execute(sa.update(Volume).where(
             Volume.id == self.run.resource_id, Volume.backend_id == choice["source_id"],
             Volume.target_backend_id == choice["backend_id"]).values(**values))
@@ -190,7 +195,7 @@ class RemoveSource(_MoveTask):
 
     def _remove(self, source_id: str) -> None:
         delete_at(self.run, self.run.resource_id, source_id)
-        self.run.db.write(lambda session: notes.erase(session, self.run.held.id, notes.LEFT_ON, key=source_id))
+        self.run.write(lambda session: notes.erase(session, self.run.held.id, notes.LEFT_ON, key=source_id))
 
 
 def _connect(run: Run, choice: dict[str, Any]) -> ConnectionSpec:

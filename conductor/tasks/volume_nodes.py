@@ -41,7 +41,7 @@ def delete_at(run: Run, volume_id: str, backend_id: str) -> None:
 def delete_or_note(run: Run, volume_id: str, backend_id: str) -> None:
     """As `delete_at`; what cannot be removed now is noted, and the node told when it reconciles."""
     def note() -> None:
-        run.db.write(lambda session: notes.write(session, run.held.id, notes.LEFT_ON, key=backend_id))
+        run.write(lambda session: notes.write(session, run.held.id, notes.LEFT_ON, key=backend_id))
 
     tried(f"volume {volume_id} may be left on back end {backend_id}",
           lambda: delete_at(run, volume_id, backend_id), otherwise=note)

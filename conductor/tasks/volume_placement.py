@@ -23,10 +23,10 @@ class SelectBackend(OperationTask):
     default_provides = "choice"
     weight = 0
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, source: str | None) -> dict[str, Any]:
         """Return {"backend_id", "node", "backend", "zone"}."""
         with self.run.reading() as session:
-            request = backend_request(session, self.run.resource_id, self.run.arguments["source"],
+            request = backend_request(session, self.run.resource_id, source,
                                       excluded=notes.keys(session, self.run.held.id, notes.EXCLUDED))
             earlier = notes.value(session, self.run.held.id, notes.FAILURE)
         try:
@@ -43,7 +43,7 @@ class SelectBackend(OperationTask):
             if backend_id is not None:
                 notes.write(session, self.run.held.id, notes.EXCLUDED, key=backend_id)
 
-        self.run.db.write(work)
+        self.run.write(work)
 
 
 def release_backend(session: orm.Session, volume_id: str) -> None:

@@ -27,13 +27,13 @@ class CreateVolume(OperationTask):
 
     default_provides = "made"
 
-    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+    def execute(self, choice: dict[str, Any], source: str | None) -> dict[str, Any]:
         """Return {"provider"}."""
         try:
-            return create_volume(self.run, self.run.resource_id, choice["node"], self.run.arguments.get("source"))
+            return create_volume(self.run, self.run.resource_id, choice["node"], source)
         except errors.AgentError as error:
             reason = str(error)
-            self.run.db.write(lambda session: notes.write(session, self.run.held.id, notes.FAILURE, value=reason))
+            self.run.write(lambda session: notes.write(session, self.run.held.id, notes.FAILURE, value=reason))
             raise
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
@@ -68,7 +68,7 @@ class DeleteVolume(OperationTask):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Holder:
+class Holder:
     """A server that has the volume, on its host."""
 
     server_id: str
@@ -81,10 +81,10 @@ class ExtendOnNode(OperationTask):
 
     default_provides = "extended"
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, size_gib: int) -> dict[str, Any]:
         """Return {"provider"}, or nothing when the volume's host grows it."""
-        run, size_gib = self.run, int(self.run.arguments["size_gib"])
-        holders = _holders(run)
+        run = self.run
+        holders = holders_of(run)
         if any(holder.protocol in _GROWN_BY_HOST for holder in holders):
             return {}
         spec, place = load_volume(run, run.resource_id)
@@ -97,24 +97,22 @@ class ExtendOnHosts(OperationTask):
 
     weight = 0
 
-    def execute(self) -> None:
+    def execute(self, size_gib: int) -> None:
         """Tell them one by one; where the volume is a shared file, the first grows it."""
-        run, size_bytes = self.run, int(self.run.arguments["size_gib"]) * _GIB
-        for holder in _holders(run):
-            _tell_size(run, holder, size_bytes)
+        run = self.run
+        for holder in holders_of(run):
+            run.ask_host(holder.host, run.cloud.compute.resize_volume, holder.server_id, run.resource_id,
+                         size_gib * _GIB)
 
 
-def _tell_size(run: Run, holder: _Holder, size_bytes: int) -> None:
-    run.ask_host(holder.host, run.cloud.compute.resize_volume, holder.server_id, run.resource_id, size_bytes)
-
-
-def _holders(run: Run) -> list[_Holder]:
+def holders_of(run: Run) -> list[Holder]:
+    """Return the servers, on their hosts, that have the run's volume connected."""
     with run.reading() as session:
         rows = session.execute(
             sa.select(VolumeAttachment.server_id, Host.name, VolumeAttachment.connection)
             .join(Server, Server.id == VolumeAttachment.server_id).join(Host, Host.id == Server.host_id)
             .where(VolumeAttachment.volume_id == run.resource_id).order_by(VolumeAttachment.id)).all()
-    return [_Holder(server_id, host, connection["protocol"]) for server_id, host, connection in rows if connection]
+    return [Holder(server_id, host, connection["protocol"]) for server_id, host, connection in rows if connection]
 
 
 class RevertVolume(OperationTask):
@@ -122,26 +120,25 @@ class RevertVolume(OperationTask):
 
     default_provides = "reverted"
 
-    def execute(self) -> dict[str, Any]:
+    def execute(self, snapshot_id: str) -> dict[str, Any]:
         """Return {"provider"}."""
         run = self.run
         spec, place = load_volume(run, run.resource_id)
         with run.reading() as session:
-            snapshot = snapshot_spec(session, run.arguments["snapshot_id"])
+            snapshot = snapshot_spec(session, snapshot_id)
         return run.ask_node_to_copy(place.node, run.cloud.volumes.revert_volume, spec, snapshot)
 
 
 class UploadVolume(OperationTask):
     """Have the node send the volume's content to the image store. Revert: nothing to undo, the volume is as it was."""
 
-    def execute(self) -> None:
+    def execute(self, image_id: str, disk_format: str) -> None:
         """Send it, and see that the image has it."""
-        run, image_id = self.run, self.run.arguments["image_id"]
+        run = self.run
         spec, place = load_volume(run, run.resource_id)
         if self._status(image_id) == "active":  # sent before a crash
             return
-        upload = UploadSpec(image_id=image_id, disk_format=run.arguments["disk_format"],
-                            url=upload_url(run.conf, image_id))
+        upload = UploadSpec(image_id=image_id, disk_format=disk_format, url=upload_url(run.conf, image_id))
         try:
             run.ask_node_to_copy(place.node, run.cloud.volumes.upload_volume, spec, upload)
         except errors.AgentError:

@@ -75,9 +75,12 @@ def _imports(node: ast.AST, package: str, known: frozenset[str], inside: bool, t
 
 
 def find_circles(modules: dict[str, Module]) -> list[list[str]]:
-    """Return the groups of modules that import one another (Tarjan's strongly connected components)."""
+    """Return the groups of modules that import one another (Tarjan's strongly connected components).
+
+    Imports for the type checker count: modules that need one another's names belong together or are cut wrongly.
+    """
     edges = {name: [item.target for item in module.imports
-                    if item.target in modules and item.target != name and not item.for_types_only]
+                    if item.target in modules and item.target != name]
              for name, module in modules.items()}
     index: dict[str, int] = {}
     low: dict[str, int] = {}

@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.db.models import Port, Server
 from hostler.operations.accept import Target
 from hostler.resources.network import ports
@@ -29,7 +29,8 @@ class GonePorts:
         return [Finding(self.name, target, f"is gone and still has {row.number} port{'s' * (row.number > 1)}",
                         "release them", hold=(target,)) for row in gone for target in [Target("server", row.server_id)]]
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Release them."""
-        surgery.write(lambda session: ports.release_ports(session, finding.target.id, surgery.context))
+        repairs.write(lambda session: repairs.run.follow(
+            ports.release_ports(session, finding.target.id, repairs.context)))
         return "released them"

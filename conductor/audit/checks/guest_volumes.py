@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs
 from hostler.db.models import Host, Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target
 from hostler.resources.server.records import server_spec
@@ -53,19 +53,19 @@ class GuestVolumes:
         return Finding(self.name, server, problem, remedy, place=host, host=host, hold=(server, volume),
                        details={"of": volume_id, "plugged": plugged})
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Detach or attach on the host."""
         server_id, volume_id, host = finding.target.id, finding.details["of"], str(finding.host)
-        run, compute = surgery.run, surgery.cloud.compute
+        run, compute = repairs.run, repairs.cloud.compute
         if finding.details["plugged"]:
             timeout_s = run.conf.volume.detach_timeout
-            surgery.ask(host, compute.detach_volume, server_id, volume_id, timeout_s)
+            repairs.ask(host, compute.detach_volume, server_id, volume_id, timeout_s)
             return "took it out of the guest"
         with run.reading() as session:
-            spec = server_spec(session, run.conf, surgery.cloud.images, server_id)
+            spec = server_spec(session, run.conf, repairs.cloud.images, server_id)
             known = session.get(Volume, volume_id)
         volume = next((volume for volume in spec.volumes if volume.volume_id == volume_id), None)
         if volume is None or known is None or known.deleted_at is not None:
-            raise NotMended("it has no connection; attach it anew")
-        surgery.ask(host, compute.attach_volume, server_id, volume)
+            raise NotRepaired("it has no connection; attach it anew")
+        repairs.ask(host, compute.attach_volume, server_id, volume)
         return "gave it to the guest"

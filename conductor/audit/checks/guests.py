@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery, fault
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs, fault
 from hostler.db.models import Host, Server
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
@@ -64,14 +64,14 @@ class Guests:
                 place=row.host, host=row.host, hold=() if active and guest else (target,), details={"of": "server"}))
         return found
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Do what was said."""
         if finding.details["of"] == "guest":
-            return _remove(surgery, finding)
+            return _remove(repairs, finding)
         if not finding.hold:
-            return _start(surgery, finding)
+            return _start(repairs, finding)
         said = fault(f"Nothing of it is on its host ({finding.place}).")
-        surgery.write(lambda session: session.execute(sa.update(Server).where(
+        repairs.write(lambda session: session.execute(sa.update(Server).where(
             Server.id == finding.target.id, Server.vm_state.in_(_PLACED)).values(vm_state=states.ERROR, fault=said)))
         return "put into error"
 
@@ -83,22 +83,24 @@ def _is_missing(row: Any, guest: dict[str, Any] | None) -> bool:
     return bool(guest["power_state"] == _NO_GUEST and row.vm_state == states.ACTIVE)
 
 
-def _remove(surgery: Surgery, finding: Finding) -> str:
-    with surgery.run.reading() as session:
+def _remove(repairs: Repairs, finding: Finding) -> str:
+    with repairs.run.reading() as session:
         server = session.get(Server, finding.target.id)
         # Ports of a server that lives elsewhere must not be let go here by name; the host knows its own.
         gone = server is None or server.deleted_at is not None
         ports = port_specs(session, server_ids=[finding.target.id]).get(finding.target.id, ()) if gone else ()
-    surgery.ask(str(finding.host), surgery.cloud.compute.destroy_server, finding.target.id, ports)
+    repairs.ask(str(finding.host), repairs.cloud.compute.destroy_server, finding.target.id, ports)
     return "removed it from this host"
 
 
-def _start(surgery: Surgery, finding: Finding) -> str:
+def _start(repairs: Repairs, finding: Finding) -> str:
     def work(session: orm.Session) -> str:
         server = session.get_one(Server, finding.target.id)
         if server.vm_state != states.ACTIVE or server.host_id is None:
-            raise NotMended("its record has changed")
-        return accept(session, surgery.context, kinds.START, finding.target, Arguments(),
-                      project_id=server.project_id, host_id=server.host_id).id
+            raise NotRepaired("its record has changed")
+        started = accept(session, repairs.context, kinds.START, finding.target, Arguments(),
+                         project_id=server.project_id, host_id=server.host_id).id
+        repairs.run.follow([started])
+        return started
 
-    return f"asked for its start (operation {surgery.write(work)})"
+    return f"asked for its start (operation {repairs.write(work)})"

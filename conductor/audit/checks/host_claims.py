@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from conductor.tasks.placement import local_disk_gib
 from hostler.db.models import Allocation, Host, Server
 from hostler.operations.accept import Target
@@ -36,7 +36,7 @@ class HostClaims:
                                          hold=(target,), details={"of": host_id, "claim": remedy == "claim it"}))
         return found
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Release or claim."""
         server_id, host_id = finding.target.id, finding.details["of"]
 
@@ -50,5 +50,5 @@ class HostClaims:
                 disk_gib=local_disk_gib(session, server)))
             allocations.touch(session, [host_id], generation=True)
 
-        surgery.write(claim if finding.details["claim"] else release)
+        repairs.write(claim if finding.details["claim"] else release)
         return "claimed it" if finding.details["claim"] else "released it"

@@ -6,7 +6,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.db.models import Volume, VolumeAttachment
 from hostler.operations.accept import Target
 from hostler.resources.volume.specs import VolumeSpec
@@ -34,8 +34,8 @@ class LeftoverConnections:
             + ("" if known else "; neither does one of the volume"), "end the connection", place=f"{node}@{backend}",
             node=node, unknown=not known, hold=(target,), details={"of": attachment_id, "backend": backend})
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Disconnect."""
         spec = VolumeSpec(id=finding.target.id, backend=finding.details["backend"], size_gib=0)
-        surgery.ask(str(finding.node), surgery.cloud.volumes.disconnect_volume, spec, finding.details["of"])
+        repairs.ask(str(finding.node), repairs.cloud.volumes.disconnect_volume, spec, finding.details["of"])
         return "ended the connection"

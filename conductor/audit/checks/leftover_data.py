@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from conductor import volume_reconcile
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.operations.accept import Target
 from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, VolumeSpec
 
@@ -39,17 +39,17 @@ class LeftoverData:
         return Finding(self.name, target, "is gone (or elsewhere) by its record, and its data is still there",
                        "remove the data", place=place, node=node, hold=(target,), details=item)
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Remove the data."""
-        node, item, volumes = str(finding.node), finding.details, surgery.cloud.volumes
+        node, item, volumes = str(finding.node), finding.details, repairs.cloud.volumes
         if finding.target.type == "backup":
             backup = BackupSpec(id=finding.target.id, store="", volume_id="", size_gib=0)
-            surgery.ask(node, volumes.delete_backup, backup)
+            repairs.ask(node, volumes.delete_backup, backup)
             return "removed the data"
         volume = VolumeSpec(id=item.get("volume_id") or item["id"], backend=item["backend"], size_gib=0)
         if finding.target.type == "snapshot":
             snapshot = SnapshotSpec(id=item["id"], volume_id=volume.id, size_gib=0)
-            surgery.ask(node, volumes.delete_snapshot, snapshot, volume)
+            repairs.ask(node, volumes.delete_snapshot, snapshot, volume)
         else:
-            surgery.ask(node, volumes.delete_volume, volume)
+            repairs.ask(node, volumes.delete_volume, volume)
         return "removed the data"

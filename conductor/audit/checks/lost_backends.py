@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs
 from hostler.db.models import Backend, Volume, VolumeNode
 from hostler.operations.accept import Target
 
@@ -32,6 +32,6 @@ class LostBackends:
                 for row in rows if row.node in inventory.nodes
                 and row.name not in inventory.nodes[row.node].get("backends", {})]
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Nothing can be done from here."""
-        raise NotMended("a person must decide")
+        raise NotRepaired("a person must decide")

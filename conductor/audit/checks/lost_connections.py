@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs
 from hostler.db.models import Backend, Host, Server, Volume, VolumeAttachment, VolumeNode
 from hostler.operations.accept import Target
 from hostler.resources.volume.records import volume_spec
@@ -46,17 +46,17 @@ class LostConnections:
                     details={"of": row.id}))
         return found
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Connect, and keep the answer when it is another."""
-        with surgery.run.reading() as session:
+        with repairs.run.reading() as session:
             attachment = session.get_one(VolumeAttachment, finding.details["of"])
             connector, before = _connector(session, attachment), dict(attachment.connection)
             spec, readonly = volume_spec(session, finding.target.id), attachment.mode == "ro"
-        connection = surgery.ask(str(finding.node), surgery.cloud.volumes.connect_volume, spec, finding.details["of"],
+        connection = repairs.ask(str(finding.node), repairs.cloud.volumes.connect_volume, spec, finding.details["of"],
                                  connector, readonly).to_wire()
         if connection == before:
             return "connected it again"
-        surgery.write(lambda session: session.execute(sa.update(VolumeAttachment).where(
+        repairs.write(lambda session: session.execute(sa.update(VolumeAttachment).where(
             VolumeAttachment.id == finding.details["of"]).values(connection=connection)))
         return "connected it again, at another place than before: the server takes it over when it is rebooted (hard)"
 
@@ -67,5 +67,5 @@ def _connector(session: orm.Session, attachment: VolumeAttachment) -> ConnectorS
         kept = session.scalar(sa.select(Host.connector).join(Server, Server.host_id == Host.id)
                               .where(Server.id == attachment.server_id)) or {}
     if "host" not in kept:
-        raise NotMended("no record tells which host the connection is for")
+        raise NotRepaired("no record tells which host the connection is for")
     return ConnectorSpec.from_wire(kept)

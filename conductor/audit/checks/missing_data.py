@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery, fault
+from conductor.audit.repair import Repairs, fault
 from hostler.db.models import Backend, Backup, Snapshot, Volume, VolumeNode
 from hostler.operations.accept import Target
 from hostler.resources.volume import states as volume_states
@@ -35,11 +35,11 @@ class MissingData:
                 for target, place, node in (*_blocks(session, inventory), *_backups(session, inventory))
                 if target.id not in inventory.locked]
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Write state and fault."""
         model = _MODELS[finding.target.type]
         values = {"state": volume_states.ERROR, "fault": fault(f"Its data is not on its storage ({finding.place}).")}
-        surgery.write(lambda session: session.execute(
+        repairs.write(lambda session: session.execute(
             sa.update(model).where(model.id == finding.target.id, model.state.in_(_WHOLE)).values(**values)))
         return "put into error"
 

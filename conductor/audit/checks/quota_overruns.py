@@ -6,8 +6,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs
 from hostler.db.models import Project
 from hostler.operations.accept import Target
 from hostler.resources import quota
@@ -34,6 +34,6 @@ class QuotaOverruns:
                                      f"uses more than its quota allows: {', '.join(over)}", info=True))
         return found
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Nothing is wrong."""
-        raise NotMended("nothing is wrong")
+        raise NotRepaired("nothing is wrong")

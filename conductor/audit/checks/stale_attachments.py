@@ -9,7 +9,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.db.models import Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target
 from hostler.resources.volume.records import place_of, volume_spec
@@ -39,16 +39,16 @@ class StaleAttachments:
         return Finding(self.name, target, f"has attachment {row.id}, but {gone} is deleted",
                        "end its connection and remove the attachment", hold=(target,), details={"of": row.id})
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Disconnect where something may be connected, then remove the row."""
         attachment_id = finding.details["of"]
-        with surgery.run.reading() as session:
+        with repairs.run.reading() as session:
             volume, attachment = session.get(Volume, finding.target.id), session.get(VolumeAttachment, attachment_id)
             place = spec = None
             if volume is not None and volume.backend_id is not None and attachment is not None:
                 place, spec = place_of(session, volume.backend_id), volume_spec(session, volume.id)
         if place is not None and spec is not None:
-            surgery.ask(place.node, surgery.cloud.volumes.disconnect_volume, spec, attachment_id)
-        surgery.write(lambda session: session.execute(
+            repairs.ask(place.node, repairs.cloud.volumes.disconnect_volume, spec, attachment_id)
+        repairs.write(lambda session: session.execute(
             sa.delete(VolumeAttachment).where(VolumeAttachment.id == attachment_id)))
         return "removed the attachment"

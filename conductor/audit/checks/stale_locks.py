@@ -10,7 +10,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
 from hostler.operations.accept import Target
@@ -33,9 +33,9 @@ class StaleLocks:
                         f"{'has ' + row.state if row.state else 'is gone'}", "remove the lock",
                         details={"of": row.operation_id}) for row in rows]
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Remove the lock, if its operation still does not live."""
-        surgery.write(lambda session: session.execute(sa.delete(Lock).where(
+        repairs.write(lambda session: session.execute(sa.delete(Lock).where(
             Lock.resource_id == finding.target.id, Lock.operation_id == finding.details["of"],
             Lock.operation_id.not_in(_living()))))
         return "removed the lock"

@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery
+from conductor.audit.repair import Repairs
 from hostler.db.models import Volume
 from hostler.operations.accept import Target
 from hostler.resources.volume import backend_claims
@@ -30,12 +30,12 @@ class UnfinishedClaims:
                         "and no operation works on it", "claim what it has", hold=(target,))
                 for row in rows if row.id not in inventory.locked for target in [Target("volume", row.id)]]
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Write the claim."""
         def work(session: orm.Session) -> None:
             volume = session.get_one(Volume, finding.target.id)
             backend_claims.touch(session, {volume.backend_id, volume.target_backend_id})
             volume.claimed_gib, volume.target_backend_id = volume.size_gib, None
 
-        surgery.write(work)
+        repairs.write(work)
         return "claims what it has"

@@ -9,7 +9,7 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Surgery, fault
+from conductor.audit.repair import Repairs, fault
 from hostler.db.models import Backup, Operation, Server, Snapshot, Volume
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target
@@ -47,10 +47,10 @@ class UnfinishedCreations:
                                          "put it into error, to be deleted by its owner", hold=(target,)))
         return found
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Write state and fault."""
         model, column, making, failed = _MADE[finding.target.type]
         values = {column: failed, "fault": fault(_CAUSE)}
-        surgery.write(lambda session: session.execute(sa.update(model).where(
+        repairs.write(lambda session: session.execute(sa.update(model).where(
             model.id == finding.target.id, getattr(model, column) == making).values(**values)))
         return "put into error"

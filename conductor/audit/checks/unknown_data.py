@@ -12,8 +12,8 @@ from typing import Any
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
-from conductor.audit.finding import Finding, NotMended
-from conductor.audit.repair import Surgery
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.audit.repair import Repairs
 from hostler.db.models import Backup, Snapshot, Volume
 from hostler.operations.accept import Target
 from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, VolumeSpec
@@ -39,24 +39,24 @@ class UnknownData:
                        place=f"{node}@{backend}" if backend else node, node=node, unknown=True, hold=(target,),
                        details={"backend": backend})
 
-    def mend(self, surgery: Surgery, finding: Finding) -> str:
+    def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Remove it."""
-        node, volumes = str(finding.node), surgery.cloud.volumes
+        node, volumes = str(finding.node), repairs.cloud.volumes
         identity, backend = finding.target.id, finding.details["backend"]
         if finding.target.type == "volume":
             volume = VolumeSpec(id=identity, backend=backend, size_gib=0)
-            surgery.ask(node, volumes.delete_volume, volume)
+            repairs.ask(node, volumes.delete_volume, volume)
         elif finding.target.type == "snapshot":
             # Which volume's it is, only the record knew.
             volume, snapshot = VolumeSpec(id="", backend=backend, size_gib=0), SnapshotSpec(
                 id=identity, volume_id="", size_gib=0)
-            surgery.ask(node, volumes.delete_snapshot, snapshot, volume)
-            found = surgery.ask(node, volumes.get_inventory)
+            repairs.ask(node, volumes.delete_snapshot, snapshot, volume)
+            found = repairs.ask(node, volumes.get_inventory)
             if identity in found["backends"][backend]["snapshots"]:
-                raise NotMended("its back end finds a snapshot by its volume alone; it goes with that")
+                raise NotRepaired("its back end finds a snapshot by its volume alone; it goes with that")
         else:
             backup = BackupSpec(id=identity, store="", volume_id="", size_gib=0)
-            surgery.ask(node, volumes.delete_backup, backup)
+            repairs.ask(node, volumes.delete_backup, backup)
         return "removed it"
 
 

@@ -57,7 +57,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     """The server is active."""
     session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
         vm_state=states.ACTIVE, power_state=results["guest"]["power_state"], launched_at=clock.utcnow(), fault=None))
-    ports.set_ports_host(session, run.resource_id, results["choice"]["host_id"], "ACTIVE", run.context)
+    run.follow(ports.set_ports_host(session, run.resource_id, results["choice"]["host_id"], "ACTIVE", run.context))
     if run.arguments_of(kinds.CREATE).volumes:
         _volumes_are_there(session, run)
 

@@ -44,7 +44,7 @@ def build(run: Run) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """Nothing of the server is left but its record for those who ask for deleted ones."""
     allocations.release(session, run.resource_id)
-    ports.release_ports(session, run.resource_id, run.context)
+    run.follow(ports.release_ports(session, run.resource_id, run.context))
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
     if "volumes" in results:
         _let_go_of_volumes(session, run, results["volumes"])

@@ -13,7 +13,7 @@ Steps 2 to 7 do nothing for a volume that stays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -32,14 +32,13 @@ from conductor.tasks.volume_moves import (
     RemoveSource,
     SwitchRecord,
     end_move,
-    new_type,
 )
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.kind import Kind
 
 
-def procedure(kind: Kind[Any]) -> Procedure:
+def procedure(kind: Kind[Any], succeeded: Callable[[orm.Session, Run, Mapping[str, Any]], None]) -> Procedure:
     """Return how a retype or a migration is carried out."""
 
     def build(run: Run) -> linear_flow.Flow:
@@ -47,12 +46,20 @@ def procedure(kind: Kind[Any]) -> Procedure:
             ChooseTarget(run), ClearTarget(run), ConnectSource(run), CopyVolume(run), SwitchRecord(run),
             DisconnectSource(run), RemoveSource(run))
 
-    return Procedure(kind, build, _succeeded, _failed)
+    return Procedure(kind, build, succeeded, _failed)
 
 
-def _succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+def _retyped(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The volume has its new type, and claims one place again."""
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=None, **new_type(run)))
+    arguments = run.arguments_of(kinds.RETYPE)
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+        fault=None, volume_type_id=arguments.volume_type_id, multiattach=arguments.multiattach))
+    end_move(session, run)
+
+
+def _migrated(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The volume claims one place again."""
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=None))
     end_move(session, run)
 
 
@@ -63,5 +70,5 @@ def _failed(session: orm.Session, run: Run, failure: Failure) -> None:
     end_move(session, run)
 
 
-RETYPE = procedure(kinds.RETYPE)
-MIGRATE = procedure(kinds.MIGRATE)
+RETYPE = procedure(kinds.RETYPE, _retyped)
+MIGRATE = procedure(kinds.MIGRATE, _migrated)

@@ -323,6 +323,10 @@ class Run:
         """Have operations that the present transaction accepts run as soon as it is committed."""
         self._accepted.extend(operation_ids)
 
+    def now(self) -> dt.datetime:
+        """Return the database's time, which all nodes share."""
+        return self.db.now()
+
     def lock_row(self, session: orm.Session, model: Any, criterion: Any) -> None:
         """Hold a row till the transaction ends (`hostler.db.engine.Database.lock_row`)."""
         self.db.lock_row(session, model, criterion)

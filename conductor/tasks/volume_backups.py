@@ -107,7 +107,7 @@ def _delete(run: Run) -> None:
 
 def _node_of_store(run: Run, store: str, preferred: str | None) -> str:
     """Return a node that reaches the store and is up; without one, waits as for a silent node."""
-    since = run.db.now() - dt.timedelta(seconds=run.conf.service_down_time)
+    since = run.now() - dt.timedelta(seconds=run.conf.service_down_time)
     with run.reading() as session:
         nodes = session.execute(sa.select(VolumeNode.name, VolumeNode.last_seen_at).where(
             VolumeNode.backup_store == store).order_by(VolumeNode.last_seen_at.desc())).all()

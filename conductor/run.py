@@ -119,7 +119,8 @@ class Run:
 
     def __init__(self, cloud: Cloud, held: lease.Claim, kind: Kind[Any], slots: HostSlots, *,
                  stopping: Callable[[], bool] = lambda: False,
-                 wake: Callable[[str], None] = lambda _operation_id: None) -> None:
+                 wake: Callable[[str], None] = lambda _operation_id: None,
+                 progressed: Callable[[str], None] = lambda _operation_id: None) -> None:
         self.cloud = cloud
         self.held = held
         self.kind = kind
@@ -132,6 +133,7 @@ class Run:
         self.conf = cloud.conf
         self._slots = slots
         self._stopping = stopping
+        self._progressed = progressed
         self.host: str | None = held.host
         self.waiting_since: dt.datetime | None = held.waiting_since
         self.context = RequestContext(
@@ -157,14 +159,17 @@ class Run:
         """The resource the operation is about."""
         return self.held.resource_id
 
+    def progressed(self) -> None:
+        """Note that a step was finished, and that this is written."""
+        self._progressed(self.held.id)
+
     def check_may_start(self, undoing: bool) -> None:
         """Raise what must keep the next task from starting: a stop, a cancellation, too many crashes."""
         if self._stopping():
             raise HandOver(reason="the conductor stops", delay_s=0, host=self.host)
         if undoing:
             return
-        limit = self.conf.conductor.max_attempts
-        if self.held.crashes >= limit:
+        if self.held.crashes_alone >= lease.ALONE_LIMIT:
             raise errors.Unavailable(f"Given up after {self.held.crashes} interrupted attempts.", part="conductor")
         if self.kind.cancellable and self._cancelled():
             raise Cancelled()

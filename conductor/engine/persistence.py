@@ -48,6 +48,7 @@ class OperationBackend(base.Backend):
         self._states: dict[str, str] = {}
         self._stored: set[str] = set()
         self._flow_values: dict[str, Any] = {}
+        self._progressed = False
         self.book = models.LogBook(held.kind, uuid=held.id)
         self.flow_detail = self._load()
 
@@ -88,14 +89,19 @@ class OperationBackend(base.Backend):
             if not isinstance(atom, models.RetryDetail):  # a retry controller touches nothing outside
                 self._db.write(self.flush)
                 self._forget()
+                if self._progressed:
+                    self._progressed = False
+                    self._run.progressed()
         elif atom.state in _ENDED:
             times["finished_at"] = clock.utcnow()
+            self._progressed |= not isinstance(atom, models.RetryDetail)
 
     def flush(self, session: orm.Session) -> None:
         """Write what changed in the caller's transaction; raises LeaseLost when the operation is not ours."""
         # What an agent reports of the running step (`conductor.volume_reports`) stands until the next one starts.
         done = sum(self._weights.get(name, 0) for name, times in self._times.items() if times["finished_at"])
-        lease.check_owned(session, self._held, flow=self._flow_values or self.flow_detail.to_dict(),
+        progress = lease.PROGRESS if self._progressed else {}
+        lease.check_owned(session, self._held, **progress, flow=self._flow_values or self.flow_detail.to_dict(),
                           host=self._run.host, progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
         rows = [self._row(name, atom) for name, atom in self._dirty.items()]
         new = [row for row in rows if row["step"] not in self._stored]

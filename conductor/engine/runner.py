@@ -13,6 +13,7 @@ from taskflow import exceptions as flow_errors
 from taskflow.flow import Flow
 from taskflow.types import failure as flow_failure
 
+from conductor.engine.isolation import Isolation
 from conductor.engine.persistence import OperationBackend
 from conductor.engine.slots import Slots
 from conductor.faults import Failure
@@ -24,7 +25,7 @@ from hostler.operations import lease, states
 
 LOG = logging.getLogger(__name__)
 
-# Beyond the cap on crashes the flow is reverted; beyond this many more even the revert is given up.
+# An operation that kills its conductor is reverted; after this many more interruptions even the revert is given up.
 REVERT_ATTEMPTS = 3
 
 
@@ -37,6 +38,8 @@ class Runner:
         self._slots = slots
         self._stopping = stopping
         self._wake = wake
+        options = cloud.conf.conductor
+        self._isolation = Isolation(cloud.db, options.max_attempts, options.lease_seconds, stopping)
 
     def run(self, held: lease.Claim) -> HandOver | None:
         """Run an operation to its end; returns why it was handed over when it did not get there."""
@@ -46,7 +49,7 @@ class Runner:
             return None
         try:
             run = Run(self._cloud, held, procedure.kind, self._slots, stopping=self._stopping,
-                      wake=self._wake)
+                      wake=self._wake, progressed=self._isolation.release)
         except errors.InvalidArguments as error:
             self._park(held, str(error))
             return None
@@ -57,10 +60,11 @@ class Runner:
     def _run(self, procedure: Procedure, run: Run) -> HandOver | None:
         held = run.held
         try:
-            if held.crashes >= self._cloud.conf.conductor.max_attempts + REVERT_ATTEMPTS:
-                self._give_up(procedure, run)
-            else:
-                self._run_flow(procedure, run)
+            with self._isolation.admitting(held, run.db):
+                if held.crashes_alone >= lease.ALONE_LIMIT + REVERT_ATTEMPTS:
+                    self._give_up(procedure, run)
+                else:
+                    self._run_flow(procedure, run)
         except HandOver as stop:
             self._hand_over(run, stop)
             return stop

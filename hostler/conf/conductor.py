@@ -15,8 +15,10 @@ OPTS = [
                help="Seconds after which an operation whose conductor fell silent is taken over by another."),
     cfg.FloatOpt("poll_interval", default=1.0, min=0.05,
                  help="Seconds between two looks for operations whose wake-up message was lost."),
-    cfg.IntOpt("max_attempts", default=5, min=1,
-               help="Times an operation is taken over after a crash before it is reverted."),
+    cfg.IntOpt("max_attempts", default=3, min=1,
+               help="Times an operation may be interrupted by the end of its conductor, without finishing a step in "
+                    "between, before it is suspected to be the cause. A suspect runs alone, and is reverted when it "
+                    "is interrupted twice more."),
     cfg.IntOpt("agent_patience", default=300, min=1,
                help="Seconds an operation waits for a silent host before it gives up and is reverted."),
     cfg.FloatOpt("retry_delay", default=2.0, min=0.05,

@@ -11,7 +11,7 @@ import datetime as dt
 import os
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -25,6 +25,10 @@ from hostler.operations import states
 from hostler.operations.kinds.registry import KINDS
 
 _TABLE: Any = Operation.__table__
+# Interruptions of an operation that ran alone, after which it is what kills its conductor.
+ALONE_LIMIT: Final = 2
+# What a finished step writes to its operation: it has not been interrupted since.
+PROGRESS: Final = {"crashes": 0, "crashes_alone": 0, "alone": False}
 
 
 class LeaseLost(BaseException):
@@ -42,6 +46,7 @@ class Claim:
     kind: str
     attempt: int
     crashes: int
+    crashes_alone: int
     resource_type: str
     resource_id: str
     project_id: str | None
@@ -104,7 +109,9 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
     if except_hosts:
         columns = columns.where(sa.or_(Operation.host.is_(None), Operation.host.not_in(except_hosts)))
     pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now())
-    orphaned = columns.where(Operation.state == states.RUNNING, Operation.lease_until < now())
+    # First those that were alone when their conductor died: the sooner they finish a step, the surer they are innocent.
+    orphaned = columns.order_by(None).order_by(Operation.crashes_alone.desc(), Operation.created_at).where(
+        Operation.state == states.RUNNING, Operation.lease_until < now())
     with db.reading() as session:
         rows = [*session.execute(orphaned).all(), *session.execute(pending).all()]
     return [Due(row.id, row.host) for row in rows[:limit]]
@@ -127,14 +134,17 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
         if row.waits_for_lock and not _take_lock(session, row):
             row.not_before = present + dt.timedelta(seconds=0.3)
             return None
-        row.crashes += _has_expired(row, present)
+        if _has_expired(row, present):
+            row.crashes += 1
+            row.crashes_alone += row.alone
+        row.alone = False
         row.state, row.owner = states.RUNNING, owner
         row.lease_until = present + dt.timedelta(seconds=lease_s)
         row.attempt += 1
         row.started_at = row.started_at or clock.utcnow()
-        return Claim(row.id, row.kind, row.attempt, row.crashes, row.resource_type, row.resource_id, row.project_id,
-                     row.user_id, row.request_id, row.arguments, row.arguments_version, row.flow, row.host,
-                     row.waiting_since, present)
+        return Claim(row.id, row.kind, row.attempt, row.crashes, row.crashes_alone, row.resource_type,
+                     row.resource_id, row.project_id, row.user_id, row.request_id, row.arguments,
+                     row.arguments_version, row.flow, row.host, row.waiting_since, present)
 
     return db.write(work)
 
@@ -191,10 +201,15 @@ def hold_running(session: orm.Session, context: RequestContext) -> None:
                                   seen=row.attempt if row is not None else None)
 
 
+def note_alone(session: orm.Session, held: Claim, alone: bool) -> None:
+    """Write whether the operation is the only one of its conductor; raises LeaseLost."""
+    check_owned(session, held, alone=alone)
+
+
 def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | None,
               waiting_for: str | None, waiting_since: dt.datetime | None) -> None:
     """Put an operation back so that any conductor may take it up after `delay_s`; its flow goes on where it was."""
-    check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, host=host,
+    check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, alone=False, host=host,
                 not_before=now(delay_s), waiting_for=waiting_for,
                 waiting_since=waiting_since)
 

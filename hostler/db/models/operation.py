@@ -46,7 +46,10 @@ class Operation(Base):
     owner: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     lease_until: orm.Mapped[dt.datetime | None]
     attempt: orm.Mapped[int] = orm.mapped_column(default=0)  # grows with each claim: the fencing number
-    crashes: orm.Mapped[int] = orm.mapped_column(default=0)  # claims that ended with an expired lease
+    crashes: orm.Mapped[int] = orm.mapped_column(default=0)  # interruptions since a step was finished
+    # `conductor.engine.isolation`: it runs alone now; interruptions while it did.
+    alone: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
+    crashes_alone: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
     not_before: orm.Mapped[dt.datetime] = orm.mapped_column(default=now())
     waiting_since: orm.Mapped[dt.datetime | None]  # a silent host is waited for since
     waiting_for: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))

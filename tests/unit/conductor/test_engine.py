@@ -138,7 +138,7 @@ def test_a_full_host_hands_over_without_waiting_in_a_worker(rig: Rig) -> None:
 
 def test_an_operation_that_always_crashes_is_reverted_and_ends(rig: Rig) -> None:
     server_id, operation_id = rig.accept("server.create")
-    for _ in range(rig.conf.conductor.max_attempts):
+    for _ in range(rig.conf.conductor.max_attempts + lease.ALONE_LIMIT):
         rig.host.fail["spawn_server"] = [Killed()]
         with pytest.raises(Killed):
             rig.run(operation_id)

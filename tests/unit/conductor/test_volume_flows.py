@@ -242,7 +242,7 @@ def test_an_agent_that_refuses_at_any_call_leaves_records_and_storage_alike(
 def test_a_flow_whose_conductor_always_dies_there_ends_and_what_is_left_is_cleaned_up(
         rig: VolumeRig, scenario: Scenario, step: int) -> None:
     operation_id = scenario(rig)
-    for number in range(step, step + rig.conf.conductor.max_attempts):
+    for number in range(step, step + rig.conf.conductor.max_attempts + lease.ALONE_LIMIT):
         rig.nodes.faults[number] = ("after", Killed())
     # Calls are numbered from the first try: a resumed flow asks the broken one first again.
     state = rig.finish(operation_id)

@@ -25,6 +25,11 @@ class ComputeLink(BusLink[ConductorAPI]):
         self.ask_until_answered(lambda conductor, timeout_s: self.conductor.server_events(
             context, host, events, conductor=conductor, timeout_s=timeout_s))
 
+    def volumes_released(self, context: RequestContext, host: str, released: list[dict[str, Any]]) -> None:
+        """See ConductorAPI."""
+        self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volumes_released(
+            context, host, released, conductor=conductor, timeout_s=timeout_s))
+
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """See ConductorAPI."""
         return self.conductor.reconcile(context, host, present, conductor=self.answering)

@@ -16,6 +16,7 @@ from compute import console
 from compute.groups import Groups, Members
 from compute.layout import Layout
 from compute.power import Power
+from compute.released import ReleasedVolumes
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -39,7 +40,8 @@ class Reconciler:
     """Compares and mends."""
 
     def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
-                 spawner: Spawner, power: Power, members: Members, judge: Judge, *, console_max_bytes: int) -> None:
+                 spawner: Spawner, power: Power, members: Members, judge: Judge, *, console_max_bytes: int,
+                 released: ReleasedVolumes | None = None) -> None:
         self._host = host
         self._tools = tools
         self._layout = layout
@@ -50,6 +52,7 @@ class Reconciler:
         self._members = members
         self._judge = judge
         self._console_max_bytes = console_max_bytes
+        self._released = released
 
     def restore(self) -> None:
         """Bring back the host side of every server whose spec is kept; needs no conductor. Called before serving."""
@@ -71,6 +74,8 @@ class Reconciler:
             except errors.HostlerError as error:
                 LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error)
         self._bench.locks.forget_before(mark)
+        if self._released is not None:
+            self._released.look(states)
         self._tidy()
 
     def _take_members(self, groups: Groups, mark: int) -> None:

@@ -19,6 +19,7 @@ from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
 from compute.reconcile import Reconciler
+from compute.released import ReleasedVolumes
 from compute.report import Reporter
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
@@ -43,9 +44,11 @@ class ComputeService:
     """One agent. `start` and `stop` are called once each, in this order."""
 
     def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
-                 heartbeat: Heartbeat, reconciler: Reconciler, directory_lock: DirectoryLock, *,
+                 heartbeat: Heartbeat, reconciler: Reconciler, released: ReleasedVolumes,
+                 directory_lock: DirectoryLock, *,
                  reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.host = host
+        self._released = released
         self._directory_lock = directory_lock
         self.tools = tools
         self.manager = manager
@@ -60,7 +63,7 @@ class ComputeService:
     def start(self) -> None:
         """Open the hypervisor, restore what is here, serve. Raises AgentError or Unavailable with what to do."""
         self._directory_lock.take()
-        self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake)
+        self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake, self._released.note)
         self.tools.driver.open()
         self._reconciler.restore()
         self._link.open()
@@ -69,6 +72,7 @@ class ComputeService:
         self._heartbeat.start()
         self._link.serve(self.manager)
         self._reconciling.start()
+        self._released.start()
         LOG.info("Compute agent %s is up", self.host)
 
     def stop(self) -> bool:
@@ -78,6 +82,7 @@ class ComputeService:
         """
         finished = self._link.stop_serving(self._stop_timeout_s)
         self._reconciling.stop()
+        self._released.stop()
         self._heartbeat.stop()
         self._relay.stop()
         self.tools.network.close()
@@ -110,9 +115,10 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              reporter, Volumes(tools, specs, bench))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
+    released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, members, link,
-                            console_max_bytes=console_max_bytes)
-    return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler,
+                            console_max_bytes=console_max_bytes, released=released)
+    return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released,
                           directory_lock, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
 

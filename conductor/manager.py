@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from conductor import heartbeats, reconcile, volume_reconcile, volume_reports
+from conductor import heartbeats, reconcile, released_volumes, volume_reconcile, volume_reports
 from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
@@ -37,6 +37,13 @@ class ConductorManager:
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:
         """Record what happened to guests."""
         heartbeats.record_events(self._db, host, events)
+        return {"conductor": self._conf.host}
+
+    @rpc_method
+    def volumes_released(self, context: RequestContext, host: str, released: list[dict[str, Any]]) -> dict[str, Any]:
+        """Detach what guests let go of late."""
+        for operation_id in released_volumes.accept_detachments(self._db, context, host, released):
+            self._workers.submit(operation_id)
         return {"conductor": self._conf.host}
 
     @rpc_method

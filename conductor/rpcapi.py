@@ -36,6 +36,12 @@ class ConductorAPI:
         return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
             context, "server_events", {"host": host, "events": events})
 
+    def volumes_released(self, context: RequestContext, host: str, released: list[dict[str, Any]], *,
+                         conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
+        """Say that guests let go of volumes late: [{"server_id", "attachment_id"}]; returns {"conductor"}."""
+        return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
+            context, "volumes_released", {"host": host, "released": released})
+
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]], *,
                   conductor: str | None = None) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state"}]; returns what to do about each:

@@ -141,6 +141,11 @@ class HostFacts:
 
 
 Listener = Callable[[Event], None]
+VolumeListener = Callable[[str, str], None]  # server id, volume id
+
+
+def ignore_volume(_server_id: str, _volume_id: str) -> None:
+    """Do not follow volumes."""
 
 
 class Driver(Protocol):
@@ -156,10 +161,12 @@ class Driver(Protocol):
     def close(self) -> None:
         """Let go; guests go on."""
 
-    def set_event_listener(self, listener: Listener, on_resync: Callable[[], None]) -> None:
+    def set_event_listener(self, listener: Listener, on_resync: Callable[[], None],
+                           on_volume_gone: VolumeListener = ignore_volume) -> None:
         """Send every event to `listener`, in order per guest, from a thread of the driver's.
 
-        `on_resync` is called when events may have been missed (the hypervisor was away).
+        `on_resync` is called when events may have been missed (the hypervisor was unreachable), `on_volume_gone` when
+        a running guest has let go of a volume, asked just now or long ago. None of them may block.
         """
 
     def list_servers(self) -> dict[str, str]:

@@ -161,6 +161,23 @@ def test_a_guest_uses_a_volume_sees_it_grow_and_gives_it_back(
     driver.destroy(server_id)
 
 
+def test_a_paused_guest_lets_go_of_its_volume_when_it_runs_again(
+        driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
+    server_id, volume, gone = tiny.server.id, make_volume(), []
+    driver.set_event_listener(lambda _: None, lambda: None, lambda *each: gone.append(each))
+    driver.create(tiny)
+    wait_for(lambda: "ready" in tiny.console_log.read_text(errors="replace"), BOOT_S, "boot")
+    driver.attach_volume(server_id, volume)
+    driver.pause(server_id)
+    assert not driver.detach_volume(server_id, volume.volume_id)
+    assert gone == [] and driver.list_volumes() == {server_id: [volume.volume_id]}
+    driver.unpause(server_id)
+    wait_for(lambda: gone == [(server_id, volume.volume_id)], 60, "the event of the late release")
+    assert driver.list_volumes() == {server_id: []}
+    assert driver.detach_volume(server_id, volume.volume_id, ask=False), "nothing is left to do but the definition"
+    driver.destroy(server_id)
+
+
 def test_a_guest_has_the_hardware_that_image_and_flavor_ask_for(
         driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
     server = dataclasses.replace(

@@ -50,6 +50,7 @@ class FakeDriver:
         self._size = (vcpus, ram_mib, disk_gib)
         self._lock = threading.RLock()
         self._listener: virt.Listener | None = None
+        self._on_volume_gone: virt.VolumeListener = virt.ignore_volume
         self.max_volumes = max_volumes
 
     def open(self) -> None:
@@ -64,9 +65,11 @@ class FakeDriver:
         """Forget the listener; guests go on."""
         self._listener = None
 
-    def set_event_listener(self, listener: virt.Listener, on_resync: Callable[[], None]) -> None:
+    def set_event_listener(self, listener: virt.Listener, on_resync: Callable[[], None],
+                           on_volume_gone: virt.VolumeListener = virt.ignore_volume) -> None:
         """Events come in the thread that caused them; nothing is ever missed, so `on_resync` is not called."""
         self._listener = listener
+        self._on_volume_gone = on_volume_gone
 
     def list_servers(self) -> dict[str, str]:
         """Return power state by server id of this host's guests."""
@@ -227,6 +230,13 @@ class FakeDriver:
                 self._tell(server_id, kind)
             else:
                 self._enter(server_id, virt.EVENT_STATES[kind], kind)
+
+    def let_go(self, server_id: str, volume_id: str) -> None:
+        """Let a guest give a volume back late, after the request for it had timed out."""
+        with self._lock:
+            self.domains[server_id].volumes.remove(volume_id)
+            self._keep(server_id)
+        self._on_volume_gone(server_id, volume_id)
 
     def _answer(self, step: str, server_id: str | None = None) -> None:
         self.faults.reach(step, server_id)

@@ -7,10 +7,11 @@ event callbacks must not call libvirt: the loop would wait for itself.
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import libvirt
@@ -41,15 +42,16 @@ def without_paths(text: str) -> str:
 
 
 class Connection:
-    """One libvirtd. `on_event` is called by libvirt's event loop, `on_open` (in a worker) after each opening."""
+    """One libvirtd. `callbacks` (by event id) are called by libvirt's event loop, `on_open` (in a worker) after each
+    opening."""
 
-    def __init__(self, uri: str, *, timeout_s: float, on_event: Callable[..., None],
+    def __init__(self, uri: str, *, timeout_s: float, callbacks: Mapping[int, Callable[..., None]],
                  on_open: Callable[[], None]) -> None:
         self.uri = uri
         self._timeout_s = timeout_s
-        self._on_event = on_event
+        self._callbacks = callbacks
         self._on_open = on_open
-        self._subscription = -1
+        self._subscriptions: list[int] = []
         self._runner = DeadlineRunner("The hypervisor")
         self._lock = threading.Lock()
         self._conn: libvirt.virConnect | None = None
@@ -65,7 +67,7 @@ class Connection:
             conn, self._conn = self._conn, None
         if conn is not None:
             try:
-                self._runner.run(lambda: _retire(conn, self._subscription), 2)
+                self._runner.run(lambda: _retire(conn, self._subscriptions), 2)
             except errors.Unavailable as error:
                 LOG.warning("libvirt connection did not close: %s", error)
 
@@ -100,8 +102,8 @@ class Connection:
                 conn.close()
                 return self._conn
             self._conn = conn
-            self._subscription = conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE,
-                                                             self._on_event, None)
+            self._subscriptions = [conn.domainEventRegisterAny(None, event_id, callback, None)
+                                   for event_id, callback in self._callbacks.items()]
         self._on_open()
         LOG.info("Connected to %s", self.uri)
         return conn
@@ -115,7 +117,7 @@ class Connection:
             conn, self._conn = self._conn, None
         if conn is not None:
             # In a thread: the caller may be libvirt's own event loop.
-            threading.Thread(target=_retire, args=(conn, self._subscription), name="libvirt-retire",
+            threading.Thread(target=_retire, args=(conn, self._subscriptions), name="libvirt-retire",
                              daemon=True).start()
 
     def _is_broken(self, error: libvirt.libvirtError) -> bool:
@@ -132,9 +134,10 @@ class Connection:
         return not alive
 
 
-def _retire(conn: libvirt.virConnect, subscription: int) -> None:
+def _retire(conn: libvirt.virConnect, subscriptions: Sequence[int]) -> None:
     """Let go of a connection; as long as a callback is registered libvirt keeps it, and its socket, open."""
-    for step in (lambda: conn.domainEventDeregisterAny(subscription), conn.unregisterCloseCallback, conn.close):
+    ends = [functools.partial(conn.domainEventDeregisterAny, subscription) for subscription in subscriptions]
+    for step in (*ends, conn.unregisterCloseCallback, conn.close):
         try:
             step()
         except libvirt.libvirtError as error:

@@ -46,8 +46,10 @@ class LibvirtDriver:
         self._probe_timeout_s = probe_timeout_s
         self._pump = EventPump(self._owns)
         self._on_resync: Callable[[], None] = lambda: None
-        self._connection = Connection(uri, timeout_s=call_timeout_s, on_event=self._pump.take,
-                                      on_open=self._connected)
+        callbacks: dict[int, Callable[..., None]] = {
+            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: self._pump.take,
+            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: self._pump.take_removed_device}
+        self._connection = Connection(uri, timeout_s=call_timeout_s, callbacks=callbacks, on_open=self._connected)
         self._owners: dict[str, str] = {}  # uuid -> owning agent, as the domain's metadata says
         self._lock = threading.Lock()
 
@@ -77,9 +79,10 @@ class LibvirtDriver:
         self._connection.close()
         self._pump.stop()
 
-    def set_event_listener(self, listener: virt.Listener, on_resync: Callable[[], None]) -> None:
+    def set_event_listener(self, listener: virt.Listener, on_resync: Callable[[], None],
+                           on_volume_gone: virt.VolumeListener = virt.ignore_volume) -> None:
         """Events come from the pump's thread; `on_resync` after each reconnection."""
-        self._pump.set_listener(listener)
+        self._pump.set_listener(listener, on_volume_gone)
         self._on_resync = on_resync
 
     def list_servers(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""libvirt's lifecycle events as the agent's: which are told, and a pump that leaves libvirt's event loop at once."""
+"""libvirt's events as the agent's: which are passed on, and a pump that leaves libvirt's event loop at once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
 import libvirt
 
-from compute.virt.driver import Event
+from compute.virt.driver import Event, VolumeListener, ignore_volume
+from compute.virt.libvirt import diskxml
 from hostler import clock, errors
 
 LOG = logging.getLogger(__name__)
@@ -36,18 +38,24 @@ def kind_of(event: int, detail: int) -> str | None:
     return _BY_EVENT.get(event)
 
 
+class _VolumeGone(NamedTuple):
+    server_id: str
+    volume_id: str
+
+
 class EventPump:
     """Takes events in libvirt's loop, hands them on in order from its own thread, if `owns(server id)`."""
 
     def __init__(self, owns: Callable[[str], bool]) -> None:
         self._owns = owns
-        self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[Event | _VolumeGone | None] = queue.SimpleQueue()
         self._listener: Callable[[Event], None] | None = None
+        self._on_volume_gone: VolumeListener = ignore_volume
         self._thread: threading.Thread | None = None
 
-    def set_listener(self, listener: Callable[[Event], None]) -> None:
+    def set_listener(self, listener: Callable[[Event], None], on_volume_gone: VolumeListener) -> None:
         """Name who gets the events."""
-        self._listener = listener
+        self._listener, self._on_volume_gone = listener, on_volume_gone
 
     def start(self) -> None:
         """Begin to hand on."""
@@ -69,11 +77,24 @@ class EventPump:
         if kind is not None:
             self._queue.put(Event(domain.UUIDString(), kind, clock.iso_micro(clock.utcnow()) or ""))
 
+    def take_removed_device(self, _conn: libvirt.virConnect, domain: libvirt.virDomain, alias: str,
+                            _opaque: object) -> None:
+        """libvirt's callback for a device that the guest let go of."""
+        volume_id = diskxml.volume_of(alias)
+        if volume_id is not None:
+            self._queue.put(_VolumeGone(domain.UUIDString(), volume_id))
+
     def _run(self) -> None:
         while (event := self._queue.get()) is not None:
             try:
-                if self._listener is not None and self._owns(event.server_id):
-                    self._listener(event)
+                if self._owns(event.server_id):
+                    self._pass_on(event)
             except errors.HostlerError as error:
-                # Whose guest it was cannot be told; the next reconciliation sees its state.
-                LOG.warning("Event '%s' of guest %s is lost: %s", event.kind, event.server_id, error)
+                # The owner of the guest is unknown now; the next reconciliation sees its state.
+                LOG.warning("%s is lost: %s", event, error)
+
+    def _pass_on(self, event: Event | _VolumeGone) -> None:
+        if isinstance(event, _VolumeGone):
+            self._on_volume_gone(event.server_id, event.volume_id)
+        elif self._listener is not None:
+            self._listener(event)

@@ -8,7 +8,7 @@ from sqlalchemy import orm
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
 from conductor.audit.repair import Repairs
-from conductor.tasks.placement import local_disk_gib
+from conductor.tasks.scheduler.hosts import local_disk_gib
 from hostler.db.models import Allocation, Host, Server
 from hostler.operations.accept import Target
 from hostler.resources.server import allocations

@@ -14,7 +14,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.network import ApplyRules, UpdateNetwork
+from conductor.tasks.host.networks import ApplyRules, UpdateNetwork
 from hostler.operations.kinds import network as kinds
 
 

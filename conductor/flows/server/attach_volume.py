@@ -16,7 +16,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.attachments import ConnectVolume, PlugVolume
+from conductor.tasks.host.volumes import PlugVolume
+from conductor.tasks.node.attachments import ConnectVolume
 from hostler import clock
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.kinds import server as kinds

@@ -24,11 +24,14 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
-from conductor.tasks.attachments import ConnectVolumes
-from conductor.tasks.placement import AssignHost, SelectHost
-from conductor.tasks.server_volumes import FillVolumes, PlaceVolumes, new_volumes
-from conductor.tasks.servers import SpawnServer
-from conductor.tasks.volume_placement import mark_deleted
+from conductor.tasks.host.servers import SpawnServer
+from conductor.tasks.node.attachments import ConnectVolumes
+from conductor.tasks.node.server_volumes import FillVolumes
+from conductor.tasks.records.server_volumes import new_volumes
+from conductor.tasks.records.servers import AssignHost
+from conductor.tasks.records.volumes import mark_deleted
+from conductor.tasks.scheduler.hosts import SelectHost
+from conductor.tasks.scheduler.server_volumes import PlaceVolumes
 from hostler import clock
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.kinds import server as kinds

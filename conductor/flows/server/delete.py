@@ -21,10 +21,12 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.attachments import DisconnectVolumes
-from conductor.tasks.server_volumes import DeleteVolumes, LockVolumes, has_volumes
-from conductor.tasks.servers import DestroyServer
-from conductor.tasks.volume_placement import mark_deleted
+from conductor.tasks.host.servers import DestroyServer
+from conductor.tasks.node.attachments import DisconnectVolumes
+from conductor.tasks.node.server_volumes import DeleteVolumes
+from conductor.tasks.records.locks import LockVolumes
+from conductor.tasks.records.server_volumes import has_volumes
+from conductor.tasks.records.volumes import mark_deleted
 from hostler import clock
 from hostler.db.models import Server, ServerGroupMember, Volume, VolumeAttachment
 from hostler.operations.kinds import server as kinds

@@ -16,7 +16,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.attachments import DisconnectVolume, UnplugVolume
+from conductor.tasks.host.volumes import UnplugVolume
+from conductor.tasks.node.attachments import DisconnectVolume
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 

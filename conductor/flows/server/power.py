@@ -15,7 +15,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.servers import ChangePower
+from conductor.tasks.host.servers import ChangePower
 from hostler.db.models import Server
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import Kind

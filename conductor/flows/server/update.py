@@ -14,7 +14,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.servers import TellGuest
+from conductor.tasks.host.servers import TellGuest
 from hostler.operations.kinds import server as kinds
 
 

@@ -16,7 +16,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.volume_connections import ConnectAttachment, DisconnectAttachment
+from conductor.tasks.node.connections import ConnectAttachment, DisconnectAttachment
 from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import volume as kinds
 

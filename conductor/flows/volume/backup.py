@@ -18,7 +18,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.volume_backups import AssignStore, CreateBackup, DeleteBackup, RestoreBackup
+from conductor.tasks.node.backups import CreateBackup, DeleteBackup, RestoreBackup
+from conductor.tasks.records.backups import AssignStore
 from hostler import clock
 from hostler.db.models import Backup, Volume
 from hostler.operations.kinds import volume as kinds

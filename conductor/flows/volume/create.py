@@ -17,8 +17,9 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
-from conductor.tasks.volume_placement import SelectBackend, release_backend
-from conductor.tasks.volumes import CreateVolume
+from conductor.tasks.node.volumes import CreateVolume
+from conductor.tasks.records.volumes import release_backend
+from conductor.tasks.scheduler.backends import SelectBackend
 from hostler import clock
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds

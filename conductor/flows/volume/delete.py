@@ -16,8 +16,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.volume_snapshots import DeleteSnapshots
-from conductor.tasks.volumes import DeleteVolume
+from conductor.tasks.node.snapshots import DeleteSnapshots
+from conductor.tasks.node.volumes import DeleteVolume
 from hostler import clock
 from hostler.db.models import Snapshot, Volume, VolumeAttachment, VolumeTransfer
 from hostler.operations.kinds import volume as kinds

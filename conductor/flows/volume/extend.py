@@ -16,7 +16,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.volumes import ExtendOnHosts, ExtendOnNode
+from conductor.tasks.host.volumes import ExtendOnHosts
+from conductor.tasks.node.volumes import ExtendOnNode
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import backend_claims

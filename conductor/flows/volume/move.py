@@ -23,16 +23,9 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.volume_moves import (
-    ChooseTarget,
-    ClearTarget,
-    ConnectSource,
-    CopyVolume,
-    DisconnectSource,
-    RemoveSource,
-    SwitchRecord,
-    end_move,
-)
+from conductor.tasks.node.moves import ClearTarget, ConnectSource, CopyVolume, DisconnectSource, RemoveSource
+from conductor.tasks.records.moves import SwitchRecord, end_move
+from conductor.tasks.scheduler.moves import ChooseTarget
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.kind import Kind

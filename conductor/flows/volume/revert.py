@@ -15,7 +15,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.volumes import RevertVolume
+from conductor.tasks.node.volumes import RevertVolume
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states as volume_states

@@ -16,7 +16,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.volume_snapshots import CreateSnapshot, DeleteSnapshot
+from conductor.tasks.node.snapshots import CreateSnapshot, DeleteSnapshot
 from hostler import clock
 from hostler.db.models import Snapshot, Volume
 from hostler.operations.kinds import volume as kinds

@@ -15,7 +15,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.volumes import UploadVolume
+from conductor.tasks.node.volumes import UploadVolume
 from hostler.db.models import Image
 from hostler.operations.kinds import volume as kinds
 

@@ -1,8 +1,7 @@
-"""Tasks that bring volumes to servers and take them away: the storage node's side and the host's.
+"""Tasks that ask a storage node to let a server's host reach a volume, and to end that.
 
-Each works on attachments, whose rows say what is promised; `connection` in a row says that the volume's node lets the
-host in. What is asked of an agent that stays silent is caught up with by its reconciliation: it is told to remove what
-has no attachment.
+Each works on attachments, whose rows say what is promised; `connection` in a row says that the node lets the host in.
+A node that stayed silent is told by its reconciliation to remove what has no attachment.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ import logging
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
-from conductor.tasks.servers import host_of, note_build_failure
-from conductor.tasks.volume_nodes import tried
+from conductor.tasks.host.servers import host_of
+from conductor.tasks.node.calls import tried
+from conductor.tasks.records.notes import note_build_failure
 from hostler import errors
 from hostler.db.models import Host, Volume, VolumeAttachment
-from hostler.resources.server.records import attached_spec
-from hostler.resources.server.specs import AttachedSpec
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -41,32 +38,6 @@ class ConnectVolume(OperationTask):
         """Disconnect; a node that cannot is told again by its reconciliation, when the attachment is gone."""
         tried(f"attachment {attachment_id} may stay exported until its node reconciles",
               lambda: disconnect(self.run, attachment_id))
-
-
-class PlugVolume(OperationTask):
-    """Have the host give the volume to the guest. Revert: have it take the volume out again."""
-
-    def execute(self, attachment_id: str) -> None:
-        """Plug."""
-        plug(self.run, attachment_id)
-
-    def revert(self, volume_id: str, **_: Any) -> None:
-        """Unplug; what a guest does not give back is taken from under it, since the user was told that it failed."""
-        tried(f"volume {volume_id} may be left in server {self.run.resource_id} until its host reconciles",
-              lambda: unplug(self.run, volume_id))
-
-
-class UnplugVolume(OperationTask):
-    """Have the host take the volume from the guest. Revert: give it back, since it stays attached."""
-
-    def execute(self, volume_id: str) -> None:
-        """Unplug; fails when the guest does not let go in time."""
-        unplug(self.run, volume_id)
-
-    def revert(self, attachment_id: str, volume_id: str, **_: Any) -> None:
-        """Plug what is out; a guest that did not let go has it, which its host sees."""
-        tried(f"volume {volume_id} is attached to server {self.run.resource_id} by the records, and gets in with its "
-              "next start", lambda: plug(self.run, attachment_id))
 
 
 class DisconnectVolume(OperationTask):
@@ -154,30 +125,6 @@ def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
                     attachment_id, volume.id, place.node)
     if not keep:
         _keep(run, attachment_id, connection={}, connector={})
-
-
-def plug(run: Run, attachment_id: str) -> None:
-    """Have the server's host give it the volume of an attachment."""
-    host = host_of(run)
-    if host is None:
-        return
-    with run.reading() as session:
-        spec = _spec(session, attachment_id)
-    run.ask_host(host, run.cloud.compute.attach_volume, run.resource_id, spec)
-
-
-def unplug(run: Run, volume_id: str) -> None:
-    """Have the server's host take the volume out; raises AgentError when the guest does not let go in time."""
-    host = host_of(run)
-    if host is None:
-        return
-    run.ask_host(host, run.cloud.compute.detach_volume, run.resource_id, volume_id,
-                 run.conf.volume.detach_timeout)
-
-
-def _spec(session: orm.Session, attachment_id: str) -> AttachedSpec:
-    attachment = session.get_one(VolumeAttachment, attachment_id)
-    return attached_spec(attachment, session.get_one(Volume, attachment.volume_id))
 
 
 def _keep(run: Run, attachment_id: str, **values: Any) -> None:

@@ -9,11 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.tasks.base import OperationTask, failed
-from hostler import clock, errors
+from conductor.tasks.records.volumes import release_backend
+from hostler import errors
 from hostler.db.models import Backup, Snapshot, Volume, VolumeType
 from hostler.operations import notes
-from hostler.resources.volume import backend_claims
-from hostler.resources.volume import states as volume_states
 from scheduler.rpcapi import BackendRequest
 
 
@@ -44,21 +43,6 @@ class SelectBackend(OperationTask):
                 notes.write(session, self.run.held.id, notes.EXCLUDED, key=backend_id)
 
         self.run.write(work)
-
-
-def release_backend(session: orm.Session, volume_id: str) -> None:
-    """Take a volume's record off its back end, which has room again."""
-    backend_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id))
-    session.execute(sa.update(Volume).where(Volume.id == volume_id).values(backend_id=None, provider={}))
-    backend_claims.touch(session, [backend_id])
-
-
-def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
-    """Leave nothing of volumes but their records for those who ask for deleted ones."""
-    for volume_id in volume_ids:
-        release_backend(session, volume_id)
-    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
-        state=volume_states.DELETED, deleted_at=clock.utcnow()))
 
 
 def backend_request(session: orm.Session, volume_id: str, source: str | None, *,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
-from conductor.tasks.volume_nodes import load_volume, tried
+from conductor.tasks.node.calls import load_volume, tried
 from hostler.db.models import Snapshot, Volume
 from hostler.resources.volume.records import snapshot_spec
 

@@ -1,4 +1,4 @@
-"""Tasks that ask a storage node to make a volume so."""
+"""Tasks that ask a storage node to make, change and remove volumes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import sqlalchemy as sa
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
-from conductor.tasks.volume_nodes import delete_at, delete_or_note, load_volume
+from conductor.tasks.node.calls import delete_at, delete_or_note, load_volume
+from conductor.tasks.records.holders import holders_of
 from hostler import errors
-from hostler.db.models import Host, Image, Server, Volume, VolumeAttachment
+from hostler.db.models import Image, Volume
 from hostler.images.spec import upload_url
 from hostler.operations import notes
 from hostler.resources.volume.records import snapshot_spec, source_spec, volume_spec
 from hostler.resources.volume.specs import UploadSpec
 
-_GIB = 1 << 30
 # Over these an attached volume is a file that QEMU on the host grows itself; the node must not touch it.
 _GROWN_BY_HOST = frozenset({"file"})
 
@@ -67,15 +67,6 @@ class DeleteVolume(OperationTask):
                 delete_at(self.run, volume_id, backend_id)
 
 
-@dataclasses.dataclass(frozen=True)
-class Holder:
-    """A server that has the volume, on its host."""
-
-    server_id: str
-    host: str
-    protocol: str
-
-
 class ExtendOnNode(OperationTask):
     """Have the node grow the volume. Revert: nothing to undo, a volume does not shrink."""
 
@@ -90,29 +81,6 @@ class ExtendOnNode(OperationTask):
         spec, place = load_volume(run, run.resource_id)
         spec = dataclasses.replace(spec, attached=bool(holders))
         return run.ask_node(place.node, run.cloud.volumes.extend_volume, spec, size_gib)
-
-
-class ExtendOnHosts(OperationTask):
-    """Have the hosts of the servers that have the volume show its new size. Revert: nothing to undo."""
-
-    weight = 0
-
-    def execute(self, size_gib: int) -> None:
-        """Tell them one by one; where the volume is a shared file, the first grows it."""
-        run = self.run
-        for holder in holders_of(run):
-            run.ask_host(holder.host, run.cloud.compute.resize_volume, holder.server_id, run.resource_id,
-                         size_gib * _GIB)
-
-
-def holders_of(run: Run) -> list[Holder]:
-    """Return the servers, on their hosts, that have the run's volume connected."""
-    with run.reading() as session:
-        rows = session.execute(
-            sa.select(VolumeAttachment.server_id, Host.name, VolumeAttachment.connection)
-            .join(Server, Server.id == VolumeAttachment.server_id).join(Host, Host.id == Server.host_id)
-            .where(VolumeAttachment.volume_id == run.resource_id).order_by(VolumeAttachment.id)).all()
-    return [Holder(server_id, host, connection["protocol"]) for server_id, host, connection in rows if connection]
 
 
 class RevertVolume(OperationTask):

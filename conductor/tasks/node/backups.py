@@ -6,37 +6,14 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
-from conductor.tasks.volume_nodes import load_volume, tried
-from hostler import clock, errors
-from hostler.db.models import Backup, Snapshot, VolumeNode
-from hostler.resources.volume.records import Place, backup_spec, snapshot_spec
-
-
-class AssignStore(OperationTask):
-    """Write into the backup's record which store and node it goes to. Revert: nothing to undo, it is removed there."""
-
-    default_provides = "store"
-    weight = 0
-
-    def execute(self) -> str:
-        """Return the store: what the volume's node reaches."""
-        backup = _backup(self.run)
-        _, place = load_volume(self.run, backup.volume_id)
-        store = _store_of(place)
-        with self.run.reading() as session:
-            snapshot = session.get(Snapshot, backup.snapshot_id) if backup.snapshot_id else None
-        data_at = clock.utcnow() if snapshot is None else snapshot.created_at
-
-        def work(session: orm.Session) -> None:
-            session.execute(sa.update(Backup).where(Backup.id == backup.id).values(
-                store=store, node=place.node, zone=place.zone, data_at=data_at))
-
-        self.run.write(work)
-        return store
+from conductor.tasks.node.calls import load_volume, tried
+from conductor.tasks.records.backups import backup_of, store_of
+from hostler import errors
+from hostler.db.models import VolumeNode
+from hostler.resources.volume.records import backup_spec, snapshot_spec
 
 
 class CreateBackup(OperationTask):
@@ -46,7 +23,7 @@ class CreateBackup(OperationTask):
 
     def execute(self, store: str) -> dict[str, Any]:
         """Return {"stored_bytes", "object_count"}."""
-        run, row = self.run, _backup(self.run)
+        run, row = self.run, backup_of(self.run)
         volume, place = load_volume(run, row.volume_id)
         with run.reading() as session:
             backup = backup_spec(session, row.id, store=store)
@@ -77,26 +54,14 @@ class RestoreBackup(OperationTask):
         volume, place = load_volume(run, volume_id)
         with run.reading() as session:
             backup = backup_spec(session, run.resource_id)
-        if _store_of(place) != backup.store:
+        if store_of(place) != backup.store:
             raise errors.Conflict(reason=f"The node of volume {volume.id} does not reach the store of backup "
                                          f"{backup.id}.")
         return run.ask_node_to_copy(place.node, run.cloud.volumes.restore_backup, backup, volume)
 
 
-def _backup(run: Run) -> Any:
-    with run.reading() as session:
-        return session.execute(sa.select(Backup.id, Backup.volume_id, Backup.snapshot_id, Backup.store, Backup.node)
-                               .where(Backup.id == run.resource_id)).one()
-
-
-def _store_of(place: Place) -> str:
-    if place.backup_store is None:
-        raise errors.Conflict(reason=f"Storage node {place.node} has no backup store.")
-    return place.backup_store
-
-
 def _delete(run: Run) -> None:
-    row = _backup(run)
+    row = backup_of(run)
     if row.store is None:  # it never got to a store
         return
     node = _node_of_store(run, row.store, row.node)

@@ -1,4 +1,4 @@
-"""Tasks that ask a host to make a server so."""
+"""Tasks that ask a host to build, change and remove servers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
+from conductor.tasks.records.notes import note_build_failure
 from hostler import errors
 from hostler.db.models import Host, Server
-from hostler.operations import notes
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.server.records import server_spec
 from hostler.resources.server.specs import ServerSpec
@@ -85,7 +85,7 @@ class TellGuest(OperationTask):
     """Have the host tell the guest its name and metadata as they are now. Revert: nothing to undo."""
 
     def execute(self) -> None:
-        """Tell it; a server that is gone meanwhile, or on no host, needs nothing."""
+        """Tell it; a server that is gone, or on no host, needs nothing."""
         host = host_of(self.run)
         if host is None:
             return
@@ -113,8 +113,3 @@ def destroy(run: Run, host: str) -> None:
     with run.reading() as session:
         ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
     run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, ports)
-
-
-def note_build_failure(run: Run, error: errors.HostlerError) -> None:
-    """Remember why a try failed: should no other host be left, the user is told this."""
-    run.write(lambda session: notes.write(session, run.held.id, notes.FAILURE, value=str(error)))

@@ -12,7 +12,6 @@ from conductor.tasks.base import OperationTask, failed
 from hostler import errors
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations import notes
-from hostler.resources.network import ports
 from hostler.resources.server import allocations
 from scheduler.rpcapi import Request
 
@@ -39,26 +38,6 @@ class SelectHost(OperationTask):
             allocations.release(session, self.run.resource_id)
             if host is not None:
                 notes.write(session, self.run.held.id, notes.EXCLUDED, key=host)
-
-        self.run.write(work)
-
-
-class AssignHost(OperationTask):
-    """Write the host into the server's record and its ports. Revert: take it out again."""
-
-    def execute(self, choice: dict[str, Any]) -> None:
-        """Assign."""
-        self.run.host = choice["host"]
-        self._assign(choice["host_id"], "BUILD")
-
-    def revert(self, **_: Any) -> None:
-        """Unassign."""
-        self._assign(None, "DOWN")
-
-    def _assign(self, host_id: str | None, port_status: str) -> None:
-        def work(session: orm.Session) -> None:
-            session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(host_id=host_id))
-            ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
 
         self.run.write(work)
 

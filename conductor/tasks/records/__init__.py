@@ -1,0 +1,1 @@
+"""Tasks that change records alone, and what tasks read of them."""

@@ -1,0 +1,26 @@
+"""How a volume's record leaves its back end."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler import clock
+from hostler.db.models import Volume
+from hostler.resources.volume import backend_claims
+from hostler.resources.volume import states as volume_states
+
+
+def release_backend(session: orm.Session, volume_id: str) -> None:
+    """Take a volume's record off its back end, which has room again."""
+    backend_id = session.scalar(sa.select(Volume.backend_id).where(Volume.id == volume_id))
+    session.execute(sa.update(Volume).where(Volume.id == volume_id).values(backend_id=None, provider={}))
+    backend_claims.touch(session, [backend_id])
+
+
+def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
+    """Leave nothing of volumes but their records for those who ask for deleted ones."""
+    for volume_id in volume_ids:
+        release_backend(session, volume_id)
+    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
+        state=volume_states.DELETED, deleted_at=clock.utcnow()))

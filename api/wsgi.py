@@ -13,6 +13,7 @@ from falcon import media
 from api import errors as api_errors
 from api import middleware
 from api.face import Face
+from api.http_server import HEALTH_PATH
 from api.services import Services
 
 
@@ -48,7 +49,7 @@ def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     handler = _json_handler()
     for options in (app.req_options, app.resp_options):
         options.media_handlers["application/json"] = handler
-    app.add_route("/healthcheck", Health())
+    app.add_route(HEALTH_PATH, Health())
     for face in faces:
         for path, resource in face.routes(services):
             app.add_route(face.prefix + path, resource)

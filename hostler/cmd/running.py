@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from oslo_log import log as oslo_log
 
 from hostler import conf as hostler_conf
 from hostler import errors
+from hostler.cmd import waiting
+from hostler.cmd.systemd import notify
 
 LOG = logging.getLogger(__name__)
 
@@ -49,17 +50,21 @@ def set_up_logging(conf: cfg.ConfigOpts, prog: str) -> None:
     oslo_log.setup(conf, prog)
 
 
-def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runnable]) -> int:
-    """Build a service, run it until SIGTERM or SIGINT, stop it in order; returns the exit status."""
+def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runnable],
+        needs: Sequence[str] = ()) -> int:
+    """Build a service once what it `needs` (`hostler.cmd.waiting`) answers, run it until SIGTERM or SIGINT, stop it in
+    order; returns the exit status."""
     set_up_logging(conf, prog)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
+    if not waiting.wait(conf, prog, needs, stopped):
+        return 0
     try:
         service = build(conf)
         service.start()
     except errors.HostlerError as error:
-        # What the operator must mend (a library, a daemon, a broker), in one line.
+        # What the operator must put right (a library, a daemon, a schema), in one line.
         LOG.error("%s cannot start: %s", prog, error)
         return 1
     notify("READY=1")
@@ -71,14 +76,3 @@ def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runna
     LOG.info("%s stops", prog)
     service.stop()
     return 0
-
-
-def notify(state: str) -> None:
-    """Tell systemd, where it is listening (sd_notify(3))."""
-    address = os.environ.get("NOTIFY_SOCKET")
-    if not address:
-        return
-    if address.startswith("@"):
-        address = "\0" + address[1:]
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-        client.sendto(state.encode(), address)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from hostler.cmd import running
+from hostler.cmd import running, waiting
 from scheduler import service
 
 PROG = "hostler-scheduler"
@@ -12,4 +12,4 @@ PROG = "hostler-scheduler"
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, service.build))
+    sys.exit(running.run(running.load(PROG), PROG, service.build, (waiting.DATABASE, waiting.BROKER)))

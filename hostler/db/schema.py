@@ -24,7 +24,7 @@ def upgrade(db: Database, revision: str = "head") -> None:
 
 def current(db: Database) -> str | None:
     """Return the revision of the database, None when it has no schema."""
-    with db.engine.connect() as connection:
+    with db.translated(), db.engine.connect() as connection:
         return migration.MigrationContext.configure(connection).get_current_revision()
 
 

@@ -33,8 +33,8 @@ def purge(db: Database, before: dt.datetime) -> dict[str, int]:
     """
     finished = sa.select(Operation.id).where(Operation.state.in_(states.FINISHED), Operation.finished_at < before)
     servers = sa.select(Server.id).where(Server.deleted_at < before)
-    images = sa.select(Image.id).where(Image.deleted_at < before,
-                                       Image.id.not_in(sa.select(Server.image_id).where(Server.image_id.is_not(None))))
+    # An image's row stays: people and servers know images by ids, and users may choose those of new ones.
+    images = sa.select(Image.id).where(Image.deleted_at < before)
     # A backup that others build on goes after them. MariaDB looks into the table it deletes from through a copy only.
     parents = sa.select(sa.select(Backup.parent_id).where(Backup.parent_id.is_not(None)).subquery().c.parent_id)
     work: tuple[tuple[Any, Any], ...] = (
@@ -50,7 +50,6 @@ def purge(db: Database, before: dt.datetime) -> dict[str, int]:
             OperationNote.name != notes.LEFT_ON, ~sa.exists().where(Volume.id == OperationNote.resource_id)))),
         (ImageTag, ImageTag.image_id.in_(images)),
         (ImageMember, ImageMember.image_id.in_(images)),
-        (Image, Image.id.in_(images)),
         (RevokedToken, RevokedToken.expires_at < before),
     )
     counts: dict[str, int] = {}

@@ -23,6 +23,7 @@ from hostler.resources import quota
 
 MAX_TAGS = 128
 MAX_PROPERTIES = 128
+MAX_PROPERTIES_LENGTH = 131072  # names and values; each server made from the image keeps a copy
 VISIBILITIES = ("public", "private", "shared", "community")
 # Published attribute → column, for what callers may change.
 WRITABLE: Mapping[str, str] = {
@@ -219,9 +220,11 @@ def _refuse_read_only(name: str, allowed: Collection[str] = ()) -> None:
         raise errors.Forbidden(f"Attribute '{name}' is reserved.")
 
 
-def _check_counts(properties: Collection[str], tags: Collection[str]) -> None:
+def _check_counts(properties: Mapping[str, Any], tags: Collection[str]) -> None:
     if len(properties) > MAX_PROPERTIES:
         raise errors.TooLarge(reason=f"an image has at most {MAX_PROPERTIES} properties")
+    if sum(len(name) + len(str(value)) for name, value in properties.items()) > MAX_PROPERTIES_LENGTH:
+        raise errors.TooLarge(reason=f"an image's properties have at most {MAX_PROPERTIES_LENGTH} characters together")
     if len(tags) > MAX_TAGS:
         raise errors.TooLarge(reason=f"an image has at most {MAX_TAGS} tags")
 

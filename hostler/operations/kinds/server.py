@@ -89,5 +89,6 @@ KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RE
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")
 RESET_STATE: Final = Immediate(name="server.reset_state", action="resetState")
+EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume")
 
-IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE)
+IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, EXTEND_VOLUME)

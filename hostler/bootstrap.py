@@ -1,7 +1,7 @@
 """Fills an empty database so that a cloud can be used: roles, an administrator, flavors, a volume type, a network.
 
-Run by `hostler-manage bootstrap` and by the all-in-one; may be repeated at any time. What is there already is left as
-it is, except the administrator's password, which is set when one is given. The files written for clients
+Run by `hostler-manage bootstrap` and by the all-in-one; may be repeated at any time. It leaves what exists unchanged,
+except for the administrator's password, which is set when one is given. The files written for clients
 (`clouds.yaml`, `openrc`) are readable by their owner only; without the password they are not written.
 
 >>> bootstrap(db, conf, admin_password=None, public_url="http://192.0.2.1:8780", out_dir=Path("/etc/hostler"))
@@ -39,9 +39,9 @@ FLAVORS = (
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Result:
-    """What a client needs to begin, and the names of what this run made.
+    """What a client needs to start, and the names of what this run created.
 
-    `admin_password` is None when the administrator was there already and nobody said the password.
+    `admin_password` is None when the administrator existed and the password is not known.
     """
 
     admin_user_id: str
@@ -87,7 +87,7 @@ def bootstrap(db: Database, conf: cfg.ConfigOpts, *, admin_password: str | None,
     try:
         made, project_id, user_id, used, network_id = db.write(work)
     except exc.IntegrityError:
-        # Another bootstrap ran at the same time and won; what it made is found now.
+        # Another bootstrap ran at the same time and won; now its rows are found.
         made, project_id, user_id, used, network_id = db.write(work)
     clouds_file, openrc_file = out_dir / clientfiles.CLOUDS, out_dir / clientfiles.OPENRC
     if used is None:
@@ -163,7 +163,7 @@ def _make_default_type(session: orm.Session, made: list[str]) -> None:
 def _make_offers(session: orm.Session, made: list[str]) -> None:
     _ensure(session, made, Zone, {"name": "nova"})
     if session.execute(sa.select(sa.func.count()).select_from(Flavor)).scalar_one():
-        return  # an operator who removed some does not want them back
+        return  # an operator may have deleted some on purpose
     for name, flavorid, vcpus, ram_mib, root_gib in FLAVORS:
         _ensure(session, made, Flavor, {"flavorid": flavorid}, name=name, vcpus=vcpus, ram_mib=ram_mib,
                 root_gib=root_gib)

@@ -18,15 +18,15 @@ from hostler.resources.network import security_groups
 LOG = logging.getLogger(__name__)
 
 NAME = "default"
-# systemd-resolved lists the real servers in the second file when the first names its own stub.
+# systemd-resolved lists the upstream servers in the second file when the first names its own stub.
 _RESOLVERS = (Path("/etc/resolv.conf"), Path("/run/systemd/resolve/resolv.conf"))
 
 
 def make_network(session: orm.Session, conf: cfg.ConfigOpts, project_id: str, cidr: str, made: list[str]) -> str:
-    """Return the id of the default network; makes it, shared and with a gateway on each host, when there is none.
+    """Return the id of the default network; creates it, shared and with a gateway on each host, if there is none.
 
     The first address is the gateway, the second every host's DHCP and metadata server, the rest is for guests.
-    Raises Invalid when `cidr` is no IPv4 block with room for them.
+    Raises Invalid when `cidr` is not an IPv4 block with room for them.
     """
     there = session.execute(sa.select(Network).where(Network.is_default.is_(True))).scalars().first()
     if there is not None:
@@ -82,7 +82,7 @@ def _block(cidr: str) -> ipaddress.IPv4Network:
     try:
         block = ipaddress.IPv4Network(cidr)
     except ValueError as error:
-        raise errors.Invalid(reason=f"{cidr} is no IPv4 network: {error}") from error
+        raise errors.Invalid(reason=f"{cidr} is not an IPv4 network: {error}") from error
     if block.prefixlen > 29:
         raise errors.Invalid(reason=f"{cidr} is too small for a gateway, a DHCP server and guests.")
     return block

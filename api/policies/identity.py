@@ -1,8 +1,8 @@
-"""Rules of the identity face: administrators do everything; users read themselves, their projects and their roles,
-and manage their own application credentials.
+"""Policy defaults of the identity face: administrators may do everything; users may read their own account, projects
+and roles, and manage their own application credentials.
 
-Targets: `project_id` is the project looked at, `user_id` the user something belongs to, `member_id` the caller's own
-id when they hold a role on the target.
+Targets: `project_id` is the project in question, `user_id` the owner of the resource, `member_id` the caller's id if
+they hold a role on the target.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ _RULES: dict[str, tuple[str, str]] = {
     "list_services": (ADMIN, "List the catalog's services."),
     "list_endpoints": (ADMIN, "List the catalog's endpoints."),
     "list_regions": (ANYBODY, "List the regions."),
-    "validate_token": (SERVICE_OR_OWNER, "Show what a token is worth."),
-    "check_token": (OWNER, "Ask whether a token is worth anything."),
+    "validate_token": (SERVICE_OR_OWNER, "Validate a token and show what it grants."),
+    "check_token": (OWNER, "Check whether a token is valid."),
     "revoke_token": (OWNER, "Revoke a token."),
 }
 

@@ -1,6 +1,6 @@
-"""The catalog: which services there are and at which path below the one base URL each stands.
+"""The catalog: the services of this cloud and their paths below the one base URL.
 
-A new face adds a line to SERVICES. Ids are derived from names, so every process and every start gives the same ones.
+A new face adds a line to SERVICES. Ids are derived from names, so every process and every start yields the same ones.
 """
 
 from __future__ import annotations

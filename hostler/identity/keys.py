@@ -1,10 +1,10 @@
-"""The Fernet keys that tokens are encrypted with: a directory of numbered files, shared or copied between api hosts.
+"""The Fernet keys that encrypt tokens: a directory of numbered files, shared by or copied between the api hosts.
 
-`0` is the staged key: known to every host before it is ever used. The highest number is the primary, which encrypts;
+`0` is the staged key, known to every host before it is used. The highest number is the primary, which encrypts;
 the others only decrypt. A rotation promotes the staged key to primary, stages a new one and drops the oldest, so a
 host that has not yet received the newest copy still reads every token. Copy the directory after each rotation.
 
-Keys are readable by their owner only and appear whole or not at all.
+Keys are readable by their owner only and are written atomically.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from hostler import errors
 LOG = logging.getLogger(__name__)
 
 STAGED = 0
-# How long a process may go on without looking whether the directory has changed.
+# How long a process may go without checking whether the directory has changed.
 _LOOK_EVERY_S = 2.0
 
 
@@ -48,8 +48,8 @@ def ensure(directory: Path) -> bool:
 def rotate(directory: Path, *, max_active: int) -> int:
     """Promote the staged key, stage a new one, keep at most `max_active` keys; returns the new primary's number.
 
-    A crash in between leaves a directory that works and that the next rotation completes. Rotate no more often than
-    the token's life time divided by `max_active - 2`, or tokens end early.
+    A crash leaves a usable directory, which the next rotation completes. Rotate no more often than the token's
+    lifetime divided by `max_active - 2`, or tokens expire early.
     """
     with _exclusive(directory):
         numbers = _numbers(directory)
@@ -66,7 +66,7 @@ def rotate(directory: Path, *, max_active: int) -> int:
 
 
 class KeyRing:
-    """The keys as this process sees them; looks again when the directory changed."""
+    """The keys as this process sees them; reloaded when the directory changes."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory

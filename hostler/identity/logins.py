@@ -1,6 +1,6 @@
-"""The ways to prove who one is: password, token, application credential.
+"""The authentication methods: password, token, application credential.
 
-Each takes what the caller offered and gives a `Proven`, or raises Unauthorized without saying what was wrong.
+Each takes what the caller sent and returns a `Proven`, or raises Unauthorized without saying what was wrong.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import ApplicationCredential, Domain, Project, User
 from hostler.identity import passwords
-from hostler.identity.token_state import Facts
+from hostler.identity.token_state import TokenState
 from hostler.identity.tokens import SYSTEM, UNSCOPED, Scope
 
 METHODS: Final = frozenset({"password", "token", "application_credential"})
@@ -35,7 +35,7 @@ class Named:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ScopeWish:
+class ScopeRequest:
     """The scope a caller asks for; `kind` as in `tokens.Scope`."""
 
     kind: str
@@ -53,12 +53,12 @@ class LogIn:
     credential: Named = Named()
     credential_user: Named = Named()
     secret: str = ""
-    scope: ScopeWish | None = None
+    scope: ScopeRequest | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Proven:
-    """Who the caller is, and what limits the new token inherits from the proof."""
+    """Who the caller is, and the limits that the new token inherits from the proof."""
 
     user_id: str
     methods: tuple[str, ...]
@@ -89,12 +89,12 @@ def prove_credential(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Prove
                   credential=credential)
 
 
-def prove_token(facts: Facts) -> Proven:
-    """Take a valid token as the proof; the new one ends when it ends.
+def prove_token(state: TokenState) -> Proven:
+    """Take a valid token as proof; the new token expires when it does.
 
     Raises Forbidden for a token of an application credential, which is bound to its project.
     """
-    token = facts.token
+    token = state.token
     if token.application_credential_id is not None:
         raise errors.Forbidden("A token of an application credential cannot be used to get another token.")
     methods = token.methods if "token" in token.methods else (*token.methods, "token")
@@ -114,16 +114,16 @@ def methods_suffice(user: User, methods: Collection[str]) -> bool:
     return not any(rules) or any(rule and rule <= set(methods) for rule in rules)
 
 
-def find_scope(session: orm.Session, wish: ScopeWish) -> Scope | None:
-    """Return the scope wished for, or None when it names nothing; whether the user has roles there is not checked."""
-    if wish.kind == "system":
+def find_scope(session: orm.Session, request: ScopeRequest) -> Scope | None:
+    """Return the requested scope, or None when it does not exist. The user's roles there are not checked."""
+    if request.kind == "system":
         return SYSTEM
-    if wish.kind == "unscoped":
+    if request.kind == "unscoped":
         return UNSCOPED
-    query = _by_name(sa.select(Domain.id if wish.kind == "domain" else Project.id),
-                     Domain if wish.kind == "domain" else Project, wish.named)
+    query = _by_name(sa.select(Domain.id if request.kind == "domain" else Project.id),
+                     Domain if request.kind == "domain" else Project, request.named)
     found = session.execute(query).scalar_one_or_none() if query is not None else None
-    return Scope(wish.kind, found) if found is not None else None
+    return Scope(request.kind, found) if found is not None else None
 
 
 def _find_user(session: orm.Session, named: Named) -> User | None:
@@ -144,7 +144,7 @@ def _find_credential(session: orm.Session, log_in: LogIn) -> ApplicationCredenti
 
 def _by_name(query: sa.Select[tuple[Any]], model: type[Domain | Project | User],
              named: Named) -> sa.Select[tuple[Any]] | None:
-    """Return `query` narrowed to the one row that `named` means; None when it does not name one."""
+    """Return `query` narrowed to the row that `named` identifies; None when it identifies none."""
     if named.id is not None:
         return query.where(model.id == named.id)
     if named.name is None:

@@ -33,7 +33,7 @@ def password_matches(password: str, stored: str | None, rounds: int) -> bool:
 
 
 def check_user(db: Database, conf: cfg.ConfigOpts, user: User | None, password: str) -> bool:
-    """Return whether `password` is the user's, and keep count of failures; a locked user is refused unheard."""
+    """Return whether `password` is the user's, and count failures; a locked user is refused without a check."""
     rounds = conf.identity.password_rounds
     if user is None or _is_locked(user, clock.utcnow()):
         password_matches(password, None, rounds)
@@ -62,8 +62,8 @@ def _count_failure(db: Database, conf: cfg.ConfigOpts, user_id: str) -> None:
     now = clock.utcnow()
     until = now + dt.timedelta(seconds=conf.identity.lockout_seconds)
     reached = User.failed_logins + 1 >= limit
-    # One statement, so that failures counted at the same time all count; the count starts anew with each lockout.
-    # The lock stands first: MariaDB evaluates assignments from left to right.
+    # One statement, so that concurrent failures all count; each lockout resets the count. The lock comes first, since
+    # MariaDB evaluates assignments from left to right.
     db.write(lambda session: session.execute(
         sa.update(User).where(User.id == user_id).ordered_values(
             (User.locked_until, sa.case((reached, until), else_=User.locked_until)),

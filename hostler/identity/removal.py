@@ -1,7 +1,7 @@
-"""Removing a project, a user or a domain with what hangs from it, by the delete rules the models declare.
+"""Removes a project, a user or a domain with its dependents, by the delete rules that the models declare.
 
-What a project holds that people would miss (servers, networks, images, …) is never removed here: it is counted and
-named, and the removal refused. What is only kept for the record (rows with `deleted_at`) goes along.
+A project that still holds servers, networks, images and so on is not removed: the refusal names and counts them. Rows
+that are only kept for the record (those with `deleted_at`) are removed too.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sqlalchemy import orm
 from hostler import errors
 from hostler.db.models import Base, FlavorAccess, ImageMember, Project, QuotaLimit, RoleAssignment, User
 
-# Belongings without a life of their own: they go with their project.
+# What has no use without its project is removed with it.
 _GOES_ALONG = frozenset({"application_credentials", "security_groups", "security_group_rules", "server_groups"})
-# Rows that name a project without a foreign key.
+# Tables that name a project without a foreign key.
 _LOOSE = (FlavorAccess, ImageMember, QuotaLimit)
 
 
@@ -36,7 +36,7 @@ def holdings(session: orm.Session, project_id: str) -> dict[str, int]:
 
 
 def remove_project(session: orm.Session, project_id: str) -> None:
-    """Remove a project whose row the caller holds; raises InUse when it holds anything."""
+    """Remove a project whose row the caller has locked; raises InUse when it holds anything."""
     held = holdings(session, project_id)
     if held:
         named = ", ".join(f"{count} {table}" for table, count in sorted(held.items()))
@@ -67,7 +67,7 @@ def remove_assignments(session: orm.Session, target_type: str, target_id: str) -
 
 
 def remove_rows(session: orm.Session, table: sa.Table, row_ids: Sequence[str]) -> None:
-    """Delete rows by id and do to what refers to them as its rule says; raises InUse where that is `restrict`."""
+    """Delete rows by id and apply the delete rules of what refers to them; raises InUse where that is `restrict`."""
     if not row_ids:
         return
     for child, column in _references(table):

@@ -1,4 +1,4 @@
-"""Roles: which exist from the start, what each implies, and which ones a user holds where."""
+"""Roles: the built-in ones, what each implies, and which roles a user holds on a scope."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""The entrance to identity: log in, validate, revoke.
+"""The entry point of identity: log in, validate, revoke.
 
-A refusal is always the same `Unauthorized`; what was wrong (unknown user, wrong password, lockout, no role, disabled)
-is not told. Changes made through this process count at once; those of another process within
-`api.token_cache_seconds`.
+A refusal is always the same `Unauthorized`: it does not say whether the user is unknown, the password wrong, the user
+locked out, disabled or without a role. Changes made through this process take effect at once, those of another process
+within `api.token_cache_seconds`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,10 @@ from hostler import clock, errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import RevokedToken, User
-from hostler.identity import keys, logins, roles, tokens
-from hostler.identity import token_state as token_facts
+from hostler.identity import keys, logins, roles, token_state, tokens
 from hostler.identity.cache import TokenCache
 from hostler.identity.logins import LogIn, Proven
-from hostler.identity.token_state import Facts
+from hostler.identity.token_state import TokenState
 from hostler.identity.tokens import UNSCOPED, Scope, Token
 
 LOG = logging.getLogger(__name__)
@@ -49,31 +48,31 @@ class Identity:
             self._cache.put(token, values, lifetime_s=lifetime.total_seconds(), generation=generation)
         return RequestContext(request_id=request_id, **{**values, "roles": list(values["roles"])})
 
-    def validate(self, text: str) -> Facts:
-        """Return what is to be known about a token; raises Unauthorized. Never answered from memory."""
+    def validate(self, text: str) -> TokenState:
+        """Return the state of a token, always from the database; raises Unauthorized."""
         token = tokens.unseal(self._ring, text)
         if token is None or token.expires_at <= clock.utcnow():
             raise errors.Unauthorized()
         with self._db.reading() as session:
-            found = token_facts.load(session, token, clock.utcnow())
+            found = token_state.load(session, token, clock.utcnow())
         if found is None:
             raise errors.Unauthorized()
         return found
 
-    def log_in(self, wish: LogIn) -> tuple[str, Facts]:
-        """Return a new token's text and what it is worth.
+    def log_in(self, request: LogIn) -> tuple[str, TokenState]:
+        """Return a new token's text and state.
 
-        Raises Unauthorized, and Forbidden where the proof may not be turned into another token.
+        Raises Unauthorized, and Forbidden for a proof that must not yield another token.
         """
-        proven = self._prove(wish)
+        proven = self._prove(request)
         with self._db.reading() as session:
-            found = self._issue(session, proven, wish)
+            found = self._issue(session, proven, request)
         if found is None or not logins.methods_suffice(found.user, proven.methods):
             raise errors.Unauthorized()
         return tokens.seal(self._ring, found.token), found
 
-    def revoke(self, found: Facts) -> None:
-        """Make a token worthless before its time; fine to repeat."""
+    def revoke(self, found: TokenState) -> None:
+        """End a token before it expires; may be repeated."""
         token = found.token
 
         def work(session: orm.Session) -> None:
@@ -84,39 +83,39 @@ class Identity:
         try:
             self._db.write(work)
         except exc.IntegrityError:
-            LOG.debug("token %s was revoked by somebody else at the same time", token.audit_id)
+            LOG.debug("token %s was revoked by another request at the same time", token.audit_id)
         self.forget()
 
     def forget(self) -> None:
-        """Drop remembered tokens; called after every change of users, roles, projects or credentials."""
+        """Drop cached tokens; called after every change of users, roles, projects or credentials."""
         self._cache.clear()
 
-    def _prove(self, wish: LogIn) -> Proven:
+    def _prove(self, request: LogIn) -> Proven:
         proofs = []
-        for method in wish.methods:
+        for method in request.methods:
             if method == "password":
-                proofs.append(logins.prove_password(self._db, self._conf, wish))
+                proofs.append(logins.prove_password(self._db, self._conf, request))
             elif method == "application_credential":
-                proofs.append(logins.prove_credential(self._db, self._conf, wish))
+                proofs.append(logins.prove_credential(self._db, self._conf, request))
             elif method == "token":
-                proofs.append(logins.prove_token(self.validate(wish.token)))
+                proofs.append(logins.prove_token(self.validate(request.token)))
             else:
                 raise errors.Unauthorized("Attempted to authenticate with an unsupported method.")
         return _agreed(proofs)
 
-    def _issue(self, session: orm.Session, proven: Proven, wish: LogIn) -> Facts | None:
+    def _issue(self, session: orm.Session, proven: Proven, request: LogIn) -> TokenState | None:
         if proven.credential is not None:
-            if wish.scope is not None:
+            if request.scope is not None:
                 raise errors.Unauthorized("An application credential cannot request a scope.")
             return self._try(session, proven, Scope("project", proven.credential.project_id))
-        if wish.scope is not None:
-            scope = logins.find_scope(session, wish.scope)
+        if request.scope is not None:
+            scope = logins.find_scope(session, request.scope)
             return self._try(session, proven, scope) if scope is not None else None
         default = session.execute(sa.select(User.default_project_id).where(User.id == proven.user_id)).scalar()
         scoped = self._try(session, proven, Scope("project", default)) if default is not None else None
         return scoped or self._try(session, proven, UNSCOPED)
 
-    def _try(self, session: orm.Session, proven: Proven, scope: Scope) -> Facts | None:
+    def _try(self, session: orm.Session, proven: Proven, scope: Scope) -> TokenState | None:
         now = clock.utcnow()
         # Whole seconds: clients compare the printed expiry with the token's.
         expires_at = (now + dt.timedelta(seconds=self._conf.identity.token_ttl)).replace(microsecond=0)
@@ -126,11 +125,11 @@ class Identity:
         token = Token(user_id=proven.user_id, scope=scope, methods=proven.methods, issued_at=now,
                       expires_at=expires_at, audit_ids=(tokens.new_audit_id(), *ancestor),
                       application_credential_id=proven.credential.id if proven.credential is not None else None)
-        return token_facts.load(session, token, now)
+        return token_state.load(session, token, now)
 
 
 def _agreed(proofs: list[Proven]) -> Proven:
-    """Return the proofs as one; raises Unauthorized when there is none or they speak of different users."""
+    """Merge the proofs into one; raises Unauthorized without proofs, or when they name different users."""
     if not proofs or len({proof.user_id for proof in proofs}) != 1:
         raise errors.Unauthorized()
     methods = tuple(dict.fromkeys(method for proof in proofs for method in proof.methods))
@@ -141,7 +140,7 @@ def _agreed(proofs: list[Proven]) -> Proven:
         credential=next((proof.credential for proof in proofs if proof.credential is not None), None))
 
 
-def _context_values(found: Facts) -> dict[str, Any]:
+def _context_values(found: TokenState) -> dict[str, Any]:
     token, project, domain = found.token, found.project, found.domain
     credential = found.credential
     return {

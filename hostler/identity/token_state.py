@@ -1,4 +1,4 @@
-"""What a token is worth now: its user, its scope and the roles held there, all as the database has them this moment."""
+"""What a token grants: its user, its scope and the roles held there, all as the database has them at this moment."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from hostler.identity.tokens import Token
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Facts:
-    """A valid token with everything about it that is looked up. `roles` maps name to id, implied ones included."""
+class TokenState:
+    """A valid token with everything looked up about it. `roles` maps name to id, implied roles included."""
 
     token: Token
     user: User
@@ -26,8 +26,8 @@ class Facts:
     credential: ApplicationCredential | None
 
 
-def load(session: orm.Session, token: Token, now: dt.datetime) -> Facts | None:
-    """Return the facts, or None when the token is not (or no longer) good for anything."""
+def load(session: orm.Session, token: Token, now: dt.datetime) -> TokenState | None:
+    """Return the state of a token, or None when it is not, or no longer, valid."""
     owner = _user_of(session, token)
     if owner is None or token.expires_at <= now or _is_revoked(session, token):
         return None
@@ -43,7 +43,7 @@ def load(session: orm.Session, token: Token, now: dt.datetime) -> Facts | None:
         held = limited(session, credential, held)
     if token.scope.kind != "unscoped" and not held:
         return None
-    return Facts(token=token, user=owner[0], user_domain=owner[1], project=project, domain=domain, roles=held,
+    return TokenState(token=token, user=owner[0], user_domain=owner[1], project=project, domain=domain, roles=held,
                  credential=credential)
 
 
@@ -68,7 +68,7 @@ def _is_revoked(session: orm.Session, token: Token) -> bool:
 
 
 def _scope_of(session: orm.Session, token: Token) -> tuple[Project | None, Domain | None]:
-    """Return the enabled project with its domain, or the enabled domain; Nones when there is no such thing."""
+    """Return the enabled project with its domain, or (None, the enabled domain); (None, None) when it is gone."""
     if token.scope.kind == "project":
         row = session.execute(sa.select(Project, Domain).join(Domain, Domain.id == Project.domain_id)
                               .where(Project.id == token.scope.id)).tuples().one_or_none()

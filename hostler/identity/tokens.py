@@ -1,7 +1,7 @@
 """What a token says, and its compact form: a short packed list, encrypted and signed by Fernet.
 
-A token carries ids and times only. What they are worth (roles, enabled or not) is looked up when it is used, so a
-change takes effect on tokens that are out already.
+A token carries ids and times only. Roles, and whether user and project are enabled, are looked up when it is used, so a
+change also affects tokens that were issued before it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hostler import ids
 from hostler.identity.keys import KeyRing
 
 _VERSION = 1
-# Fernet text of our payloads is far shorter; anything longer is no token of ours.
+# The Fernet text of our payloads is far shorter; anything longer cannot be one of our tokens.
 _MAX_TEXT = 1024
 _METHODS = ("password", "token", "application_credential")
 _SCOPES = ("unscoped", "project", "domain", "system")
@@ -41,7 +41,7 @@ SYSTEM = Scope("system")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Token:
-    """The content of a token. `audit_ids` are its own and, when it came of another, the first ancestor's."""
+    """The content of a token. `audit_ids` are its own id and, if it was derived from another, the first ancestor's."""
 
     user_id: str
     scope: Scope
@@ -53,7 +53,7 @@ class Token:
 
     @property
     def audit_id(self) -> str:
-        """The id by which this one token is revoked."""
+        """The id that revokes this one token."""
         return self.audit_ids[0]
 
 
@@ -73,7 +73,7 @@ def seal(ring: KeyRing, token: Token) -> str:
 
 
 def unseal(ring: KeyRing, text: str) -> Token | None:
-    """Return the token in `text`, or None when it is none of ours. Its times are not looked at."""
+    """Return the token in `text`, or None if we did not issue it. Its expiry is not checked."""
     if len(text) > _MAX_TEXT or not text.isascii():
         return None
     raw = ring.decrypt(text)

@@ -1,4 +1,4 @@
-"""Verbs on application credentials: secrets with some of a user's roles on one project, for programs."""
+"""Verbs on application credentials: secrets for programs, with some of a user's roles on one project."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def create_credential(services: Services, context: RequestContext, user_id: str,
 
 
 def delete_credential(services: Services, context: RequestContext, user_id: str, credential_id: str) -> None:
-    """Delete a credential; its tokens are worth nothing from then on."""
+    """Delete a credential; its tokens end with it."""
     _refuse_restricted(context)
     found = get_credential(services, context, user_id, credential_id, "identity:delete_application_credential")
     identity_rows.store(
@@ -79,7 +79,7 @@ def delete_credential(services: Services, context: RequestContext, user_id: str,
 
 
 def roles_of(services: Services) -> dict[str, Role]:
-    """Return every role by its id, to print credentials with."""
+    """Return every role by its id, for showing credentials."""
     return {role.id: role for role in roles.roles_by_name(services).values()}
 
 

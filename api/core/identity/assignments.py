@@ -1,4 +1,4 @@
-"""Verbs on role assignments: who has which role on which project or domain, or on the system."""
+"""Verbs on role assignments: the roles of users on projects, on domains and on the system."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Assignment:
 
 
 def grant(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
-    """Give a user a role; fine when they have it. Raises NotFound for whatever does not exist."""
+    """Give a user a role; may be repeated. Raises NotFound for anything that does not exist."""
     services.policy.check(context, "identity:create_grant", {})
 
     def work(session: orm.Session) -> None:
@@ -59,7 +59,7 @@ def grant(services: Services, context: RequestContext, target: Target, user_id: 
     try:
         services.db.write(work)
     except exc.IntegrityError:
-        # Given by somebody else at the same time, or what it names was deleted: the second run tells which.
+        # Either another request granted it at the same time, or something it names was deleted: the retry decides.
         services.db.write(work)
     finally:
         services.identity.forget()

@@ -70,7 +70,7 @@ def create_project(services: Services, context: RequestContext, values: dict[str
         try:
             domain = identity_rows.domain_for(session, context,
                                               values.get("domain_id") or _parent_domain(session, values))
-        except errors.NotFound as error:  # here, unlike of a user, it is a fault of the body
+        except errors.NotFound as error:  # the reference answers 400 for a project, and 404 for a user
             raise errors.Invalid(reason=str(error)) from error
         _check_parent(values, domain.id)
         project = Project(id=ids.new_id(), name=values["name"], description=values.get("description") or "",
@@ -105,7 +105,7 @@ def delete_project(services: Services, context: RequestContext, project_id: str)
     found = get_project(services, context, project_id, "identity:delete_project")
 
     def work(session: orm.Session) -> None:
-        # Whoever adds to the project holds this row while counting its quota, so nothing slips in.
+        # Requests that add to the project hold this row while they count its quota, so nothing is added concurrently.
         services.db.lock_row(session, Project, Project.id == found.id)
         identity_rows.check_immutable(identity_rows.must_exist(session, Project, "project", found.id))
         removal.remove_project(session, found.id)

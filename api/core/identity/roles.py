@@ -1,4 +1,4 @@
-"""Verbs on roles; the built-in ones carry the rules of every face and cannot be renamed or deleted."""
+"""Verbs on roles. The built-in ones cannot be renamed or deleted: the policy rules of every face name them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Finding, listing and storing identity's rows: shared by the verbs on projects, users, roles, domains.
+"""Finding, listing and storing identity's rows, for the verbs on projects, users, roles and domains.
 
-Who may not see a thing is told 403 whether it exists or not; only text that cannot be an id is 404 for everybody, so
-that clients may look a name up as if it were an id.
+A caller without the right to see a resource gets 403 whether it exists or not. Only text that cannot be an id is 404
+for everybody, because clients look names up as if they were ids.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Listing:
 
 
 def not_found(noun: str, identifier: str) -> errors.NotFound:
-    """Return the error for a thing that is not there."""
+    """Return the error for a resource that does not exist."""
     return errors.NotFound(f"Could not find {noun}: {identifier[:64]}.", resource=noun, id=identifier[:64])
 
 
@@ -55,7 +55,7 @@ def find(services: Services, context: RequestContext, model: type[Row], identifi
          target: Callable[[orm.Session, Row], dict[str, Any]]) -> Row:
     """Return the row when the caller may do `action` to it.
 
-    `target(session, row)` gives the values the rule is held against. Raises NotFound and Forbidden.
+    `target(session, row)` returns the values that the policy rule sees. Raises NotFound and Forbidden.
     """
     noun = model.__name__.lower()
     key = inside_id(noun, identifier)
@@ -94,7 +94,7 @@ def list_rows(services: Services, model: type[Row], listing: Listing,
 
 
 def store(services: Services, work: Callable[[orm.Session], Result], *, noun: str, name: str) -> Result:
-    """Run a change of identity in one transaction and drop remembered tokens; raises Conflict for a taken name."""
+    """Run a change of identity in one transaction and drop cached tokens; raises Conflict for a taken name."""
     try:
         return services.db.write(work)
     except exc.IntegrityError as error:

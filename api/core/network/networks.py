@@ -83,10 +83,10 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         if values.get("shared") is False and network.shared:
             _check_unshared(session, network)
         changed = set_changed(network, values)
-        told = tell_of_network(session, caller.context, network.id) if changed & {
+        operation_ids = tell_of_network(session, caller.context, network.id) if changed & {
             "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
         session.flush()
-        return _records(session, [network])[0], told
+        return _records(session, [network])[0], operation_ids
     return caller.write(work)
 
 
@@ -102,7 +102,7 @@ def delete_network(caller: Caller, identifier: str) -> None:
         return None, []
     try:
         caller.write(work)
-    except exc.IntegrityError as error:  # a port was made meanwhile
+    except exc.IntegrityError as error:  # a port was created concurrently
         raise _in_use(identifier) from error
 
 
@@ -140,7 +140,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
 
 def _check_guarded(caller: Caller, verb: str, project_id: str, values: Mapping[str, Any]) -> None:
     for column in GUARDED.keys() & values.keys():
-        # Saying what holds anyway takes no right: clients send their defaults along.
+        # Clients send their defaults along; naming the default needs no right.
         if verb == "create" and values[column] in (False, None):
             continue
         caller.check(f"{verb}_network:{GUARDED[column]}", project_id)

@@ -1,4 +1,4 @@
-"""What a port may ask for: rights, hardware address, addresses, pairs, groups; checked and spelled canonically."""
+"""Checks what a request asks of a port: rights, MAC, addresses, address pairs, groups; returns canonical spellings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_ADDRESSES = 16
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # No guest sends from these; only 0.0.0.0/0, the usual spelling of "any source", may cover them.
 _MULTICAST: Mapping[int, Any] = {4: ipaddress.ip_network("224.0.0.0/4"), 6: ipaddress.ip_network("ff00::/8")}
-# What a port asks for that is not a column of its own row, or is fixed here.
+# Attributes of a request that are no columns of the port's row, or have one value here.
 _NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "profile", "host", "project_id"})
 _HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
 
@@ -29,7 +29,7 @@ def check_rights(caller: Caller, verb: str, project_id: str, network: Network, v
     """Raise Forbidden unless the caller may set each of `values`, NotImplementedHere for what no agent can do."""
     caller.check(f"{verb}_port", project_id, network.project_id)
     if verb == "create" and not (caller.sees_all or network.shared or network.project_id == project_id):
-        # One sees an external network in order to name it, not to be on it.
+        # An external network is visible so that it can be named, not so that guests can be on it.
         raise not_found(Network, network.id)
     for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
         if values.get(attribute) not in (None, [], True):

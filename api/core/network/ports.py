@@ -1,4 +1,4 @@
-"""Ports: list, show, create, change, delete. What a port may ask for is in `api.core.network.port_rules`.
+"""Ports: list, show, create, change, delete. The checks of a request are in `api.core.network.port_rules`.
 
 A port that a server holds is released by the server (detach, delete), never from here.
 """
@@ -73,8 +73,8 @@ def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Po
             claim_quota(caller, session, project_id, "ports", amount)
         ports = place_ports.place(session, caller.services.conf, drafts)
         groups = {group_id for draft in drafts for group_id in draft.group_ids}
-        told = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
-        return _records(session, ports), told
+        operation_ids = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        return _records(session, ports), operation_ids
     return caller.write(work)
 
 
@@ -94,13 +94,13 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         if (moved or regrouped) and not changed:
             port.revision += 1
         _flush(session, port)
-        told = []
+        operation_ids = []
         if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up"}:
-            told += tell_of_port(session, caller.context, port)
-            told += security_groups.tell_hosts(session, caller.context, {*before, *after}, rules_changed=False)
+            operation_ids += tell_of_port(session, caller.context, port)
+            operation_ids += security_groups.tell_hosts(session, caller.context, {*before, *after}, rules_changed=False)
         if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
-            told += tell_of_network(session, caller.context, port.network_id)
-        return _records(session, [port])[0], told
+            operation_ids += tell_of_network(session, caller.context, port.network_id)
+        return _records(session, [port])[0], operation_ids
     return caller.write(work)
 
 
@@ -113,11 +113,11 @@ def delete_port(caller: Caller, identifier: str) -> None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
         groups = security_groups.groups_of(session, [port.id])
-        told = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        operation_ids = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
         for model in (PortSecurityGroup, FixedIp):
             session.execute(sa.delete(model).where(model.port_id == port.id))
         session.delete(port)
-        return None, told
+        return None, operation_ids
     caller.write(work)
 
 

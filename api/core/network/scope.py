@@ -1,7 +1,7 @@
-"""Who sees what of the Network API, and how its verbs write: shared by networks, subnets, ports and security groups.
+"""Visibility and writes of the Network API, shared by networks, subnets, ports and security groups.
 
 Administrators see everything. Others see what their project owns, shared and external networks with their subnets,
-and the ports on networks they own. What one may not see is not there: NotFound.
+and the ports on networks they own. A resource that the caller may not see is NotFound.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Caller:
     services: Services
     context: RequestContext
     sees_all: bool
-    # The revision that what is changed must have (the header If-Match); None does not care.
+    # The revision that the resource must have to be changed or deleted (the header If-Match); None for any.
     if_revision: int | None = None
     _decided: dict[str, bool] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
@@ -84,7 +84,7 @@ def visible(caller: Caller, model: type[Model]) -> sa.ColumnElement[bool]:
 
 
 def find(session: orm.Session, caller: Caller, model: type[Model], identifier: str, *, hold: bool = False) -> Model:
-    """Return the row the caller sees under an id in either spelling; `hold` keeps it from changing meanwhile.
+    """Return the row the caller sees under an id in either spelling; `hold` locks it until the transaction ends.
 
     Raises NotFound.
     """
@@ -110,7 +110,7 @@ def find_to_change(session: orm.Session, caller: Caller, model: type[Model], ide
 
 
 def not_found(model: Any, identifier: str) -> errors.NotFound:
-    """Return the error for a row that is not there for the caller."""
+    """Return the error for a row that does not exist for the caller."""
     verb = "does not exist" if model in (SecurityGroup, SecurityGroupRule) else "could not be found."
     return errors.NotFound(f"{_TITLES[model]} {identifier} {verb}", resource=WORDS[model], id=identifier)
 

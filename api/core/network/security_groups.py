@@ -91,7 +91,7 @@ def delete_group(caller: Caller, identifier: str) -> None:
         return None, groups.tell_hosts(session, caller.context, admitting, rules_changed=True)
     try:
         caller.write(work)
-    except exc.IntegrityError as error:  # a port joined meanwhile
+    except exc.IntegrityError as error:  # a port joined concurrently
         raise _in_use(identifier) from error
 
 

@@ -1,7 +1,7 @@
-"""What a subnet may be: its block, gateway, pools, name servers and routes, checked and spelled canonically.
+"""Checks a subnet's block, gateway, pools, name servers and routes, and returns their canonical spellings.
 
-IPv6 blocks are kept and their addresses given out, but no host serves DHCPv6 or router advertisements: asking for
-either is refused.
+IPv6 subnets are stored and their addresses allocated, but no host serves DHCPv6 or router advertisements: requests for
+either are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _CIDR = re.compile(r"[0-9a-fA-F.:]+/[0-9]{1,3}")
 
 
 def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns of a new subnet: what was asked, checked, with the defaults filled in."""
+    """Return the columns of a new subnet: the checked request with defaults filled in."""
     block = _block(values.get("cidr"), values["ip_version"])
     _check_ipv6(block, values)
     gateway = _address("gateway_ip", values["gateway_ip"], block) if values.get("gateway_ip") is not None else None
@@ -39,7 +39,7 @@ def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def changed_values(subnet: Subnet, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the columns that a change sets, checked against what stays."""
+    """Return the columns that a change sets, checked against the rest of the subnet."""
     block = ipam.block_of(subnet)
     _check_ipv6(block, {"enable_dhcp": subnet.enable_dhcp, **values})
     new = dict(values)

@@ -1,4 +1,4 @@
-"""Subnets: list, show, create, change, delete. What an address block must be is in `api.core.network.subnet_rules`."""
+"""Subnets: list, show, create, change, delete. The checks of a request are in `api.core.network.subnet_rules`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FILTERS: Mapping[str, lists.Filter] = {
 SORTING: Mapping[str, Any] = {
     **lists.standard_sorting(Subnet), "cidr": Subnet.cidr, "network_id": Subnet.network_id,
     "ip_version": Subnet.ip_version, "enable_dhcp": Subnet.enable_dhcp, "gateway_ip": Subnet.gateway_ip}
-# What guests or hosts notice.
+# Changes of these reach hosts and guests.
 _LIVE = {"gateway_ip", "dns_nameservers", "host_routes", "enable_dhcp", "dhcp_ip"}
 
 
@@ -49,9 +49,9 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
     """Write subnets, all or none; their networks' hosts follow."""
     def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
         made = [_create(session, caller, values) for values in bodies]
-        told = [operation for network_id in {subnet.network_id for subnet in made}
+        operation_ids = [operation for network_id in {subnet.network_id for subnet in made}
                 for operation in tell_of_network(session, caller.context, network_id)]
-        return made, told
+        return made, operation_ids
     return caller.write(work)
 
 
@@ -85,7 +85,7 @@ def delete_subnet(caller: Caller, identifier: str) -> None:
         return None, tell_of_network(session, caller.context, subnet.network_id)
     try:
         caller.write(work)
-    except exc.IntegrityError as error:  # an address was given out meanwhile
+    except exc.IntegrityError as error:  # an address was allocated concurrently
         raise _in_use(identifier) from error
 
 

@@ -27,12 +27,12 @@ def set_tags(caller: Caller, model: Any, identifier: str, tags: Sequence[str]) -
 
 
 def add_tag(caller: Caller, model: Any, identifier: str, tag: str) -> list[str]:
-    """Add a tag to a resource; one that is there stays."""
+    """Add a tag to a resource; may be repeated."""
     return _edit(caller, model, identifier, lambda present: present if tag in present else [*present, tag])
 
 
 def remove_tag(caller: Caller, model: Any, identifier: str, tag: str) -> list[str]:
-    """Take a tag from a resource; raises NotFound when it has none such."""
+    """Remove a tag from a resource; raises NotFound when it does not have it."""
     def without(present: list[str]) -> list[str]:
         if tag not in present:
             raise tag_not_found(tag)
@@ -41,7 +41,7 @@ def remove_tag(caller: Caller, model: Any, identifier: str, tag: str) -> list[st
 
 
 def tag_not_found(tag: str) -> errors.NotFound:
-    """Return the error for a tag that is not there."""
+    """Return the error for a tag that the resource does not have."""
     return errors.NotFound(f"Tag {tag} could not be found.", resource="tag", id=tag)
 
 

@@ -1,4 +1,4 @@
-"""Figures of the Network API: quotas of projects, and how many addresses networks have given out."""
+"""Quotas of projects, and the number of addresses in use on networks."""
 
 from __future__ import annotations
 

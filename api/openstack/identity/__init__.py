@@ -10,32 +10,32 @@ from api.openstack.identity import (
     application_credentials,
     assignments,
     domains,
+    not_built,
     projects,
     rendering,
     roles,
+    token_reach,
     tokens,
     users,
     versions,
 )
-from api.openstack.identity import not_built as absent
 from api.openstack.identity import services as catalog_services
-from api.openstack.identity import token_reach as own
 from api.services import Services
 
 
 def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "", versions.Versions(services)
     yield "/v3", versions.Version(services)
-    for path, resource in (*_access(services), *_things(services), *_grants(services), *absent.routes(services)):
+    for path, resource in (*_access(services), *_things(services), *_grants(services), *not_built.routes(services)):
         yield "/v3" + path, resource
 
 
 def _access(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/auth/tokens", tokens.Tokens(services)
-    yield "/auth/projects", own.OwnProjects(services)
-    yield "/auth/domains", own.OwnDomains(services)
-    yield "/auth/system", own.OwnSystem(services)
-    yield "/auth/catalog", own.OwnCatalog(services)
+    yield "/auth/projects", token_reach.ReachableProjects(services)
+    yield "/auth/domains", token_reach.ReachableDomains(services)
+    yield "/auth/system", token_reach.ReachableSystem(services)
+    yield "/auth/catalog", token_reach.ReachableCatalog(services)
     for path, resource in (("/services", catalog_services.CatalogServices(services)),
                            ("/endpoints", catalog_services.Endpoints(services)),
                            ("/regions", catalog_services.Regions(services))):

@@ -66,7 +66,7 @@ class RoleAssignments:
         self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List them; groups and inherited roles there are none."""
+        """List them. There are no groups and no inherited roles."""
         conf = self._services.conf
         wanted = AssignmentFilter(user_id=parameters.identifier(request, "user.id"),
                                   role_id=parameters.identifier(request, "role.id"), target=_scope(request),

@@ -1,4 +1,4 @@
-"""What the published API has and this cloud has not: lists are empty, things are not found, changes answer 501."""
+"""Parts of the published API that this cloud does not have: lists are empty, items are 404, changes are 501."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from api.openstack.identity.rendering import collection
 from api.services import Services
 from hostler import errors
 
-# path below /v3, key of the list, the one thing's noun, whether `path/{item_id}` belongs to it
-_ABSENT = (
+# path below /v3, key of the list, noun of an item
+_NOT_BUILT = (
     ("/groups", "groups", "group"),
     ("/credentials", "credentials", "credential"),
     ("/policies", "policies", "policy"),
@@ -30,8 +30,8 @@ _ABSENT = (
 )
 
 
-class AbsentList:
-    """A kind of thing of which there are none."""
+class EmptyCollection:
+    """A collection that is always empty."""
 
     def __init__(self, services: Services, key: str) -> None:
         self._services = services
@@ -48,8 +48,8 @@ class AbsentList:
     on_put = on_patch = on_post
 
 
-class AbsentItem:
-    """One of a kind of which there are none."""
+class MissingItem:
+    """An item of such a collection."""
 
     def __init__(self, noun: str) -> None:
         self._noun = noun
@@ -62,7 +62,7 @@ class AbsentItem:
 
 
 class LimitModel:
-    """How limits of projects combine: there is no tree, so they do not."""
+    """How the limits of projects combine: they do not, as there is no tree of projects."""
 
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
         """Say so."""
@@ -71,6 +71,6 @@ class LimitModel:
 
 def routes(services: Services) -> list[tuple[str, Any]]:
     """Return the routes, below `/v3`."""
-    lists: list[tuple[str, Any]] = [(path, AbsentList(services, key)) for path, key, _ in _ABSENT]
-    items: list[tuple[str, Any]] = [(path + "/{item_id}", AbsentItem(noun)) for path, _, noun in _ABSENT]
+    lists: list[tuple[str, Any]] = [(path, EmptyCollection(services, key)) for path, key, _ in _NOT_BUILT]
+    items: list[tuple[str, Any]] = [(path + "/{item_id}", MissingItem(noun)) for path, _, noun in _NOT_BUILT]
     return [*lists, *items, ("/limits/model", LimitModel())]

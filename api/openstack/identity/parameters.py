@@ -34,7 +34,7 @@ def identifier(request: falcon.Request, name: str) -> str | None:
 
 
 def flag(request: falcon.Request, name: str) -> bool:
-    """Return whether a parameter is there and does not say no."""
+    """Return whether a parameter is present and not false."""
     value = request.get_param(name)
     return value is not None and value.lower() not in ("0", "false", "no", "off", "none")
 
@@ -55,7 +55,7 @@ def listing(request: falcon.Request, conf: cfg.ConfigOpts, *columns: str) -> Lis
 
 
 def body(request: falcon.Request, conf: cfg.ConfigOpts, validate: bodies.Validator) -> Any:
-    """Return the body after holding it against its schema; an error never repeats a password."""
+    """Return the body after validating it; an error never repeats a password."""
     content = bodies.read_json(request, conf.api.max_body_bytes)
     try:
         validate(content)

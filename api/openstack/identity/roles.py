@@ -28,7 +28,7 @@ class Roles(_Roles):
     """All roles."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List; a role of one domain there is none."""
+        """List. No role belongs to a domain."""
         conf = self._services.conf
         found, more = roles.list_roles(self._services, request.context.caller,
                                        parameters.listing(request, conf, "name"))

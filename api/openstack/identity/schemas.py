@@ -8,7 +8,7 @@ from api import names
 from api.bodies import compile_schema
 from hostler import errors
 
-# PostgreSQL stores no zero byte; a name needs something that can be seen.
+# PostgreSQL stores no zero byte; a name needs a visible character.
 _TEXT: dict[str, Any] = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
 _NAME = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"}
 _ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[a-zA-Z0-9-]+$"}
@@ -35,7 +35,7 @@ def _object(properties: dict[str, Any], *required: str, **more: Any) -> dict[str
 
 
 def _open(properties: dict[str, Any], *required: str, **more: Any) -> dict[str, Any]:
-    """Return the schema of an object that clients may give attributes of their own."""
+    """Return the schema of an object to which clients may add attributes."""
     return {**_object(properties, *required, **more), "additionalProperties": True}
 
 
@@ -44,9 +44,9 @@ def _body(key: str, inner: dict[str, Any]) -> Any:
 
 
 def attributes(body: Any, key: str, own_id: str | None = None) -> dict[str, Any]:
-    """Return the object under `key`, with the attributes that are its client's own under `extra`.
+    """Return the object under `key`, with the attributes that the API does not define under `extra`.
 
-    `links` sent along are passed over. Raises Invalid for an `id` other than `own_id`, that of what is changed.
+    `links` are ignored. Raises Invalid for an `id` other than `own_id`, that of the resource being changed.
     """
     given = body[key].get("id")
     if own_id is not None and given is not None and given.replace("-", "") != own_id.replace("-", ""):
@@ -79,7 +79,7 @@ _ROLE = {"name": _NAME, "description": _DESCRIPTION, "domain_id": _NULLABLE_ID, 
 CREATE_ROLE = _body("role", _open(_ROLE, "name"))
 UPDATE_ROLE = _body("role", _open({**_ROLE, "id": _ID}, minProperties=1))
 
-# The published answer has no place for attributes of one's own here.
+# The published answer has no room for further attributes here.
 _DOMAIN = {"name": _SHORT_NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "tags": _TAGS,
            "options": _OPTIONS}
 _EXPLICIT_ID = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
@@ -99,7 +99,7 @@ CREATE_APPLICATION_CREDENTIAL = _body("application_credential", _object({
     "unrestricted": {"type": ["boolean", "null"]}, "access_rules": {"type": "array"},
     "project_id": _NULLABLE_ID, "user_id": _NULLABLE_ID}, "name"))
 
-# Logging in: what one may not know the meaning of is let through, as the published schema does.
+# Logging in: unknown members are ignored, as in the published schema.
 _REF = {"type": "object", "properties": {"id": _ID, "name": _TEXT}}
 _DOMAIN_REF = {**_REF, "anyOf": [{"required": ["id"]}, {"required": ["name"]}]}
 _IN_DOMAIN = {"type": "object", "properties": {"id": _ID, "name": _TEXT, "domain": _DOMAIN_REF}}

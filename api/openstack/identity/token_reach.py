@@ -1,4 +1,4 @@
-"""What the bearer of a token can reach: `/v3/auth/projects`, `domains`, `system`, `catalog`."""
+"""What a token's user can reach: `/v3/auth/projects`, `domains`, `system`, `catalog`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hostler import errors
 from hostler.identity.catalog import catalog
 
 
-class _Own:
+class _Reachable:
     def __init__(self, services: Services) -> None:
         self._services = services
 
@@ -26,7 +26,7 @@ class _Own:
         self.on_get(request, response)
 
 
-class OwnProjects(_Own):
+class ReachableProjects(_Reachable):
     """The projects a token of this user can be scoped to."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -37,7 +37,7 @@ class OwnProjects(_Own):
                                     [project_view(project, root(conf, request)) for project in found])
 
 
-class OwnDomains(_Own):
+class ReachableDomains(_Reachable):
     """The domains a token of this user can be scoped to."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -48,7 +48,7 @@ class OwnDomains(_Own):
                                     [domain_view(domain, root(conf, request)) for domain in found])
 
 
-class OwnSystem(_Own):
+class ReachableSystem(_Reachable):
     """Whether a token of this user can be scoped to the system."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -57,7 +57,7 @@ class OwnSystem(_Own):
         response.media = collection(self._services.conf, request, "system", [{"all": True}] if has_role else [])
 
 
-class OwnCatalog(_Own):
+class ReachableCatalog(_Reachable):
     """The catalog."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

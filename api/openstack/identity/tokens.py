@@ -1,4 +1,4 @@
-"""Logging in, and looking at, checking and revoking tokens: `/v3/auth/tokens`."""
+"""Logging in, and validating, checking and revoking tokens: `/v3/auth/tokens`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from api.openstack.identity.views import token_view
 from api.services import Services
 from hostler import errors, ids
 from hostler.identity.catalog import catalog
-from hostler.identity.logins import LogIn, Named, ScopeWish
-from hostler.identity.token_state import Facts
+from hostler.identity.logins import LogIn, Named, ScopeRequest
+from hostler.identity.token_state import TokenState
 
 
 class Tokens:
@@ -27,49 +27,49 @@ class Tokens:
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Issue a token."""
         body = parameters.body(request, self._services.conf, schemas.LOG_IN)
-        text, facts = self._services.identity.log_in(_log_in_of(body["auth"]))
+        text, state = self._services.identity.log_in(_log_in_of(body["auth"]))
         response.status = 201
         response.set_header("X-Subject-Token", text)
-        response.media = self._view(request, facts)
+        response.media = self._view(request, state)
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Show what the token is worth."""
-        text, facts = self._subject(request, "identity:validate_token")
+        """Show what the token grants."""
+        text, state = self._subject(request, "identity:validate_token")
         response.set_header("X-Subject-Token", text)
-        response.media = self._view(request, facts)
+        response.media = self._view(request, state)
 
     def on_head(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Say whether the token is worth anything."""
+        """Check whether the token is valid."""
         text, _ = self._subject(request, "identity:check_token")
         response.set_header("X-Subject-Token", text)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Revoke the token."""
-        _, facts = self._subject(request, "identity:revoke_token")
-        self._services.identity.revoke(facts)
+        _, state = self._subject(request, "identity:revoke_token")
+        self._services.identity.revoke(state)
         response.status = 204
 
-    def _subject(self, request: falcon.Request, action: str) -> tuple[str, Facts]:
+    def _subject(self, request: falcon.Request, action: str) -> tuple[str, TokenState]:
         text = request.get_header("X-Subject-Token")
         if text is None:
             self._services.policy.check(request.context.caller, action, {"user_id": ""})
             raise errors.NotFound("No token in the request", resource="token", id="")
         try:
-            facts = self._services.identity.validate(text)
+            state = self._services.identity.validate(text)
         except errors.Unauthorized:
             raise errors.NotFound("Could not find token.", resource="token", id="") from None
-        self._services.policy.check(request.context.caller, action, {"user_id": facts.user.id})
-        return text, facts
+        self._services.policy.check(request.context.caller, action, {"user_id": state.user.id})
+        return text, state
 
-    def _view(self, request: falcon.Request, facts: Facts) -> dict[str, Any]:
+    def _view(self, request: falcon.Request, state: TokenState) -> dict[str, Any]:
         if request.has_param("nocatalog"):
-            return token_view(facts, None)
+            return token_view(state, None)
         conf = self._services.conf
-        return token_view(facts, catalog(links.base_url(conf, request), conf.identity.region))
+        return token_view(state, catalog(links.base_url(conf, request), conf.identity.region))
 
 
 def _log_in_of(auth: dict[str, Any]) -> LogIn:
-    """Return the request; the schema has seen that each method named comes with its part."""
+    """Return the request; the schema has made sure that each method comes with its part."""
     identity = auth["identity"]
     user = identity.get("password", {}).get("user", {})
     credential = identity.get("application_credential", {})
@@ -80,13 +80,13 @@ def _log_in_of(auth: dict[str, Any]) -> LogIn:
         scope=_scope(auth.get("scope")))
 
 
-def _scope(wish: Any) -> ScopeWish | None:
-    if not wish:
+def _scope(scope: Any) -> ScopeRequest | None:
+    if not scope:
         return None
-    if wish == "unscoped":
-        return ScopeWish(kind="unscoped")
-    kind, value = next(iter(wish.items()))
-    return ScopeWish(kind=kind, named=_named(value) if kind in ("project", "domain") else Named())
+    if scope == "unscoped":
+        return ScopeRequest(kind="unscoped")
+    kind, value = next(iter(scope.items()))
+    return ScopeRequest(kind=kind, named=_named(value) if kind in ("project", "domain") else Named())
 
 
 def _named(value: dict[str, Any]) -> Named:

@@ -9,7 +9,7 @@ from api.core.identity.assignments import Assignment
 from api.openstack.identity.rendering import moment, outside_id
 from hostler import clock
 from hostler.db.models import ApplicationCredential, Domain, Project, Role, User
-from hostler.identity.token_state import Facts
+from hostler.identity.token_state import TokenState
 
 Body = dict[str, Any]
 
@@ -62,7 +62,7 @@ def credential_view(credential: ApplicationCredential, roles: Mapping[str, Role]
 
 
 def assignment_view(item: Assignment, root: str, *, names: bool) -> Body:
-    """Return a role assignment; with `names` everything is named besides."""
+    """Return a role assignment; `names` adds the names of everything in it."""
     role = {"id": outside_id(item.role.id)}
     user: Body = {"id": outside_id(item.user.id)}
     scope: Body
@@ -86,29 +86,29 @@ def assignment_view(item: Assignment, root: str, *, names: bool) -> Body:
     return {"role": role, "user": user, "scope": scope, "links": links}
 
 
-def token_view(facts: Facts, catalog: list[Body] | None) -> Body:
+def token_view(state: TokenState, catalog: list[Body] | None) -> Body:
     """Return what a token says about its bearer; `catalog` None leaves it out, as for a token without a scope."""
-    token = facts.token
+    token = state.token
     body: Body = {
         "methods": list(token.methods), "audit_ids": list(token.audit_ids), "issued_at": moment(token.issued_at),
         "expires_at": moment(token.expires_at),
-        "user": {"id": outside_id(facts.user.id), "name": facts.user.name, "domain": _reference(facts.user_domain),
+        "user": {"id": outside_id(state.user.id), "name": state.user.name, "domain": _reference(state.user_domain),
                  "password_expires_at": None},
     }
-    if facts.project is not None and facts.domain is not None:
-        body["project"] = {**_reference(facts.project), "domain": _reference(facts.domain)}
+    if state.project is not None and state.domain is not None:
+        body["project"] = {**_reference(state.project), "domain": _reference(state.domain)}
         body["is_domain"] = False
-    elif facts.domain is not None:
-        body["domain"] = _reference(facts.domain)
+    elif state.domain is not None:
+        body["domain"] = _reference(state.domain)
     elif token.scope.kind == "system":
         body["system"] = {"all": True}
     if token.scope.kind != "unscoped":
-        body["roles"] = [{"id": outside_id(role_id), "name": name} for name, role_id in sorted(facts.roles.items())]
+        body["roles"] = [{"id": outside_id(role_id), "name": name} for name, role_id in sorted(state.roles.items())]
         if catalog is not None:
             body["catalog"] = catalog
-    if facts.credential is not None:
-        body["application_credential"] = {"id": outside_id(facts.credential.id), "name": facts.credential.name,
-                                          "restricted": not facts.credential.unrestricted}
+    if state.credential is not None:
+        body["application_credential"] = {"id": outside_id(state.credential.id), "name": state.credential.name,
+                                          "restricted": not state.credential.unrestricted}
     return {"token": body}
 
 

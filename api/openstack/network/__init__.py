@@ -6,8 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.network import faults, not_built, versions
-from api.openstack.network import usage as figures
+from api.openstack.network import faults, not_built, usage, versions
 from api.openstack.network.nouns import NOUNS, BodyReader
 from api.openstack.network.resources import Collection, Item, Tag, Tags
 from api.services import Services
@@ -19,13 +18,13 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/extensions", versions.Extensions(services)
     yield "/v2.0/extensions/{id}", versions.Extension(services)
     yield from _noun_routes(services)
-    yield "/v2.0/quotas", figures.Quotas(services)
-    yield "/v2.0/quotas/{id}", figures.Quota(services)
-    yield "/v2.0/quotas/{id}/default", figures.DefaultQuota(services)
-    yield "/v2.0/quotas/{id}/details", figures.QuotaDetails(services)
-    yield "/v2.0/network-ip-availabilities", figures.Availabilities(services)
-    yield "/v2.0/network-ip-availabilities/{id}", figures.AvailabilityOf(services)
-    yield "/v2.0/availability_zones", figures.Zones(services)
+    yield "/v2.0/quotas", usage.Quotas(services)
+    yield "/v2.0/quotas/{id}", usage.Quota(services)
+    yield "/v2.0/quotas/{id}/default", usage.DefaultQuota(services)
+    yield "/v2.0/quotas/{id}/details", usage.QuotaDetails(services)
+    yield "/v2.0/network-ip-availabilities", usage.Availabilities(services)
+    yield "/v2.0/network-ip-availabilities/{id}", usage.AvailabilityOf(services)
+    yield "/v2.0/availability_zones", usage.Zones(services)
     yield "/v2.0/service-providers", not_built.ServiceProviders(services)
     yield "/v2.0/floatingips", not_built.FloatingIps(services)
     yield "/v2.0/floatingips/{id}", not_built.FloatingIp(services)

@@ -1,7 +1,7 @@
-"""What the published API has and this cloud has not, where clients ask for it whether its extension is there or not.
+"""Parts of the published API that this cloud does not have but clients call without looking at the extensions.
 
-openstacksdk's project cleanup asks who provides VPNs and lists floating IPs before it deletes security groups and
-networks; it ends at a 404.
+openstacksdk's project cleanup lists VPN providers and floating IPs before it deletes security groups and networks, and
+gives up at a 404.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The falcon resources that serve every noun: the collection, one item, its tags."""
+"""The falcon resources of every noun: the collection, an item, its tags."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Resource(resource.Resource):
 
 
 def _revision(request: falcon.Request) -> int | None:
-    """Return N of `If-Match: revision_number=N`; other entity tags are none of this API's and do not count."""
+    """Return N of `If-Match: revision_number=N`; other entity tags are ignored, as this API issues none."""
     given = request.get_header("If-Match") or ""
     tags = [quoted or bare for quoted, bare in _ENTITY_TAGS.findall(given)]
     wanted = [tag.removeprefix(_REVISION) for tag in tags if tag.startswith(_REVISION)]

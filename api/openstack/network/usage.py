@@ -7,7 +7,7 @@ from typing import Any
 import falcon
 
 from api.bodies import compile_schema
-from api.core.network import usage as network_figures
+from api.core.network import usage as network_usage
 from api.core.network.usage import QUOTAS, Availability
 from api.openstack.network import queries
 from api.openstack.network.resources import Resource
@@ -29,7 +29,7 @@ class Quotas(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List them."""
-        found = network_figures.projects_with_limits(self.caller(request))
+        found = network_usage.projects_with_limits(self.caller(request))
         response.media = {"quotas": [
             {**limits, "tenant_id": ids.bare(project_id), "project_id": ids.bare(project_id)}
             for project_id, limits in found.items()]}
@@ -40,7 +40,7 @@ class Quota(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Show them."""
-        response.media = {"quota": network_figures.show_limits(self.caller(request), id)}
+        response.media = {"quota": network_usage.show_limits(self.caller(request), id)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Change them."""
@@ -50,13 +50,13 @@ class Quota(Resource):
                              for name, value in body["quota"].items()}
         _check_quota(body)
         caller = self.caller(request)
-        network_figures.set_limits(caller, id, {name: limit for name, limit in body["quota"].items()
+        network_usage.set_limits(caller, id, {name: limit for name, limit in body["quota"].items()
                                                 if name in QUOTAS})
-        response.media = {"quota": network_figures.show_limits(caller, id)}
+        response.media = {"quota": network_usage.show_limits(caller, id)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Go back to the defaults."""
-        network_figures.drop_limits(self.caller(request), id)
+        network_usage.drop_limits(self.caller(request), id)
         response.status = 204
 
 
@@ -65,7 +65,7 @@ class DefaultQuota(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Show the configured limits."""
-        response.media = {"quota": network_figures.default_limits(self.caller(request), id)}
+        response.media = {"quota": network_usage.default_limits(self.caller(request), id)}
 
 
 class QuotaDetails(Resource):
@@ -73,7 +73,7 @@ class QuotaDetails(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Show limits and use."""
-        response.media = {"quota": network_figures.show_usage(self.caller(request), id)}
+        response.media = {"quota": network_usage.show_usage(self.caller(request), id)}
 
 
 class Availabilities(Resource):
@@ -81,7 +81,7 @@ class Availabilities(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the use of every network's addresses."""
-        found = network_figures.availabilities(self.caller(request), queries.read_query(request))
+        found = network_usage.availabilities(self.caller(request), queries.read_query(request))
         response.media = {"network_ip_availabilities": [_view(item) for item in found]}
 
 
@@ -90,7 +90,7 @@ class AvailabilityOf(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Show the use of one network's addresses."""
-        response.media = {"network_ip_availability": _view(network_figures.availability(self.caller(request), id))}
+        response.media = {"network_ip_availability": _view(network_usage.availability(self.caller(request), id))}
 
 
 class Zones(Resource):
@@ -100,7 +100,7 @@ class Zones(Resource):
         """List the zones; networks reach all of them."""
         response.media = {"availability_zones": [
             {"name": name, "resource": "network", "state": "available"}
-            for name in network_figures.zone_names(self.caller(request))]}
+            for name in network_usage.zone_names(self.caller(request))]}
 
 
 def _view(item: Availability) -> dict[str, Any]:

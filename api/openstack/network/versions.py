@@ -1,4 +1,4 @@
-"""Version documents and extensions: what this Network API really does, no more."""
+"""Version documents, and the extensions that this Network API implements."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Networks: addresses, ports, security groups, and telling hosts about changes."""
+"""Networks: addresses, ports, security groups, and notifying hosts of changes."""

@@ -1,4 +1,4 @@
-"""Operations that tell hosts what changed on their networks and servers, written in the transaction of the change.
+"""Operations that take changes of networks and servers to the hosts, written in the transaction of the change.
 
 They lock nothing and several may wait for the same thing, so one that still waits to be run is used again: it will
 read what this transaction commits.

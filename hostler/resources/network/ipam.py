@@ -1,11 +1,11 @@
-"""Choosing addresses: which free address of a subnet a port gets.
+"""Chooses free addresses of subnets for ports.
 
-It chooses, it does not reserve: the constraint `UNIQUE(subnet_id, ip_address)` is the judge, and the caller that
-loses to a concurrent allocation asks again (`hostler.resources.network.place_ports`). Choices are random, so that
-allocators seldom meet. What it reads does not grow with the size of a subnet: small pools are read whole, large ones
-are probed at random, and only a nearly full large pool is read in full.
+It does not reserve them: the constraint `UNIQUE(subnet_id, ip_address)` decides, and a caller that loses to a
+concurrent allocation asks again (`hostler.resources.network.place_ports`). Choices are random, so collisions are rare.
+What is read does not grow with the size of a subnet: small pools are read whole, large ones are probed at random, and
+only a nearly full large pool is read in full.
 
-Network, broadcast, gateway and DHCP addresses are never given to a wish that names no address.
+Network, broadcast, gateway and DHCP addresses are only given out by name.
 """
 
 from __future__ import annotations
@@ -107,14 +107,14 @@ def choose_dhcp_address(session: orm.Session, subnet: Subnet) -> str:
 
 
 def parse_address(text: str) -> Address:
-    """Return the address that `text` spells; raises ValueError for what is none, or has a zone ("%eth0")."""
+    """Return the address that `text` spells; raises ValueError for anything else, and for a zone ("%eth0")."""
     if "%" in text:
         raise ValueError("an address with a zone is of one host only")
     return ipaddress.ip_address(text)
 
 
 def subnet_with(subnets: Sequence[Subnet], text: str) -> Subnet | None:
-    """Return the subnet whose block contains the address `text`; None when none does or it is no address."""
+    """Return the subnet that contains the address `text`; None if none does or it is not an address."""
     try:
         address = parse_address(text)
     except ValueError:

@@ -1,7 +1,7 @@
 """Writing ports with their addresses, hardware addresses and groups, for any number of ports at once.
 
 The rows are written under a savepoint; when a concurrent allocator took an address (or, hardly ever, a MAC) first,
-the database says so and the whole set is chosen again.
+the constraint fails and the whole set is chosen again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup
 from hostler.resources.network import ipam
 
 _ATTEMPTS = 8
-# Below this many ports at once a collision of random MACs is left to the constraint; above it is worth a look before.
+# For this many ports and fewer, collisions of random MACs are left to the constraint; for more they are checked first.
 _LOOK_FOR_MACS = 16
 
 

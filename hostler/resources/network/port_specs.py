@@ -1,4 +1,4 @@
-"""What the agents are told of ports: network, addresses and rules of each NIC, in a fixed number of statements.
+"""The ports as agents see them: network, addresses and rules of each NIC, in a fixed number of statements.
 
 A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
 once for each group, so that agents need to know nothing of who is in it.

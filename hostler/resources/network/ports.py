@@ -1,4 +1,4 @@
-"""A server's ports through its life: made or taken when it is accepted, told their host, released when it goes.
+"""The ports of a server: created or claimed with it, bound to its host, released when it is deleted.
 
 The compute verbs call `bind_ports` in the transaction that writes the server; the conductor's flows call the rest.
 Ports made here go with their server; a port the user made is given back.
@@ -123,7 +123,7 @@ def is_admin(context: RequestContext) -> bool:
 
 def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,
              context: RequestContext | None) -> list[str]:
-    told = _tell(session, context, [*made, *own], server_id) if context is not None else []
+    operation_ids = _tell(session, context, [*made, *own], server_id) if context is not None else []
     quiet = {"synchronize_session": False}
     if made:
         for model in (PortSecurityGroup, FixedIp):
@@ -133,7 +133,7 @@ def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], serv
         session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**quiet).values(
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
             revision=Port.revision + 1, updated_at=clock.utcnow()))
-    return told
+    return operation_ids
 
 
 def _tell(session: orm.Session, context: RequestContext, port_ids: Sequence[str], server_id: str) -> list[str]:

@@ -1,8 +1,8 @@
 """Security groups of projects: the default group, names to ids, and which hosts must hear of a change.
 
-A change of a group's rules, or of who is in it, is told to the hosts by an operation of kind `network.apply_rules`;
-`tell_hosts` writes it in the transaction of the change, and writes none when no port on a host is concerned or when
-one for the same group still waits to be run (it will read what this transaction commits).
+An operation of kind `network.apply_rules` takes a change of a group's rules or members to the hosts. `tell_hosts`
+writes it in the transaction of the change, unless no port on a host is affected or one for the same group is still
+pending (it will read what this transaction commits).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hostler.resources.network.host_updates import accept_once
 
 DEFAULT = "default"
 
-# Seconds that changes of a group's members are gathered before the hosts are told.
+# Changes of a group's members are collected for this many seconds before they go to the hosts.
 GATHER_S = 1.0
 
 

@@ -17,7 +17,7 @@ from typing import Protocol
 from oslo_config import cfg
 
 from compute.deadline import DeadlineRunner
-from compute.diskfile import run_tool
+from compute.diskfile import limited, run_tool
 from compute.layout import Layout
 from compute.shares import directories_of, find_shares
 from compute.virt.driver import FileSource, NbdSource, RbdSource, Source, VolumeDisk
@@ -148,8 +148,8 @@ def _cache_for(path: Path) -> str:
 def _size_of(path: Path, form: str) -> int:
     if form == "raw":
         return path.stat().st_size
-    done = subprocess.run(["qemu-img", "info", "-U", "-f", form, "--output", "json", str(path)], capture_output=True,
-                          text=True, check=False, timeout=INFO_TIMEOUT_S)
+    done = subprocess.run(limited(["qemu-img", "info", "-U", "-f", form, "--output", "json", str(path)]),
+                          capture_output=True, text=True, check=False, timeout=INFO_TIMEOUT_S)
     if done.returncode:
         raise errors.AgentError(reason="A volume's file cannot be read on the host.")
     return int(json.loads(done.stdout)["virtual-size"])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from compute import configdrive
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
-from hostler.agent.files import publish
+from hostler.agent.files import create_private, publish
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -69,6 +70,7 @@ class DiskFiles:
         part = path.with_name(f"{path.name}.part")
         part.unlink(missing_ok=True)  # of a crashed try: the server's lock keeps others away
         try:
+            create_private(part)
             create(part)
             publish(part, path)
         except OSError as error:
@@ -79,6 +81,8 @@ class DiskFiles:
             part.unlink(missing_ok=True)
 
 
+# A crafted image must not take the host's memory or a processor for good.
+_LIMITS = ("prlimit", f"--as={2 * GIB}", "--cpu=120", "--")
 _MKFS = ("mkfs.ext4", "-q", "-F", "-L", "ephemeral0")
 _MKSWAP = ("mkswap", "-L", "swap0")
 
@@ -107,10 +111,20 @@ def boots_from_volume(server: ServerSpec) -> bool:
     return any(volume.boot_index == 0 for volume in server.volumes)
 
 
+def limited(command: Sequence[str]) -> list[str]:
+    """Return a command with limits, where it is qemu-img; raises FileNotFoundError when the program is missing."""
+    if shutil.which(command[0]) is None:
+        raise FileNotFoundError(command[0])
+    return [*(_LIMITS if command[0] == "qemu-img" else ()), *command]
+
+
 def run_tool(command: Sequence[str]) -> None:
-    """Run a disk tool; raises AgentError naming the tool, its message goes to the log only (it holds paths)."""
+    """Run a disk tool; raises AgentError naming the tool, its message goes to the log only (it holds paths).
+
+    qemu-img reads what tenants made, with bounded memory and processor time.
+    """
     try:
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
+        subprocess.run(limited(command), check=True, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
     except FileNotFoundError as error:
         raise errors.AgentError(reason=f"The program {command[0]} is missing on the host.") from error
     except subprocess.TimeoutExpired as error:

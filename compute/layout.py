@@ -11,6 +11,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from hostler.agent.files import make_directory, make_private
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -60,7 +62,12 @@ class Layout:
         return self.server(server_id) / "console.log"
 
     def prepare(self) -> None:
-        """Make the directories; the hypervisor's own user may pass through them but not list them."""
+        """Make the directories, and what is in them private.
+
+        The hypervisor's own user, to which libvirt gives a guest's files, may pass through but not list them.
+        """
         for directory in (self.root, self.servers, self.images):
-            directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o711)
+            make_directory(directory, 0o711)
+        for entry in self.servers.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                make_private(entry)

@@ -93,7 +93,7 @@ class Spawner:
         self._step(work, "start")
         log = self._layout.console_log(server.id)
         console.cut(log, self._console_max_bytes)
-        log.touch()
+        log.touch(mode=0o600)
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
         volumes = tuple(tools.connections.resolve(volume) for volume in server.volumes)

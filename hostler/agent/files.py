@@ -61,6 +61,18 @@ def make_directory(path: Path, mode: int) -> None:
     path.chmod(mode)
 
 
+def create_private(path: Path) -> None:
+    """Make an empty file that nobody else may read; tools that write to it keep its mode."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+
+
+def make_private(directory: Path) -> None:
+    """Take the files in a directory from everybody but their owner; those of earlier releases were readable by all."""
+    for entry in os.scandir(directory):
+        if entry.is_file(follow_symlinks=False) and entry.stat().st_mode & 0o077:
+            os.chmod(entry.path, 0o600)
+
+
 def sync(path: Path) -> None:
     """Wait until a file's content, or a directory's names, are on the medium: they outlive a power cut then."""
     descriptor = os.open(path, os.O_RDONLY)

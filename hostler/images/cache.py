@@ -20,12 +20,11 @@ from typing import BinaryIO, Protocol
 import requests
 
 from hostler import errors
-from hostler.agent.files import publish
+from hostler.agent.files import create_private, make_private, publish
+from hostler.images import download
 from hostler.resources.server.specs import ImageSpec
 
 LOG = logging.getLogger(__name__)
-CHUNK = 1024 * 1024
-HTTP_TIMEOUT_S = (10, 60)  # to connect, and between two reads
 FORMATS = ("qcow2", "raw")
 
 
@@ -46,6 +45,8 @@ class ImageCache:
         self._directory = directory
         self._max_bytes = max_bytes
         self._min_age_s = min_age_s
+        if directory.is_dir():
+            make_private(directory)
 
     def fetch(self, image: ImageSpec) -> Path:
         """Return the verified local file of `image`; the store's shared file is preferred to its URL."""
@@ -83,12 +84,13 @@ class ImageCache:
         part = target.with_name(f"{target.name}.part")
         started = time.monotonic()
         try:
-            with part.open("wb") as sink, self._source(image) as source:
+            part.unlink(missing_ok=True)
+            create_private(part)
+            with part.open("r+b") as sink, self._source(image) as source:
                 digest, size = _copy(source, sink)
             if digest != image.sha256:
                 LOG.error("Image %s: got %d bytes with SHA-256 %s, expected %s", image.id, size, digest, image.sha256)
                 raise errors.AgentError(reason=f"The content of image {image.id} does not match its checksum.")
-            part.chmod(0o644)
             publish(part, target)
         except requests.RequestException as error:
             LOG.error("Image %s cannot be downloaded: %s", image.id, error)
@@ -105,13 +107,11 @@ class ImageCache:
     def _source(self, image: ImageSpec) -> Iterator[Iterator[bytes]]:
         if image.path and os.access(image.path, os.R_OK):
             with Path(image.path).open("rb") as stream:
-                yield iter(lambda: stream.read(CHUNK), b"")
+                yield iter(lambda: stream.read(download.CHUNK), b"")
             return
         if not image.url:
             raise errors.AgentError(reason=f"Image {image.id} cannot be reached from the host.")
-        with requests.get(image.url, stream=True, timeout=HTTP_TIMEOUT_S) as response:
-            response.raise_for_status()
-            yield response.iter_content(CHUNK)
+        yield download.blocks(image.url)
 
     def _touch(self, target: Path) -> bool:
         """Note the use of an entry; False when there is none."""

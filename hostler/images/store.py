@@ -168,7 +168,7 @@ class ImageStore:
     def _new_file(self) -> Iterator[tuple[BinaryIO, Path]]:
         self._incoming.mkdir(parents=True, exist_ok=True)
         path = self._incoming / ids.new_id()
-        with path.open("xb") as file:
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield file, path

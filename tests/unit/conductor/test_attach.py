@@ -18,7 +18,7 @@ from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeA
 from hostler.operations import states as operation_states
 from hostler.resources.volume import states as volume_states
 from scheduler.rpcapi import Choice, Request
-from tests.harness import flows
+from tests.harness import flows, zombies
 from tests.harness.scheduler_rig import make_chooser
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 
@@ -336,3 +336,31 @@ def _tasks(flow: Any) -> list[Any]:
     for item, _ in flow.iter_nodes():
         found += _tasks(item) if hasattr(item, "iter_nodes") else [item]
     return found
+
+
+# (scenario, the agents' calls that fail, the steps that write): each is put to sleep before each of its writes.
+WRITES: list[tuple[Callable[[ServerRig], str], tuple[int, ...], set[str]]] = [
+    (attach, (), {"ConnectVolume.execute"}),
+    (attach, (1,), {"ConnectVolume.execute", "ConnectVolume.revert"}),
+    (detach, (1,), {"DisconnectVolume.revert"}),
+    (delete, (), {"LockVolumes.execute"}),
+    (boot, (), {"AssignHost.execute", "FillVolumes.execute", "ConnectVolumes.execute"}),
+    (boot, (3,), {"AssignHost.execute", "FillVolumes.execute", "ConnectVolumes.execute", "SpawnServer.execute",
+                  "ConnectVolumes.revert", "AssignHost.revert", "SelectHost.revert", "PlaceVolumes.revert"}),
+]
+
+
+@pytest.mark.parametrize(("scenario", "faults", "writers"), WRITES, ids=lambda one: getattr(one, "__name__", None))
+def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
+        tmp_path_factory: pytest.TempPathFactory, scenario: Callable[[ServerRig], str], faults: tuple[int, ...],
+        writers: set[str]) -> None:
+    def make() -> ServerRig:
+        return ServerRig(tmp_path_factory.mktemp("rig"))
+
+    assert zombies.tried_writes(make, scenario, faults=faults) == writers
+
+
+def test_without_the_fence_the_server_would_be_taken_off_its_host(rig: ServerRig) -> None:
+    operation_id = boot(rig)
+    with pytest.raises(AssertionError, match=r"AssignHost\.execute changed something"):
+        zombies.run_without_fence(rig, operation_id, 0)

@@ -19,7 +19,7 @@ from hostler.operations.accept import Target, accept_behind
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import states as volume_states
-from tests.harness import flows
+from tests.harness import flows, zombies
 from tests.harness.volume_rig import STORE, Killed, Scenario, VolumeRig
 
 
@@ -529,3 +529,31 @@ def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None
     with pytest.raises(HandOver, match="node1/copies is busy"):
         run.ask_node_to_copy("node1", lambda _context, _node: None)
     assert run.ask_node("node1", lambda context, _node: context.attempt) == 1
+
+
+# (scenario, the agents' calls that fail, the steps that write): each is put to sleep before each of its writes.
+WRITES: list[tuple[Scenario, tuple[int, ...], set[str]]] = [
+    (create, (), set()),
+    (create_from_volume, (0, 1), {"CreateVolume.execute", "CreateVolume.revert", "SelectBackend.revert"}),
+    (retype_with_move, (), {"SwitchRecord.execute", "RemoveSource.execute"}),
+    (migrate, (3, 4), {"CopyVolume.revert", "ChooseTarget.revert"}),
+    (create_backup, (), {"AssignStore.execute"}),
+    (connect, (), {"ConnectAttachment.execute"}),
+    (connect, (0,), {"ConnectAttachment.revert"}),
+]
+
+
+@pytest.mark.parametrize(("scenario", "faults", "writers"), WRITES, ids=lambda one: getattr(one, "__name__", None))
+def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
+        tmp_path_factory: pytest.TempPathFactory, scenario: Scenario, faults: tuple[int, ...],
+        writers: set[str]) -> None:
+    def make() -> VolumeRig:
+        return VolumeRig(tmp_path_factory.mktemp("rig"))
+
+    assert zombies.tried_writes(make, scenario, faults=faults) == writers
+
+
+def test_without_the_fence_it_would_say_where_the_data_is(rig: VolumeRig) -> None:
+    operation_id = retype_with_move(rig)
+    with pytest.raises(AssertionError, match=r"SwitchRecord\.execute changed something"):
+        zombies.run_without_fence(rig, operation_id, 0)

@@ -1,0 +1,112 @@
+"""A conductor that sleeps past its lease before a write, and wakes up when its successor is done.
+
+>>> seen = tried_writes(make_rig, scenario, faults=(2,))     # {"SelectHost.revert", "AssignHost.execute", …}
+
+For every write of the run in turn: the run is stopped before it, its lease ends, another conductor takes the operation
+over and completes it, the run goes on. Nothing in the database may change, and no agent may be asked any more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import Any
+from unittest import mock
+
+import sqlalchemy as sa
+
+from conductor.run import Run
+from conductor.tasks import base
+from hostler import errors
+from hostler.db.engine import Database
+from hostler.db.models import Base
+
+
+def snapshot(db: Database) -> dict[str, list[str]]:
+    """Return every row of every table."""
+    with db.reading() as session:
+        return {table.name: sorted(repr(tuple(row)) for row in session.execute(sa.select(table)))
+                for table in Base.metadata.sorted_tables}
+
+
+class Sleeper:
+    """Stops the run before its write `number` (from 0); `name` is the step that wrote, None when there was none."""
+
+    def __init__(self, rig: Any, operation_id: str, number: int, *, fenced: bool = True) -> None:
+        self.name: str | None = None
+        self._rig = rig
+        self._operation_id = operation_id
+        self._left = number
+        self._fenced = fenced
+        self._step = ""
+        self._after: tuple[dict[str, list[str]], list[str]] | None = None
+
+    def run(self) -> None:
+        """Run the operation until the sleeper has been awake again."""
+        original = Run.write
+
+        def write(run: Run, work: Callable[[Any], Any]) -> Any:
+            if self.name is None:
+                self._left -= 1
+                if self._left < 0:
+                    self._sleep()
+            return original(run, work) if self._fenced else run.end(work)
+
+        with mock.patch.object(Run, "write", write), _steps(self._note), suppress(Exception):
+            self._rig.run(self._operation_id)
+        if self._after is not None:
+            now = snapshot(self._rig.db), list(self._rig.nodes.calls)
+            assert now == self._after, f"{self.name} changed something"
+
+    def _note(self, step: str) -> None:
+        if self.name is None:
+            self._step = step
+
+    def _sleep(self) -> None:
+        self.name = self._step
+        self._rig.let_pass(self._operation_id)
+        self._rig.finish(self._operation_id)
+        self._after = snapshot(self._rig.db), list(self._rig.nodes.calls)
+
+
+def _steps(note: Callable[[str], None]) -> Any:
+    """Tell `note` the name of each task's step that begins."""
+    before, undo = base.OperationTask.pre_execute, base.OperationTask.pre_revert
+
+    def pre_execute(task: base.OperationTask) -> None:
+        note(f"{type(task).__name__}.execute")
+        before(task)
+
+    def pre_revert(task: base.OperationTask) -> None:
+        note(f"{type(task).__name__}.revert")
+        undo(task)
+
+    return mock.patch.multiple(base.OperationTask, pre_execute=pre_execute, pre_revert=pre_revert)
+
+
+def tried_writes(make_rig: Callable[[], Any], scenario: Callable[[Any], str], *,
+                 faults: Collection[int] = ()) -> set[str]:
+    """Return the steps that wrote, after putting each to sleep before each of its writes.
+
+    `faults` are the numbers of the agents' calls that fail.
+    """
+    seen: set[str] = set()
+    for number in range(20):
+        rig = make_rig()
+        try:
+            operation_id = scenario(rig)
+            for call in faults:
+                rig.nodes.faults[call] = ("after", errors.AgentError(reason="The disk is broken."))
+            sleeper = Sleeper(rig, operation_id, number)
+            sleeper.run()
+        finally:
+            rig.close()
+        if sleeper.name is None:
+            return seen
+        seen.add(sleeper.name)
+    raise AssertionError("the operation writes for ever")
+
+
+def run_without_fence(rig: Any, operation_id: str, number: int) -> None:
+    """As a sleeper before write `number`, where writes are not fenced: fails, or the others prove nothing."""
+    Sleeper(rig, operation_id, number, fenced=False).run()

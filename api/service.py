@@ -18,7 +18,7 @@ from api.services import Services
 from api.wake import Waker
 from compute.rpcapi import ComputeAPI
 from conductor.rpcapi import ConductorAPI
-from hostler import gc_tuning as garbage
+from hostler import gc_tuning
 from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database
@@ -51,7 +51,7 @@ class ApiService:
     def start(self) -> None:
         """Listen; raises OSError when the address is taken."""
         self._server.prepare()
-        garbage.calm()
+        gc_tuning.calm()
         self.services.waker.start()
         self._thread.start()
         self._janitor.start()

@@ -16,7 +16,7 @@ _RABBIT = Path("/usr/lib/rabbitmq/bin")
 
 
 def missing() -> str | None:
-    """Return what is not installed, or None."""
+    """Return what is missing on this machine, or None."""
     if not _POSTGRES:
         return "postgresql is not installed"
     if not (_RABBIT / "rabbitmq-server").exists():

@@ -122,7 +122,7 @@ class Ceph:
         return [process.pid for process in self._processes.values()]
 
     def freeze(self) -> None:
-        """Let it answer nobody, as a cluster behind a dead switch."""
+        """Stop answering, like a cluster behind a dead switch."""
         for pid in self.pids():
             os.kill(pid, signal.SIGSTOP)
 

@@ -85,7 +85,7 @@ class FakeCompute:
         return "\n".join(lines if length is None else lines[-length:] if length else [])
 
     def get_diagnostics(self, _context: RequestContext, _host: str, _server_id: str) -> dict[str, Any]:
-        """Return figures as an agent does."""
+        """Return counters as an agent does."""
         return {"state": "running"}
 
 
@@ -125,7 +125,7 @@ class Cloud:
         return self.call("POST", f"/servers/{server_id}/action", {action: argument}, **options)
 
     def settle(self, server_id: str, **values: Any) -> None:
-        """Finish whatever runs on a server, as a conductor would; `active` on the host unless told otherwise."""
+        """Finish what runs on a server, as a conductor would; `active` on the host by default."""
         def work(session: orm.Session) -> None:
             server = session.get_one(Server, server_id)
             for operation in session.query(Operation).filter_by(resource_id=server_id):

@@ -115,7 +115,7 @@ class Campaign:
         return sum(count.stat().st_size for count in counts if count.exists())
 
     def arm(self, point: Point, *, failing: Point | None = None) -> None:
-        """Make the next process that reaches `point` die there; the agent's step `failing` fails meanwhile."""
+        """Make the next process that reaches `point` die there; until then the agent's step `failing` fails."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
         if failing is not None:
             orders[failing.process].append({"step": failing.name, "action": "fail", "times": 0})
@@ -142,7 +142,7 @@ class Campaign:
         return self.deaths > before
 
     def wait_whole(self) -> None:
-        """Wait until the api answers; the others are waited for by whoever needs them."""
+        """Wait until the api answers; tests wait for the others when they need them."""
         wait_for(lambda: patient(lambda: self.client.get("/compute/v2.1/flavors")), "the api")
 
     def survive(self, point: Point, request: Callable[[], requests.Response], *, failing: Point | None = None

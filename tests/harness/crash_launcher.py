@@ -30,7 +30,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def reach(point: str) -> None:
-    """Die here if told to."""
+    """Die here if this is the chosen point."""
     try:
         wanted = CONTROL.read_text()
     except FileNotFoundError:
@@ -128,7 +128,7 @@ class Supervisor:
         signal.signal(signal.SIGTERM, self._stop)
 
     def run(self) -> None:
-        """Give it lives until told to stop."""
+        """Restart it whenever it dies, until stopped."""
         deaths = CONTROL.with_name(f"{CONTROL.name}.deaths")
         while not self._stopping:
             self._child = os.fork()

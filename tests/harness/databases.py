@@ -12,7 +12,7 @@ KINDS = ("sqlite", "postgresql", "mariadb")
 
 
 def missing(kind: str) -> str | None:
-    """Return what is not installed for a kind of database, or None."""
+    """Return what a kind of database lacks on this machine, or None."""
     if kind == "sqlite":
         return None
     return backends.missing() if kind == "postgresql" else mariadb.missing()

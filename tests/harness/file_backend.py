@@ -102,7 +102,7 @@ def a_host(name: str = "host1", **fields: Any) -> ConnectorSpec:
 
 
 def ignore(_percent: int) -> None:
-    """Progress that nobody wants to hear of."""
+    """Discards progress reports."""
 
 
 def pids(exports: Path) -> dict[str, int]:

@@ -1,6 +1,6 @@
 """Real processes: every service its own, on RabbitMQ + PostgreSQL, started, killed and restarted by tests.
 
-Agents use the fake drivers unless told otherwise; a fake agent keeps its domains or volumes in its state directory,
+Agents use the fake drivers by default; a fake agent keeps its domains or volumes in its state directory,
 so a killed and restarted one finds them again.
 """
 

@@ -1,4 +1,4 @@
-"""A whole cloud in one process: SQLite unless told otherwise, the in-memory bus, fake hosts and storage nodes, HTTP
+"""A whole cloud in one process: SQLite by default, the in-memory bus, fake hosts and storage nodes, HTTP
 on loopback."""
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """`inside.py <pid> <command…>`: runs a command in a process's mount, uts, network and pid namespaces, like `nsenter`.
 
 Unlike `nsenter` it stands for the command: it passes SIGTERM on, dies with it, and takes it along when it is killed.
-So whoever starts a service through it has one process to signal and to wait for.
+So the starter of a service has one process to signal and to wait for.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ _SERVER = "/usr/sbin/mariadbd"
 
 
 def missing() -> str | None:
-    """Return what is not installed, or None."""
+    """Return what is missing on this machine, or None."""
     return None if os.path.exists(_SERVER) and shutil.which("mariadb-install-db") else "mariadb-server is not installed"
 
 

@@ -54,7 +54,7 @@ class Cloud:
         self.networks: dict[str, NetworkSpec] = {}
 
     def restart_agent(self) -> None:
-        """Let the agent end and another begin; nobody is told."""
+        """Replace the agent by another one, without an announcement."""
         self.plumbing.close()
         self.plumbing = plumbing_package.build(self.conf)
 
@@ -102,7 +102,7 @@ class Guest:
                               timeout=timeout_s, check=False, env={**os.environ, **environment})
 
     def dhcp(self, tries: int = 4) -> dict[str, str]:
-        """Ask for an address; return what the client was told (empty when none answered)."""
+        """Ask for an address; return what the client got (empty when no server answered)."""
         script, out = self.path.with_suffix(".sh"), self.path.with_suffix(".lease")
         script.write_text(_UDHCPC_SCRIPT)
         script.chmod(0o755)

@@ -34,7 +34,7 @@ class Tokens:
 
 
 class Wakes:
-    """Remembers which operations conductors were told of."""
+    """Remembers which operations conductors were woken for."""
 
     def __init__(self) -> None:
         self.operation_ids: list[str] = []

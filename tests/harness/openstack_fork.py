@@ -40,7 +40,7 @@ def serve(wire: socket.socket) -> int:
 
 
 def main() -> None:
-    """Fork for each connection, until whoever started this ends."""
+    """Fork for each connection, until the process that started this ends."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     path = Path(sys.argv[1])

@@ -128,7 +128,7 @@ class Cloud:
         return self.call("POST", f"/volumes/{volume_id}/action", {action: argument}, **options)
 
     def settle(self, volume_id: str, **values: Any) -> None:
-        """Finish whatever runs on a volume, as a conductor would; available unless told otherwise."""
+        """Finish what runs on a volume, as a conductor would; available by default."""
         def work(session: orm.Session) -> None:
             volume = session.get_one(Volume, volume_id)
             for operation in session.query(Operation).filter_by(resource_id=volume_id):

@@ -81,7 +81,7 @@ class VolumeScene:
     def create(self, point: Point, noun: str, failing: Point | None = None, **values: Any) -> str:
         """Disturbed by `point`, ask for a volume, snapshot or backup as a careful user would; returns its id.
 
-        There is no idempotency key here: whoever got no answer looks for the name before asking again.
+        There is no idempotency key here: a caller without an answer looks for the name before asking again.
         """
         name = self.name(noun)
 

@@ -127,7 +127,7 @@ def _change(services: Services, which: sa.ColumnElement[bool], missing: str, ide
 def delete_service(services: Services, context: RequestContext, identity: str | int) -> None:
     """Forget a service, by id or number. A host goes with its memberships.
 
-    Raises NotFound, and Conflict while the host holds servers. An agent that still runs registers anew.
+    Raises NotFound, and Conflict while the host holds servers. An agent that still runs registers again.
     """
     services.policy.check(context, _POLICY + "delete")
     of_agent, of_other = _identified(identity)

@@ -54,4 +54,4 @@ def ensure_zone(session: orm.Session, name: str) -> Any:
             session.flush()
         return zone.id
     except exc.IntegrityError:
-        return session.scalar(find)  # another request made it meanwhile
+        return session.scalar(find)  # another request has just made it

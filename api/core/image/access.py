@@ -1,7 +1,7 @@
 """Who sees which image.
 
 Everybody sees public and community images; a project sees its own, and those shared with it; administrators see all.
-What one does not see is not found; what one sees but may not do is forbidden.
+An image that the caller cannot see is not found (404); a forbidden action on a visible one answers 403.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def is_admin(policy: Policy, context: RequestContext) -> bool:
 
 
 def shared_with(project_id: str | None, member_status: str | None = None) -> sa.ColumnElement[bool]:
-    """Return the condition of images shared with a project, where it answered `member_status` (None: anything)."""
+    """Return the condition of images shared with a project, with this `member_status` (None: any)."""
     if project_id is None:
         return sa.false()
     criteria = [ImageMember.image_id == Image.id, ImageMember.project_id == project_id]
@@ -56,7 +56,7 @@ def visible_to(policy: Policy, context: RequestContext) -> sa.ColumnElement[bool
 
 
 def find(session: orm.Session, policy: Policy, context: RequestContext, image_id: str) -> Image:
-    """Return the image the caller sees under an id, in either spelling; raises NotFound."""
+    """Return the visible image with an id, in either spelling; raises NotFound."""
     canonical = ids.canonical(image_id)
     image = None
     if canonical is not None:

@@ -18,20 +18,20 @@ from hostler.images.inspect import Inspection
 
 IMPORT_METHODS = ("glance-direct",)
 STORE_ID = "file"
-# How long a sender waits for another one of the same image.
+# How long a sender waits for another sender of the same image to finish.
 _PATIENCE_S = 15.0
 _LOOK_EVERY_S = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
 class Blocks:
-    """Data as it comes from a client. `expected_bytes` is its length when the client told it."""
+    """Data as a client sends it. `expected_bytes` is its length, if the client announced one."""
 
     source: Iterable[bytes]
     expected_bytes: int | None = None
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the blocks; raises Invalid when they end early or go on too long."""
+        """Yield the blocks; raises Invalid when there are fewer or more bytes than announced."""
         received = 0
         for block in self.source:
             received += len(block)
@@ -54,14 +54,14 @@ def upload(services: Services, context: RequestContext, image_id: str, blocks: I
 def receive_volume(services: Services, image_id: str, blocks: Iterable[bytes]) -> None:
     """Store what a volume agent sends for an image that waits for it; sending it once more changes nothing.
 
-    The caller has checked the signature. An agent that died while it sent may send again: its first request is given
-    a moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,
+    The caller has checked the signature. An agent that died while sending may try again, so its first request gets a
+    moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,
     until the operation that wanted it says that it failed.
     """
     image = _waiting_image(services, image_id)
     if image.status == uploads.ACTIVE:
         for _block in blocks:
-            pass  # read, so that the sender gets to read its answer
+            pass  # a client reads the answer only once it has sent everything
         return
     with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
         _receive(services, image, uploads.SAVING, blocks)

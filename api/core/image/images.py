@@ -1,7 +1,6 @@
-"""Image verbs: create, show, change, delete, deactivate, tag. Data is `image_data`, lists `image_list`.
+"""Image verbs: create, show, change, delete, deactivate, tag. Data is in `data`, lists are in `list`.
 
-Changes of a record are one transaction of their own and need no operation: nothing outside the database and the
-store follows from them.
+Each change is one transaction and needs no operation, since it affects nothing but the database and the store.
 """
 
 from __future__ import annotations
@@ -50,7 +49,7 @@ class Change:
 
 
 def create_image(services: Services, context: RequestContext, attributes: Mapping[str, Any]) -> TaggedImage:
-    """Write a queued image from published attributes; what is no attribute becomes a property.
+    """Write a queued image from published attributes; any other name becomes a property.
 
     Raises NotUnique when the given id is taken, QuotaExceeded, Forbidden for read-only attributes and for what the
     policy reserves.
@@ -100,7 +99,7 @@ def update_image(services: Services, context: RequestContext, image_id: str,
         image = _lock(services, session, context, image_id, "modify_image")
         tags = set(tags_of(session, [image.id])[image.id])
         wanted = set(tags)
-        image.properties = dict(image.properties)  # a change inside the map would go unnoticed
+        image.properties = dict(image.properties)  # SQLAlchemy does not notice a change inside the map
         for change in changes:
             if change.name == "tags":
                 wanted = set() if change.verb == "remove" else set(change.value)
@@ -230,7 +229,7 @@ def _check_counts(properties: Mapping[str, Any], tags: Collection[str]) -> None:
 
 
 def _explained(services: Services, image_id: str, error: exc.IntegrityError) -> Exception:
-    """Return what a refused insert means: the id is taken, or the owner is no project."""
+    """Return what a failed insert means: the id is taken, or the owner is not a project."""
     with services.db.reading() as session:
         taken = session.scalar(sa.select(Image.id).where(Image.id == image_id)) is not None
     if taken:

@@ -1,7 +1,7 @@
 """What can be done to a server besides changing its record: power, lock, state, console, security groups.
 
-What needs the host is accepted as an operation; the rest is done at once. A server's row is held while its state is
-looked at, so that of two actions one is told about the other.
+Actions that need the host are accepted as operations; the others are done at once. The server's row is locked while
+its state is checked, so two concurrent actions cannot both pass.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def change_power(services: Services, context: RequestContext, server_id: str, ki
 
 
 def lock(services: Services, context: RequestContext, server_id: str, reason: str | None) -> None:
-    """Have the server refuse changes by all but administrators and whoever unlocks it."""
+    """Make the server refuse changes by anyone but administrators until it is unlocked."""
 
     def work(session: orm.Session) -> None:
         server = to_change(services, session, context, server_id, "os_compute_api:os-lock-server:lock",
@@ -143,7 +143,7 @@ def remove_security_group(services: Services, context: RequestContext, server_id
         _check_takes_groups(server, "removeSecurityGroup")
         group_id = _group(session, server, name)
         port_ids = _secured_ports(session, server)
-        # Those that admit the group's members must hear of it while the server still is one.
+        # Rules that admit the group's members are sent while the server is still a member.
         told = _tell(session, context, server, port_ids, group_id)
         gone = session.execute(sa.delete(PortSecurityGroup).where(
             PortSecurityGroup.port_id.in_(port_ids), PortSecurityGroup.group_id == group_id))

@@ -1,4 +1,4 @@
-"""The disks a new server asks for, set in order: which one it boots from, which are volumes, what makes no sense.
+"""Puts the disks that a new server asks for in order: the one it boots from, the volumes; refuses contradictions.
 
 Nothing is looked up here: `api.core.server.disks` finds the images, snapshots and volumes that are named.
 """
@@ -68,7 +68,7 @@ def arrange(devices: Sequence[BlockDevice], image_id: str | None, *, ephemeral_g
 
 
 def _check_local(device: BlockDevice, ephemeral_gib: int, swap_mib: int) -> None:
-    """Accept what the flavor gives anyway: its ephemeral disk and its swap disk, whole."""
+    """Accept the flavor's own ephemeral and swap disks, in full size."""
     if device.boot_index is not None:
         raise errors.Invalid(reason=_BOOT_SEQUENCE)
     if device.guest_format == "swap":

@@ -1,8 +1,8 @@
-"""Accepting new servers: everything is looked up and checked, then all of it is written in one transaction.
+"""Accepts new servers: looks up and checks everything, then writes all of it in one transaction.
 
-Rows, quota claim, ports, tags, group membership and one `server.create` operation for each server commit together;
-so nothing is accepted and then forgotten, and nothing half-exists. A request that carries an idempotency key may be
-sent again: it returns what the first one made.
+Rows, quota claim, ports, tags, group membership and one `server.create` operation per server commit together, so
+nothing is accepted and then lost, and nothing exists in part. A request with an idempotency key may be repeated: it
+returns the servers of the first one.
 """
 
 from __future__ import annotations

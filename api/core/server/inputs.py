@@ -1,4 +1,4 @@
-"""What a new server is made from, looked up and held against each other before anything is written."""
+"""Looks up what a new server is made from, and checks that the parts fit, before anything is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LABEL_LENGTH = 63
 
 @dataclasses.dataclass(frozen=True)
 class Placement:
-    """Where a server shall stand: a zone, a named host, or neither."""
+    """Where a server must run: in a zone, on a named host, or anywhere."""
 
     zone: str | None = None
     host: str | None = None
@@ -100,7 +100,7 @@ def public_key(session: orm.Session, context: RequestContext, name: str) -> str:
 
 def placement(services: Services, session: orm.Session, context: RequestContext, *, zone: str | None,
               host: str | None, hypervisor_hostname: str | None) -> Placement:
-    """Return where the server shall stand from `zone[:host[:node]]` and the named host; raises Invalid, Forbidden."""
+    """Return where the server must run, from `zone[:host[:node]]` and the named host; raises Invalid, Forbidden."""
     zone, _, rest = (zone or "").partition(":")
     named, _, node = rest.partition(":")
     if named or node:
@@ -126,7 +126,7 @@ def placement(services: Services, session: orm.Session, context: RequestContext,
 
 
 def _zone_exists(session: orm.Session, name: str) -> bool:
-    # Zones are also those of storage; one without any host is none for servers.
+    # Storage has zones, too; a zone without hosts cannot hold servers.
     stands = sa.exists().where(Zone.name == name, Host.zone_id == Zone.id)
     known = sa.select(sa.literal(1)).where(sa.or_(stands,
                                                   sa.exists().where(Aggregate.availability_zone == name)))
@@ -181,7 +181,7 @@ def numbered_host(hostname: str, suffix: str) -> str:
 
 
 def flavor_copy(flavor: Flavor) -> dict[str, Any]:
-    """Return what a server remembers of its flavor besides the sizes."""
+    """Return what a server keeps of its flavor besides the sizes."""
     return {"flavorid": flavor.flavorid, "name": flavor.name, "extra_specs": dict(flavor.extra_specs),
             "disabled": flavor.disabled, "is_public": flavor.is_public, "rxtx_factor": flavor.rxtx_factor}
 

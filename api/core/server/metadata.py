@@ -21,7 +21,7 @@ MAX_TAGS = 50
 
 
 def metadata(services: Services, context: RequestContext, server_id: str, *, item: bool = False) -> dict[str, str]:
-    """Return a server's metadata; `item` when one of them is wanted (for the policy)."""
+    """Return a server's metadata; `item` selects the policy of reading a single one."""
     found: dict[str, str] = authorised(services, context, server_id, _METADATA + ("show" if item else "index")).metadata
     return found
 
@@ -33,7 +33,7 @@ def missing(key: str) -> errors.NotFound:
 
 def put_metadata(services: Services, context: RequestContext, server_id: str, items: Mapping[str, str], *,
                  action: str, replace: bool = False) -> dict[str, str]:
-    """Merge `items` in, or `replace` everything by them; returns what is there then."""
+    """Merge `items` into the metadata, or `replace` all of it; returns the result."""
 
     def work(session: orm.Session) -> tuple[dict[str, str], list[str]]:
         server = to_change(services, session, context, server_id, _METADATA + action)
@@ -44,13 +44,13 @@ def put_metadata(services: Services, context: RequestContext, server_id: str, it
         server.extra = kept
         return kept, host_updates.tell_of_server(session, context, server)
 
-    kept, told = services.db.write(work)
-    services.waker.wake(context, *told)
+    kept, operation_ids = services.db.write(work)
+    services.waker.wake(context, *operation_ids)
     return kept
 
 
 def delete_metadata(services: Services, context: RequestContext, server_id: str, key: str) -> None:
-    """Take one item out; raises NotFound."""
+    """Remove one item; raises NotFound."""
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, _METADATA + "delete")
@@ -96,7 +96,7 @@ def add_tag(services: Services, context: RequestContext, server_id: str, tag: st
 
 
 def replace_tags(services: Services, context: RequestContext, server_id: str, wanted: Sequence[str]) -> Sequence[str]:
-    """Make `wanted` a server's tags; returns them."""
+    """Replace all of a server's tags; returns them."""
 
     def work(session: orm.Session) -> Sequence[str]:
         server = _changeable(services, session, context, server_id, "update_all" if wanted else "delete_all")
@@ -109,7 +109,7 @@ def replace_tags(services: Services, context: RequestContext, server_id: str, wa
 
 
 def delete_tag(services: Services, context: RequestContext, server_id: str, tag: str) -> None:
-    """Take a tag away; raises NotFound."""
+    """Remove a tag; raises NotFound."""
 
     def work(session: orm.Session) -> None:
         server = _changeable(services, session, context, server_id, "delete")

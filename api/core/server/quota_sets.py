@@ -33,7 +33,7 @@ def show(services: Services, context: RequestContext, project: str, *, action: s
 
 
 def read(services: Services, project_id: str) -> Quota:
-    """Return a project's quota; asks nobody's leave."""
+    """Return a project's quota, without a policy check."""
     with services.db.reading() as session:
         return Quota(quota.limits(session, services.conf, project_id),
                      quota.usage(session, project_id, quota.RESOURCES))
@@ -60,7 +60,7 @@ def update(services: Services, context: RequestContext, project: str, changes: M
 
 def write_limits(services: Services, project_id: str, changes: Mapping[str, int], *,
                  force: bool) -> Mapping[str, int]:
-    """As `update`, asking nobody's leave."""
+    """Like `update`, without a policy check."""
 
     def work(session: orm.Session) -> Mapping[str, int]:
         services.db.lock_row(session, Project, Project.id == project_id)

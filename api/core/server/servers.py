@@ -1,6 +1,6 @@
 """One server: show, change, delete, and the checks every change makes first.
 
-A change takes the server's row, looks whether it is locked by its user or by an operation, and only then writes.
+A change locks the server's row, checks that neither its user nor an operation has locked the server, then writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _OVERRIDE = "os_compute_api:os-lock-server:unlock:unlock_override"
 
 def show(services: Services, context: RequestContext, server_id: str, *,
          user_data: bool = False) -> tuple[Any, server_rows.Related]:
-    """Return one server's row and what stands beside it; raises NotFound."""
+    """Return one server's row and what belongs to it; raises NotFound."""
     with services.db.reading() as session:
         row = server_rows.find(session, context, server_id, user_data=user_data)
         services.policy.check(context, "os_compute_api:servers:show", server_rows.target_of(row))

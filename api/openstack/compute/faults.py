@@ -12,5 +12,5 @@ _NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNo
 
 
 def render(status: int, error: errors.HostlerError, _request_id: str) -> dict[str, Any]:
-    """Return `{"badRequest": {"code": 400, "message": …}}` and its like."""
+    """Return a fault: `{"badRequest": {"code": 400, "message": …}}`."""
     return {_NAMES.get(status, "computeFault"): {"code": status, "message": str(error)}}

@@ -1,4 +1,4 @@
-"""The JSON schemas of the Image API: what bodies are held against, and what /v2/schemas publishes."""
+"""The JSON schemas of the Image API: those that request bodies must match, and those under /v2/schemas."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ _SIZE_HEADER = "X-OpenStack-Image-Size"
 
 
 class RequestBody:
-    """An octet stream of a request, of told length or chunked, read in blocks of at most 1 MiB."""
+    """An octet stream of a request, of known length or chunked, read in blocks of at most 1 MiB."""
 
     def __init__(self, request: falcon.Request) -> None:
         if (request.content_type or "").partition(";")[0].strip().lower() != "application/octet-stream":
@@ -26,17 +26,17 @@ class RequestBody:
         self._stream = request.stream if chunked else request.bounded_stream
         self._read_bytes = _CHUNKED_READ_BYTES if chunked else BLOCK_BYTES
         self._length = None if chunked else request.content_length or 0
-        told = request.get_header(_SIZE_HEADER)
-        if told is not None and not told.isdecimal():
-            raise errors.InvalidField(field=_SIZE_HEADER, value=told, reason="It must be a number of bytes.")
-        self._told = int(told) if told is not None else None
+        announced = request.get_header(_SIZE_HEADER)
+        if announced is not None and not announced.isdecimal():
+            raise errors.InvalidField(field=_SIZE_HEADER, value=announced, reason="It must be a number of bytes.")
+        self._announced = int(announced) if announced is not None else None
 
     def blocks(self) -> Blocks:
-        """Return the body; its end is held against the length the client told."""
-        return Blocks(self._read(), self._length if self._told is None else self._told)
+        """Return the body; its length is checked at the end, if the client announced one."""
+        return Blocks(self._read(), self._length if self._announced is None else self._announced)
 
     def drain(self) -> None:
-        """Read and forget what is left, so that a client that is still sending gets to read its answer."""
+        """Read and discard the rest: a client reads the answer only once it has sent everything."""
         for _block in self._read():
             pass
 

@@ -1,4 +1,4 @@
-"""The Image API's version documents; served without a token, so that clients can find their way."""
+"""The Image API's version documents; served without a token, for discovery."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.links import base_url
 from api.openstack.resource import Resource
 from api.services import Services
 
-# What each minor version brought is there in all of them: v2.6 import, v2.7 hidden images and secure hashes.
+# All of them offer everything: import (since v2.6), hidden images and secure hashes (since v2.7) and so on.
 _CURRENT = "v2.9"
 _SUPPORTED = ("v2.7", "v2.6", "v2.5", "v2.4", "v2.3", "v2.2", "v2.1", "v2.0")
 

@@ -111,7 +111,7 @@ def _refuse_unsupported(server: dict[str, Any]) -> None:
 
 
 def _image(server: dict[str, Any]) -> str | None:
-    """Return the image to boot in the form its id has here; what is no UUID is found nowhere."""
+    """Return the image to boot with its id in our spelling; non-UUIDs match nothing."""
     image_id = server.get("imageRef") or None
     return ids.canonical(image_id) or image_id if image_id is not None else None
 

@@ -53,7 +53,7 @@ FIELDS: Final = {
 # Members of the one-server view only.
 GROUPS: Final = since(71)
 _FLAVOR_INSIDE: Final = since(47)
-_VOLUME_FATE: Final = since(3)  # whether a volume is deleted with its server
+_VOLUME_DELETION: Final = since(3)  # whether a volume is deleted with its server
 # Until 2.74 the answer to an update is shorter than a show.
 FULL_UPDATE: Final = since(75)
 SHORT_UPDATE: Final = frozenset({
@@ -95,7 +95,7 @@ class ServerView:
         self._flavor_inside = version in _FLAVOR_INSIDE
         self._details = audience.fault_details
         self._groups = version in GROUPS
-        self._doomed = version in _VOLUME_FATE
+        self._with_deletion = version in _VOLUME_DELETION
         self._flavor_cache: dict[str, dict[str, Any]] = {}
         self._image_cache: dict[str, dict[str, Any]] = {}
 
@@ -162,9 +162,9 @@ class ServerView:
         return view
 
     def _volumes(self, volumes: Iterable[tuple[str, bool]]) -> list[dict[str, Any]]:
-        if not self._doomed:
+        if not self._with_deletion:
             return [{"id": volume_id} for volume_id, _ in volumes]
-        return [{"id": volume_id, "delete_on_termination": doomed} for volume_id, doomed in volumes]
+        return [{"id": volume_id, "delete_on_termination": deleted} for volume_id, deleted in volumes]
 
     def _fault(self, fault: dict[str, Any]) -> dict[str, Any]:
         view = {"code": fault.get("code", 500), "message": fault.get("message", ""),

@@ -24,18 +24,18 @@ _UPDATE = Body("volumeAttachment", (
     Property("tag", schema.TAG, since(85)), Property("delete_on_termination", schema.BOOLEAN, since(85)),
     Property("serverId", schema.UUID, since(85)), Property("id", schema.UUID, since(85))))
 _PAGED: Final = {"limit": ALWAYS, "offset": ALWAYS}
-_TAGGED, _FATED, _WITH_IDS = since(70), since(79), since(89)
+_TAGGED, _WITH_DELETION, _WITH_IDS = since(70), since(79), since(89)
 _ONLY_SWAP = until(84)
 
 
 def attachment_view(attachment: VolumeAttachment, version: Version, *, created: bool = False) -> dict[str, Any]:
-    """Return an attachment; the answer to a create (`created`) has the old id for ever and always the device."""
+    """Return an attachment; the answer to a create (`created`) has the old id and always the device."""
     view: dict[str, Any] = {"volumeId": attachment.volume_id, "serverId": attachment.server_id}
     if attachment.device or created:
         view["device"] = f"/dev/{attachment.device}" if attachment.device else None
     if version in _TAGGED:
         view["tag"] = attachment.tag
-    if version in _FATED:
+    if version in _WITH_DELETION:
         view["delete_on_termination"] = attachment.delete_on_termination
     if version in _WITH_IDS and not created:
         return {**view, "attachment_id": attachment.id, "bdm_uuid": attachment.id}

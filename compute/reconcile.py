@@ -98,10 +98,6 @@ class Reconciler:
         if action == "destroy":
             LOG.warning("Server %s does not belong on this host; removing it", server_id)
             self._spawner.destroy(server_id, server.ports if server is not None else (), None)
-        elif action == "stop":
-            if state not in (virt.SHUTDOWN, virt.NOSTATE):
-                LOG.warning("Server %s should be off; stopping it", server_id)
-                self._power.stop(server_id, None, None)
         elif server is None:
             LOG.error("Server %s: nothing is known to '%s' it from", server_id, action)
         elif action == "start":

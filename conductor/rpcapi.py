@@ -45,7 +45,7 @@ class ConductorAPI:
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]], *,
                   conductor: str | None = None) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state"}]; returns what to do about each:
-        {"servers": [{"server_id", "action": keep|destroy|start|stop|leave, "server": ServerSpec map or None}],
+        {"servers": [{"server_id", "action": keep|destroy|start|leave, "server": ServerSpec map or None}],
         "groups": {group id: addresses of its members}}."""
         return self._client.to(conductor).call(context, "reconcile", {"host": host, "present": present})
 

@@ -11,12 +11,13 @@ from taskflow.flow import Flow
 from conductor.flows.registry import PROCEDURES
 
 
-def build(kind: str, arguments: dict[str, Any]) -> Flow:
-    """Return the flow of `kind`; a server has volumes."""
+def build(kind: str, arguments: dict[str, Any], *, with_volumes: bool = True) -> Flow:
+    """Return the flow of `kind`, for a server with or without volumes."""
     procedure = PROCEDURES[kind]
     typed = procedure.kind.arguments(**arguments)
     run = mock.Mock(kind=procedure.kind, reading=mock.MagicMock())
     run.arguments_of = lambda _kind: typed
+    run.reading.return_value.__enter__.return_value.scalar.return_value = "an attachment" if with_volumes else None
     return procedure.build(run)
 
 

@@ -105,10 +105,6 @@ class Related:
     groups: Mapping[str, str]
     volumes: Mapping[str, Sequence[tuple[str, bool]]] = dataclasses.field(default_factory=dict)
 
-    def task_of(self, server_id: str) -> str | None:
-        """Return what the server is doing, as its task state."""
-        return self.tasks.get(server_id)
-
 
 def selection(*, user_data: bool = False) -> sa.Select[Any]:
     """Return the SELECT of server rows, each with `lock_kind`."""

@@ -40,15 +40,13 @@ def default_zone(services: Services) -> str:
 
 
 def zone_for_new_volume(services: Services, session: orm.Session, wanted: str | None = None, *,
-                        snapshot_zone: str | None = None, source_zone: str | None = None,
-                        type_zones: Sequence[str] | None = None) -> str:
+                        source_zone: str | None = None, type_zones: Sequence[str] | None = None) -> str:
     """Return the zone of a new volume; raises Invalid for one that is not known, unless fallback is configured.
 
-    `snapshot_zone` is the zone of the snapshot's volume; `type_zones` are those the volume's type may be used in
-    (None: all).
+    `source_zone` is the zone of what it is made from; `type_zones` are those its type may be used in (None: all).
     """
     allowed = _allowed(list_availability_zones(services, session, enable_cache=True), type_zones)
-    zone = wanted or snapshot_zone or source_zone or (None if type_zones is not None else default_zone(services))
+    zone = wanted or source_zone or (None if type_zones is not None else default_zone(services))
     if zone is None:
         return _of_type(services, allowed or _allowed(list_availability_zones(services, session), type_zones),
                         type_zones or ())

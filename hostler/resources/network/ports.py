@@ -94,12 +94,6 @@ def release_ports(session: orm.Session, server_id: str, context: RequestContext 
                     [row.id for row in ports if not row.owned_by_server], server_id, context)
 
 
-def release_port(session: orm.Session, port: Port, context: RequestContext | None = None) -> list[str]:
-    """Release one port (hot unplug) as `release_ports` does all of them."""
-    made, own = ([port.id], []) if port.owned_by_server else ([], [port.id])
-    return _release(session, made, own, str(port.server_id), context)
-
-
 def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, status: str,
                    context: RequestContext | None = None) -> list[str]:
     """Record where a server's ports are and whether they work ("ACTIVE", "DOWN", "BUILD").

@@ -34,18 +34,18 @@ def test_everything_present_is_told_also_half_made_servers(agent: Agent, server:
         server.id: "running", half.id: "nostate"}
 
 
-def test_destroy_start_stop(agent: Agent) -> None:
-    gone, down, up, half = (make_server() for _ in range(4))
-    for each in (gone, down, up):
+def test_destroy_start_keep(agent: Agent) -> None:
+    gone, there, up, half = (make_server() for _ in range(4))
+    for each in (gone, there, up):
         agent.spawn(each, f"boot {each.id}")
     agent.specs.save(half)
     agent.driver.happen(up.id, "stopped")
     agent.conductor.verdicts = {
         gone.id: {"action": "destroy", "server": None}, half.id: {"action": "destroy", "server": None},
-        down.id: {"action": "stop", "server": None}, up.id: {"action": "start", "server": up.to_wire()}}
+        there.id: {"action": "keep", "server": there.to_wire()}, up.id: {"action": "start", "server": up.to_wire()}}
     agent.reconciler.run()
-    assert agent.driver.list_servers() == {down.id: virt.SHUTDOWN, up.id: virt.RUNNING}
-    assert agent.specs.ids() == sorted([down.id, up.id])
+    assert agent.driver.list_servers() == {there.id: virt.RUNNING, up.id: virt.RUNNING}
+    assert agent.specs.ids() == sorted([there.id, up.id])
 
 
 def test_leave_and_what_changed_since_the_look_are_left(agent: Agent, server: ServerSpec) -> None:

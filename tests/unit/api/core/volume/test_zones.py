@@ -51,8 +51,8 @@ FALLBACK = {"allow_availability_zone_fallback": True, "default_availability_zone
 def test_the_order_in_which_a_zone_is_looked_for(cloud: Cloud) -> None:
     for name in ("asked", "snapshots", "volumes"):
         _add_zone(cloud, name)
-    assert _zone(cloud, "asked", snapshot_zone="snapshots", source_zone="volumes") == "asked"
-    assert _zone(cloud, None, snapshot_zone="snapshots", source_zone="volumes") == "snapshots"
+    assert _zone(cloud, "asked", source_zone="volumes") == "asked"
+    assert _zone(cloud, None, source_zone="snapshots") == "snapshots"
     assert _zone(cloud, None, source_zone="volumes") == "volumes"
     assert _zone(cloud) == "main"
 

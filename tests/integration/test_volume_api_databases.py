@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.core.volume.filters import FILTERS
-from api.core.volume.list import SORT_COLUMNS
+from api.openstack.volume.volumes import LISTED
 from hostler import ids
 from hostler.db.models import QuotaLimit
 from hostler.resources import quota
@@ -38,7 +37,7 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_every_filter(cloud: Cloud) -> None:
     volume = cloud.ready(name="alpha", metadata={"a": "b"}, imageRef=IMAGE, size=3)
     cloud.attach(volume)
-    for name in FILTERS:
+    for name in LISTED.filters:
         cloud.get(f"/volumes/detail?{name}={VALUES.get(name, 'x')}&with_count=true")
     for query in ("metadata={'a': 'b'}", "glance_metadata={'os_type': 'linux'}", "status=in-use", "bootable=true",
                   "name~=lph", "created_at=gt:2000-01-01"):
@@ -48,7 +47,7 @@ def test_every_filter(cloud: Cloud) -> None:
 
 
 @pytest.mark.parametrize("direction", ["asc", "desc"])
-@pytest.mark.parametrize("key", sorted(SORT_COLUMNS))
+@pytest.mark.parametrize("key", sorted(LISTED.sortable))
 def test_every_sort_key_pages_through_everything_once(cloud: Cloud, key: str, direction: str) -> None:
     while len(cloud.get("/volumes")["volumes"]) < 4:
         cloud.create(description=None, size=2)

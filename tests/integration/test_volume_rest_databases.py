@@ -11,31 +11,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api.core.volume import (
-    attachments,
-    backup_rows,
-    snapshot_rows,
-)
-from api.core.volume import (
-    messages as volume_messages,
-)
-from api.core.volume import (
-    transfers as volume_transfers,
-)
-from api.core.volume import (
-    types as volume_types,
-)
+from api.openstack.volume import attachments, backups, messages, snapshots, transfers, types
 from hostler.db.models import Operation, Snapshot
 from tests.harness import databases
 from tests.harness.volume_core import DEMO, USER, Cloud
 from tests.harness.volume_rest import STORE, free, prepare, put_volume
 
 LISTS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
-    "/snapshots/detail": ("snapshots", snapshot_rows.SORT_COLUMNS),
-    "/backups/detail": ("backups", backup_rows.SORT_COLUMNS), "/types": ("volume_types", volume_types.SORT_COLUMNS),
-    "/attachments/detail": ("attachments", attachments.SORT_COLUMNS),
-    "/volume-transfers/detail": ("transfers", volume_transfers.SORT_COLUMNS),
-    "/messages": ("messages", volume_messages.SORT_COLUMNS)}
+    "/snapshots/detail": ("snapshots", snapshots.LISTED.sortable),
+    "/backups/detail": ("backups", backups.LISTED.sortable), "/types": ("volume_types", types.LISTED.sortable),
+    "/attachments/detail": ("attachments", attachments.LISTED.sortable),
+    "/volume-transfers/detail": ("transfers", transfers.LISTED.sortable),
+    "/messages": ("messages", messages.LISTED.sortable)}
 FILTERS = (
     "/snapshots/detail?status=available", "/snapshots/detail?name=one", "/snapshots/detail?name~=on",
     "/snapshots/detail?metadata={'a': 'b'}", "/snapshots/detail?availability_zone=nova",

@@ -2,35 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api import paging
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Flavor, FlavorAccess, Project
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 
-SORT_COLUMNS: Mapping[str, Any] = {
-    "flavorid": Flavor.flavorid, "id": Flavor.flavorid, "name": Flavor.name, "created_at": Flavor.created_at,
-    "updated_at": Flavor.updated_at, "description": Flavor.description, "disabled": paging.flag(Flavor.disabled),
-    "ephemeral_gb": Flavor.ephemeral_gib, "is_public": paging.flag(Flavor.is_public), "memory_mb": Flavor.ram_mib,
-    "root_gb": Flavor.root_gib, "rxtx_factor": Flavor.rxtx_factor, "swap": Flavor.swap_mib, "vcpus": Flavor.vcpus,
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FlavorQuery:
-    """What a list asks for; `is_public` None means all (administrators only)."""
-
-    page: paging.Page
-    is_public: bool | None = True
-    min_ram_mib: int = 0
-    min_root_gib: int = 0
+FLAVOR: Final = declare(Flavor, key="flavorid")
 
 
 def not_found(flavor_id: str) -> errors.NotFound:
@@ -60,23 +45,16 @@ def show(services: Services, context: RequestContext, flavor_id: str) -> Flavor:
         return find(session, context, flavor_id)
 
 
-def list_flavors(services: Services, context: RequestContext, query: FlavorQuery) -> Sequence[Flavor]:
-    """Return one page (with one flavor more when there are further ones); raises Invalid for an unknown marker."""
-    columns = [(SORT_COLUMNS[key], descending) for key, descending in query.page.sort]
-    statement = sa.select(Flavor).where(Flavor.ram_mib >= query.min_ram_mib, Flavor.root_gib >= query.min_root_gib)
+def list_flavors(services: Services, context: RequestContext, query: Query, *, is_public: bool | None = True) -> Page:
+    """Return a page of the flavors that are public or not (None: both; for administrators, others see what they may
+    use); raises Invalid for an unknown marker."""
+    scope: list[sa.ColumnElement[bool]] = []
     if not context.is_admin:
-        statement = statement.where(_visible(context), Flavor.disabled.is_(False))
-    elif query.is_public is not None:
-        statement = statement.where(_visible(context) if query.is_public else Flavor.is_public.is_(False))
+        scope = [_visible(context), Flavor.disabled.is_(False)]
+    elif is_public is not None:
+        scope = [_visible(context) if is_public else Flavor.is_public.is_(False)]
     with services.db.reading() as session:
-        if query.page.marker is not None:
-            values = session.execute(sa.select(*(column for column, _ in columns))
-                                     .where(Flavor.flavorid == query.page.marker)).one_or_none()
-            if values is None:
-                raise errors.Invalid(reason=f"marker [{query.page.marker}] not found")
-            statement = statement.where(paging.after_marker(columns, tuple(values)))
-        statement = statement.order_by(*paging.order_by(columns)).limit(query.page.limit + 1)
-        return session.scalars(statement).all()
+        return read_page(session, FLAVOR, query, scope, seen=[])
 
 
 def create(services: Services, context: RequestContext, values: Mapping[str, Any]) -> Flavor:

@@ -6,7 +6,6 @@ import base64
 import binascii
 import dataclasses
 import hashlib
-from collections.abc import Sequence
 
 import sqlalchemy as sa
 from cryptography import x509
@@ -15,15 +14,17 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from sqlalchemy import exc, orm
 
-from api import paging
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import KeyPair, User
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources import quota
 
 _POLICY = "os_compute_api:os-keypairs:"
 _RSA_BITS = 2048
+KEY_PAIR = declare(KeyPair, key="name")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +35,11 @@ class NewKeyPair:
     private_key: str | None
 
 
-def list_keypairs(services: Services, context: RequestContext, user_id: str, page: paging.Page) -> Sequence[KeyPair]:
-    """Return one page of a user's key pairs by name (one more when there are further ones)."""
+def list_keypairs(services: Services, context: RequestContext, user_id: str, query: Query) -> Page:
+    """Return a page of a user's key pairs by name; raises Invalid for an unknown marker."""
     services.policy.check(context, _POLICY + "index", {"user_id": user_id})
-    query = sa.select(KeyPair).where(KeyPair.user_id == user_id)
     with services.db.reading() as session:
-        if page.marker is not None:
-            _find(session, user_id, page.marker, missing=errors.Invalid(reason=f"marker [{page.marker}] not found"))
-            query = query.where(KeyPair.name > page.marker)
-        return session.scalars(query.order_by(KeyPair.name).limit(page.limit + 1)).all()
+        return read_page(session, KEY_PAIR, query, [KeyPair.user_id == user_id])
 
 
 def show(services: Services, context: RequestContext, user_id: str, name: str) -> KeyPair:
@@ -91,10 +88,10 @@ def delete(services: Services, context: RequestContext, user_id: str, name: str)
     services.db.write(lambda session: session.delete(_find(session, user_id, name)))
 
 
-def _find(session: orm.Session, user_id: str, name: str, missing: errors.HostlerError | None = None) -> KeyPair:
+def _find(session: orm.Session, user_id: str, name: str) -> KeyPair:
     row = session.scalars(sa.select(KeyPair).where(KeyPair.user_id == user_id, KeyPair.name == name)).one_or_none()
     if row is None:
-        raise missing or errors.NotFound(f"Keypair {name} not found for user {user_id}", resource="keypair", id=name)
+        raise errors.NotFound(f"Keypair {name} not found for user {user_id}", resource="keypair", id=name)
     return row
 
 

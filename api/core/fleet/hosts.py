@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -18,20 +18,17 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Allocation, Host, Lock, Server
+from hostler.query.fields import Field
+from hostler.query.paging import Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.server import allocations
 from hostler.resources.server.allocations import Amounts
 
 _POLICY = "os_compute_api:os-hypervisors:"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class HostQuery:
-    """What a list asks for; `limit` None means all, `marker` is the last host seen (its number or id)."""
-
-    pattern: str | None = None
-    limit: int | None = None
-    marker: str | int | None = None
-    with_servers: bool = False
+_SHOWN_NAME: Final = sa.case((Host.hypervisor_hostname != "", Host.hypervisor_hostname), else_=Host.name)
+HOST: Final = declare(Host, {"hostname": Field(_SHOWN_NAME)})
+# Markers of the time before UUIDs.
+NUMBERED_HOST: Final = dataclasses.replace(HOST, key=HOST.table.c.number)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,22 +70,14 @@ def disabled_reason(host: Host) -> str | None:
     return f"AUTO: {host.unhealthy_reason or 'the hypervisor does not answer'}"[:255]
 
 
-def list_hosts(services: Services, context: RequestContext, action: str, query: HostQuery) -> list[HostShown]:
-    """Return one page in the order of numbers (one more when there are further ones); raises Invalid for the marker."""
+def list_hosts(services: Services, context: RequestContext, action: str, query: Query, *,
+               with_servers: bool = False) -> list[HostShown]:
+    """Return a page of hosts; raises Invalid for an unknown marker (a host's number or id)."""
     services.policy.check(context, _POLICY + action)
-    statement = sa.select(Host).order_by(Host.number)
-    if query.pattern is not None:
-        named = sa.case((Host.hypervisor_hostname != "", Host.hypervisor_hostname), else_=Host.name)
-        statement = statement.where(named.icontains(query.pattern, autoescape=True))
-    if query.limit is not None:
-        statement = statement.limit(query.limit + 1)
+    resource = HOST if ids.canonical(query.marker or "") is not None else NUMBERED_HOST
     with services.db.reading() as session:
-        if query.marker is not None:
-            known = session.scalar(sa.select(Host.number).where(_identified(query.marker)))
-            if known is None:
-                raise errors.Invalid(reason=f"marker [{query.marker}] not found")
-            statement = statement.where(Host.number > known)
-        return _shown(services, session, session.scalars(statement).all(), with_servers=query.with_servers)
+        rows = read_page(session, resource, query).rows
+        return _shown(services, session, rows, with_servers=with_servers)
 
 
 def show_host(services: Services, context: RequestContext, action: str, identity: str | int, *,

@@ -11,20 +11,23 @@ from sqlalchemy import orm
 
 from api.core.identity import roles
 from api.core.identity import rows as identity_rows
-from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import ApplicationCredential, Role, User
 from hostler.identity import passwords
+from hostler.query.paging import Page, Query
+from hostler.query.resources import declare
+
+CREDENTIAL = declare(ApplicationCredential)
 
 
 def list_credentials(services: Services, context: RequestContext, user_id: str,
-                     listing: Listing) -> tuple[list[ApplicationCredential], bool]:
-    """Return a page of a user's credentials, and whether more follow."""
+                     query: Query) -> Page:
+    """Return a page of a user's credentials."""
     user = identity_rows.find(services, context, User, user_id, "identity:list_application_credentials",
                               identity_rows.user_target)
-    return identity_rows.list_rows(services, ApplicationCredential, listing, ApplicationCredential.user_id == user.id)
+    return identity_rows.list_rows(services, CREDENTIAL, query, ApplicationCredential.user_id == user.id)
 
 
 def get_credential(services: Services, context: RequestContext, user_id: str, credential_id: str,

@@ -8,18 +8,21 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.identity import rows as identity_rows
-from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain
 from hostler.identity import removal
+from hostler.query.paging import Page, Query
+from hostler.query.resources import declare
+
+DOMAIN = declare(Domain)
 
 
-def list_domains(services: Services, context: RequestContext, listing: Listing) -> tuple[list[Domain], bool]:
-    """Return a page of the domains, and whether more follow."""
+def list_domains(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of the domains."""
     services.policy.check(context, "identity:list_domains", {})
-    return identity_rows.list_rows(services, Domain, listing)
+    return identity_rows.list_rows(services, DOMAIN, query)
 
 
 def get_domain(services: Services, context: RequestContext, domain_id: str,

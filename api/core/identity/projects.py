@@ -8,25 +8,30 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.identity import rows as identity_rows
-from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, RoleAssignment, User
 from hostler.identity import removal
+from hostler.query.paging import Page, Query
+from hostler.query.resources import declare
+
+PROJECT = declare(Project)
 
 
-def list_projects(services: Services, context: RequestContext, listing: Listing) -> tuple[list[Project], bool]:
-    """Return a page of all projects, and whether more follow."""
+def list_projects(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of all projects."""
     services.policy.check(context, "identity:list_projects", {})
-    return identity_rows.list_rows(services, Project, listing)
+    return identity_rows.list_rows(services, PROJECT, query)
 
 
-def list_user_projects(services: Services, context: RequestContext, user_id: str) -> list[Project]:
-    """Return the enabled projects on which the user has a role."""
+def list_user_projects(services: Services, context: RequestContext, user_id: str, query: Query) -> Page:
+    """Return a page of the enabled projects on which the user has a role."""
     user = identity_rows.find(services, context, User, user_id, "identity:list_user_projects",
                               identity_rows.user_target)
-    return projects_of(services, user.id)
+    return identity_rows.list_rows(
+        services, PROJECT, query, Project.enabled.is_(True), Project.id.in_(_targets(user.id, "project")),
+        Project.domain_id.in_(sa.select(Domain.id).where(Domain.enabled.is_(True))))
 
 
 def projects_of(services: Services, user_id: str) -> list[Project]:

@@ -7,19 +7,22 @@ from typing import Any
 from sqlalchemy import orm
 
 from api.core.identity import rows as identity_rows
-from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Base, Role
 from hostler.identity import removal
 from hostler.identity import roles as role_names
+from hostler.query.paging import Page, Query
+from hostler.query.resources import declare
+
+ROLE = declare(Role)
 
 
-def list_roles(services: Services, context: RequestContext, listing: Listing) -> tuple[list[Role], bool]:
-    """Return a page of the roles, and whether more follow."""
+def list_roles(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of the roles."""
     services.policy.check(context, "identity:list_roles", {})
-    return identity_rows.list_rows(services, Role, listing)
+    return identity_rows.list_rows(services, ROLE, query)
 
 
 def get_role(services: Services, context: RequestContext, role_id: str, action: str = "identity:get_role") -> Role:
@@ -71,8 +74,7 @@ def delete_role(services: Services, context: RequestContext, role_id: str) -> No
 
 def roles_by_name(services: Services) -> dict[str, Role]:
     """Return every role that exists."""
-    rows, _ = identity_rows.list_rows(services, Role, Listing(limit=10000))
-    return {role.name: role for role in rows}
+    return {role.name: role for role in identity_rows.list_rows(services, ROLE, Query()).rows}
 
 
 def _refuse_built_in(role: Role) -> None:

@@ -6,34 +6,24 @@ for everybody, because clients look names up as if they were ids.
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api import paging
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, User
 from hostler.db.models.identity import Described
+from hostler.query.fields import Condition
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import Resource
 
 Row = TypeVar("Row", bound=Any)
 Result = TypeVar("Result")
 
 DEFAULT_DOMAIN = "default"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Listing:
-    """What to list: equal values by column name, words about the name by operator, and the page."""
-
-    equal: dict[str, Any] = dataclasses.field(default_factory=dict)
-    name_like: dict[str, str] = dataclasses.field(default_factory=dict)  # contains, startswith, endswith (also i…)
-    limit: int = 1000
-    marker: str | None = None
 
 
 def not_found(noun: str, identifier: str) -> errors.NotFound:
@@ -76,21 +66,10 @@ def must_exist(session: orm.Session, model: type[Row], noun: str, identifier: st
     return row
 
 
-def list_rows(services: Services, model: type[Row], listing: Listing,
-              *criteria: sa.ColumnElement[bool]) -> tuple[list[Row], bool]:
-    """Return one page, sorted by name, and whether more follow; raises NotFound for an unknown marker."""
-    columns: list[tuple[Any, bool]] = [(model.name, False), (model.id, False)]
-    query = sa.select(model).where(*criteria).order_by(*paging.order_by(columns)).limit(listing.limit + 1)
-    for name, value in listing.equal.items():
-        query = query.where(getattr(model, name) == value)
-    for operator, text in listing.name_like.items():
-        query = query.where(getattr(model.name, operator)(text, autoescape=True))
+def list_rows(services: Services, resource: Resource, query: Query, *scope: Condition) -> Page:
+    """Return one page; raises NotFound for an unknown marker."""
     with services.db.reading() as session:
-        if listing.marker is not None:
-            last = must_exist(session, model, model.__name__.lower(), listing.marker)
-            query = query.where(paging.after_marker(columns, (last.name, last.id)))
-        rows: Sequence[Row] = session.execute(query).scalars().all()
-    return list(rows[:listing.limit]), len(rows) > listing.limit
+        return read_page(session, resource, query, scope)
 
 
 def store(services: Services, work: Callable[[orm.Session], Result], *, noun: str, name: str) -> Result:

@@ -7,18 +7,21 @@ from typing import Any
 from sqlalchemy import orm
 
 from api.core.identity import rows as identity_rows
-from api.core.identity.rows import Listing
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Base, User
 from hostler.identity import passwords, removal
+from hostler.query.paging import Page, Query
+from hostler.query.resources import declare
+
+USER = declare(User)
 
 
-def list_users(services: Services, context: RequestContext, listing: Listing) -> tuple[list[User], bool]:
-    """Return a page of all users, and whether more follow."""
+def list_users(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of all users."""
     services.policy.check(context, "identity:list_users", {})
-    return identity_rows.list_rows(services, User, listing)
+    return identity_rows.list_rows(services, USER, query)
 
 
 def get_user(services: Services, context: RequestContext, user_id: str, action: str = "identity:get_user") -> User:

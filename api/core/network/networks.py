@@ -9,15 +9,17 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import lists
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import Network, Port, Subnet, Zone
+from hostler.query.fields import INTEGER, TEXT, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.network.host_updates import tell_of_network
 
 # Columns that only some may set, and the published name of the attribute in the rule.
@@ -26,20 +28,9 @@ GUARDED: Mapping[str, str] = {
     "network_type": "provider:network_type", "physical_network": "provider:physical_network",
     "segmentation_id": "provider:segmentation_id",
 }
-FILTERS: Mapping[str, lists.Filter] = {
-    **lists.standard_filters(Network), "admin_state_up": lists.boolean(Network.admin_state_up),
-    "shared": lists.boolean(Network.shared), "router:external": lists.boolean(Network.external),
-    "is_default": lists.boolean(Network.is_default), "mtu": lists.whole_number(Network.mtu),
-    "port_security_enabled": lists.boolean(Network.port_security_enabled),
-    "dns_domain": lists.text(Network.dns_domain), "status": lists.constant("ACTIVE"),
-}
-PROVIDER_FILTERS: Mapping[str, lists.Filter] = {
-    "provider:network_type": lists.text(Network.network_type),
-    "provider:physical_network": lists.text(Network.physical_network),
-    "provider:segmentation_id": lists.whole_number(Network.segmentation_id),
-}
-SORTING: Mapping[str, Any] = {
-    **lists.standard_sorting(Network), "admin_state_up": Network.admin_state_up, "mtu": Network.mtu}
+_PROVIDER: Final = "get_network:provider"
+NETWORK: Final = declare(Network, {name: Field(Network.__table__.c[name], kind, _PROVIDER) for name, kind in (
+    ("network_type", TEXT), ("physical_network", TEXT), ("segmentation_id", INTEGER))})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +41,11 @@ class NetworkRecord:
     subnet_ids: tuple[str, ...] = ()
 
 
-def list_networks(caller: Caller, query: lists.ListQuery) -> lists.ListPage[NetworkRecord]:
-    """Return a page of the networks the caller sees."""
-    filters = {**FILTERS, **PROVIDER_FILTERS} if caller.allows("get_network:provider") else FILTERS
+def list_networks(caller: Caller, query: Query) -> Page:
+    """Return a page of NetworkRecords of the networks the caller sees."""
     with caller.services.db.reading() as session:
-        page = lists.select_page(session, Network, visible(caller, Network), query, filters=filters, sortable=SORTING,
-                                 max_limit=caller.services.conf.api.max_limit)
-        return lists.ListPage(_records(session, page.items), page.more)
+        page = read_page(session, NETWORK, query, [visible(caller, Network)], allows=caller.allows)
+        return dataclasses.replace(page, rows=_records(session, page.rows))
 
 
 def show_network(caller: Caller, identifier: str) -> NetworkRecord:

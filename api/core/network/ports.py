@@ -8,35 +8,26 @@ from __future__ import annotations
 import dataclasses
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import lists, port_rules
+from api.core.network import port_rules
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, Subnet
+from hostler.query.fields import ADDRESS, ID, LOWER, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.network import place_ports, security_groups
 from hostler.resources.network.host_updates import tell_of_network, tell_of_port
 
-FILTERS: Mapping[str, lists.Filter] = {
-    **lists.standard_filters(Port), "network_id": lists.identifier(Port.network_id),
-    "device_id": lists.identifier(Port.device_id), "device_owner": lists.text(Port.device_owner),
-    "mac_address": lambda values: Port.mac_address.in_([value.lower() for value in values]),
-    "status": lists.text(Port.shown_status), "admin_state_up": lists.boolean(Port.admin_state_up),
-    "port_security_enabled": lists.boolean(Port.port_security_enabled), "dns_name": lists.text(Port.dns_name),
-    "binding:vnic_type": lists.constant("normal"),
-    "security_groups": lists.related(Port.id, lists.identifier(PortSecurityGroup.group_id),
-                                     sa.select(PortSecurityGroup.port_id)),
-    "fixed_ips": lambda values: _having_addresses(values),
-}
-BINDING_FILTERS: Mapping[str, lists.Filter] = {
-    "binding:host_id": lists.related(Port.host_id, lists.text(Host.name), sa.select(Host.id))}
-SORTING: Mapping[str, Any] = {
-    **lists.standard_sorting(Port), "mac_address": Port.mac_address, "network_id": Port.network_id,
-    "status": Port.shown_status, "device_id": Port.device_id, "device_owner": Port.device_owner,
-    "admin_state_up": Port.admin_state_up}
+_HOST_NAME: Final = sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery()
+PORT: Final = declare(Port, {
+    "device_id": Field(Port.__table__.c.device_id, ID), "mac_address": Field(Port.__table__.c.mac_address, LOWER),
+    "status": Field(Port.shown_status), "host_name": Field(_HOST_NAME, action="get_port:binding")})
+FIXED_IP: Final = declare(FixedIp, {"ip_address": Field(FixedIp.__table__.c.ip_address, ADDRESS)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,13 +41,11 @@ class PortRecord:
     dns_domain: str = ""
 
 
-def list_ports(caller: Caller, query: lists.ListQuery) -> lists.ListPage[PortRecord]:
-    """Return a page of the ports the caller sees."""
-    filters = {**FILTERS, **BINDING_FILTERS} if caller.allows("get_port:binding") else FILTERS
+def list_ports(caller: Caller, query: Query) -> Page:
+    """Return a page of PortRecords of the ports the caller sees."""
     with caller.services.db.reading() as session:
-        page = lists.select_page(session, Port, visible(caller, Port), query, filters=filters, sortable=SORTING,
-                                 max_limit=caller.services.conf.api.max_limit)
-        return lists.ListPage(_records(session, page.items), page.more)
+        page = read_page(session, PORT, query, [visible(caller, Port)], allows=caller.allows)
+        return dataclasses.replace(page, rows=_records(session, page.rows))
 
 
 def show_port(caller: Caller, identifier: str) -> PortRecord:
@@ -119,22 +108,6 @@ def delete_port(caller: Caller, identifier: str) -> None:
         session.delete(port)
         return None, operation_ids
     caller.write(work)
-
-
-def _having_addresses(values: Sequence[str]) -> sa.ColumnElement[bool]:
-    """Each value is `ip_address=…`, `ip_address_substr=…` or `subnet_id=…`; values of one kind are alternatives."""
-    wanted: defaultdict[str, list[str]] = defaultdict(list)
-    for value in values:
-        key, _, rest = value.partition("=")
-        wanted[key].append(rest)
-    kinds: Mapping[str, lists.Filter] = {
-        "ip_address": lists.address(FixedIp.ip_address), "subnet_id": lists.identifier(FixedIp.subnet_id),
-        "ip_address_substr": lambda parts: sa.or_(*(FixedIp.ip_address.contains(part, autoescape=True)
-                                                    for part in parts))}
-    for key in wanted.keys() - kinds.keys():
-        raise errors.InvalidField(field="fixed_ips", value=key, reason="It is ip_address=… or subnet_id=….")
-    return sa.and_(*(lists.related(Port.id, kinds[key], sa.select(FixedIp.port_id))(parts)
-                     for key, parts in wanted.items()))
 
 
 def _records(session: orm.Session, ports: Sequence[Port]) -> list[PortRecord]:

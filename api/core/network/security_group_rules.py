@@ -14,41 +14,26 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.network import lists
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, visible
 from hostler import errors, ids
 from hostler.db.models import SecurityGroup, SecurityGroupRule
+from hostler.query.fields import INTERFACE, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.network import protocols
 from hostler.resources.network import security_groups as groups
 
 _MEANING: Final = ("group_id", "direction", "ethertype", "port_min", "port_max", "remote_group_id")
 _ALL_PORTS: Final = (1, 65535)
 
-_OWN = sa.select(SecurityGroup.id)
-FILTERS: Mapping[str, lists.Filter] = {
-    **lists.standard_filters(SecurityGroupRule),
-    "security_group_id": lists.identifier(SecurityGroupRule.group_id),
-    "remote_group_id": lists.identifier(SecurityGroupRule.remote_group_id),
-    "direction": lists.text(SecurityGroupRule.direction), "ethertype": lists.text(SecurityGroupRule.ethertype),
-    "protocol": lambda values: SecurityGroupRule.protocol.in_(
-        [spelling for value in values for spelling in protocols.spellings_of(value)]),
-    "port_range_min": lists.whole_number(SecurityGroupRule.port_min),
-    "port_range_max": lists.whole_number(SecurityGroupRule.port_max),
-    "remote_ip_prefix": lists.interface(SecurityGroupRule.remote_ip_prefix),
-    "belongs_to_default_sg": lists.related(SecurityGroupRule.group_id, lists.boolean(SecurityGroup.is_default), _OWN),
-}
-SORTING: Mapping[str, Any] = {
-    **lists.standard_sorting(SecurityGroupRule), "direction": SecurityGroupRule.direction,
-    "ethertype": SecurityGroupRule.ethertype, "protocol": SecurityGroupRule.protocol,
-    "port_range_min": SecurityGroupRule.port_min, "port_range_max": SecurityGroupRule.port_max,
-    "security_group_id": SecurityGroupRule.group_id}
+SECURITY_GROUP_RULE: Final = declare(
+    SecurityGroupRule, {"remote_ip_prefix": Field(SecurityGroupRule.__table__.c.remote_ip_prefix, INTERFACE)})
 
 
-def list_rules(caller: Caller, query: lists.ListQuery) -> lists.ListPage[SecurityGroupRule]:
+def list_rules(caller: Caller, query: Query) -> Page:
     """Return a page of the rules the caller sees."""
     with caller.services.db.reading() as session:
-        return lists.select_page(session, SecurityGroupRule, visible(caller, SecurityGroupRule), query,
-                                 filters=FILTERS, sortable=SORTING, max_limit=caller.services.conf.api.max_limit)
+        return read_page(session, SECURITY_GROUP_RULE, query, [visible(caller, SecurityGroupRule)])
 
 
 def show_rule(caller: Caller, identifier: str) -> SecurityGroupRule:

@@ -5,21 +5,19 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import lists
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
 from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.network import security_groups as groups
 
-FILTERS: Mapping[str, lists.Filter] = {
-    **lists.standard_filters(SecurityGroup), "stateful": lists.boolean(SecurityGroup.stateful),
-    "is_default": lists.boolean(SecurityGroup.is_default)}
-SORTING = lists.standard_sorting(SecurityGroup)
+SECURITY_GROUP: Final = declare(SecurityGroup)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +28,12 @@ class GroupRecord:
     rules: tuple[SecurityGroupRule, ...] = ()
 
 
-def list_groups(caller: Caller, query: lists.ListQuery) -> lists.ListPage[GroupRecord]:
-    """Return a page of the groups the caller sees."""
+def list_groups(caller: Caller, query: Query) -> Page:
+    """Return a page of GroupRecords of the groups the caller sees."""
     _ensure_default(caller)
     with caller.services.db.reading() as session:
-        page = lists.select_page(session, SecurityGroup, visible(caller, SecurityGroup), query, filters=FILTERS,
-                                 sortable=SORTING, max_limit=caller.services.conf.api.max_limit)
-        return lists.ListPage(_records(session, page.items), page.more)
+        page = read_page(session, SECURITY_GROUP, query, [visible(caller, SecurityGroup)])
+        return dataclasses.replace(page, rows=_records(session, page.rows))
 
 
 def show_group(caller: Caller, identifier: str) -> GroupRecord:

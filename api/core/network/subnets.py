@@ -3,40 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import lists, subnet_rules
+from api.core.network import subnet_rules
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Subnet
+from hostler.query.fields import ADDRESS, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.network import ipam
 from hostler.resources.network.host_updates import tell_of_network
 
-_SHARED = sa.select(Network.id)
-FILTERS: Mapping[str, lists.Filter] = {
-    **lists.standard_filters(Subnet), "network_id": lists.identifier(Subnet.network_id),
-    "cidr": lists.address(Subnet.cidr), "gateway_ip": lists.address(Subnet.gateway_ip),
-    "ip_version": lists.whole_number(Subnet.ip_version), "enable_dhcp": lists.boolean(Subnet.enable_dhcp),
-    "ipv6_address_mode": lists.text(Subnet.ipv6_address_mode), "ipv6_ra_mode": lists.text(Subnet.ipv6_ra_mode),
-    "shared": lists.related(Subnet.network_id, lists.boolean(Network.shared), _SHARED),
-    "router:external": lists.related(Subnet.network_id, lists.boolean(Network.external), _SHARED),
-    "subnetpool_id": lists.constant(""), "segment_id": lists.constant(""),
-}
-SORTING: Mapping[str, Any] = {
-    **lists.standard_sorting(Subnet), "cidr": Subnet.cidr, "network_id": Subnet.network_id,
-    "ip_version": Subnet.ip_version, "enable_dhcp": Subnet.enable_dhcp, "gateway_ip": Subnet.gateway_ip}
+SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) for name in ("cidr", "gateway_ip")})
 # Changes of these reach hosts and guests.
 _LIVE = {"gateway_ip", "dns_nameservers", "host_routes", "enable_dhcp", "dhcp_ip"}
 
 
-def list_subnets(caller: Caller, query: lists.ListQuery) -> lists.ListPage[Subnet]:
+def list_subnets(caller: Caller, query: Query) -> Page:
     """Return a page of the subnets the caller sees."""
     with caller.services.db.reading() as session:
-        return lists.select_page(session, Subnet, visible(caller, Subnet), query, filters=FILTERS, sortable=SORTING,
-                                 max_limit=caller.services.conf.api.max_limit)
+        return read_page(session, SUBNET, query, [visible(caller, Subnet)])
 
 
 def show_subnet(caller: Caller, identifier: str) -> Subnet:

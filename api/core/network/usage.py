@@ -10,10 +10,11 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.network import lists
+from api.core.network.networks import NETWORK
 from api.core.network.scope import Caller, find
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Project, QuotaLimit, Subnet, Zone
+from hostler.query.paging import Query, read_page
 from hostler.resources import quota
 from hostler.resources.network import ipam
 
@@ -21,9 +22,6 @@ from hostler.resources.network import ipam
 QUOTAS: Final[Mapping[str, str]] = {
     "network": "networks", "subnet": "subnets", "port": "ports", "security_group": "security_groups",
     "security_group_rule": "security_group_rules"}
-AVAILABILITY_FILTERS: Mapping[str, lists.Filter] = {
-    "network_id": lists.identifier(Network.id), "network_name": lists.text(Network.name),
-    "project_id": lists.identifier(Network.project_id), "tenant_id": lists.identifier(Network.project_id)}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,16 +98,11 @@ def drop_limits(caller: Caller, project: str) -> None:
     caller.write(work)
 
 
-def availabilities(caller: Caller, query: lists.ListQuery) -> list[Availability]:
-    """Return the use of addresses of every network (administrators)."""
+def availabilities(caller: Caller, query: Query, ip_versions: Sequence[str]) -> list[Availability]:
+    """Return the use of addresses of every network (administrators), with the subnets of some versions or all."""
     caller.check("get_network_ip_availability", caller.project_id)
-    versions = query.filters.get("ip_version", ())
-    rest = {name: values for name, values in query.filters.items() if name != "ip_version"}
     with caller.services.db.reading() as session:
-        page = lists.select_page(
-            session, Network, sa.true(), dataclasses.replace(query, filters=rest), filters=AVAILABILITY_FILTERS,
-            sortable=lists.standard_sorting(Network), max_limit=caller.services.conf.api.max_limit)
-        return _availabilities(session, page.items, versions)
+        return _availabilities(session, read_page(session, NETWORK, query).rows, ip_versions)
 
 
 def availability(caller: Caller, identifier: str) -> Availability:

@@ -14,11 +14,14 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Server, ServerGroup, ServerGroupMember
+from hostler.query.paging import Query, read_page
+from hostler.query.resources import declare
 from hostler.resources import quota
 
 _POLICY = "os_compute_api:os-server-groups:"
 HARD_POLICIES: Final = ("anti-affinity", "affinity")
 POLICIES: Final = (*HARD_POLICIES, "soft-anti-affinity", "soft-affinity")
+SERVER_GROUP: Final = declare(ServerGroup)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +55,14 @@ def _members(session: orm.Session, group_ids: Sequence[str]) -> Mapping[str, lis
     return found
 
 
-def list_groups(services: Services, context: RequestContext, *, everywhere: bool, limit: int,
-                offset: int) -> Sequence[Group]:
-    """Return a project's groups, or everybody's, oldest first."""
+def list_groups(services: Services, context: RequestContext, query: Query) -> Sequence[Group]:
+    """Return a page of a project's groups, or of everybody's."""
     services.policy.check(context, _POLICY + "index")
-    query = sa.select(ServerGroup)
-    if everywhere:
+    if query.project_id is None:
         services.policy.check(context, _POLICY + "index:all_projects")
-    else:
-        query = query.where(ServerGroup.project_id == context.project_id)
+    scope = [] if query.project_id is None else [ServerGroup.project_id == query.project_id]
     with services.db.reading() as session:
-        rows = session.scalars(query.order_by(ServerGroup.created_at, ServerGroup.id).limit(limit)
-                               .offset(offset)).all()
+        rows = read_page(session, SERVER_GROUP, query, scope).rows
         members = _members(session, [row.id for row in rows])
     return [Group(row, members.get(row.id, ())) for row in rows]
 

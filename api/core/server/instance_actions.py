@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import datetime as dt
 from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from api import paging
 from api.core.server import rows as server_rows
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Operation, OperationStep, Server
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import resource_of
 
 _POLICY = "os_compute_api:os-instance-actions:"
-_ORDER = ((Operation.created_at, True), (Operation.id, True))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ActionQuery:
-    """Which of a server's operations are wanted, newest first; `marker` is a request id."""
-
-    limit: int
-    marker: str | None = None
-    changed_since: dt.datetime | None = None
-    changed_before: dt.datetime | None = None
-    of_deleted: bool = True
+ACTION = dataclasses.replace(resource_of(Operation.__table__), key=Operation.__table__.c.request_id)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,23 +28,12 @@ class Action:
     project_id: str
 
 
-def list_actions(services: Services, context: RequestContext, server_id: str,
-                 query: ActionQuery) -> Sequence[Operation]:
-    """Return a page (and one more when there are further ones); raises NotFound, Invalid."""
-    server = _server(services, context, server_id, "list", query.of_deleted)
-    statement = sa.select(Operation).where(Operation.resource_id == server.id)
-    if query.changed_since is not None:
-        statement = statement.where(Operation.updated_at >= query.changed_since)
-    if query.changed_before is not None:
-        statement = statement.where(Operation.updated_at <= query.changed_before)
+def list_actions(services: Services, context: RequestContext, server_id: str, query: Query, *,
+                 of_deleted: bool = True) -> Page:
+    """Return a page of a server's operations, whose markers are request ids; raises NotFound, Invalid."""
+    server = _server(services, context, server_id, "list", of_deleted)
     with services.db.reading() as session:
-        if query.marker is not None:
-            last = session.execute(sa.select(Operation.created_at, Operation.id).where(
-                Operation.resource_id == server.id, Operation.request_id == query.marker).limit(1)).one_or_none()
-            if last is None:
-                raise errors.Invalid(reason=f"marker [{query.marker[:80]}] not found")
-            statement = statement.where(paging.after_marker(_ORDER, tuple(last)))
-        return session.scalars(statement.order_by(*paging.order_by(_ORDER)).limit(query.limit + 1)).all()
+        return read_page(session, ACTION, query, [Operation.resource_id == server.id])
 
 
 def show(services: Services, context: RequestContext, server_id: str, request_id: str, *,

@@ -42,7 +42,7 @@ LOCKS = Lock.__table__
 PORTS: Any = Port.__table__
 FIXED_IPS: Any = FixedIp.__table__
 MEMBERS: Any = PortSecurityGroup.__table__
-# Shown by nobody's list, or large.
+# Large, or shown in no list.
 _HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id"})
 _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 
@@ -92,7 +92,7 @@ class Address:
 
 @dataclasses.dataclass(frozen=True)
 class Related:
-    """What stands beside a page of servers, by server id (hosts by host id).
+    """What is shown with a page of servers, by server id (hosts by host id).
 
     `volumes` are (id, whether it is deleted with the server).
     """
@@ -148,7 +148,7 @@ def target_of(server: Any) -> dict[str, Any]:
 
 
 def related(services: Services, session: orm.Session, rows: Sequence[Any], *, groups: bool = False) -> Related:
-    """Return what stands beside `rows`; `groups` adds the server groups."""
+    """Return what is shown with `rows`; `groups` adds the server groups."""
     server_ids = [row.id for row in rows]
     if not server_ids:
         return Related({}, {}, {}, {}, {}, {})

@@ -12,12 +12,17 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from api.core.server.fields import SERVER
 from api.core.server.rows import SERVERS
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
+from hostler.query.paging import Query, read_page
 
 _POLICY = "os_compute_api:os-simple-tenant-usage:"
+_ROWS = sa.select(*(SERVERS.c[name] for name in (
+    "id", "name", "project_id", "vm_state", "vcpus", "ram_mib", "root_gib", "ephemeral_gib", "flavor", "launched_at",
+    "deleted_at"))).select_from(SERVER.source)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,20 +35,19 @@ class ServerUsage:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UsageQuery:
-    """The period, and a page of servers (after the server `marker`)."""
+    """The period, and a page of servers."""
 
     start: dt.datetime
     stop: dt.datetime
-    limit: int
-    marker: str | None = None
+    page: Query
 
 
 @dataclasses.dataclass(frozen=True)
 class Usage:
-    """The servers of one page, and whether there are more."""
+    """The servers of one page, and whether another may follow."""
 
     servers: Sequence[ServerUsage]
-    more: bool
+    full: bool
 
 
 def usage(services: Services, context: RequestContext, query: UsageQuery, project: str | None) -> Usage:
@@ -55,20 +59,13 @@ def usage(services: Services, context: RequestContext, query: UsageQuery, projec
         services.policy.check(context, _POLICY + "show", {"project_id": project_id})
     if query.start > query.stop:
         raise errors.Invalid(reason="Invalid start time. The start time cannot occur after the end time.")
-    columns = SERVERS.c
-    statement = sa.select(columns.id, columns.name, columns.project_id, columns.vm_state, columns.vcpus,
-                          columns.ram_mib, columns.root_gib, columns.ephemeral_gib, columns.flavor,
-                          columns.launched_at, columns.deleted_at).where(
-        columns.launched_at.is_not(None), columns.launched_at <= query.stop,
-        sa.or_(columns.deleted_at.is_(None), columns.deleted_at >= query.start))
+    launched = [SERVERS.c.launched_at.is_not(None), SERVERS.c.launched_at <= query.stop,
+                sa.or_(SERVERS.c.deleted_at.is_(None), SERVERS.c.deleted_at >= query.start)]
     if project_id is not None:
-        statement = statement.where(columns.project_id == project_id)
-    if query.marker is not None:
-        statement = statement.where(columns.id > (ids.canonical(query.marker) or ""))
+        launched.append(SERVERS.c.project_id == project_id)
     with services.db.reading() as session:
-        rows = session.execute(statement.order_by(columns.id).limit(query.limit + 1)).all()
-    shown = rows[:query.limit]
-    return Usage([ServerUsage(row, _hours(row, query)) for row in shown], len(rows) > len(shown))
+        page = read_page(session, SERVER, query.page, launched, selection=_ROWS)
+    return Usage([ServerUsage(row, _hours(row, query)) for row in page.rows], page.full)
 
 
 def _hours(row: Any, query: UsageQuery) -> float:

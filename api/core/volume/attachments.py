@@ -15,7 +15,6 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import clock, errors, ids
@@ -26,6 +25,9 @@ from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.kind import Kind
+from hostler.query.fields import ID, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.volume import states
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -36,13 +38,11 @@ _VOLUMES: Any = Volume.__table__
 _WAIT_S: Final = 15.0
 _LOOK_EVERY_S: Final = 0.1
 _INSTANCE_ID: Final = sa.func.coalesce(ATTACHMENTS.c.server_id, VolumeAttachment.connector[INSTANCE].as_string())
+ATTACHMENT: Final = declare(
+    VolumeAttachment, {"instance_id": Field(_INSTANCE_ID, ID), "project_id": Field(_VOLUMES.c.project_id, ID)},
+    source=ATTACHMENTS.join(_VOLUMES, _VOLUMES.c.id == ATTACHMENTS.c.volume_id))
 _ROWS = sa.select(*(column for column in ATTACHMENTS.c), _INSTANCE_ID.label("instance"), _VOLUMES.c.project_id,
-                  _VOLUMES.c.user_id).select_from(
-    ATTACHMENTS.join(_VOLUMES, _VOLUMES.c.id == ATTACHMENTS.c.volume_id))
-SORT_COLUMNS: Final[Mapping[str, Any]] = {
-    "id": ATTACHMENTS.c.id, "volume_id": ATTACHMENTS.c.volume_id, "created_at": ATTACHMENTS.c.created_at,
-    "instance_uuid": _INSTANCE_ID, "status": ATTACHMENTS.c.state, "attach_status": ATTACHMENTS.c.state,
-    "attach_time": ATTACHMENTS.c.attached_at, "mountpoint": ATTACHMENTS.c.device, "attach_mode": ATTACHMENTS.c.mode}
+                  _VOLUMES.c.user_id).select_from(ATTACHMENT.source)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,21 +66,12 @@ def status_of(row: Any) -> str:
     return ATTACHING if row.state == states.RESERVED and row.connection else str(row.state)
 
 
-def list_attachments(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
-    """Return a page; filters: volume_id, instance_id, status, attach_status."""
+def list_attachments(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of `show`'s rows; raises NotFound for an unknown marker."""
     services.policy.check(context, "volume:get_all_attachments")
     scope = [] if query.project_id is None else [_VOLUMES.c.project_id == query.project_id]
-    conditions = [_condition(name, value) for name, value in query.filters.items()]
     with services.db.reading() as session:
-        return read_page(session, RowSource(_ROWS, ATTACHMENTS.c.id, scope, SORT_COLUMNS), query, conditions)
-
-
-def _condition(name: str, value: str) -> Any:
-    if name == "volume_id":
-        return ATTACHMENTS.c.volume_id == (ids.canonical(value) or "")
-    if name == "instance_id":
-        return _INSTANCE_ID.in_([ids.canonical(value) or ""])
-    return ATTACHMENTS.c.state == (states.RESERVED if value == ATTACHING else value)
+        return read_page(session, ATTACHMENT, query, scope, selection=_ROWS)
 
 
 def show(services: Services, context: RequestContext, attachment_id: str) -> Any:

@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 
-from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Operation
 from hostler.operations import states
+from hostler.query.fields import constant
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 
 _TYPES: Final = ("volume", "snapshot", "backup")
-SORT_COLUMNS: Final[Mapping[str, Any]] = {
-    "id": Operation.id, "event_id": Operation.kind, "resource_type": Operation.resource_type,
-    "resource_uuid": Operation.resource_id, "request_id": Operation.request_id,
-    "created_at": Operation.created_at,
-    # Every message is an error, and none is deleted by itself.
-    "message_level": Operation.state, "guaranteed_until": Operation.created_at}
-# Published filter → column; the caller's resource types are in capitals.
-_FILTERS: Final[Mapping[str, Any]] = {"resource_uuid": Operation.resource_id, "request_id": Operation.request_id}
+# Every message is an error, so that all are of one level.
+MESSAGE: Final = declare(Operation, {"level": constant("ERROR")})
 _FAILED: Final = (Operation.state == states.FAILED, Operation.resource_type.in_(_TYPES))
 
 
@@ -35,23 +30,17 @@ def event_of(kind: str) -> str:
     return kind.replace(".", "_").upper() + "_FAILED"
 
 
-def list_messages(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
-    """Return a page of failed operations; filters: resource_uuid, resource_type, request_id, event_id,
-    message_level."""
+def kind_of(event: str) -> str:
+    """Return the operation's kind that an event is about."""
+    return event.removesuffix("_FAILED").lower().replace("_", ".", 1)
+
+
+def list_messages(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of failed operations; raises NotFound for an unknown marker."""
     services.policy.check(context, "message:get_all")
-    conditions = [column == query.filters[name] for name, column in _FILTERS.items() if name in query.filters]
-    if "resource_type" in query.filters:
-        conditions.append(Operation.resource_type == query.filters["resource_type"].lower())
-    if "event_id" in query.filters:
-        kind = query.filters["event_id"].removesuffix("_FAILED").lower().replace("_", ".", 1)
-        conditions.append(Operation.kind == kind)
-    if query.filters.get("message_level", "ERROR") != "ERROR":
-        conditions.append(sa.false())
-    scope = [*_FAILED, Operation.project_id == query.project_id] if query.project_id is not None else list(_FAILED)
+    scope = [*_FAILED, *([Operation.project_id == query.project_id] if query.project_id is not None else [])]
     with services.db.reading() as session:
-        page = read_page(session, RowSource(sa.select(Operation), Operation.id, scope, SORT_COLUMNS), query,
-                         conditions)
-    return RowPage([row[0] for row in page.rows], page.more, page.count)
+        return read_page(session, MESSAGE, query, scope)
 
 
 def show(services: Services, context: RequestContext, message_id: str) -> Operation:

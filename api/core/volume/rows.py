@@ -142,7 +142,7 @@ def load(session: orm.Session, context: RequestContext, volume_id: str) -> Volum
 
 
 def hold(services: Services, session: orm.Session, volume: Volume) -> None:
-    """Hold a volume's row till the transaction ends, as it is now; raises NotFound when it went meanwhile."""
+    """Lock a volume's row until the transaction ends and reload it; raises NotFound when it is gone by then."""
     services.db.lock_row(session, Volume, Volume.id == volume.id)
     session.refresh(volume)
     if volume.deleted_at is not None:
@@ -150,7 +150,7 @@ def hold(services: Services, session: orm.Session, volume: Volume) -> None:
 
 
 def to_change(services: Services, session: orm.Session, context: RequestContext, volume_id: str, action: str) -> Volume:
-    """Return a volume for policy `action`, held till the transaction ends; raises NotFound, Forbidden."""
+    """Return a volume for policy `action`, locked until the transaction ends; raises NotFound, Forbidden."""
     volume = load(session, context, volume_id)
     services.policy.check(context, action, target_of(volume))
     hold(services, session, volume)

@@ -2,40 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Snapshot, Volume
+from hostler.db.models import Lock, Operation, Snapshot
 from hostler.operations.kinds import volume as kinds
+from hostler.query.fields import Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.volume import states
 from hostler.resources.volume.status import SNAPSHOT_WHILE
 
 SNAPSHOTS: Any = Snapshot.__table__
 _LOCKS: Any = Lock.__table__
 _OPERATIONS: Any = Operation.__table__
-_VOLUMES: Any = Volume.__table__
 _LEAVING: Final = sa.func.coalesce(_LOCKS.c.kind, "").in_((kinds.DELETE_SNAPSHOT.name, kinds.DELETE.name))
 STATUS: Final[Any] = sa.case(
     (sa.and_(SNAPSHOTS.c.state == states.CREATING, sa.not_(_LEAVING)), states.CREATING),
     *((_LOCKS.c.kind == kind, status) for kind, status in SNAPSHOT_WHILE.items()), else_=SNAPSHOTS.c.state)
 _COLUMNS = [column for column in SNAPSHOTS.c if column.key not in ("metadata", "provider", "volume_record")]
+SNAPSHOT: Final = declare(Snapshot, {"status": Field(STATUS)}, source=SNAPSHOTS.outerjoin(
+    _LOCKS, _LOCKS.c.resource_id == SNAPSHOTS.c.id).outerjoin(_OPERATIONS, _OPERATIONS.c.id == _LOCKS.c.operation_id))
 _ROWS = sa.select(*_COLUMNS, SNAPSHOTS.c.metadata.label("extra"), STATUS.label("status"),
-                  _OPERATIONS.c.progress).select_from(
-    SNAPSHOTS.outerjoin(_LOCKS, _LOCKS.c.resource_id == SNAPSHOTS.c.id).outerjoin(
-        _OPERATIONS, _OPERATIONS.c.id == _LOCKS.c.operation_id))
-SORT_COLUMNS: Final[Mapping[str, Any]] = {
-    "id": SNAPSHOTS.c.id, "name": SNAPSHOTS.c.name, "display_name": SNAPSHOTS.c.name, "status": STATUS,
-    "description": SNAPSHOTS.c.description, "size": SNAPSHOTS.c.size_gib, "volume_size": SNAPSHOTS.c.size_gib,
-    "volume_id": SNAPSHOTS.c.volume_id, "created_at": SNAPSHOTS.c.created_at, "updated_at": SNAPSHOTS.c.updated_at,
-    "project_id": SNAPSHOTS.c.project_id, "user_id": SNAPSHOTS.c.user_id}
+                  _OPERATIONS.c.progress).select_from(SNAPSHOT.source)
 
 
 def not_found(snapshot_id: str) -> errors.NotFound:
@@ -63,26 +58,11 @@ def show(services: Services, context: RequestContext, snapshot_id: str, *,
     return row
 
 
-def list_snapshots(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
-    """Return a page; filters: name, status, volume_id, availability_zone, consumes_quota, metadata (a map), `name~`."""
+def list_snapshots(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of `find`'s rows; raises NotFound for an unknown marker."""
     services.policy.check(context, "volume:get_all_snapshots")
     scope = [SNAPSHOTS.c.deleted_at.is_(None)]
     if query.project_id is not None:
         scope.append(SNAPSHOTS.c.project_id == query.project_id)
-    conditions = [_condition(name, value) for name, value in query.filters.items()]
-    source = RowSource(_ROWS, SNAPSHOTS.c.id, scope, SORT_COLUMNS)
     with services.db.reading() as session:
-        return read_page(session, source, query, conditions)
-
-
-def _condition(name: str, value: Any) -> Any:
-    if name == "metadata":
-        return sa.and_(sa.true(), *(Snapshot.extra[key].as_string() == text for key, text in value.items()))
-    if name == "consumes_quota":
-        return sa.true() if value else sa.false()
-    if name == "volume_id":
-        return SNAPSHOTS.c.volume_id == (ids.canonical(value) or "")
-    if name == "availability_zone":
-        return sa.exists().where(_VOLUMES.c.id == SNAPSHOTS.c.volume_id, _VOLUMES.c.zone == value)
-    column = {"name": SNAPSHOTS.c.name, "status": STATUS}[name.rstrip("~")]
-    return column.icontains(value, autoescape=True) if name.endswith("~") else column == value
+        return read_page(session, SNAPSHOT, query, scope, selection=_ROWS)

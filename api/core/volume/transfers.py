@@ -9,26 +9,23 @@ import dataclasses
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Snapshot, Volume, VolumeTransfer, VolumeType
 from hostler.operations.accept import Target, check_unlocked
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 from hostler.resources import quota
 from hostler.resources.volume import states
 
-SORT_COLUMNS: Final[Mapping[str, Any]] = {
-    "id": VolumeTransfer.id, "name": VolumeTransfer.name, "display_name": VolumeTransfer.name,
-    "volume_id": VolumeTransfer.volume_id, "created_at": VolumeTransfer.created_at,
-    "updated_at": VolumeTransfer.updated_at}
+TRANSFER: Final = declare(VolumeTransfer)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,19 +47,12 @@ def _hash(salt: str, key: str) -> str:
     return hmac.new(salt.encode(), key.encode(), hashlib.sha256).hexdigest()
 
 
-def list_transfers(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
-    """Return a page of VolumeTransfer rows; filters: name, volume_id."""
+def list_transfers(services: Services, context: RequestContext, query: Query) -> Page:
+    """Return a page of VolumeTransfer rows; raises NotFound for an unknown marker."""
     services.policy.check(context, "volume:get_all_transfers")
     scope = [] if query.project_id is None else [VolumeTransfer.project_id == query.project_id]
-    conditions = []
-    if "name" in query.filters:
-        conditions.append(VolumeTransfer.name == query.filters["name"])
-    if "volume_id" in query.filters:
-        conditions.append(VolumeTransfer.volume_id == (ids.canonical(query.filters["volume_id"]) or ""))
-    source = RowSource(sa.select(VolumeTransfer), VolumeTransfer.id, scope, SORT_COLUMNS)
     with services.db.reading() as session:
-        page = read_page(session, source, query, conditions)
-    return RowPage([row[0] for row in page.rows], page.more, page.count)
+        return read_page(session, TRANSFER, query, scope)
 
 
 def show(services: Services, context: RequestContext, transfer_id: str) -> VolumeTransfer:

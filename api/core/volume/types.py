@@ -8,17 +8,15 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.row_pages import RowPage, RowQuery, RowSource, read_page
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Project, QuotaLimit, Volume, VolumeType, VolumeTypeAccess
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
 
 _POLICY: Final = "volume_extension:"
-SORT_COLUMNS: Final[Mapping[str, Any]] = {
-    "id": VolumeType.id, "name": VolumeType.name, "created_at": VolumeType.created_at,
-    "updated_at": VolumeType.updated_at, "description": VolumeType.description,
-    "is_public": sa.case((VolumeType.is_public, 1), else_=0)}
+VOLUME_TYPE: Final = declare(VolumeType)
 # What a project's own limits for a type are called: prefix + name of the type.
 _QUOTA_PREFIXES: Final = ("volumes_", "gigabytes_", "snapshots_")
 
@@ -64,23 +62,17 @@ def show_default(services: Services, context: RequestContext) -> VolumeType:
     return found
 
 
-def list_types(services: Services, context: RequestContext, query: RowQuery) -> RowPage:
-    """Return a page of VolumeType rows; filters: name, description, is_public (bool or None for all), extra_specs
-    (a map that must be contained)."""
+def list_types(services: Services, context: RequestContext, query: Query, *, is_public: bool | None = True) -> Page:
+    """Return a page of the types that are public or not (None: both; for administrators, others see what they may
+    use); raises NotFound for an unknown marker."""
     services.policy.check(context, _POLICY + "type_get_all")
-    filters = query.filters
-    conditions = [getattr(VolumeType, key) == filters[key] for key in ("name", "description") if key in filters]
     scope: list[Any] = []
     if not context.is_admin:
-        scope.append(visible(context))
-    elif filters.get("is_public") is not None:
-        conditions.append(visible(context) if filters["is_public"] else VolumeType.is_public.is_(False))
-    for key, value in (filters.get("extra_specs") or {}).items():
-        conditions.append(VolumeType.extra_specs[key].as_string() == value)
-    source = RowSource(sa.select(VolumeType), VolumeType.id, scope, SORT_COLUMNS)
+        scope = [visible(context)]
+    elif is_public is not None:
+        scope = [visible(context) if is_public else VolumeType.is_public.is_(False)]
     with services.db.reading() as session:
-        page = read_page(session, source, query, conditions)
-    return RowPage([row[0] for row in page.rows], page.more, page.count)
+        return read_page(session, VOLUME_TYPE, query, scope)
 
 
 def create(services: Services, context: RequestContext, values: Mapping[str, Any]) -> VolumeType:

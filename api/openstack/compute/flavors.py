@@ -12,10 +12,15 @@ from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
 from api.openstack.compute.schema import Body, Property
 from api.openstack.resource import Resource
-from hostler import errors
 from hostler.db.models import Flavor
+from hostler.query import fields as query_fields
+from hostler.query.expressions import And, Compare, Operator
 
 _LIST = dict.fromkeys((*params.PAGE, "sort_key", "sort_dir", "is_public", "minRam", "minDisk"), ALWAYS)
+SORTABLE = {"id": "flavorid", "root_gb": "root_gib", "ephemeral_gb": "ephemeral_gib", "memory_mb": "ram_mib",
+             "swap": "swap_mib", **{name: name for name in (
+                 "flavorid", "name", "created_at", "updated_at", "description", "disabled", "is_public", "rxtx_factor",
+                 "vcpus")}}
 _ID = {"oneOf": [{"type": "null"}, {"type": "integer"},
                  {"type": "string", "minLength": 1, "maxLength": 255,
                   "pattern": rf"^{names.SAFE}(?! )[a-zA-Z0-9. _-]+(?<! )$"}]}
@@ -73,17 +78,16 @@ class FlavorsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         found = params.read(request, _LIST)
-        page = params.page_of(request, self.conf, sortable=flavors.SORT_COLUMNS, default=[("flavorid", False)],
-                              tie="flavorid")
-        query = flavors.FlavorQuery(page=page, is_public=_publicity(params.one(found, "is_public")),
-                                    min_ram_mib=params.number(found, "minRam"),
-                                    min_root_gib=params.number(found, "minDisk"))
-        rows = flavors.list_flavors(self.services, params.caller(request), query)
+        sizes = [Compare(field, Operator.GE, query_fields.whole(name, found[name][-1]))
+                 for name, field in (("minRam", "ram_mib"), ("minDisk", "root_gib")) if name in found]
+        query = params.page_of(request, self.conf, sortable=SORTABLE, default=[("flavorid", False)],
+                               where=And(tuple(sizes)))
+        page = flavors.list_flavors(self.services, params.caller(request), query,
+                                    is_public=_publicity(params.one(found, "is_public")))
         base = params.base_of(self.conf, request)
-        shown = rows[:page.limit]
-        body: dict[str, Any] = {"flavors": [self.view(row, base, request.context.version) for row in shown]}
-        if len(rows) > page.limit and shown:
-            body["flavors_links"] = params.page_links(request, base, self.path, shown[-1].flavorid)
+        body: dict[str, Any] = {"flavors": [self.view(row, base, request.context.version) for row in page.rows]}
+        if page.full:
+            body["flavors_links"] = params.page_links(request, self.conf, self.path, page.rows[-1].flavorid)
         response.media = body
 
 
@@ -113,11 +117,7 @@ def _publicity(text: str | None) -> bool | None:
         return True
     if text.lower() == "none":
         return None
-    if text.lower() in ("t", "true", "on", "y", "yes", "1"):
-        return True
-    if text.lower() in ("f", "false", "off", "n", "no", "0"):
-        return False
-    raise errors.Invalid(reason=f"Invalid is_public filter [{text[:80]}]")
+    return query_fields.truth("is_public", text)
 
 
 class FlavorItem(Resource):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import Any
+from typing import Any, Final
 
 import falcon
 import orjson
 
-from api import paging
 from api.core.fleet import hosts
-from api.core.fleet.hosts import HostQuery, HostShown
+from api.core.fleet.hosts import HostShown
 from api.core.fleet.services import compute_number
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import Span, Version, available, since, until
 from api.openstack.resource import Resource
 from hostler import errors, ids
+from hostler.query.expressions import EVERYTHING, Compare, Operator
+from hostler.query.paging import Query, unknown_marker
 
 _CPU_INFO_AS_OBJECT = since(28)
 _PAGED = since(33)
@@ -26,6 +26,7 @@ _SIZES = until(87)
 _NUMBERED = until(52)
 _LIST: dict[str, Span] = {"limit": _PAGED, "marker": _PAGED, "hypervisor_hostname_pattern": _UUIDS,
                           "with_servers": _UUIDS}
+_BY_NUMBER: Final = (("number", False),)
 _SHOW: dict[str, Span] = {"with_servers": _UUIDS}
 
 
@@ -80,9 +81,15 @@ def uptime_text(host: HostShown) -> str | None:
 class HostResource(Resource):
     """A resource that shows hypervisors."""
 
-    def list_hosts(self, request: falcon.Request, action: str, query: HostQuery) -> list[HostShown]:
-        """Return the hosts a request may see."""
-        return hosts.list_hosts(self.services, params.caller(request), action, query)
+    def list_hosts(self, request: falcon.Request, action: str, pattern: str | None = None, *,
+                   with_servers: bool = False) -> list[HostShown]:
+        """Return all hosts, or those whose name holds `pattern`; raises NotFound when there are none of these."""
+        rows = hosts.list_hosts(self.services, params.caller(request), action, _everything(pattern),
+                                with_servers=with_servers)
+        if pattern is not None and not rows:
+            raise errors.NotFound(f"No hypervisor matching '{pattern[:80]}' could be found.", resource="hypervisor",
+                                  id=pattern)
+        return rows
 
 
 class HypervisorsDetail(HostResource):
@@ -95,17 +102,21 @@ class HypervisorsDetail(HostResource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         version = request.context.version
-        query = _query_of(request, self.conf.api.max_limit)
-        rows = self.list_hosts(request, self.action, query)
-        if query.pattern is not None and not rows:
-            raise _nobody_matches(query.pattern)
-        shown = rows[:query.limit]
-        body: dict[str, Any] = {"hypervisors": [self.view(host, version) for host in shown]}
-        if len(rows) > len(shown) and shown:
-            last = shown[-1].row
-            marker = last.id if version in _UUIDS else str(last.number)
-            base = params.base_of(self.conf, request)
-            body["hypervisors_links"] = params.page_links(request, base, self.path, marker)
+        found = params.read(request, _LIST, strict=_UUIDS.since)
+        with_servers = _truth(params.one(found, "with_servers"))
+        pattern = params.one(found, "hypervisor_hostname_pattern")
+        if pattern is not None or version not in _PAGED:
+            _check_pattern(pattern, found)
+            rows = self.list_hosts(request, self.action, pattern, with_servers=with_servers)
+            response.media = {"hypervisors": [self.view(host, version) for host in rows]}
+            return
+        query = params.page_of(request, self.conf, default=_BY_NUMBER)
+        _check_marker(query.marker, version)
+        rows = hosts.list_hosts(self.services, params.caller(request), self.action, query, with_servers=with_servers)
+        body: dict[str, Any] = {"hypervisors": [self.view(host, version) for host in rows]}
+        if rows and len(rows) == query.limit:
+            marker = rows[-1].row.id if version in _UUIDS else str(rows[-1].row.number)
+            body["hypervisors_links"] = params.page_links(request, self.conf, self.path, marker)
         response.media = body
 
 
@@ -148,9 +159,7 @@ class HypervisorSearch(HostResource):
     @available(_NUMBERED)
     def on_get(self, request: falcon.Request, response: falcon.Response, hypervisor_id: str) -> None:
         """List those whose name holds the text."""
-        rows = self.list_hosts(request, "search", HostQuery(pattern=hypervisor_id))
-        if not rows:
-            raise _nobody_matches(hypervisor_id)
+        rows = self.list_hosts(request, "search", hypervisor_id)
         response.media = {"hypervisors": [brief_view(host, request.context.version) for host in rows]}
 
 
@@ -160,9 +169,7 @@ class HypervisorServers(HostResource):
     @available(_NUMBERED)
     def on_get(self, request: falcon.Request, response: falcon.Response, hypervisor_id: str) -> None:
         """List those whose name holds the text, with their servers."""
-        rows = self.list_hosts(request, "servers", HostQuery(pattern=hypervisor_id, with_servers=True))
-        if not rows:
-            raise _nobody_matches(hypervisor_id)
+        rows = self.list_hosts(request, "servers", hypervisor_id, with_servers=True)
         response.media = {"hypervisors": [brief_view(host, request.context.version) for host in rows]}
 
 
@@ -172,7 +179,7 @@ class HypervisorStatistics(HostResource):
     @available(_SIZES)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Sum over the enabled hosts."""
-        rows = [host for host in self.list_hosts(request, "statistics", HostQuery()) if hosts.is_enabled(host.row)]
+        rows = [host for host in self.list_hosts(request, "statistics") if hosts.is_enabled(host.row)]
         total = dict.fromkeys(("vcpus", "vcpus_used", "memory_mb", "memory_mb_used", "free_ram_mb", "local_gb",
                                "local_gb_used", "free_disk_gb", "running_vms", "current_workload"), 0)
         for host in rows:
@@ -181,36 +188,27 @@ class HypervisorStatistics(HostResource):
         response.media = {"hypervisor_statistics": {**total, "count": len(rows), "disk_available_least": None}}
 
 
-def _query_of(request: falcon.Request, maximum: int) -> HostQuery:
-    version = request.context.version
-    found = params.read(request, _LIST, strict=_UUIDS.since)
-    pattern, marker = params.one(found, "hypervisor_hostname_pattern"), params.one(found, "marker")
-    if pattern is not None:
-        if "limit" in found or "marker" in found:
-            raise errors.Invalid(reason="Paging over hypervisors with the hypervisor_hostname_pattern query parameter "
-                                        "is not supported.")
-        _check_pattern(pattern)
-    query = HostQuery(pattern=pattern, with_servers=_truth(params.one(found, "with_servers")))
-    if version not in _PAGED or pattern is not None:
-        return query
-    return dataclasses.replace(query, limit=paging.limit_of(request, maximum), marker=_marker(marker, version))
+def _everything(pattern: str | None) -> Query:
+    wanted = EVERYTHING if pattern is None else Compare("hostname", Operator.ICONTAINS, pattern)
+    return Query(where=wanted, sort=_BY_NUMBER)
 
 
-def _check_pattern(pattern: str) -> None:
-    """Refuse a host name pattern that no host name can hold."""
+def _check_pattern(pattern: str | None, found: dict[str, list[str]]) -> None:
+    """Refuse paging, and a host name pattern that no host name can hold."""
+    if pattern is None:
+        return
+    if "limit" in found or "marker" in found:
+        raise errors.Invalid(reason="Paging over hypervisors with the hypervisor_hostname_pattern query parameter "
+                                    "is not supported.")
     if not pattern or len(pattern) > 255 or not all(letter.isalnum() or letter in "-._" for letter in pattern):
         raise errors.InvalidField(field="hypervisor_hostname_pattern", value=pattern[:80],
                                   reason="It must consist of letters, digits, '.', '-' and '_'.")
 
 
-def _marker(text: str | None, version: Version) -> str | int | None:
-    if text is None:
-        return None
-    if version in _UUIDS:
-        return text
-    if not (text.isascii() and text.isdigit()) or len(text) > 9:
-        raise errors.Invalid(reason=f"marker [{text[:80]}] not found")
-    return int(text)
+def _check_marker(marker: str | None, version: Version) -> None:
+    """Refuse the other versions' kind of marker."""
+    if marker is not None and (ids.canonical(marker) is not None) != (version in _UUIDS):
+        raise unknown_marker(marker)
 
 
 def _identity(text: str, version: Version) -> str | int:
@@ -230,11 +228,6 @@ def _truth(text: str | None) -> bool:
     if text not in schema.BOOLEAN["enum"]:
         raise errors.InvalidField(field="with_servers", value=text[:80], reason="It must be a boolean.")
     return schema.truth(text)
-
-
-def _nobody_matches(pattern: str) -> errors.NotFound:
-    return errors.NotFound(f"No hypervisor matching '{pattern[:80]}' could be found.", resource="hypervisor",
-                           id=pattern)
 
 
 ROUTES = (

@@ -6,7 +6,7 @@ from typing import Any
 
 import falcon
 
-from api import names, paging
+from api import names
 from api.core.catalog import keypairs
 from api.openstack.compute import params
 from api.openstack.compute.microversion import ALWAYS, Version, since, until
@@ -31,7 +31,8 @@ _CREATE = Body("keypair", (
     Property("user_id", _USER, since(10)),
 ))
 _TYPED = since(2)
-_LIST = {"user_id": since(10), "limit": since(35), "marker": since(35)}
+_PAGED = since(35)
+_LIST = {"user_id": since(10), "limit": _PAGED, "marker": _PAGED}
 _ONE = {"user_id": since(10)}
 
 
@@ -52,15 +53,13 @@ class KeyPairs(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the user's key pairs."""
         found = params.read(request, _LIST)
-        limit = paging.limit_of(request, self.conf.api.max_limit) if "limit" in found else self.conf.api.max_limit
-        page = paging.Page(limit=limit, marker=params.one(found, "marker"), sort=())
-        rows = keypairs.list_keypairs(self.services, params.caller(request), _user(found, request), page)
-        shown = rows[:limit]
+        paged = request.context.version in _PAGED
+        query = params.page_of(request, self.conf, paged=paged)
+        page = keypairs.list_keypairs(self.services, params.caller(request), _user(found, request), query)
         body: dict[str, Any] = {
-            "keypairs": [{"keypair": brief_view(row, request.context.version)} for row in shown]}
-        if len(rows) > limit and shown and request.context.version in since(35):
-            body["keypairs_links"] = params.page_links(request, params.base_of(self.conf, request), "/os-keypairs",
-                                                       shown[-1].name)
+            "keypairs": [{"keypair": brief_view(row, request.context.version)} for row in page.rows]}
+        if page.full and paged:
+            body["keypairs_links"] = params.page_links(request, self.conf, "/os-keypairs", page.rows[-1].name)
         response.media = body
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:

@@ -13,6 +13,8 @@ from api import links, paging
 from api.openstack.compute.microversion import Span, Version, since
 from hostler import errors, ids
 from hostler.context import RequestContext
+from hostler.query import fields as query_fields
+from hostler.query.paging import Query
 
 PREFIX = "/compute"
 ROOT = "/v2.1"
@@ -82,36 +84,37 @@ def integer_id(text: str) -> int:
     return int(text) if len(text) <= 9 else 0
 
 
-def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Collection[str],
-            default: Sequence[tuple[str, bool]], tie: str, ignored: Collection[str] = ()) -> paging.Page:
-    """Return the page asked for; `tie` is the unique key that ends every order.
+def truth(name: str, text: str) -> bool:
+    """Return what a yes-or-no parameter means, an empty one being no; raises InvalidField."""
+    return text.strip() != "" and query_fields.truth(name, text)
 
-    Raises InvalidField for a sort key or direction that is not known; `ignored` keys are passed over.
+
+def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Mapping[str, str] | None = None,
+            default: Sequence[tuple[str, bool]] = (), ignored: Collection[str] = (), paged: bool = True,
+            **more: Any) -> Query:
+    """Return the page asked for, by published sort keys and the fields they name; `more` are further parts of a query.
+
+    Raises InvalidField for a sort key or direction that is not known; `ignored` keys are passed over. A list that is
+    not `paged` in the request's version has neither limit nor marker.
     """
-    keys = request.get_param_as_list("sort_key") or []
-    directions = request.get_param_as_list("sort_dir") or []
-    if any(direction not in ("asc", "desc") for direction in directions):
-        raise errors.InvalidField(field="sort_dir", value=str(directions), reason="It must be 'asc' or 'desc'.")
-    unknown = [key for key in keys if key not in sortable and key not in ignored]
-    if unknown:
-        raise errors.InvalidField(field="sort_key", value=unknown[0][:80], reason="It is not a key to sort by.")
-    first = directions[0] == "desc" if directions else bool(default and default[0][1])
-    sort = [(key, directions[index] == "desc" if index < len(directions) else first)
-            for index, key in enumerate(keys) if key in sortable]
-    for key, descending in default:
-        if key not in {name for name, _ in sort}:
-            sort.append((key, first if keys or directions else descending))
-    if tie not in {name for name, _ in sort}:
-        sort.append((tie, sort[-1][1] if sort else False))
-    marker = request.get_param("marker") or None
-    return paging.Page(limit=paging.limit_of(request, conf.api.max_limit), marker=marker, sort=tuple(sort))
+    keys = request.get_param_as_list("sort_key") or [] if sortable else []
+    directions = [paging.descending(text) for text in request.get_param_as_list("sort_dir") or [] if sortable]
+    first = directions[0] if directions else bool(default and default[0][1])
+    sort = [(paging.field_of(key, sortable or {}), directions[index] if index < len(directions) else first)
+            for index, key in enumerate(keys) if key not in ignored]
+    named = {name for name, _ in sort}
+    sort += [(name, first if keys or directions else descending) for name, descending in default if name not in named]
+    if not paged:
+        return Query(limit=conf.api.max_limit, sort=tuple(sort), **more)
+    return Query(limit=paging.limit_of(request, conf.api.max_limit), marker=request.get_param("marker") or None,
+                 sort=tuple(sort), **more)
 
 
 def project_of(text: str) -> str:
-    """Return a project id in our spelling; what is no UUID is returned as it is (and found nowhere)."""
+    """Return a project id in our spelling; a text that is no UUID is returned as it is and matches nothing."""
     return ids.canonical(text) or text
 
 
-def page_links(request: falcon.Request, base: str, path: str, marker: str) -> list[dict[str, Any]]:
+def page_links(request: falcon.Request, conf: cfg.ConfigOpts, path: str, marker: str) -> list[dict[str, Any]]:
     """Return the `*_links` member that leads to the page after `marker`."""
-    return [{"rel": "next", "href": paging.next_link(request, f"{base}{ROOT}{path}", marker)}]
+    return [{"rel": "next", "href": paging.next_link(request, f"{base_of(conf, request)}{ROOT}{path}", marker)}]

@@ -8,14 +8,13 @@ from typing import Any
 
 import falcon
 
-from api import paging
-from api.core.server import filters as server_filters
 from api.core.server import usage as tenant_usage
 from api.core.server.usage import ServerUsage, UsageQuery
 from api.openstack.compute import params
 from api.openstack.compute.microversion import ALWAYS, since
 from api.openstack.resource import Resource
 from hostler import clock, ids
+from hostler.query.fields import moment
 from hostler.resources.server import states
 
 _PAGED = since(40)
@@ -52,19 +51,17 @@ def project_view(project_id: str, servers: Sequence[ServerUsage], query: UsageQu
 
 class _Usage(Resource):
     def _query(self, request: falcon.Request, found: dict[str, list[str]]) -> UsageQuery:
-        now = clock.utcnow()
-        start, stop = params.one(found, "start"), params.one(found, "end")
-        maximum = self.conf.api.max_limit
-        return UsageQuery(start=server_filters.moment("start", start) if start else now,
-                          stop=server_filters.moment("end", stop) if stop else now,
-                          limit=paging.limit_of(request, maximum) if "limit" in found else maximum,
-                          marker=params.one(found, "marker"))
+        now, period = clock.utcnow(), {}
+        for name in ("start", "end"):
+            asked = params.one(found, name)
+            period[name] = moment(name, asked) if asked else now
+        return UsageQuery(start=period["start"], stop=period["end"],
+                          page=params.page_of(request, self.conf, paged=request.context.version in _PAGED))
 
     def _links(self, request: falcon.Request, path: str, usage: tenant_usage.Usage, name: str) -> dict[str, Any]:
-        if request.context.version not in _PAGED or not usage.more or not usage.servers:
+        if request.context.version not in _PAGED or not usage.full:
             return {}
-        base = params.base_of(self.conf, request)
-        return {name: params.page_links(request, base, path, usage.servers[-1].row.id)}
+        return {name: params.page_links(request, self.conf, path, usage.servers[-1].row.id)}
 
 
 class Usages(_Usage):

@@ -20,11 +20,11 @@ class ApplicationCredentials:
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """List them."""
         conf = self._services.conf
-        found, more = application_credentials.list_credentials(
+        page = application_credentials.list_credentials(
             self._services, request.context.caller, user_id, parameters.listing(request, conf, "name"))
         roles = application_credentials.roles_of(self._services)
-        response.media = collection(conf, request, "application_credentials", [
-            credential_view(credential, roles, root(conf, request)) for credential in found], more=more)
+        response.media = collection(conf, request, "application_credentials", page,
+                                    lambda credential: credential_view(credential, roles, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Create one; its secret is in this answer only."""

@@ -28,10 +28,10 @@ class Domains(_Domains):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         conf = self._services.conf
-        found, more = domains.list_domains(self._services, request.context.caller,
-                                           parameters.listing(request, conf, "name", "enabled"))
-        response.media = collection(conf, request, "domains",
-                                    [domain_view(domain, root(conf, request)) for domain in found], more=more)
+        page = domains.list_domains(self._services, request.context.caller,
+                                    parameters.listing(request, conf, "name", "enabled"))
+        response.media = collection(conf, request, "domains", page,
+                                    lambda domain: domain_view(domain, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""

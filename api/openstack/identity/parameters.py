@@ -9,13 +9,14 @@ import falcon
 from oslo_config import cfg
 
 from api import bodies, paging
-from api.core.identity.rows import Listing
+from api.core.identity.rows import not_found
 from hostler import errors, ids
+from hostler.query.expressions import EVERYTHING, And, Compare, Expression, Operator
+from hostler.query.paging import Query
 
-_NAME_OPERATORS = {
-    "name__contains": "contains", "name__icontains": "icontains", "name__startswith": "startswith",
-    "name__istartswith": "istartswith", "name__endswith": "endswith", "name__iendswith": "iendswith",
-}
+_COMPARATORS = {
+    "contains": Operator.CONTAINS, "icontains": Operator.ICONTAINS, "startswith": Operator.STARTS,
+    "istartswith": Operator.ISTARTS, "endswith": Operator.ENDS, "iendswith": Operator.IENDS}
 _SECRET_KEYS = frozenset({"password", "original_password", "secret", "adminPass"})
 
 
@@ -39,19 +40,23 @@ def flag(request: falcon.Request, name: str) -> bool:
     return value is not None and value.lower() not in ("0", "false", "no", "off", "none")
 
 
-def listing(request: falcon.Request, conf: cfg.ConfigOpts, *columns: str) -> Listing:
-    """Return what a list asks for; `columns` may be filtered by equality (`enabled` by truth, ids in any spelling)."""
-    equal: dict[str, Any] = {}
-    for column in columns:
-        if column == "enabled" and request.has_param("enabled"):
-            equal[column] = flag(request, column)
-        elif column.endswith("_id") and request.has_param(column):
-            equal[column] = identifier(request, column)
-        elif request.has_param(column):
-            equal[column] = text(request, column)
-    like = {operator: value for name, operator in _NAME_OPERATORS.items() if (value := text(request, name))}
+def listing(request: falcon.Request, conf: cfg.ConfigOpts, *filters: str, beside: Expression = EVERYTHING,
+            **renamed: str) -> Query:
+    """Return what a list asks for: equal values of its `filters`, parts of texts as in `name__contains`, and `beside`.
+
+    `renamed` filters say which field they name. Unknown filters are passed over, as in the reference.
+    """
+    fields = {**dict(zip(filters, filters, strict=True)), **renamed}
+    asked: list[Expression] = [beside]
+    for name, field in fields.items():
+        if request.has_param(name):
+            value = flag(request, name) if field == "enabled" else text(request, name)
+            asked.append(Compare(field, Operator.EQ, value))
+        asked += [Compare(field, how, part) for word, how in _COMPARATORS.items()
+                  if field != "enabled" and (part := text(request, f"{name}__{word}"))]
     limit = paging.limit_of(request, conf.api.max_limit)
-    return Listing(equal=equal, name_like=like, limit=limit or conf.api.max_limit, marker=text(request, "marker"))
+    return Query(where=And(tuple(asked)), sort=(("name", False),), limit=limit or conf.api.max_limit,
+                 marker=text(request, "marker"), missing=lambda marker: not_found("marker", marker))
 
 
 def body(request: falcon.Request, conf: cfg.ConfigOpts, validate: bodies.Validator) -> Any:

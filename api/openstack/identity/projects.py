@@ -13,6 +13,10 @@ from api.openstack.identity.views import project_view
 from api.services import Services
 from hostler import errors
 from hostler.db.models import Project
+from hostler.query import text as query_text
+from hostler.query.expressions import NOTHING
+
+_TAGS = query_text.tags(query_text.listed_tag)
 
 
 class _Projects:
@@ -29,14 +33,13 @@ class Projects(_Projects):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List; the filters `parent_id` and `is_domain` see that a project's parent is its domain."""
         conf = self._services.conf
-        listing = parameters.listing(request, conf, "name", "domain_id", "enabled")
-        if (parent := parameters.identifier(request, "parent_id")) is not None:
-            listing.equal.setdefault("domain_id", parent)
-        found, more = projects.list_projects(self._services, request.context.caller, listing)
-        if parameters.flag(request, "is_domain"):
-            found, more = [], False
-        response.media = collection(conf, request, "projects",
-                                    [project_view(project, root(conf, request)) for project in found], more=more)
+        tagged = query_text.where(_TAGS, {name: [value] for name in _TAGS
+                                          if (value := parameters.text(request, name)) is not None})
+        wanted = NOTHING if parameters.flag(request, "is_domain") else tagged
+        query = parameters.listing(request, conf, "name", "domain_id", "enabled", parent_id="domain_id", beside=wanted)
+        page = projects.list_projects(self._services, request.context.caller, query)
+        response.media = collection(conf, request, "projects", page,
+                                    lambda project: project_view(project, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
@@ -71,10 +74,10 @@ class UserProjects(_Projects):
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """List them."""
         conf = self._services.conf
-        found = projects.list_user_projects(self._services, request.context.caller, user_id)
-        name = parameters.text(request, "name")
-        response.media = collection(conf, request, "projects", [
-            project_view(project, root(conf, request)) for project in found if name in (None, project.name)])
+        query = parameters.listing(request, conf, "name", "domain_id", "enabled")
+        page = projects.list_user_projects(self._services, request.context.caller, user_id, query)
+        response.media = collection(conf, request, "projects", page,
+                                    lambda project: project_view(project, root(conf, request)))
 
 
 class ProjectTags(_Projects):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import http
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import falcon
@@ -12,6 +12,7 @@ from oslo_config import cfg
 
 from api import links, paging
 from hostler import clock, errors, ids
+from hostler.query.paging import Page
 
 
 def render_error(status: int, error: errors.HostlerError, _request_id: str) -> dict[str, Any]:
@@ -33,13 +34,15 @@ def root(conf: cfg.ConfigOpts, request: falcon.Request) -> str:
     return f"{links.base_url(conf, request)}/identity/v3"
 
 
-def collection(conf: cfg.ConfigOpts, request: falcon.Request, key: str, items: Sequence[dict[str, Any]],
-               *, more: bool = False) -> dict[str, Any]:
-    """Return the body of a list; with `more` it links to the next page, which begins after the last item."""
+def collection(conf: cfg.ConfigOpts, request: falcon.Request, key: str, page: Page | Sequence[Any],
+               view: Callable[[Any], dict[str, Any]] = dict) -> dict[str, Any]:
+    """Return the body of a list of views; a full page links to the next one, which begins after the last item."""
+    rows, full = (page.rows, page.full) if isinstance(page, Page) else (page, False)
+    items = [view(row) for row in rows]
     here = links.base_url(conf, request) + request.path
-    following = paging.next_link(request, here, str(items[-1]["id"])) if more and items else None
+    following = paging.next_link(request, here, str(items[-1]["id"])) if full else None
     query = f"?{request.query_string}" if request.query_string else ""
-    return {key: list(items), "links": {"self": here + query, "previous": None, "next": following}}
+    return {key: items, "links": {"self": here + query, "previous": None, "next": following}}
 
 
 def outside_id(identifier: str | None) -> str | None:

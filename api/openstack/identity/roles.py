@@ -14,6 +14,7 @@ from api.services import Services
 from hostler import errors
 from hostler.db.models import Role
 from hostler.identity.roles import IMPLIED
+from hostler.query.expressions import EVERYTHING, NOTHING
 
 
 class _Roles:
@@ -30,12 +31,12 @@ class Roles(_Roles):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List. No role belongs to a domain."""
         conf = self._services.conf
-        found, more = roles.list_roles(self._services, request.context.caller,
-                                       parameters.listing(request, conf, "name"))
-        if parameters.text(request, "domain_id") not in (None, "", "None"):
-            found, more = [], False
-        response.media = collection(conf, request, "roles",
-                                    [role_view(role, root(conf, request)) for role in found], more=more)
+        of_domain = parameters.text(request, "domain_id") not in (None, "", "None")
+        wanted = NOTHING if of_domain else EVERYTHING
+        page = roles.list_roles(self._services, request.context.caller,
+                                parameters.listing(request, conf, "name", beside=wanted))
+        response.media = collection(conf, request, "roles", page,
+                                    lambda role: role_view(role, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""

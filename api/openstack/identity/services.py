@@ -87,7 +87,7 @@ class Endpoints(_ReadOnly):
 class Regions(_ReadOnly):
     """The one region."""
 
-    key, noun, action = "regions", "region", "identity:list_regions"
+    key, noun, action, filters = "regions", "region", "identity:list_regions", ("parent_region_id",)
 
     def items(self, request: falcon.Request) -> list[Body]:
         """Return it."""

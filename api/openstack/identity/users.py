@@ -12,6 +12,9 @@ from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import user_view
 from api.services import Services
 from hostler.db.models import User
+from hostler.query.expressions import EVERYTHING, NOTHING
+
+_NOBODYS = ("idp_id", "protocol_id", "unique_id", "password_expires_at")
 
 
 class _Users:
@@ -28,10 +31,13 @@ class Users(_Users):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         conf = self._services.conf
-        listing = parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id")
-        found, more = users.list_users(self._services, request.context.caller, listing)
-        response.media = collection(conf, request, "users",
-                                    [user_view(user, root(conf, request)) for user in found], more=more)
+        # Nobody comes from elsewhere, and no password expires.
+        foreign = any(request.has_param(name) for name in _NOBODYS)
+        listing = parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id",
+                                     beside=NOTHING if foreign else EVERYTHING)
+        page = users.list_users(self._services, request.context.caller, listing)
+        response.media = collection(conf, request, "users", page,
+                                    lambda user: user_view(user, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""

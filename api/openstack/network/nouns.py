@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.bodies import Validator, compile_schema
-from api.core.network import lists as network_lists
 from api.core.network import networks, ports, security_group_rules, security_groups, subnets
 from api.core.network.scope import Caller
-from api.openstack.network import schemas, views
+from api.openstack.network import filters, schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors
 from hostler.db.models import Network, Port, SecurityGroup, Subnet
+from hostler.query.paging import Page, Query
+from hostler.query.text import Filter
 
 Values = Mapping[str, Any]
 
@@ -26,7 +27,9 @@ class Noun:
     plural: str
     path: str
     attributes: Mapping[str, Attribute]
-    list_page: Callable[[Caller, network_lists.ListQuery], network_lists.ListPage[Any]]
+    filters: Mapping[str, Filter]
+    sortable: Mapping[str, str]
+    list_page: Callable[[Caller, Query], Page]
     show: Callable[[Caller, str], Any]
     create: Callable[[Caller, Sequence[Values]], Sequence[Any]]
     delete: Callable[[Caller, str], None]
@@ -94,20 +97,25 @@ def _without_minus_one(values: Values) -> Values:
 
 NOUNS: tuple[Noun, ...] = (
     Noun(singular="network", plural="networks", path="networks", attributes=schemas.NETWORK,
+         filters=filters.NETWORK, sortable=filters.SORT_NETWORK,
          list_page=networks.list_networks, show=networks.show_network, create=networks.create_networks,
          update=networks.update_network, delete=networks.delete_network, view=views.network, tagged=Network),
     Noun(singular="subnet", plural="subnets", path="subnets", attributes=schemas.SUBNET,
+         filters=filters.SUBNET, sortable=filters.SORT_SUBNET,
          list_page=subnets.list_subnets, show=subnets.show_subnet, create=subnets.create_subnets,
          update=subnets.update_subnet, delete=subnets.delete_subnet, view=views.subnet, tagged=Subnet),
     Noun(singular="port", plural="ports", path="ports", attributes=schemas.PORT,
+         filters=filters.PORT, sortable=filters.SORT_PORT,
          list_page=ports.list_ports, show=ports.show_port, create=ports.create_ports, update=ports.update_port,
          delete=ports.delete_port, view=views.port, tagged=Port),
     Noun(singular="security_group", plural="security_groups", path="security-groups", attributes=schemas.GROUP,
+         filters=filters.GROUP, sortable=filters.SORT_GROUP,
          list_page=security_groups.list_groups, show=security_groups.show_group,
          create=security_groups.create_groups, update=security_groups.update_group,
          delete=security_groups.delete_group, view=views.group, tagged=SecurityGroup),
     Noun(singular="security_group_rule", plural="security_group_rules", path="security-group-rules",
-         attributes=schemas.RULE, list_page=security_group_rules.list_rules, show=security_group_rules.show_rule,
+         attributes=schemas.RULE, filters=filters.RULE, sortable=filters.SORT_RULE,
+         list_page=security_group_rules.list_rules, show=security_group_rules.show_rule,
          create=lambda caller, bodies: security_group_rules.create_rules(
              caller, [_without_minus_one(values) for values in bodies]),
          delete=security_group_rules.delete_rule, view=views.rule),

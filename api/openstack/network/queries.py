@@ -3,30 +3,37 @@
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import falcon
 
-from api import links
-from api.core.network.lists import ListPage, ListQuery
+from api import links, paging
 from api.openstack.network.nouns import Noun
 from api.services import Services
 from hostler import errors
+from hostler.query import text
+from hostler.query.compiler import unknown
+from hostler.query.paging import Page, Query
 
+_LARGEST = 1 << 31
 _NOT_FILTERS = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
-_DIRECTIONS = {"asc": False, "desc": True}
 
 
-def read_query(request: falcon.Request) -> ListQuery:
-    """Return what a list request asks for; raises InvalidField."""
-    filters = {name: tuple(request.get_param_as_list(name) or ())
-               for name in request.params if name not in _NOT_FILTERS}
-    for name, values in filters.items():
-        if any("\x00" in value for value in (name, *values)):
-            raise errors.InvalidField(field="query", value="NUL", reason="It is in no attribute.")
-    return ListQuery(filters=filters, sort=_sort(request), limit=_limit(request),
-                     marker=request.get_param("marker") or None,
-                     reverse=(request.get_param("page_reverse") or "").lower() in ("true", "1"))
+def read_query(request: falcon.Request, maximum: int, filters: Mapping[str, text.Filter],
+               sortable: Mapping[str, str]) -> Query:
+    """Return what a list request asks for; raises InvalidField, for an unknown filter, too."""
+    found = {name: request.get_param_as_list(name) or [] for name in request.params if name not in _NOT_FILTERS}
+    for name in found.keys() - filters.keys():
+        raise unknown(name)
+    limit = asked_limit(request)
+    return Query(where=text.where(filters, found), sort=_sort(request, sortable), missing=_unknown_marker,
+                 limit=min(limit, maximum) if limit else maximum, marker=request.get_param("marker") or None,
+                 reverse=(request.get_param("page_reverse") or "").lower() in ("true", "1"))
+
+
+def _unknown_marker(marker: str) -> errors.InvalidField:
+    return errors.InvalidField(field="marker", value=marker[:80], reason="There is no such resource.")
 
 
 def fields_of(request: falcon.Request) -> set[str]:
@@ -39,50 +46,39 @@ def only(shown: dict[str, Any], fields: set[str]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name in fields} if fields else shown
 
 
-def page_links(services: Services, request: falcon.Request, noun: Noun, query: ListQuery, page: ListPage[Any],
-               ids: list[str]) -> list[dict[str, str]]:
-    """Return the links to the pages after and before this one."""
+def page_links(services: Services, request: falcon.Request, noun: Noun, query: Query, page: Page,
+               ids: Sequence[str]) -> list[dict[str, str]]:
+    """Return the links to the pages after and before this one: to all but what a short page shows to be empty."""
+    if not page.full and not asked_limit(request):
+        return []
     found: list[dict[str, str]] = []
-    if not ids:
-        return found
-    onward, back = ("previous", "next") if query.reverse else ("next", "previous")
-    if page.more:
-        found.append({"rel": onward, "href": _url(services, request, noun, ids[0 if query.reverse else -1],
-                                                  query.reverse)})
-    if query.marker is not None:
-        found.append({"rel": back, "href": _url(services, request, noun, ids[-1 if query.reverse else 0],
-                                                not query.reverse)})
+    if page.full or query.reverse:
+        found.append({"rel": "next", "href": _url(services, request, noun, ids[-1:], reverse=False)})
+    if page.full or not query.reverse:
+        found.append({"rel": "previous", "href": _url(services, request, noun, ids[:1], reverse=True)})
     return found
 
 
-def _url(services: Services, request: falcon.Request, noun: Noun, marker: str, reverse: bool) -> str:
-    params: dict[str, Any] = {name: value for name, value in request.params.items() if name != "page_reverse"}
-    params["marker"] = marker
-    if reverse:
-        params["page_reverse"] = "True"
+def _url(services: Services, request: falcon.Request, noun: Noun, marker: Sequence[str], *, reverse: bool) -> str:
+    params: dict[str, Any] = {name: value for name, value in request.params.items()
+                              if name not in ("marker", "page_reverse")}
+    params |= {"marker": marker[0]} if marker else {}
+    params |= {"page_reverse": "True"} if reverse else {}
     query = urllib.parse.urlencode(params, doseq=True)
     return f"{links.base_url(services.conf, request)}/network/v2.0/{noun.path}?{query}"
 
 
-def _sort(request: falcon.Request) -> tuple[tuple[str, bool], ...]:
+def _sort(request: falcon.Request, sortable: Mapping[str, str]) -> tuple[tuple[str, bool], ...]:
     keys = request.get_param_as_list("sort_key") or []
     directions = request.get_param_as_list("sort_dir") or ["asc"] * len(keys)
     if len(keys) != len(directions):
         raise errors.Invalid(reason="The number of sort_keys and sort_dirs must be same")
-    for direction in directions:
-        if direction not in _DIRECTIONS:
-            raise errors.InvalidField(field="sort_dir", value=direction, reason="It is asc or desc.")
-    return tuple((key, _DIRECTIONS[direction]) for key, direction in zip(keys, directions, strict=True))
+    return tuple((paging.field_of(key, sortable), paging.descending(direction))
+                 for key, direction in zip(keys, directions, strict=True))
 
 
-def _limit(request: falcon.Request) -> int | None:
-    text = request.get_param("limit")
-    if not text or text == "infinite":
-        return None
-    try:
-        limit = int(text)
-    except ValueError:
-        limit = -1
-    if limit < 0:
-        raise errors.InvalidField(field="limit", value=text, reason="It must be an integer of 0 or more.")
-    return limit or None
+def asked_limit(request: falcon.Request) -> int:
+    """Return the page size asked for; 0: none is."""
+    if request.get_param("limit") == "infinite":
+        return 0
+    return paging.limit_of(request, _LARGEST) % _LARGEST

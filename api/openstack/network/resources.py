@@ -55,12 +55,13 @@ class Collection(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List a page."""
-        caller, query, fields = self.caller(request), queries.read_query(request), queries.fields_of(request)
+        caller, fields = self.caller(request), queries.fields_of(request)
+        query = queries.read_query(request, self.services.conf.api.max_limit, self._noun.filters, self._noun.sortable)
         page = self._noun.list_page(caller, query)
-        shown = [self._noun.view(item, caller) for item in page.items]
+        shown = [self._noun.view(item, caller) for item in page.rows]
         media: dict[str, object] = {self._noun.plural: [queries.only(item, fields) for item in shown]}
         links = queries.page_links(self.services, request, self._noun, query, page, [item["id"] for item in shown])
-        if links and (query.limit is not None or page.more):
+        if links:
             media[f"{self._noun.plural}_links"] = links
         response.media = media
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import falcon
@@ -9,10 +10,11 @@ import falcon
 from api.bodies import compile_schema
 from api.core.network import usage as network_usage
 from api.core.network.usage import QUOTAS, Availability
-from api.openstack.network import queries
+from api.openstack.network import filters, queries
 from api.openstack.network.resources import Resource
 from api.openstack.network.schemas import coerced
 from hostler import ids
+from hostler.query.expressions import EVERYTHING, Expression
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
 _check_quota = compile_schema({
@@ -81,7 +83,14 @@ class Availabilities(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the use of every network's addresses."""
-        found = network_usage.availabilities(self.caller(request), queries.read_query(request))
+        def keep_subnets(_name: str, values: Sequence[str]) -> Expression:
+            versions.extend(values)
+            return EVERYTHING
+
+        versions: list[str] = []
+        query = queries.read_query(request, self.services.conf.api.max_limit,
+                                   {**filters.AVAILABILITY, "ip_version": keep_subnets}, filters.SORT_GROUP)
+        found = network_usage.availabilities(self.caller(request), query, versions)
         response.media = {"network_ip_availabilities": [_view(item) for item in found]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import falcon
@@ -13,16 +14,33 @@ from api.core.volume.attachments import NewAttachment
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import available, since
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock
 from hostler.context import RequestContext
+from hostler.query import text
+from hostler.query.expressions import Compare, Expression, Operator
+from hostler.resources.volume import states
 
 _EXIST: Final = since(27)
 _COMPLETE: Final = since(44)
 _SECRETS: Final = ("key",)
-_FILTERS: Final = dict.fromkeys(("volume_id", "instance_id", "status", "attach_status"), ALWAYS)
+
+
+def _status(_name: str, values: Sequence[str]) -> Expression:
+    return Compare("state", Operator.EQ, states.RESERVED if values[-1] == attachments.ATTACHING else values[-1])
+
+
+LISTED: Final = Listed(
+    everywhere="volume:get_all_attachments:all_projects",
+    published=("volume_id", "status", "instance_id", "attach_status"),
+    filters={"volume_id": text.last("volume_id"), "instance_id": text.last("instance_id"), "status": _status,
+             "attach_status": _status},
+    sortable={"instance_uuid": "instance_id", "status": "state", "attach_status": "state", "attach_time": "attached_at",
+              "mountpoint": "device", "attach_mode": "mode", "id": "id", "volume_id": "volume_id",
+              "created_at": "created_at"})
 _CREATE: Final = Body("attachment", (
     Property("volume_uuid", schema.UUID, required=ALWAYS), Property("instance_uuid", schema.ID_OR_NULL),
     Property("connector", {"type": ["object", "null"]}), Property("mode", {"enum": ["rw", "ro"]}, since(54))))
@@ -68,8 +86,7 @@ class AttachmentsDetail(Resource):
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, _FILTERS, sortable=attachments.SORT_COLUMNS,
-                               everywhere="volume:get_all_attachments:all_projects")
+        query = lists.query_of(request, self.services, LISTED)
         context = params.caller(request)
         page = attachments.list_attachments(self.services, context, query)
         response.media = lists.body_of(

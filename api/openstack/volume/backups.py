@@ -13,18 +13,27 @@ from api.core.volume.backup_create import NewBackup
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import available, since
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
+from hostler.query import text
 
 _WITH_PROJECT: Final = since(18)
 _WITH_METADATA: Final = since(43)
 _WITH_ZONE: Final = since(51)
 _WITH_USER: Final = since(56)
-_FILTERS: Final = {**dict.fromkeys(("name", "status", "volume_id", "snapshot_id", "parent_id", "container",
-                                    "availability_zone"), ALWAYS), **lists.likes("name", "status")}
+LISTED: Final = Listed(
+    everywhere="backup:get_all:all_projects", published=("name", "status", "volume_id"),
+    filters={**{name: text.last(name) for name in (
+        "name", "status", "volume_id", "snapshot_id", "parent_id", "container")},
+        "availability_zone": text.last("zone"), **lists.likes(name="name", status="status")},
+    sortable={"display_name": "name", "size": "size_gib", "data_timestamp": "data_at", "availability_zone": "zone",
+              **{name: name for name in (
+                  "id", "name", "status", "description", "volume_id", "created_at", "updated_at", "container",
+                  "snapshot_id", "object_count", "project_id")}})
 _METADATA_OR_NULL: Final = {**schema.METADATA, "type": ["object", "null"]}
 _CREATE: Final = Body("backup", (
     Property("volume_id", schema.UUID, required=ALWAYS), Property("snapshot_id", schema.ID_OR_NULL),
@@ -78,8 +87,7 @@ class BackupsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=backup_rows.SORT_COLUMNS,
-                               everywhere="backup:get_all:all_projects")
+        query = lists.query_of(request, self.services, LISTED)
         page = backup_rows.list_backups(self.services, context, query)
         response.media = lists.body_of(request, self.services, page, member="backups", path=self.path,
                                        view=lambda row: self._view(request, context, row))

@@ -1,62 +1,94 @@
-"""What the lists of this face have in common: whose rows, filters, pages, the count, and the answer's shape."""
+"""What the lists of this face have in common: whose rows, filters, pages, the count, and the answer's shape.
+
+A filter that a list does not know is refused since 3.31 and passed over before. From administrators, and where a list
+never refuses (`Listed.open`), it matches nothing, as in the reference.
+"""
 
 from __future__ import annotations
 
-import ast
-import re
-from collections.abc import Callable, Collection, Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import falcon
 
-from api.core.row_pages import RowPage, RowQuery
 from api.microversions import ALWAYS, Span
 from api.openstack.volume import params
 from api.openstack.volume.microversion import since
 from api.services import Services
 from hostler import errors, ids
+from hostler.query import text
+from hostler.query.expressions import NOTHING, Expression, Operator
+from hostler.query.paging import Page, Query
 
 _COUNTED: Final = since(45)
 _LIKE: Final = since(34)
-_LONGEST_MAP: Final = 4096
-_KEY: Final = re.compile(r"[a-zA-Z0-9-_:. ]{1,255}")
+_REFUSING: Final = since(31)
+_NOT_FILTERS: Final = frozenset({*params.PAGE, "all_tenants", "project_id", "with_count"})
 
 
-def likes(*names: str) -> dict[str, Span]:
-    """Return the spans of filters by part of a text: `name~`."""
-    return {f"{name}~": _LIKE for name in names}
+def likes(**paths: str) -> dict[str, text.Filter]:
+    """Return the filters by part of a text, whatever the case: `name~`."""
+    return {f"{name}~": text.any_of(path, Operator.ICONTAINS) for name, path in paths.items()}
 
 
-def query_of(request: falcon.Request, services: Services, filters: Mapping[str, Span], *,
-             sortable: Collection[str], everywhere: str | None) -> RowQuery:
-    """Return what a list is asked for; the values of `filters` are texts.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listed:
+    """What a list can be asked for: its filters (`later` ones since a version), which of them
+    `GET /resource_filters` names, its sort keys and the fields they name, the policy of lists of all projects
+    (None: there are none), and since when it refuses unknown filters (`open`: never)."""
 
-    `everywhere` is the policy of the lists of all projects (all_tenants=1), None where there are none. Whoever may
-    not see them gets his own project's, as the published API does.
+    filters: Mapping[str, text.Filter]
+    later: Mapping[str, Span] = dataclasses.field(default_factory=dict)
+    published: tuple[str, ...] = ()
+    sortable: Mapping[str, str]
+    everywhere: str | None = None
+    refusing: Span = _REFUSING
+    open: bool = False
+
+
+def query_of(request: falcon.Request, services: Services, listed: Listed) -> Query:
+    """Return what a list is asked for.
+
+    A caller who may not see all projects' rows and asks for them gets those of one project, as the published API does.
     """
     context = params.caller(request)
-    found = params.read(request, {**filters, "all_tenants": ALWAYS, "project_id": ALWAYS, "with_count": _COUNTED})
+    found = params.read(request, dict.fromkeys(request.params, ALWAYS))
     project_id = context.project_id
-    if everywhere is not None and _everybody(params.one(found, "all_tenants")) \
-            and services.policy.allows(context, everywhere):
+    if listed.everywhere is not None and _everybody(params.one(found, "all_tenants")) \
+            and services.policy.allows(context, listed.everywhere):
         wanted = params.one(found, "project_id")
         project_id = None if wanted is None else ids.canonical(wanted) or wanted
-    texts = {name: values[-1] for name, values in found.items() if name in filters}
-    return RowQuery(page=params.page_of(request, services.conf, sortable=sortable), project_id=project_id,
-                    filters=texts, offset=params.offset_of(request),
-                    with_count=params.truth("with_count", params.one(found, "with_count")))
+    return params.page_of(
+        request, services.conf, sortable=listed.sortable, where=_where(request, listed, found, bool(context.is_admin)),
+        project_id=project_id, offset=params.offset_of(request),
+        with_count=request.context.version in _COUNTED and params.truth(
+            "with_count", params.one(found, "with_count")))
 
 
-def _everybody(text: str | None) -> bool:
+def _where(request: falcon.Request, listed: Listed, found: Mapping[str, list[str]], is_admin: bool) -> Expression:
+    version = request.context.version
+    asked = {name: values[-1:] for name, values in found.items() if name not in _NOT_FILTERS}
+    unknown = [name for name in asked if name not in listed.filters or (name.endswith("~") and version not in _LIKE)]
+    if unknown and (is_admin or listed.open):
+        return NOTHING
+    if unknown and version in listed.refusing:
+        raise errors.Invalid(reason=f"Invalid filters {','.join(unknown)[:200]} are found in query options.")
+    return text.where(listed.filters, {
+        name: values for name, values in asked.items()
+        if name not in unknown and version in listed.later.get(name, ALWAYS)})
+
+
+def _everybody(asked: str | None) -> bool:
     # The client sends "1", "True", or the bare name.
-    return text is not None and (text == "" or params.truth("all_tenants", text))
+    return asked is not None and (asked == "" or params.truth("all_tenants", asked))
 
 
-def body_of(request: falcon.Request, services: Services, page: RowPage, *, member: str, path: str,
+def body_of(request: falcon.Request, services: Services, page: Page, *, member: str, path: str,
             view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """Return a list's answer: the rows' views, the link to the next page, and the count when it was asked for."""
+    """Return a list's answer: the rows' views, the link to the next page of a full one, and the count if asked for."""
     body: dict[str, Any] = {member: [view(row) for row in page.rows]}
-    if page.more and page.rows:
+    if page.full:
         base = params.base_of(services.conf, request)
         body[f"{member}_links"] = params.page_links(request, base, path, page.rows[-1].id)
     if page.count is not None:
@@ -69,15 +101,3 @@ def links_of(base: str, path: str) -> list[dict[str, str]]:
     return [{"rel": "self", "href": f"{base}{params.ROOT}{path}"}, {"rel": "bookmark", "href": f"{base}{path}"}]
 
 
-def map_filter(name: str, text: str | None) -> dict[str, str]:
-    """Return the map that a filter names, spelt as clients do: `{'key': 'value'}`; raises InvalidField."""
-    if text is None:
-        return {}
-    try:
-        found = ast.literal_eval(text[:_LONGEST_MAP])
-    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not all(isinstance(value, str) and _KEY.fullmatch(str(key))
-                                              for key, value in found.items()):
-        raise errors.InvalidField(field=name, value=text[:80], reason="It must be a map like {'key': 'value'}.")
-    return {str(key): value for key, value in found.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import falcon
@@ -9,26 +10,40 @@ import falcon
 from api.core.volume import messages as volume_messages
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params
+from api.openstack.volume import attachments, backups, lists, params, snapshots, types, volumes
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import available, since
+from api.openstack.volume.services import POOL_FILTERS
 from hostler import clock, errors
 from hostler.db.models import Operation
+from hostler.query import text
+from hostler.query.expressions import Compare, Expression, Operator
 
 _EXIST: Final = since(3)
-_FILTERS: Final = dict.fromkeys(("resource_uuid", "resource_type", "request_id", "event_id", "message_level"),
-                                since(5))
+
+
+def _event(_name: str, values: Sequence[str]) -> Expression:
+    return Compare("kind", Operator.EQ, volume_messages.kind_of(values[-1]))
+
+
+def _resource_type(_name: str, values: Sequence[str]) -> Expression:
+    return Compare("resource_type", Operator.EQ, values[-1].lower())
+
+
+LISTED: Final = Listed(
+    published=("resource_uuid", "resource_type", "event_id", "request_id", "message_level"),
+    filters={"resource_uuid": text.last("resource_id"), "resource_type": _resource_type,
+             "request_id": text.last("request_id"), "event_id": _event, "message_level": text.last("level")},
+    later=dict.fromkeys(("resource_uuid", "resource_type", "request_id", "event_id", "message_level"), since(5)),
+    sortable={"id": "id", "event_id": "kind", "resource_type": "resource_type", "resource_uuid": "resource_id",
+              "request_id": "request_id", "created_at": "created_at", "message_level": "state",
+              "guaranteed_until": "created_at"})
 # What the lists of this face can be filtered by.
 RESOURCE_FILTERS: Final = {
-    "volume": ["name", "status", "metadata", "bootable", "migration_status", "availability_zone", "size",
-               "created_at", "updated_at"],
-    "backup": ["name", "status", "volume_id"],
-    "snapshot": ["name", "status", "volume_id", "metadata", "availability_zone"],
-    "group": [], "group_snapshot": [],
-    "attachment": ["volume_id", "status", "instance_id", "attach_status"],
-    "message": ["resource_uuid", "resource_type", "event_id", "request_id", "message_level"],
-    "pool": ["name", "volume_type"],
-    "volume_type": ["is_public", "extra_specs"],
-}
+    **{name: list(listed.published) for name, listed in (
+        ("volume", volumes.LISTED), ("backup", backups.LISTED), ("snapshot", snapshots.LISTED),
+        ("attachment", attachments.LISTED), ("message", LISTED), ("volume_type", types.LISTED))},
+    "group": [], "group_snapshot": [], "pool": list(POOL_FILTERS)}
 
 
 def view(row: Operation, base: str) -> dict[str, Any]:
@@ -46,8 +61,7 @@ class Messages(Resource):
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_messages.SORT_COLUMNS,
-                               everywhere=None)
+        query = lists.query_of(request, self.services, LISTED)
         page = volume_messages.list_messages(self.services, params.caller(request), query)
         base = params.base_of(self.conf, request)
         response.media = lists.body_of(request, self.services, page, member="messages", path="/messages",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import falcon
@@ -12,12 +12,12 @@ from api import links, paging
 from api.microversions import Span
 from hostler import errors
 from hostler.context import RequestContext
+from hostler.query import fields as query_fields
+from hostler.query.paging import Query
 
 PREFIX: Final = "/volume"
 ROOT: Final = "/v3"
 PAGE: Final[tuple[str, ...]] = ("limit", "marker", "offset", "sort", "sort_key", "sort_dir")
-_TRUE: Final = ("1", "t", "true", "on", "y", "yes")
-_FALSE: Final = ("0", "f", "false", "off", "n", "no")
 
 
 def caller(request: falcon.Request) -> RequestContext:
@@ -50,14 +50,7 @@ def one(found: Mapping[str, Sequence[str]], name: str) -> str | None:
 
 def truth(name: str, text: str | None, *, default: bool = False) -> bool:
     """Return what a yes-or-no parameter means; raises InvalidField."""
-    if text is None:
-        return default
-    lowered = text.strip().lower()
-    if lowered in _TRUE:
-        return True
-    if lowered in _FALSE:
-        return False
-    raise errors.InvalidField(field=name, value=text[:80], reason="It must be true or false.")
+    return default if text is None else query_fields.truth(name, text)
 
 
 def number(name: str, text: str | None, default: int = 0) -> int:
@@ -69,46 +62,23 @@ def number(name: str, text: str | None, default: int = 0) -> int:
     return int(text)
 
 
-def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Collection[str],
-            default: Sequence[tuple[str, bool]] = (("created_at", True),), tie: str = "id") -> paging.Page:
-    """Return the page asked for; `tie` is the unique key that ends every order.
+def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Mapping[str, str], **more: Any) -> Query:
+    """Return the page asked for, by published sort keys and the fields they name; `more` are further parts of a query.
 
-    The order is asked for as `sort=key:dir,key` or as sort_key and sort_dir; `default` holds (key, descending).
     Raises InvalidField for a key or direction that is not known.
     """
-    sort = _sort(request) or list(default)
-    for key, _ in sort:
-        if key not in sortable:
-            raise errors.InvalidField(field="sort", value=key[:80], reason="It is not a key to sort by.")
-    if tie not in {key for key, _ in sort}:
-        sort.append((tie, sort[-1][1] if sort else False))
-    return paging.Page(limit=paging.limit_of(request, conf.api.max_limit), marker=request.get_param("marker") or None,
-                       sort=tuple(sort))
+    return Query(limit=paging.limit_of(request, conf.api.max_limit), marker=request.get_param("marker") or None,
+                 sort=tuple(paging.sort_of(request, sortable) or [("created_at", True)]), missing=_unknown_marker,
+                 **more)
+
+
+def _unknown_marker(marker: str) -> errors.NotFound:
+    return errors.NotFound(f"Marker {marker[:80]} could not be found.", resource="marker", id=marker)
 
 
 def offset_of(request: falcon.Request) -> int:
     """Return how many rows to pass over."""
     return number("offset", _last(request, "offset"))
-
-
-def _sort(request: falcon.Request) -> list[tuple[str, bool]]:
-    combined, keys, directions = (request.get_param_as_list(name) or [] for name in ("sort", "sort_key", "sort_dir"))
-    if combined and (keys or directions):
-        raise errors.Invalid(reason="The 'sort_key' and 'sort_dir' parameters are deprecated and cannot be used with "
-                                    "the 'sort' parameter.")
-    if combined:
-        terms = [term.strip().partition(":") for text in combined for term in text.split(",") if term.strip()]
-        return [(key, _descending(direction or "desc")) for key, _, direction in terms]
-    if directions and not keys:
-        keys = ["created_at"]
-    padded = [*directions, *["desc"] * len(keys)]
-    return [(key, _descending(padded[index])) for index, key in enumerate(keys) if key]
-
-
-def _descending(direction: str) -> bool:
-    if direction not in ("asc", "desc"):
-        raise errors.InvalidField(field="sort_dir", value=direction[:80], reason="It must be 'asc' or 'desc'.")
-    return direction == "desc"
 
 
 def _last(request: falcon.Request, name: str) -> str | None:

@@ -20,6 +20,8 @@ from hostler.db.models import Backend
 
 _CLUSTERS: Final = since(7)
 _BACKEND_STATE: Final = since(49)
+_REFUSING: Final = since(31)
+POOL_FILTERS: Final = {"name": since(28), "volume_type": since(35)}
 _LIST: Final = {"host": ALWAYS, "binary": ALWAYS, "service": ALWAYS}
 _HOST: Final = {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[a-zA-Z0-9-._#@:/+\[\]]*$"}
 _PROPERTIES: Final = {"host": _HOST, "binary": schema.TEXT, "service": schema.TEXT, "cluster": schema.NAME_OR_NULL}
@@ -118,7 +120,10 @@ class Pools(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        found = params.read(request, {"detail": ALWAYS, "name": since(28), "volume_type": since(35)})
+        found = params.read(request, {"detail": ALWAYS, **POOL_FILTERS})
+        unknown = [name for name in request.params if name not in ("detail", *POOL_FILTERS)]
+        if unknown and request.context.version in _REFUSING:
+            raise errors.Invalid(reason=f"Invalid filters {','.join(unknown)[:200]} are found in query options.")
         detailed = params.truth("detail", params.one(found, "detail"))
         rows = pools.list_pools(self.services, params.caller(request), name=params.one(found, "name"),
                                 volume_type=params.one(found, "volume_type"))

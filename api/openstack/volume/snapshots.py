@@ -2,30 +2,45 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Sequence
 from typing import Any, Final
 
 import falcon
 
 from api import bodies
-from api.core.row_pages import RowQuery
 from api.core.volume import rows as volume_rows
 from api.core.volume import snapshot_rows, snapshots
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import since
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
+from hostler.query import text
+from hostler.query.expressions import EVERYTHING, NOTHING, Expression
 
 _WITH_GROUP: Final = since(14)
 _WITH_USER: Final = since(41)
 _WITH_QUOTA: Final = since(65)
 _IN_USE_UNFORCED: Final = since(66)
-_FILTERS: Final = {**dict.fromkeys(("name", "status", "volume_id", "availability_zone"), ALWAYS),
-                   "metadata": since(22), "consumes_quota": _WITH_QUOTA, **lists.likes("name", "status")}
+
+
+def _consumes_quota(name: str, values: Sequence[str]) -> Expression:
+    return EVERYTHING if params.truth(name, values[-1]) else NOTHING
+
+
+LISTED: Final = Listed(
+    everywhere="volume:get_all_snapshots:all_projects",
+    published=("name", "status", "volume_id", "metadata", "availability_zone", "consumes_quota"),
+    filters={**{name: text.last(name) for name in ("name", "status", "volume_id")},
+             **lists.likes(name="name", status="status"), "availability_zone": text.last("volume.zone"),
+             "metadata": text.items("metadata"), "consumes_quota": _consumes_quota},
+    later={"metadata": since(22), "consumes_quota": _WITH_QUOTA},
+    sortable={"display_name": "name", "size": "size_gib", "volume_size": "size_gib", **{name: name for name in (
+        "id", "name", "status", "description", "volume_id", "created_at", "updated_at", "project_id", "user_id")}})
 _METADATA_OR_NULL: Final = {**schema.METADATA, "type": ["object", "null"]}
 _CREATE: Final = Body("snapshot", (
     Property("volume_id", schema.UUID, required=ALWAYS), Property("name", schema.NAME_OR_NULL),
@@ -76,21 +91,11 @@ class SnapshotsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=snapshot_rows.SORT_COLUMNS,
-                               everywhere="volume:get_all_snapshots:all_projects")
-        page = snapshot_rows.list_snapshots(self.services, context, _typed(query))
+        query = lists.query_of(request, self.services, LISTED)
+        page = snapshot_rows.list_snapshots(self.services, context, query)
         response.media = lists.body_of(
             request, self.services, page, member="snapshots", path=self.path,
             view=lambda row: view(self.services, context, row, request.context.version, detailed=self.detailed))
-
-
-def _typed(query: RowQuery) -> RowQuery:
-    filters: dict[str, Any] = dict(query.filters)
-    if "metadata" in filters:
-        filters["metadata"] = lists.map_filter("metadata", filters["metadata"])
-    if "consumes_quota" in filters:
-        filters["consumes_quota"] = params.truth("consumes_quota", filters["consumes_quota"])
-    return dataclasses.replace(query, filters=filters)
 
 
 class Snapshots(SnapshotsDetail):

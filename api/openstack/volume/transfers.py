@@ -10,16 +10,22 @@ from api.core.volume import transfers as volume_transfers
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import available, since
 from api.openstack.volume.schema import Body, Property
 from hostler import clock, ids
 from hostler.db.models import VolumeTransfer
+from hostler.query import text
 
 _WITH_SNAPSHOTS: Final = since(55)
 _WITH_HISTORY: Final = since(57)
 _NEW: Final = "/volume-transfers"
 _OLD: Final = "/os-volume-transfer"
-_FILTERS: Final = {"name": ALWAYS, "volume_id": ALWAYS}
+LISTED: Final = Listed(
+    everywhere="volume:get_all_transfers:all_projects", open=True,
+    filters={"name": text.last("name"), "display_name": text.last("name"), "volume_id": text.last("volume_id")},
+    sortable={"display_name": "name", **{name: name for name in ("id", "name", "volume_id", "created_at",
+                                                                 "updated_at")}})
 _CREATE: Final = Body("transfer", (
     Property("volume_id", schema.UUID, required=ALWAYS), Property("name", schema.NAME_OR_NULL),
     Property("no_snapshots", schema.BOOLEAN, _WITH_SNAPSHOTS)))
@@ -51,8 +57,7 @@ class TransfersDetail(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_transfers.SORT_COLUMNS,
-                               everywhere="volume:get_all_transfers:all_projects")
+        query = lists.query_of(request, self.services, LISTED)
         page = volume_transfers.list_transfers(self.services, params.caller(request), query)
         base, version = params.base_of(self.conf, request), request.context.version
         response.media = lists.body_of(request, self.services, page, member="transfers", path=self.root + self.below,

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, Final
 
 import falcon
 
 from api import bodies
-from api.core.row_pages import RowQuery
 from api.core.volume import types as volume_types
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
+from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import since
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import VolumeType
+from hostler.query import text
+from hostler.query.expressions import EVERYTHING, NOTHING
+from hostler.query.paging import Query
 
 _POLICY: Final = "volume_extension:"
 # What users may know of a type, besides its name.
 _FOR_USERS: Final = ("multiattach", "replication_enabled", "RESKEY:availability_zones")
-_FILTERS: Final = {"name": ALWAYS, "description": ALWAYS, "is_public": ALWAYS, "extra_specs": since(52)}
+LISTED: Final = Listed(
+    published=("is_public", "extra_specs"), refusing=since(52),
+    filters={"name": text.last("name"), "description": text.last("description"), "is_public": text.fixed(EVERYTHING),
+             "extra_specs": text.items("extra_specs")}, later={"extra_specs": since(52)},
+    sortable={name: name for name in ("id", "name", "created_at", "updated_at", "description", "is_public")})
 _CREATE: Final = Body("volume_type", (
     Property("name", schema.NAME, required=ALWAYS),
     Property("description", schema.DESCRIPTION),
@@ -54,21 +62,20 @@ class Types(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_types.SORT_COLUMNS, everywhere=None)
-        page = volume_types.list_types(self.services, context, self._typed(context, query))
+        query = self._checked(context, request, lists.query_of(request, self.services, LISTED))
+        page = volume_types.list_types(self.services, context, query,
+                                       is_public=_publicity(request.get_param("is_public")))
         response.media = lists.body_of(request, self.services, page, member="volume_types", path="/types",
                                        view=lambda row: view(self.services, context, row))
 
-    def _typed(self, context: RequestContext, query: RowQuery) -> RowQuery:
-        filters: dict[str, Any] = dict(query.filters)
-        filters["is_public"] = _publicity(filters.get("is_public"))
-        filters["extra_specs"] = lists.map_filter("extra_specs", filters.get("extra_specs"))
-        every = self.services.policy.allows(context, _POLICY + "types_extra_specs:read_sensitive")
-        secret = [key for key in filters["extra_specs"] if not every and key not in _FOR_USERS]
-        if secret:
-            raise errors.Invalid(reason=f"Types cannot be filtered by {secret[0]}.")
-        return RowQuery(page=query.page, project_id=query.project_id, filters=filters, offset=query.offset,
-                        with_count=query.with_count)
+    def _checked(self, context: RequestContext, request: falcon.Request, query: Query) -> Query:
+        """Let nobody learn by filtering what he may not see: types that he asks so about there are none."""
+        asked = request.get_param("extra_specs")
+        if asked is None or request.context.version not in LISTED.later["extra_specs"] or self.services.policy.allows(
+                context, _POLICY + "types_extra_specs:read_sensitive"):
+            return query
+        known = all(key in _FOR_USERS for key in text.read_map("extra_specs", asked))
+        return query if known else dataclasses.replace(query, where=NOTHING)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create."""

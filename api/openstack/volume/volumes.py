@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import falcon
@@ -11,14 +12,16 @@ from api.core.volume import create_flow as volume_create_flow
 from api.core.volume import list as volume_list
 from api.core.volume import volumes
 from api.core.volume.create import NewVolume
-from api.core.volume.filters import FILTERS
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
-from api.openstack.volume.microversion import ALWAYS, Span, available, since
+from api.openstack.volume.lists import Listed
+from api.openstack.volume.microversion import ALWAYS, available, since
 from api.openstack.volume.schema import Body, Property
 from api.openstack.volume.view import VolumeView, audience_of, summary_view
 from hostler import errors, ids
 from hostler.context import RequestContext
+from hostler.query import text
+from hostler.query.expressions import EVERYTHING, NOTHING, And, Compare, Expression, Operator, Or
 
 ALL_PROJECTS: Final = "volume:get_all:all_projects"
 _HINTS: Final[dict[str, Any]] = {
@@ -45,11 +48,42 @@ _CREATE: Final = Body("volume", (
 _UPDATE: Final = Body("volume", (*_WORDS, Property("metadata", schema.METADATA)))
 _COLUMNS: Final = {"display_name": "name", "name": "name", "display_description": "description",
                    "description": "description"}
-# Published filters and since when; the others of the core are always there.
-_LATER: Final[dict[str, Span]] = {
-    "glance_metadata": since(4), "group_id": since(10), "created_at": since(60), "updated_at": since(60),
-    "consumes_quota": since(65), **{name: since(34) for name in FILTERS if name.endswith("~")}}
-_FILTERS: Final[dict[str, Span]] = {name: _LATER.get(name, ALWAYS) for name in FILTERS}
+
+
+def _host(_name: str, values: Sequence[str]) -> Expression:
+    node, _, backend = values[-1].partition("#")[0].partition("@")
+    at_node = Compare("node_name", Operator.EQ, node)
+    return And((at_node, Compare("backend_name", Operator.EQ, backend))) if backend else at_node
+
+
+def _volume_type(_name: str, values: Sequence[str]) -> Expression:
+    return Or((Compare("type_name", Operator.EQ, values[-1]), Compare("volume_type_id", Operator.EQ, values[-1])))
+
+
+def _constant(current: bool) -> text.Filter:
+    """All volumes of this cloud are alike in this: the filter keeps all or none."""
+    return lambda name, values: EVERYTHING if params.truth(name, values[-1]) == current else NOTHING
+
+
+LISTED: Final = Listed(
+    everywhere=ALL_PROJECTS, published=("name", "status", "metadata", "bootable", "migration_status",
+                                        "availability_zone", "group_id", "size", "created_at", "updated_at",
+                                        "consumes_quota"), filters={
+        **{name: text.last(name) for name in (
+            "name", "description", "id", "status", "bootable", "multiattach", "volume_type_id", "user_id",
+            "snapshot_id", "image_id", "attach_status", "migration_status")},
+        **lists.likes(name="name", description="description", status="status", availability_zone="zone"),
+        "display_name": text.last("name"), "size": text.last("size_gib"), "metadata": text.items("metadata"),
+        "glance_metadata": text.items("image_metadata"), "availability_zone": text.last("zone"),
+        "volume_type": _volume_type, "source_volid": text.last("source_volume_id"), "host": _host,
+        "created_at": text.times("created_at"), "updated_at": text.times("updated_at"), "encrypted": _constant(False),
+        "consumes_quota": _constant(True), "group_id": text.fixed(NOTHING), "consistencygroup_id": text.fixed(NOTHING)},
+    later={"glance_metadata": since(4), "group_id": since(10), "created_at": since(60), "updated_at": since(60),
+           "consumes_quota": since(65)},
+    sortable={"display_name": "name", "size": "size_gib", "availability_zone": "zone", "volume_type": "type_name",
+              "host": "node_name", **{name: name for name in (
+                  "id", "name", "created_at", "updated_at", "status", "bootable", "multiattach", "project_id",
+                  "user_id", "launched_at", "volume_type_id", "description", "snapshot_id")}})
 _FORCEFUL: Final = since(23)
 
 
@@ -59,8 +93,7 @@ class Volumes(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List ids and names."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_list.SORT_COLUMNS,
-                               everywhere=ALL_PROJECTS)
+        query = lists.query_of(request, self.services, LISTED)
         page = volume_list.list_names(self.services, context, query)
         response.media = lists.body_of(request, self.services, page, member="volumes", path="/volumes",
                                        view=view_for(self, request, context).brief)
@@ -80,8 +113,7 @@ class VolumesDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List with details."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_list.SORT_COLUMNS,
-                               everywhere=ALL_PROJECTS)
+        query = lists.query_of(request, self.services, LISTED)
         page, attachments = volume_list.list_volumes(self.services, context, query)
         view = view_for(self, request, context)
         response.media = lists.body_of(request, self.services, page, member="volumes", path="/volumes/detail",
@@ -95,9 +127,8 @@ class VolumesSummary(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Sum up."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, _FILTERS, sortable=volume_list.SORT_COLUMNS,
-                               everywhere=ALL_PROJECTS)
-        summary = volume_list.summarize(self.services, context, query.project_id, query.filters)
+        query = lists.query_of(request, self.services, LISTED)
+        summary = volume_list.summarize(self.services, context, query)
         response.media = summary_view(summary, request.context.version)
 
 

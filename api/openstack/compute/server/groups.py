@@ -6,13 +6,13 @@ from typing import Any, Final
 
 import falcon
 
-from api.core.server import filters as server_filters
 from api.core.server import groups as server_groups
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since
 from api.openstack.compute.schema import Body, Property
 from api.openstack.resource import Resource
 from hostler import ids
+from hostler.query.paging import Query
 
 
 def _one_of(policies: tuple[str, ...]) -> dict[str, Any]:
@@ -53,13 +53,13 @@ class ServerGroups(Resource):
         """List."""
         context = params.caller(request)
         found = params.read(request, _LIST)
-        maximum = self.conf.api.max_limit
-        # A limit of 0 is no limit, as published for this list.
-        limit = min(params.number(found, "limit", maximum) or maximum, maximum)
-        everywhere = bool(context.is_admin) and "all_projects" in found and server_filters.truth(
+        everywhere = bool(context.is_admin) and "all_projects" in found and params.truth(
             "all_projects", found["all_projects"][-1] or "true")
-        groups = server_groups.list_groups(self.services, context, everywhere=everywhere, limit=limit,
-                                           offset=params.number(found, "offset"))
+        # A limit of 0 is no limit, as published for this list.
+        limit = params.number(found, "limit") or self.conf.api.max_limit
+        groups = server_groups.list_groups(self.services, context, Query(
+            limit=min(limit, self.conf.api.max_limit), offset=params.number(found, "offset"),
+            sort=(("created_at", False),), project_id=None if everywhere else context.project_id))
         response.media = {"server_groups": [view(group, request.context.version) for group in groups]}
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:

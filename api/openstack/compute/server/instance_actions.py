@@ -8,8 +8,6 @@ from typing import Any, Final
 import falcon
 from taskflow import states as flow_states
 
-from api import paging
-from api.core.server import filters as server_filters
 from api.core.server import instance_actions
 from api.openstack.compute import params
 from api.openstack.compute.microversion import Version, since
@@ -19,6 +17,8 @@ from hostler import clock, ids
 from hostler.db.models import Operation, OperationStep
 from hostler.operations import states as operation_states
 from hostler.operations.kinds.registry import action_name
+from hostler.query import text
+from hostler.query.expressions import Operator
 
 _POLICY = "os_compute_api:os-instance-actions:events"
 _PAGED: Final = since(58)
@@ -27,6 +27,7 @@ _EVENTS_FOR_ALL: Final = since(51)
 _HOSTS: Final = since(62)
 _DETAILS: Final = since(84)
 _LIST = {"limit": _PAGED, "marker": _PAGED, "changes-since": _PAGED, "changes-before": since(66)}
+_FILTERS = {"changes-since": text.since("updated_at"), "changes-before": text.since("updated_at", Operator.LE)}
 _RESULTS = {flow_states.SUCCESS: "Success", flow_states.FAILURE: "Error", flow_states.REVERTED: "Error",
             flow_states.REVERT_FAILURE: "Error"}
 
@@ -49,19 +50,15 @@ class InstanceActions(Resource):
         """List, newest first."""
         version = request.context.version
         found = params.read(request, _LIST, strict=_PAGED.since)
-        maximum = self.conf.api.max_limit
-        limit = paging.limit_of(request, maximum) if "limit" in found else maximum
-        since_text, before_text = params.one(found, "changes-since"), params.one(found, "changes-before")
-        query = instance_actions.ActionQuery(
-            limit=limit, marker=params.one(found, "marker"), of_deleted=version in _OF_DELETED,
-            changed_since=server_filters.moment("changes-since", since_text) if since_text is not None else None,
-            changed_before=server_filters.moment("changes-before", before_text) if before_text is not None else None)
-        rows = instance_actions.list_actions(self.services, params.caller(request), server_id, query)
-        shown = rows[:limit]
-        body: dict[str, Any] = {"instanceActions": [action_view(row, version) for row in shown]}
-        if len(rows) > limit and shown and version in _PAGED:
-            body["links"] = params.page_links(request, params.base_of(self.conf, request),
-                                              f"/servers/{server_id}/os-instance-actions", shown[-1].request_id)
+        wanted = {name: values for name, values in found.items() if name in _FILTERS}
+        query = params.page_of(request, self.conf, default=[("created_at", True), ("id", True)],
+                               where=text.where(_FILTERS, wanted), paged=version in _PAGED)
+        page = instance_actions.list_actions(self.services, params.caller(request), server_id, query,
+                                             of_deleted=version in _OF_DELETED)
+        body: dict[str, Any] = {"instanceActions": [action_view(row, version) for row in page.rows]}
+        if page.full and version in _PAGED:
+            body["links"] = params.page_links(request, self.conf, f"/servers/{server_id}/os-instance-actions",
+                                              page.rows[-1].request_id)
         response.media = body
 
 

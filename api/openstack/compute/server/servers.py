@@ -99,11 +99,10 @@ class ServersDetail(Resource):
 
 def page_body(resource: Resource, request: falcon.Request, path: str, listing: server_list.Listing,
               views: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the body of one page, with the link to the next when there is one."""
+    """Return the body of one page, with the link to the next when the page is full."""
     body: dict[str, Any] = {"servers": views}
-    if listing.more and views:
-        body["servers_links"] = params.page_links(request, params.base_of(resource.conf, request), path,
-                                                  views[-1]["id"])
+    if listing.full:
+        body["servers_links"] = params.page_links(request, resource.conf, path, views[-1]["id"])
     return body
 
 

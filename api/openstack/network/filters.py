@@ -1,0 +1,92 @@
+"""What the lists of the Network API can be filtered and sorted by: published attributes and the fields they name."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from hostler.query import text
+from hostler.query.expressions import EVERYTHING, NOTHING, And, Compare, Expression, Operator, Or, Some
+from hostler.query.fields import refuse
+from hostler.resources.network import protocols
+
+
+def _text(path: str) -> text.Filter:
+    """One of the values, of which an empty one also means none."""
+    def make(_name: str, values: Sequence[str]) -> Expression:
+        one = Compare(path, Operator.IN, list(values))
+        return Or((one, Compare(path, Operator.NULL))) if "" in values else one
+    return make
+
+
+def _constant(present: str) -> text.Filter:
+    """An attribute that is the same for every row."""
+    return lambda _name, values: EVERYTHING if present in values else NOTHING
+
+
+def _equal(*names: str, **renamed: str) -> dict[str, text.Filter]:
+    return {name: text.equal(path) for name, path in {**dict(zip(names, names, strict=True)), **renamed}.items()}
+
+
+def _protocol(_name: str, values: Sequence[str]) -> Expression:
+    spellings = [spelling for value in values for spelling in protocols.spellings_of(value)]
+    return Compare("protocol", Operator.IN, spellings)
+
+
+_ADDRESSES: Final[Mapping[str, text.Filter]] = {
+    "ip_address": text.equal("ip_address"), "subnet_id": text.equal("subnet_id"),
+    "ip_address_substr": text.any_of("ip_address", Operator.CONTAINS)}
+
+
+def _fixed_ips(name: str, values: Sequence[str]) -> Expression:
+    """Each value is `ip_address=…`, `ip_address_substr=…` or `subnet_id=…`; values of one kind are alternatives."""
+    wanted: defaultdict[str, list[str]] = defaultdict(list)
+    for value in values:
+        key, _, rest = value.partition("=")
+        if key not in _ADDRESSES:
+            raise refuse(name, key, "It is ip_address=… or subnet_id=….")
+        wanted[key].append(rest)
+    return And(tuple(Some("fixed_ips", _ADDRESSES[key](name, parts)) for key, parts in wanted.items()))
+
+
+_STANDARD: Final[Mapping[str, text.Filter]] = {
+    **_equal("id", "project_id", tenant_id="project_id", revision_number="revision"), "name": _text("name"),
+    "description": _text("description"), "changed_since": text.since("updated_at")}
+_TAGGED: Final[Mapping[str, text.Filter]] = {**_STANDARD, **text.tags(text.listed_tag)}
+NETWORK: Final[Mapping[str, text.Filter]] = {
+    **_TAGGED, **_equal("admin_state_up", "shared", "is_default", "mtu", "port_security_enabled"),
+    "router:external": text.equal("external"), "dns_domain": _text("dns_domain"), "status": _constant("ACTIVE"),
+    "provider:network_type": _text("network_type"), "provider:physical_network": _text("physical_network"),
+    "provider:segmentation_id": text.equal("segmentation_id")}
+SUBNET: Final[Mapping[str, text.Filter]] = {
+    **_TAGGED, **_equal("network_id", "cidr", "gateway_ip", "ip_version", "enable_dhcp", shared="network.shared"),
+    "router:external": text.equal("network.external"), "ipv6_address_mode": _text("ipv6_address_mode"),
+    "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _constant(""), "segment_id": _constant("")}
+PORT: Final[Mapping[str, text.Filter]] = {
+    **_TAGGED, **_equal("network_id", "device_id", "mac_address", "admin_state_up", "port_security_enabled",
+                        security_groups="port_security_groups.group_id"),
+    **{name: _text(name) for name in ("device_owner", "status", "dns_name")}, "fixed_ips": _fixed_ips,
+    "binding:vnic_type": _constant("normal"), "binding:host_id": text.equal("host_name")}
+GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default")}
+RULE: Final[Mapping[str, text.Filter]] = {
+    **_STANDARD, **_equal("remote_group_id", "remote_ip_prefix", security_group_id="group_id",
+                          port_range_min="port_min", port_range_max="port_max",
+                          belongs_to_default_sg="group.is_default"),
+    "direction": _text("direction"), "ethertype": _text("ethertype"), "protocol": _protocol}
+AVAILABILITY: Final[Mapping[str, text.Filter]] = {
+    **_equal(network_id="id", project_id="project_id", tenant_id="project_id"), "network_name": _text("name")}
+
+
+def _sortable(*names: str, **renamed: str) -> dict[str, str]:
+    standard = ("id", "name", "project_id", "created_at", "updated_at", "description")
+    return {**{name: name for name in (*standard, *names)}, "tenant_id": "project_id", "revision_number": "revision",
+            **renamed}
+
+
+SORT_NETWORK: Final = _sortable("admin_state_up", "mtu")
+SORT_SUBNET: Final = _sortable("cidr", "network_id", "ip_version", "enable_dhcp", "gateway_ip")
+SORT_PORT: Final = _sortable("mac_address", "network_id", "status", "device_id", "device_owner", "admin_state_up")
+SORT_GROUP: Final = _sortable()
+SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_group_id="group_id",
+                             port_range_min="port_min", port_range_max="port_max")

@@ -24,7 +24,7 @@ from hostler.clientfiles import Login
 from hostler.conf.volume import DEFAULT_TYPE
 from hostler.db.engine import Database
 from hostler.db.models import Domain, Flavor, Project, Role, RoleAssignment, User, Volume, VolumeType, Zone
-from hostler.identity import keys, passwords, roles
+from hostler.identity import keys, lockout, passwords, roles
 
 LOG = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ def _settle_password(session: orm.Session, conf: cfg.ConfigOpts, user: User, pas
     chosen = password or secrets.token_urlsafe(18)
     user.password_hash = passwords.hash_password(chosen, rounds)
     user.password_changed_at = clock.utcnow()
-    user.failed_logins, user.locked_until = 0, None
+    lockout.forget(session, user.id)
     return chosen
 
 

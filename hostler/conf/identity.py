@@ -15,8 +15,9 @@ OPTS = [
                     "token_ttl / (max_active_keys - 2) seconds ends tokens early."),
     cfg.IntOpt("password_rounds", default=10, min=4, max=16, help="Cost (log2) of bcrypt password hashes."),
     cfg.IntOpt("max_failed_logins", default=10, min=0,
-               help="Failed passwords in a row after which a user is refused for lockout_seconds; 0 turns it off."),
-    cfg.IntOpt("lockout_seconds", default=60, min=1, help="Seconds a user stays locked out."),
+               help="Failed passwords in a row after which a user is refused for lockout_seconds at the address they "
+                    "came from (an IPv6 address counts with its /64); 0 turns it off."),
+    cfg.IntOpt("lockout_seconds", default=60, min=1, help="Seconds a user stays locked out at an address."),
     cfg.StrOpt("region", default="RegionOne", help="Region named in the catalog."),
 ]
 

@@ -44,7 +44,10 @@ class ScopeRequest:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LogIn:
-    """One request for a token: at least one method, all of which must hold and agree on the user."""
+    """One request for a token: at least one method, all of which must hold and agree on the user.
+
+    `source` is where it came from (`lockout.source_of`).
+    """
 
     methods: tuple[str, ...]
     user: Named = Named()
@@ -54,6 +57,7 @@ class LogIn:
     credential_user: Named = Named()
     secret: str = ""
     scope: ScopeRequest | None = None
+    source: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -71,7 +75,7 @@ def prove_password(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Proven:
     """Check name and password; failures count towards the lockout."""
     with db.reading() as session:
         user = _find_user(session, log_in.user)
-    if not passwords.check_user(db, conf, user, log_in.password) or user is None:
+    if not passwords.check_user(db, conf, user, log_in.password, log_in.source) or user is None:
         raise errors.Unauthorized()
     return Proven(user_id=user.id, methods=("password",))
 

@@ -11,11 +11,13 @@ from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Base, User
-from hostler.identity import passwords, removal
+from hostler.identity import lockout, passwords, removal
 from hostler.query.paging import Page, Query
 from hostler.query.resources import declare
 
 USER = declare(User)
+# Failures of a user who holds a token do not lock out anybody who logs in.
+_WITH_TOKEN = "token"
 
 
 def list_users(services: Services, context: RequestContext, query: Query) -> Page:
@@ -65,7 +67,7 @@ def update_user(services: Services, context: RequestContext, user_id: str, chang
         if "default_project_id" in changes:
             user.default_project_id = _project_id(changes["default_project_id"])
         if "password" in changes:
-            _set_password(user, hashed)
+            _set_password(session, user, hashed)
         if changes.get("enabled") is False:
             user.tokens_valid_from = clock.utcnow()
         return user
@@ -79,7 +81,7 @@ def change_password(services: Services, context: RequestContext, user_id: str, *
     Raises Unauthorized for a wrong one, and Invalid for a user with the option `lock_password`.
     """
     user = get_user(services, context, user_id, "identity:change_password")
-    if not passwords.check_user(services.db, services.conf, user, old):
+    if not passwords.check_user(services.db, services.conf, user, old, _WITH_TOKEN):
         raise errors.Unauthorized()
     if (user.options or {}).get("lock_password"):
         raise errors.Invalid(reason="You cannot change your password at this time due to password policy disallowing "
@@ -87,7 +89,7 @@ def change_password(services: Services, context: RequestContext, user_id: str, *
     hashed = _hash(services, new)
 
     def work(session: orm.Session) -> None:
-        _set_password(identity_rows.must_exist(session, User, "user", user.id), hashed)
+        _set_password(session, identity_rows.must_exist(session, User, "user", user.id), hashed)
 
     identity_rows.store(services, work, noun="user", name=user.name)
 
@@ -107,10 +109,10 @@ def _hash(services: Services, password: str | None) -> str | None:
     return passwords.hash_password(password, services.conf.identity.password_rounds) if password else None
 
 
-def _set_password(user: User, hashed: str | None) -> None:
+def _set_password(session: orm.Session, user: User, hashed: str | None) -> None:
     user.password_hash = hashed
     user.password_changed_at = user.tokens_valid_from = clock.utcnow()
-    user.failed_logins, user.locked_until = 0, None
+    lockout.forget(session, user.id)
 
 
 def _project_id(asked: str | None) -> str | None:

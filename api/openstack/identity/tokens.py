@@ -11,6 +11,7 @@ from api.openstack.identity import parameters, schemas
 from api.openstack.identity.views import token_view
 from api.services import Services
 from hostler import errors, ids
+from hostler.identity import lockout
 from hostler.identity.catalog import catalog
 from hostler.identity.logins import LogIn, Named, ScopeRequest
 from hostler.identity.token_state import TokenState
@@ -27,7 +28,7 @@ class Tokens:
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Issue a token."""
         body = parameters.body(request, self._services.conf, schemas.LOG_IN)
-        text, state = self._services.identity.log_in(_log_in_of(body["auth"]))
+        text, state = self._services.identity.log_in(_log_in_of(body["auth"], lockout.source_of(request.remote_addr)))
         response.status = 201
         response.set_header("X-Subject-Token", text)
         response.media = self._view(request, state)
@@ -68,7 +69,7 @@ class Tokens:
         return token_view(state, catalog(links.base_url(conf, request), conf.identity.region))
 
 
-def _log_in_of(auth: dict[str, Any]) -> LogIn:
+def _log_in_of(auth: dict[str, Any], source: str) -> LogIn:
     """Return the request; the schema has made sure that each method comes with its part."""
     identity = auth["identity"]
     user = identity.get("password", {}).get("user", {})
@@ -77,7 +78,7 @@ def _log_in_of(auth: dict[str, Any]) -> LogIn:
         methods=tuple(dict.fromkeys(identity["methods"])), user=_named(user), password=user.get("password", ""),
         token=identity.get("token", {}).get("id", ""), credential=_named(credential),
         credential_user=_named(credential.get("user", {})), secret=credential.get("secret", ""),
-        scope=_scope(auth.get("scope")))
+        scope=_scope(auth.get("scope")), source=source)
 
 
 def _scope(scope: Any) -> ScopeRequest | None:

@@ -4,6 +4,7 @@ from hostler.db.models.base import Base
 from hostler.db.models.identity import (
     ApplicationCredential,
     Domain,
+    LoginFailures,
     Project,
     QuotaLimit,
     RevokedToken,
@@ -38,10 +39,9 @@ from hostler.db.models.volume import (
 
 __all__ = [
     "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base", "Domain",
-    "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "Network",
-    "Operation", "OperationNote",
-    "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit", "RevokedToken", "Role",
-    "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup", "ServerGroupMember",
-    "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume", "VolumeAttachment", "VolumeNode",
-    "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
+    "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
+    "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit",
+    "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup",
+    "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume", "VolumeAttachment",
+    "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

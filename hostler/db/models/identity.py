@@ -52,10 +52,23 @@ class User(Described, Resource, Base):
     enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     password_hash: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     password_changed_at: orm.Mapped[dt.datetime | None]
+    # Read by releases before 0.3 only: failures are counted by source (LoginFailures).
     failed_logins: orm.Mapped[int] = orm.mapped_column(default=0)
     locked_until: orm.Mapped[dt.datetime | None]
     # Tokens issued before this moment are refused (password change, disabling).
     tokens_valid_from: orm.Mapped[dt.datetime | None]
+
+
+class LoginFailures(Base):
+    """Failed logins of a user from one source in a row, and until when that pair is refused."""
+
+    __tablename__ = "login_failures"
+    user_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("users.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+    source: orm.Mapped[str] = orm.mapped_column(sa.String(64), primary_key=True)
+    failures: orm.Mapped[int]
+    locked_until: orm.Mapped[dt.datetime | None]
+    expires_at: orm.Mapped[dt.datetime] = orm.mapped_column(index=True)
 
 
 class Role(Described, Resource, Base):

@@ -1,4 +1,4 @@
-"""The HTTP server under the application: cheroot, with an eye on bodies that nobody reads and on health checks.
+"""The HTTP server under the application: cheroot, with special care for unread bodies and health checks.
 
 cheroot reads what a handler left of a body before it answers, to keep the connection. For a large upload that is
 refused at once (no token, no such image) it would take it all into memory: such a connection is closed instead.
@@ -47,7 +47,7 @@ class Gateway(wsgi.Gateway_10):
 
 
 class Server(wsgi.Server):
-    """A server whose health checks wait for nobody."""
+    """A server whose health checks do not wait for workers."""
 
     _connections: Any  # cheroot's selector of idle connections
 
@@ -66,7 +66,7 @@ class Server(wsgi.Server):
         self._health.put(None)
 
     def process_conn(self, conn: Any) -> None:
-        """Give a connection with data to whoever serves it; one without waits among the idle ones."""
+        """Hand a connection with data to a worker or the health thread; one without joins the idle ones."""
         if conn.rfile.has_data():
             super().process_conn(conn)
             return

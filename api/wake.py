@@ -52,7 +52,7 @@ class Waker:
             try:
                 self._conductors.run_operation(context, operation_id)
             except errors.Silent as error:
-                LOG.warning("wake-up for operation %s was not sent (%s); a conductor finds it by itself",
+                LOG.warning("wake-up for operation %s was not sent (%s); a conductor will find it",
                             operation_id, error)
             except Exception:
-                LOG.exception("wake-up for operation %s was not sent; a conductor finds it by itself", operation_id)
+                LOG.exception("wake-up for operation %s was not sent; a conductor will find it", operation_id)

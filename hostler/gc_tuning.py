@@ -1,9 +1,8 @@
-"""When Python looks for garbage.
+"""When Python's garbage collector runs.
 
 A page of a thousand servers makes tens of thousands of containers, all of them live; with the default thresholds the
 collector walks the whole heap of modules and mappings several times for it (measured: 45 of 105 CPU ms). What was
-loaded at start lives as long as the process, so it is taken out of the collector's sight, and the collector looks
-less often.
+loaded at start lives as long as the process, so it is frozen, and the collector runs less often.
 """
 
 from __future__ import annotations

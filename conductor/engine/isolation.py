@@ -39,7 +39,7 @@ class Isolation:
 
     @contextlib.contextmanager
     def admitting(self, held: lease.Claim, db: Database) -> Iterator[None]:
-        """Hold an operation's place among the running ones; a suspect waits until it is alone, but not for ever.
+        """Hold an operation's place among the running ones; a suspect waits a limited time to be alone.
 
         `db` is the run's, for what is written of it.
         """
@@ -86,7 +86,7 @@ class Isolation:
             return alone
 
     def _acquit(self, held: lease.Claim) -> None:
-        """Note that a suspect has lived long enough."""
+        """End the isolation of a suspect that has survived long enough."""
         try:
             self._db.write(lambda session: lease.note_alone(session, held, False))
         except (errors.DatabaseUnavailable, lease.LeaseLost) as error:

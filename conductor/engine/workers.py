@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 
 
 class Workers:
-    """Runs operations until told to stop."""
+    """Runs operations until it is stopped."""
 
     def __init__(self, cloud: Cloud, conf: cfg.ConfigOpts) -> None:
         self._cloud = cloud

@@ -1,9 +1,9 @@
 """Connections to the broker that are never waited for without limit.
 
 oslo.messaging opens the queue for answers inside the first call, and connections for sending as they are needed; while
-the broker is unreachable both can hang for ever, whatever number of retries the call names. A thread that hangs so is
-lost for the service. Here the queue for answers is opened by a thread of its own, which may hang as long as it likes,
-and connections for sending are tried once. The price: two private attributes of the driver.
+the broker is unreachable, both can hang indefinitely, whatever number of retries the call asks for, and the service
+loses a thread each time. Here a thread of its own opens the queue for answers, and may hang as long as it likes;
+connections for sending are tried once. The price: we touch two private attributes of the driver.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ BROKER_ERRORS: tuple[type[Exception], ...] = (
 
 
 def limit_retries(driver: Any) -> None:
-    """Make `driver` try a connection for sending once, also where it would try for ever (answers, heartbeats)."""
+    """Make `driver` try a connection for sending once, also where it would retry endlessly (answers, heartbeats)."""
     pool = getattr(driver, "_connection_pool", None)
     if pool is not None:
         pool.create = functools.partial(_create, pool.create)
@@ -56,7 +56,7 @@ class ReplyQueue:
 
     @property
     def is_ready(self) -> bool:
-        """Whether the queue is there, or nobody has asked for one."""
+        """Whether the queue is open, or was never needed."""
         return self._ready.is_set() or self._opening_since is None
 
     def ensure(self) -> None:

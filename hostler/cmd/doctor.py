@@ -1,7 +1,7 @@
-"""hostler-manage doctor: has the cloud examined, says what is wrong, and has it mended when told.
+"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request.
 
 The work is an operation (cloud.audit) that a conductor runs, since conductors reach every agent; this command reaches
-the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 it could not (all) be looked at.
+the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 not everything could be examined.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _LOOK_EVERY_S = 0.2
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--repair", action="store_true", help="mend what is found; without it nothing is changed")
+    parser.add_argument("--repair", action="store_true", help="repair what is found; without it nothing is changed")
     parser.add_argument("--delete-unknown", action="store_true",
                         help="with --repair: also remove data and guests that no record tells of. Not after the "
-                             "database was restored from a backup: they may be somebody's")
+                             "database was restored from a backup: they may still be in use")
     parser.add_argument("--check", action="append", default=[], metavar="NAME",
                         help="look for this alone; may be repeated. Names are those that findings show in brackets")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(conf: cfg.ConfigOpts) -> None:
-    """Accept, wait, print; ends the process with the status said above."""
+    """Accept, wait, print; ends the process with one of the statuses above."""
     command = conf.command
     try:
         if command.delete_unknown and not command.repair:
@@ -56,7 +56,7 @@ def run(conf: cfg.ConfigOpts) -> None:
 
 
 def status_of(report: dict[str, Any]) -> int:
-    """Return the exit status for a report; what is only worth knowing is nothing wrong."""
+    """Return the exit status for a report; findings that are only for information do not count."""
     if any(not finding["info"] for finding in report["findings"]):
         return FOUND
     return NOT_SEEN if report["unseen"] else NOTHING
@@ -73,7 +73,7 @@ def readable(report: dict[str, Any], *, repaired: bool) -> str:
     lines += [f"could not look at {text}" for text in report["unseen"]]
     wrong = sum(1 for finding in report["findings"] if not finding["info"])
     left = report["total"] - len(report["findings"])
-    lines.append(f"{wrong} found" + (f"; {left} more are not shown: mend these first" if left else "") if wrong
+    lines.append(f"{wrong} found" + (f"; {left} more are not shown: repair these first" if left else "") if wrong
                  else "Nothing is wrong" + (" where it could be looked at." if report["unseen"] else "."))
     return "\n".join(lines)
 

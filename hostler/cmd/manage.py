@@ -103,7 +103,7 @@ def _add_commands(subparsers: Any) -> None:
     parser.add_argument("--all", action="store_true", help="finished ones too")
     parser.add_argument("--limit", type=int, default=100, help="at most this many; default 100")
     doctor.add_arguments(add("doctor", doctor.run, "Compare the records with hosts and storage nodes, say what is "
-                                                   "wrong, and mend it when told."))
+                                                   "wrong, and repair it on request."))
 
 
 def main() -> None:

@@ -26,14 +26,14 @@ _DEFAULT_PORT = 5672
 
 
 def wait(conf: cfg.ConfigOpts, prog: str, needs: Sequence[str], stopped: threading.Event) -> bool:
-    """Return once each of `needs` answers; False when the process was told to stop before."""
+    """Return once each of `needs` answers; False when the process is asked to stop first."""
     for what in needs:
         said = False
         while (trouble := _CHECKS[what](conf)) is not None:
             if not said:
                 LOG.warning("%s waits for %s: %s", prog, what, trouble)
                 said = True
-            notify("EXTEND_TIMEOUT_USEC=60000000")  # systemd does not take the waiting for a failed start
+            notify("EXTEND_TIMEOUT_USEC=60000000")  # else systemd takes the wait for a failed start
             if stopped.wait(_PAUSE_S):
                 return False
         if said:

@@ -24,7 +24,7 @@ OPTS = [
     cfg.IntOpt("statement_timeout", default=60, min=0, help="Seconds a statement may run; 0: no limit."),
     cfg.IntOpt("idle_transaction_timeout", default=30, min=0,
                help="Seconds after which the database ends a transaction whose client is silent (a frozen process "
-                    "must not hold its rows for ever); 0: no limit. SQLite has none."),
+                    "must not keep its rows locked); 0: no limit. SQLite has none."),
     cfg.StrOpt("sqlite_synchronous", default="FULL", choices=["FULL", "NORMAL", "OFF"],
                help="SQLite's synchronous mode. FULL waits for the disk at each commit; with NORMAL, which is several "
                     "times faster, a power cut can take back what was accepted; OFF may lose the database."),

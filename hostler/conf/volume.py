@@ -22,8 +22,8 @@ AGENT_OPTS = [
                     "then, and each admits only the host it is for, known by the common name of its certificate. "
                     "Without it nothing is exported to other machines unless insecure_exports is set."),
     cfg.BoolOpt("insecure_exports", default=False,
-                help="Export over NBD without TLS: whoever reaches the port reads and writes the volume. For closed "
-                     "storage networks and trials."),
+                help="Export over NBD without TLS: anyone who reaches the port can read and write the volume. For "
+                     "closed storage networks and trials."),
     cfg.StrOpt("export_ports", default="10809-11808", help="TCP ports for exports over NBD, first-last."),
     cfg.IntOpt("max_concurrent_copies", default=4, min=1,
                help="Copies (images, clones, backups) this node works on at the same time."),

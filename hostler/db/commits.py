@@ -1,12 +1,12 @@
 """A commit whose answer was lost: was it carried out?
 
-When the connection breaks under COMMIT, nobody knows. To repeat the transaction regardless would make everything
-twice; to give up would refuse what has been accepted. So each transaction remembers the keys of rows it inserted and
-deleted (the ids are made by us, before the commit), and a repeat looks for those first. That costs nothing while all
-goes well.
+When the connection breaks during COMMIT, the client cannot tell. Repeating the transaction regardless would create
+everything twice; giving up would refuse what was accepted. So each transaction remembers the keys of rows it inserted
+and deleted (we generate ids before the commit), and a repeat looks those up first. The normal case costs nothing.
 
-A row that others may remove at once (a lock) proves nothing by its absence; so one row of each table is remembered,
-and a single one that is found is enough.
+The absence of a row that others may remove at once (a lock) proves nothing, so one row of each table is remembered,
+and finding one of them is enough. Rows written without the ORM's unit of work are not seen: create what an API call
+returns with `session.add`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def note_rows(session: orm.Session, _context: object) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class UnsureCommit(Generic[Result]):
-    """What a transaction wrote that may or may not be there, and what it would have returned."""
+    """What a transaction wrote, which may or may not be committed, and what it would have returned."""
 
     result: Result
     inserted: dict[type[Any], list[Any]]

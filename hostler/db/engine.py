@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
 Raise = Callable[[errors.DatabaseUnavailable], BaseException]
 
-# Writers of one SQLite process queue for as long as this; unlike others, they hold no row while they sleep.
+# How long writers of one SQLite process queue; they hold nothing that another process could need.
 _WRITER_S = 60
 
 
@@ -88,7 +88,7 @@ class Database:
             options["pool_timeout"] = _WRITER_S
         else:
             # MariaDB's default lets a transaction's reads see the database as of its first read, so that sums taken
-            # after a lock would be old. PostgreSQL does this by itself.
+            # after a lock would be old. PostgreSQL needs no such setting.
             options["isolation_level"] = "READ COMMITTED"
             options["pool_pre_ping"] = True
             options["pool_recycle"] = 3600
@@ -102,9 +102,9 @@ class Database:
         return engine
 
     def raising(self, as_raised: Raise) -> Database:
-        """Return this database with another way to say that it is unavailable: what `as_raised` makes of the error.
+        """Return this database, raising what `as_raised` makes of the error when it is unavailable.
 
-        For callers in whose surroundings an ordinary exception would mean something else (a run's tasks).
+        For callers whose framework would misread an ordinary exception (TaskFlow, in a run).
         """
         other = copy.copy(self)
         other._as_raised = as_raised
@@ -112,7 +112,7 @@ class Database:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise DatabaseUnavailable, or what `raising` was told, where the database is absent or busy."""
+        """Raise DatabaseUnavailable, or what `raising` was given, when the database is absent or busy."""
         try:
             yield
         except Exception as error:

@@ -1,6 +1,6 @@
 """Tells an absent or busy database from a statement at fault.
 
-The first passes by itself: the work is repeated, now or later. The second never does, and must not be waited for.
+After the first, the work is repeated, now or later. The second stays wrong, and must not be waited for.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _AWAY_MYSQL = frozenset({1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1
 def is_away(error: BaseException, dialect: Any = None) -> bool:
     """Return whether the connection broke under a statement, or could not be had.
 
-    `dialect` (SQLAlchemy's) also makes the driver's own errors known: SQLAlchemy does not wrap what is raised while a
-    connection leaves the pool, outside any statement.
+    `dialect` (SQLAlchemy's) identifies the driver's own errors: SQLAlchemy does not wrap what is raised outside
+    statements, while a connection leaves the pool.
     """
     if isinstance(error, exc.TimeoutError):  # the pool's
         return True

@@ -1,7 +1,7 @@
 """Limits on waiting, for each kind of database.
 
-By default all of them wait without limit: for a row that a frozen process holds, for a peer that a firewall cut off.
-One such wait would take a worker thread with it, and soon all of them.
+By default all of them wait without limit: for a row that a frozen process holds, for a peer behind a broken link. Each
+such wait costs a worker thread, and soon all of them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Timeouts:
             return {"timeout": self.lock_s, "check_same_thread": False}
         if backend == "postgresql":
             return {"connect_timeout": self.connect_s, "tcp_user_timeout": 1000 * _MARGIN_S, **_KEEPALIVE}
-        # PyMySQL switches TCP's keepalive on by itself; its probes come late, so reading is limited, too.
+        # PyMySQL enables TCP keepalive, but the kernel's default probes come late: limit reads, too.
         limit = self.statement_s + _MARGIN_S if self.statement_s else None
         return {"connect_timeout": self.connect_s, "read_timeout": limit, "write_timeout": limit}
 
@@ -48,7 +48,7 @@ class Timeouts:
         if backend == "postgresql":
             settings = {"lock_timeout": self.lock_s, "statement_timeout": self.statement_s,
                         "idle_in_transaction_session_timeout": self.idle_transaction_s}
-            # Not in a transaction, whose end would take the settings back.
+            # In autocommit: rolling a transaction back would undo the settings.
             connection.autocommit = True
             connection.execute("SELECT " + ", ".join(
                 f"set_config('{name}', '{1000 * value}', false)" for name, value in settings.items()))

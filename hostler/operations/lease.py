@@ -82,7 +82,7 @@ def _started(pid: int) -> str:
 
 
 def expire_dead_owners(db: Database, host: str) -> int:
-    """End the leases of this host's processes that are gone, so that nobody waits for them; returns how many."""
+    """Expire the leases of dead processes of this host, so that their work is taken over at once; returns how many."""
     def work(session: orm.Session) -> int:
         owners = session.scalars(sa.select(Operation.owner).distinct().where(
             Operation.state == states.RUNNING, Operation.owner.startswith(f"{host}/", autoescape=True))).all()
@@ -119,9 +119,9 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
 
 def claim(db: Database, operation_id: str, owner: str, lease_s: float,
           admit: Callable[[str | None], bool] = lambda _host: True) -> Claim | None:
-    """Own a due operation; None when it is not due, finished, somebody else's, or `admit(host)` says no to its host.
+    """Own a due operation; None when it is not due, finished, owned by another, or `admit(host)` refuses its host.
 
-    An operation that waits for its resource's lock takes it here, or is put back for a moment.
+    An operation that waits for its resource's lock takes it here, or is postponed briefly.
     """
     def work(session: orm.Session) -> Claim | None:
         db.lock_row(session, Operation, Operation.id == operation_id)
@@ -152,7 +152,7 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
 def _is_due(row: Operation, present: dt.datetime, owner: str) -> bool:
     if row.state == states.PENDING:
         return row.not_before <= present
-    # Its own, and yet it asks: the answer to its claim was lost.
+    # Ours already, yet we ask: the answer to our claim was lost.
     return _has_expired(row, present) or (row.state == states.RUNNING and row.owner == owner)
 
 

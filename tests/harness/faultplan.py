@@ -13,6 +13,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+import amqp.exceptions
+import kombu.exceptions
+import oslo_messaging
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
@@ -20,6 +23,14 @@ from conductor.engine.workers import Workers
 from tests.harness.inprocess import Cloud
 
 Fault = Callable[[], BaseException]
+# What the libraries of the bus raise.
+BUS_FAULTS: Sequence[Fault] = (
+    lambda: kombu.exceptions.OperationalError("Connection refused"),
+    lambda: oslo_messaging.MessageDeliveryFailure("no connection"),
+    lambda: oslo_messaging.MessagingTimeout("no answer"),
+    lambda: oslo_messaging.MessageUndeliverable(None, None, None, None),
+    lambda: amqp.exceptions.ConnectionForced("closed"),
+    lambda: ConnectionResetError(104, "Connection reset by peer"))
 
 
 class FaultPlan:

@@ -72,7 +72,7 @@ class LoginFailures(Base):
 
 
 class Role(Described, Resource, Base):
-    """A name that policy rules speak of: admin, manager, member, reader, service."""
+    """A name that policy rules refer to: admin, manager, member, reader, service."""
 
     __tablename__ = "roles"
     __table_args__ = (sa.UniqueConstraint("name"), TABLE_OPTIONS)
@@ -91,7 +91,7 @@ class RoleAssignment(Base):
 
 
 class ApplicationCredential(Resource, Base):
-    """A secret of its own with some of a user's roles on one project."""
+    """A separate secret with some of a user's roles on one project."""
 
     __tablename__ = "application_credentials"
     __table_args__ = (sa.UniqueConstraint("user_id", "name"), TABLE_OPTIONS)
@@ -112,7 +112,7 @@ class RevokedToken(Base):
 
 
 class QuotaLimit(Base):
-    """A project's own limit for one resource; without a row the configured default holds."""
+    """A project's own limit for one resource; without a row the configured default applies."""
 
     __tablename__ = "quota_limits"
     project_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)

@@ -65,7 +65,7 @@ class Port(Resource, Base):
     device_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="", index=True)
     device_owner: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     nic_index: orm.Mapped[int] = orm.mapped_column(default=0)
-    # True: made for its server and gone with it; False: the user's own, kept when the server goes.
+    # True: created for its server and deleted with it; False: the user's own, kept when the server is deleted.
     owned_by_server: orm.Mapped[bool] = orm.mapped_column(default=False)
     mac_address: orm.Mapped[str] = orm.mapped_column(sa.String(32))
     admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
@@ -80,7 +80,7 @@ class Port(Resource, Base):
 
     @hybrid.hybrid_property
     def shown_status(self) -> str:
-        """What users see: a port that is switched off is down, whatever its host last made of it."""
+        """What users see: a port that is switched off is down, whatever its host reported."""
         return "DOWN" if not self.admin_state_up and self.status == "ACTIVE" else self.status
 
     @shown_status.inplace.expression

@@ -115,7 +115,7 @@ class ServerTag(Base):
 
 
 class ServerGroup(Resource, Base):
-    """Servers that are to stand together or apart."""
+    """Servers to be placed together or apart."""
 
     __tablename__ = "server_groups"
     project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")

@@ -70,7 +70,7 @@ class Backend(Resource, Base):
 
 
 class Volume(Resource, Base):
-    """A block device of its own life. What it is doing is not here: see `hostler.resources.volume.states`.
+    """A block device that outlives servers. What it is doing is not here: see `hostler.resources.volume.states`.
 
     `claimed_gib` is what quota and capacity count: `size_gib`, but for the time of an extension the size to come.
     `target_backend_id` is claimed, too, while the volume moves there. `provider` is the driver's own memory.
@@ -130,7 +130,7 @@ class Snapshot(Resource, Base):
 
 
 class VolumeAttachment(Base):
-    """A volume in a server (or with a connector of somebody's own). The row is the reservation; it goes with detach.
+    """A volume in a server (or with a caller's own connector). The row is the reservation; it is removed by detaching.
 
     `connection` is what the host needs to reach the volume, as the volume agent said; it may hold secrets.
     """
@@ -181,7 +181,7 @@ class Backup(Resource, Base):
 
 
 class VolumeTransfer(Resource, Base):
-    """A volume offered to whoever has the key; the row goes when it is taken or withdrawn."""
+    """A volume offered to anyone who has the key; the row is removed when it is accepted or withdrawn."""
 
     __tablename__ = "volume_transfers"
     __table_args__ = (sa.UniqueConstraint("volume_id"), TABLE_OPTIONS)

@@ -212,8 +212,13 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    if not _is_autocommit(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if _is_autocommit(connection):
+        return
+    raw: Any = connection.connection.dbapi_connection
+    if raw.in_transaction:
+        # A commit that failed (a full disk) may leave its transaction open; SQLAlchemy pools the connection as it is.
+        raw.rollback()
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:

@@ -34,10 +34,14 @@ BUS_FAULTS: Sequence[Fault] = (
 
 
 class FaultPlan:
-    """Counts points by operation; `fired` is how many operations met their fault, `points` the most that one passed."""
+    """Counts points by operation; `fired` is how many operations met their fault, `points` the most that one passed.
 
-    def __init__(self, lasting_s: float = 0.0) -> None:
+    `kinds` of faults are tried at each point, one for each operation.
+    """
+
+    def __init__(self, lasting_s: float = 0.0, kinds: int = 1) -> None:
         self._lasting_s = lasting_s
+        self._kinds = kinds
         self._lock = threading.Lock()
         self._here = threading.local()
         self._order: dict[str, int] = {}
@@ -63,7 +67,7 @@ class FaultPlan:
             number = self._order.setdefault(operation_id, len(self._order))
             passed = self._passed[operation_id]
             self._passed[operation_id] += 1
-            if passed == number and operation_id not in self._until:
+            if passed == number // self._kinds and operation_id not in self._until:
                 self._until[operation_id] = time.monotonic() + self._lasting_s
                 return number
             return number if time.monotonic() < self._until.get(operation_id, 0.0) else None
@@ -101,20 +105,26 @@ def database_faults(engine: sa.Engine, lasting_s: float) -> Iterator[FaultPlan]:
         if plan.pass_point() is not None:
             raise broken()
 
+    def fail_commit(connection: sa.Connection) -> None:
+        if plan.pass_point() is not None:
+            raw: Any = connection.connection.dbapi_connection
+            raw.rollback()  # as the server does with a connection that broke
+            raise broken()
+
     event.listen(engine, "before_cursor_execute", fail)
-    event.listen(engine, "commit", fail)
+    event.listen(engine, "commit", fail_commit)
     try:
         with plan.watching():
             yield plan
     finally:
         event.remove(engine, "before_cursor_execute", fail)
-        event.remove(engine, "commit", fail)
+        event.remove(engine, "commit", fail_commit)
 
 
 @contextlib.contextmanager
 def bus_faults(cloud: Cloud, faults: Sequence[Fault], *, after: bool) -> Iterator[FaultPlan]:
     """Let a message of each operation fail with one of `faults`, before it is sent or `after` it had its effect."""
-    plan = FaultPlan()
+    plan = FaultPlan(kinds=len(faults))
     driver = cloud.bus.transport._driver
     send = driver.send
 

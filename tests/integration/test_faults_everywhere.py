@@ -20,11 +20,12 @@ from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
 
 __all__ = ["database_url"]
+pytestmark = pytest.mark.timeout(900)
 AWAY_S = 0.15
 SETTLE_S = 120
 # More than an operation passes points, without those of its repetition.
 AT_STATEMENTS = 56
-AT_MESSAGES = 14
+AT_MESSAGES = 4 * len(BUS_FAULTS)
 Faults = Callable[[], contextlib.AbstractContextManager[FaultPlan]]
 
 
@@ -95,8 +96,7 @@ def test_servers_are_created_stopped_and_deleted(site: Site, faults: tuple[Fault
         body = client.server_body(site.image, "made", min_count=count, max_count=count)
         wait_for(lambda: client.post("/compute/v2.1/servers", body).status_code == 202, "accepted", 30)
         ids = site.wait(site.servers, count, "ACTIVE")
-    print("create: broken", plan.fired, "points", plan.points)
-    assert plan.fired > 0
+    assert plan.fired > count // 2, (plan.fired, plan.points)
     with broken() as plan:
         for server_id in ids:
             assert client.post(f"/compute/v2.1/servers/{server_id}/action", {"os-stop": None}).status_code == 202

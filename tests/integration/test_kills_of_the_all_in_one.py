@@ -8,6 +8,7 @@ import signal
 import time
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from hostler.db.models import Operation
@@ -21,6 +22,7 @@ SERVERS, VOLUMES = 6, 3  # asked for between two kills
 SETTLE_S = 180
 
 
+@pytest.mark.timeout(1200)
 def test_twenty_kills_fail_nothing(tmp_path: Path) -> None:
     seed = random.randrange(1_000_000)
     print("seed", seed)

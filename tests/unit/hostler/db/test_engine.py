@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -81,3 +82,16 @@ def test_read_and_change_do_not_interleave(db: Database) -> None:
         thread.join()
     with db.reading() as session:
         assert session.scalar(sa.select(Zone.description)) == "80"
+
+
+def test_a_failed_commit_does_not_spoil_its_connection(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a commit that fails for another reason than the connection (a full disk), then the next write works."""
+    def fail(_connection: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(db.engine.dialect, "do_commit", fail)
+        with pytest.raises(exc.OperationalError):
+            db.write(lambda session: session.add(Zone(name="lost")))
+    db.write(lambda session: session.add(Zone(name="kept")))
+    assert _names(db) == {"kept"}

@@ -9,9 +9,11 @@ which is all that reconciliation needs.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from compute.virt.driver import Event
@@ -34,10 +36,12 @@ class EventSink(Protocol):
 class EventRelay:
     """Queues events and sends them from a thread of its own."""
 
-    def __init__(self, host: str, sink: EventSink, *, settle_s: float = 0.1) -> None:
+    def __init__(self, host: str, sink: EventSink, *, settle_s: float = 0.1,
+                 revision_of: Callable[[str], int] = lambda _server_id: 0) -> None:
         self._host = host
         self._sink = sink
         self._settle_s = settle_s
+        self._revision_of = revision_of
         self._condition = threading.Condition()
         self._pending: list[Event] = []
         self._held: dict[str, list[Event]] = {}
@@ -49,7 +53,10 @@ class EventRelay:
         """Take one event; returns at once."""
         with self._condition:
             held = self._held.get(event.server_id)
-            _append(self._pending if held is None else held, event)
+            if held is None:
+                _append(self._pending, self._stamped(event))
+            else:
+                _append(held, event)
             if len(self._pending) > MAX_PENDING:
                 self._pending = _last_of_each(self._pending)
             self._condition.notify_all()
@@ -70,7 +77,7 @@ class EventRelay:
             held = self._held.pop(server_id, [])
             if held and held[-1].power_state != expected_state:
                 for event in held:
-                    _append(self._pending, event)
+                    _append(self._pending, self._stamped(event))
                 self._condition.notify_all()
 
     def start(self) -> None:
@@ -93,7 +100,7 @@ class EventRelay:
         if not batch:
             return True
         events = [{"server_id": event.server_id, "event": event.kind, "power_state": event.power_state,
-                   "at": event.at} for event in batch]
+                   "at": event.at, "revision": event.revision} for event in batch]
         try:
             self._sink.server_events(RequestContext.system(), self._host, events)
         except errors.Unavailable as error:
@@ -103,6 +110,9 @@ class EventRelay:
             sent = set(map(id, batch))
             self._pending = [event for event in self._pending if id(event) not in sent]
         return True
+
+    def _stamped(self, event: Event) -> Event:
+        return dataclasses.replace(event, revision=self._revision_of(event.server_id))
 
     def _run(self) -> None:
         while True:

@@ -11,7 +11,7 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from compute.specfile import SpecFiles
+from compute.specfile import SpecFiles, newer
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 if TYPE_CHECKING:
@@ -28,9 +28,9 @@ class GuestData:
 
     def update_server(self, server: ServerSpec) -> None:
         """Take over the server's new name and metadata."""
-        # The sender holds no lock on the server: which volumes it has, only its host knows for sure.
-        if self._specs.update(server.id, lambda kept: dataclasses.replace(server, volumes=kept.volumes)) is not None:
-            self._network.update_server(server)
+        newest = self._specs.refresh(server)
+        if newest is not None:
+            self._network.update_server(newest)
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:
         """Put the ports' new rules into force."""
@@ -58,4 +58,5 @@ class GuestData:
 
 
 def _with_ports(server: ServerSpec, changed: dict[str, PortSpec]) -> ServerSpec:
-    return dataclasses.replace(server, ports=tuple(changed.get(port.id, port) for port in server.ports))
+    return dataclasses.replace(server, ports=tuple(
+        newer(port, changed.get(port.id, port)) for port in server.ports))

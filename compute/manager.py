@@ -58,7 +58,7 @@ class ComputeManager:
     @rpc_method
     def stop_server(self, context: RequestContext, spec: Wire, timeout_s: int | None) -> Wire:
         """Switch off."""
-        return _state(self._power.stop(spec["id"], timeout_s, context))
+        return _state(self._power.stop(ServerSpec.from_wire(spec), timeout_s, context))
 
     @rpc_method
     def reboot_server(self, context: RequestContext, spec: Wire, hard: bool, timeout_s: int | None,
@@ -68,24 +68,24 @@ class ComputeManager:
         return _state(self._power.reboot(ServerSpec.from_wire(spec), context, hard=hard, timeout_s=timeout_s))
 
     @rpc_method
-    def pause_server(self, context: RequestContext, server_id: str) -> Wire:
+    def pause_server(self, context: RequestContext, spec: Wire) -> Wire:
         """Freeze."""
-        return _state(self._power.pause(server_id, context))
+        return _state(self._power.pause(ServerSpec.from_wire(spec), context))
 
     @rpc_method
-    def unpause_server(self, context: RequestContext, server_id: str) -> Wire:
+    def unpause_server(self, context: RequestContext, spec: Wire) -> Wire:
         """Go on."""
-        return _state(self._power.unpause(server_id, context))
+        return _state(self._power.unpause(ServerSpec.from_wire(spec), context))
 
     @rpc_method
-    def suspend_server(self, context: RequestContext, server_id: str) -> Wire:
+    def suspend_server(self, context: RequestContext, spec: Wire) -> Wire:
         """Save to disk."""
-        return _state(self._power.suspend(server_id, context))
+        return _state(self._power.suspend(ServerSpec.from_wire(spec), context))
 
     @rpc_method
-    def resume_server(self, context: RequestContext, server_id: str) -> Wire:
+    def resume_server(self, context: RequestContext, spec: Wire) -> Wire:
         """Come back from disk."""
-        return _state(self._power.resume(server_id, context))
+        return _state(self._power.resume(ServerSpec.from_wire(spec), context))
 
     @rpc_method
     def attach_volume(self, context: RequestContext, server_id: str, volume: Wire) -> None:

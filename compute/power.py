@@ -47,10 +47,11 @@ class Power:
             self._require_files(server.id)
             return self._spawner.make(server, work)
 
-    def stop(self, server_id: str, timeout_s: int | None, context: RequestContext | None) -> str:
+    def stop(self, server: ServerSpec, timeout_s: int | None, context: RequestContext | None) -> str:
         """Press the power button, after `timeout_s` pull the plug (0: at once; None: as image or agent say)."""
-        with self._bench.work_on(server_id, context) as work:
-            self._switch_off(server_id, self._patience_s(server_id) if timeout_s is None else timeout_s, work)
+        with self._bench.work_on(server.id, context) as work:
+            self._specs.refresh(server)
+            self._switch_off(server.id, self._patience_s(server.id) if timeout_s is None else timeout_s, work)
             work.ended_in(virt.SHUTDOWN)
             return virt.SHUTDOWN
 
@@ -62,29 +63,31 @@ class Power:
             self._switch_off(server.id, patience_s, work)
             return self._spawner.make(server, work)
 
-    def pause(self, server_id: str, context: RequestContext) -> str:
+    def pause(self, server: ServerSpec, context: RequestContext) -> str:
         """Freeze the guest in memory."""
-        return self._change(server_id, context, self._tools.driver.pause, virt.PAUSED)
+        return self._change(server, context, self._tools.driver.pause, virt.PAUSED)
 
-    def unpause(self, server_id: str, context: RequestContext) -> str:
+    def unpause(self, server: ServerSpec, context: RequestContext) -> str:
         """Let a frozen guest go on."""
-        return self._change(server_id, context, self._tools.driver.unpause, virt.RUNNING)
+        return self._change(server, context, self._tools.driver.unpause, virt.RUNNING)
 
-    def suspend(self, server_id: str, context: RequestContext) -> str:
+    def suspend(self, server: ServerSpec, context: RequestContext) -> str:
         """Save the guest's memory to disk and switch it off."""
-        return self._change(server_id, context, self._tools.driver.suspend, virt.SUSPENDED)
+        return self._change(server, context, self._tools.driver.suspend, virt.SUSPENDED)
 
-    def resume(self, server_id: str, context: RequestContext) -> str:
+    def resume(self, server: ServerSpec, context: RequestContext) -> str:
         """Bring a saved guest back; its ports are made again first, the host may have been restarted meanwhile."""
-        with self._bench.work_on(server_id, context) as work:
-            server = self._specs.require(server_id)
+        with self._bench.work_on(server.id, context) as work:
+            self._specs.refresh(server)
+            server = self._specs.require(server.id)
             for port in server.ports:
                 self._tools.network.plug(server, port)
             for volume in server.volumes:
                 self._tools.connections.resolve(volume)  # names the one that cannot be reached
-            self._tools.driver.resume(server_id)
+            self._tools.driver.resume(server.id)
             for port in server.ports:
                 self._tools.network.activate(port)
+            self._spawner.catch_up(server)
             work.ended_in(virt.RUNNING)
             return virt.RUNNING
 
@@ -93,9 +96,10 @@ class Power:
         wanted_s = hardware.shutdown_timeout_s(server) if server is not None else None
         return self._stop_timeout_s if wanted_s is None else wanted_s
 
-    def _change(self, server_id: str, context: RequestContext, change: Callable[[str], None], state: str) -> str:
-        with self._bench.work_on(server_id, context) as work:
-            change(server_id)
+    def _change(self, server: ServerSpec, context: RequestContext, change: Callable[[str], None], state: str) -> str:
+        with self._bench.work_on(server.id, context) as work:
+            self._specs.refresh(server)
+            change(server.id)
             work.ended_in(state)
             return state
 

@@ -2,7 +2,7 @@
 
 First, without asking anybody, everything the kept specs tell of is restored (networks, DHCP, filters). Then the agent
 says what is here (guests, and directories of guests that are not defined) and the conductors answer for each server:
-`keep`, `destroy` (nobody knows it, or it lives elsewhere), `start`, `stop`, or `leave` while an operation works on it.
+`keep`, `destroy` (nobody knows it, or it lives elsewhere), `start`, or `leave` while an operation works on it.
 The answer is about a moment that has passed: a server that anybody acted on since the look is left for the next turn.
 """
 
@@ -18,7 +18,7 @@ from compute.layout import Layout
 from compute.power import Power
 from compute.released import ReleasedVolumes
 from compute.spawn import Spawner
-from compute.specfile import SpecFiles
+from compute.specfile import UNKNOWN, SpecFiles, merged
 from compute.toolbox import Toolbox
 from compute.virt import driver as virt
 from compute.work import Workbench
@@ -62,11 +62,11 @@ class Reconciler:
 
     def run(self) -> None:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be mended."""
-        mark, members_mark = self._bench.locks.mark(), self._members.mark()
-        present = self._look()
+        mark = self._bench.locks.mark()
+        present = self._look(mark)
         answer = self._judge.reconcile(RequestContext.system(), self._host, present)
         states = {entry["server_id"]: entry["power_state"] for entry in present}
-        self._take_members(answer.get("groups", {}), members_mark)
+        self._take_members(answer.get("groups", {}))
         for verdict in answer["servers"]:
             server_id = verdict["server_id"]
             try:
@@ -78,17 +78,22 @@ class Reconciler:
             self._released.look(states)
         self._tidy()
 
-    def _take_members(self, groups: Groups, mark: int) -> None:
+    def _take_members(self, groups: Groups) -> None:
         try:
-            self._members.take_since(groups, mark)
+            self._members.take(groups)
         except errors.HostlerError as error:
             LOG.error("Members of security groups cannot be brought up to date: %s", error)
 
-    def _look(self) -> list[dict[str, Any]]:
+    def _look(self, mark: int) -> list[dict[str, Any]]:
+        # The revisions first: a change that begins now makes the look older than itself. What is being changed is in
+        # between, and tells nothing.
+        revisions = {server.id: server.revision for server in self._specs.all()}
         states = self._tools.driver.list_servers()
         for server_id in self._specs.ids():
             states.setdefault(server_id, virt.NOSTATE)
-        return [{"server_id": server_id, "power_state": state} for server_id, state in sorted(states.items())]
+        return [{"server_id": server_id, "power_state": state,
+                 "revision": UNKNOWN if self._bench.locks.changed_since(server_id, mark)
+                 else revisions.get(server_id, UNKNOWN)} for server_id, state in sorted(states.items())]
 
     def _carry_out(self, verdict: dict[str, Any], state: str, mark: int) -> None:
         server_id, action = verdict["server_id"], verdict["action"]
@@ -103,18 +108,19 @@ class Reconciler:
         elif action == "start":
             LOG.warning("Server %s should run; starting it", server_id)
             self._power.start(server, None)
-        elif _essence(server) != _essence(self._specs.load(server_id)):
+        elif _essence(merged(self._specs.load(server_id), server)) != _essence(self._specs.load(server_id)):
             self._replug(server, state)
 
     def _replug(self, server: ServerSpec, state: str) -> None:
         """Take over a spec that changed while the agent was away."""
         with self._bench.work_on(server.id, None):
-            self._specs.save(server)
+            server = self._specs.save(server)
             for port in server.ports:
                 self._tools.network.plug(server, port)
                 if state in (virt.RUNNING, virt.PAUSED):
                     self._tools.network.activate(port)
             self._tools.network.update_server(server)
+            self._spawner.catch_up(server)
             self._unplug_strangers(server)
         LOG.info("Server %s was brought up to date", server.id)
 

@@ -18,7 +18,7 @@ from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, 
 TOPIC = "compute"
 RPC_VERSION = "2.0"
 
-Groups = dict[str, list[str]]
+Groups = dict[str, dict[str, Any]]  # {group id: {"revision", "members"}}
 Power = dict[str, Any]  # {"power_state": state}
 
 
@@ -52,21 +52,21 @@ class ComputeAPI:
         return self._agent(host).call(context, "reboot_server", {
             "spec": server.to_wire(), "hard": hard, "timeout_s": timeout_s, "groups": groups})
 
-    def pause_server(self, context: RequestContext, host: str, server_id: str) -> Power:
+    def pause_server(self, context: RequestContext, host: str, server: ServerSpec) -> Power:
         """Freeze in memory."""
-        return self._agent(host).call(context, "pause_server", {"server_id": server_id})
+        return self._agent(host).call(context, "pause_server", {"spec": server.to_wire()})
 
-    def unpause_server(self, context: RequestContext, host: str, server_id: str) -> Power:
+    def unpause_server(self, context: RequestContext, host: str, server: ServerSpec) -> Power:
         """Undo pause."""
-        return self._agent(host).call(context, "unpause_server", {"server_id": server_id})
+        return self._agent(host).call(context, "unpause_server", {"spec": server.to_wire()})
 
-    def suspend_server(self, context: RequestContext, host: str, server_id: str) -> Power:
+    def suspend_server(self, context: RequestContext, host: str, server: ServerSpec) -> Power:
         """Save memory to disk and switch off."""
-        return self._agent(host).call(context, "suspend_server", {"server_id": server_id})
+        return self._agent(host).call(context, "suspend_server", {"spec": server.to_wire()})
 
-    def resume_server(self, context: RequestContext, host: str, server_id: str) -> Power:
+    def resume_server(self, context: RequestContext, host: str, server: ServerSpec) -> Power:
         """Undo suspend."""
-        return self._agent(host).call(context, "resume_server", {"server_id": server_id})
+        return self._agent(host).call(context, "resume_server", {"spec": server.to_wire()})
 
     def attach_volume(self, context: RequestContext, host: str, server_id: str, volume: AttachedSpec) -> None:
         """Give the server a volume, at once when it runs; fine when it has it."""

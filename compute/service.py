@@ -101,8 +101,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     layout.prepare()
     tools = load_toolbox(conf, layout)
     link = open_link(conf.host, bus, lambda: Bus(conf))
-    relay = EventRelay(conf.host, link)
     specs = SpecFiles(layout)
+    relay = EventRelay(conf.host, link, revision_of=specs.revision_of)
     bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
     options = conf.compute
     console_max_bytes = options.console_log_kib * 1024

@@ -52,7 +52,7 @@ class Spawner:
         """Run the numbered steps under `work` (the caller holds the server)."""
         tools = self._tools
         self._step(work, "spec")
-        self._specs.save(server)
+        server = self._specs.save(server)
         self._step(work, "ports")
         bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
         state = tools.driver.get_power_state(server.id)
@@ -61,9 +61,22 @@ class Spawner:
         self._step(work, "activate")
         for port in server.ports:
             tools.network.activate(port)
+        self.catch_up(server)
         self._step(work, "end")
         work.ended_in(state)
         return state
+
+    def catch_up(self, server: ServerSpec) -> None:
+        """Put into force what changed while `server` was plugged; whatever changes from now on does so by itself."""
+        newest = self._specs.load(server.id)
+        if newest is None:
+            return
+        known = {port.id: port.revision for port in server.ports}
+        late = [port for port in newest.ports if port.revision > known.get(port.id, 0)]
+        if late:
+            self._tools.network.apply_rules(late)
+        if late or newest.revision > server.revision:
+            self._tools.network.update_server(newest)
 
     def destroy(self, server_id: str, ports: Iterable[PortSpec], context: RequestContext | None) -> None:
         """Remove guest, ports and files; fine when nothing (or only a part) is there."""

@@ -6,6 +6,7 @@ without a readable spec still counts as a server (its files must be found to be 
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 import shutil
@@ -18,6 +19,23 @@ from hostler.agent.files import make_directory, write_atomically
 from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
+UNKNOWN = -1  # older than every revision
+
+
+def merged(kept: ServerSpec | None, server: ServerSpec) -> ServerSpec:
+    """Return `server` with what `kept` knows better: messages overtake each other (`hostler.resources.revisions`)."""
+    if kept is None:
+        return server
+    newest = server if server.revision >= kept.revision else kept
+    known = {port.id: port for port in kept.ports}
+    return dataclasses.replace(
+        server, name=newest.name, hostname=newest.hostname, metadata=newest.metadata, revision=newest.revision,
+        ports=tuple(newer(known.get(port.id), port) for port in server.ports))
+
+
+def newer(kept: PortSpec | None, port: PortSpec) -> PortSpec:
+    """Return `port`, or what is kept of it when that is newer."""
+    return kept if kept is not None and kept.revision > port.revision else port
 
 
 class SpecFiles:
@@ -27,11 +45,31 @@ class SpecFiles:
         self._layout = layout
         self._updates = threading.Lock()
 
-    def save(self, server: ServerSpec) -> None:
-        """Keep `server`; makes its directory. The file holds secrets and is readable by the agent alone."""
+    def save(self, server: ServerSpec) -> ServerSpec:
+        """Keep `server`, but for what is newer here already, and return that; makes its directory.
+
+        The file holds secrets and is readable by the agent alone.
+        """
         directory = self._layout.server(server.id)
-        make_directory(directory, 0o711)
-        write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
+        with self._updates:
+            server = merged(self.load(server.id), server)
+            make_directory(directory, 0o711)
+            write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
+        return server
+
+    def refresh(self, server: ServerSpec) -> ServerSpec | None:
+        """Keep what `server` says of itself, where it is newer; None when the server is not here (any more).
+
+        Its volumes are left, for only its host knows them for sure unless the sender holds the server's lock; so is its
+        password, which came with the boot alone.
+        """
+        return self.update(server.id, lambda kept: dataclasses.replace(
+            merged(kept, server), volumes=kept.volumes, admin_password=kept.admin_password))
+
+    def revision_of(self, server_id: str) -> int:
+        """Return the revision of the kept spec; of a server that is not here, none is known."""
+        server = self.load(server_id)
+        return server.revision if server is not None else UNKNOWN
 
     def update(self, server_id: str, change: Callable[[ServerSpec], ServerSpec]) -> ServerSpec | None:
         """Change a kept spec; None when the server is not here (any more): its directory is never made anew."""

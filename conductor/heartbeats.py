@@ -1,8 +1,7 @@
-"""What agents report: their host's life and capacity, and what happened to their guests."""
+"""What compute agents report of their hosts: that they live, and what they offer. Of guests: `guest_reports`."""
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from typing import Any
 
@@ -11,9 +10,8 @@ from sqlalchemy import exc, orm
 
 from hostler import clock
 from hostler.db.engine import Database
-from hostler.db.models import Host, Lock, Server, Zone
+from hostler.db.models import Host, Zone
 from hostler.db.moments import now
-from hostler.resources.server import states
 
 LOG = logging.getLogger(__name__)
 
@@ -21,18 +19,6 @@ LOG = logging.getLogger(__name__)
 # make every claim in progress start anew.
 _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
-
-# What each event makes of a server that no operation holds: (vm_state it must be in, the new one).
-_EVENTS: dict[str, tuple[tuple[str, ...], str]] = {
-    "started": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
-    # libvirt tells a start as resumed, then started; the agent passes the first of two that say the same on.
-    "resumed": ((states.STOPPED, states.PAUSED, states.SUSPENDED), states.ACTIVE),
-    "stopped": ((states.ACTIVE, states.PAUSED), states.STOPPED),
-    "crashed": ((states.ACTIVE, states.PAUSED), states.STOPPED),
-    "removed": ((states.ACTIVE, states.PAUSED), states.STOPPED),
-    "paused": ((states.ACTIVE,), states.PAUSED),
-    "suspended": ((states.ACTIVE, states.STOPPED), states.SUSPENDED),
-}
 
 
 def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
@@ -102,32 +88,3 @@ def zone_named(session: orm.Session, name: str) -> Zone:
         session.add(zone)
         session.flush()
     return zone
-
-
-def record_events(db: Database, host: str, events: list[dict[str, Any]]) -> None:
-    """Bring the records of servers that no operation holds up to what their host saw happen."""
-    latest: dict[str, dict[str, Any]] = {event["server_id"]: event for event in events}
-
-    def work(session: orm.Session) -> None:
-        host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
-        held = set(session.scalars(sa.select(Lock.resource_id).where(Lock.resource_id.in_(list(latest)))))
-        rows = session.scalars(sa.select(Server).where(
-            Server.id.in_(list(latest)), Server.host_id == host_id, Server.deleted_at.is_(None))).all()
-        for server in rows:
-            if server.id not in held and not _is_older(latest[server.id], server.launched_at):
-                apply_event(server, latest[server.id]["event"], latest[server.id]["power_state"])
-
-    db.write(work)
-
-
-def _is_older(event: dict[str, Any], launched_at: dt.datetime | None) -> bool:
-    return launched_at is not None and clock.parse(event["at"]) < launched_at
-
-
-def apply_event(server: Server, event: str, power_state: str) -> None:
-    """Change one record as an event says, where the states allow it."""
-    server.power_state = power_state
-    rule = _EVENTS.get(event)
-    if rule is not None and server.vm_state in rule[0]:
-        LOG.info("server %s is %s now (%s on its host)", server.id, rule[1], event)
-        server.vm_state = rule[1]

@@ -6,7 +6,7 @@ from typing import Any
 
 from oslo_config import cfg
 
-from conductor import heartbeats, reconcile, released_volumes, volume_reconcile, volume_reports
+from conductor import guest_reports, heartbeats, reconcile, released_volumes, volume_reconcile, volume_reports
 from conductor.engine.workers import Workers
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
@@ -36,7 +36,7 @@ class ConductorManager:
     @rpc_method
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:
         """Record what happened to guests."""
-        heartbeats.record_events(self._db, host, events)
+        guest_reports.record_events(self._db, host, events)
         return {"conductor": self._conf.host}
 
     @rpc_method

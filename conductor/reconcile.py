@@ -7,9 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
-from sqlalchemy import orm
 
-from conductor.heartbeats import apply_event
+from conductor.guest_reports import record_look
 from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server
 from hostler.images.store import ImageStore
@@ -22,8 +21,6 @@ LOG = logging.getLogger(__name__)
 
 # What an agent reports of a server that has files there and no guest.
 _NO_GUEST = "nostate"
-_EVENT_OF_POWER = {"running": "started", "paused": "paused", "shutdown": "stopped", "crashed": "crashed",
-                   "suspended": "suspended"}
 
 
 def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
@@ -55,8 +52,7 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
                  for server_id, action in actions.items() if action in ("keep", "start")}
         # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
         groups = group_members(session, groups_admitted_on(session, host_id))
-    _follow(db, {server_id: found[server_id] for server_id, action in actions.items()
-                 if action == "keep" and server_id in found})
+    record_look(db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
             LOG.warning("host %s is told to %s server %s", host, action, server_id)
@@ -79,17 +75,3 @@ def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], 
     if found.get(server_id, _NO_GUEST) != _NO_GUEST:
         return "keep"
     return "start" if states_here[server_id] == states.ACTIVE else "leave"
-
-
-def _follow(db: Database, power: dict[str, str]) -> None:
-    def work(session: orm.Session) -> None:
-        rows = session.scalars(sa.select(Server).where(
-            Server.id.in_(list(power)), Server.deleted_at.is_(None),
-            Server.id.not_in(sa.select(Lock.resource_id)))).all()
-        for server in rows:
-            event = _EVENT_OF_POWER.get(power[server.id])
-            if event is not None:
-                apply_event(server, event, power[server.id])
-
-    if power:
-        db.write(work)

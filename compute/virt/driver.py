@@ -117,6 +117,7 @@ class Event:
     server_id: str
     kind: str
     at: str
+    revision: int = 0  # of the server's spec when it happened; the agent adds it
 
     @property
     def power_state(self) -> str:

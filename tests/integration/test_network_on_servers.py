@@ -61,7 +61,7 @@ def test_concurrent_servers_share_a_subnet_to_the_last_address(cloud: Cloud) -> 
     with cloud.db.reading() as session:
         found = port_specs(session, server_ids=servers)
         members = members_for(session, (spec for specs in found.values() for spec in specs))
-    assert [len(cidrs) for cidrs in members.values()] == [28]
+    assert [len(group["members"]) for group in members.values()] == [28]
 
 
 def test_a_port_is_given_to_one_server_only(cloud: Cloud) -> None:

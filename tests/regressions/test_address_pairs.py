@@ -40,5 +40,5 @@ def test_hosts_get_blocks_without_host_bits(network_api: Api, network_id: str) -
     network_api.make("port", "ports", network_id=network_id, security_groups=[group],
                      allowed_address_pairs=[{"ip_address": "10.9.0.7/24"}])
     with network_api.db.reading() as session:
-        members = [member.split()[-1] for member in port_specs.group_members(session, [group])[group]]
+        members = [member.split()[-1] for member in port_specs.group_members(session, [group])[group]["members"]]
     assert "10.9.0.0/24" in members and "10.9.0.7/24" not in members

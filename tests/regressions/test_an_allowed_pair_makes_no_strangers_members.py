@@ -37,7 +37,7 @@ def test_hosts_are_told_the_members_macs(network_api: Api) -> None:
     port = network_api.make("port", "ports", network_id=network_id, security_groups=[group], allowed_address_pairs=[
         {"ip_address": "0.0.0.0/0"}, {"ip_address": "10.9.0.1", "mac_address": "00:00:5E:00:01:01"}])
     with network_api.db.reading() as session:
-        members = port_specs.group_members(session, [group])[group]
+        members = port_specs.group_members(session, [group])[group]["members"]
     [fixed] = port["fixed_ips"]
     assert members == sorted([f"{port['mac_address']} {fixed['ip_address']}/32", f"{port['mac_address']} 0.0.0.0/0",
                               "00:00:5e:00:01:01 10.9.0.1/32"])

@@ -22,8 +22,10 @@ from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import A, Kind
+from hostler.resources import revisions
 from hostler.resources.network import security_groups
 from hostler.resources.server import states
+from hostler.resources.server.moves import move
 from hostler.resources.server.status import check_may_start
 
 _TAKES_GROUPS: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.RESCUED)
@@ -77,7 +79,9 @@ def reset_state(services: Services, context: RequestContext, server_id: str, sta
         server = to_change(services, session, context, server_id, "os_compute_api:os-admin-actions:reset_state",
                            when_locked=True)
         check_idle(session, server, "os-resetState")
-        server.vm_state = state
+        if not move(session, server.id, state):
+            raise errors.InvalidState(action="os-resetState", resource="instance", id=server.id,
+                                      attribute="vm_state", state=server.vm_state)
         journal.note(session, context, kinds.RESET_STATE, server)
 
     services.db.write(work)
@@ -176,6 +180,7 @@ def _tell(session: orm.Session, context: RequestContext, server: Server, port_id
           group_id: str) -> list[str]:
     if server.host_id is None:
         return []
+    revisions.ports_changed(session, port_ids)
     own = accept(session, context, network.APPLY_RULES, Target("server", server.id),
                  network.ApplyRules(port_ids=tuple(port_ids)), lock=False, project_id=server.project_id)
     others = security_groups.tell_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)

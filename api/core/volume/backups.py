@@ -19,7 +19,7 @@ from hostler.operations.accept import Target, accept, accept_behind, check_unloc
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.arguments import Arguments
-from hostler.resources.volume import states
+from hostler.resources.volume import moves, states
 
 _DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
 _SETTABLE: Final = (states.READY, states.ERROR)
@@ -141,9 +141,7 @@ def reset_status(services: Services, context: RequestContext, backup_id: str, st
         check_unlocked(session, [Target("backup", row.id)])
         if status == states.READY and row.store is None:
             raise errors.Invalid(reason=f"Backup {row.id} is in no store; it cannot become {states.READY}.")
-        row.state = status
-        if status == states.READY:
-            row.fault = None
+        moves.BACKUP.move(session, row.id, status, {"fault": None} if status == states.READY else {})
 
     services.db.write(work)
 

@@ -13,7 +13,7 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import VolumeAttachment
-from hostler.resources.volume import states
+from hostler.resources.volume import moves, states
 
 _RESET: Final = "volume_extension:volume_admin_actions:reset_status"
 
@@ -61,8 +61,7 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
             raise errors.Invalid(reason=f"Volume {volume.id} is on no back end and cannot become {status}.")
         if status == "in-use" and not attached:
             raise volume_rows.wrong_status(volume.id, volume.state, ("that of an attached volume",))
-        volume.state = states.SETTABLE[status]
-        if volume.state == states.READY:
-            volume.fault = None
+        state = states.SETTABLE[status]
+        moves.VOLUME.move(session, volume.id, state, {"fault": None} if state == states.READY else {})
 
     services.db.write(work)

@@ -23,7 +23,7 @@ from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.resources import quota
-from hostler.resources.volume import backend_claims, states
+from hostler.resources.volume import backend_claims, moves, states
 from hostler.resources.volume.volume_record import VolumeRecord
 
 _DELETABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
@@ -144,9 +144,7 @@ def reset_status(services: Services, context: RequestContext, snapshot_id: str, 
         if status not in _DELETABLE:
             raise errors.Invalid(reason=f"Snapshot status: {status[:80]} cannot be set; {', '.join(_DELETABLE)} can.")
         check_unlocked(session, [Target("snapshot", row.id)])
-        row.state = status
-        if status == states.READY:
-            row.fault = None
+        moves.SNAPSHOT.move(session, row.id, status, {"fault": None} if status == states.READY else {})
 
     services.db.write(work)
 

@@ -13,7 +13,7 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Port
-from hostler.resources.network.port_specs import group_members, members_for, port_specs
+from hostler.resources.network.port_specs import Groups, group_members, members_for, port_specs
 from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.server.specs import PortSpec
 
@@ -43,7 +43,7 @@ class _TellHosts(OperationTask):
             self.run.cloud.silences.note(host)
             self._silent.append(host)
 
-    def _members(self, ports: list[PortSpec]) -> dict[str, list[str]]:
+    def _members(self, ports: list[PortSpec]) -> Groups:
         with self.run.reading() as session:
             return members_for(session, ports)
 

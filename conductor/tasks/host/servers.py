@@ -10,7 +10,8 @@ from conductor.tasks.base import OperationTask
 from conductor.tasks.records.notes import note_build_failure
 from hostler import errors
 from hostler.db.models import Host, Server
-from hostler.resources.network.port_specs import members_for, port_specs
+from hostler.resources import revisions
+from hostler.resources.network.port_specs import Groups, members_for, port_specs
 from hostler.resources.server.records import server_spec
 from hostler.resources.server.specs import ServerSpec
 
@@ -26,7 +27,9 @@ class SpawnServer(OperationTask):
         """Return {"power_state"}."""
         spec, groups = load_spec(self.run, admin_password=admin_password)
         try:
-            return self.run.ask_host(choice["host"], self.run.cloud.compute.spawn_server, spec, groups)
+            answer = self.run.ask_host(choice["host"], self.run.cloud.compute.spawn_server, spec, groups)
+            _tell_late_changes(self.run, choice["host"], spec)
+            return answer
         except errors.HostlerError as error:
             note_build_failure(self.run, error)
             raise
@@ -70,9 +73,11 @@ class ChangePower(OperationTask):
         if host is None:
             raise errors.Conflict(reason=f"Instance {self.run.resource_id} is on no host.")
         run, compute = self.run, self.run.cloud.compute
-        if self._verb not in ("start", "stop", "reboot"):
-            return run.ask_host(host, getattr(compute, f"{self._verb}_server"), run.resource_id)
+        # Committed before the host is asked: what it reported until now says nothing of the guest any more.
+        run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run)
+        if self._verb not in ("start", "stop", "reboot"):
+            return run.ask_host(host, getattr(compute, f"{self._verb}_server"), spec)
         if self._verb == "start":
             return run.ask_host(host, compute.start_server, spec, groups)
         timeout_s = run.conf.compute.shutdown_timeout
@@ -93,7 +98,17 @@ class TellGuest(OperationTask):
         self.run.ask_host(host, self.run.cloud.compute.update_server, spec, groups)
 
 
-def load_spec(run: Run, *, admin_password: str | None = None) -> tuple[ServerSpec, dict[str, list[str]]]:
+def _tell_late_changes(run: Run, host: str, sent: ServerSpec) -> None:
+    """Repeat what changed while the server was being built: its host may have been told before it knew the server."""
+    with run.reading() as session:
+        if revisions.of_server(session, run.resource_id) == (sent.revision, sum(port.revision for port in sent.ports)):
+            return
+    spec, groups = load_spec(run)
+    run.ask_host(host, run.cloud.compute.update_server, spec, groups)
+    run.ask_host(host, run.cloud.compute.apply_port_rules, spec.ports, groups)
+
+
+def load_spec(run: Run, *, admin_password: str | None = None) -> tuple[ServerSpec, Groups]:
     """Return the spec of the run's server and the members of the groups its rules name."""
     with run.reading() as session:
         spec = server_spec(session, run.conf, run.cloud.images, run.resource_id, admin_password=admin_password)

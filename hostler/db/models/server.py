@@ -92,6 +92,9 @@ class Server(Resource, Base):
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)
     config_drive: orm.Mapped[bool] = orm.mapped_column(default=False)
     auto_disk_config: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
+    # See `hostler.resources.revisions`.
+    revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
+    guest_revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
     access_ip_v4: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     access_ip_v6: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)

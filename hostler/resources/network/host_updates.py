@@ -21,6 +21,7 @@ from hostler.operations.kinds import network
 from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import A, Kind
+from hostler.resources import revisions
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wanted: Mapping[Target, A], *,
@@ -69,13 +70,19 @@ def tell_of_network(session: orm.Session, context: RequestContext, network_id: s
     """Make the hosts serve a network as its rows now say; nothing when none of its ports is on a host."""
     live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
                            .limit(1)).first()
-    return [] if live is None else accept_once(session, context, network.UPDATE, {
+    if live is None:
+        return []
+    revisions.network_changed(session, network_id)
+    return accept_once(session, context, network.UPDATE, {
         Target("network", network_id): network.UpdateNetwork(network_id=network_id)})
 
 
 def tell_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:
     """Make the server's host tell the guest its name and metadata as they now are; nothing when it is on none."""
-    return [] if server.host_id is None else accept_once(session, context, server_kinds.UPDATE, {
+    if server.host_id is None:
+        return []
+    revisions.server_changed(session, server.id)
+    return accept_once(session, context, server_kinds.UPDATE, {
         Target("server", server.id): Arguments()})
 
 
@@ -83,5 +90,6 @@ def tell_of_port(session: orm.Session, context: RequestContext, port: Port) -> l
     """Make the port's host enforce its rules, pairs and security as they now are; nothing when it is on none."""
     if port.host_id is None:
         return []
+    revisions.ports_changed(session, [port.id])
     return [accept(session, context, network.APPLY_RULES, Target("port", port.id),
                    network.ApplyRules(port_ids=(port.id,)), lock=False).id]

@@ -9,12 +9,24 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Collection, Iterable
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, SecurityGroupRule, Server, Subnet
+from hostler.db.models import (
+    FixedIp,
+    Network,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    SecurityGroupRule,
+    Server,
+    Subnet,
+)
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
+
+Groups = dict[str, dict[str, Any]]
 
 
 def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = None,
@@ -37,7 +49,8 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             id=port.id, mac_address=port.mac_address, network=networks[port.network_id],
             server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
-            allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id])))
+            allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
+            revision=port.spec_revision))
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 
@@ -91,17 +104,20 @@ def _rule_spec(rule: SecurityGroupRule) -> RuleSpec:
                     remote_is_group=rule.remote_group_id is not None, remote_group_id=rule.remote_group_id)
 
 
-def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> dict[str, list[str]]:
+def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
     """Return the members of all groups that the ports' rules name (see `group_members`)."""
     return group_members(session, {rule.remote_group_id for port in ports for rule in port.rules
                                    if rule.remote_group_id is not None})
 
 
-def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str, list[str]]:
-    """Return each group's members, sorted, as "MAC CIDR": their addresses and allowed pairs; [] for one with none."""
+def group_members(session: orm.Session, group_ids: Collection[str]) -> Groups:
+    """Return {group id: {"revision", "members"}}: the members, sorted, as "MAC CIDR" of their addresses and pairs."""
     found: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
     if not found:
         return {}
+    # Read before the members, which may then be newer than their revision, but never older.
+    revisions = dict(session.execute(sa.select(SecurityGroup.id, SecurityGroup.members_revision).where(
+        SecurityGroup.id.in_(group_ids))).tuples().all())
     for group_id, mac, address in session.execute(
             sa.select(PortSecurityGroup.group_id, Port.mac_address, FixedIp.ip_address)
             .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
@@ -114,7 +130,8 @@ def group_members(session: orm.Session, group_ids: Collection[str]) -> dict[str,
             .where(PortSecurityGroup.group_id.in_(group_ids),
                    sa.cast(Port.allowed_address_pairs, sa.Text) != "[]")).tuples():
         found[group_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
-    return {group_id: sorted(members) for group_id, members in found.items()}
+    return {group_id: {"revision": revisions.get(group_id, 0), "members": sorted(members)}
+            for group_id, members in found.items()}
 
 
 def _member(mac: str, address: str) -> str:

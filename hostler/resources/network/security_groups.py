@@ -18,6 +18,7 @@ from hostler.context import RequestContext
 from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from hostler.operations.accept import Target
 from hostler.operations.kinds import network as kinds
+from hostler.resources import revisions
 from hostler.resources.network.host_updates import accept_once
 
 DEFAULT = "default"
@@ -129,6 +130,10 @@ def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collect
     and only ports with a rule that admits members are. `except_server` is the one that came or went.
     """
     concerned = _concerned(session, group_ids, rules_changed, except_server)
+    if rules_changed:
+        revisions.rules_changed(session, group_ids)
+    else:
+        revisions.members_changed(session, concerned)
     return accept_once(session, context, kinds.APPLY_RULES, {
         Target("security_group", group_id): kinds.ApplyRules(security_group_id=group_id, members_only=not rules_changed)
         for group_id in concerned}, delay_s=0 if rules_changed else GATHER_S)

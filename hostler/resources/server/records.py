@@ -37,7 +37,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
         config_drive=server.config_drive, admin_password=admin_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
-        reservation_id=server.reservation_id)
+        reservation_id=server.reservation_id, revision=server.revision)
 
 
 def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:

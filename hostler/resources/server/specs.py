@@ -159,6 +159,7 @@ class PortSpec(Spec):
     port_security: bool = True
     allowed_pairs: tuple[dict[str, str], ...] = ()
     rules: tuple[RuleSpec, ...] = ()
+    revision: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -220,3 +221,4 @@ class ServerSpec(Spec):
     availability_zone: str = "nova"
     launch_index: int = 0
     reservation_id: str = ""
+    revision: int = 0

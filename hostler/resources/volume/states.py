@@ -19,6 +19,7 @@ MAINTENANCE: Final = "maintenance"  # an administrator's word: not to be used
 DELETED: Final = "deleted"
 
 ERRORS: Final = (ERROR, ERROR_DELETING, ERROR_EXTENDING, ERROR_RESTORING)
+STATES: Final = (CREATING, READY, *ERRORS, MAINTENANCE, DELETED)
 # What an administrator may set with os-reset_status; "in-use" is read off the attachments and means READY.
 SETTABLE: Final = {"available": READY, "in-use": READY, "error": ERROR, "error_deleting": ERROR_DELETING,
                    "error_extending": ERROR_EXTENDING, "error_restoring": ERROR_RESTORING,
@@ -27,3 +28,12 @@ SETTABLE: Final = {"available": READY, "in-use": READY, "error": ERROR, "error_d
 # States of an attachment.
 RESERVED: Final = "reserved"  # promised; nothing is connected yet
 ATTACHED: Final = "attached"
+
+
+def may_become(old: str, new: str) -> bool:
+    """Return whether a volume, snapshot or backup may go from `old` to `new`; staying is always allowed.
+
+    Nothing becomes `creating` again and nothing leaves `deleted`. Between the others an administrator may move them at
+    will (os-reset_status), so only the verbs say what leads where.
+    """
+    return old == new or (old != DELETED and new != CREATING)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -107,15 +108,19 @@ def test_what_travels_is_plain_and_comes_back_equal(server: ServerSpec) -> None:
     assert full.metadata == {"a": "b"} and pairs[0]["ip_address"] == "10.0.0.9"
 
 
+def _group(revision: int) -> dict[str, Any]:
+    return {"g": {"revision": revision, "members": [str(revision)]}}
+
+
 def test_groups_are_known_before_the_ports_that_need_them(agent: Agent, server: ServerSpec) -> None:
     wire, port = server.to_wire(), server.ports[0].to_wire()
-    calls = [lambda: agent.manager.spawn_server(attempt_of("boot"), wire, {"g": ["1"]}),
-             lambda: agent.manager.start_server(attempt_of("start"), wire, {"g": ["2"]}),
-             lambda: agent.manager.reboot_server(attempt_of("reboot"), wire, True, None, {"g": ["3"]}),
-             lambda: agent.manager.update_server(CTX, wire, {"g": ["4"]}),
-             lambda: agent.manager.apply_port_rules(CTX, [port], {"g": ["5"]}),
-             lambda: agent.manager.update_network(CTX, port["network"], [port], {"g": ["6"]}),
-             lambda: agent.manager.update_groups(CTX, {"g": ["7"]})]
+    calls = [lambda: agent.manager.spawn_server(attempt_of("boot"), wire, _group(1)),
+             lambda: agent.manager.start_server(attempt_of("start"), wire, _group(2)),
+             lambda: agent.manager.reboot_server(attempt_of("reboot"), wire, True, None, _group(3)),
+             lambda: agent.manager.update_server(CTX, wire, _group(4)),
+             lambda: agent.manager.apply_port_rules(CTX, [port], _group(5)),
+             lambda: agent.manager.update_network(CTX, port["network"], [port], _group(6)),
+             lambda: agent.manager.update_groups(CTX, _group(7))]
     for number, call in enumerate(calls, 1):
         call()
         assert agent.network.groups == {"g": [str(number)]}

@@ -82,11 +82,11 @@ def test_a_server_whose_directory_is_gone_is_not_started_empty(agent: Agent, run
 def test_pause_and_suspend(agent: Agent, running: ServerSpec) -> None:
     manager = agent.manager
     for attempt in (1, 2):
-        assert manager.pause_server(attempt_of("p", attempt), running.id)["power_state"] == "paused"
-    assert manager.unpause_server(attempt_of("u"), running.id)["power_state"] == "running"
-    assert manager.suspend_server(attempt_of("s"), running.id)["power_state"] == "suspended"
+        assert manager.pause_server(attempt_of("p", attempt), running.to_wire())["power_state"] == "paused"
+    assert manager.unpause_server(attempt_of("u"), running.to_wire())["power_state"] == "running"
+    assert manager.suspend_server(attempt_of("s"), running.to_wire())["power_state"] == "suspended"
     agent.network.plugged.clear()
-    assert manager.resume_server(attempt_of("m"), running.id)["power_state"] == "running"
+    assert manager.resume_server(attempt_of("m"), running.to_wire())["power_state"] == "running"
     assert list(agent.network.plugged) == [running.ports[0].id]
 
 

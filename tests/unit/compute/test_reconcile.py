@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -53,7 +54,7 @@ def test_leave_and_what_changed_since_the_look_are_left(agent: Agent, server: Se
     agent.conductor.verdicts = {server.id: {"action": "leave", "server": None}}
     agent.reconciler.run()
     agent.conductor.verdicts = {server.id: {"action": "destroy", "server": None}}
-    agent.conductor.before_answer = lambda: agent.manager.pause_server(attempt_of("p"), server.id)
+    agent.conductor.before_answer = lambda: agent.manager.pause_server(attempt_of("p"), server.to_wire())
     agent.reconciler.run()
     assert agent.driver.get_power_state(server.id) == virt.PAUSED
     agent.conductor.before_answer = lambda: None
@@ -92,13 +93,18 @@ def test_one_server_that_cannot_be_mended_does_not_hold_up_the_others(agent: Age
     assert good.id not in agent.driver.domains and bad.id in agent.driver.domains
 
 
+def _group(revision: int, *members: str) -> dict[str, Any]:
+    return {"revision": revision, "members": list(members)}
+
+
 def test_members_of_groups_follow_but_never_back(agent: Agent, server: ServerSpec) -> None:
     agent.spawn(server)
-    agent.manager.update_groups(CTX, {"a": ["10.0.0.1/32"], "b": ["10.0.0.1/32"]})
-    agent.conductor.groups = {"a": ["10.0.0.2/32"], "b": ["10.0.0.2/32"]}
-    agent.conductor.before_answer = lambda: agent.manager.update_groups(CTX, {"b": ["10.0.0.3/32"]})
+    agent.manager.update_groups(CTX, {"a": _group(1, "10.0.0.1/32"), "b": _group(1, "10.0.0.1/32")})
+    agent.conductor.groups = {"a": _group(2, "10.0.0.2/32"), "b": _group(2, "10.0.0.2/32")}
+    agent.conductor.before_answer = lambda: agent.manager.update_groups(CTX, {"b": _group(3, "10.0.0.3/32")})
     agent.reconciler.run()
     assert agent.network.groups == {"a": ["10.0.0.2/32"], "b": ["10.0.0.3/32"]}, "b was told of since it was asked for"
     agent.conductor.before_answer = lambda: None
+    agent.conductor.groups = {"a": _group(2, "10.0.0.2/32"), "b": _group(4, "10.0.0.2/32")}
     agent.reconciler.run()
-    assert agent.network.groups == agent.conductor.groups
+    assert agent.network.groups == {"a": ["10.0.0.2/32"], "b": ["10.0.0.2/32"]}

@@ -62,8 +62,8 @@ def test_an_agent_serves_reports_and_tells(tmp_path: Path, bus: Bus, conductor: 
         wait_for(lambda: conductor.reports)
         assert api.spawn_server(attempt_of("boot"), "host1", server) == {"power_state": "running"}
         api.update_server(CTX, "host1", server)
-        api.apply_port_rules(CTX, "host1", server.ports, {"g": ["10.0.0.7/32"]})
-        api.update_groups(CTX, "host1", {"g": ["10.0.0.8/32"]})
+        api.apply_port_rules(CTX, "host1", server.ports, {"g": {"revision": 1, "members": ["10.0.0.7/32"]}})
+        api.update_groups(CTX, "host1", {"g": {"revision": 2, "members": ["10.0.0.8/32"]}})
         api.update_network(CTX, "host1", server.ports[0].network, server.ports)
         # What follows the last newline counts as a line.
         assert "ready" in api.get_console_output(CTX, "host1", server.id, 2)
@@ -74,7 +74,7 @@ def test_an_agent_serves_reports_and_tells(tmp_path: Path, bus: Bus, conductor: 
         assert api.reboot_server(attempt_of("reboot"), "host1", server, True, None) == {"power_state": "running"}
         for verb, state in (("pause", "paused"), ("unpause", "running"), ("suspend", "suspended"),
                             ("resume", "running")):
-            assert getattr(api, f"{verb}_server")(attempt_of(verb), "host1", server.id) == {"power_state": state}
+            assert getattr(api, f"{verb}_server")(attempt_of(verb), "host1", server) == {"power_state": state}
         agent.tools.driver.happen(server.id, "crashed")  # type: ignore[attr-defined]
         wait_for(lambda: [event["event"] for event in conductor.events] == ["crashed"])
         with pytest.raises(errors.StaleAttempt):

@@ -136,7 +136,7 @@ def test_what_is_off_gets_its_volumes_when_it_starts(agent: Agent, running: Serv
 def test_a_suspended_server_keeps_its_disks(agent: Agent, running: ServerSpec) -> None:
     volume = make_volume()
     attach(agent, running, volume)
-    agent.manager.suspend_server(attempt_of("suspend"), running.id)
+    agent.manager.suspend_server(attempt_of("suspend"), running.to_wire())
     for act in (lambda: attach(agent, running, make_volume(device="vdc"), "two"),
                 lambda: detach(agent, running, volume)):
         with pytest.raises(errors.AgentError, match="suspended"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conductor import heartbeats, reconcile
+from conductor import guest_reports, reconcile
 from hostler import clock, ids
 from hostler.db.models import Server
 from tests.harness.conductor_rig import Rig
@@ -34,8 +34,8 @@ def _server(rig: Rig, vm_state: str, power_state: str) -> str:
 ])
 def test_records_follow_events(rig: Rig, vm_state: str, event: str, power_state: str, expected: str) -> None:
     server_id = _server(rig, vm_state, "nostate")
-    heartbeats.record_events(rig.db, "host1", [{"server_id": server_id, "event": event, "power_state": power_state,
-                                               "at": clock.iso_micro(clock.utcnow())}])
+    guest_reports.record_events(rig.db, "host1", [{"server_id": server_id, "event": event, "power_state": power_state,
+                                               "at": clock.iso_micro(clock.utcnow()), "revision": 0}])
     assert (rig.one(Server, server_id).vm_state, rig.one(Server, server_id).power_state) == (expected, power_state)
 
 
@@ -44,14 +44,14 @@ def test_reconciliation_heals_a_state_whose_event_was_lost(rig: Rig, known_power
     server_id = _server(rig, "stopped", known_power)
     rig.cloud.images.signed_url.return_value = "/x"  # type: ignore[attr-defined]
     [verdict] = reconcile.plan(rig.db, rig.conf, rig.cloud.images, "host1",
-                               [{"server_id": server_id, "power_state": "running"}])["servers"]
+                               [{"server_id": server_id, "power_state": "running", "revision": 0}])["servers"]
     assert verdict["action"] == "keep"
     assert rig.one(Server, server_id).vm_state == "active"
 
 
 def _plan(rig: Rig, *present: tuple[str, str], host: str = "host1") -> dict[str, str]:
     rig.cloud.images.signed_url.return_value = "/x"  # type: ignore[attr-defined]
-    found = [{"server_id": server_id, "power_state": power} for server_id, power in present]
+    found = [{"server_id": server_id, "power_state": power, "revision": 0} for server_id, power in present]
     return {verdict["server_id"]: verdict["action"]
             for verdict in reconcile.plan(rig.db, rig.conf, rig.cloud.images, host, found)["servers"]}
 

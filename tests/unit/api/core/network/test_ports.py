@@ -35,7 +35,7 @@ def test_auto_takes_the_only_network_and_gives_an_address_and_the_default_group(
     assert spec.fixed_ips[0].ip_address not in ("10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.255")
     assert spec.hostname == "vm" and spec.network.subnets[0].dhcp_ip == "10.0.0.2"
     [group_id] = members
-    assert members == {group_id: [f"{spec.mac_address} {spec.fixed_ips[0].ip_address}/32"]}
+    assert members[group_id]["members"] == [f"{spec.mac_address} {spec.fixed_ips[0].ip_address}/32"]
     assert sorted((rule.direction, rule.ethertype, rule.remote_group_id or "") for rule in spec.rules) == [
         ("egress", "IPv4", ""), ("egress", "IPv6", ""), ("ingress", "IPv4", group_id), ("ingress", "IPv6", group_id)]
     assert not any(rule.remote_cidrs for rule in spec.rules)

@@ -1,0 +1,82 @@
+"""Which of two messages is newer: numbers that grow with every change of what hosts are told.
+
+The naive way sends a host the records as they were read, and writes into the records what a host reports. But a
+conductor may sleep with either in its hands: it wakes after newer rules were sent, and a deleted rule's port is open
+again; or after a server was stopped, and the server counts as running. So each change moves a number in its own
+transaction, every message and every report carries the number it was made from, and either side takes only what is no
+older than what it has. A number is read before (or with) what it counts: content may be newer than its number, which
+its own message then repeats, but never older.
+
+    servers.revision                   name, host name, metadata; each change of the guest's power
+    servers.guest_revision             the revision at which an operation last changed the guest: reports older than
+                                       this are about a guest that was
+    ports.spec_revision                addresses, network, security, rules of its groups (ports on hosts alone: what is
+                                       on none is read when it gets there)
+    security_groups.members_revision   addresses of the members, for rules that admit them
+
+`hostler.resources.network.host_updates` moves the numbers of what it tells hosts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, Server
+
+
+def server_changed(session: orm.Session, server_id: str) -> None:
+    """Count a change of what the guest is told: the server's own, and its ports', whose host name may be its."""
+    _execute(session, sa.update(Server).where(Server.id == server_id).values(
+        revision=Server.revision + 1, updated_at=Server.updated_at))
+    _ports(session, Port.server_id == server_id)
+
+
+def guest_changes(session: orm.Session, server_id: str) -> int:
+    """Count a change of the guest that is about to be asked for; returns the revision that its message carries."""
+    # Two statements: MariaDB would evaluate the second column with the first one's new value.
+    current = session.execute(sa.select(Server.revision).where(Server.id == server_id).with_for_update()).scalar() or 0
+    _execute(session, sa.update(Server).where(Server.id == server_id).values(
+        revision=current + 1, guest_revision=current + 1, updated_at=Server.updated_at))
+    return current + 1
+
+
+def of_server(session: orm.Session, server_id: str) -> tuple[int, int]:
+    """Return a server's revision, and the sum of its ports', which grows with each of them."""
+    own = session.scalar(sa.select(Server.revision).where(Server.id == server_id))
+    ports = session.scalar(sa.select(sa.func.sum(Port.spec_revision)).where(Port.server_id == server_id))
+    return int(own or 0), int(ports or 0)
+
+
+def ports_changed(session: orm.Session, port_ids: Collection[str]) -> None:
+    """Count a change of ports."""
+    _ports(session, Port.id.in_(port_ids))
+
+
+def network_changed(session: orm.Session, network_id: str) -> None:
+    """Count a change of a network, which all its ports carry."""
+    _ports(session, Port.network_id == network_id)
+
+
+def rules_changed(session: orm.Session, group_ids: Collection[str]) -> None:
+    """Count a change of groups' rules, which the ports in them carry."""
+    _ports(session, Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(group_ids))))
+
+
+def members_changed(session: orm.Session, group_ids: Collection[str]) -> None:
+    """Count a change of who is in groups, or at which addresses."""
+    for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
+        _execute(session, sa.update(SecurityGroup).where(SecurityGroup.id == group_id).values(
+            members_revision=SecurityGroup.members_revision + 1, updated_at=SecurityGroup.updated_at))
+
+
+def _ports(session: orm.Session, which: sa.ColumnElement[bool]) -> None:
+    _execute(session, sa.update(Port).where(Port.host_id.is_not(None), which).values(
+        spec_revision=Port.spec_revision + 1, updated_at=Port.updated_at))
+
+
+def _execute(session: orm.Session, statement: Any) -> None:
+    session.execute(statement.execution_options(synchronize_session=False))

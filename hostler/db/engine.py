@@ -172,6 +172,9 @@ class Database:
             except Exception as error:
                 if is_away(error, self.engine.dialect):
                     unsure.append(UnsureCommit.of(session, result))
+                # The transaction may still be open on this connection (a full disk under SQLite); its next user
+                # would see what is not committed.
+                session.invalidate()
                 raise
             return result
 
@@ -212,13 +215,8 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:
-    if _is_autocommit(connection):
-        return
-    raw: Any = connection.connection.dbapi_connection
-    if raw.in_transaction:
-        # A commit that failed (a full disk) may leave its transaction open; SQLAlchemy pools the connection as it is.
-        raw.rollback()
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    if not _is_autocommit(connection):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _is_autocommit(connection: sa.Connection) -> bool:

@@ -11,6 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
+from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import Base, Zone
 
@@ -85,13 +86,14 @@ def test_read_and_change_do_not_interleave(db: Database) -> None:
 
 
 def test_a_failed_commit_does_not_spoil_its_connection(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a commit that fails for another reason than the connection (a full disk), then the next write works."""
+    """Given a commit that fails and leaves its transaction open (a full disk), then the next write works."""
     def fail(_connection: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as full:
         full.setattr(db.engine.dialect, "do_commit", fail)
-        with pytest.raises(exc.OperationalError):
+        full.setattr(db, "_max_retries", 1)
+        with pytest.raises(errors.DatabaseUnavailable):
             db.write(lambda session: session.add(Zone(name="lost")))
     db.write(lambda session: session.add(Zone(name="kept")))
     assert _names(db) == {"kept"}

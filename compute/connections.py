@@ -64,7 +64,7 @@ class HostConnections:
                              shares={share: str(path) for share, path in shares.items()})
 
     def resolve(self, volume: AttachedSpec) -> VolumeDisk:
-        """Find the volume's file, or see that somebody listens where its export should be."""
+        """Find the volume's file, or check that its export's port is open."""
         connection = volume.connection
         cache = "none"
         source: Source

@@ -1,10 +1,10 @@
 """From the hypervisor's events to the conductors: in order, once, in batches.
 
-Hypervisors repeat themselves (a start is told as started and resumed, a guest's reboot may be told three times) and
-tell of what the agent itself has done. So neighbours of one server that say the same state become one event, and what
-happens while the agent works on a server is held back until the work ends: when it ends as the events say, the reply
-has told it already. Events wait here while the broker is away; past a limit only the last of each server is kept,
-which is all that reconciliation needs.
+Hypervisors repeat themselves (a start is reported as started and resumed, a guest's reboot up to three times) and also
+report what the agent itself has done. So consecutive events of a server with the same state become one, and events
+during the agent's own work on a server are held until the work ends: those that say the same as its reply are
+dropped. Events wait here while the broker is unreachable; past a limit only the last of each server is kept, which is
+all that reconciliation needs.
 """
 
 from __future__ import annotations

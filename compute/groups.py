@@ -1,8 +1,8 @@
 """Members of security groups as messages bring them: handed to the network, the newest kept.
 
-Messages overtake each other: a conductor may sleep with one in its hands, a reconciliation's answer is about a moment
-that has passed. So each group comes with its revision (`hostler.resources.revisions`), and an older one is left out.
-Groups are put into force when their message arrives, before anything that its call waits for.
+Messages overtake each other: a paused conductor sends one late, and a reconciliation's answer describes a past moment.
+So each group comes with its revision (`hostler.resources.revisions`), and an older one is skipped. Groups take effect
+when their message arrives, before its call queues for anything.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Members:
         self._revisions: dict[str, int] = {}
 
     def take(self, groups: Groups | None) -> None:
-        """Put what a message brought into force, but for what is older than what is there; None brings nothing."""
+        """Apply a message's groups, except those older than the present ones; None is a message without groups."""
         if not groups:
             return
         with self._lock:

@@ -1,7 +1,7 @@
 """Changes that reach a guest from outside while it lives: its metadata, its ports' rules, its networks' subnets.
 
-Each is put into force and written into the kept spec, so that a restarted agent restores the newest, not the state at
-boot. What is not on this host is passed over: the server may have moved on since the call was sent.
+Each is applied and written into the kept spec, so that a restarted agent restores the newest state, not that of the
+boot. Servers that are not on this host are skipped: they may have moved since the call was sent.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class GuestData:
-    """Called by the manager; takes no server lock, because it must not wait for a long build."""
+    """Called by the manager; takes no server lock, so that it never waits for a long build."""
 
     def __init__(self, specs: SpecFiles, network: NetworkPlumbing) -> None:
         self._specs = specs

@@ -76,7 +76,7 @@ class Power:
         return self._change(server, context, self._tools.driver.suspend, virt.SUSPENDED)
 
     def resume(self, server: ServerSpec, context: RequestContext) -> str:
-        """Bring a saved guest back; its ports are made again first, the host may have been restarted meanwhile."""
+        """Bring a saved guest back; its ports are made again first, in case the host was restarted."""
         with self._bench.work_on(server.id, context) as work:
             self._specs.refresh(server)
             server = self._specs.require(server.id)

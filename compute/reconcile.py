@@ -1,9 +1,9 @@
 """Makes the host agree with the cloud: at start, every few minutes, and when events may have been lost.
 
-First, without asking anybody, everything the kept specs tell of is restored (networks, DHCP, filters). Then the agent
-says what is here (guests, and directories of guests that are not defined) and the conductors answer for each server:
-`keep`, `destroy` (nobody knows it, or it lives elsewhere), `start`, or `leave` while an operation works on it.
-The answer is about a moment that has passed: a server that anybody acted on since the look is left for the next turn.
+First, without asking anyone, everything in the kept specs is restored (networks, DHCP, filters). Then the agent reports
+what is here (guests, and directories of guests that are not defined) and the conductors answer for each server:
+`keep`, `destroy` (it is deleted, or runs elsewhere), `start`, or `leave` while an operation works on it. The answer
+describes a past moment: a server that was changed since is left for the next turn.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Judge(Protocol):
 
 
 class Reconciler:
-    """Compares and mends."""
+    """Compares the host with the records and repairs differences."""
 
     def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
                  spawner: Spawner, power: Power, members: Members, judge: Judge, *, console_max_bytes: int,
@@ -61,7 +61,7 @@ class Reconciler:
         LOG.info("Restored the networks of %d servers", len(servers))
 
     def run(self) -> None:
-        """One turn; raises Silent when no conductor answers, otherwise logs what could not be mended."""
+        """One turn; raises Silent when no conductor answers, otherwise logs what could not be repaired."""
         mark = self._bench.locks.mark()
         present = self._look(mark)
         answer = self._judge.reconcile(RequestContext.system(), self._host, present)
@@ -127,7 +127,7 @@ class Reconciler:
     def _unplug_strangers(self, server: ServerSpec) -> None:
         """Ask for volumes back that the server should not have any more (a detach that this host slept through).
 
-        None is plugged here: a volume that the guest let go of is missed by whoever detaches or reboots, not by us.
+        Nothing is plugged here: a volume that the guest let go of is handled by `compute.released`.
         """
         wanted = {volume.volume_id for volume in server.volumes}
         for volume_id in self._tools.driver.list_volumes().get(server.id, ()):

@@ -22,7 +22,7 @@ UPTIME = Path("/proc/uptime")
 
 
 class Reporter:
-    """Builds reports. A hypervisor that does not answer makes an unhealthy report of the last known facts."""
+    """Builds reports. When the hypervisor does not answer, the report repeats the last known facts and says so."""
 
     def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections) -> None:
         self._conf = conf
@@ -34,7 +34,7 @@ class Reporter:
         self._failing_since: float | None = None
 
     def report(self) -> dict[str, Any]:
-        """Return the report; never raises for a hypervisor that is away."""
+        """Return the report; an unreachable hypervisor makes it unhealthy."""
         reason = self._refresh()
         facts = self._facts or HostFacts("", 0, self._conf.host, vcpus=0, ram_mib=0, running_servers=0)
         options = self._conf.compute

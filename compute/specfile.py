@@ -1,7 +1,7 @@
 """The spec each server was last made from, kept beside its disk.
 
-With it the agent restores networks, metadata and consoles after a restart without asking the conductor. A directory
-without a readable spec still counts as a server (its files must be found to be removed).
+From it the agent restores networks, metadata and consoles after a restart without asking a conductor. A directory
+without a readable spec still counts as a server, so that its files are found and removed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class SpecFiles:
         return server.revision if server is not None else UNKNOWN
 
     def update(self, server_id: str, change: Callable[[ServerSpec], ServerSpec]) -> ServerSpec | None:
-        """Change a kept spec; None when the server is not here (any more): its directory is never made anew."""
+        """Change a kept spec; None when the server is not here (any more): its directory is never recreated."""
         with self._updates:
             present = self.load(server_id)
             if present is None:

@@ -1,9 +1,9 @@
 """Volumes of servers on this host: attach, detach, resize, and what is really there.
 
 The kept spec names every volume that the guest may have: it is written before a volume is plugged and after one is
-out, so that whatever happens between is found again. A guest gives a volume back when it wants to; asked in vain until
-the deadline, it keeps it, and so do its definition and its spec. If it lets go later, the next detach finds nothing
-left to do; nobody plugs it in again but a start.
+out, so that a crash in between leaves no volume unknown. A guest gives a volume back in its own time. One that ignores
+the request until the deadline keeps the volume, and so do its definition and its spec; `compute.released` follows it
+when it lets go later.
 """
 
 from __future__ import annotations

@@ -87,7 +87,7 @@ def _tag(port: PortSpec) -> str:
 
 
 def _routes(subnet: SubnetSpec) -> list[str]:
-    """Return destination and next hop in turns. Who is given this option ignores the router (RFC 3442)."""
+    """Return destinations and next hops alternately. Clients that get this option ignore the router (RFC 3442)."""
     routes = [f"{METADATA_IP}/32", str(subnet.dhcp_ip)]
     for route in subnet.host_routes:
         destination = ipaddress.ip_network(route["destination"], strict=False)

@@ -1,6 +1,6 @@
 """The DHCP server process of one network: started, told, replaced, and found again by a later agent.
 
-dnsmasq runs on its own (it makes itself a daemon), so guests keep their leases while the agent is away. A process is
+dnsmasq runs on its own (it makes itself a daemon), so guests keep their leases while the agent is down. A process is
 known by its command line, which names a configuration file of the network's directory; the file's name holds a hash
 of its text, so a look at the command line also tells whether the process runs with the present configuration.
 """
@@ -36,7 +36,7 @@ class Dnsmasq:
         self._namespace = namespace
 
     def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str) -> None:
-        """Make a process with just this run, without a restart where a signal does; free leases of gone guests."""
+        """Run a process with these settings, by a signal rather than a restart where possible; free stale leases."""
         changed = replace_file(self._directory / "dnsmasq.hosts", "\n".join([*entries.values(), ""]))
         changed = replace_file(self._directory / "dnsmasq.opts", options) or changed
         path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
@@ -110,7 +110,7 @@ class Dnsmasq:
         return None
 
     def _at_home(self, pid: int) -> bool:
-        """Return whether the process is in the namespace that counts (not in one that was lost and made anew)."""
+        """Return whether the process is in the current namespace, not in a lost predecessor of it."""
         try:
             status = Path(f"/proc/{pid}/ns/net").stat()
         except FileNotFoundError:

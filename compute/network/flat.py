@@ -1,7 +1,7 @@
 """Flat networks on one host: each network is a Linux bridge with a namespace that answers DHCP and metadata.
 
 `FlatPlumbing` is the agent's `NetworkPlumbing`. Every change goes the same way: write the records (`records`), then
-make the whole network so (`_make`), in steps that compare before they act. Hence any method mends what a crash or a
+make the whole network so (`_make`), in steps that compare before they act. Hence any method repairs what a crash or a
 careless hand left behind, and `restore` is only that for all networks.
 
 Refuses, with `NotImplementedHere`: network types other than flat, and IPv6 addresses on ports (no router
@@ -50,7 +50,7 @@ class FlatPlumbing:
         self._locks: dict[str, threading.RLock] = {}
         self._host_checked = False
         self._metadata = MetadataServer(self._find_documents)
-        self._watchdog = Watchdog(self._mend)
+        self._watchdog = Watchdog(self._repair)
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Make all that `port` needs and return its bridge's name."""
@@ -270,7 +270,7 @@ class FlatPlumbing:
         try:
             nft.apply(firewall.render_groups(record.network.id, changed))
         except errors.AgentError:
-            # Somebody may have flushed the table; all of it is loaded then, or it is said why that cannot be.
+            # The table may have been flushed by hand: load all of it, or raise why that fails.
             self._filter(record)
         else:
             record.loaded = now
@@ -312,7 +312,7 @@ class FlatPlumbing:
                 del record.ports[port_id]
             self._store.remove_port(network_id, port_id)
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Make good what others broke: filters that were flushed, DHCP servers that ended (the watchdog calls this).
 
         Packet filters are often reloaded by flushing everything there is, ours included.
@@ -337,7 +337,7 @@ class FlatPlumbing:
                         LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
                         self._serve_dhcp(record)
                 except errors.HostlerError as failure:
-                    LOG.error("Network %s cannot be mended: %s", network_id, failure)
+                    LOG.error("Network %s cannot be repaired: %s", network_id, failure)
 
     def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
         """Return the metadata of the server that has `source_ip` in the network, or None."""

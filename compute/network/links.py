@@ -1,4 +1,4 @@
-"""Links, addresses and routes on a host, made so with pyroute2.
+"""Links, addresses and routes on a host, configured with pyroute2.
 
 Each function compares with what is there and changes only the difference. `layout` describes one network's links;
 nothing here knows ports' rules or DHCP.

@@ -1,8 +1,8 @@
 """Answers guests' metadata requests: HTTP on port 80 in each network's namespace, served by the agent's process.
 
 A listening socket is opened inside the namespace (and so belongs to it); one thread waits on all of them, and each
-connection gets a short thread of its own. Who asks is told by the network and the source address, which anti-spoofing
-vouches for. What it may ask is `compute.metadata`'s tree; all else is 404. A guest holds few connections at a time
+connection gets a short thread of its own. The caller is known by its network and source address, which anti-spoofing
+guarantees. What it may ask is `compute.metadata`'s tree; all else is 404. A guest holds few connections at a time
 and each for a bounded time, so that none can starve the others.
 """
 
@@ -113,7 +113,7 @@ class MetadataServer:
 
     def _answer(self, connection: socket.socket, guest: tuple[str, str]) -> None:
         try:
-            # A guest that hangs up early is its own affair.
+            # A guest may hang up early.
             with connection, contextlib.suppress(OSError):
                 connection.setblocking(True)
                 _Handler(connection, guest, lambda: self._find(*guest))

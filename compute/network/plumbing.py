@@ -2,7 +2,7 @@
 
 `compute.network.build` gives the real one (bridges, namespaces, dnsmasq, nftables); the fake driver brings its own.
 Every method may be repeated and may follow a crash at any point. All raise `AgentError` when the host's network
-cannot be made so, and `NotImplementedHere` for what this host's plumbing refuses (see `compute.network.flat`).
+cannot be configured, and `NotImplementedHere` for what this host's plumbing refuses (see `compute.network.flat`).
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
     ../groups/<group id>.json           the members of a security group that rules may name, once per host
 
-A network's directory is written before anything of the network exists in the kernel and goes after it, so what the
+A network's directory is written before anything of the network exists in the kernel and removed after it, so what the
 agent made is always found again. Files are replaced by rename; none is ever half written.
 """
 
@@ -74,7 +74,7 @@ class RecordStore:
         return self.root / network_id
 
     def load(self) -> dict[str, NetworkRecord]:
-        """Return all records by network id; what cannot be read is logged and left for `restore` to mend."""
+        """Return all records by network id; unreadable ones are logged and left for `restore` to replace."""
         records: dict[str, NetworkRecord] = {}
         for path in sorted(self.root.glob("*/network.json")):
             values = _read(path)
@@ -121,7 +121,7 @@ class RecordStore:
 
 
 class GroupStore:
-    """The members of security groups, as last told: a file for each group, the set elements of all in memory.
+    """The members of security groups, as last received: a file for each group, the set elements of all in memory.
 
     Nothing is dropped while the agent runs: a message brings the groups before the port that needs them.
     """
@@ -145,7 +145,7 @@ class GroupStore:
         self._told[group_id], self._ranges[group_id] = told, ranges
 
     def ranges(self, group_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the members of groups as `rules.members` gives them; of one never told of, none."""
+        """Return the members of groups as `rules.members` gives them; none for an unknown group."""
         return {group_id: self._ranges.get(group_id, ()) for group_id in group_ids}
 
     def keep_only(self, group_ids: Collection[str]) -> None:

@@ -21,7 +21,7 @@ from hostler.resources.server.specs import RuleSpec
 
 _WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 _ICMP = 1
-# What a MAC looks like: it stands in the script as it came.
+# MACs are put into scripts as they are, so they are checked.
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ANY_MAC = "00:00:00:00:00:00-ff:ff:ff:ff:ff:ff"
 

@@ -1,4 +1,4 @@
-"""Calls a mending function every few seconds, in a thread of its own, until closed."""
+"""Calls a repair function every few seconds, in its own thread, until closed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _PERIOD_S = 3.0
 
 
 class Watchdog:
-    """Started by the first `start`; a failure of `mend` is logged and tried again with the next round."""
+    """Started by the first `start`; a failure of `repair` is logged; the next round tries again."""
 
-    def __init__(self, mend: Callable[[], None]) -> None:
-        self._mend = mend
+    def __init__(self, repair: Callable[[], None]) -> None:
+        self._repair = repair
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = threading.Event()
@@ -37,7 +37,7 @@ class Watchdog:
     def _run(self) -> None:
         while not self._closed.wait(_PERIOD_S):
             try:
-                self._mend()
+                self._repair()
             except Exception:
                 # A thread that must outlive every failure; the next round tries again.
-                LOG.exception("Mending failed; trying again in %s s", _PERIOD_S)
+                LOG.exception("Repairing failed; trying again in %s s", _PERIOD_S)

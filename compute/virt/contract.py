@@ -1,4 +1,4 @@
-"""The tests every driver passes, shipped so that a driver of somebody else's can run them, too.
+"""The tests every driver passes, shipped so that third-party drivers can run them, too.
 
 A test module derives a class from `DriverContract` and offers three fixtures: `driver` (opened), `make_guest`, which
 returns a `Guest` that can be created, a fresh one per call, and `make_volume`, which returns a fresh volume of 1 GiB

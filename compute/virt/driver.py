@@ -1,7 +1,7 @@
 """What the agent needs of a hypervisor.
 
 A driver knows guests by server id and touches only guests that carry this agent's host name. Every method may be
-repeated: it makes it so rather than does it. `compute.virt.contract` holds the tests that each driver passes.
+repeated: it describes the wanted state. `compute.virt.contract` holds the tests that each driver passes.
 Drivers raise `errors.AgentError` (with a reason a user may read) when the hypervisor refuses, and
 `errors.Unavailable` when it does not answer in time; never anything of their own.
 """
@@ -112,7 +112,7 @@ class Guest:
 
 @dataclasses.dataclass(frozen=True)
 class Event:
-    """Something happened to a guest, on whoever's account. `kind` is a key of `EVENT_STATES`; `at` ISO UTC."""
+    """Something happened to a guest, whatever caused it. `kind` is a key of `EVENT_STATES`; `at` ISO UTC."""
 
     server_id: str
     kind: str
@@ -177,7 +177,7 @@ class Driver(Protocol):
         """Return the power state; NOSTATE when there is no such guest of ours."""
 
     def create(self, guest: Guest) -> None:
-        """Define the guest anew and start it; a guest that runs (or is paused) is left as it is.
+        """Define and start the guest, replacing an earlier definition; one that runs or is paused is left alone.
 
         A saved memory state of the guest is dropped: this is the path of boot, start and reboot.
         """

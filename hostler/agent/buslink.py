@@ -2,7 +2,7 @@
 
 RabbitMQ can expire a queue while the connection over it stays healthy: the agent then hears nothing, or gets no
 answer any more, and looks dead to everybody but itself. No error tells of it. So the heartbeat watches for silence
-(`hostler.agent.heartbeat`) and has both ends built anew, on new connections, while the old ones finish their work.
+(`hostler.agent.heartbeat`) and has both ends rebuilt, on new connections, while the old ones finish their work.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class BusLink(Generic[Conductor]):
         return True
 
     def renew(self) -> None:
-        """Build both ends anew; the old server finishes what it works on and closes in the background."""
+        """Rebuild both ends; the old server finishes what it works on and closes in the background."""
         if self._open_bus is None:
             return
         with self._lock:
@@ -137,13 +137,13 @@ class BusLink(Generic[Conductor]):
             self._attach(self._new_bus())
             if old_server is not None:
                 self._server = self._new_server()
-        LOG.warning("The connection to the bus was built anew")
+        LOG.warning("The connection to the bus was rebuilt")
         threading.Thread(target=_retire, args=(old_server, old_bus), name="old-bus", daemon=True).start()
 
     def stop_serving(self, timeout_s: float, give_up: Callable[[], None] | None = None) -> bool:
         """Take no more calls and wait for those at work; tells whether all of them ended in time.
 
-        After that `give_up` may make those that are left end; they get a moment to say so to whoever called.
+        After that `give_up` may make those that are left end; they get a moment to answer their callers.
         """
         with self._lock:
             server, self._server = self._server, None

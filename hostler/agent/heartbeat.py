@@ -1,7 +1,7 @@
 """Tells the conductors every few seconds that this host lives, and notices when the agent has gone deaf.
 
-A turn in which the conductors do not answer is either their absence or the agent's deafness (see
-`hostler.agent.buslink`); from here both look alike, so after a while of it the bus is built anew, at most once a
+When the conductors do not answer, either they are down or the agent is deaf (see
+`hostler.agent.buslink`); from here both look alike, so after a while the bus is rebuilt, at most once a
 minute.
 """
 
@@ -38,7 +38,7 @@ class Link(Protocol):
         """Tell whether calls to this agent arrive."""
 
     def renew(self) -> None:
-        """Build the connection anew."""
+        """Rebuild the connection."""
 
 
 class Heartbeat:

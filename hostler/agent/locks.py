@@ -1,6 +1,6 @@
 """One lock per resource: two calls for the same server or volume never interleave, calls for different ones never wait.
 
-Each hold also counts a change, so that a slow decision (reconciliation) can see that somebody acted on
+Each hold also counts a change, so that a slow decision (reconciliation) can see that a call acted on
 the resource since it looked.
 """
 
@@ -19,7 +19,7 @@ class _Entry:
 
 
 class ResourceLocks:
-    """The locks of everything one agent works on; entries live only while somebody uses them."""
+    """The locks of everything one agent works on; entries live only while in use."""
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
@@ -29,7 +29,7 @@ class ResourceLocks:
 
     @contextlib.contextmanager
     def hold(self, resource_id: str) -> Iterator[None]:
-        """Hold the lock; waits for whoever has it."""
+        """Hold the lock; waits until it is free."""
         with self._guard:
             entry = self._entries.setdefault(resource_id, _Entry())
             entry.users += 1
@@ -50,7 +50,7 @@ class ResourceLocks:
             return self._clock
 
     def changed_since(self, resource_id: str, mark: int) -> bool:
-        """Tell whether anybody took (or waited for) the lock after `mark`, or has it now."""
+        """Tell whether the lock was taken, or waited for, after `mark`, or is held now."""
         with self._guard:
             return resource_id in self._entries or self._changes.get(resource_id, 0) > mark
 

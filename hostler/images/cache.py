@@ -1,8 +1,8 @@
 """The agent's image cache: each image is fetched once, under the name of its SHA-256, and never rewritten.
 
-An entry appears by rename after its checksum was verified, so that what is in the cache is whole. A file lock per
-image lets threads and processes wait for whoever fetches it. Overlays lie on the entries: an entry that a server's
-spec names is never trimmed.
+An entry gets its name after its checksum was verified, so every entry is complete. A file lock per image lets threads
+and processes wait while one of them fetches it. Servers' disks are overlays on entries: an entry that a server's spec
+names is never trimmed.
 """
 
 from __future__ import annotations

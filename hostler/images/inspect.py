@@ -113,7 +113,7 @@ class Inspection:
 def check_file(path: Path, image_id: str, disk_format: str) -> int:
     """Return the size in bytes of the disk in a file that claims to be a `disk_format`; raises UnsupportedImage.
 
-    For whoever is about to hand a file to a hypervisor's tools, whatever was checked when it came into the cloud.
+    Called before a file is given to a hypervisor's tools, whatever was checked when it came into the cloud.
     """
     inspection = Inspection(image_id, disk_format, "bare")
     with path.open("rb") as file:

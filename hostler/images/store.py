@@ -212,7 +212,7 @@ def _sync_directory(path: Path) -> None:
 
 
 def _old_files(folder: Path, before: float) -> list[Path]:
-    """Return the files in a folder last written before a time; those that vanish meanwhile are left out."""
+    """Return the files in a folder last written before a time; those that vanish are left out."""
     found = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else []:
         with contextlib.suppress(FileNotFoundError):

@@ -94,7 +94,7 @@ class LibvirtDriver:
         return self._on_guest(server_id, _power_state, virt.NOSTATE)
 
     def create(self, guest: virt.Guest) -> None:
-        """Define anew and start."""
+        """Replace the definition and start."""
         server_id = guest.server.id
         xml = domainxml.build(guest, self._machine)
 
@@ -234,7 +234,7 @@ class LibvirtDriver:
 
     def _on_guest(self, server_id: str, act: Callable[[libvirt.virDomain], Result], otherwise: Result, *,
                   patience: int = 1) -> Result:
-        """Do `act` on our guest; `otherwise` when there is none, or when it vanishes meanwhile."""
+        """Do `act` on our guest; `otherwise` when there is none or it vanishes."""
         def run(conn: libvirt.virConnect) -> Result:
             domain = self._lookup(conn, server_id)
             return otherwise if domain is None else _while_defined(lambda: act(domain), otherwise)

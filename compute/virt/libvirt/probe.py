@@ -3,7 +3,7 @@
 On some hosts (nested, or with a partial KVM) guests start under KVM and crawl or stop. The probe guest is one boot
 sector (`probe_guest.S`): it enters 64-bit mode, then switches address spaces, leaves to the hypervisor and writes
 memory thirty thousand times, which takes KVM that works a fraction of a second, and says so on its serial port. Only a
-guest that gets there in time makes a KVM host. The answer is kept until the machine starts anew.
+guest that gets there in time makes a KVM host. The answer is kept until the next reboot.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Volumes in one domain: plug, unplug, resize. Every function makes it so and may be repeated."""
+"""Volumes in one domain: plug, unplug, resize. Every function may be repeated."""
 
 from __future__ import annotations
 

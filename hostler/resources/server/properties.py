@@ -114,8 +114,19 @@ def check_properties(image_properties: Mapping[str, Any], extra_specs: Mapping[s
         _check(name, value, _IMAGE.get(name), name.startswith(_IMAGE_PREFIXES) or name in _REFUSED_IMAGE)
     for name, value in sorted(extra_specs.items()):
         _check(name, value, _FLAVOR.get(name), name.startswith(_FLAVOR_PREFIXES))
+    _check_disk_limits(extra_specs)
     if vcpus is not None:
         cpu_topology.choose(vcpus, image_properties, extra_specs)
+
+
+def _check_disk_limits(extra_specs: Mapping[str, Any]) -> None:
+    """Raise InvalidField for a total beside one of its parts, which QEMU does not take; 0 sets no limit."""
+    for what in ("bytes", "iops"):
+        total, read, write = (f"quota:disk_{way}_{what}_sec" for way in ("total", "read", "write"))
+        values = {name: int(extra_specs.get(name) or 0) for name in (total, read, write)}
+        if values[total] and (values[read] or values[write]):
+            raise errors.InvalidField(field=total, value=values[total],
+                                      reason="A total cannot be set together with a limit of reads or writes.")
 
 
 def _check(name: str, value: Any, accepts: Accepts | None, ours: bool) -> None:

@@ -14,14 +14,14 @@ def test_it_goes_on_after_a_failure_and_ends(monkeypatch: pytest.MonkeyPatch) ->
     calls = 0
     enough = threading.Event()
 
-    def _mend() -> None:
+    def _repair() -> None:
         nonlocal calls
         calls += 1
         if calls == 1:
             raise RuntimeError("first round fails")
         enough.set()
 
-    dog = watchdog.Watchdog(_mend)
+    dog = watchdog.Watchdog(_repair)
     dog.start()
     dog.start()
     assert enough.wait(5)

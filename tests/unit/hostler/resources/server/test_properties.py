@@ -56,6 +56,13 @@ def test_refused_extra_specs_are_named(name: str, value: str) -> None:
     assert refused.value.fields["field"] == name
 
 
+def test_a_total_beside_its_parts_is_refused() -> None:
+    check_properties({}, {"quota:disk_total_iops_sec": "100", "quota:disk_read_iops_sec": "0",
+                          "quota:disk_read_bytes_sec": "5"})
+    with pytest.raises(errors.InvalidField, match="quota:disk_total_iops_sec"):
+        check_properties({}, {"quota:disk_total_iops_sec": "100", "quota:disk_write_iops_sec": "50"})
+
+
 def test_topologies() -> None:
     assert cpu_topology.choose(4, {}, {}) == (4, 1, 1)
     assert cpu_topology.choose(4, {"hw_cpu_sockets": "1"}, {"hw:cpu_sockets": "2"}) == (1, 4, 1)

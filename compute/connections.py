@@ -1,4 +1,4 @@
-"""From how a volume is offered to how this host's hypervisor reaches it, and what this host can reach at all.
+"""Translates how a volume is offered into how this host's hypervisor reaches it, and says what this host can reach.
 
 A connection names a share by identity, never a path of this host's; what cannot be reached is refused here, with the
 volume's id, before the hypervisor stumbles over it.
@@ -58,7 +58,7 @@ class HostConnections:
         try:
             shares = self._runner.run(self._shares, SHARES_TIMEOUT_S)
         except errors.Unavailable as error:
-            LOG.warning("%s This host attaches no volume as a file until it answers.", error)
+            LOG.warning("%s This host attaches no volumes as files until it answers.", error)
             shares = {}
         return ConnectorSpec(host=self._conf.host, ip=options.my_ip, tls=options.nbd_tls,
                              shares={share: str(path) for share, path in shares.items()})

@@ -1,4 +1,4 @@
-"""Calls that may hang, made in threads of their own with a deadline.
+"""Calls that may hang, made in separate threads with a deadline.
 
 A libvirtd that hangs keeps the calling thread for ever, and so does a dead network file system; no option prevents it.
 So each call runs in a daemon thread, the caller waits as long as it may and then gives up. The thread is left behind;

@@ -2,8 +2,8 @@
 
 A call that changes a server names its operation and attempt in its context: an agent refuses an attempt older than
 one it has seen (`errors.StaleAttempt`). Every call may be repeated; all may raise AgentError, StaleAttempt and Silent.
-Power states are those of `compute.virt.driver`. `groups` maps the security groups that the ports' rules name to the
-addresses of their members.
+Power states are those of `compute.virt.driver`. `groups` maps the security groups that the ports' rules name to
+their members, "MAC CIDR" each.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The directories of file back ends that this host sees, by the identity that a marker in each gives it.
+"""The directories of file back ends that this host sees, by the identity in each one's marker file.
 
 The volume agent writes the marker; a host that has the directory, too (one machine, or a network file system mounted
 wherever), finds it by its marker and so opens volumes as files.

@@ -1,4 +1,4 @@
-"""The frame of every change to a server: fenced, one at a time, its own events kept quiet, its errors readable.
+"""The frame of every change to a server: fenced, one at a time, its own events suppressed, its errors readable.
 
     with workbench.work_on(server_id, context) as work:
         ...

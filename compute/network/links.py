@@ -65,7 +65,7 @@ def _netlink() -> Iterator[Any]:
 
 
 def make_network(layout: Layout) -> None:
-    """Make bridge, namespace, veth pair, uplink membership and addresses of one network so.
+    """Create or correct bridge, namespace, veth pair, uplink membership and addresses of one network.
 
     Raises `AgentError` when the uplink is missing or in another bridge, or a gateway's subnet is the host's already.
     """
@@ -120,7 +120,7 @@ def _find(ipr: Any, name: str) -> Any | None:
     try:
         return ipr.get_links(found[0])[0]
     except NetlinkError:
-        # Gone between the two questions.
+        # Gone between the two calls.
         return None
 
 

@@ -1,4 +1,4 @@
-"""Names of the things a network and a port get on a host.
+"""Names of what a network and a port have on a host.
 
 All are pure functions of the id, so that an agent that knows nothing but an id finds (or removes) what an earlier
 agent made. Interface names have at most 15 characters (Linux, IFNAMSIZ); 11 hexadecimal digits of a random UUID keep

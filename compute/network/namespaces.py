@@ -1,4 +1,4 @@
-"""Network namespaces that outlive the agent: a namespace is kept by a file onto which it is bind-mounted.
+"""Network namespaces that outlive the agent: a namespace is kept alive by a file that it is bind-mounted on.
 
 Entering a namespace concerns one thread, so each visit is a short-lived thread of its own; no other thread ever
 changes its namespace. Needs CAP_SYS_ADMIN.

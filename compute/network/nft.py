@@ -29,7 +29,7 @@ def apply(script: str) -> None:
 
 
 def foreign_drops() -> list[str]:
-    """Return the chains, none of them ours, that drop what is forwarded unless told otherwise, as `family table chain`.
+    """Return other programs' chains that drop forwarded packets by default, as `family table chain`.
 
     Connection tracking takes bridged packets past such chains, too, and no table of ours can overrule them.
     """

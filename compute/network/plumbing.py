@@ -33,7 +33,7 @@ class NetworkPlumbing(Protocol):
         """Enforce the rules, allowed pairs and addresses of `ports` as they are now; ports not plugged are ignored."""
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
-        """Know the members of `groups` (CIDRs by group id) and let the rules that name them follow.
+        """Take the members of `groups` ("MAC CIDR" by group id) and update the rules that name them.
 
         Groups that no rule here names are remembered for a port that is yet to come.
         """

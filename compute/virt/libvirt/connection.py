@@ -1,4 +1,4 @@
-"""The connection to one libvirtd: opened when needed, watched by keepalive, opened again when it broke.
+"""The connection to one libvirtd: opened when needed, watched by keepalive, reopened after a failure.
 
 All calls go through `Connection.call`, which gives them a deadline and turns libvirt's errors into ours. libvirt's
 event loop is one per process by its nature; it runs in a daemon thread, started with the first connection. Code in
@@ -161,4 +161,4 @@ def _loop() -> None:
         try:
             libvirt.virEventRunDefaultImpl()
         except libvirt.libvirtError:
-            LOG.exception("libvirt's event loop stumbled")
+            LOG.exception("libvirt's event loop raised an error")

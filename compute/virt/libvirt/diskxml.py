@@ -1,4 +1,4 @@
-"""Disks in domain XML: files of the server itself, and volumes by whatever transport reaches them.
+"""Disks in domain XML: files of the server itself, and volumes over any transport.
 
 A volume is known by its alias `ua-<volume id>`, in the guest that runs and in its definition. The boot order is
 set disk by disk, since the root disk may be a volume.
@@ -63,7 +63,7 @@ def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio",
         driver.set("cache", cache)
         driver.set("discard", "unmap")
     add(element, "source", file=str(disk.path))
-    # The config drive stays: guests that lack a virtio driver lack its data only, and it takes no place on the bus.
+    # The config drive stays on virtio: a guest without that driver misses its data only.
     _add_target(element, disk.target, "virtio" if disk.target == _CONFIG_TARGET else bus)
     if limits and not disk.readonly:
         tune = add(element, "iotune")
@@ -106,7 +106,7 @@ def _add_target(element: Any, target: str, bus: str) -> None:
         add(element, "target", dev=target, bus=bus)
         return
     add(element, "target", dev=f"sd{target[-1]}", bus=bus)
-    # Without an address libvirt puts each seven disks on a controller of their own.
+    # Without an address libvirt adds a controller for every seven disks.
     add(element, "address", type="drive", controller="0", bus="0", target="0", unit=str(ord(target[-1]) - ord("a")))
 
 

@@ -1,4 +1,4 @@
-"""Does KVM really run guests here? The device node and libvirt's word do not prove it, so a guest is booted.
+"""Tests whether KVM runs guests here by booting one: neither the device node nor libvirt's capabilities prove it.
 
 On some hosts (nested, or with a partial KVM) guests start under KVM and crawl or stop. The probe guest is one boot
 sector (`probe_guest.S`): it enters 64-bit mode, then switches address spaces, leaves to the hypervisor and writes
@@ -73,7 +73,7 @@ def _boot_probe(connection: Connection, directory: Path, timeout_s: float) -> bo
         if works:
             LOG.info("The probe guest ran under KVM in %.1f s", elapsed_s)
         else:
-            LOG.warning("The probe guest did not run through under KVM in %.0f s: guests are emulated", timeout_s)
+            LOG.warning("The probe guest did not finish under KVM within %.0f s: guests are emulated", timeout_s)
         return works
     finally:
         connection.call(lambda conn: _remove(conn, name), patience=3)

@@ -8,50 +8,44 @@ from api.core.identity import application_credentials
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import credential_view
-from api.services import Services
+from api.openstack.resource import Resource
 
 
-class ApplicationCredentials:
+class ApplicationCredentials(Resource):
     """A user's application credentials."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """List them."""
-        conf = self._services.conf
+        conf = self.conf
         page = application_credentials.list_credentials(
-            self._services, request.context.caller, user_id, parameters.listing(request, conf, "name"))
-        roles = application_credentials.roles_of(self._services)
+            self.services, request.context.caller, user_id, parameters.listing(request, conf, "name"))
+        roles = application_credentials.roles_of(self.services)
         response.media = collection(conf, request, "application_credentials", page,
                                     lambda credential: credential_view(credential, roles, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Create one; its secret is in this answer only."""
-        body = parameters.body(request, self._services.conf, schemas.CREATE_APPLICATION_CREDENTIAL)
+        body = parameters.body(request, self.conf, schemas.CREATE_APPLICATION_CREDENTIAL)
         credential, secret = application_credentials.create_credential(
-            self._services, request.context.caller, user_id, body["application_credential"])
-        roles = application_credentials.roles_of(self._services)
-        view = credential_view(credential, roles, root(self._services.conf, request))
+            self.services, request.context.caller, user_id, body["application_credential"])
+        roles = application_credentials.roles_of(self.services)
+        view = credential_view(credential, roles, root(self.conf, request))
         response.status = 201
         response.media = {"application_credential": {**view, "secret": secret}}
 
 
-class OneApplicationCredential:
+class OneApplicationCredential(Resource):
     """One application credential."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str, credential_id: str) -> None:
         """Show it without its secret."""
-        credential = application_credentials.get_credential(self._services, request.context.caller, user_id,
+        credential = application_credentials.get_credential(self.services, request.context.caller, user_id,
                                                             credential_id)
-        roles = application_credentials.roles_of(self._services)
+        roles = application_credentials.roles_of(self.services)
         response.media = {"application_credential": credential_view(
-            credential, roles, root(self._services.conf, request))}
+            credential, roles, root(self.conf, request))}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str, credential_id: str) -> None:
         """Delete it."""
-        application_credentials.delete_credential(self._services, request.context.caller, user_id, credential_id)
+        application_credentials.delete_credential(self.services, request.context.caller, user_id, credential_id)
         response.status = 204

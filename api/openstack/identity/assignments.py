@@ -9,13 +9,14 @@ from api.core.identity.assignments import AssignmentFilter, Target
 from api.openstack.identity import parameters
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import assignment_view, role_view
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler import errors
 
 
-class _Grants:
+class _Grants(Resource):
     def __init__(self, services: Services, kind: str) -> None:
-        self._services = services
+        super().__init__(services)
         self._kind = kind
 
     def _target(self, place: dict[str, str]) -> Target:
@@ -27,8 +28,8 @@ class Grants(_Grants):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str, **place: str) -> None:
         """List them."""
-        conf = self._services.conf
-        found = assignments.list_grants(self._services, request.context.caller, self._target(place), user_id)
+        conf = self.conf
+        found = assignments.list_grants(self.services, request.context.caller, self._target(place), user_id)
         response.media = collection(conf, request, "roles", [role_view(role, root(conf, request)) for role in found])
 
 
@@ -38,13 +39,13 @@ class OneGrant(_Grants):
     def on_put(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
                **place: str) -> None:
         """Give it."""
-        assignments.grant(self._services, request.context.caller, self._target(place), user_id, role_id)
+        assignments.grant(self.services, request.context.caller, self._target(place), user_id, role_id)
         response.status = 204
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
                **place: str) -> None:
         """Say whether the user has it."""
-        assignments.check_grant(self._services, request.context.caller, self._target(place), user_id, role_id)
+        assignments.check_grant(self.services, request.context.caller, self._target(place), user_id, role_id)
         response.status = 204
 
     def on_head(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
@@ -55,23 +56,20 @@ class OneGrant(_Grants):
     def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
                   **place: str) -> None:
         """Take it."""
-        assignments.revoke(self._services, request.context.caller, self._target(place), user_id, role_id)
+        assignments.revoke(self.services, request.context.caller, self._target(place), user_id, role_id)
         response.status = 204
 
 
-class RoleAssignments:
+class RoleAssignments(Resource):
     """All assignments."""
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List them. There are no groups and no inherited roles."""
-        conf = self._services.conf
+        conf = self.conf
         wanted = AssignmentFilter(user_id=parameters.identifier(request, "user.id"),
                                   role_id=parameters.identifier(request, "role.id"), target=_scope(request),
                                   effective=parameters.flag(request, "effective"))
-        found = assignments.list_assignments(self._services, request.context.caller, wanted)
+        found = assignments.list_assignments(self.services, request.context.caller, wanted)
         if request.get_param("group.id") or request.get_param("scope.OS-INHERIT:inherited_to"):
             found = []
         names = parameters.flag(request, "include_names")

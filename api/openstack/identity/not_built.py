@@ -8,6 +8,7 @@ import falcon
 
 from api.core.identity.rows import not_found
 from api.openstack.identity.rendering import collection
+from api.openstack.resource import Resource
 from api.services import Services
 from hostler import errors
 
@@ -30,16 +31,16 @@ _NOT_BUILT = (
 )
 
 
-class EmptyCollection:
+class EmptyCollection(Resource):
     """A collection that is always empty."""
 
     def __init__(self, services: Services, key: str) -> None:
-        self._services = services
+        super().__init__(services)
         self._key = key
 
     def on_get(self, request: falcon.Request, response: falcon.Response, **_ids: str) -> None:
         """List nothing."""
-        response.media = collection(self._services.conf, request, self._key, [])
+        response.media = collection(self.conf, request, self._key, [])
 
     def on_post(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse."""

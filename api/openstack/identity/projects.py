@@ -10,7 +10,7 @@ from api.core.identity import projects
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import project_view
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors
 from hostler.db.models import Project
 from hostler.query import text as query_text
@@ -19,12 +19,9 @@ from hostler.query.expressions import NOTHING
 _TAGS = query_text.tags(query_text.listed_tag)
 
 
-class _Projects:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
+class _Projects(Resource):
     def _body(self, request: falcon.Request, project: Project) -> dict[str, Any]:
-        return {"project": project_view(project, root(self._services.conf, request))}
+        return {"project": project_view(project, root(self.conf, request))}
 
 
 class Projects(_Projects):
@@ -32,19 +29,19 @@ class Projects(_Projects):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List; the filters `parent_id` and `is_domain` see that a project's parent is its domain."""
-        conf = self._services.conf
+        conf = self.conf
         tagged = query_text.where(_TAGS, {name: [value] for name in _TAGS
                                           if (value := parameters.text(request, name)) is not None})
         wanted = NOTHING if parameters.flag(request, "is_domain") else tagged
         query = parameters.listing(request, conf, "name", "domain_id", "enabled", parent_id="domain_id", beside=wanted)
-        page = projects.list_projects(self._services, request.context.caller, query)
+        page = projects.list_projects(self.services, request.context.caller, query)
         response.media = collection(conf, request, "projects", page,
                                     lambda project: project_view(project, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
-        body = parameters.body(request, self._services.conf, schemas.CREATE_PROJECT)
-        project = projects.create_project(self._services, request.context.caller, schemas.attributes(body, "project"))
+        body = parameters.body(request, self.conf, schemas.CREATE_PROJECT)
+        project = projects.create_project(self.services, request.context.caller, schemas.attributes(body, "project"))
         response.status = 201
         response.media = self._body(request, project)
 
@@ -54,17 +51,17 @@ class OneProject(_Projects):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Show it."""
-        response.media = self._body(request, projects.get_project(self._services, request.context.caller, project_id))
+        response.media = self._body(request, projects.get_project(self.services, request.context.caller, project_id))
 
     def on_patch(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Change it."""
-        body = parameters.body(request, self._services.conf, schemas.UPDATE_PROJECT)
+        body = parameters.body(request, self.conf, schemas.UPDATE_PROJECT)
         response.media = self._body(request, projects.update_project(
-            self._services, request.context.caller, project_id, schemas.attributes(body, "project", project_id)))
+            self.services, request.context.caller, project_id, schemas.attributes(body, "project", project_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Delete it."""
-        projects.delete_project(self._services, request.context.caller, project_id)
+        projects.delete_project(self.services, request.context.caller, project_id)
         response.status = 204
 
 
@@ -73,9 +70,9 @@ class UserProjects(_Projects):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """List them."""
-        conf = self._services.conf
+        conf = self.conf
         query = parameters.listing(request, conf, "name", "domain_id", "enabled")
-        page = projects.list_user_projects(self._services, request.context.caller, user_id, query)
+        page = projects.list_user_projects(self.services, request.context.caller, user_id, query)
         response.media = collection(conf, request, "projects", page,
                                     lambda project: project_view(project, root(conf, request)))
 
@@ -85,13 +82,13 @@ class ProjectTags(_Projects):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """List them."""
-        project = projects.get_project(self._services, request.context.caller, project_id,
+        project = projects.get_project(self.services, request.context.caller, project_id,
                                        "identity:list_project_tags")
         response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Replace them."""
-        body = parameters.body(request, self._services.conf, schemas.PROJECT_TAGS)
+        body = parameters.body(request, self.conf, schemas.PROJECT_TAGS)
         project = self._write(request, project_id, body["tags"])
         response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
 
@@ -101,7 +98,7 @@ class ProjectTags(_Projects):
         response.status = 204
 
     def _write(self, request: falcon.Request, project_id: str, tags: list[str]) -> Project:
-        return projects.update_project(self._services, request.context.caller, project_id, {"tags": tags},
+        return projects.update_project(self.services, request.context.caller, project_id, {"tags": tags},
                                        "identity:update_project_tags")
 
 
@@ -111,7 +108,7 @@ class OneProjectTag(ProjectTags):
     def on_get(self, request: falcon.Request, response: falcon.Response,  # type: ignore[override]
                project_id: str, tag: str) -> None:
         """Say whether the project has it."""
-        project = projects.get_project(self._services, request.context.caller, project_id,
+        project = projects.get_project(self.services, request.context.caller, project_id,
                                        "identity:list_project_tags")
         if tag not in project.tags:
             raise errors.NotFound(f"Could not find tag: {tag[:64]}.", resource="tag", id=tag[:64])
@@ -140,6 +137,6 @@ class OneProjectTag(ProjectTags):
         response.status = 204
 
     def _tags(self, request: falcon.Request, project_id: str) -> list[str]:
-        project = projects.get_project(self._services, request.context.caller, project_id,
+        project = projects.get_project(self.services, request.context.caller, project_id,
                                        "identity:update_project_tags")
         return list(project.tags)

@@ -10,19 +10,16 @@ from api.core.identity import roles
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, outside_id, root
 from api.openstack.identity.views import role_view
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors
 from hostler.db.models import Role
 from hostler.identity.roles import IMPLIED
 from hostler.query.expressions import EVERYTHING, NOTHING
 
 
-class _Roles:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
+class _Roles(Resource):
     def _body(self, request: falcon.Request, role: Role) -> dict[str, Any]:
-        return {"role": role_view(role, root(self._services.conf, request))}
+        return {"role": role_view(role, root(self.conf, request))}
 
 
 class Roles(_Roles):
@@ -30,18 +27,18 @@ class Roles(_Roles):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List. No role belongs to a domain."""
-        conf = self._services.conf
+        conf = self.conf
         of_domain = parameters.text(request, "domain_id") not in (None, "", "None")
         wanted = NOTHING if of_domain else EVERYTHING
-        page = roles.list_roles(self._services, request.context.caller,
+        page = roles.list_roles(self.services, request.context.caller,
                                 parameters.listing(request, conf, "name", beside=wanted))
         response.media = collection(conf, request, "roles", page,
                                     lambda role: role_view(role, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
-        body = parameters.body(request, self._services.conf, schemas.CREATE_ROLE)
-        role = roles.create_role(self._services, request.context.caller, schemas.attributes(body, "role"))
+        body = parameters.body(request, self.conf, schemas.CREATE_ROLE)
+        role = roles.create_role(self.services, request.context.caller, schemas.attributes(body, "role"))
         response.status = 201
         response.media = self._body(request, role)
 
@@ -51,17 +48,17 @@ class OneRole(_Roles):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
         """Show it."""
-        response.media = self._body(request, roles.get_role(self._services, request.context.caller, role_id))
+        response.media = self._body(request, roles.get_role(self.services, request.context.caller, role_id))
 
     def on_patch(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
         """Change it."""
-        body = parameters.body(request, self._services.conf, schemas.UPDATE_ROLE)
+        body = parameters.body(request, self.conf, schemas.UPDATE_ROLE)
         response.media = self._body(request, roles.update_role(
-            self._services, request.context.caller, role_id, schemas.attributes(body, "role", role_id)))
+            self.services, request.context.caller, role_id, schemas.attributes(body, "role", role_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
         """Delete it."""
-        roles.delete_role(self._services, request.context.caller, role_id)
+        roles.delete_role(self.services, request.context.caller, role_id)
         response.status = 204
 
 
@@ -70,9 +67,9 @@ class Implied(_Roles):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
         """List them."""
-        conf = self._services.conf
-        prior = roles.get_role(self._services, request.context.caller, role_id)
-        response.media = {"role_inference": _inference(prior, roles.roles_by_name(self._services), root(conf, request)),
+        conf = self.conf
+        prior = roles.get_role(self.services, request.context.caller, role_id)
+        response.media = {"role_inference": _inference(prior, roles.roles_by_name(self.services), root(conf, request)),
                           "links": {"self": request.uri, "previous": None, "next": None}}
 
 
@@ -81,7 +78,7 @@ class OneImplied(_Roles):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
         """Show the pair."""
-        where = root(self._services.conf, request)
+        where = root(self.conf, request)
         prior, implied = self._pair(request, role_id, implied_id)
         response.media = {"role_inference": {"prior_role": _short(prior, where), "implies": _short(implied, where)}}
 
@@ -91,8 +88,8 @@ class OneImplied(_Roles):
         response.status = 204
 
     def _pair(self, request: falcon.Request, role_id: str, implied_id: str) -> tuple[Role, Role]:
-        prior = roles.get_role(self._services, request.context.caller, role_id)
-        implied = roles.get_role(self._services, request.context.caller, implied_id)
+        prior = roles.get_role(self.services, request.context.caller, role_id)
+        implied = roles.get_role(self.services, request.context.caller, implied_id)
         if IMPLIED.get(prior.name) != implied.name:
             raise errors.NotFound(f"{prior.name} does not imply {implied.name}.", resource="implied role",
                                   id=implied.id)
@@ -110,9 +107,9 @@ class RoleInferences(_Roles):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List it."""
-        self._services.policy.check(request.context.caller, "identity:list_roles", {})
-        by_name, where = roles.roles_by_name(self._services), root(self._services.conf, request)
-        response.media = collection(self._services.conf, request, "role_inferences", [
+        self.services.policy.check(request.context.caller, "identity:list_roles", {})
+        by_name, where = roles.roles_by_name(self.services), root(self.conf, request)
+        response.media = collection(self.conf, request, "role_inferences", [
             _inference(by_name[name], by_name, where) for name in IMPLIED if name in by_name])
 
 

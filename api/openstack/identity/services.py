@@ -11,21 +11,18 @@ from api import links
 from api.core.identity.rows import not_found
 from api.openstack.identity import parameters
 from api.openstack.identity.rendering import collection, root
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors
 from hostler.identity import catalog
 
 Body = dict[str, Any]
 
 
-class _ReadOnly:
+class _ReadOnly(Resource):
     key = ""
     noun = ""
     action = ""
     filters: tuple[str, ...] = ()
-
-    def __init__(self, services: Services) -> None:
-        self._services = services
 
     def items(self, request: falcon.Request) -> list[Body]:
         """Return all there is."""
@@ -33,7 +30,7 @@ class _ReadOnly:
 
     def on_get(self, request: falcon.Request, response: falcon.Response, item_id: str | None = None) -> None:
         """List, or show one."""
-        self._services.policy.check(request.context.caller, self.action, {})
+        self.services.policy.check(request.context.caller, self.action, {})
         found = self.items(request)
         if item_id is not None:
             item = next((item for item in found if item["id"] == item_id.replace("-", "") or item["id"] == item_id),
@@ -46,7 +43,7 @@ class _ReadOnly:
             value = parameters.text(request, name)
             if value is not None:
                 found = [item for item in found if item[name] == value.removesuffix("URL")]
-        response.media = collection(self._services.conf, request, self.key, found)
+        response.media = collection(self.conf, request, self.key, found)
 
     def on_post(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse: the catalog is not stored."""
@@ -62,7 +59,7 @@ class CatalogServices(_ReadOnly):
 
     def items(self, request: falcon.Request) -> list[Body]:
         """Return them."""
-        where = root(self._services.conf, request)
+        where = root(self.conf, request)
         return [{"id": service.id, "name": service.name, "type": service.type, "enabled": True,
                  "description": service.description, "links": {"self": f"{where}/services/{service.id}"}}
                 for service in catalog.SERVICES]
@@ -76,7 +73,7 @@ class Endpoints(_ReadOnly):
 
     def items(self, request: falcon.Request) -> list[Body]:
         """Return them."""
-        conf = self._services.conf
+        conf = self.conf
         base, where = links.base_url(conf, request), root(conf, request)
         return [{**endpoint, "service_id": service.id, "enabled": True,
                  "links": {"self": f"{where}/endpoints/{endpoint['id']}"}}
@@ -91,6 +88,6 @@ class Regions(_ReadOnly):
 
     def items(self, request: falcon.Request) -> list[Body]:
         """Return it."""
-        name = self._services.conf.identity.region
+        name = self.conf.identity.region
         return [{"id": name, "description": "", "parent_region_id": None,
-                 "links": {"self": f"{root(self._services.conf, request)}/regions/{name}"}}]
+                 "links": {"self": f"{root(self.conf, request)}/regions/{name}"}}]

@@ -8,15 +8,12 @@ from api import links
 from api.core.identity import projects
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import domain_view, project_view
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors
 from hostler.identity.catalog import catalog
 
 
-class _Reachable:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
+class _Reachable(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         raise NotImplementedError
@@ -31,8 +28,8 @@ class ReachableProjects(_Reachable):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List them."""
-        conf = self._services.conf
-        found = projects.projects_of(self._services, request.context.caller.user_id)
+        conf = self.conf
+        found = projects.projects_of(self.services, request.context.caller.user_id)
         response.media = collection(conf, request, "projects",
                                     [project_view(project, root(conf, request)) for project in found])
 
@@ -42,8 +39,8 @@ class ReachableDomains(_Reachable):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List them."""
-        conf = self._services.conf
-        found = projects.domains_of(self._services, request.context.caller.user_id)
+        conf = self.conf
+        found = projects.domains_of(self.services, request.context.caller.user_id)
         response.media = collection(conf, request, "domains",
                                     [domain_view(domain, root(conf, request)) for domain in found])
 
@@ -53,8 +50,8 @@ class ReachableSystem(_Reachable):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the one system, or nothing."""
-        has_role = projects.has_system_role(self._services, request.context.caller.user_id)
-        response.media = collection(self._services.conf, request, "system", [{"all": True}] if has_role else [])
+        has_role = projects.has_system_role(self.services, request.context.caller.user_id)
+        response.media = collection(self.conf, request, "system", [{"all": True}] if has_role else [])
 
 
 class ReachableCatalog(_Reachable):
@@ -62,7 +59,7 @@ class ReachableCatalog(_Reachable):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show it; raises Forbidden for a token without a scope, which has none."""
-        caller, conf = request.context.caller, self._services.conf
+        caller, conf = request.context.caller, self.conf
         if not (caller.project_id or caller.domain_id or caller.system_scope):
             raise errors.Forbidden("A token without a scope has no catalog.")
         response.media = collection(conf, request, "catalog",

@@ -9,7 +9,7 @@ import falcon
 from api import links
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.views import token_view
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler import errors, ids
 from hostler.identity import lockout
 from hostler.identity.catalog import catalog
@@ -17,18 +17,15 @@ from hostler.identity.logins import LogIn, Named, ScopeRequest
 from hostler.identity.token_state import TokenState
 
 
-class Tokens:
+class Tokens(Resource):
     """POST logs in; the other methods are about the token in X-Subject-Token."""
 
     public = ("POST",)
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Issue a token."""
-        body = parameters.body(request, self._services.conf, schemas.LOG_IN)
-        text, state = self._services.identity.log_in(_log_in_of(body["auth"], lockout.source_of(request.remote_addr)))
+        body = parameters.body(request, self.conf, schemas.LOG_IN)
+        text, state = self.services.identity.log_in(_log_in_of(body["auth"], lockout.source_of(request.remote_addr)))
         response.status = 201
         response.set_header("X-Subject-Token", text)
         response.media = self._view(request, state)
@@ -47,25 +44,25 @@ class Tokens:
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Revoke the token."""
         _, state = self._subject(request, "identity:revoke_token")
-        self._services.identity.revoke(state)
+        self.services.identity.revoke(state)
         response.status = 204
 
     def _subject(self, request: falcon.Request, action: str) -> tuple[str, TokenState]:
         text = request.get_header("X-Subject-Token")
         if text is None:
-            self._services.policy.check(request.context.caller, action, {"user_id": ""})
+            self.services.policy.check(request.context.caller, action, {"user_id": ""})
             raise errors.NotFound("No token in the request", resource="token", id="")
         try:
-            state = self._services.identity.validate(text)
+            state = self.services.identity.validate(text)
         except errors.Unauthorized:
             raise errors.NotFound("Could not find token.", resource="token", id="") from None
-        self._services.policy.check(request.context.caller, action, {"user_id": state.user.id})
+        self.services.policy.check(request.context.caller, action, {"user_id": state.user.id})
         return text, state
 
     def _view(self, request: falcon.Request, state: TokenState) -> dict[str, Any]:
         if request.has_param("nocatalog"):
             return token_view(state, None)
-        conf = self._services.conf
+        conf = self.conf
         return token_view(state, catalog(links.base_url(conf, request), conf.identity.region))
 
 

@@ -10,19 +10,16 @@ from api.core.identity import users
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import user_view
-from api.services import Services
+from api.openstack.resource import Resource
 from hostler.db.models import User
 from hostler.query.expressions import EVERYTHING, NOTHING
 
 _NOBODYS = ("idp_id", "protocol_id", "unique_id", "password_expires_at")
 
 
-class _Users:
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
+class _Users(Resource):
     def _body(self, request: falcon.Request, user: User) -> dict[str, Any]:
-        return {"user": user_view(user, root(self._services.conf, request))}
+        return {"user": user_view(user, root(self.conf, request))}
 
 
 class Users(_Users):
@@ -30,19 +27,19 @@ class Users(_Users):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        conf = self._services.conf
+        conf = self.conf
         # Nobody comes from elsewhere, and no password expires.
         foreign = any(request.has_param(name) for name in _NOBODYS)
         listing = parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id",
                                      beside=NOTHING if foreign else EVERYTHING)
-        page = users.list_users(self._services, request.context.caller, listing)
+        page = users.list_users(self.services, request.context.caller, listing)
         response.media = collection(conf, request, "users", page,
                                     lambda user: user_view(user, root(conf, request)))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one."""
-        body = parameters.body(request, self._services.conf, schemas.CREATE_USER)
-        user = users.create_user(self._services, request.context.caller, schemas.attributes(body, "user"))
+        body = parameters.body(request, self.conf, schemas.CREATE_USER)
+        user = users.create_user(self.services, request.context.caller, schemas.attributes(body, "user"))
         response.status = 201
         response.media = self._body(request, user)
 
@@ -52,17 +49,17 @@ class OneUser(_Users):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Show it."""
-        response.media = self._body(request, users.get_user(self._services, request.context.caller, user_id))
+        response.media = self._body(request, users.get_user(self.services, request.context.caller, user_id))
 
     def on_patch(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Change it."""
-        body = parameters.body(request, self._services.conf, schemas.UPDATE_USER)
+        body = parameters.body(request, self.conf, schemas.UPDATE_USER)
         response.media = self._body(request, users.update_user(
-            self._services, request.context.caller, user_id, schemas.attributes(body, "user", user_id)))
+            self.services, request.context.caller, user_id, schemas.attributes(body, "user", user_id)))
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Delete it."""
-        users.delete_user(self._services, request.context.caller, user_id)
+        users.delete_user(self.services, request.context.caller, user_id)
         response.status = 204
 
 
@@ -71,7 +68,7 @@ class UserPassword(_Users):
 
     def on_post(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """Change it, knowing the old one."""
-        body = parameters.body(request, self._services.conf, schemas.CHANGE_PASSWORD)
-        users.change_password(self._services, request.context.caller, user_id, old=body["user"]["original_password"],
+        body = parameters.body(request, self.conf, schemas.CHANGE_PASSWORD)
+        users.change_password(self.services, request.context.caller, user_id, old=body["user"]["original_password"],
                               new=body["user"]["password"])
         response.status = 204

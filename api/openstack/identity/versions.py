@@ -7,6 +7,7 @@ from typing import Any
 import falcon
 
 from api.openstack.identity.rendering import root
+from api.openstack.resource import Resource
 from api.services import Services
 
 _UPDATED = "2026-01-01T00:00:00Z"
@@ -18,28 +19,22 @@ def _document(services: Services, request: falcon.Request) -> dict[str, Any]:
             "media-types": [{"base": "application/json", "type": "application/vnd.openstack.identity-v3+json"}]}
 
 
-class Versions:
+class Versions(Resource):
     """Which versions there are."""
 
     public = True
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Answer 300, as discovery expects."""
         response.status = 300
-        response.media = {"versions": {"values": [_document(self._services, request)]}}
+        response.media = {"versions": {"values": [_document(self.services, request)]}}
 
 
-class Version:
+class Version(Resource):
     """The one version there is."""
 
     public = True
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Describe it."""
-        response.media = {"version": _document(self._services, request)}
+        response.media = {"version": _document(self.services, request)}

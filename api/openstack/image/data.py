@@ -80,24 +80,21 @@ class StoresInfo:
                                       "default": "true"}]}
 
 
-class Blob:
+class Blob(Resource):
     """/blobs/{sha256}: content by its digest, for agents, who show a signature instead of a token."""
 
     public = True
-
-    def __init__(self, services: Services) -> None:
-        self._store = services.images
 
     def on_get(self, request: falcon.Request, response: falcon.Response, sha256: str) -> None:
         """Send the content when the signature is ours."""
         expires_at = request.get_param("expires") or ""
         if not expires_at.isdecimal() or len(expires_at) > 15:
             raise errors.Forbidden("The signature is not valid.")
-        self._store.verify(sha256, int(expires_at), request.get_param("signature") or "")
-        if not self._store.has(sha256):
+        self.services.images.verify(sha256, int(expires_at), request.get_param("signature") or "")
+        if not self.services.images.has(sha256):
             raise errors.NotFound(resource="Content", id=sha256)
-        size_bytes = self._store.path_of(sha256).stat().st_size
-        send_content(request, response, self._store, sha256, size_bytes)
+        size_bytes = self.services.images.path_of(sha256).stat().st_size
+        send_content(request, response, self.services.images, sha256, size_bytes)
 
 
 class VolumeUpload(Resource):

@@ -29,7 +29,7 @@ class Host(Resource, Base):
 
     __tablename__ = "hosts"
     __table_args__ = (sa.UniqueConstraint("name"), sa.UniqueConstraint("number"), TABLE_OPTIONS)
-    number: orm.Mapped[int]  # the integer id of old microversions
+    number: orm.Mapped[int]  # the id that old clients know
     zone_id: orm.Mapped[str] = relation("zones.id", kind="parent", on_delete="cascade")
     hypervisor_type: orm.Mapped[str] = orm.mapped_column(sa.String(64), default="QEMU")
     hypervisor_version: orm.Mapped[int] = orm.mapped_column(default=0)

@@ -99,7 +99,7 @@ class Outages:
         return time.monotonic() - self._at < self._window_s
 
 
-class Cloud:
+class CloudAccess:
     """What all runs of a conductor share."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, scheduler: SchedulerAPI, compute: ComputeAPI,
@@ -117,7 +117,7 @@ class Cloud:
 class Run:
     """One claimed operation on its way."""
 
-    def __init__(self, cloud: Cloud, held: lease.Claim, kind: Kind[Any], slots: HostSlots, *,
+    def __init__(self, cloud: CloudAccess, held: lease.Claim, kind: Kind[Any], slots: HostSlots, *,
                  stopping: Callable[[], bool] = lambda: False,
                  wake: Callable[[str], None] = lambda _operation_id: None,
                  progressed: Callable[[str], None] = lambda _operation_id: None) -> None:

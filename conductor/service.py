@@ -8,7 +8,7 @@ from compute.rpcapi import ComputeAPI
 from conductor.engine.workers import Workers
 from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
-from conductor.run import Cloud
+from conductor.run import CloudAccess
 from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database
@@ -23,7 +23,7 @@ class ConductorService:
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
         images = ImageStore(conf)
-        cloud = Cloud(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images, VolumeAPI(bus))
+        cloud = CloudAccess(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images, VolumeAPI(bus))
         self.workers = Workers(cloud, conf)
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)

@@ -19,7 +19,7 @@ from conductor.engine.slots import Slots
 from conductor.faults import Failure
 from conductor.flows.registry import PROCEDURES
 from conductor.procedure import Procedure
-from conductor.run import Cloud, HandOver, Run
+from conductor.run import CloudAccess, HandOver, Run
 from hostler import errors
 from hostler.operations import lease, states
 
@@ -32,7 +32,7 @@ REVERT_ATTEMPTS = 3
 class Runner:
     """Runs claimed operations; one instance serves all workers."""
 
-    def __init__(self, cloud: Cloud, slots: Slots, stopping: Callable[[], bool],
+    def __init__(self, cloud: CloudAccess, slots: Slots, stopping: Callable[[], bool],
                  wake: Callable[[str], None] = lambda _operation_id: None) -> None:
         self._cloud = cloud
         self._slots = slots

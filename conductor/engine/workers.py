@@ -14,7 +14,7 @@ from oslo_config import cfg
 
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
-from conductor.run import Cloud
+from conductor.run import CloudAccess
 from hostler import errors
 from hostler.operations import lease
 
@@ -24,7 +24,7 @@ LOG = logging.getLogger(__name__)
 class Workers:
     """Runs operations until it is stopped."""
 
-    def __init__(self, cloud: Cloud, conf: cfg.ConfigOpts) -> None:
+    def __init__(self, cloud: CloudAccess, conf: cfg.ConfigOpts) -> None:
         self._cloud = cloud
         self._options = conf.conductor
         self._host = conf.host

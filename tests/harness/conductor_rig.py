@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
-from conductor.run import Cloud, HandOver
+from conductor.run import CloudAccess, HandOver
 from hostler import conf as hostler_conf
 from hostler import errors, ids
 from hostler.context import RequestContext
@@ -88,7 +88,7 @@ class Rig:
                                       request_id=f"req-{ids.new_id()}")
         self.host_id = self.db.write(self._seed)
         self.host = ScriptedHost(self.db, self.host_id)
-        self.cloud = Cloud(self.conf, self.db, self.host, self.host, mock.Mock(), mock.Mock())  # type: ignore[arg-type]
+        self.cloud = CloudAccess(self.conf, self.db, self.host, self.host, mock.Mock(), mock.Mock())  # type: ignore[arg-type]
         self.slots = Slots(limit=2)
         self.stopping = False
         self.runner = Runner(self.cloud, self.slots, lambda: self.stopping)

@@ -21,7 +21,7 @@ from sqlalchemy import orm
 from conductor import volume_reconcile
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
-from conductor.run import Cloud
+from conductor.run import CloudAccess
 from hostler import clock, errors, ids
 from hostler import conf as hostler_conf
 from hostler.context import RequestContext
@@ -216,7 +216,7 @@ class VolumeRig:
         chooser = make_chooser(self.db)
         scheduler = mock.Mock()
         scheduler.select_backends = lambda _context, requests: chooser.choose(requests)
-        self.cloud = Cloud(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
+        self.cloud = CloudAccess(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
         self.stopping = False
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
-from conductor.run import Cloud, HandOver
+from conductor.run import CloudAccess, HandOver
 from hostler import errors, ids
 from hostler.db.models import Lock, Operation, Server, Snapshot, Volume, VolumeAttachment
 from hostler.operations import states as operation_states
@@ -70,7 +70,7 @@ class ServerRig(VolumeRig):
         scheduler = mock.Mock()
         scheduler.select_host = self.nodes.select_host
         scheduler.select_backends = lambda _context, requests: chooser.choose(requests)
-        self.cloud = Cloud(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
+        self.cloud = CloudAccess(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)
 
     def server(self, *, placed: bool = True, **values: Any) -> str:

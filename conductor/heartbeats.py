@@ -16,7 +16,7 @@ from hostler.db.moments import now
 LOG = logging.getLogger(__name__)
 
 # Sizes that breathe (memory of a ballooned machine, a file system's): a change this small is none, or each report would
-# make every claim in progress start anew.
+# make every claim in progress start again.
 _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
 

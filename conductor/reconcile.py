@@ -30,7 +30,7 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
 
     keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
     guest is gone; leave: an operation works on it, or
-    nothing is known of it. Records follow guests that stopped or started meanwhile.
+    nothing is known of it. Records follow guests that stopped or started in between.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     with db.reading() as session:

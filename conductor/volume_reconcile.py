@@ -1,7 +1,7 @@
 """What a storage node has that is surely not wanted any more.
 
 Only what the records say is gone, or was left behind, is told to be removed. What has no record at all is left
-alone: the database may have been restored from a backup, and what it forgot is somebody's data. The doctor lists that
+alone: the database may have been restored from a backup, and what it forgot may be user data. The doctor lists that
 for a person to decide. Nothing is told about what an operation works on.
 """
 

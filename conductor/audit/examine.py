@@ -1,4 +1,4 @@
-"""Finding and mending: every check over two looks, then each finding again under its lock."""
+"""Finding and repairing: every check over two inventories, then each finding again under its lock."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hostler import errors
 
 LOG = logging.getLogger(__name__)
 
-# What is kept of one examination; a cloud with more has one cause, and is examined again once that is mended.
+# What is kept of one examination; a cloud with more has one cause, and is examined again once that is repaired.
 MAX_FINDINGS = 500
 
 
@@ -30,7 +30,7 @@ def examine(run: Run, *, checks: Sequence[str] = (), repair: bool = False, delet
     repairs = Repairs(run, delete_unknown=delete_unknown)
     repairs.let_go()
     found, unseen = _look_twice(run, chosen)
-    outcomes = [_mend(repairs, check, finding) if repair else None for check, finding in found[:MAX_FINDINGS]]
+    outcomes = [_repair(repairs, check, finding) if repair else None for check, finding in found[:MAX_FINDINGS]]
     return {"findings": [finding.to_map(outcome) for (_, finding), outcome in zip(found, outcomes, strict=False)],
             "total": len(found), "unseen": list(unseen)}
 
@@ -59,7 +59,7 @@ def _find(run: Run, checks: Sequence[Check], inventory: Inventory) -> list[tuple
         return [(check, finding) for check in checks for finding in check.find(session, inventory)]
 
 
-def _mend(repairs: Repairs, check: Check, finding: Finding) -> str:
+def _repair(repairs: Repairs, check: Check, finding: Finding) -> str:
     if finding.remedy is None:
         return "left: a person must decide"
     if finding.unknown and not repairs.delete_unknown:

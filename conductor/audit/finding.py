@@ -14,7 +14,7 @@ class Finding:
 
     `place` is where it was seen (node@backend, a node, a host), `node` and `host` are the agents whose evidence it
     rests on. `remedy` None: a person must decide. `unknown`: the remedy deletes data that no record tells of. `info`:
-    worth knowing, not wrong. `hold`: nobody else may change these while it is mended. `details` is the check's own
+    worth knowing, not wrong. `hold`: nobody else may change these during the repair. `details` is the check's own
     memory; "of" in it tells findings about the same target apart.
     """
 

@@ -1,4 +1,4 @@
-"""Every check, in the order in which they look and mend: what frees and settles resources comes first."""
+"""Every check, in the order in which they find and repair: what frees resources comes first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a check may do to mend: write, hold resources, ask agents, all in the name of the audit's operation."""
+"""What a check may do to repair: write, lock resources, ask agents, all in the name of the audit's operation."""
 
 from __future__ import annotations
 

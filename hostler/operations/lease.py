@@ -208,7 +208,7 @@ def note_alone(session: orm.Session, held: Claim, alone: bool) -> None:
 
 def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | None,
               waiting_for: str | None, waiting_since: dt.datetime | None) -> None:
-    """Put an operation back so that any conductor may take it up after `delay_s`; its flow goes on where it was."""
+    """Put an operation back so that any conductor may take it up after `delay_s`; its flow resumes where it stopped."""
     check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, alone=False, host=host,
                 not_before=now(delay_s), waiting_for=waiting_for,
                 waiting_since=waiting_since)

@@ -1,4 +1,4 @@
-"""What an operation remembers while it runs: for its next tries, for whoever asked, or for others after it.
+"""What an operation remembers while it runs: for its next tries, for its requester, or for later operations.
 
 A note is a name, a key (for notes of which there are several) and a value. Notes are purged with their operation,
 except `LEFT_ON`: it tells reconciliation what may be removed from a storage node, so it lives as long as its volume.

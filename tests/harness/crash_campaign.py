@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -21,6 +23,7 @@ from tests.harness.ports import wait_for
 LAUNCHER = Path(__file__).with_name("crash_launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
+SUCCESSOR = "successor"
 BACKENDS = {"node1": "fake", "node2": "other"}
 
 
@@ -73,13 +76,15 @@ def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) ->
 
 class Campaign:
     """A fleet whose processes come back when they die, armed with crash points: one fake host and, with `volumes`,
-    two storage nodes with a fake back end each (`BACKENDS`)."""
+    two storage nodes with a fake back end each (`BACKENDS`); with `successor`, a second conductor."""
 
-    def __init__(self, directory: Path, *, volumes: bool = False,
+    def __init__(self, directory: Path, *, volumes: bool = False, successor: bool = False,
                  overrides: dict[str, dict[str, Any]] | None = None) -> None:
+        self._successor = successor
         self.fleet = Fleet(directory, hosts=1, nodes=len(BACKENDS) if volumes else 0, overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
+            SUCCESSOR: {"DEFAULT": {"state_path": directory / "shared"}},
             "compute": {"compute": {"reconcile_interval": 5}},
             "volume": {"volume": {"reconcile_interval": 5}},
             **{node: {"volume": {"enabled_backends": name}, f"backend:{name}": {"driver": "fake"}}
@@ -98,6 +103,11 @@ class Campaign:
         for name, control in self.controls.items():
             service = self._agents().get(name, name)
             self.fleet.add(name, service, launcher=[sys.executable, str(LAUNCHER), service, str(control)])
+        if self._successor:
+            # Either may take an operation up; whichever comes to the point removes the control file.
+            self.fleet.write_config(SUCCESSOR, "conductor", host=SUCCESSOR)
+            self.fleet.add(SUCCESSOR, "conductor", launcher=[
+                sys.executable, str(LAUNCHER), "conductor", str(self.controls["conductor"])])
         self.client = self.fleet.start()
         self.db = self.fleet.database()
         return self.client
@@ -158,6 +168,22 @@ class Campaign:
         if failing is None:
             self.disarm()
         return answer
+
+    def put_to_sleep(self, point: Point, request: Callable[[], requests.Response], *, failing: Point | None = None
+                     ) -> tuple[requests.Response | None, int]:
+        """Make a request and wait until a conductor stops at `point`; returns the answer and the process to `wake`."""
+        asleep = self.controls["conductor"].with_name(f"{self.controls['conductor'].name}.asleep")
+        asleep.unlink(missing_ok=True)
+        self.arm(dataclasses.replace(point, name=f"sleep {point.name}"), failing=failing)
+        answer = patient(request)
+        assert answer is None or answer.status_code < 400, f"{answer.status_code}: {answer.text}"
+        wait_for(lambda: asleep.exists() and asleep.read_text(), f"a conductor asleep at {point}", 30)
+        return answer, int(asleep.read_text())
+
+    @staticmethod
+    def wake(process: int) -> None:
+        """Let a process go on."""
+        os.kill(process, signal.SIGCONT)
 
     def wait_rest(self, timeout_s: float = 60) -> None:
         """Wait until nothing is wrong anywhere; raises AssertionError with what still is."""

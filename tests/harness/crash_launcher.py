@@ -3,10 +3,12 @@
 The product has no hooks for this. The control file holds one point's name; the process that reaches that point
 removes the file and kills itself with SIGKILL, so a point fires once.
 
-Points: `<Task>:before|after` (and `revert.<Task>:…`), `rpc.<method>:before|after`, `claim:after`,
-`finish:before|after` (around the operation's last commit), `commit:before|after` (a request's transaction in the api),
-`select_host:before|after` and
-`select_backends:…` (in the scheduler).
+With `sleep <point>` in it the process stops there instead (SIGSTOP), and writes its id into `<control file>.asleep`.
+
+Points: `<Task>:before|after` and `<Task>:write` (before each of its writes), the same as `revert.<Task>:…`,
+`rpc.<method>:before|after`, `claim:after`, `finish:before|after` (around the operation's last commit),
+`commit:before|after` (a request's transaction in the api), `select_host:before|after` and `select_backends:…` (in the
+scheduler).
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ def reach(point: str) -> None:
     if wanted == point:
         CONTROL.unlink()
         os.kill(os.getpid(), signal.SIGKILL)
+    elif wanted == f"sleep {point}":
+        CONTROL.unlink()
+        CONTROL.with_name(f"{CONTROL.name}.asleep").write_text(str(os.getpid()))
+        os.kill(os.getpid(), signal.SIGSTOP)
 
 
 def around(owner: Any, name: str, before: Callable[..., str | None], after: Callable[..., str | None]) -> None:
@@ -64,15 +70,22 @@ def arm_conductor() -> None:
     """Points in flows, at RPC, and at the operation's beginning and end."""
     runner = importlib.import_module("conductor.engine.runner")
     base = importlib.import_module("conductor.tasks.base")
+    run = importlib.import_module("conductor.run")
     bus = importlib.import_module("hostler.bus")
     lease = importlib.import_module("hostler.operations.lease")
     task = base.OperationTask
-    around(task, "pre_execute", nowhere, lambda self: f"{self.name}:before")
+    step = threading.local()
+
+    def begin(self: Any, undoing: str) -> None:
+        step.name = undoing + self.name
+
+    around(task, "pre_execute", lambda self: begin(self, ""), lambda self: f"{self.name}:before")
     around(task, "post_execute", nowhere, lambda self: f"{self.name}:after")
-    around(task, "pre_revert", nowhere, lambda self: f"revert.{self.name}:before")
+    around(task, "pre_revert", lambda self: begin(self, "revert."), lambda self: f"revert.{self.name}:before")
     around(task, "post_revert", nowhere, lambda self: f"revert.{self.name}:after")
-    around(bus.Client, "call", lambda _self, _context, method, **_: f"rpc.{method}:before",
-           lambda _self, _context, method, **_: f"rpc.{method}:after")
+    around(run.Run, "write", lambda *_args: f"{getattr(step, 'name', '')}:write", nowhere)
+    around(bus.Peer, "call", lambda _self, _context, method, *_: f"rpc.{method}:before",
+           lambda _self, _context, method, *_: f"rpc.{method}:after")
     around(lease, "claim", nowhere, lambda *_args, **_: "claim:after")
     around(lease, "finish", nowhere, lambda *_args, **_: "finish:before")
     around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")

@@ -66,6 +66,6 @@ class GuestVolumes:
             known = session.get(Volume, volume_id)
         volume = next((volume for volume in spec.volumes if volume.volume_id == volume_id), None)
         if volume is None or known is None or known.deleted_at is not None:
-            raise NotRepaired("it has no connection; attach it anew")
+            raise NotRepaired("it has no connection; detach and attach it again")
         repairs.ask(host, compute.attach_volume, server_id, volume)
         return "gave it to the guest"

@@ -1,4 +1,4 @@
-"""Connections on storage nodes that belong to no attachment: somebody may still reach a volume that is not his."""
+"""Connections on storage nodes that belong to no attachment: a former user may still reach the volume."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Volumes, snapshots and backups on storage nodes that no record tells of, not even of their deletion.
 
-That is somebody's data when the database was restored from a backup. So it is removed only by whoever says so twice:
+It may be user data when the database was restored from a backup. So it takes two options to have it removed:
 `--repair --delete-unknown`.
 """
 

@@ -1,4 +1,4 @@
-"""cloud.audit: the doctor looks for what is wrong, and mends it when told.
+"""cloud.audit: the doctor looks for what is wrong, and repairs it when told to.
 
 1. ExamineCloud   asks every agent what is there and compares (nothing to undo)
 """
@@ -25,7 +25,7 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """The report is noted, for whoever asked."""
+    """The report is noted for the command that asked."""
     notes.write(session, run.held.id, notes.REPORT, value=results["report"])
 
 

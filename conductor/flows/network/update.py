@@ -31,7 +31,7 @@ def _succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) ->
 
 
 def _failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
-    """Nothing to write: the operation keeps the cause, reconciliation mends the host."""
+    """Nothing to write: the operation keeps the cause, and reconciliation brings the host up to date."""
 
 
 APPLY_RULES = Procedure(kinds.APPLY_RULES, _build_apply_rules, _succeeded, _failed)

@@ -1,4 +1,4 @@
-"""attachment.connect and attachment.delete: somebody outside of servers reaches a volume, and no longer.
+"""attachment.connect and attachment.delete: a client that is no server of ours reaches a volume.
 
 1. ConnectAttachment      the node lets the connector in (revert: it does not)
 1. DisconnectAttachment   the node ends that (nothing to undo)

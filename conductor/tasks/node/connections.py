@@ -1,4 +1,4 @@
-"""Tasks that let somebody reach a volume outside of servers: the attachments of the Block Storage API."""
+"""Tasks that ask a storage node to export a volume to a client outside of our servers (Block Storage attachments)."""
 
 from __future__ import annotations
 

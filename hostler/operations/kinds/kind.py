@@ -1,4 +1,4 @@
-"""What is known of one kind of operation, whoever runs it."""
+"""What is known of one kind of operation, apart from how it is run."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Kind(Generic[A]):
 
     `starts_in` and `ends_in` are states of the resource (`hostler.resources`); no `starts_in` means that the resource
     is made together with the operation, or that its state does not matter. `shows` maps the type of a locked resource
-    to what that resource shows meanwhile: a server its task state, all others their status. A server that has no host
-    yet shows `waiting` instead, and `status` in place of the status of the state it started in.
+    to what that resource shows while it is held: a server its task state, all others their status. A server that has
+    no host yet shows `waiting` instead, and `status` in place of the status of the state it started in.
     """
 
     name: str  # stored in operations: append only

@@ -38,6 +38,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "revision-if-match": ("If-Match constraints based on revision_number",
                           "Makes a change conditional on a resource's revision."),
     "security-group": ("security-group", "Security groups and their rules."),
+    "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules",
+                                        "Shows a rule's prefix without its host bits, besides as it was sent."),
     "service-type": ("Neutron Service Type Management", "Lists who provides further network services."),
     "sorting": ("Sorting support", "Lists sorted by any number of keys."),
     "standard-attr-description": ("standard-attr-description", "A description for every resource."),

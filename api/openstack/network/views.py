@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Any
 
 from api.core.network.networks import NetworkRecord
@@ -85,6 +86,10 @@ def rule(row: SecurityGroupRule, _caller: Caller) -> dict[str, Any]:
     shown = {**_standard(row), "security_group_id": row.group_id, "direction": row.direction,
              "ethertype": row.ethertype, "protocol": row.protocol, "port_range_min": row.port_min,
              "port_range_max": row.port_max, "remote_ip_prefix": row.remote_ip_prefix,
-             "remote_group_id": row.remote_group_id}
+             "normalized_cidr": _normalized(row.remote_ip_prefix), "remote_group_id": row.remote_group_id}
     del shown["name"]
     return shown
+
+
+def _normalized(prefix: str | None) -> str | None:
+    return None if prefix is None else str(ipaddress.ip_network(prefix, strict=False))

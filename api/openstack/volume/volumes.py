@@ -62,7 +62,12 @@ def _volume_type(_name: str, values: Sequence[str]) -> Expression:
 
 def _constant(current: bool) -> text.Filter:
     """All volumes of this cloud are alike in this: the filter keeps all or none."""
-    return lambda name, values: EVERYTHING if params.truth(name, values[-1]) == current else NOTHING
+    def make(name: str, values: Sequence[str]) -> Expression:
+        try:
+            return EVERYTHING if params.truth(name, values[-1]) == current else NOTHING
+        except errors.InvalidField:
+            return NOTHING
+    return make
 
 
 LISTED: Final = Listed(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from alembic import autogenerate
 from alembic.runtime import migration
 
@@ -48,3 +50,27 @@ def test_the_embedded_database_is_its_owners_alone(tmp_path: Path) -> None:
     path = tmp_path / "new" / "test.db"
     schema.upgrade(Database(f"sqlite:///{path}"))
     assert path.stat().st_mode & 0o077 == 0
+
+
+_INSERT = sa.text(
+    "INSERT INTO operations (id, kind, resource_type, resource_id, request_id, state, arguments, attempt, crashes, "
+    "not_before, cancel_requested, progress, created_at, updated_at) VALUES (:id, 'k', :type, :id, 'r', :state, "
+    ":arguments, 0, 0, '2026-01-01', '0', 0, '2026-01-01', '2026-01-01')")
+
+
+def test_what_operations_kept_among_their_arguments_moves_out_of_them(db: Database) -> None:
+    schema.upgrade(db, "0005")
+    with db.engine.begin() as connection:
+        for identity, kind, state, arguments in (
+                ("moved", "volume", "succeeded", {"left_on": ["b1", "b2"]}),
+                ("waits", "server", "pending", {"server_id": "s", "wait_for_lock": True}),
+                ("other", "server", "pending", {})):
+            connection.execute(_INSERT, {"id": identity, "type": kind, "state": state,
+                                         "arguments": json.dumps(arguments)})
+    schema.upgrade(db)
+    with db.engine.connect() as connection:
+        notes = connection.execute(sa.text("SELECT operation_id, name, key, resource_id FROM operation_notes"))
+        assert sorted(map(tuple, notes)) == [("moved", "left_on", "b1", "moved"), ("moved", "left_on", "b2", "moved")]
+        waiting = connection.execute(sa.text(
+            "SELECT id FROM operations WHERE waits_for_lock AND arguments_version = 1"))
+        assert [row.id for row in waiting] == ["waits"]

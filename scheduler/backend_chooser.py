@@ -68,11 +68,11 @@ class BackendChooser:
             except errors.NoValidBackend:
                 if afresh:
                     raise
-                afresh = True  # what is remembered may be old: nobody is refused on that
+                afresh = True  # cached sums may be old: no request is refused because of them
                 continue
             if self._claim(choices, context):
                 return [_described(choice.backend) for choice in choices]
-            LOG.debug("a back end was lost to another claim: %s", [choice.backend.name for choice in choices])
+            LOG.debug("another claim took a back end first: %s", [choice.backend.name for choice in choices])
         raise errors.NoValidBackend(reason="(other requests took every back end that was chosen)", removed={},
                                     retry=True)
 

@@ -50,7 +50,7 @@ class BackendState:
 
 def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float, uses: BackendUses, *,
                   afresh: bool = False) -> list[BackendState]:
-    """Return every back end, in the order of ids; `afresh` trusts no remembered sum."""
+    """Return every back end, in the order of ids; `afresh` ignores cached sums."""
     # Back ends before sums: a claim in between makes the sums newer than the generation, which then fails the claim
     # that builds on it; the other way round it would pass.
     rows = session.execute(

@@ -1,7 +1,7 @@
-"""What is claimed of back ends, remembered as of their generations, so that a choice need not sum all volumes again.
+"""What is claimed of back ends, cached by generation, so that a choice need not sum all volumes again.
 
 Every change of a back end's use moves its generation (`hostler.resources.volume.backend_claims`); a remembered sum
-holds until it moves. It is summed anew after a while all the same, and before anybody is refused on it.
+holds until then. It is summed again after a minute all the same, and before a request is refused because of it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Turns a plan into a claim: the first ranked host that can still be claimed, in one transaction a try.
+"""Turns a plan into a claim: the first ranked host that can still be claimed, with one transaction for each try.
 
 A consumer that holds a claim already gets that host again (unless it is excluded), so asking twice is harmless.
 """
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """What a try brought: the host that is claimed now, newly (`claimed`) or since before."""
+    """The result of a try: the host that the consumer holds, claimed just now (`claimed`) or earlier."""
 
     host_id: str
     claimed: Claimed | None = None
@@ -43,7 +43,8 @@ class Claimer:
 
     def claim_first(self, request: Request, plan: Plan, snapshot: Snapshot,
                     context: RequestContext | None = None) -> str | None:
-        """Claim the first host of the plan that allows it and return its id; None when every one was lost.
+        """Claim the first host of the plan that still has room and return its id; None when other claims took
+        all of them.
 
         Raises StaleAttempt when the context's attempt runs no more.
         """

@@ -1,6 +1,6 @@
-"""Server groups: their policies, where their members stand, and the proof of the policy at the moment of a claim.
+"""Server groups: their policies, where their members are, and the check of the policy at the moment of a claim.
 
-Two members scheduled at once each see the other nowhere; so a claim for a member holds the group's row and looks
+Two members that are scheduled at once do not see each other. So a claim for a member holds the group's row and checks
 again before it is made.
 """
 
@@ -52,7 +52,7 @@ def completed(session: orm.Session, request: Request) -> Request:
 
 
 def still_allows(session: orm.Session, request: Request, host_id: str) -> bool:
-    """Hold the group's row and return whether its policy allows this host now."""
+    """Lock the group's row and return whether its policy allows this host now."""
     if request.group_id is None or request.group_policy not in (AFFINITY, ANTI_AFFINITY):
         return True
     session.execute(sa.select(ServerGroup.id).where(ServerGroup.id == request.group_id).with_for_update())

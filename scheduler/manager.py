@@ -1,5 +1,4 @@
-"""The scheduler's endpoint: one request in, one claimed host out (or a back end for each volume), or the reasons why
-there is none."""
+"""The scheduler's endpoint: a request in; a claimed host (or a back end for each volume) out, or why there is none."""
 
 from __future__ import annotations
 
@@ -74,7 +73,7 @@ class SchedulerManager:
         for _ in range(self._max_claim_attempts):
             if host_id is not None:
                 break
-            # What is in memory may be old: nobody is refused on that.
+            # What is in memory may be old: no request is refused because of it.
             snapshot = self._store.read_since(asked_at)
             asked_at = self._store.now()
             request = self._completed(request)

@@ -1,8 +1,8 @@
-"""How an extra spec's wish is held against a value: `fast`, `>= 10`, `<or> ssd <or> nvme`, `<in> avx`, `s!= slow`,
+"""How an extra spec is matched with a value: `fast`, `>= 10`, `<or> ssd <or> nvme`, `<in> avx`, `s!= slow`,
 `<is> True`.
 
-The operators are those of the published extra specs of flavors and volume types; a wish without one means equality of
-text. A numeric operator against something that is no number does not match.
+The operators are those of the published extra specs of flavors and volume types; one without an
+operator compares text. A numeric operator never matches what is not a number.
 """
 
 from __future__ import annotations

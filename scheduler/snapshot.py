@@ -113,7 +113,7 @@ class Snapshot:
         return mask
 
     def counts_of(self, host_ids: Iterable[str]) -> Numbers:
-        """Return how often each row's host stands in `host_ids`."""
+        """Return how often each row's host occurs in `host_ids`."""
         counts = np.zeros(len(self.ids), dtype=np.int64)
         for host_id in host_ids:
             if host_id in self.row_of:

@@ -1,11 +1,11 @@
 """Keeps the snapshot fresh: reads what changed, applies this process's own claims at once.
 
-Snapshots are renewed on demand (an idle scheduler reads nothing): one thread reads while the others decide on what is
-there. Most renewals read a few rows: hosts whose `changed_at` lies within an overlap of the last look and whose
-generation or `changed_at` is news, and the reports that came in. Now and then everything is read again.
+Snapshots are renewed on demand (an idle scheduler reads nothing): one thread reads while the others decide on the last
+one. Most renewals read a few rows: hosts whose `changed_at` lies within an overlap of the last reading and whose
+generation or `changed_at` is new, and the latest reports. From time to time everything is read again.
 
-`used` and `generation` of a host always move together and under the lock, and `generation` never goes back: a claim
-that names a generation builds on the use of just that generation.
+`used` and `generation` of a host always change together, under the lock, and `generation` never goes back: a claim
+that names a generation relies on the use as of that generation.
 """
 
 from __future__ import annotations

@@ -10,5 +10,5 @@ class AvailabilityZone:
     """Passes hosts of the request's zone; without one, all."""
 
     def mask(self, request: Request, snapshot: Snapshot) -> Mask | None:
-        """Return the hosts of the zone; a zone nobody knows has none."""
+        """Return the hosts of the zone; an unknown zone has none."""
         return snapshot.zone.equals(request.zone) if request.zone else None

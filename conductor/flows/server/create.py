@@ -37,6 +37,7 @@ from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
+from hostler.resources.server.moves import move
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
 
@@ -58,8 +59,8 @@ def _on_a_host(name: str) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The server is active."""
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
-        vm_state=states.ACTIVE, power_state=results["guest"]["power_state"], launched_at=clock.utcnow(), fault=None))
+    move(session, run.resource_id, states.ACTIVE, {
+        "power_state": results["guest"]["power_state"], "launched_at": clock.utcnow(), "fault": None})
     run.follow(ports.set_ports_host(session, run.resource_id, results["choice"]["host_id"], "ACTIVE", run.context))
     if run.arguments_of(kinds.CREATE).volumes:
         _volumes_are_there(session, run)
@@ -67,10 +68,9 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server is in error with its cause, on no host; cancelled for a deletion it just waits for that."""
-    values: dict[str, Any] = {"host_id": None}
+    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(host_id=None))
     if failure.code != Cancelled.code:
-        values.update(vm_state=states.ERROR, fault=fault_of(failure))
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(**values))
+        move(session, run.resource_id, states.ERROR, {"fault": fault_of(failure)})
     allocations.release(session, run.resource_id)
     ports.set_ports_host(session, run.resource_id, None, "DOWN")
     if run.arguments_of(kinds.CREATE).volumes:

@@ -32,6 +32,7 @@ from hostler.db.models import Server, ServerGroupMember, Volume, VolumeAttachmen
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
+from hostler.resources.server.moves import move
 from hostler.resources.volume import states as volume_states
 
 
@@ -50,9 +51,8 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
     if "volumes" in results:
         _let_go_of_volumes(session, run, results["volumes"])
-    now = clock.utcnow()
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
-        vm_state=states.DELETED, power_state="nostate", deleted_at=now, last_host_id=Server.host_id, host_id=None))
+    move(session, run.resource_id, states.DELETED, {
+        "power_state": "nostate", "deleted_at": clock.utcnow(), "last_host_id": Server.host_id, "host_id": None})
 
 
 def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) -> None:
@@ -66,8 +66,7 @@ def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server is in error with its cause; it may be deleted again."""
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
-        vm_state=states.ERROR, fault=fault_of(failure)))
+    move(session, run.resource_id, states.ERROR, {"fault": fault_of(failure)})
 
 
 PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)

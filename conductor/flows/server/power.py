@@ -20,6 +20,7 @@ from hostler.db.models import Server
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import Kind
 from hostler.resources.server import states
+from hostler.resources.server.moves import move
 
 
 def procedure(kind: Kind[Any]) -> Procedure:
@@ -29,8 +30,8 @@ def procedure(kind: Kind[Any]) -> Procedure:
         return linear_flow.Flow(kind.name).add(ChangePower(run, kind.name.removeprefix("server.")))
 
     def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-        session.execute(sa.update(Server).where(Server.id == run.resource_id).values(
-            vm_state=kind.ends_in, power_state=results["guest"]["power_state"], fault=None))
+        move(session, run.resource_id, str(kind.ends_in), {"power_state": results["guest"]["power_state"],
+                                                           "fault": None})
 
     def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         # A host that could not be asked leaves the guest as it was; a host that tried and failed may not.

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
@@ -21,8 +20,8 @@ from conductor.tasks.node.volumes import CreateVolume
 from conductor.tasks.records.volumes import release_backend
 from conductor.tasks.scheduler.backends import SelectBackend
 from hostler import clock
-from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
+from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
 CREATE_ATTEMPTS = 3
@@ -36,17 +35,16 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The volume is there, in the zone of its back end."""
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
-        state=volume_states.READY, provider=results["made"]["provider"], zone=results["choice"]["zone"],
-        launched_at=clock.utcnow(), fault=None))
+    moves.VOLUME.move(session, run.resource_id, volume_states.READY, {
+        "provider": results["made"]["provider"], "zone": results["choice"]["zone"], "launched_at": clock.utcnow(),
+        "fault": None})
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The volume is in error with its cause, on no back end; cancelled for a deletion it just waits for that."""
     release_backend(session, run.resource_id)
     if failure.code != Cancelled.code:
-        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
-            state=volume_states.ERROR, fault=fault_of(failure)))
+        moves.VOLUME.move(session, run.resource_id, volume_states.ERROR, {"fault": fault_of(failure)})
 
 
 PROCEDURE = Procedure(kinds.CREATE, build, succeeded, failed)

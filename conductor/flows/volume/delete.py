@@ -21,7 +21,7 @@ from conductor.tasks.node.volumes import DeleteVolume
 from hostler import clock
 from hostler.db.models import Snapshot, Volume, VolumeAttachment, VolumeTransfer
 from hostler.operations.kinds import volume as kinds
-from hostler.resources.volume import backend_claims
+from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -38,8 +38,8 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
     volume_id, now = run.resource_id, clock.utcnow()
     backends = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
         Volume.id == volume_id)).one_or_none()
-    session.execute(sa.update(Volume).where(Volume.id == volume_id).values(
-        state=volume_states.DELETED, deleted_at=now, backend_id=None, target_backend_id=None, provider={}))
+    moves.VOLUME.move(session, volume_id, volume_states.DELETED, {
+        "deleted_at": now, "backend_id": None, "target_backend_id": None, "provider": {}})
     if run.arguments_of(kinds.DELETE).cascade:
         session.execute(sa.update(Snapshot).where(Snapshot.volume_id == volume_id, Snapshot.deleted_at.is_(None))
                         .values(state=volume_states.DELETED, deleted_at=now))
@@ -50,8 +50,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The volume says why it could not be deleted; its data and its record stay, and it may be deleted again."""
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
-        state=volume_states.ERROR_DELETING, fault=fault_of(failure)))
+    moves.VOLUME.move(session, run.resource_id, volume_states.ERROR_DELETING, {"fault": fault_of(failure)})
 
 
 PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
@@ -16,8 +15,8 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.node.volumes import RevertVolume
-from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
+from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -28,15 +27,14 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The volume is whole, with the old content."""
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
-        state=volume_states.READY, provider=results["reverted"]["provider"], fault=None))
+    moves.VOLUME.move(session, run.resource_id, volume_states.READY, {
+        "provider": results["reverted"]["provider"], "fault": None})
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """Nobody knows what the volume holds now."""
     if failure.code != Cancelled.code:
-        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
-            state=volume_states.ERROR, fault=fault_of(failure)))
+        moves.VOLUME.move(session, run.resource_id, volume_states.ERROR, {"fault": fault_of(failure)})
 
 
 PROCEDURE = Procedure(kinds.REVERT, build, succeeded, failed)

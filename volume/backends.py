@@ -1,7 +1,7 @@
-"""The node's back ends: opened one by one, measured with patience that ends, known by name.
+"""The node's back ends: opened and measured one by one, each within a time limit, and found by name.
 
-A back end that cannot be opened or hangs (a mount whose server is gone) takes neither the agent nor the other back
-ends along: it is reported unhealthy with its reason and opened again with a later heartbeat.
+A back end that cannot be opened or hangs (a mount whose server is gone) affects neither the agent nor the other back
+ends: it is reported unhealthy with its reason, and a later heartbeat tries again.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPEN_PATIENCE_S = 30.0
 
 
 class Backend:
-    """One back end: its driver, and what it was like when last seen."""
+    """One back end: its driver and its last measurement."""
 
     def __init__(self, name: str, driver_name: str, driver: Driver, *, shown_name: str = "", reserved_percent: int = 0,
                  over_subscription: float = 1.0) -> None:
@@ -50,7 +50,7 @@ class Backend:
             self._looking.start()
 
     def await_look(self, until: float) -> None:
-        """Wait for what `begin_look` began until this moment of the monotonic clock; whoever is late is unhealthy."""
+        """Wait for what `begin_look` began until the monotonic time `until`; a late back end is unhealthy."""
         if self._looking is not None:
             self._looking.join(max(0.0, until - time.monotonic()))
             if self._looking.is_alive():

@@ -1,4 +1,4 @@
-"""What a volume agent tells and asks the conductors."""
+"""What a volume agent reports to and asks of the conductors."""
 
 from __future__ import annotations
 

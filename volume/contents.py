@@ -13,7 +13,7 @@ from hostler.agent.files import write_atomically
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.backends import Backends
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 from volume.drivers.driver import DiskSource, Driver, Progress
 
 GIB = 1024**3
@@ -32,7 +32,7 @@ def connect_locally(volume: VolumeSpec) -> ConnectionSpec:
 
 
 @contextlib.contextmanager
-def content_of(driver: Driver, volume: VolumeSpec, snapshot: SnapshotSpec | None, momentary: MomentarySnapshots,
+def content_of(driver: Driver, volume: VolumeSpec, snapshot: SnapshotSpec | None, copy_snapshots: CopySnapshots,
                mark: str) -> Iterator[DiskSource]:
     """Hold content to read: the snapshot's, or the volume's.
 
@@ -44,7 +44,7 @@ def content_of(driver: Driver, volume: VolumeSpec, snapshot: SnapshotSpec | None
     elif not volume.attached:
         yield driver.source_of_volume(volume)
     else:
-        with momentary.taken(driver, volume, mark) as taken:
+        with copy_snapshots.taken(driver, volume, mark) as taken:
             yield driver.source_of_snapshot(taken, volume)
 
 
@@ -62,7 +62,7 @@ def raw_file(source: DiskSource, work: Path, progress: Progress) -> Iterator[Pat
 
 @contextlib.contextmanager
 def scratch_file(work: Path, suffix: str) -> Iterator[Path]:
-    """Hold the name of a file that is removed afterwards; whoever wants it makes it."""
+    """Hold the name of a file that is removed afterwards; the caller creates it."""
     path = work / f"{os.urandom(8).hex()}.{suffix}"
     try:
         yield path

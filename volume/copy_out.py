@@ -15,7 +15,7 @@ from volume import contents, qemu_img
 from volume.backends import Backends
 from volume.backups import copying
 from volume.backups.store import BackupStore
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 from volume.layout import Layout
 from volume.work import Work
 
@@ -30,10 +30,10 @@ _PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 class CopyOut:
     """Reads volumes and writes elsewhere."""
 
-    def __init__(self, backends: Backends, store: BackupStore, momentary: MomentarySnapshots, layout: Layout) -> None:
+    def __init__(self, backends: Backends, store: BackupStore, copy_snapshots: CopySnapshots, layout: Layout) -> None:
         self._backends = backends
         self._store = store
-        self._momentary = momentary
+        self._copy_snapshots = copy_snapshots
         self._layout = layout
 
     def back_up(self, backup: BackupSpec, volume: VolumeSpec, snapshot: SnapshotSpec | None, work: Work
@@ -41,7 +41,7 @@ class CopyOut:
         """Store a volume's content (or the snapshot's) as `backup`; one that is whole already stays as it is."""
         driver = self._backends.driver(volume.backend)
         work.pass_step("create_backup.begin")
-        with work.copying(), contents.content_of(driver, volume, snapshot, self._momentary, backup.id) as source, \
+        with work.copying(), contents.content_of(driver, volume, snapshot, self._copy_snapshots, backup.id) as source, \
                 contents.raw_file(source, self._layout.work, work.part(0, 50)) as raw:
             work.pass_step("create_backup.read")
             manifest = copying.write_backup(self._store, backup, raw, work.part(50, 100))
@@ -55,7 +55,8 @@ class CopyOut:
                                            f"{', '.join(UPLOAD_FORMATS)}.")
         driver = self._backends.driver(volume.backend)
         work.pass_step("upload_volume.begin")
-        with work.copying(), contents.content_of(driver, volume, None, self._momentary, upload.image_id) as source, \
+        with work.copying(), contents.content_of(driver, volume, None, self._copy_snapshots,
+                                                     upload.image_id) as source, \
                 contents.scratch_file(self._layout.work, upload.disk_format) as path:
             qemu_img.convert(source, str(path), upload.disk_format, work.part(0, 50), durable=False)
             work.pass_step("upload_volume.converted")

@@ -1,7 +1,7 @@
-"""Snapshots that live as long as one copy of a volume in use; nobody but this agent ever hears of them.
+"""Snapshots that live as long as one copy of a volume in use; only this agent knows of them.
 
-Each is noted in a file before it is made, so that an agent that was killed removes it later, and nobody has to guess
-what an unknown snapshot is.
+Each is noted in a file before it is made, so an agent that was killed removes it later, and no unknown snapshot
+is left to guess about.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from volume.work import Workbench
 LOG = logging.getLogger(__name__)
 
 
-class MomentarySnapshots:
-    """Makes and removes them; whoever asks for one holds the volume's lock."""
+class CopySnapshots:
+    """Makes and removes them; the caller holds the volume's lock."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -40,7 +40,7 @@ class MomentarySnapshots:
             self._remove(driver, volume, snapshot)
 
     def ids(self) -> set[str]:
-        """Return the ids of those there may be now."""
+        """Return the ids of those that may exist."""
         return {note.stem.partition("_")[0] for note in self._directory.glob("*.json")}
 
     def sweep(self, backends: Backends, bench: Workbench) -> None:

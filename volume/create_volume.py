@@ -1,4 +1,4 @@
-"""Making a volume from whatever it is to hold: nothing, an image, a snapshot, a volume, a backup, an export."""
+"""Making a volume from its source: nothing, an image, a snapshot, a volume, a backup, an export."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images that volumes are made from: fetched once, looked into, and handed to the driver as content.
+"""Images that volumes are made from: fetched once, inspected, and passed to the driver as content.
 
 A file that is not what it claims to be, or that names other files, never reaches QEMU's tools, however it came here.
 """

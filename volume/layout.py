@@ -44,9 +44,9 @@ class Layout:
         return self.root / "work"
 
     @property
-    def momentary(self) -> Path:
+    def copy_snapshots(self) -> Path:
         """Notes of snapshots that live as long as one call."""
-        return self.root / "momentary"
+        return self.root / "momentary"  # the name that earlier releases gave it
 
     @property
     def fake(self) -> Path:
@@ -70,6 +70,6 @@ class Layout:
     def prepare(self) -> None:
         """Make the directories; what a former process was copying is dropped."""
         shutil.rmtree(self.work, ignore_errors=True)
-        for directory in (self.root, self.images, self.work, self.momentary):
+        for directory in (self.root, self.images, self.work, self.copy_snapshots):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o711)

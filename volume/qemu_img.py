@@ -38,7 +38,8 @@ def convert(source: DiskSource, target: str, target_format: str, progress: Progr
     disk when this returns; raises AgentError.
 
     `create` False writes into an existing target at least as large as the source; with `target_is_zero`, what the
-    source does not hold is not written there. `progress` is told per cent; what it raises ends the copy and goes on.
+    source does not hold is not written there. `progress` is called with per cent; what it raises ends the copy and
+    propagates.
     """
     command = ["qemu-img", "convert", "-p", "-t", "writeback" if durable else "unsafe"]
     for item in source.objects:

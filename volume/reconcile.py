@@ -1,8 +1,8 @@
-"""Removes what is on the node and in nobody's records: leftovers of crashes, exports without an attachment.
+"""Removes what is on the node but in no record: leftovers of crashes, exports without an attachment.
 
-The agent says what is there and the conductors answer what of it is surely not wanted any more; nothing else is ever
-removed, and nothing at all when they do not answer. The answer is about a moment that has passed: a volume that
-anybody worked on since the look is left for the next turn.
+The agent reports what is there and the conductors answer which of it is certainly unwanted; nothing else is ever
+removed, and nothing at all when they do not answer. The answer may be out of date: a volume that was worked on since
+the report is left for the next turn.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hostler.context import RequestContext
 from hostler.resources.volume.specs import SnapshotSpec, VolumeSpec
 from volume.backends import Backends
 from volume.backups.store import BackupStore
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 from volume.images import ImageContents
 from volume.report import Reporter
 from volume.work import Workbench
@@ -38,12 +38,12 @@ class Reconciler:
     """Compares and removes."""
 
     def __init__(self, node: str, backends: Backends, store: BackupStore, images: ImageContents,
-                 momentary: MomentarySnapshots, bench: Workbench, reporter: Reporter, judge: Judge) -> None:
+                 copy_snapshots: CopySnapshots, bench: Workbench, reporter: Reporter, judge: Judge) -> None:
         self._node = node
         self._backends = backends
         self._store = store
         self._images = images
-        self._momentary = momentary
+        self._copy_snapshots = copy_snapshots
         self._bench = bench
         self._reporter = reporter
         self._judge = judge
@@ -64,7 +64,7 @@ class Reconciler:
         """Put the agent's own things in order; needs no conductor."""
         self._images.trim()
         try:
-            self._momentary.sweep(self._backends, self._bench)
+            self._copy_snapshots.sweep(self._backends, self._bench)
         except errors.HostlerError as error:
             LOG.error("Snapshots made for copies cannot be removed: %s", error)
 

@@ -13,22 +13,22 @@ from hostler.resources.volume.specs import ConnectorSpec
 from volume import contents
 from volume.backends import Backends
 from volume.backups.store import BackupStore
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 
 
 class Reporter:
     """Builds reports and inventories."""
 
-    def __init__(self, conf: cfg.ConfigOpts, backends: Backends, store: BackupStore, momentary: MomentarySnapshots
+    def __init__(self, conf: cfg.ConfigOpts, backends: Backends, store: BackupStore, copy_snapshots: CopySnapshots
                  ) -> None:
         self._conf = conf
         self._backends = backends
         self._store = store
-        self._momentary = momentary
+        self._copy_snapshots = copy_snapshots
         self._started_at = clock.iso_micro(clock.utcnow())
 
     def report(self) -> dict[str, Any]:
-        """Return `conductor.rpcapi.ConductorAPI.volume_heartbeat`'s report; back ends that are away are in it.
+        """Return `conductor.rpcapi.ConductorAPI.volume_heartbeat`'s report; unreachable back ends are in it.
 
         Beside what that names: `connector`, how this node reaches volumes that other nodes export to it.
         """
@@ -38,8 +38,8 @@ class Reporter:
                 "backends": [item.describe() for item in self._backends]}
 
     def inventory(self) -> dict[str, Any]:
-        """Return `volume.rpcapi.VolumeAPI.get_inventory`; the agent's own momentary snapshots concern nobody else."""
-        found, own = self._backends.find(), self._momentary.ids()
+        """Return `volume.rpcapi.VolumeAPI.get_inventory`; without the agent's own copy snapshots."""
+        found, own = self._backends.find(), self._copy_snapshots.ids()
         for backend in found.values():
             backend["snapshots"] = [snapshot for snapshot in backend["snapshots"] if snapshot not in own]
         with contextlib.suppress(errors.AgentError):

@@ -23,7 +23,7 @@ from volume.backends import OPEN_PATIENCE_S, Backend, Backends
 from volume.backups.store import BackupStore
 from volume.conductors import VolumeLink, open_link
 from volume.copy_out import CopyOut
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 from volume.create_volume import VolumeMaker
 from volume.drivers import loading
 from volume.images import GIB, ImageContents
@@ -101,14 +101,14 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
                       checkpoint=faults.reach)
     images = ImageContents(ImageCache(layout.images, max_bytes=options.image_cache_gib * GIB,
                                       min_age_s=options.image_cache_min_age))
-    momentary = MomentarySnapshots(layout.momentary)
-    reporter = Reporter(conf, backends, store, momentary)
+    copy_snapshots = CopySnapshots(layout.copy_snapshots)
+    reporter = Reporter(conf, backends, store, copy_snapshots)
     manager = VolumeManager(conf.host, backends, bench,
                             VolumeMaker(backends, images, store, layout, options.tls_dir),
-                            CopyOut(backends, store, momentary, layout), store, reporter)
+                            CopyOut(backends, store, copy_snapshots, layout), store, reporter)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
-    reconciler = Reconciler(conf.host, backends, store, images, momentary, bench, reporter, link)
+    reconciler = Reconciler(conf.host, backends, store, images, copy_snapshots, bench, reporter, link)
     return VolumeService(conf.host, backends, link, manager, heartbeat, reconciler, bench, faults,
                          directory_lock, reconcile_interval_s=options.reconcile_interval,
                          stop_timeout_s=options.graceful_stop_timeout)

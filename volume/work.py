@@ -1,4 +1,4 @@
-"""The frame of every change: fenced, one at a time for each volume, its progress told, its errors readable.
+"""The frame of every change: fenced, one at a time for each volume, its progress reported, its errors readable.
 
     with workbench.work_on(volume_id, context) as work:
         work.progress(40)            # per cent; raises when a later attempt has spoken
@@ -8,7 +8,7 @@
 Reconciliation works in the same frame with no call: nothing fences it, and nobody waits for its progress.
 
 A copy may take hours; an agent that is to stop does not wait for it. It raises Silent then, which to the conductors is
-an agent that went away: they ask again when it is back.
+a silent agent: they ask again when it is back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _QUEUE_LOOK_S = 0.5
 
 
 class Audience(Protocol):
-    """Who wants to know how far a call is."""
+    """Receives the progress of calls."""
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Take one note."""
@@ -69,7 +69,7 @@ class Work:
         try:
             self._bench.audience.report_progress(self._context, percent)
         except errors.Silent as error:
-            LOG.debug("Progress of %s was not told: %s", self.resource_id, error)
+            LOG.debug("Progress of %s was not reported: %s", self.resource_id, error)
 
     def part(self, start: int, end: int) -> Callable[[int], None]:
         """Return a `progress` for a part of the work: its 0 to 100 are `start` to `end` of the whole."""
@@ -100,12 +100,12 @@ class Workbench:
         self.gave_up = False
 
     def give_up(self) -> None:
-        """Have all work end at its next look."""
+        """Have all work end at its next check."""
         self.gave_up = True
 
     @contextlib.contextmanager
     def work_on(self, resource_id: str, context: RequestContext | None) -> Iterator[Work]:
-        """Work on a volume (its snapshots, too) or a backup alone, for the context's operation.
+        """Work on a volume (its snapshots, too) or a backup, one call at a time, for the context's operation.
 
         None is the agent's own reconciliation. Raises StaleAttempt, AgentError, Silent.
         """

@@ -38,6 +38,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     (_ADMIN_ACTION + "reset_status", ADMIN, "Set a volume's status."),
     (_ADMIN_ACTION + "force_delete", ADMIN, "Delete a volume whatever its status, by action."),
     (_ADMIN_ACTION + "force_detach", ADMIN, "Forget a volume's attachment."),
+    ("volume_extension:volume_unmanage", ADMIN, "Forget a volume and leave it on its back end."),
     (_ADMIN_ACTION + "migrate_volume", ADMIN, "Move a volume to another back end."),
     (_ADMIN_ACTION + "migrate_volume_completion", ADMIN, "End the migration of a volume."),
     (_ACTION + "upload_image", OWNER_OR_ADMIN, "Make an image of a volume."),

@@ -57,7 +57,7 @@ def settled(running: tuple[Path, Cloud, Client]) -> Callable[[], None]:
     def done() -> bool:
         volumes = client.request("GET", "/volume/v3/volumes/detail",
                                  headers={"OpenStack-API-Version": "volume 3.71"}).json()["volumes"]
-        return all(volume["status"] in ("available", "error") and volume["migration_status"] is None
+        return all(volume["status"] in ("available", "error") and volume["migration_status"] in (None, "success")
                    for volume in volumes)
 
     return lambda: wait_for(done, "volumes at rest", timeout_s=30)
@@ -78,7 +78,7 @@ def test_a_volume_is_made_shown_changed_and_deleted(openstack: Run, settled: Cal
     openstack("volume set --size 2 uno")
     settled()
     shown = openstack("volume show uno")
-    assert (shown["size"], shown["properties"]) == (2, {"a": "b"})
+    assert (shown["size"], shown["properties"]) == (2, {"a": "b", "readonly": "False"})
     assert [row["Name"] for row in openstack("volume list --status available --name uno --property a=b")] == ["uno"]
     assert openstack("volume list --all-projects --status error") == []
     assert openstack("volume summary")["Total Size"] == 2
@@ -103,7 +103,8 @@ def test_old_and_new_versions(openstack: Run, settled: Callable[[], None], versi
     wait_for(lambda: openstack("volume list", version=version) == [], "the volume gone", timeout_s=60)
 
 
-def test_moved_retyped_copied_reverted(openstack: Run, settled: Callable[[], None]) -> None:
+def test_moved_retyped_copied_reverted(running: tuple[Path, Cloud, Client], openstack: Run,
+                                       settled: Callable[[], None]) -> None:
     openstack("volume type create first")
     openstack("volume type create --property volume_backend_name=second second")
     openstack("volume create --size 1 --type first one")
@@ -117,6 +118,8 @@ def test_moved_retyped_copied_reverted(openstack: Run, settled: Callable[[], Non
     openstack("volume migrate --host node1@fake#fake one")
     settled()
     assert openstack("volume show one")["os-vol-host-attr:host"] == "node1@fake#fake"
+    [one] = running[2].get("/volume/v3/volumes/detail").json()["volumes"]
+    assert one["migration_status"] == "success"
     openstack("volume create --source one copy")
     settled()
     openstack("volume snapshot create --volume copy snap")

@@ -64,7 +64,7 @@ def test_types(openstack: Run) -> None:
     openstack("volume type create --private secret")
     openstack("volume type set --project admin secret")
     assert openstack("volume type show secret")["access_project_ids"]
-    assert {row["Name"] for row in openstack("volume type list")} == {"faster", "secret"}
+    assert {row["Name"] for row in openstack("volume type list")} == {"__DEFAULT__", "faster", "secret"}
     openstack("volume type unset --project admin secret")
     openstack("volume type delete secret")
 

@@ -1,11 +1,11 @@
-"""A backup's blocks: how they are stored, found again, and known to be the right ones.
+"""A backup's blocks: how they are stored, found and verified.
 
 The index has one record of fixed size for each block of the volume, in order: the SHA-256 of the content, and where it
 is: which backup of the chain (position, the backup itself last), which object file, offset and length. A block of
 zeros is stored nowhere: its record is all zeros. A stored block is compressed unless that made it no smaller.
 
-An incremental backup copies the records of unchanged blocks from its parent's index, so that the newest index alone
-says where everything is, and a chain's length costs nothing at a restore.
+An incremental backup copies the records of unchanged blocks from its parent's index, so the newest index says where
+everything is, and a long chain costs nothing at a restore.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def object_path(directory: Path, number: int) -> Path:
 
 
 def verify_index(path: Path, sha256: str, backup_id: str) -> None:
-    """Raise AgentError unless an index is the one its manifest tells of."""
+    """Raise AgentError unless the index matches its manifest's checksum."""
     try:
         with path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()

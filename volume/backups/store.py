@@ -7,11 +7,11 @@
     <directory>/<backup id>.part-<random>/  being written; takes its name when it is whole
     <directory>/<backup id>.gone-<random>/  being removed
 
-The node remembers the identity it saw in the directory: one without it is taken for a mount that is not there, and
-nothing is written to or called gone from what lies below.
+The node remembers the identity it saw in the directory: a directory without it counts as a missing mount, so
+nothing is written below the mount point and no backup is reported lost.
 
-Two nodes may work on one backup when an operation moved on while the first was cut off: each writes into a directory
-of its own, and beginning anew takes away what others began.
+Two nodes may work on one backup when an operation moved on while the first node was cut off. Each writes into its own
+directory, and a new attempt removes what earlier ones left.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Manifest:
 
 
 class BackupStore:
-    """One directory of backups; `memory` is the file in which the node remembers which store it is."""
+    """One directory of backups; `memory` is the file that records the store's identity."""
 
     def __init__(self, directory: Path, memory: Path) -> None:
         self._directory = directory
@@ -60,9 +60,9 @@ class BackupStore:
         self._trouble = ""
 
     def identity(self) -> str | None:
-        """Return the store's identity, making it at first sight; None when the directory cannot be used.
+        """Return the store's identity, creating it on first use; None when the directory is unusable.
 
-        Known once it was seen: a heartbeat must not wait for a file server.
+        Cached after the first read: a heartbeat must not wait for a file server.
         """
         if self._identity is None:
             try:
@@ -84,7 +84,7 @@ class BackupStore:
         self._trouble = ""
 
     def ids(self) -> list[str]:
-        """Return the ids of all backups there is anything of, whole or not."""
+        """Return the ids of all backups in the store, complete or not."""
         try:
             names = os.listdir(self._directory)
         except OSError:
@@ -100,7 +100,7 @@ class BackupStore:
         return self._directory / backup_id
 
     def manifest(self, backup_id: str) -> Manifest:
-        """Return what a backup is; raises AgentError when it is not there or not to be read."""
+        """Return what a backup is; raises AgentError when it is missing or unreadable."""
         self.check()
         try:
             values: dict[str, Any] = json.loads((self.path(backup_id) / MANIFEST).read_bytes())
@@ -113,7 +113,7 @@ class BackupStore:
         return Manifest(**{**values, "chain": tuple(values["chain"])})
 
     def begin(self, backup_id: str) -> Path:
-        """Return an empty directory to write a backup into, after removing what was begun before."""
+        """Return an empty directory to write a backup into, after removing earlier attempts."""
         self.check()
         self._sweep(backup_id)
         part = self._directory / f"{backup_id}.part-{os.urandom(4).hex()}"

@@ -1,9 +1,9 @@
 """What the volume agent needs of a back end.
 
-One driver instance is one back end of one node. Volumes, snapshots and connections are known by their ids alone.
-Every method may be repeated: it makes it so rather than does it, also after a crash in its middle; what is not whole
-carries a name of its own until it is. `volume.drivers.contract` holds the tests that each driver passes.
-Drivers raise `errors.AgentError` with a reason a user may read, and never anything of their own.
+One driver instance is one back end of one node. Volumes, snapshots and connections are identified by their ids only.
+Every method is idempotent, also after a crash halfway through; anything incomplete has a temporary name until it is
+complete. `volume.drivers.contract` holds the tests that each driver passes.
+Drivers raise `errors.AgentError` with a reason a user may read, and no other exception.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any, Protocol
 
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 
-Provider = dict[str, Any]  # what a driver wants to be told again about a volume or snapshot; kept in its record
-Progress = Callable[[int], None]  # told per cent now and then; raises StaleAttempt when the work is no longer wanted
+Provider = dict[str, Any]  # the driver's own data on a volume or snapshot; stored in its record
+Progress = Callable[[int], None]  # called with per cent; raises StaleAttempt when the work is no longer wanted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Driver(Protocol):
         """Let go; connections stay up."""
 
     def get_stats(self) -> Stats:
-        """Return size and capabilities, quickly. Raises AgentError when the back end is away."""
+        """Return size and capabilities, quickly. Raises AgentError when the back end is unreachable."""
 
     def find(self) -> Found:
         """Return what is there."""

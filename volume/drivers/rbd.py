@@ -175,7 +175,7 @@ class RbdDriver:
         self._cluster.remove_snapshot(_VOLUME + snapshot.volume_id, _SNAPSHOT + snapshot.id)
 
     def revert_to_snapshot(self, volume: VolumeSpec, snapshot: SnapshotSpec, progress: Progress) -> Provider:
-        """Copy the snapshot's content back; the size, which goes with it, is mended after."""
+        """Copy the snapshot's content back; its size comes back, too, and is then set again."""
         name = self._need(volume.id, snapshot.id).name
         self._cluster.roll_back(name, _SNAPSHOT + snapshot.id, progress)
         if self._need(volume.id).size_bytes < volume.size_gib * GIB:
@@ -183,7 +183,7 @@ class RbdDriver:
         return {}
 
     def overwrite_volume(self, volume: VolumeSpec, source: DiskSource, progress: Progress) -> Provider:
-        """Empty the image, then fill it. Its size is nothing for a moment; the repeat of a broken try mends it."""
+        """Empty the image, then fill it. Its size is nothing for a moment; a repeat after a crash restores it."""
         image = self._need(volume.id)
         if image.size_bytes:
             self._cluster.resize(image.name, 0, shrink=True)
@@ -203,7 +203,7 @@ class RbdDriver:
 
     def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
                 ) -> ConnectionSpec:
-        """Note the connection and say where the image is; whoever has the user's key can open it."""
+        """Note the connection and say where the image is; anyone with the user's key can open it."""
         image = self._need(volume.id)
         if "rbd" not in connector.protocols:
             raise errors.AgentError(reason=f"The host {connector.host} cannot reach volumes in Ceph.")
@@ -270,7 +270,7 @@ class RbdDriver:
     def _drop_part(self, volume_id: str) -> None:
         """Remove what a broken try left.
 
-        Whoever still copies into it, here or on another node, is of an attempt that is over.
+        A process that still copies into it, here or on another node, belongs to an attempt that is over.
         """
         name = _PART + volume_id
         self._cluster.shut_out(name)

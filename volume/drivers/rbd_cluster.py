@@ -128,7 +128,7 @@ class Cluster:
         """Let no client that has an image open write to it, or to anything in the cluster, any more; fine when there
         is no image.
 
-        Whoever is removed from outside like this need not be waited for; a client that merely died holds an image for
+        A client that is evicted this way need not be waited for; a client that merely died holds an image for
         30 s. It may come back as a new client.
         """
         done = self._rbd("status", "--format", "json", self._spec(name), fine=(errno.ENOENT,))

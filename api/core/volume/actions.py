@@ -1,6 +1,6 @@
 """What is done to a volume on its back end: extend, retype, migrate, revert. Each is accepted as an operation.
 
-A volume's row is held while its status is looked at, so that of two actions one is told about the other.
+A volume's row is locked while its status is checked, so the second of two concurrent actions sees the first.
 """
 
 from __future__ import annotations
@@ -57,6 +57,10 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
                 session, volume.backend_id, gib=size_gib - volume.claimed_gib):
             raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for {size_gib} GiB.")
         volume.claimed_gib = size_gib
+        for server in session.scalars(sa.select(Server).join(
+                VolumeAttachment, VolumeAttachment.server_id == Server.id).where(
+                    VolumeAttachment.volume_id == volume.id)):
+            journal.note(session, context, server_kinds.EXTEND_VOLUME, server)
         return _accept(session, context, volume, kinds.EXTEND, kinds.ExtendVolume(size_gib=size_gib))
 
     services.waker.wake(context, services.db.write(work))

@@ -1,8 +1,8 @@
-"""Attachments that somebody makes himself, outside of servers: to reserve a volume, and to connect it to his machine.
+"""Attachments made through the Block Storage API, without a server: to reserve a volume and to connect it to a machine.
 
-Their rows name no server of ours (`server_id` is for those that servers have), so that no server takes them for its
-own; the id of whatever they are for stands in the connector under `INSTANCE`. What servers attach shows here, too.
-Connecting and ending are operations; they are waited for, as the published API answers when they are done.
+Their rows have no `server_id` (that is for attachments of servers); the id of the instance that they are for is in the
+connector under `INSTANCE`. Attachments of servers are listed here, too. Connecting and ending are operations; the
+request waits for them, since the published API answers when they are done.
 """
 
 from __future__ import annotations
@@ -32,7 +32,6 @@ from hostler.resources.volume import states
 from hostler.resources.volume.specs import ConnectorSpec
 
 INSTANCE: Final = "instance"
-ATTACHING: Final = "attaching"  # connected, and nobody said yet that it is attached
 ATTACHMENTS: Any = VolumeAttachment.__table__
 _VOLUMES: Any = Volume.__table__
 _WAIT_S: Final = 15.0
@@ -63,7 +62,7 @@ def not_found(attachment_id: str) -> errors.NotFound:
 
 def status_of(row: Any) -> str:
     """Return an attachment's status: reserved, attaching or attached."""
-    return ATTACHING if row.state == states.RESERVED and row.connection else str(row.state)
+    return states.ATTACHING if row.state == states.RESERVED and row.connection else str(row.state)
 
 
 def list_attachments(services: Services, context: RequestContext, query: Query) -> Page:
@@ -179,15 +178,12 @@ def update(services: Services, context: RequestContext, attachment_id: str, conn
 
 
 def complete(services: Services, context: RequestContext, attachment_id: str) -> None:
-    """Say that a connected volume is attached; raises Invalid for one that is not connected."""
+    """Say that a volume is attached, also one that was never connected: the reference takes the caller's word."""
 
     def work(session: orm.Session) -> None:
         row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_complete")
         _refuse_server(row)
         check_unlocked(session, [Target("volume", volume.id)])
-        if not row.connection:
-            raise errors.Invalid(reason=f"Invalid volume: attachment {row.id} is not connected; give a connector "
-                                        "first.")
         row.state, row.attached_at = states.ATTACHED, row.attached_at or clock.utcnow()
 
     services.db.write(work)
@@ -200,7 +196,7 @@ def delete(services: Services, context: RequestContext, attachment_id: str) -> S
         row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_delete")
         _refuse_server(row, session)
         check_unlocked(session, [Target("volume", volume.id)])
-        if not row.connection and row.state == states.RESERVED:
+        if not row.connection:
             session.delete(row)
             return volume.id, None
         return volume.id, _accept(session, context, kinds.DELETE_ATTACHMENT, volume, row.id)

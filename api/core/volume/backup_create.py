@@ -1,7 +1,7 @@
 """Making backups: of a volume or one of its snapshots, full or of what changed since the last one.
 
-A backup holds its volume's lock (and its snapshot's) till it is made. The backup it builds on is not locked: whoever
-deletes one looks for those that build on it.
+A backup holds its volume's lock (and its snapshot's) till it is made. The backup it builds on is not locked: a
+deletion looks for backups that build on it.
 """
 
 from __future__ import annotations

@@ -214,7 +214,7 @@ def _type_of(services: Services, session: orm.Session, context: RequestContext, 
     if new.volume_type:
         return usable_type(session, context, new.volume_type)
     if source is not None and source.type_name is not None:
-        # Who may have the source may have its type; what an image names is somebody's wish.
+        # Access to the source includes its type; a type that an image names must be one the caller may use.
         inherited = session.get(VolumeType, source.type_name)
         return inherited if inherited is not None else usable_type(session, context, source.type_name)
     name = services.conf.volume.default_volume_type

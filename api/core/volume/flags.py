@@ -15,6 +15,7 @@ from hostler.context import RequestContext
 from hostler.db.models import VolumeAttachment
 from hostler.resources.volume import moves, states
 
+_MIGRATION_ENDS: Final = {"none": None, "success": "success", "error": "error"}
 _RESET: Final = "volume_extension:volume_admin_actions:reset_status"
 
 
@@ -24,7 +25,7 @@ def set_readonly(services: Services, context: RequestContext, volume_id: str, re
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, "volume:update_readonly_flag")
         check_status(session, volume, states.READY)
-        volume.readonly = readonly
+        volume.readonly, volume.readonly_set = readonly, True
 
     services.db.write(work)
 
@@ -53,8 +54,10 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
         if attach_status is not None and (attach_status == "attached") != attached:
             raise errors.Invalid(reason=f"Volume {volume.id} is {'attached' if attached else 'not attached'}; a reset "
                                         "cannot change that. Use attachments, or os-force_detach.")
-        if (migration_status or "none").lower() not in ("none", "success"):
-            raise errors.Invalid(reason=f"Volume {volume.id} is not being migrated; a reset cannot change that.")
+        if migration_status is not None:
+            if migration_status.lower() not in _MIGRATION_ENDS:
+                raise errors.Invalid(reason=f"Volume {volume.id} is not being migrated; a reset cannot change that.")
+            volume.migration_status = _MIGRATION_ENDS[migration_status.lower()]
         if status is None:
             return
         if states.SETTABLE[status] == states.READY and volume.backend_id is None:

@@ -25,25 +25,26 @@ _ACTION: Final = "volume_extension:volume_actions:"
 
 
 def reserve(services: Services, context: RequestContext, volume_id: str) -> None:
-    """Promise a volume to whoever will attach it; raises WrongStatus unless it is available."""
+    """Reserve a volume for a later attachment; raises WrongStatus unless it is available."""
 
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, _ACTION + "reserve")
         check_status(session, volume, states.READY, *(("in-use",) if volume.multiattach else ()))
         volume_rows.check_no_source(session, volume.id)
-        session.add(VolumeAttachment(id=ids.new_id(), volume_id=volume.id, state=states.RESERVED))
+        session.add(VolumeAttachment(id=ids.new_id(), volume_id=volume.id, state=states.ATTACHING))
 
     services.db.write(work)
 
 
 def unreserve(services: Services, context: RequestContext, volume_id: str) -> None:
-    """Take a promise back that nobody used; fine when there is none."""
+    """Take an unused reservation back; fine when there is none."""
 
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, _ACTION + "unreserve")
         check_idle(session, volume.id)
         for attachment in _attachments(session, volume.id):
-            if attachment.state == states.RESERVED and attachment.server_id is None and not attachment.connection:
+            if (attachment.state in (states.ATTACHING, states.RESERVED) and attachment.server_id is None
+                    and not attachment.connection):
                 session.delete(attachment)
                 return
 

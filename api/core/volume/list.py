@@ -38,8 +38,9 @@ def _attach_status(values: Sequence[str]) -> Condition:
 
 def _migration_status(values: Sequence[str]) -> Condition:
     migrating = sa.func.coalesce(LOCKS.c.kind, "") == "volume.migrate"
-    return sa.or_(sa.false(), *(migrating if value == "migrating" else sa.not_(migrating)
-                                for value in values if value.lower() in ("migrating", "none", "")))
+    ended = VOLUMES.c.migration_status
+    return sa.or_(sa.false(), *(migrating if value == "migrating" else sa.and_(
+        sa.not_(migrating), ended.is_(None) if value.lower() in ("none", "") else ended == value) for value in values))
 
 
 VOLUME: Final = declare(Volume, {

@@ -35,7 +35,7 @@ from hostler.db.models import (
 from hostler.operations.accept import Target, check_unlocked, unfinished
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
-from hostler.resources.volume.status import VOLUME_WHILE, volume_status
+from hostler.resources.volume.status import ATTACHMENT_STATUS, VOLUME_WHILE, volume_status
 
 VOLUMES: Any = Volume.__table__
 LOCKS: Any = Lock.__table__
@@ -58,7 +58,7 @@ STATUS: Final[Any] = sa.case(
     (sa.and_(VOLUMES.c.state == states.CREATING, sa.not_(_DELETING)), states.CREATING),
     *((LOCKS.c.kind == kind, status) for kind, status in VOLUME_WHILE.items()),
     (VOLUMES.c.state != states.READY, VOLUMES.c.state),
-    (has_attachment(states.ATTACHED), "in-use"), (has_attachment(states.RESERVED), "reserved"),
+    *((has_attachment(attachment), status) for attachment, status in ATTACHMENT_STATUS.items()),
     (_OFFERED, "awaiting-transfer"), else_=states.READY)
 JOINED: Final = VOLUMES.outerjoin(LOCKS, LOCKS.c.resource_id == VOLUMES.c.id).outerjoin(
     OPERATIONS, OPERATIONS.c.id == LOCKS.c.operation_id).outerjoin(
@@ -71,7 +71,7 @@ _ROWS = sa.select(
     TYPES.c.name.label("type_name")).select_from(JOINED)
 _IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _ATTACHED = (
-    # One made by hand names its user in the connector: it is no server's of ours.
+    # A client's own attachment names its instance in the connector; it belongs to no server here.
     sa.select(ATTACHMENTS.c.id, ATTACHMENTS.c.volume_id,
               sa.func.coalesce(ATTACHMENTS.c.server_id, ATTACHMENTS.c.connector["instance"].as_string()),
               ATTACHMENTS.c.device,
@@ -159,11 +159,10 @@ def to_change(services: Services, session: orm.Session, context: RequestContext,
 
 def status_of(session: orm.Session, volume: Volume) -> str:
     """Return the status of a volume that no operation holds."""
-    counts = dict(session.execute(sa.select(VolumeAttachment.state, sa.func.count()).where(
-        VolumeAttachment.volume_id == volume.id).group_by(VolumeAttachment.state)).tuples().all())
+    attachments = set(session.scalars(sa.select(VolumeAttachment.state).where(
+        VolumeAttachment.volume_id == volume.id).distinct()))
     offered = session.scalar(sa.select(VolumeTransfer.id).where(VolumeTransfer.volume_id == volume.id)) is not None
-    return volume_status(volume.state, None, attached=counts.get(states.ATTACHED, 0),
-                         reserved=counts.get(states.RESERVED, 0), offered=offered)
+    return volume_status(volume.state, None, attachments=attachments, offered=offered)
 
 
 def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:

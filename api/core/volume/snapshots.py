@@ -1,6 +1,6 @@
 """Changing snapshots: create, update, delete, metadata, status.
 
-A snapshot's creation holds its volume's lock, its deletion the snapshot's own alone.
+Creating a snapshot locks its volume, deleting it only the snapshot.
 """
 
 from __future__ import annotations

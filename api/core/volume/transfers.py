@@ -1,6 +1,6 @@
-"""Handing a volume to another project: whoever knows the key of an offer may take the volume, with its snapshots.
+"""Handing a volume to another project: anyone with an offer's key may take the volume, with its snapshots.
 
-The key is told once; kept is a hash. An offer goes when it is taken or withdrawn.
+The key is shown once; the database has its hash. An offer goes when it is taken or withdrawn.
 """
 
 from __future__ import annotations

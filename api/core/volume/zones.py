@@ -1,7 +1,7 @@
 """Which availability zone a volume goes to, and which zones there are for volumes.
 
 The zone is the one asked for; else that of the snapshot's volume; else of the source volume; else the configured
-`default_availability_zone`; else `storage_availability_zone`. A zone is known when a volume service stands in it or
+`default_availability_zone`; else `storage_availability_zone`. A zone is known when a volume service is in it or
 when it is one of the two configured ones. An unknown one makes the api look again; if it stays unknown the volume goes
 to the default zone (`allow_availability_zone_fallback`) or is refused.
 """

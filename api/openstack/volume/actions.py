@@ -172,10 +172,10 @@ def _missing(policy: str, what: str) -> Act:
 
 
 def _own_affair(policy: str, what: str) -> Act:
-    """Parts of this cloud do this among themselves; nobody else can."""
+    """Only this cloud's own services do this."""
     def act(call: Call) -> None:
         volumes.authorised(*call.target, policy)
-        raise errors.Invalid(reason=f"{what} is ended by this cloud itself; there is nothing to be told about volume "
+        raise errors.Invalid(reason=f"{what} is completed by this cloud itself; nothing can be reported for volume "
                                     f"{call.volume_id}.")
     return act
 
@@ -233,7 +233,9 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
         _OLD + "initialize_connection", _OLD_WAY.format("os-initialize_connection")), _CONNECTOR),),
     "os-terminate_connection": (Action(_missing(
         _OLD + "terminate_connection", _OLD_WAY.format("os-terminate_connection")), _CONNECTOR),),
-    "os-reimage": (Action(_missing("volume:reimage", "Giving a volume an image's content anew"), span=since(68)),),
+    "os-unmanage": (Action(_missing(
+        "volume_extension:volume_unmanage", "Forgetting a volume and leaving it on its back end")),),
+    "os-reimage": (Action(_missing("volume:reimage", "Rewriting a volume with an image"), span=since(68)),),
 }
 
 

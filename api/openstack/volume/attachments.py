@@ -30,7 +30,7 @@ _SECRETS: Final = ("key",)
 
 
 def _status(_name: str, values: Sequence[str]) -> Expression:
-    return Compare("state", Operator.EQ, states.RESERVED if values[-1] == attachments.ATTACHING else values[-1])
+    return Compare("state", Operator.EQ, states.RESERVED if values[-1] == states.ATTACHING else values[-1])
 
 
 LISTED: Final = Listed(
@@ -58,15 +58,14 @@ def brief_view(row: Any) -> dict[str, Any]:
 def full_view(services: Services, context: RequestContext, row: Any) -> dict[str, Any]:
     """Return an attachment with how it reaches its volume, as far as the caller may know."""
     at = clock.iso_micro(row.attached_at) or ""
-    # openstacksdk reads the second spellings.
-    return {**brief_view(row), "attached_at": at, "attach_time": at, "detached_at": "", "detach_time": "",
-            "attach_mode": row.mode, "mode": row.mode, "connection_info": _connection_view(services, context, row)}
+    return {**brief_view(row), "attached_at": at, "detached_at": "", "attach_mode": row.mode,
+            "connection_info": _connection_view(services, context, row)}
 
 
 def _connection_view(services: Services, context: RequestContext, row: Any) -> dict[str, Any]:
     target = volume_rows.target_of(row)
     if not row.connection or row.server_id is not None:
-        return {}  # what a server's host needs is for that host alone
+        return {}  # a server's connection is for its host only
     if not services.policy.allows(context, "volume:attachment_update", target):
         return {}
     # A storage cluster's key opens more than this volume.

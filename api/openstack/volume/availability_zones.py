@@ -1,4 +1,4 @@
-"""The published face of availability zones: those that volume services stand in."""
+"""The published face of availability zones: those that have volume services."""
 
 from __future__ import annotations
 

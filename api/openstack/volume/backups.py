@@ -69,13 +69,13 @@ def full_view(services: Services, context: RequestContext, row: Any, base: str, 
         "fail_reason": (row.fault or {}).get("message"), "volume_id": row.volume_id, "snapshot_id": row.snapshot_id,
         "is_incremental": row.parent_id is not None, "has_dependent_backups": bool(row.has_heirs),
         "data_timestamp": clock.iso_micro(row.data_at or row.created_at)}
-    if version in _WITH_PROJECT and services.policy.allows(context, "backup:backup_project_attribute",
-                                                           volume_rows.target_of(row)):
-        shown["os-backup-project-attr:project_id"] = ids.bare(row.project_id)
     if version in _WITH_METADATA:
         shown["metadata"] = row.extra
-    if version in _WITH_USER:
-        shown["user_id"] = ids.bare(row.user_id)
+    if services.policy.allows(context, "backup:backup_project_attribute", volume_rows.target_of(row)):
+        if version in _WITH_PROJECT:
+            shown["os-backup-project-attr:project_id"] = ids.bare(row.project_id)
+        if version in _WITH_USER:
+            shown["user_id"] = ids.bare(row.user_id)
     return shown
 
 
@@ -115,8 +115,7 @@ class Backups(BackupsDetail):
             zone=body.get("availability_zone") or None, metadata=body.get("metadata") or {}))
         row = backup_rows.show(self.services, context, backup_id)
         response.status = 202
-        response.media = {"backup": {**brief_view(row, params.base_of(self.conf, request)),
-                                     "volume_id": row.volume_id}}
+        response.media = {"backup": brief_view(row, params.base_of(self.conf, request))}
 
 
 class BackupItem(Resource):

@@ -19,5 +19,5 @@ STATUSES: Final = (
 
 
 def render(status: int, error: errors.HostlerError, _request_id: str) -> dict[str, Any]:
-    """Return `{"badRequest": {"code": 400, "message": …}}` and its like."""
+    """Return an error body such as `{"badRequest": {"code": 400, "message": …}}`."""
     return {_NAMES.get(status, "computeFault"): {"code": status, "message": str(error)}}

@@ -85,12 +85,13 @@ def _everybody(asked: str | None) -> bool:
 
 
 def body_of(request: falcon.Request, services: Services, page: Page, *, member: str, path: str,
-            view: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """Return a list's answer: the rows' views, the link to the next page of a full one, and the count if asked for."""
+            view: Callable[[Any], dict[str, Any]], links: str | None = None) -> dict[str, Any]:
+    """Return a list's answer: the rows' views, the link to the next page of a full one (as member `links`, else
+    `<member>_links`), and the count if asked for."""
     body: dict[str, Any] = {member: [view(row) for row in page.rows]}
     if page.full:
         base = params.base_of(services.conf, request)
-        body[f"{member}_links"] = params.page_links(request, base, path, page.rows[-1].id)
+        body[links or f"{member}_links"] = params.page_links(request, base, path, page.rows[-1].id)
     if page.count is not None:
         body["count"] = page.count
     return body

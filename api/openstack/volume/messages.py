@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -30,6 +31,7 @@ def _resource_type(_name: str, values: Sequence[str]) -> Expression:
     return Compare("resource_type", Operator.EQ, values[-1].lower())
 
 
+_KEPT: Final = dt.timedelta(days=30)  # the published API's default; a purge with an earlier day takes them sooner
 LISTED: Final = Listed(
     published=("resource_uuid", "resource_type", "event_id", "request_id", "message_level"),
     filters={"resource_uuid": text.last("resource_id"), "resource_type": _resource_type,
@@ -48,9 +50,10 @@ RESOURCE_FILTERS: Final = {
 
 def view(row: Operation, base: str) -> dict[str, Any]:
     """Return the message about a failed operation."""
+    at = row.finished_at or row.created_at
     return {"id": row.id, "event_id": volume_messages.event_of(row.kind), "message_level": "ERROR",
             "user_message": f"{row.kind}: {row.message or 'The operation failed.'}",
-            "created_at": clock.iso_micro(row.finished_at or row.created_at), "guaranteed_until": None,
+            "created_at": clock.iso_micro(at), "guaranteed_until": clock.iso_micro(at + _KEPT),
             "request_id": row.request_id, "resource_type": row.resource_type.upper(), "resource_uuid": row.resource_id,
             "links": lists.links_of(base, f"/messages/{row.id}")}
 

@@ -1,4 +1,4 @@
-"""The published face of volumes' metadata. Since 3.15 an ETag and If-Match keep two writers from each other's loss."""
+"""The published face of volumes' metadata. Since 3.15 an ETag and If-Match prevent lost updates."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Metadata(Resource):
 
         def check(present: Mapping[str, str]) -> None:
             if wanted is not None and wanted.strip().strip('"') not in ("*", _tag_of(present)):
-                raise falcon.HTTPPreconditionFailed(description="The metadata was changed meanwhile.")
+                raise falcon.HTTPPreconditionFailed(description="The metadata has been changed.")
 
         return volume_metadata.put_metadata(self.services, params.caller(request), volume_id, body["metadata"],
                                             action=action, replace=replace, check=check)

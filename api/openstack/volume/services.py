@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import Any, Final
 
 import falcon
@@ -18,6 +19,8 @@ from api.openstack.volume.microversion import available, since
 from hostler import clock, errors
 from hostler.db.models import Backend
 
+_VENDOR: Final = "Hostler"
+_VERSION: Final = next(iter(importlib.metadata.Distribution.discover(name="hostler"))).version
 _CLUSTERS: Final = since(7)
 _BACKEND_STATE: Final = since(49)
 _REFUSING: Final = since(31)
@@ -102,7 +105,8 @@ def pool_view(pool: Pool, *, detailed: bool) -> dict[str, Any]:
         return {"name": pool.name}
     row = pool.backend
     return {"name": pool.name, "capabilities": {
-        **_shown_capabilities(row), "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
+        "volume_backend_name": row.name, **_shown_capabilities(row), "vendor_name": _VENDOR,
+        "driver_version": _VERSION, "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
         "total_capacity_gb": row.total_gib, "free_capacity_gb": row.free_gib,
         "allocated_capacity_gb": pool.used_gib, "provisioned_capacity_gb": pool.used_gib,
         "reserved_percentage": row.reserved_percent, "max_over_subscription_ratio": str(row.over_subscription),
@@ -139,8 +143,8 @@ class Capabilities(Resource):
         row = pool.backend
         name = pool.name.partition("#")[0]
         response.media = {
-            "namespace": f"OS::Storage::Capabilities::{name}", "vendor_name": "Hostler", "pool_name": row.name,
-            "volume_backend_name": row.capabilities.get("volume_backend_name", row.name), "driver_version": None,
+            "namespace": f"OS::Storage::Capabilities::{name}", "vendor_name": _VENDOR, "pool_name": row.name,
+            "volume_backend_name": row.capabilities.get("volume_backend_name", row.name), "driver_version": _VERSION,
             "storage_protocol": row.capabilities.get("storage_protocol"), "display_name": row.name,
             "description": row.description, "visibility": "public", "replication_targets": [],
             "properties": {key: {"title": key, "description": "", "type": type(value).__name__, "default": value}
@@ -148,7 +152,7 @@ class Capabilities(Resource):
 
 
 class WorkersCleanup(Resource):
-    """POST /workers/cleanup: operations are taken up by another service without being told."""
+    """POST /workers/cleanup: operations are resumed by another service automatically."""
 
     @available(since(24))
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:

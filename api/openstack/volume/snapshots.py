@@ -43,7 +43,7 @@ LISTED: Final = Listed(
         "id", "name", "status", "description", "volume_id", "created_at", "updated_at", "project_id", "user_id")}})
 _METADATA_OR_NULL: Final = {**schema.METADATA, "type": ["object", "null"]}
 _CREATE: Final = Body("snapshot", (
-    Property("volume_id", schema.UUID, required=ALWAYS), Property("name", schema.NAME_OR_NULL),
+    Property("volume_id", schema.ID_OR_NULL, required=ALWAYS), Property("name", schema.NAME_OR_NULL),
     Property("display_name", schema.NAME_OR_NULL), Property("description", schema.DESCRIPTION),
     Property("display_description", schema.DESCRIPTION), Property("metadata", _METADATA_OR_NULL),
     Property("force", {"anyOf": [schema.BOOLEAN, {"type": "null"}]})))
@@ -60,21 +60,29 @@ _ACTION: Final = bodies.compile_schema({
         "os-unmanage": {}}})
 
 
-def view(services: Services, context: RequestContext, row: Any, version: Version, *,
-         detailed: bool) -> dict[str, Any]:
-    """Return a snapshot as the version shows it."""
-    shown: dict[str, Any] = {
+def brief_view(row: Any) -> dict[str, Any]:
+    """Return a snapshot as lists show it."""
+    return {
         "id": row.id, "created_at": clock.iso_micro(row.created_at), "updated_at": clock.iso_micro(row.updated_at),
         "name": row.name, "description": row.description, "volume_id": row.volume_id, "status": row.status,
         "size": row.size_gib, "metadata": row.extra}
-    if not detailed:
-        return shown
+
+
+def changed_view(row: Any, version: Version) -> dict[str, Any]:
+    """Return a snapshot as the answers to POST and PUT show it: without what the reference's extension adds."""
+    shown = brief_view(row)
     if version in _WITH_GROUP:
         shown["group_snapshot_id"] = None
     if version in _WITH_USER:
         shown["user_id"] = ids.bare(row.user_id)
     if version in _WITH_QUOTA:
         shown["consumes_quota"] = True
+    return shown
+
+
+def view(services: Services, context: RequestContext, row: Any, version: Version) -> dict[str, Any]:
+    """Return a snapshot as GET shows it."""
+    shown = changed_view(row, version)
     if services.policy.allows(context, "volume_extension:extended_snapshot_attributes", volume_rows.target_of(row)):
         done = 100 if row.status == "available" else row.progress or 0
         shown.update({"os-extended-snapshot-attributes:project_id": ids.bare(row.project_id),
@@ -95,7 +103,8 @@ class SnapshotsDetail(Resource):
         page = snapshot_rows.list_snapshots(self.services, context, query)
         response.media = lists.body_of(
             request, self.services, page, member="snapshots", path=self.path,
-            view=lambda row: view(self.services, context, row, request.context.version, detailed=self.detailed))
+            view=lambda row: (view(self.services, context, row, request.context.version) if self.detailed
+                              else brief_view(row)))
 
 
 class Snapshots(SnapshotsDetail):
@@ -114,12 +123,12 @@ class Snapshots(SnapshotsDetail):
                                         "3.66: it can only be true there.")
         name = body["name"] if body.get("name") is not None else body.get("display_name")
         snapshot_id = snapshots.create(
-            self.services, context, body["volume_id"], name=schema.trimmed(name),
+            self.services, context, str(body["volume_id"]), name=schema.trimmed(name),
             description=body.get("description", body.get("display_description")),
             metadata=body.get("metadata") or {}, force=force)
         row = snapshot_rows.show(self.services, context, snapshot_id)
         response.status = 202
-        response.media = {"snapshot": view(self.services, context, row, version, detailed=True)}
+        response.media = {"snapshot": changed_view(row, version)}
 
 
 class SnapshotItem(Resource):
@@ -129,7 +138,7 @@ class SnapshotItem(Resource):
         """Show."""
         context = params.caller(request)
         row = snapshot_rows.show(self.services, context, snapshot_id)
-        response.media = {"snapshot": view(self.services, context, row, request.context.version, detailed=True)}
+        response.media = {"snapshot": view(self.services, context, row, request.context.version)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, snapshot_id: str) -> None:
         """Change name or description."""
@@ -142,7 +151,7 @@ class SnapshotItem(Resource):
                 values[member] = schema.trimmed(body[key]) if member == "name" else body[key]
         snapshots.update(self.services, context, snapshot_id, values)
         row = snapshot_rows.show(self.services, context, snapshot_id)
-        response.media = {"snapshot": view(self.services, context, row, request.context.version, detailed=True)}
+        response.media = {"snapshot": changed_view(row, request.context.version)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, snapshot_id: str) -> None:
         """Delete."""

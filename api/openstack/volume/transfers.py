@@ -76,7 +76,7 @@ class Transfers(TransfersDetail):
         return brief_view(row, base, self.root)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Offer; the answer alone holds the key."""
+        """Offer; only this answer has the key."""
         body = _CREATE.read(request)
         row, key = volume_transfers.create(
             self.services, params.caller(request), body["volume_id"], name=schema.trimmed(body.get("name")),

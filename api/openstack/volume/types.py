@@ -41,6 +41,12 @@ _UPDATE: Final = Body("volume_type", (
     Property("is_public", schema.BOOLEAN)))
 
 
+def changed_view(row: VolumeType) -> dict[str, Any]:
+    """Return a type as the answers to POST and PUT show it."""
+    return {"id": row.id, "name": row.name, "is_public": row.is_public, "description": row.description,
+            "extra_specs": row.extra_specs}
+
+
 def view(services: Services, context: RequestContext, row: VolumeType) -> dict[str, Any]:
     """Return a type as the caller may see it."""
     policy = services.policy
@@ -66,7 +72,7 @@ class Types(Resource):
         page = volume_types.list_types(self.services, context, query,
                                        is_public=_publicity(request.get_param("is_public")))
         response.media = lists.body_of(request, self.services, page, member="volume_types", path="/types",
-                                       view=lambda row: view(self.services, context, row))
+                                       view=lambda row: view(self.services, context, row), links="volume_type_links")
 
     def _checked(self, context: RequestContext, request: falcon.Request, query: Query) -> Query:
         """Let nobody learn by filtering what he may not see: types that he asks so about there are none."""
@@ -85,7 +91,7 @@ class Types(Resource):
         made = volume_types.create(self.services, context, {
             "name": body["name"].strip(), "description": body.get("description"), "extra_specs": specs,
             "is_public": schema.truth(body.get("os-volume-type-access:is_public", True))})
-        response.media = {"volume_type": view(self.services, context, made)}
+        response.media = {"volume_type": {**changed_view(made), "os-volume-type-access:is_public": made.is_public}}
 
 
 def _publicity(text: str | None) -> bool | None:
@@ -118,7 +124,7 @@ class TypeItem(Resource):
         if not values:
             raise errors.Invalid(reason="Specify volume type name, description, is_public or a combination thereof.")
         row = volume_types.update(self.services, context, type_id, values)
-        response.media = {"volume_type": view(self.services, context, row)}
+        response.media = {"volume_type": changed_view(row)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, type_id: str) -> None:
         """Delete."""

@@ -18,6 +18,7 @@ from api.openstack.volume.microversion import ALWAYS, Span, since
 from api.services import Services
 from hostler import clock, ids
 from hostler.context import RequestContext
+from hostler.operations.kinds import volume as kinds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,8 +80,17 @@ class VolumeView:
         return {"id": row.id, "name": row.name, "links": links_of(self._base, f"/volumes/{row.id}")}
 
     def detail(self, row: Any, attachments: Sequence[Attached]) -> dict[str, Any]:
-        """Return a volume with everything."""
-        migration = "migrating" if row.lock_kind == "volume.migrate" else None
+        """Return a volume with everything, as GET shows it."""
+        view = self.changed(row, attachments)
+        for name, value in self._extended(row).items():
+            if name not in self._hidden:
+                view[name] = value
+        if row.image_metadata:
+            view["volume_image_metadata"] = row.image_metadata
+        return view
+
+    def changed(self, row: Any, attachments: Sequence[Attached]) -> dict[str, Any]:
+        """Return a volume as the answers to POST and PUT show it: without what the reference's extensions add."""
         view: dict[str, Any] = {
             **self.brief(row), "status": row.status, "size": row.size_gib, "availability_zone": row.zone,
             "created_at": clock.iso_micro(row.created_at), "updated_at": clock.iso_micro(row.updated_at),
@@ -89,23 +99,19 @@ class VolumeView:
             "metadata": self._metadata(row, attachments), "user_id": ids.bare(row.user_id),
             "bootable": "true" if row.bootable else "false", "encrypted": False, "replication_status": None,
             "consistencygroup_id": None, "group_id": None, "multiattach": row.multiattach,
-            "attachments": [self._attachment(attached) for attached in attachments], "migration_status": migration,
-            "os-vol-host-attr:host": host_of(row), "os-vol-tenant-attr:tenant_id": ids.bare(row.project_id),
-            "os-vol-mig-status-attr:migstat": migration, "os-vol-mig-status-attr:name_id": None, "provider_id": None,
+            "attachments": [self._attachment(attached) for attached in attachments],
+            "migration_status": _migration_status(row), "provider_id": None,
             "shared_targets": False, "service_uuid": row.node_id, "cluster_name": None, "consumes_quota": True}
-        for name in self._hidden:
-            del view[name]
-        if row.image_metadata:
-            view["volume_image_metadata"] = row.image_metadata
-        if row.lock_kind is not None and row.progress:
-            view["hostler:progress"] = row.progress
-        if row.fault:
-            view["hostler:fault"] = row.fault.get("message", "")
-        return view
+        return {name: value for name, value in view.items() if name not in self._hidden}
+
+    @staticmethod
+    def _extended(row: Any) -> dict[str, Any]:
+        return {"os-vol-host-attr:host": host_of(row), "os-vol-tenant-attr:tenant_id": ids.bare(row.project_id),
+                "os-vol-mig-status-attr:migstat": _migration_status(row), "os-vol-mig-status-attr:name_id": None}
 
     def _metadata(self, row: Any, attachments: Sequence[Attached]) -> dict[str, str]:
         """Return the users' metadata with what the published API adds to it."""
-        added = {"readonly": "True"} if row.readonly else {}
+        added = {"readonly": str(row.readonly)} if row.readonly or row.readonly_set else {}
         if attachments:
             added["attached_mode"] = attachments[0].mode
         return {**row.extra, **added}
@@ -114,6 +120,16 @@ class VolumeView:
         return {"id": attached.volume_id, "attachment_id": attached.id, "volume_id": attached.volume_id,
                 "server_id": attached.server_id, "host_name": attached.host if self._admin else None,
                 "device": device_path(attached.device), "attached_at": clock.iso_micro(attached.attached_at)}
+
+
+def own_view(row: Any) -> dict[str, Any]:
+    """Return what this cloud says of a volume beyond the published API: per cent done, and why it failed."""
+    return {"hostler": {"progress": row.progress or None if row.lock_kind is not None else None,
+                        "fault": row.fault.get("message", "") if row.fault else None}}
+
+
+def _migration_status(row: Any) -> str | None:
+    return "migrating" if row.lock_kind == kinds.MIGRATE.name else row.migration_status
 
 
 def device_path(device: str | None) -> str | None:

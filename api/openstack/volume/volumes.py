@@ -17,7 +17,7 @@ from api.openstack.volume import lists, params, schema
 from api.openstack.volume.lists import Listed
 from api.openstack.volume.microversion import ALWAYS, available, since
 from api.openstack.volume.schema import Body, Property
-from api.openstack.volume.view import VolumeView, audience_of, summary_view
+from api.openstack.volume.view import VolumeView, audience_of, own_view, summary_view
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.query import text
@@ -109,7 +109,7 @@ class Volumes(Resource):
         new = _new_volume(request)
         row = volume_create_flow.create_volume(self.services, context, new)
         response.status = 202
-        response.media = {"volume": view_for(self, request, context).detail(row, ())}
+        response.media = {"volume": view_for(self, request, context).changed(row, ())}
 
 
 class VolumesDetail(Resource):
@@ -142,7 +142,9 @@ class VolumeItem(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, volume_id: str) -> None:
         """Show."""
-        response.media = self._show(request, volume_id)
+        context = params.caller(request)
+        row, attachments = volumes.show(self.services, context, volume_id)
+        response.media = {"volume": view_for(self, request, context).detail(row, attachments)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, volume_id: str) -> None:
         """Change name, description or metadata."""
@@ -152,8 +154,10 @@ class VolumeItem(Resource):
         values: dict[str, Any] = {_COLUMNS[key]: _words(key, body[key]) for key in _COLUMNS if key in body}
         if "metadata" in body:
             values["extra"] = body["metadata"]
-        volumes.update(self.services, params.caller(request), volume_id, values)
-        response.media = self._show(request, volume_id)
+        context = params.caller(request)
+        volumes.update(self.services, context, volume_id, values)
+        row, attachments = volumes.show(self.services, context, volume_id)
+        response.media = {"volume": view_for(self, request, context).changed(row, attachments)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, volume_id: str) -> None:
         """Accept the deletion."""
@@ -164,10 +168,14 @@ class VolumeItem(Resource):
                        force="volume:force_delete" if force else None)
         response.status = 202
 
-    def _show(self, request: falcon.Request, volume_id: str) -> dict[str, Any]:
-        context = params.caller(request)
-        row, attachments = volumes.show(self.services, context, volume_id)
-        return {"volume": view_for(self, request, context).detail(row, attachments)}
+
+class VolumeOwn(Resource):
+    """GET /volumes/{id}/hostler: what this cloud says of a volume beyond the published API."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, volume_id: str) -> None:
+        """Show."""
+        row, _ = volumes.show(self.services, params.caller(request), volume_id)
+        response.media = own_view(row)
 
 
 class VolumeEncryption(Resource):
@@ -225,4 +233,5 @@ def _words(key: str, text: str | None) -> str | None:
 ROUTES = (
     ("/volumes", Volumes), ("/volumes/detail", VolumesDetail), ("/volumes/summary", VolumesSummary),
     ("/volumes/{volume_id}", VolumeItem), ("/volumes/{volume_id}/encryption", VolumeEncryption),
+    ("/volumes/{volume_id}/hostler", VolumeOwn),
 )

@@ -52,14 +52,17 @@ def _retyped(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> Non
 
 def _migrated(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The volume claims one place again."""
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=None))
+    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+        fault=None, migration_status="success"))
     end_move(session, run)
 
 
 def _failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The volume is as it was, or moved already, and says what went wrong."""
     if failure.code != Cancelled.code:
-        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(fault=fault_of(failure)))
+        ended = {"migration_status": "error"} if run.held.kind == kinds.MIGRATE.name else {}
+        session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(
+            fault=fault_of(failure), **ended))
     end_move(session, run)
 
 

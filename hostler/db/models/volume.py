@@ -100,6 +100,8 @@ class Volume(Resource, Base):
     bootable: orm.Mapped[bool] = orm.mapped_column(default=False)
     multiattach: orm.Mapped[bool] = orm.mapped_column(default=False)
     readonly: orm.Mapped[bool] = orm.mapped_column(default=False)
+    readonly_set: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())  # by somebody, ever
+    migration_status: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))  # how the last one ended
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)
     image_metadata: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     scheduler_hints: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)

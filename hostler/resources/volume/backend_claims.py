@@ -1,8 +1,8 @@
 """Claims on back ends: what volumes and snapshots take of a back end, exact under any number of claimers.
 
 Use is not stored: it is what live volumes that are (or move) there have claimed, and the snapshots of those that are
-there. Whoever adds to it holds the back end's row, or moves its `generation` by compare-and-set from one as of which he
-knows that it fits; whoever takes away moves it, too (`touch`). The agent's word on free space counts besides: others
+there. Adding to it locks the back end's row, or moves its `generation` by compare-and-set from a value for which it is
+known to fit; releasing moves it, too (`touch`). The free space that the agent reports also counts: other programs
 may use the same storage.
 
 >>> claim(session, backend_id, gib=10, expected_generation=None)   # then, in the same transaction,

@@ -1,6 +1,6 @@
 """From the records of volumes, snapshots and backups to what their node must know (`hostler.resources.volume.specs`).
 
-Read-only; called by whoever asks a volume agent for something. Raises NotFound for what has no record, and Conflict
+Read-only; used before a volume agent is called. Raises NotFound for what has no record, and Conflict
 for a volume that is on no back end.
 """
 

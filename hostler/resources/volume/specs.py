@@ -1,4 +1,4 @@
-"""What volume agents and hosts must know to make a volume so; travels as `hostler.resources.server.specs` says."""
+"""What volume agents and hosts need to know of a volume; sent as `hostler.resources.server.specs` says."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ ERROR: Final = "error"  # `fault` says why; may only be deleted (or reset)
 ERROR_DELETING: Final = "error_deleting"
 ERROR_EXTENDING: Final = "error_extending"
 ERROR_RESTORING: Final = "error_restoring"
-MAINTENANCE: Final = "maintenance"  # an administrator's word: not to be used
+MAINTENANCE: Final = "maintenance"  # set by an administrator: not to be used
 DELETED: Final = "deleted"
 
 ERRORS: Final = (ERROR, ERROR_DELETING, ERROR_EXTENDING, ERROR_RESTORING)
@@ -27,6 +27,7 @@ SETTABLE: Final = {"available": READY, "in-use": READY, "error": ERROR, "error_d
 
 # States of an attachment.
 RESERVED: Final = "reserved"  # promised; nothing is connected yet
+ATTACHING: Final = "attaching"  # promised in the old way (os-reserve)
 ATTACHED: Final = "attached"
 
 

@@ -3,14 +3,15 @@
 What is going on is read off the kind of the operation that holds the volume's lock; whether it is in use, off its
 attachments. So a crash leaves no volume "attaching".
 
->>> volume_status("available", "volume.extend", attached=1, reserved=0, offered=False)
+>>> volume_status("available", "volume.extend", attachments={"attached"}, offered=False)
 'extending'
->>> volume_status("available", None, attached=1, reserved=0, offered=False)
+>>> volume_status("available", None, attachments={"attached"}, offered=False)
 'in-use'
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from hostler.operations.kinds import volume as kinds
@@ -18,14 +19,17 @@ from hostler.operations.kinds.registry import shown
 from hostler.resources.volume import states
 
 # Operation kind that holds the lock → status; kinds not named here change nothing.
+# State of an attachment → status of its volume; the first one counts.
+ATTACHMENT_STATUS: Final = {states.ATTACHED: kinds.IN_USE, states.ATTACHING: states.ATTACHING,
+                            states.RESERVED: states.RESERVED}
 VOLUME_WHILE: Final = shown("volume")
 SNAPSHOT_WHILE: Final = shown("snapshot")
 BACKUP_WHILE: Final = shown("backup")
 
 
-def volume_status(state: str, kind: str | None, *, attached: int, reserved: int, offered: bool) -> str:
-    """Return a volume's status: its stored `state`, the kind that holds its lock, the numbers of its attachments by
-    state, and whether a transfer offers it."""
+def volume_status(state: str, kind: str | None, *, attachments: Collection[str], offered: bool) -> str:
+    """Return a volume's status: its stored `state`, the kind that holds its lock, the states of its attachments, and
+    whether a transfer offers it."""
     if state == states.CREATING and kind != kinds.DELETE.name:
         return states.CREATING
     during = VOLUME_WHILE.get(kind or "")
@@ -33,8 +37,7 @@ def volume_status(state: str, kind: str | None, *, attached: int, reserved: int,
         return during
     if state != states.READY:
         return state
-    if attached:
-        return kinds.IN_USE
-    if reserved:
-        return states.RESERVED
+    for attachment, status in ATTACHMENT_STATUS.items():
+        if attachment in attachments:
+            return status
     return "awaiting-transfer" if offered else states.READY

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tests.harness.schemas import compute, identity, image, network
+from tests.harness.schemas import compute, identity, image, network, volume
 
 Version = tuple[int, int]
 Check = Callable[[str, str, Version | None, int, Any, str | None], str | None]
@@ -25,6 +25,7 @@ CHECKS: dict[str, Check] = {
     "/identity": identity.check,
     "/image": image.check,
     "/network": network.check,
+    "/volume": volume.check,
 }
 
 

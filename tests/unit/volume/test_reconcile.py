@@ -10,7 +10,7 @@ from hostler import errors, ids
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec
 from tests.harness.contexts import attempt_of
 from tests.harness.volume_agents import CTX, NODE, Agent, new_snapshot
-from volume.copy_snapshots import MomentarySnapshots
+from volume.copy_snapshots import CopySnapshots
 from volume.reconcile import Reconciler
 
 
@@ -85,8 +85,8 @@ def test_a_back_end_that_is_away_is_told_as_such(agent: Agent, reconciler: Recon
 
 def test_a_momentary_snapshot_of_a_killed_agent_goes(agent: Agent, reconciler: Reconciler) -> None:
     volume = agent.create()
-    momentary = MomentarySnapshots(agent.home / "volume" / "momentary")
-    with momentary.taken(agent.fake(), volume, ids.new_id()) as taken:
+    copy_snapshots = CopySnapshots(agent.home / "volume" / "momentary")
+    with copy_snapshots.taken(agent.fake(), volume, ids.new_id()) as taken:
         assert agent.fake().find().snapshots and not agent.api.get_inventory(CTX, NODE)["backends"]["red"]["snapshots"]
         note, = (agent.home / "volume" / "momentary").iterdir()
         kept = note.read_bytes()

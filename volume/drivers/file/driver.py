@@ -19,7 +19,7 @@ FORMAT_SPEC = "hostler:format"  # extra spec of volume types
 
 
 class FileDriver:
-    """Implements `Driver`. The provider of a volume or snapshot is {"format": qcow2 or raw}, for the eye alone."""
+    """Implements `Driver`. The provider of a volume or snapshot is {"format": qcow2 or raw}, for people to read."""
 
     def __init__(self, directory: Directory, files: DiskFiles, exports: Exports) -> None:
         self._directory = directory
@@ -38,7 +38,7 @@ class FileDriver:
     def get_stats(self) -> Stats:
         """Return size and capabilities; exports that died since the last time are started again."""
         total, free = self._directory.measure()
-        self._exports.mend()
+        self._exports.repair()
         return Stats(total / GIB, free / GIB, {
             "storage_protocol": "file", "multiattach": self._files.default_format == "raw",
             "thin_provisioning": self._files.preallocation == "off", "online_extend": ["file"],

@@ -75,9 +75,9 @@ class Exports:
         with self._writing():
             for path in self._directory.glob(".*.json.*"):  # records that were never finished
                 path.unlink(missing_ok=True)
-        self.mend()
+        self.repair()
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Start what should be served and is not, end what should not; what fails is logged and tried again."""
         running = nbd.find(self._directory)
         records = self._records()
@@ -86,7 +86,7 @@ class Exports:
                 if export.backend == self._backend and export.attachment_id not in running}:
             try:
                 with self._locks.hold(attachment_id):
-                    self._mend(attachment_id)
+                    self._repair(attachment_id)
             except (errors.AgentError, OSError) as error:
                 if self._troubles.get(attachment_id) != str(error):
                     LOG.error("The export for attachment %s is not right: %s", attachment_id, error)
@@ -141,7 +141,7 @@ class Exports:
         """Return the name that hosts must find in this node's certificate."""
         return self._credentials.server_name()
 
-    def _mend(self, attachment_id: str) -> None:
+    def _repair(self, attachment_id: str) -> None:
         # Looked at again: it may have been started or stopped in the meantime.
         export = self.get(attachment_id)
         if export is None:

@@ -21,7 +21,7 @@ _FILES = ("ca-cert.pem", "server-cert.pem", "server-key.pem")
 
 
 class Credentials:
-    """The node's certificates, read anew each time: a renewed one serves from the next export on."""
+    """The node's certificates, read for each export, so a renewed certificate takes effect with the next one."""
 
     def __init__(self, directory: Path | None, subject: str, *, insecure: bool) -> None:
         self._directory = directory
@@ -62,7 +62,7 @@ class Credentials:
         return self._read(pki.read_common_name, "server-cert.pem")
 
     def options(self, host: str) -> list[str]:
-        """Return the words that make qemu-nbd let in `host` alone. Raises AgentError when that cannot work."""
+        """Return the qemu-nbd arguments that admit only `host`. Raises AgentError when that cannot work."""
         try:
             pki.check_name(host)  # nothing that has a meaning inside a subject gets into it
         except errors.Invalid as error:

@@ -242,8 +242,8 @@ def test_uploads_that_are_refused(cloud: Cloud) -> None:
 def test_the_old_way_to_attach(cloud: Cloud) -> None:
     volume = cloud.ready()
     assert cloud.act(volume, "os-reserve").status_code == 202
-    assert cloud.get(f"/volumes/{volume}")["volume"]["status"] == "reserved"
-    assert "reserved" in _refused(cloud, volume, "os-reserve")
+    assert cloud.get(f"/volumes/{volume}")["volume"]["status"] == "attaching"
+    assert "attaching" in _refused(cloud, volume, "os-reserve")
     for _ in range(2):
         assert cloud.act(volume, "os-unreserve").status_code == 202
     assert cloud.get(f"/volumes/{volume}")["volume"]["status"] == "available"

@@ -181,8 +181,8 @@ def test_the_status_in_sql_is_the_status_of_the_rule(cloud: Cloud) -> None:
             if state == states.READY or not (attached or reserved or offered):
                 volume = ids.new_id()
                 _write(cloud, volume, state, kind, attached, reserved, offered)
-                expected[volume] = volume_status(state, kind, attached=attached, reserved=reserved,
-                                                 offered=offered)
+                words = [word for word, number in ((states.ATTACHED, attached), (states.RESERVED, reserved)) if number]
+                expected[volume] = volume_status(state, kind, attachments=words, offered=offered)
     with cloud.services.db.reading() as session:
         found = dict(session.execute(sa.select(VOLUMES.c.id, STATUS).select_from(JOINED)).tuples().all())
     assert found == expected
@@ -204,14 +204,15 @@ def _write(cloud: Cloud, volume: str, state: str, kind: str | None, attached: in
 
 def test_progress_and_the_fault_are_shown(cloud: Cloud) -> None:
     volume = cloud.create()["id"]
-    assert "hostler:progress" not in cloud.get(f"/volumes/{volume}")["volume"]
+    assert cloud.get(f"/volumes/{volume}/hostler") == {"hostler": {"progress": None, "fault": None}}
     [operation] = cloud.operations(volume)
     cloud.services.db.write(lambda session: session.execute(
         sa.update(Operation).where(Operation.id == operation.id).values(progress=40)))
-    assert cloud.get(f"/volumes/{volume}")["volume"]["hostler:progress"] == 40
+    assert cloud.get(f"/volumes/{volume}/hostler")["hostler"]["progress"] == 40
     cloud.settle(volume, state="error", fault={"message": "No valid back end was found."})
     shown = cloud.get(f"/volumes/{volume}")["volume"]
-    assert (shown["status"], shown["hostler:fault"]) == ("error", "No valid back end was found.")
+    assert shown["status"] == "error"
+    assert cloud.get(f"/volumes/{volume}/hostler")["hostler"]["fault"] == "No valid back end was found."
 
 
 def test_words_are_changed(cloud: Cloud) -> None:

@@ -95,7 +95,7 @@ def test_list(cloud: Cloud) -> None:
     assert names("extra_specs={'capabilities:x': 'y'}") == []
     cloud.refused("GET", "/types?is_public=perhaps", status=400, token="admin")
     first = cloud.get("/types?is_public=None&limit=1&sort=name:asc", token="admin")
-    assert len(first["volume_types"]) == 1 and first["volume_types_links"]
+    assert len(first["volume_types"]) == 1 and first["volume_type_links"]
 
 
 def test_the_default_type(cloud: Cloud) -> None:

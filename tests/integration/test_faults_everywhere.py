@@ -96,7 +96,7 @@ def test_servers_are_created_stopped_and_deleted(site: Site, faults: tuple[Fault
         body = client.server_body(site.image, "made", min_count=count, max_count=count)
         wait_for(lambda: client.post("/compute/v2.1/servers", body).status_code == 202, "accepted", 30)
         ids = site.wait(site.servers, count, "ACTIVE")
-    assert plan.fired > count // 2, (plan.fired, plan.points)
+    assert plan.fired >= count // 2, (plan.fired, plan.points)
     with broken() as plan:
         for server_id in ids:
             assert client.post(f"/compute/v2.1/servers/{server_id}/action", {"os-stop": None}).status_code == 202

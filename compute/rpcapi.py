@@ -3,7 +3,7 @@
 A call that changes a server names its operation and attempt in its context: an agent refuses an attempt older than
 one it has seen (`errors.StaleAttempt`). Every call may be repeated; all may raise AgentError, StaleAttempt and Silent.
 Power states are those of `compute.virt.driver`. `groups` maps the security groups that the ports' rules name to
-their members, "MAC CIDR" each.
+{"revision", "members": ["MAC CIDR"]}.
 """
 
 from __future__ import annotations

@@ -4,8 +4,9 @@ The configuration changes only with the subnets' ranges and needs a new process;
 options (`--dhcp-optsfile`) are read again on SIGHUP, so plugging a port costs no restart. Only ports of this host are
 listed: each host answers its own guests.
 
-A host name is an option of a port's tag, where it can be nothing but text. In a host entry it could be a keyword:
-dnsmasq takes `ignore`, `infinite`, `45m` and `10` there for orders of the operator's.
+dnsmasq reads `ignore`, `infinite`, `45m` and `10` in a host entry as keywords, so guests of such names are told none by
+DHCP (their metadata has it). A tag for each port, whose options could hold any name, is no way out: dnsmasq 2.89 ends
+when it reads tagged entries again after it has given leases.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compute.metadata import METADATA_IP
-from compute.network import names
 from compute.network.links import ipv4_subnets
 from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]{1,253}", re.IGNORECASE)
+# What dnsmasq takes for an order, not for a name.
+_KEYWORD = re.compile(r"ignore|infinite|\d+[smhdw]?", re.IGNORECASE)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
@@ -49,8 +51,8 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     return "\n".join([*lines, ""])
 
 
-def options(network: NetworkSpec, default_dns: Sequence[str], ports: Iterable[PortSpec] = ()) -> str:
-    """Return the options file: router, routes, DNS servers and MTU by subnet, host names by port."""
+def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
+    """Return the options file: router, routes, DNS servers and MTU, by subnet."""
     lines = []
     for number, subnet in enumerate(served_subnets(network)):
         tag = f"tag:subnet{number}"
@@ -60,11 +62,6 @@ def options(network: NetworkSpec, default_dns: Sequence[str], ports: Iterable[Po
         dns = _ipv4(subnet.dns_nameservers or default_dns)
         lines.append(",".join([f"{tag},option:dns-server", *dns]))
         lines.append(f"{tag},option:mtu,{int(network.mtu)}")
-    for port in ports:
-        name = port.hostname.partition(".")[0]
-        # A name that is no host name would end the line's meaning; the address matters more.
-        if _LABEL.fullmatch(name):
-            lines.append(f"tag:{_tag(port)},12,{name}")  # by number: dnsmasq knows no name for it
     return "\n".join([*lines, ""])
 
 
@@ -78,12 +75,16 @@ def entries(network: NetworkSpec, ports: Iterable[PortSpec]) -> dict[str, str]:
             continue
         mac = port.mac_address.lower()
         if _MAC.fullmatch(mac):
-            lines[f"{mac} {address}"] = f"{mac},set:{_tag(port)},{ipaddress.ip_address(address)}"
+            name = _name(port)
+            fields = [mac, str(ipaddress.ip_address(address)), *([name] if name else [])]
+            lines[f"{mac} {address}"] = ",".join(fields)
     return lines
 
 
-def _tag(port: PortSpec) -> str:
-    return f"port{names.short_id(port.id)}"
+def _name(port: PortSpec) -> str | None:
+    """Return the port's host name where an entry can hold it; the address matters more."""
+    name = port.hostname.partition(".")[0]
+    return name if _LABEL.fullmatch(name) and not _KEYWORD.fullmatch(name) else None
 
 
 def _routes(subnet: SubnetSpec) -> list[str]:

@@ -283,7 +283,7 @@ class FlatPlumbing:
             return
         dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
                                               self._store.directory(network.id), self._lease_time_s),
-                     dhcp_files.options(network, self._default_dns, record.port_specs),
+                     dhcp_files.options(network, self._default_dns),
                      dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip))
 
     def _restore_one(self, network_id: str, ports: list[PortRecord]) -> None:

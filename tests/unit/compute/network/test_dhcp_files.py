@@ -60,20 +60,15 @@ def test_a_domain_cannot_smuggle_a_line_in() -> None:
 
 def test_entries() -> None:
     entries = dhcp_files.entries(factories.network(), [factories.port(hostname="web1.cloud.example")])
-    assert entries == {"fa:16:3e:00:00:05 10.0.0.5": "fa:16:3e:00:00:05,set:port11111111222,10.0.0.5"}
+    assert entries == {"fa:16:3e:00:00:05 10.0.0.5": "fa:16:3e:00:00:05,10.0.0.5,web1"}
 
 
-def test_a_host_name_is_an_option_of_the_ports_tag() -> None:
-    text = dhcp_files.options(factories.network(), (), [factories.port(hostname="web1.cloud.example")])
-    assert "tag:port11111111222,12,web1" in text.splitlines()
-
-
-@pytest.mark.parametrize("hostname", ["", "bad,name", "a\nb", "-x", "infinite lease"])
+@pytest.mark.parametrize("hostname", ["", "bad,name", "a\nb", "-x", "infinite lease",
+                                      "ignore", "Infinite", "45m", "3600", "10.0.0.1", "1w"])
 def test_a_hostname_that_is_none_is_left_out(hostname: str) -> None:
     port = factories.port(hostname=hostname)
     assert list(dhcp_files.entries(factories.network(), [port]).values()) == [
-        "fa:16:3e:00:00:05,set:port11111111222,10.0.0.5"]
-    assert ",12," not in dhcp_files.options(factories.network(), (), [port])
+        "fa:16:3e:00:00:05,10.0.0.5"]
 
 
 def test_an_address_that_is_no_mac_gets_no_entry() -> None:

@@ -14,7 +14,8 @@ from api import service as api_service
 from compute import service as compute_service
 from conductor import service as conductor_service
 from hostler.bus import Bus
-from hostler.cmd import running, waiting
+from hostler.cmd import running
+from hostler.cmd.waiting_database import DATABASE
 from hostler.db import schema
 from scheduler import service as scheduler_service
 from volume import service as volume_service
@@ -58,4 +59,4 @@ class AllInOne:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, AllInOne, (waiting.DATABASE,)))
+    sys.exit(running.run(running.load(PROG), PROG, AllInOne, (DATABASE,)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from api import service
-from hostler.cmd import running, waiting
+from hostler.cmd import running
+from hostler.cmd.waiting_database import DATABASE
 
 PROG = "hostler-api"
 
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, service.build, (waiting.DATABASE,)))
+    sys.exit(running.run(running.load(PROG), PROG, service.build, (DATABASE,)))

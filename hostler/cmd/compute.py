@@ -7,7 +7,8 @@ import sys
 from oslo_config import cfg
 
 from compute import service
-from hostler.cmd import running, waiting
+from hostler.cmd import running
+from hostler.cmd.waiting import BROKER
 
 PROG = "hostler-compute"
 
@@ -19,4 +20,4 @@ def build(conf: cfg.ConfigOpts) -> running.Runnable:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, build, (waiting.BROKER,)))
+    sys.exit(running.run(running.load(PROG), PROG, build, (BROKER,)))

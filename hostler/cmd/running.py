@@ -51,7 +51,7 @@ def set_up_logging(conf: cfg.ConfigOpts, prog: str) -> None:
 
 
 def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runnable],
-        needs: Sequence[str] = ()) -> int:
+        needs: Sequence[waiting.Need] = ()) -> int:
     """Build a service once what it `needs` (`hostler.cmd.waiting`) answers, run it until SIGTERM or SIGINT, stop it in
     order; returns the exit status."""
     set_up_logging(conf, prog)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from hostler.cmd import running, waiting
+from hostler.cmd import running
+from hostler.cmd.waiting import BROKER
+from hostler.cmd.waiting_database import DATABASE
 from scheduler import service
 
 PROG = "hostler-scheduler"
@@ -12,4 +14,4 @@ PROG = "hostler-scheduler"
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, service.build, (waiting.DATABASE, waiting.BROKER)))
+    sys.exit(running.run(running.load(PROG), PROG, service.build, (DATABASE, BROKER)))

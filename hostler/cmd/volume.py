@@ -6,7 +6,8 @@ import sys
 
 from oslo_config import cfg
 
-from hostler.cmd import running, waiting
+from hostler.cmd import running
+from hostler.cmd.waiting import BROKER
 from volume import service
 
 PROG = "hostler-volume"
@@ -19,4 +20,4 @@ def build(conf: cfg.ConfigOpts) -> running.Runnable:
 
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, build, (waiting.BROKER,)))
+    sys.exit(running.run(running.load(PROG), PROG, build, (BROKER,)))

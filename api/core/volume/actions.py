@@ -57,10 +57,6 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
                 session, volume.backend_id, gib=size_gib - volume.claimed_gib):
             raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for {size_gib} GiB.")
         volume.claimed_gib = size_gib
-        for server in session.scalars(sa.select(Server).join(
-                VolumeAttachment, VolumeAttachment.server_id == Server.id).where(
-                    VolumeAttachment.volume_id == volume.id)):
-            journal.note(session, context, server_kinds.EXTEND_VOLUME, server)
         return _accept(session, context, volume, kinds.EXTEND, kinds.ExtendVolume(size_gib=size_gib))
 
     services.waker.wake(context, services.db.write(work))

@@ -30,9 +30,10 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, C
         cloud.stop()
 
 
-@pytest.fixture(scope="module", params=databases.KINDS)
+@pytest.fixture(scope="module", params=["sqlite", *(pytest.param(kind, marks=pytest.mark.long)
+                                                    for kind in databases.KINDS if kind != "sqlite")])
 def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """An empty database, one after the other of each kind the product supports."""
+    """An empty database, one after the other of each kind the product supports; servers with the long tests."""
     if reason := databases.missing(request.param):
         pytest.skip(reason)
     with databases.running(request.param, tmp_path_factory.mktemp(request.param)) as url:

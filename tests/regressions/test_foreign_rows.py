@@ -24,6 +24,8 @@ from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
 from tests.harness.two_projects import NEWEST, Scene, Tenant
 
+pytestmark = pytest.mark.long
+
 # Each relation between tables whose rows projects have → how its two ends come to be of two projects ("" never).
 RELATIONS = {
     "application_credentials.project_id": "", "application_credentials.user_id": "",

@@ -17,6 +17,8 @@ from hostler.db.models import Project
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 
+pytestmark = pytest.mark.long
+
 THREADS = 2
 
 

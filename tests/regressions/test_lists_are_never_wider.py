@@ -19,6 +19,8 @@ from api.openstack.volume import attachments, backups, messages, snapshots, tran
 from hostler import ids
 from tests.harness.client import Client
 
+pytestmark = pytest.mark.long
+
 COMPUTE, VOLUME, NETWORK, IMAGE, IDENTITY = ("/compute/v2.1", "/volume/v3", "/network/v2.0", "/image/v2",
                                              "/identity/v3")
 TAG: Final = "ours"

@@ -110,3 +110,29 @@ def test_every_module_says_what_it_is_for() -> None:
     silent = [name for name, module in MODULES.items()
               if module.tree.body and ast.get_docstring(module.tree) is None]
     assert not silent, silent
+
+
+# What tests of a folder as a whole are called; all others carry the name of the module or package they test.
+_OF_THE_WHOLE = {"test_architecture", "test_documents", "test_packaging", "test_contract", "test_cloudtower_where",
+                 "test_zstack_conditions"}
+
+
+def test_unit_tests_mirror_the_tree() -> None:
+    unit = import_graph.ROOT / "tests" / "unit"
+    strays = []
+    for path in sorted(unit.rglob("test_*.py")):
+        tested = ".".join((*path.relative_to(unit).parts[:-1], path.stem.removeprefix("test_")))
+        if tested not in MODULES and path.stem not in _OF_THE_WHOLE:
+            strays.append(str(path.relative_to(unit)))
+    assert not strays, f"no module of that name: {strays}"
+
+
+def test_tests_import_from_the_harness_and_not_from_one_another() -> None:
+    breaches = []
+    for path in sorted((import_graph.ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests.") \
+                    and (node.module or "").split(".")[1] not in ("harness", "chaos") \
+                    and not path.name.endswith("_databases.py"):  # which run other modules' tests on real servers
+                breaches.append(f"{path}:{node.lineno} imports {node.module}")
+    assert not breaches, "\n".join(breaches)

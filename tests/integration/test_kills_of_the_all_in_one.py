@@ -1,4 +1,4 @@
-"""The all-in-one is killed twenty times with work in it: nothing that was accepted fails, or is lost, or made twice."""
+"""The all-in-one is killed again and again with work in it: nothing accepted fails, is lost or is made twice."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from tests.harness import invariants
 from tests.harness.allinone import AllInOne
 from tests.harness.ports import wait_for
 
-KILLS = 20
+# CI takes a sample; HOSTLER_KILLS=20 is the whole of it.
+KILLS = int(os.environ.get("HOSTLER_KILLS", "6"))
 SERVERS, VOLUMES = 6, 3  # asked for between two kills
 SETTLE_S = 180
 
 
 @pytest.mark.timeout(1200)
-def test_twenty_kills_fail_nothing(tmp_path: Path) -> None:
+def test_kills_fail_nothing(tmp_path: Path) -> None:
     seed = random.randrange(1_000_000)
     print("seed", seed)
     chance = random.Random(seed)

@@ -171,9 +171,9 @@ def test_a_call_to_a_service_that_never_was_says_so_at_once(site: Site) -> None:
         client = bus.client("nobody", "1.0")
         started = time.monotonic()
         with pytest.raises(errors.Silent):
-            client.call(RequestContext.system(), "ping")
+            client.to().call(RequestContext.system(), "ping")
         with pytest.raises(errors.Silent):
-            client.cast(RequestContext.system(), "ping")
+            client.to().cast(RequestContext.system(), "ping")
         assert time.monotonic() - started < 5
     finally:
         bus.close()

@@ -22,7 +22,7 @@ def test_nothing_is_lost_doubled_or_stuck(database: str, tmp_path: Path) -> None
     try:
         cloud.start()
         kinds = tuple(fault for fault in faults.FAULTS if faults.missing(fault, cloud) is None)
-        campaign = Campaign(cloud, Plan(seed=1, faults=24, kinds=kinds))
+        campaign = Campaign(cloud, Plan(seed=1, faults=12, kinds=kinds))
         campaign.run()
     finally:
         cloud.stop()

@@ -2,7 +2,7 @@
 
 The naive way reads a row, decides, and writes the new state. Between the two somebody else may have changed it, and
 nothing holds it to the table. Here the statement itself names the states that the row may come from, so what is not
-allowed does not happen, whoever is faster; what is refused is logged with both states.
+allowed does not happen, whichever writer is first; what is refused is logged with both states.
 """
 
 from __future__ import annotations

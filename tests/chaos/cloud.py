@@ -105,7 +105,7 @@ class ChaosCloud:
 
 @contextlib.contextmanager
 def stopped(pids: list[int]) -> Iterator[None]:
-    """Hold processes with SIGSTOP; those that died meanwhile are passed over."""
+    """Hold processes with SIGSTOP; those that have died are passed over."""
     _signal(pids, signal.SIGSTOP)
     try:
         yield

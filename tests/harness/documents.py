@@ -41,7 +41,7 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _kinds(*prefixes: str) -> str:
-    head = ("kind", "may start in", "is shown meanwhile as", "ends in", "can be cancelled", "in a server's action list")
+    head = ("kind", "may start in", "shown while it runs", "ends in", "can be cancelled", "in a server's action list")
     return _table(head, (_row(kind) for name, kind in KINDS.items() if name.startswith(prefixes)))
 
 

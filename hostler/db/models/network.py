@@ -77,7 +77,7 @@ class Port(Resource, Base):
     dns_name: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
-    # What its host is told of it: see `hostler.resources.revisions`.
+    # What its host is sent about it: see `hostler.resources.revisions`.
     spec_revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
 
     @hybrid.hybrid_property
@@ -113,7 +113,7 @@ class SecurityGroup(Resource, Base):
     default_of: orm.Mapped[str | None] = orm.mapped_column(Id, unique=True)
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
-    # What hosts are told of its members: see `hostler.resources.revisions`.
+    # What hosts are sent about its members: see `hostler.resources.revisions`.
     members_revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
 
 

@@ -1,4 +1,4 @@
-"""What users are told of a server: its task state and its status, both derived.
+"""What users see of a server: its task state and its status, both derived.
 
 The task state is never stored. It is read off the kind of the operation that holds the server's lock, so a crash
 leaves no server "rebooting". The status is a function of vm_state and task state.

@@ -1,4 +1,4 @@
-"""What users are told of a volume: its status, which is derived.
+"""What users see of a volume: its status, which is derived.
 
 What is going on is read off the kind of the operation that holds the volume's lock; whether it is in use, off its
 attachments. So a crash leaves no volume "attaching".

@@ -46,7 +46,7 @@ class Site:
         return list(self.client.get("/volume/v3/volumes/detail").json()["volumes"])
 
     def wait(self, look: Callable[[], list[dict[str, Any]]], count: int, status: str) -> list[str]:
-        """Wait until all resources have a status, none an error meanwhile; returns their ids."""
+        """Wait until all resources have a status, never an error; returns their ids."""
         def there() -> bool:
             found = [row["status"] for row in look()]
             assert not [one for one in found if "error" in one.lower()], [row for row in look() if "fault" in row]

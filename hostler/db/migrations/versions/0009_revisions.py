@@ -1,4 +1,4 @@
-"""Which is newer: a revision of what hosts are told of servers, ports and the members of security groups."""
+"""Which is newer: a revision of what hosts are sent about servers, ports and the members of security groups."""
 
 from __future__ import annotations
 

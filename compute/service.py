@@ -71,7 +71,7 @@ class ComputeService:
         # The report comes first: the conductors must know the host before they judge what is on it.
         self._heartbeat.start()
         self._link.serve(self.manager)
-        self._reconciling.start()
+        self._reconciling.start(at_once=False)  # its first turn comes with the first answer to a report
         self._released.start()
         LOG.info("Compute agent %s is up", self.host)
 

@@ -66,7 +66,7 @@ class VolumeService:
         # The report comes first: the conductors must know the node before they judge what is on it.
         self._heartbeat.start()
         self._link.serve(self.manager)
-        self._reconciling.start()
+        self._reconciling.start(at_once=False)  # its first turn comes with the first answer to a report
         LOG.info("Volume agent %s is up", self.node)
 
     def stop(self) -> bool:

@@ -52,10 +52,11 @@ class Heartbeat:
         self._patience_s = patience_s
         self._now = now
         self._silent_since: float | None = None
+        self._heard = False  # whether any report was answered yet
         self._renewed_at = self._tested_at = now()
         self._failed_tests = 0
         self._periodic = Periodic("heartbeat", interval_s, self.beat, retry_s=min(interval_s, 2.0))
-        self.on_answer: Callable[[], None] = lambda: None  # called when the conductors answer after a silence
+        self.on_answer: Callable[[], None] = lambda: None  # after the first answer, and after each silence
 
     def start(self) -> None:
         """Begin, at once."""
@@ -74,7 +75,8 @@ class Heartbeat:
             raise
         if self._silent_since is not None:
             LOG.info("The conductors answer again")
-            self._silent_since = None
+        if self._silent_since is not None or not self._heard:
+            self._silent_since, self._heard = None, True
             self.on_answer()
         self._test_ears()
 

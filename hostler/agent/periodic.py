@@ -24,9 +24,9 @@ class Periodic:
         self._trouble = ""
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Begin, with a first turn at once."""
-        self._thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+    def start(self, *, at_once: bool = True) -> None:
+        """Begin, with a first turn at once, or else when first woken or after one interval."""
+        self._thread = threading.Thread(target=self._run, args=(at_once,), name=self._name, daemon=True)
         self._thread.start()
 
     def wake(self) -> None:
@@ -40,7 +40,9 @@ class Periodic:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
 
-    def _run(self) -> None:
+    def _run(self, at_once: bool) -> None:
+        if not at_once:
+            self._wake.wait(self._interval_s)
         while not self._stopping:
             self._wake.clear()
             pause_s = self._interval_s if self._turn() else self._retry_s

@@ -10,6 +10,7 @@ import falcon
 
 from api.face import Face
 from hostler import errors, i18n
+from hostler.db import committed
 
 LOG = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
     (errors.Forbidden, 403),
     (errors.Unauthorized, 401),
     (errors.NoCapacity, 409),
+    (errors.OutcomeUnknown, 504),
     (errors.Unavailable, 503),
     (errors.NotImplementedHere, 501),
 )
@@ -66,6 +68,8 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
             response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
 
     def ours(request: falcon.Request, response: falcon.Response, error: errors.HostlerError, _params: object) -> None:
+        if isinstance(error, errors.DatabaseUnavailable) and committed.has_committed():
+            error = errors.OutcomeUnknown()
         status = status_of(error, face_of(faces, request.path))
         if status == 500:
             LOG.error("%s %s failed", request.method, request.path, exc_info=error)

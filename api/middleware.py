@@ -17,6 +17,7 @@ from api.errors import face_of
 from api.face import Face
 from api.services import Services
 from hostler import errors, ids
+from hostler.db import committed
 
 LOG = logging.getLogger("hostler.access")
 _REQUEST_ID = re.compile(r"req-[0-9a-f-]{36}")
@@ -27,6 +28,7 @@ class RequestIds:
 
     def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
         """Take the caller's global request id when it is well formed; make one of our own."""
+        committed.begin_request()
         request.context.started = time.monotonic()
         request.context.caller = None
         given = request.get_header("X-OpenStack-Request-ID") or ""

@@ -198,6 +198,13 @@ class DatabaseUnavailable(Unavailable):
     template = "The database is not available."
 
 
+class OutcomeUnknown(DatabaseUnavailable):
+    """The database stopped answering during or after a commit: the change may have been made."""
+
+    code = "OutcomeUnknown"
+    template = "The database stopped answering. The change may have been made: look before you repeat the request."
+
+
 class Silent(Unavailable):
     """A service showed no life during a call, or the broker took no message; the call may have had its effect."""
 

@@ -25,6 +25,7 @@ from oslo_config import cfg
 from sqlalchemy import event, orm
 
 from hostler import errors
+from hostler.db import committed
 from hostler.db.commits import UnsureCommit, note_rows
 from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
@@ -37,6 +38,33 @@ Raise = Callable[[errors.DatabaseUnavailable], BaseException]
 
 # How long writers of one SQLite process queue; they hold nothing that another process could need.
 _WRITER_S = 60
+
+
+# How long a database that took a commit without an answer, or holds the answer to one, is waited for.
+_UNSURE_S = 30.0
+_ANY = sa.select(sa.literal(1))
+
+
+class _Patience:
+    """How often and how long a transaction is tried again, with growing pauses."""
+
+    def __init__(self, max_retries: int, seconds: float) -> None:
+        self._begun = time.monotonic()
+        self._max_retries = max_retries
+        self._seconds = seconds
+        self._failures = 0
+
+    def is_over(self, *, unsure: bool) -> bool:
+        """Count a failure; return whether it is the last. One that leaves a commit `unsure` is worth more waiting."""
+        self._failures += 1
+        waited_s = time.monotonic() - self._begun
+        if unsure:
+            return waited_s > max(self._seconds, _UNSURE_S)
+        return self._failures > self._max_retries or waited_s > self._seconds
+
+    def pause(self) -> None:
+        """Sleep before the next try."""
+        time.sleep(random.uniform(0, min(0.02 * 2 ** min(self._failures, 10), 1.0)))
 
 
 def url_of(conf: cfg.ConfigOpts) -> str:
@@ -120,13 +148,19 @@ class Database:
                 raise
             raise self._unavailable(error) from error
 
-    def _unavailable(self, error: Exception) -> BaseException:
+    def _unavailable(self, error: Exception,
+                     kind: type[errors.DatabaseUnavailable] = errors.DatabaseUnavailable) -> BaseException:
         LOG.debug("the database is unavailable: %r", error)
-        return self._as_raised(errors.DatabaseUnavailable())
+        return self._as_raised(kind())
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[orm.Session]:
-        """Yield a session for reads; what is changed on it is never written."""
+        """Yield a session for reads; what is changed on it is never written.
+
+        After a commit of the same request it waits for a database that is absent: what was accepted is to be answered.
+        """
+        if committed.has_committed():
+            self._wait_until_back()
         with self.translated(), self._read_session() as session:
             yield session
 
@@ -143,27 +177,52 @@ class Database:
         return moment
 
     def write(self, work: Callable[[orm.Session], Result]) -> Result:
-        """Run `work(session)` in one transaction and return its result; repeats it after a transient failure."""
-        patience_until = time.monotonic() + self._patience_s
-        attempt = 0
+        """Run `work(session)` in one transaction and return its result; repeats it after a transient failure.
+
+        Raises OutcomeUnknown when a commit may have been carried out and the database does not come back to tell.
+        """
+        result = self._write(work)
+        committed.note()
+        return result
+
+    def _write(self, work: Callable[[orm.Session], Result]) -> Result:
+        patience = _Patience(self._max_retries, self._patience_s)
         unsure: list[UnsureCommit[Result]] = []
+        looked_again = False
         while True:
             try:
-                if unsure and self._is_durable(unsure[-1]):
-                    return unsure[-1].result
+                for lost in unsure:
+                    if self._is_durable(lost):
+                        return lost.result
                 return self._write_once(work, unsure)
             except Exception as error:
                 if not is_transient(error, self.engine.dialect):
+                    # A commit that was still at work when we looked may be what this repetition collided with.
+                    if not unsure or looked_again:
+                        raise
+                    looked_again = True
+                elif patience.is_over(unsure=bool(unsure)):
+                    raise self._unavailable(error, errors.OutcomeUnknown if unsure else errors.DatabaseUnavailable) \
+                        from error
+                LOG.debug("transaction tried again: %r", error)
+                patience.pause()
+
+    def _wait_until_back(self) -> None:
+        patience = _Patience(self._max_retries, self._patience_s)
+        while True:
+            try:
+                with self._reader.connect() as connection:
+                    connection.execute(_ANY)
+                return
+            except Exception as error:
+                if not is_transient(error, self.engine.dialect):
                     raise
-                attempt += 1
-                if attempt > self._max_retries or time.monotonic() > patience_until:
-                    raise self._unavailable(error) from error
-                LOG.debug("transaction tried again (%s): %r", attempt, error)
-                time.sleep(random.uniform(0, min(0.02 * 2 ** attempt, 1.0)))
+                if patience.is_over(unsure=True):
+                    raise self._unavailable(error, errors.OutcomeUnknown) from error
+                patience.pause()
 
     def _write_once(self, work: Callable[[orm.Session], Result], unsure: list[UnsureCommit[Result]]) -> Result:
         """Run one transaction; a commit that may have been carried out is added to `unsure`."""
-        unsure.clear()
         with self._alone(), self._write_session() as session:
             result = work(session)
             session.flush()

@@ -144,6 +144,9 @@ class Campaign:
         for thing in servers[12:]:
             actor.client.delete(f"/compute/v2.1/servers/{thing.id}")
             thing.allowed |= {GONE}
+            for volume in actor.ledger.things:
+                if volume.id in thing.volumes:
+                    volume.allowed |= {"available"}
 
     def table(self) -> str:
         """Return what was done and found."""

@@ -66,7 +66,7 @@ class Actor:
         return outcome, content
 
     def _outcome(self, answer: requests.Response | None, what: str, took_s: float) -> str:
-        if answer is None:
+        if answer is None or answer.status_code == 504:  # 504: the database did not tell whether it was done
             return UNKNOWN
         if answer.status_code < 300:
             return DONE

@@ -1,0 +1,84 @@
+"""The database took a request's commit and then was gone for a while: the request was answered with 503, which tells
+clients that nothing was changed, though it had been accepted."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import event, exc
+
+from hostler import ids
+from hostler.db import engine
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+
+OUTAGE_S = 3.5  # longer than all retries of a transaction take
+
+
+class Outage:
+    """Armed with `seconds`, it begins when a thread that serves requests has committed; only that thread meets it."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self.seconds = 0.0
+        self.answer_lost = False
+        self._ends: dict[int, float] = {}
+        self._dialect = cloud.db.engine.dialect
+        self._commit = self._dialect.do_commit
+
+    def commit(self, connection: Any) -> None:
+        """Commit; from then on the database is gone, with or without having said that it did."""
+        self._commit(connection)
+        if self.seconds and "CP Server" in threading.current_thread().name:
+            self._ends[threading.get_ident()] = time.monotonic() + self.seconds
+            self.seconds = 0.0
+            if self.answer_lost:
+                raise self._gone("COMMIT")
+
+    def check(self, _connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
+        """Refuse a statement during the outage."""
+        if time.monotonic() < self._ends.get(threading.get_ident(), 0.0):
+            raise self._gone(statement)
+
+    @staticmethod
+    def _gone(statement: str) -> exc.OperationalError:
+        return exc.OperationalError(statement, {}, Exception("gone"), connection_invalidated=True)
+
+
+@pytest.fixture
+def outage(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Outage]:
+    """The fault, not armed."""
+    made = Outage(cloud)
+    monkeypatch.setattr(cloud.db.engine.dialect, "do_commit", made.commit)
+    event.listen(cloud.db.engine, "before_cursor_execute", made.check)
+    yield made
+    event.remove(cloud.db.engine, "before_cursor_execute", made.check)
+
+
+@pytest.mark.parametrize("answer_lost", [False, True])
+def test_the_answer_waits_for_the_database(client: Client, outage: Outage, *, answer_lost: bool) -> None:
+    name = ids.new_id()
+    outage.answer_lost, outage.seconds = answer_lost, OUTAGE_S
+    answer = client.post("/volume/v3/volumes", {"volume": {"size": 1, "name": name}})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["volume"]["name"] == name
+    assert len(client.get(f"/volume/v3/volumes?name={name}").json()["volumes"]) == 1
+
+
+@pytest.mark.parametrize("answer_lost", [False, True])
+def test_a_database_that_stays_away_leaves_the_outcome_open(cloud: Cloud, client: Client, outage: Outage,
+                                                            monkeypatch: pytest.MonkeyPatch, *,
+                                                            answer_lost: bool) -> None:
+    monkeypatch.setattr(engine, "_UNSURE_S", 0.5)
+    monkeypatch.setattr(cloud.db, "_patience_s", 0.5)
+    name = ids.new_id()
+    outage.answer_lost, outage.seconds = answer_lost, 3.0
+    answer = client.post("/volume/v3/volumes", {"volume": {"size": 1, "name": name}})
+    assert answer.status_code == 504
+    assert "may have been made" in answer.text
+    assert "Retry-After" not in answer.headers
+    assert len(client.get(f"/volume/v3/volumes?name={name}").json()["volumes"]) == 1

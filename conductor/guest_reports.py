@@ -95,4 +95,4 @@ def _apply(session: orm.Session, row: Any, seen: Seen) -> None:
     if news and row.vm_state != new:
         LOG.info("server %s stays %s: %s on its host does not make it %s", row.id, row.vm_state, seen.event, new)
     if news:
-        session.execute(sa.update(Server).where(Server.id == row.id, *unheld).values(power_state=seen.power_state))
+        move(session, row.id, None, {"power_state": seen.power_state}, where=unheld)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Concatenate, ParamSpec, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from conductor.audit.finding import NotRepaired
+from conductor.audit.finding import Finding, NotRepaired
+from conductor.faults import Failure, fault_of
 from conductor.run import Run
-from hostler import clock, errors
+from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Lock
 from hostler.operations import lease
 from hostler.operations.accept import Target, check_unlocked
+from hostler.resources.server.states import ERROR  # the word of every noun
+from hostler.resources.transitions import Transitions
 
 Result = TypeVar("Result")
 Arguments = ParamSpec("Arguments")
@@ -73,7 +76,10 @@ class Repairs:
         except errors.HostlerError as error:
             raise NotRepaired(str(error)) from error
 
-
-def fault(message: str) -> dict[str, Any]:
-    """Return what a resource that the doctor puts into error shows as its fault."""
-    return {"code": 500, "message": message, "details": "", "created": clock.iso_z(clock.utcnow())}
+    def put_into_error(self, noun: Transitions, finding: Finding, message: str, *, only_from: Collection[str]) -> str:
+        """Put a finding's resource into error with `message` as its fault; raises NotRepaired when it has changed."""
+        fault = fault_of(Failure("Audit", message))
+        if not self.write(lambda session: noun.move(session, finding.target.id, ERROR, {"fault": fault},
+                                                    only_from=only_from)):
+            raise NotRepaired("its record has changed")
+        return "put into error"

@@ -1,8 +1,9 @@
 """How a stored state changes: one compare-and-set that reads the noun's table of transitions.
 
 The naive way reads a row, decides, and writes the new state. Between the two somebody else may have changed it, and
-nothing holds it to the table. Here the statement itself names the states that the row may come from, so what is not
-allowed does not happen, whichever writer is first; what is refused is logged with both states.
+nothing checks the table. Here the statement itself names the states that the row may come from, so a change that the
+table forbids does not happen, whichever writer is first. It is logged with both states. The price is one more
+statement for each refusal.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -30,22 +31,28 @@ class Transitions:
     states: Collection[str]
     allow: Callable[[str, str], bool]
 
-    def move(self, session: orm.Session, row_id: str, new: str, values: Mapping[str, Any] = _NOTHING, *,
+    def move(self, session: orm.Session, row_id: str, new: str | None, values: Mapping[str, Any] = _NOTHING, *,
              only_from: Collection[str] | None = None, where: Sequence[sa.ColumnElement[bool]] = ()) -> bool:
         """Change a row's state, and `values` with it, where the table (and `only_from`) allow it.
 
-        `where` must hold besides. Returns whether it did.
+        `where` must hold besides. With `new` None the row keeps its state, whatever that is, and gets the values.
+        Returns whether it did.
         """
-        sources = [old for old in self.states if self.allow(old, new) and (only_from is None or old in only_from)]
-        result = session.execute(sa.update(self.model).where(
-            self.model.id == row_id, self.state.in_(sources), *where).values({self.state: new, **_columns(
-                self.model, values)}))
-        if result.rowcount:  # type: ignore[attr-defined]
+        if self.move_all(session, new, values, only_from=only_from, where=(self.model.id == row_id, *where)):
             return True
-        present = session.scalar(sa.select(self.state).where(self.model.id == row_id))
-        LOG.warning("%s %s stays %s: it does not become %s", self.noun, row_id, present or "gone", new)
+        if new is not None:
+            present = session.scalar(sa.select(self.state).where(self.model.id == row_id))
+            LOG.warning("%s %s stays %s: it does not become %s", self.noun, row_id, present or "gone", new)
         return False
 
-
-def _columns(model: Any, values: Mapping[str, Any]) -> dict[Any, Any]:
-    return {getattr(model, name): value for name, value in values.items()}
+    def move_all(self, session: orm.Session, new: str | None, values: Mapping[str, Any] = _NOTHING, *,
+                 only_from: Collection[str] | None = None, where: Sequence[sa.ColumnElement[bool]]) -> int:
+        """As `move`, for all rows that match `where`; returns how many changed."""
+        changes = {getattr(self.model, name): value for name, value in values.items()}
+        if new is not None:
+            changes[self.state] = new
+            where = (*where, self.state.in_([old for old in self.states if self.allow(old, new)]))
+        if only_from is not None:
+            where = (*where, self.state.in_(only_from))
+        result = session.execute(sa.update(self.model).where(*where).values(changes))
+        return cast("sa.CursorResult[Any]", result).rowcount

@@ -28,7 +28,7 @@ from hostler.operations.kinds.kind import Kind
 from hostler.query.fields import ID, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.volume import states
+from hostler.resources.volume import moves, states
 from hostler.resources.volume.specs import ConnectorSpec
 
 INSTANCE: Final = "instance"
@@ -184,7 +184,7 @@ def complete(services: Services, context: RequestContext, attachment_id: str) ->
         row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_complete")
         _refuse_server(row)
         check_unlocked(session, [Target("volume", volume.id)])
-        row.state, row.attached_at = states.ATTACHED, row.attached_at or clock.utcnow()
+        moves.ATTACHMENT.move(session, row.id, states.ATTACHED, {"attached_at": row.attached_at or clock.utcnow()})
 
     services.db.write(work)
 

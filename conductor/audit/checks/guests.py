@@ -9,13 +9,14 @@ from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding, NotRepaired
-from conductor.audit.repair import Repairs, fault
+from conductor.audit.repair import Repairs
 from hostler.db.models import Host, Server
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server import states
+from hostler.resources.server.moves import SERVER
 
 _NO_GUEST = "nostate"
 # States in which a server has something on its host.
@@ -70,10 +71,8 @@ class Guests:
             return _remove(repairs, finding)
         if not finding.hold:
             return _start(repairs, finding)
-        said = fault(f"Nothing of it is on its host ({finding.place}).")
-        repairs.write(lambda session: session.execute(sa.update(Server).where(
-            Server.id == finding.target.id, Server.vm_state.in_(_PLACED)).values(vm_state=states.ERROR, fault=said)))
-        return "put into error"
+        said = f"Nothing of it is on its host ({finding.place})."
+        return repairs.put_into_error(SERVER, finding, said, only_from=_PLACED)
 
 
 def _is_missing(row: Any, guest: dict[str, Any] | None) -> bool:

@@ -6,19 +6,18 @@ A record in an error state is none of these: it says already that something is w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
-from conductor.audit.repair import Repairs, fault
+from conductor.audit.repair import Repairs
 from hostler.db.models import Backend, Backup, Snapshot, Volume, VolumeNode
 from hostler.operations.accept import Target
+from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
-_MODELS: dict[str, Any] = {"volume": Volume, "snapshot": Snapshot, "backup": Backup}
 _WHOLE = (volume_states.READY, volume_states.MAINTENANCE)
 
 
@@ -37,11 +36,8 @@ class MissingData:
 
     def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Write state and fault."""
-        model = _MODELS[finding.target.type]
-        values = {"state": volume_states.ERROR, "fault": fault(f"Its data is not on its storage ({finding.place}).")}
-        repairs.write(lambda session: session.execute(
-            sa.update(model).where(model.id == finding.target.id, model.state.in_(_WHOLE)).values(**values)))
-        return "put into error"
+        return repairs.put_into_error(moves.BY_TYPE[finding.target.type], finding,
+                                      f"Its data is not on its storage ({finding.place}).", only_from=_WHOLE)
 
 
 def _blocks(session: orm.Session, inventory: Inventory) -> Iterator[tuple[Target, str, str]]:

@@ -19,8 +19,10 @@ from conductor.run import Run
 from conductor.tasks.host.volumes import PlugVolume
 from conductor.tasks.node.attachments import ConnectVolume
 from hostler import clock
-from hostler.db.models import Server, VolumeAttachment
+from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import server as kinds
+from hostler.resources.server.moves import move
+from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -31,14 +33,13 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The server has the volume."""
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)).values(
-        state=volume_states.ATTACHED, attached_at=clock.utcnow()))
+    volume_moves.ATTACHMENT.move(session, _attachment_id(run), volume_states.ATTACHED, {"attached_at": clock.utcnow()})
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """Nothing is promised any more; the server keeps the cause."""
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
+    move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
 def _attachment_id(run: Run) -> str:

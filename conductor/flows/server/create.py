@@ -33,11 +33,12 @@ from conductor.tasks.records.volumes import mark_deleted
 from conductor.tasks.scheduler.hosts import SelectHost
 from conductor.tasks.scheduler.server_volumes import PlaceVolumes
 from hostler import clock
-from hostler.db.models import Server, VolumeAttachment
+from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
 from hostler.resources.server.moves import move
+from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
 
@@ -68,9 +69,9 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server is in error with its cause, on no host; cancelled for a deletion it just waits for that."""
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(host_id=None))
-    if failure.code != Cancelled.code:
-        move(session, run.resource_id, states.ERROR, {"fault": fault_of(failure)})
+    cancelled = failure.code == Cancelled.code
+    move(session, run.resource_id, None if cancelled else states.ERROR,
+         {"host_id": None} if cancelled else {"host_id": None, "fault": fault_of(failure)})
     allocations.release(session, run.resource_id)
     ports.set_ports_host(session, run.resource_id, None, "DOWN")
     if run.arguments_of(kinds.CREATE).volumes:
@@ -80,11 +81,11 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
 def _volumes_are_there(session: orm.Session, run: Run) -> None:
     now = clock.utcnow()
     for volume in new_volumes(session, run):
-        volume.state, volume.launched_at, volume.fault = volume_states.READY, now, None
-        if volume.backend_id is not None:
-            volume.zone = volume_records.place_of(session, volume.backend_id).zone
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id).values(
-        state=volume_states.ATTACHED, attached_at=now))
+        zone = volume.zone if volume.backend_id is None else volume_records.place_of(session, volume.backend_id).zone
+        volume_moves.VOLUME.move(session, volume.id, volume_states.READY, {
+            "launched_at": now, "zone": zone, "fault": None})
+    volume_moves.ATTACHMENT.move_all(session, volume_states.ATTACHED, {"attached_at": now},
+                                     where=[VolumeAttachment.server_id == run.resource_id])
 
 
 def _volumes_are_gone(session: orm.Session, run: Run) -> None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.faults import Failure, fault_of
+from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.host.servers import DestroyServer
@@ -28,11 +28,12 @@ from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.server_volumes import has_volumes
 from conductor.tasks.records.volumes import mark_deleted
 from hostler import clock
-from hostler.db.models import Server, ServerGroupMember, Volume, VolumeAttachment
+from hostler.db.models import Server, ServerGroupMember, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, states
-from hostler.resources.server.moves import move
+from hostler.resources.server.moves import SERVER, move
+from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -59,14 +60,8 @@ def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) 
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id))
     mark_deleted(session, volumes["deleted"])
     for volume_id, why in volumes["failed"].items():
-        session.execute(sa.update(Volume).where(Volume.id == volume_id).values(
-            state=volume_states.ERROR_DELETING, fault={"message": why, "details": "",
-                                                       "created": clock.iso_z(clock.utcnow())}))
+        volume_moves.VOLUME.move(session, volume_id, volume_states.ERROR_DELETING, {
+            "fault": {"message": why, "details": "", "created": clock.iso_z(clock.utcnow())}})
 
 
-def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server is in error with its cause; it may be deleted again."""
-    move(session, run.resource_id, states.ERROR, {"fault": fault_of(failure)})
-
-
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(SERVER, states.ERROR))

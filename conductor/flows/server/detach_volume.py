@@ -18,8 +18,9 @@ from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.host.volumes import UnplugVolume
 from conductor.tasks.node.attachments import DisconnectVolume
-from hostler.db.models import Server, VolumeAttachment
+from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import server as kinds
+from hostler.resources.server.moves import move
 
 
 def build(run: Run) -> linear_flow.Flow:
@@ -34,7 +35,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server has the volume still, and keeps the cause."""
-    session.execute(sa.update(Server).where(Server.id == run.resource_id).values(fault=fault_of(failure)))
+    move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
 def _attachment_id(run: Run) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
@@ -16,7 +15,6 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.host.servers import ChangePower
-from hostler.db.models import Server
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import Kind
 from hostler.resources.server import states
@@ -35,10 +33,8 @@ def procedure(kind: Kind[Any]) -> Procedure:
 
     def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         # A host that could not be asked leaves the guest as it was; a host that tried and failed may not.
-        values: dict[str, Any] = {"fault": fault_of(failure)}
-        if failure.code == "AgentError":
-            values["vm_state"] = states.ERROR
-        session.execute(sa.update(Server).where(Server.id == run.resource_id).values(**values))
+        move(session, run.resource_id, states.ERROR if failure.code == "AgentError" else None,
+             {"fault": fault_of(failure)})
 
     return Procedure(kind, build, succeeded, failed)
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
+from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.node.backups import CreateBackup, DeleteBackup, RestoreBackup
@@ -23,6 +23,7 @@ from conductor.tasks.records.backups import AssignStore
 from hostler import clock
 from hostler.db.models import Backup, Volume
 from hostler.operations.kinds import volume as kinds
+from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.volume_record import VolumeRecord
 
@@ -36,14 +37,8 @@ def _build_create(run: Run) -> linear_flow.Flow:
 
 def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     made = results["made"]
-    _update(session, run, state=volume_states.READY, stored_bytes=made["stored_bytes"],
-            object_count=made["object_count"], fault=None)
-
-
-def _not_created(session: orm.Session, run: Run, failure: Failure) -> None:
-    """Nothing is left; the record keeps the store, so that a deletion looks there once more."""
-    if failure.code != Cancelled.code:
-        _update(session, run, state=volume_states.ERROR, fault=fault_of(failure))
+    moves.BACKUP.move(session, run.resource_id, volume_states.READY, {
+        "stored_bytes": made["stored_bytes"], "object_count": made["object_count"], "fault": None})
 
 
 def _build_delete(run: Run) -> linear_flow.Flow:
@@ -51,11 +46,7 @@ def _build_delete(run: Run) -> linear_flow.Flow:
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
-    _update(session, run, state=volume_states.DELETED, deleted_at=clock.utcnow())
-
-
-def _not_deleted(session: orm.Session, run: Run, failure: Failure) -> None:
-    _update(session, run, state=volume_states.ERROR_DELETING, fault=fault_of(failure))
+    moves.BACKUP.move(session, run.resource_id, volume_states.DELETED, {"deleted_at": clock.utcnow()})
 
 
 def _build_restore(run: Run) -> linear_flow.Flow:
@@ -64,8 +55,9 @@ def _build_restore(run: Run) -> linear_flow.Flow:
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The volume has the content and what belongs to it: metadata, image metadata, bootable, the name it lacks."""
+    moves.VOLUME.move(session, _volume_id(run), volume_states.READY, {
+        "provider": results["restored"]["provider"], "fault": None})
     volume = session.get_one(Volume, _volume_id(run))
-    volume.state, volume.provider, volume.fault = volume_states.READY, results["restored"]["provider"], None
     backup = session.get_one(Backup, run.resource_id)
     record = VolumeRecord.kept(backup, None)
     volume.extra = dict(record.metadata) or volume.extra
@@ -76,22 +68,16 @@ def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:
-    if failure.code == Cancelled.code:
-        return
-    values: dict[str, Any] = {"fault": fault_of(failure)}
-    if failure.code in _TOUCHED:
-        values["state"] = volume_states.ERROR_RESTORING
-    session.execute(sa.update(Volume).where(Volume.id == _volume_id(run)).values(**values))
+    if failure.code != Cancelled.code:
+        moves.VOLUME.move(session, _volume_id(run), volume_states.ERROR_RESTORING if failure.code in _TOUCHED else None,
+                          {"fault": fault_of(failure)})
 
 
 def _volume_id(run: Run) -> str:
     return run.arguments_of(kinds.RESTORE_BACKUP).volume_id
 
 
-def _update(session: orm.Session, run: Run, **values: Any) -> None:
-    session.execute(sa.update(Backup).where(Backup.id == run.resource_id).values(**values))
-
-
-CREATE = Procedure(kinds.CREATE_BACKUP, _build_create, _created, _not_created)
-DELETE = Procedure(kinds.DELETE_BACKUP, _build_delete, _deleted, _not_deleted)
+# A backup that failed keeps its store in its record, so that a deletion looks there once more.
+CREATE = Procedure(kinds.CREATE_BACKUP, _build_create, _created, fails_as(moves.BACKUP, volume_states.ERROR))
+DELETE = Procedure(kinds.DELETE_BACKUP, _build_delete, _deleted, fails_as(moves.BACKUP, volume_states.ERROR_DELETING))
 RESTORE = Procedure(kinds.RESTORE_BACKUP, _build_restore, _restored, _not_restored)

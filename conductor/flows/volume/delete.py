@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.faults import Failure, fault_of
+from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.node.snapshots import DeleteSnapshots
@@ -41,16 +41,12 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
     moves.VOLUME.move(session, volume_id, volume_states.DELETED, {
         "deleted_at": now, "backend_id": None, "target_backend_id": None, "provider": {}})
     if run.arguments_of(kinds.DELETE).cascade:
-        session.execute(sa.update(Snapshot).where(Snapshot.volume_id == volume_id, Snapshot.deleted_at.is_(None))
-                        .values(state=volume_states.DELETED, deleted_at=now))
+        moves.SNAPSHOT.move_all(session, volume_states.DELETED, {"deleted_at": now},
+                                where=[Snapshot.volume_id == volume_id, Snapshot.deleted_at.is_(None)])
     for model in (VolumeTransfer, VolumeAttachment):
         session.execute(sa.delete(model).where(model.volume_id == volume_id))
     backend_claims.touch(session, backends or ())
 
 
-def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The volume says why it could not be deleted; its data and its record stay, and it may be deleted again."""
-    moves.VOLUME.move(session, run.resource_id, volume_states.ERROR_DELETING, {"fault": fault_of(failure)})
-
-
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed)
+# After a failure data and record stay, and the volume may be deleted again.
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR_DELETING))

@@ -20,7 +20,7 @@ from conductor.tasks.host.volumes import ExtendOnHosts
 from conductor.tasks.node.volumes import ExtendOnNode
 from hostler.db.models import Volume
 from hostler.operations.kinds import volume as kinds
-from hostler.resources.volume import backend_claims
+from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
 
 # An agent tried, or may have: nobody knows how large the volume is.
@@ -34,11 +34,11 @@ def build(run: Run) -> linear_flow.Flow:
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The volume has the size that was claimed."""
-    values: dict[str, Any] = {"size_gib": Volume.claimed_gib, "state": volume_states.READY, "fault": None}
+    values: dict[str, Any] = {"size_gib": Volume.claimed_gib, "fault": None}
     provider = (results.get("extended") or {}).get("provider")
     if provider is not None:
         values["provider"] = provider
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
+    moves.VOLUME.move(session, run.resource_id, volume_states.READY, values)
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
@@ -46,9 +46,8 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     values: dict[str, Any] = {"claimed_gib": Volume.size_gib}
     if failure.code != Cancelled.code:
         values["fault"] = fault_of(failure)
-    if failure.code in _TRIED:
-        values["state"] = volume_states.ERROR_EXTENDING
-    session.execute(sa.update(Volume).where(Volume.id == run.resource_id).values(**values))
+    moves.VOLUME.move(session, run.resource_id, volume_states.ERROR_EXTENDING if failure.code in _TRIED else None,
+                      values)
     backend_claims.touch(session, session.scalars(sa.select(Volume.backend_id).where(Volume.id == run.resource_id)))
 
 

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
-from conductor.faults import Failure, fault_of
+from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
-from conductor.run import Cancelled, Run
+from conductor.run import Run
 from conductor.tasks.node.volumes import RevertVolume
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import moves
@@ -31,10 +31,5 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
         "provider": results["reverted"]["provider"], "fault": None})
 
 
-def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """Nobody knows what the volume holds now."""
-    if failure.code != Cancelled.code:
-        moves.VOLUME.move(session, run.resource_id, volume_states.ERROR, {"fault": fault_of(failure)})
-
-
-PROCEDURE = Procedure(kinds.REVERT, build, succeeded, failed)
+# In error, since nobody knows what the volume holds then.
+PROCEDURE = Procedure(kinds.REVERT, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR))

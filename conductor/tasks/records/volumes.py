@@ -7,7 +7,7 @@ from sqlalchemy import orm
 
 from hostler import clock
 from hostler.db.models import Volume
-from hostler.resources.volume import backend_claims
+from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -22,5 +22,5 @@ def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
     """Leave nothing of volumes but their records for those who ask for deleted ones."""
     for volume_id in volume_ids:
         release_backend(session, volume_id)
-    session.execute(sa.update(Volume).where(Volume.id.in_(volume_ids)).values(
-        state=volume_states.DELETED, deleted_at=clock.utcnow()))
+    moves.VOLUME.move_all(session, volume_states.DELETED, {"deleted_at": clock.utcnow()},
+                          where=[Volume.id.in_(volume_ids)])

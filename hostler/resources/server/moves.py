@@ -1,4 +1,4 @@
-"""How a server's `vm_state` changes in the database: where `states.may_become` only."""
+"""How a server's `vm_state` changes in the database: only as `states.may_become` allows it."""
 
 from __future__ import annotations
 

@@ -30,6 +30,8 @@ RESERVED: Final = "reserved"  # promised; nothing is connected yet
 ATTACHING: Final = "attaching"  # promised in the old way (os-reserve)
 ATTACHED: Final = "attached"
 
+ATTACHMENT_STATES: Final = (RESERVED, ATTACHING, ATTACHED)
+
 
 def may_become(old: str, new: str) -> bool:
     """Return whether a volume, snapshot or backup may go from `old` to `new`; staying is always allowed.
@@ -38,3 +40,8 @@ def may_become(old: str, new: str) -> bool:
     will (os-reset_status), so only the verbs say what leads where.
     """
     return old == new or (old != DELETED and new != CREATING)
+
+
+def attachment_may_become(old: str, new: str) -> bool:
+    """Return whether an attachment may go from `old` to `new`: once attached it stays so until its row is removed."""
+    return new in (old, ATTACHED)

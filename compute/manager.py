@@ -17,7 +17,8 @@ from compute.spawn import Spawner
 from compute.toolbox import Toolbox
 from compute.volumes import Volumes
 from hostler import errors
-from hostler.bus import rpc_method
+from hostler.bus import open_to, rpc_method
+from hostler.bus.senders import API, COMPUTE
 from hostler.context import RequestContext
 from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
 
@@ -107,14 +108,14 @@ class ComputeManager:
         """Return what is really here."""
         return {"servers": self._volumes.inventory()}
 
-    @rpc_method
+    @open_to(API)
     def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:
         """Return the end of the console log; raises NotFound when the server is not here."""
         if not self._layout.server(server_id).is_dir():
             raise errors.NotFound(resource="server", id=server_id)
         return console.read_tail(self._layout.console_log(server_id), length)
 
-    @rpc_method
+    @open_to(API)
     def get_diagnostics(self, context: RequestContext, server_id: str) -> Wire:
         """Return the guest's counters."""
         return self._tools.driver.get_diagnostics(server_id)
@@ -148,7 +149,7 @@ class ComputeManager:
         """Return what a heartbeat says."""
         return self._reporter.report()
 
-    @rpc_method
+    @open_to(COMPUTE)
     def ping(self, context: RequestContext) -> None:
         """Answer."""
 

@@ -8,7 +8,8 @@ from oslo_config import cfg
 
 from conductor import guest_reports, heartbeats, reconcile, released_volumes, volume_reconcile, volume_reports
 from conductor.engine.workers import Workers
-from hostler.bus import rpc_method
+from hostler.bus import open_to
+from hostler.bus.senders import API, COMPUTE, VOLUME
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
@@ -23,46 +24,47 @@ class ConductorManager:
         self._images = images
         self._workers = workers
 
-    @rpc_method
+    @open_to(API)
     def run_operation(self, _context: RequestContext, operation_id: str) -> None:
         """Queue an accepted operation."""
         self._workers.submit(operation_id)
 
-    @rpc_method
+    @open_to(COMPUTE)
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
         return {"accepted": heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host}
 
-    @rpc_method
+    @open_to(COMPUTE)
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:
         """Record what happened to guests."""
         guest_reports.record_events(self._db, host, events)
         return {"conductor": self._conf.host}
 
-    @rpc_method
+    @open_to(COMPUTE)
     def volumes_released(self, context: RequestContext, host: str, released: list[dict[str, Any]]) -> dict[str, Any]:
         """Detach what guests let go of late."""
         for operation_id in released_volumes.accept_detachments(self._db, context, host, released):
             self._workers.submit(operation_id)
         return {"conductor": self._conf.host}
 
-    @rpc_method
+    @open_to(COMPUTE)
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
         """Answer what a host should do about each server."""
         return reconcile.plan(self._db, self._conf, self._images, host, present)
 
-    @rpc_method
+    @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a volume agent's report."""
         return {"accepted": volume_reports.record_heartbeat(self._db, node, report), "conductor": self._conf.host}
 
-    @rpc_method
+    @open_to(VOLUME)
     def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
         """Answer what a storage node should remove."""
         return volume_reconcile.plan(self._db, node, present)
 
-    @rpc_method
+    @open_to(VOLUME)
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Note how far an agent is."""
         if context.operation_id is not None:
-            volume_reports.record_progress(self._db, context.operation_id, context.attempt, percent)
+            volume_reports.record_progress(self._db, context.operation_id, context.attempt, percent,
+                                           node=context.agent)

@@ -14,6 +14,7 @@ ADMIN_ROLE = "admin"
 class RequestContext(oslo_context.RequestContext):
     """oslo's context (user_id, project_id, roles, request_id, …) plus the operation that the work belongs to.
 
+    `agent` is the host whose agent sent the message, where the bus verifies senders (`hostler.bus.senders`).
     Inside the api it also tells by which token (`token_audit_id`) the caller came, and whether that token is
     `restricted`: of an application credential that may not make further credentials.
     """
@@ -26,6 +27,7 @@ class RequestContext(oslo_context.RequestContext):
         self.attempt = attempt
         self.token_audit_id = token_audit_id
         self.restricted = restricted
+        self.agent: str | None = None
 
     @classmethod
     def system(cls, request_id: str | None = None) -> RequestContext:

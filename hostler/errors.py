@@ -219,6 +219,13 @@ class Incompatible(Silent):
     template = "{part} is of another release and does not understand the call; upgrade it."
 
 
+class SenderRefused(Silent):
+    """A service refused a message unread: its sender may not ask this, or speaks for another host."""
+
+    code = "SenderRefused"
+    template = "{sender} may not send {method} here, or not for that host; the message was refused."
+
+
 class BrokerSilent(Silent):
     """The message broker does not answer. This says nothing about the service that was called."""
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from hostler.bus import rpc_method
+from hostler.bus import open_to, rpc_method
+from hostler.bus.senders import VOLUME
 from hostler.context import RequestContext
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SnapshotSpec, SourceSpec, UploadSpec, VolumeSpec
 from volume import contents
@@ -163,6 +164,6 @@ class VolumeManager:
         """Return what a heartbeat says."""
         return self._reporter.report()
 
-    @rpc_method
+    @open_to(VOLUME)
     def ping(self, context: RequestContext) -> None:
         """Answer."""

@@ -24,6 +24,7 @@ GIVE_UP_S = 10.0
 ANSWER_S = 2.5
 TRIES = 6
 EXPLORE_EVERY = 3
+NO_SERVER = "-"  # oslo.messaging wants a part below the topic; no host has this name
 
 Conductor = TypeVar("Conductor")
 
@@ -179,7 +180,8 @@ class BusLink(Generic[Conductor]):
     def _new_server(self) -> oslo_messaging.MessageHandlingServer:
         if self._bus is None:
             raise errors.Internal("The bus link was not opened.")
-        server = self._bus.server(self._topic, self._host, self._endpoint, self._version)
+        # A topic of its own: agents that shared one would share its queue, and each could delete it.
+        server = self._bus.server(f"{self._topic}.{self._host}", NO_SERVER, self._endpoint, self._version)
         server.start()
         return server
 

@@ -9,20 +9,21 @@ may not have had its effect: every server method must be safe to receive twice.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
+from oslo_messaging.rpc.server import RPCServer
 from oslo_messaging.server import _pool_opts
 
 from hostler import errors
 from hostler.bus import memory
 from hostler.bus.connections import BROKER_ERRORS, ReplyQueue, limit_retries
+from hostler.bus.named import EXCHANGE, use_named_connections
+from hostler.bus.senders import CONDUCTOR, AccessPolicy, Sender, VerifyingDispatcher, open_to
 from hostler.context import RequestContext
-
-Method = TypeVar("Method", bound=Callable[..., Any])
 
 _CLOSING_S = 10.0
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
@@ -30,16 +31,8 @@ _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _PEER_SILENCE = (oslo_messaging.MessagingTimeout, oslo_messaging.MessageUndeliverable)
 
 
-def rpc_method(method: Method) -> Method:
-    """Mark a method as callable over the bus; Hostler's errors then cross declared and unlogged."""
-    wrapped = oslo_messaging.expected_exceptions(errors.HostlerError)(method)
-    wrapped.exposed = True
-    return wrapped
-
-
-class _AccessPolicy(oslo_messaging.RPCAccessPolicyBase):
-    def is_allowed(self, endpoint: object, method: str) -> bool:
-        return bool(getattr(getattr(endpoint, method, None), "exposed", False))
+# What most methods are: asked by the conductors only.
+rpc_method = open_to(CONDUCTOR)
 
 
 def _as_raised(error: errors.HostlerError) -> errors.HostlerError:
@@ -58,8 +51,17 @@ class ContextSerializer(oslo_messaging.NoOpSerializer):
         return ctxt.to_wire()
 
     def deserialize_context(self, ctxt: dict[str, Any]) -> RequestContext:
-        """Return the context at the other end."""
-        return RequestContext.from_wire(ctxt)
+        """Return the context at the other end.
+
+        An agent that is known for one (`VerifyingDispatcher`) speaks for no user, whatever its message says.
+        """
+        sender = ctxt.get("sender")
+        if not isinstance(sender, Sender) or sender.host is None:
+            return RequestContext.from_wire(ctxt)
+        context = RequestContext.system(str(ctxt.get("request_id")))
+        context.operation_id, context.attempt = ctxt.get("operation_id"), ctxt.get("attempt", 0)
+        context.agent = sender.host
+        return context
 
 
 class Client:
@@ -69,7 +71,7 @@ class Client:
         self._conf = bus.conf.bus
         self._replies = bus.replies
         self._topic = topic
-        target = oslo_messaging.Target(topic=topic, version=version)
+        target = oslo_messaging.Target(exchange=bus.exchange, topic=topic, version=version)
         # A broker drops what is sent to a service that never offered its topic (the fleet is just starting, the broker
         # lost its queues), and the caller would wait in vain: it is to say so at once.
         options = oslo_messaging.TransportOptions(at_least_once=True)
@@ -135,6 +137,7 @@ class Bus:
         conf.register_opts(_pool_opts)
         conf.set_default("executor_thread_pool_size", conf.bus.worker_threads)
         self.transport = oslo_messaging.get_rpc_transport(conf, allowed_remote_exmods=["hostler.errors"])
+        self.exchange = self._verify_senders()
         limit_retries(self.transport._driver)
         self.replies = ReplyQueue(self.transport._driver)
 
@@ -145,9 +148,25 @@ class Bus:
     def server(self, topic: str, server: str, endpoint: object, version: str) -> oslo_messaging.MessageHandlingServer:
         """Return a server (not started) that offers `endpoint`'s `rpc_method`s on `topic`."""
         endpoint.target = oslo_messaging.Target(version=version)  # type: ignore[attr-defined]
-        target = oslo_messaging.Target(topic=topic, server=server, version=version)
-        return oslo_messaging.get_rpc_server(self.transport, target, [endpoint], executor="threading",
-                                             serializer=ContextSerializer(), access_policy=_AccessPolicy)
+        target = oslo_messaging.Target(exchange=self.exchange, topic=topic, server=server, version=version)
+        dispatch = oslo_messaging.RPCDispatcher if self.exchange is None else VerifyingDispatcher
+        return RPCServer(self.transport, target, dispatch([endpoint], ContextSerializer(), AccessPolicy), "threading")
+
+    def _verify_senders(self) -> str | None:
+        """Name this process's user in all it sends, where that is asked for; returns the exchange that its messages
+        then go through, None for oslo.messaging's own. Raises Invalid when its user is not of one service."""
+        url = oslo_messaging.TransportURL.parse(self.conf)
+        if not self.conf.bus.verify_senders or "memory" in url.transport:
+            return None
+        try:
+            users = {Sender.of_user(host.username).user for host in url.hosts}
+        except errors.Invalid as error:
+            raise errors.Invalid(reason="[bus] verify_senders needs a user of one service in transport_url, made by "
+                                        f"hostler-manage bus-user: {error}") from None
+        if len(users) != 1:
+            raise errors.Invalid(reason="[bus] verify_senders needs the same user for all hosts in transport_url.")
+        use_named_connections(self.transport._driver, users.pop())
+        return EXCHANGE
 
     def close(self) -> None:
         """Close the connections; clients made from this bus are dead afterwards."""
@@ -157,4 +176,4 @@ class Bus:
         closing.join(_CLOSING_S if self.replies.is_ready else 0.1)
 
 
-__all__ = ["Bus", "Client", "ContextSerializer", "Peer", "rpc_method"]
+__all__ = ["Bus", "Client", "ContextSerializer", "Peer", "open_to", "rpc_method"]

@@ -13,6 +13,10 @@ OPTS = [
     cfg.IntOpt("silence_timeout", default=10, min=2,
                help="Seconds after which an agent that shows no life during a call counts as silent; the "
                     "operation is then handed back and tried again."),
+    cfg.BoolOpt("verify_senders", default=False,
+                help="Accept a message only from a service that may send it, by the broker user it names; agents only "
+                     "speak of their own host. Needs the users that 'hostler-manage bus-user' makes, and the same "
+                     "value in every service. Means nothing for the in-memory bus of the all-in-one."),
     cfg.IntOpt("worker_threads", default=64, min=1, help="Calls that one service handles at the same time."),
 ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -25,18 +26,23 @@ def missing() -> str | None:
 
 
 class Postgres:
-    """A PostgreSQL server on a loopback port."""
+    """A PostgreSQL server on a loopback port; with `certificates` (a directory of `hostler-manage pki issue`) over TLS
+    alone, and its URL trusts that authority alone."""
 
-    def __init__(self, name: str = "postgres") -> None:
+    def __init__(self, name: str = "postgres", certificates: Path | None = None) -> None:
         # Not below pytest's own directory, which its user alone may enter: the server runs as another.
         self.directory = Path(tempfile.mkdtemp(prefix=f"hostler-{name}-"))
         self.port = free_port()
         self._bin = _POSTGRES[-1]
+        self._certificates = certificates
 
     @property
     def url(self) -> str:
         """SQLAlchemy URL of its database `hostler`."""
-        return f"postgresql+psycopg://hostler@127.0.0.1:{self.port}/hostler"
+        plain = f"postgresql+psycopg://hostler@127.0.0.1:{self.port}/hostler"
+        if self._certificates is None:
+            return plain
+        return f"{plain}?sslmode=verify-full&sslrootcert={self._certificates / 'ca-cert.pem'}"
 
     def start(self) -> None:
         """Initialise and start."""
@@ -44,8 +50,21 @@ class Postgres:
             shutil.chown(self.directory, "postgres")
         data = self.directory / "data"
         self._run("initdb", "-D", str(data), "-U", "hostler", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+        if self._certificates is not None:
+            self._use(self._certificates, data)
         self.resume()
-        self._run("createdb", "-h", "127.0.0.1", "-p", str(self.port), "-U", "hostler", "hostler")
+        self._run("createdb", "-h", str(self.directory), "-p", str(self.port), "-U", "hostler", "hostler")
+
+    @staticmethod
+    def _use(certificates: Path, data: Path) -> None:
+        for name, own in (("server-cert.pem", "server.crt"), ("server-key.pem", "server.key")):
+            shutil.copyfile(certificates / name, data / own)
+            (data / own).chmod(0o600)
+            if os.geteuid() == 0:
+                shutil.chown(data / own, "postgres")
+        with (data / "postgresql.conf").open("a") as settings:
+            settings.write("ssl = on\n")
+        (data / "pg_hba.conf").write_text("local all all trust\nhostssl all all 127.0.0.1/32 trust\n")
 
     def resume(self) -> None:
         """Start it with the data it has."""
@@ -83,11 +102,13 @@ class Postgres:
 
 
 class RabbitMQ:
-    """A RabbitMQ broker on a port of `address`, which must be one of this machine's."""
+    """A RabbitMQ broker on a port of `address`, which must be one of this machine's; with `certificates` (a directory
+    of `hostler-manage pki issue`) it speaks TLS only."""
 
-    def __init__(self, directory: Path, address: str = "127.0.0.1") -> None:
+    def __init__(self, directory: Path, address: str = "127.0.0.1", certificates: Path | None = None) -> None:
         self.directory = directory
         self.address = address
+        self._certificates = certificates
         self.port = free_port()
         self._dist_port = free_port()
         self._epmd_port = free_port()
@@ -98,15 +119,32 @@ class RabbitMQ:
         """Transport URL for oslo.messaging."""
         return f"rabbit://guest:guest@{self.address}:{self.port}/"
 
+    @property
+    def rabbitmqctl(self) -> str:
+        """The command line by which this broker is administered."""
+        return shlex.join(["env", f"HOME={self.directory}", f"ERL_EPMD_PORT={self._epmd_port}",
+                           str(_RABBIT / "rabbitmqctl"), "-n", self._node])
+
+    @property
+    def _node(self) -> str:
+        return f"hostler{self.port}@localhost"
+
+    def _listeners(self) -> str:
+        if self._certificates is None:
+            return f"listeners.tcp.1 = {self.address}:{self.port}\n"
+        files = (("cacertfile", "ca-cert"), ("certfile", "server-cert"), ("keyfile", "server-key"))
+        return (f"listeners.tcp = none\nlisteners.ssl.1 = {self.address}:{self.port}\n"
+                + "".join(f"ssl_options.{option} = {self._certificates / name}.pem\n" for option, name in files))
+
     def start(self) -> None:
         """Start and wait until it takes connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "rabbitmq.conf").write_text(
-            f"listeners.tcp.1 = {self.address}:{self.port}\nloopback_users = none\nlog.file.level = warning\n"
+            f"{self._listeners()}loopback_users = none\nlog.file.level = warning\n"
             "disk_free_limit.absolute = 50MB\n")
         environment = {
             **os.environ, "HOME": str(self.directory), "ERL_EPMD_PORT": str(self._epmd_port),
-            "RABBITMQ_NODENAME": f"hostler{self.port}@localhost", "RABBITMQ_DIST_PORT": str(self._dist_port),
+            "RABBITMQ_NODENAME": self._node, "RABBITMQ_DIST_PORT": str(self._dist_port),
             "RABBITMQ_MNESIA_BASE": str(self.directory / "mnesia"), "RABBITMQ_LOG_BASE": str(self.directory / "log"),
             "RABBITMQ_CONFIG_FILE": str(self.directory / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.directory / "plugins"),

@@ -105,14 +105,15 @@ def test_progress_is_of_the_running_attempt_and_only_grows(rig: VolumeRig) -> No
     ask = rig.nodes.create_volume
 
     def slow(*arguments: Any) -> Any:
-        for attempt, percent in ((1, 30), (1, 20), (9, 90), (1, 250)):
-            volume_reports.record_progress(rig.db, operation_id, attempt, percent)
+        for attempt, percent, node in ((1, 30, None), (1, 20, None), (9, 90, None), (1, 40, "node9"),
+                                       (1, 50, arguments[1]), (1, 250, None)):
+            volume_reports.record_progress(rig.db, operation_id, attempt, percent, node=node)
             seen.append(rig.one(Operation, operation_id).progress)
         return ask(*arguments)
 
     rig.nodes.create_volume = slow  # type: ignore[method-assign]
     assert isinstance(rig.run(operation_id), HandOver)
-    assert seen == [30, 30, 30, 99]
+    assert seen == [30, 30, 30, 30, 50, 99]
     volume_reports.record_progress(rig.db, operation_id, 1, 99)  # nobody runs it
     rig.nodes.create_volume = ask  # type: ignore[method-assign]
     rig.let_pass(operation_id)

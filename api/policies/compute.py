@@ -25,6 +25,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("servers:create", OWNER_OR_ADMIN, "Create servers."),
     ("servers:create:forced_host", ADMIN, "Name the host of a new server in its availability zone."),
     ("compute:servers:create:requested_destination", ADMIN, "Name the host of a new server."),
+    ("servers:create:zero_disk_flavor", ADMIN,
+     "Create a server whose flavor has no root disk on a disk of its image's size."),
     ("servers:create:attach_volume", ANYBODY, "Create a server with a volume."),
     ("servers:create:attach_network", ANYBODY, "Create a server on an external network."),
     ("servers:update", OWNER_OR_ADMIN, "Change a server's name, description or host name."),

@@ -13,6 +13,8 @@ OPTS = [
     cfg.ListOpt("dns_servers", default=[], help="DNS servers given to guests of subnets that name none."),
     cfg.IntOpt("mtu", default=1500, min=68, help="MTU of new networks that name none."),
     cfg.StrOpt("mac_prefix", default="fa:16:3e", help="First three octets of generated MAC addresses."),
+    cfg.IntOpt("max_bulk_items", default=500, min=1,
+               help="Most networks, subnets, ports, security groups or rules that one request may create."),
     cfg.IntOpt("dhcp_lease_time", default=86400, min=120, help="Seconds of a DHCP lease."),
 ]
 

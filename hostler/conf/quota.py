@@ -10,8 +10,10 @@ OPTS = [
     cfg.IntOpt("instances", default=10, min=-1, help="Servers of one project."),
     cfg.IntOpt("cores", default=20, min=-1, help="Virtual processors of one project."),
     cfg.IntOpt("ram", default=51200, min=-1, help="Memory of one project, MiB."),
-    cfg.IntOpt("metadata_items", default=128, min=-1, help="Metadata items of one server."),
+    cfg.IntOpt("metadata_items", default=128, min=-1,
+               help="Metadata items of one server, volume, snapshot or backup; image metadata items of one volume."),
     cfg.IntOpt("key_pairs", default=100, min=-1, help="Key pairs of one user."),
+    cfg.IntOpt("application_credentials", default=100, min=-1, help="Application credentials of one user."),
     cfg.IntOpt("server_groups", default=10, min=-1, help="Server groups of one project."),
     cfg.IntOpt("server_group_members", default=10, min=-1, help="Servers of one server group."),
     cfg.IntOpt("networks", default=100, min=-1, help="Networks of one project."),
@@ -25,6 +27,9 @@ OPTS = [
     cfg.IntOpt("backups", default=10, min=-1, help="Volume backups of one project."),
     cfg.IntOpt("backup_gigabytes", default=1000, min=-1, help="Sizes of the volume backups of one project, GiB."),
     cfg.IntOpt("per_volume_gigabytes", default=-1, min=-1, help="Size of one volume, GiB."),
+    cfg.IntOpt("volume_attachments", default=64, min=-1,
+               help="Attachments that the Block Storage API makes for one volume; those of servers are bounded by the "
+                    "number of servers."),
     cfg.IntOpt("images", default=100, min=-1, help="Images of one project."),
 ]
 

@@ -29,6 +29,8 @@ _ACCEPTED: dict[str, tuple[frozenset[str], ...]] = {
 }
 DISK_FORMATS = tuple(sorted(_ACCEPTED))
 CONTAINER_FORMATS = ("aki", "ami", "ari", "bare", "compressed", "docker", "ova", "ovf")
+# Containers whose outer file need not be the disk itself, so that nothing can be booted from it as it is.
+WRAPPED = frozenset({"compressed", "docker", "ova", "ovf"})
 # Largest that fits the database and every hypervisor.
 _MAX_VIRTUAL_BYTES = (1 << 63) - 1
 _BLOCK_BYTES = 1 << 20
@@ -37,14 +39,16 @@ _BLOCK_BYTES = 1 << 20
 class Inspection:
     """One image's data on its way into the store.
 
-    In a container other than `bare` the outer file need not be the disk format claimed, but must be safe all the
-    same.
+    In a container of `WRAPPED` the outer file need not be the disk format claimed, but must be safe and of usable
+    size all the same. `max_virtual_bytes` bounds the disk inside, as its header tells it.
     """
 
-    def __init__(self, image_id: str, disk_format: str, container_format: str) -> None:
+    def __init__(self, image_id: str, disk_format: str, container_format: str,
+                 max_virtual_bytes: int = _MAX_VIRTUAL_BYTES) -> None:
         self._image_id = image_id
         self._claimed = disk_format
-        self._must_match = container_format in ("bare", "ami", "aki", "ari")
+        self._must_match = container_format not in WRAPPED
+        self._max_virtual_bytes = max_virtual_bytes
         self._source = _Current()  # the wrapper pulls; we push one block at a time through this
         self._wrapper = format_inspector.InspectWrapper(self._source)  # type: ignore[arg-type]
         self._decided = False
@@ -81,7 +85,7 @@ class Inspection:
         for inspector in found:
             self._check_safety(inspector)
         inner = next((item for item in found if str(item) not in ("raw", "gpt")), None)
-        if inner is not None and self._must_match:
+        if inner is not None:
             self._virtual_bytes = self._virtual_size_of(inner)
 
     def _check_safety(self, inspector: format_inspector.FileInspector) -> None:
@@ -104,6 +108,8 @@ class Inspection:
             raise self._refusal(f"its {inspector} header cannot be read") from error
         if not 0 < size <= _MAX_VIRTUAL_BYTES:
             raise self._refusal(f"its {inspector} header tells no usable disk size")
+        if size > self._max_virtual_bytes:
+            raise self._refusal(f"its disk has {size} bytes, at most {self._max_virtual_bytes} are accepted")
         return size
 
     def _refusal(self, reason: str) -> errors.UnsupportedImage:

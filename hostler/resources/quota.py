@@ -45,7 +45,8 @@ _TABLES: dict[str, Any] = {
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
 }
 # Limits that bound one request or one parent, not a project's sum.
-PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes")
+PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes", "application_credentials",
+            "volume_attachments")
 RESOURCES = (*SERVER_RESOURCES, *_TABLES, *VOLUME_RESOURCES, *PER_ITEM)
 _OF_A_TYPE = tuple(f"{resource}_" for resource in TYPE_RESOURCES)
 
@@ -144,6 +145,19 @@ def _storage_exceeded(name: str, requested: int, used: int, limit: int) -> error
     if name.startswith(("gigabytes", "backup_gigabytes")):
         return errors.VolumeSizeExceedsQuota(**fields)
     return errors.VolumeLimitExceeded(noun=name.partition("_")[0], **fields)
+
+
+def check_items(session: orm.Session, conf: cfg.ConfigOpts, project_id: str, resource: str, count: int,
+                before: int = 0) -> None:
+    """Raise QuotaExceeded when `count` items of one parent are too many for a limit of PER_ITEM.
+
+    The caller holds the parent's row. A parent that has too many already (the limit was lowered, or an image brought
+    them) may keep what it has, and have fewer.
+    """
+    limit = limits(session, conf, project_id)[resource]
+    if limit != UNLIMITED and count > max(limit, before):
+        raise errors.QuotaExceeded(f"Maximum number of {resource.replace('_', ' ')} exceeds {limit}", overs=resource,
+                                   requested=count - before, used=before, limit=limit)
 
 
 def check_volume_size(limit: Mapping[str, int], size_gib: int) -> None:

@@ -18,6 +18,7 @@ from hostler.db.models import ApplicationCredential, Role, User
 from hostler.identity import passwords
 from hostler.query.paging import Page, Query
 from hostler.query.resources import declare
+from hostler.resources import quota
 
 CREDENTIAL = declare(ApplicationCredential)
 
@@ -45,8 +46,8 @@ def create_credential(services: Services, context: RequestContext, user_id: str,
                       values: dict[str, Any]) -> tuple[ApplicationCredential, str]:
     """Create a credential on the caller's project; returns it with its secret, which is shown this once.
 
-    The roles asked for (default: all the caller has) must be among the caller's. Raises Invalid, Conflict, and
-    Forbidden for others than the user and for tokens of a restricted credential.
+    The roles asked for (default: all the caller has) must be among the caller's. Raises Invalid, Conflict,
+    QuotaExceeded, and Forbidden for others than the user and for tokens of a restricted credential.
     """
     user = identity_rows.find(services, context, User, user_id, "identity:create_application_credential",
                               identity_rows.user_target)
@@ -55,12 +56,16 @@ def create_credential(services: Services, context: RequestContext, user_id: str,
         raise errors.Invalid(reason="An application credential needs a token that is scoped to a project.")
     if values.get("access_rules"):
         raise errors.NotImplementedHere(feature="Access rules of application credentials")
+    with services.db.reading() as session:
+        _check_number(services, session, context, user.id)  # before the secret is hashed, which is slow on purpose
     role_ids = _chosen_roles(services, context, values.get("roles"))
     expires_at = _expiry(values.get("expires_at"))
     secret = values.get("secret") or secrets.token_urlsafe(48)
     hashed = passwords.hash_password(secret, services.conf.identity.password_rounds)
 
     def work(session: orm.Session) -> ApplicationCredential:
+        services.db.lock_row(session, User, User.id == user.id)
+        _check_number(services, session, context, user.id)
         credential = ApplicationCredential(
             id=ids.new_id(), name=values["name"], description=values.get("description"), user_id=user.id,
             project_id=context.project_id, secret_hash=hashed, role_ids=role_ids,
@@ -86,6 +91,12 @@ def roles_of(services: Services) -> dict[str, Role]:
     return {role.id: role for role in roles.roles_by_name(services).values()}
 
 
+def _check_number(services: Services, session: orm.Session, context: RequestContext, user_id: str) -> None:
+    count = session.scalar(sa.select(sa.func.count()).select_from(ApplicationCredential)
+                           .where(ApplicationCredential.user_id == user_id)) or 0
+    quota.check_items(session, services.conf, str(context.project_id), "application_credentials", count + 1, count)
+
+
 def _refuse_restricted(context: RequestContext) -> None:
     if context.restricted:
         raise errors.Forbidden("A restricted application credential cannot manage application credentials.")
@@ -105,7 +116,7 @@ def _chosen_roles(services: Services, context: RequestContext, asked: list[dict[
             raise errors.Invalid(reason=f"You do not have the role {item.get('id') or item.get('name')} on this "
                                         "project.")
         chosen.append(role_id)
-    return chosen
+    return list(dict.fromkeys(chosen))
 
 
 def _expiry(text: str | None) -> dt.datetime | None:

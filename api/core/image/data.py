@@ -123,7 +123,8 @@ def _image_for_data(services: Services, context: RequestContext, image_id: str) 
 
 
 def _receive(services: Services, image: Image, during: str, blocks: Iterable[bytes]) -> None:
-    inspection = Inspection(image.id, image.disk_format or "", image.container_format or "")
+    inspection = Inspection(image.id, image.disk_format or "", image.container_format or "",
+                            services.conf.image.max_virtual_size_gib << 30)
     services.images.receive(
         inspection.watch(blocks),
         lambda content: uploads.activate(services.db, image, during, content, inspection),

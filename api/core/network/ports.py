@@ -57,9 +57,10 @@ def show_port(caller: Caller, identifier: str) -> PortRecord:
 def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[PortRecord]:
     """Write ports, all or none; hosts whose rules admit their addresses follow."""
     def work(session: orm.Session) -> tuple[list[PortRecord], list[str]]:
-        drafts = [_draft(session, caller, values) for values in bodies]
-        for project_id, amount in Counter(draft.project_id for draft in drafts).items():
+        owners = [owner_of_new(session, caller, values) for values in bodies]
+        for project_id, amount in Counter(owners).items():
             claim_quota(caller, session, project_id, "ports", amount)
+        drafts = [_draft(session, caller, owner, values) for owner, values in zip(owners, bodies, strict=True)]
         ports = place_ports.place(session, caller.services.conf, drafts)
         groups = {group_id for draft in drafts for group_id in draft.group_ids}
         operation_ids = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
@@ -137,9 +138,8 @@ def _subnets(session: orm.Session, network_id: str) -> list[Subnet]:
                                 .order_by(Subnet.created_at, Subnet.id)))
 
 
-def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> place_ports.Draft:
+def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mapping[str, Any]) -> place_ports.Draft:
     network = find(session, caller, Network, values["network_id"])
-    project_id = owner_of_new(session, caller, values)
     port_rules.check_rights(caller, "create", project_id, network, values)
     new = port_rules.columns(network, values)
     new.setdefault("port_security_enabled", network.port_security_enabled)

@@ -43,11 +43,20 @@ def show_rule(caller: Caller, identifier: str) -> SecurityGroupRule:
 
 
 def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[SecurityGroupRule]:
-    """Write rules, all or none; the members' hosts follow. Raises NotUnique for a rule that is there already."""
+    """Write rules, all or none; the members' hosts follow.
+
+    Raises NotUnique for a rule that is there already, Conflict past the quota, before anything else is looked at.
+    """
     def work(session: orm.Session) -> tuple[list[SecurityGroupRule], list[str]]:
-        rules = [_draft(session, caller, values) for values in bodies]
-        for project_id, amount in Counter(rule.project_id for rule in rules).items():
-            claim_quota(caller, session, project_id, "security_group_rules", amount)
+        named = Counter(str(values["group_id"]) for values in bodies)
+        held = {text: _held_group(session, caller, text) for text in sorted(named)}
+        for project_id in {group.project_id for group in held.values()}:
+            claim_quota(caller, session, project_id, "security_group_rules",
+                        sum(named[text] for text, group in held.items() if group.project_id == project_id))
+        remote = {text: find(session, caller, SecurityGroup, text).id
+                  for text in {values["remote_group_id"] for values in bodies if values.get("remote_group_id")}}
+        rules = [_draft(held[str(values["group_id"])], remote.get(values.get("remote_group_id") or ""), values)
+                 for values in bodies]
         _refuse_duplicates(session, rules)
         session.add_all(rules)
         touched = {rule.group_id for rule in rules}
@@ -74,11 +83,13 @@ def _raise_revisions(session: orm.Session, group_ids: set[str]) -> None:
                     .values(revision=SecurityGroup.revision + 1).execution_options(synchronize_session=False))
 
 
-def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> SecurityGroupRule:
-    group = find(session, caller, SecurityGroup, values["group_id"], hold=True)
+def _held_group(session: orm.Session, caller: Caller, identifier: str) -> SecurityGroup:
+    group = find(session, caller, SecurityGroup, identifier, hold=True)
     caller.check("create_security_group_rule", group.project_id)
-    remote = values.get("remote_group_id")
-    remote_id = find(session, caller, SecurityGroup, remote).id if remote is not None else None
+    return group
+
+
+def _draft(group: SecurityGroup, remote_id: str | None, values: Mapping[str, Any]) -> SecurityGroupRule:
     return SecurityGroupRule(**{**meaning(values), "id": ids.new_id(), "group_id": group.id,
                                 "project_id": group.project_id, "remote_group_id": remote_id})
 
@@ -157,10 +168,11 @@ def _refuse_duplicates(session: orm.Session, rules: Sequence[SecurityGroupRule])
     present = {_key(rule): rule.id for rule in session.scalars(sa.select(SecurityGroupRule).where(
         SecurityGroupRule.group_id.in_({rule.group_id for rule in rules})))}
     for rule in rules:
-        if _key(rule) in present:
-            raise errors.NotUnique(f"Security group rule already exists. Rule id is {present[_key(rule)]}.",
-                                   resource="security group rule", id=present[_key(rule)])
-        present[_key(rule)] = rule.id
+        key = _key(rule)
+        if key in present:
+            raise errors.NotUnique(f"Security group rule already exists. Rule id is {present[key]}.",
+                                   resource="security group rule", id=present[key])
+        present[key] = rule.id
 
 
 def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:

@@ -31,6 +31,7 @@ from hostler.resources.server import states
 from hostler.resources.server.properties import check_properties
 
 _KEY_LENGTH = 200
+_ZERO_DISK = "os_compute_api:servers:create:zero_disk_flavor"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,14 +118,14 @@ def _look_up(services: Services, session: orm.Session, context: RequestContext, 
     if arrangement.image_id is not None:
         image = server_inputs.usable_image(session, context, arrangement.image_id)
         server_inputs.check_fit(image, flavor)
+        if not flavor.root_gib and not services.policy.allows(context, _ZERO_DISK):
+            # Such a disk is as large as the image says, which no quota and no claim of the scheduler knows.
+            raise errors.Forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
     elif arrangement.root_volume is not None and arrangement.root_volume.source == "image":
         server_inputs.check_memory(
             server_inputs.usable_image(session, context, str(arrangement.root_volume.id)), flavor)
-    limit = services.conf.quota.metadata_items if not new.metadata else quota.limits(
-        session, services.conf, str(context.project_id))["metadata_items"]
-    if limit != quota.UNLIMITED and len(new.metadata) > limit:
-        raise errors.Forbidden(f"Maximum number of metadata items exceeds {limit}",
-                               action="os_compute_api:servers:create")
+    if new.metadata:
+        quota.check_items(session, services.conf, str(context.project_id), "metadata_items", len(new.metadata))
     return _Inputs(
         image, arrangement, flavor,
         server_inputs.public_key(session, context, new.key_name) if new.key_name is not None else None,

@@ -25,11 +25,13 @@ from hostler.db.models import (
     ServerGroupMember,
     Zone,
 )
+from hostler.images.inspect import WRAPPED
 from hostler.resources import quota
 
 _GIB = 1024 ** 3
 _NAME_LENGTH = 255
 _LABEL_LENGTH = 63
+_MAX_HINTS_LENGTH = 16384
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,9 @@ def usable_image(session: orm.Session, context: RequestContext, image_id: str) -
         raise errors.Invalid(reason="Can not find requested image")
     if image.status != "active":
         raise errors.Invalid(reason=f"Image {image.id} is not active.")
+    if image.container_format in WRAPPED:
+        raise errors.Invalid(reason=f"Image {image.id} is unacceptable: no server boots from a disk in a container of "
+                                    f"format {image.container_format}.")
     return image
 
 
@@ -195,7 +200,13 @@ def hint_list(hints: dict[str, Any], name: str) -> list[str]:
 
 
 def check_hints(session: orm.Session, context: RequestContext, hints: dict[str, Any]) -> dict[str, Any]:
-    """Return the hints with server ids in our spelling; raises Invalid for a server that is not the caller's."""
+    """Return the hints with server ids in our spelling.
+
+    Raises Invalid for a server that is not the caller's, and for more than every server should keep a copy of.
+    """
+    if len(str(hints)) > _MAX_HINTS_LENGTH:
+        raise errors.InvalidField(field="os:scheduler_hints", value=str(hints)[:80],
+                                  reason=f"Hints have at most {_MAX_HINTS_LENGTH} characters.")
     checked = dict(hints)
     for name in ("same_host", "different_host"):
         wanted = hint_list(hints, name)

@@ -38,9 +38,7 @@ def put_metadata(services: Services, context: RequestContext, server_id: str, it
     def work(session: orm.Session) -> tuple[dict[str, str], list[str]]:
         server = to_change(services, session, context, server_id, _METADATA + action)
         kept = dict(items) if replace else {**server.extra, **items}
-        limit = quota.limits(session, services.conf, server.project_id)["metadata_items"]
-        if limit != quota.UNLIMITED and len(kept) > limit:
-            raise errors.Forbidden(f"Maximum number of metadata items exceeds {limit}", action=_METADATA + action)
+        quota.check_items(session, services.conf, server.project_id, "metadata_items", len(kept), len(server.extra))
         server.extra = kept
         return kept, host_updates.tell_of_server(session, context, server)
 

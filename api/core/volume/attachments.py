@@ -28,6 +28,7 @@ from hostler.operations.kinds.kind import Kind
 from hostler.query.fields import ID, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
+from hostler.resources import quota
 from hostler.resources.volume import moves, states
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -94,7 +95,8 @@ def _find(session: orm.Session, context: RequestContext, attachment_id: str) -> 
 def create(services: Services, context: RequestContext, wanted: NewAttachment) -> str:
     """Reserve a volume and, with a connector, connect it; returns the attachment's id.
 
-    Raises NotFound, WrongStatus, ResourceLocked, Invalid; Conflict with the cause when connecting failed.
+    Raises NotFound, WrongStatus, ResourceLocked, Invalid, QuotaExceeded; Conflict with the cause when connecting
+    failed.
     """
     attachment_id = ids.new_id()
     connector = _connector_of(wanted.connector) if wanted.connector else {}
@@ -102,6 +104,7 @@ def create(services: Services, context: RequestContext, wanted: NewAttachment) -
     def work(session: orm.Session) -> str | None:
         volume = volume_rows.to_change(services, session, context, wanted.volume_id, "volume:attachment_create")
         _check_free(session, volume)
+        _check_number(services, session, volume)
         if volume.readonly and wanted.mode == "rw":
             raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is read-only.")
         instance = {INSTANCE: ids.canonical(wanted.instance_id)} if wanted.instance_id else {}
@@ -127,6 +130,12 @@ def _check_free(session: orm.Session, volume: Volume) -> None:
     allowed = (states.READY, "in-use", states.RESERVED) if volume.multiattach else (states.READY,)
     volume_rows.check_status(session, volume, *allowed)
     volume_rows.check_no_source(session, volume.id)
+
+
+def _check_number(services: Services, session: orm.Session, volume: Volume) -> None:
+    made_here = session.scalar(sa.select(sa.func.count()).select_from(VolumeAttachment).where(
+        VolumeAttachment.volume_id == volume.id, VolumeAttachment.server_id.is_(None))) or 0
+    quota.check_items(session, services.conf, volume.project_id, "volume_attachments", made_here + 1, made_here)
 
 
 def _connector_of(connector: Mapping[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
 
     def work(session: orm.Session) -> str:
         volume = volume_rows.to_change(services, session, context, wanted.volume_id, "backup:create")
+        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(wanted.metadata))
         snapshot = _snapshot(services, session, volume, wanted.snapshot_id)
         backend, node, zone = _place(session, volume)
         _check_volume(session, volume, backend, snapshot, force=wanted.force)

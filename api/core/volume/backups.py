@@ -19,6 +19,7 @@ from hostler.operations.accept import Target, accept, accept_behind, check_unloc
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.arguments import Arguments
+from hostler.resources import quota
 from hostler.resources.volume import moves, states
 
 _DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
@@ -35,10 +36,12 @@ class Restored:
 
 
 def update(services: Services, context: RequestContext, backup_id: str, values: Mapping[str, Any]) -> None:
-    """Set a backup's name, description or metadata (`extra`)."""
+    """Set a backup's name, description or metadata (`extra`); raises QuotaExceeded for too many items."""
 
     def work(session: orm.Session) -> None:
         row = to_change(services, session, context, backup_id, "backup:update")
+        quota.check_items(session, services.conf, row.project_id, "metadata_items", len(values.get("extra", ())),
+                          len(row.extra))
         for key, value in values.items():
             setattr(row, key, value)
 

@@ -259,10 +259,7 @@ def _check_metadata(services: Services, session: orm.Session, context: RequestCo
                     metadata: Mapping[str, str]) -> None:
     if not metadata:
         return
-    limit = quota.limits(session, services.conf, str(context.project_id))["metadata_items"]
-    if limit != quota.UNLIMITED and len(metadata) > limit:
-        raise errors.QuotaExceeded(f"Maximum number of metadata items exceeds {limit}", overs="metadata_items",
-                                   requested=len(metadata), used=0, limit=limit)
+    quota.check_items(session, services.conf, str(context.project_id), "metadata_items", len(metadata))
     for key, value in metadata.items():
         if not 0 < len(key) <= 255 or len(value) > 255:
             raise errors.InvalidField(field="metadata", value=key[:80],

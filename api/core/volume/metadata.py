@@ -15,6 +15,8 @@ from hostler.db.models import Volume
 from hostler.resources import quota
 from hostler.resources.volume import states
 
+# As much as an image may have; each server booted from the volume keeps a copy.
+MAX_IMAGE_METADATA_LENGTH = 131072
 _P = "volume:{}_volume_metadata"
 _IMAGE = "volume_extension:volume_image_metadata:"
 Check = Callable[[Mapping[str, str]], None]  # of what is there before a change
@@ -60,10 +62,7 @@ def _change(services: Services, context: RequestContext, volume_id: str, action:
         if check is not None:
             check(volume.extra)
         wanted = change(volume)
-        limit = quota.limits(session, services.conf, volume.project_id)["metadata_items"]
-        if limit != quota.UNLIMITED and len(wanted) > max(limit, len(volume.extra)):
-            raise errors.QuotaExceeded(f"Maximum number of metadata items exceeds {limit}", overs="metadata_items",
-                                       requested=len(wanted), used=len(volume.extra), limit=limit)
+        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(wanted), len(volume.extra))
         volume.extra = wanted
         return wanted
 
@@ -77,12 +76,17 @@ def image_metadata(services: Services, context: RequestContext, volume_id: str) 
 
 def set_image_metadata(services: Services, context: RequestContext, volume_id: str,
                        items: Mapping[str, str]) -> dict[str, str]:
-    """Merge items; return all of them."""
+    """Merge items; return all of them. Raises QuotaExceeded, TooLarge."""
 
     def work(session: orm.Session) -> dict[str, str]:
         volume = volume_rows.to_change(services, session, context, volume_id, _IMAGE + "set")
-        volume.image_metadata = {**volume.image_metadata, **items}
-        return dict(volume.image_metadata)
+        wanted = {**volume.image_metadata, **items}
+        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(wanted),
+                          len(volume.image_metadata))
+        if sum(len(name) + len(value) for name, value in wanted.items()) > MAX_IMAGE_METADATA_LENGTH:
+            raise errors.TooLarge(reason=f"image metadata has at most {MAX_IMAGE_METADATA_LENGTH} characters together")
+        volume.image_metadata = wanted
+        return dict(wanted)
 
     return services.db.write(work)
 

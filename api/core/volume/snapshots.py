@@ -40,6 +40,7 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
     def work(session: orm.Session) -> str:
         volume = volume_rows.to_change(services, session, context, volume_id, "volume:create_snapshot")
         _check_volume(session, volume, force=force)
+        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(metadata))
         backend, node = session.execute(sa.select(Backend, VolumeNode).join(
             VolumeNode, VolumeNode.id == Backend.node_id).where(Backend.id == volume.backend_id)).tuples().one()
         _check_attached(session, volume, backend)
@@ -96,8 +97,10 @@ def edit_metadata(services: Services, context: RequestContext, snapshot_id: str,
 
     def work(session: orm.Session) -> dict[str, Any]:
         row = to_change(services, session, context, snapshot_id, action)
-        row.extra = edit(dict(row.extra))
-        return row.extra
+        wanted = edit(dict(row.extra))
+        quota.check_items(session, services.conf, row.project_id, "metadata_items", len(wanted), len(row.extra))
+        row.extra = wanted
+        return wanted
 
     return services.db.write(work)
 

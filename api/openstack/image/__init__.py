@@ -32,4 +32,4 @@ def routes(services: Services) -> Iterator[tuple[str, Any]]:
 
 
 FACE = Face(prefix="/image", routes=routes, render_error=faults.render, write_error=faults.write,
-            empty_id_is_404=True)
+            statuses=faults.STATUSES, empty_id_is_404=True)

@@ -14,6 +14,8 @@ from falcon.util import mediatypes
 
 from hostler import errors
 
+# A quota that is full is answered like a body that is too large.
+STATUSES: Final = ((errors.QuotaExceeded, 413),)
 # In the order in which they are offered.
 _HTML: Final = "text/html"
 _JSON: Final = "application/json"

@@ -51,12 +51,17 @@ class BodyReader:
                 "type": "object", "required": required,
                 "properties": {name: dict(item.schema) for name, item in allowed.items()}})
 
-    def read_new(self, body: Any) -> tuple[list[dict[str, Any]], bool]:
-        """Return the values of each new resource, and whether the body held a list of them."""
+    def read_new(self, body: Any, most: int) -> tuple[list[dict[str, Any]], bool]:
+        """Return the values of each new resource, and whether the body held a list of them.
+
+        Raises TooLarge for a list of more than `most`.
+        """
         noun = self._noun
         if isinstance(body, dict) and isinstance(body.get(noun.plural), list) and len(body) == 1:
             if not body[noun.plural]:
                 raise errors.Invalid(reason="Resources required")
+            if len(body[noun.plural]) > most:
+                raise errors.TooLarge(reason=f"at most {most} {noun.plural} are created at once")
             return [self._values("post", item) for item in body[noun.plural]], True
         return [self._values("post", self._inner(body))], False
 

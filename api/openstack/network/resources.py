@@ -68,7 +68,7 @@ class Collection(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create one, or each of a list."""
         caller = self.caller(request)
-        values, many = self._reader.read_new(self.body(request))
+        values, many = self._reader.read_new(self.body(request), self.conf.network.max_bulk_items)
         shown = [self._noun.view(item, caller) for item in self._noun.create(caller, values)]
         response.status = 201
         response.media = {self._noun.plural: shown} if many else {self._noun.singular: shown[0]}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -130,8 +131,10 @@ def _taken_macs(session: orm.Session, network_ids: set[str], macs: Sequence[str]
 
 
 def _refuse_taken_macs(session: orm.Session, drafts: Sequence[Draft]) -> None:
-    named = [(draft.network.id, draft.mac_address) for draft in drafts if draft.mac_address]
-    for network_id, mac in named:
-        if named.count((network_id, mac)) > 1 or _taken_macs(session, {network_id}, [mac]):
+    named = Counter((draft.network.id, draft.mac_address) for draft in drafts if draft.mac_address)
+    taken = {network_id: _taken_macs(session, {network_id}, [mac for other, mac in named if other == network_id])
+             for network_id in {network_id for network_id, _ in named}}
+    for (network_id, mac), times in named.items():
+        if times > 1 or mac in taken[network_id]:
             raise errors.NotUnique(f"Unable to complete operation for network {network_id}. The mac address {mac} "
                                    "is in use.", resource="MAC address", id=mac)

@@ -50,7 +50,7 @@ _CREATE = Body("server", (
     Property("name", schema.NAME, required=ALWAYS),
     Property("flavorRef", {"type": ["string", "integer"], "minLength": 1}, required=ALWAYS),
     Property("imageRef", {"anyOf": [schema.UUID, {"const": ""}]}),
-    Property("adminPass", {"type": "string"}), Property("metadata", schema.METADATA),
+    Property("adminPass", {"type": "string", "maxLength": 255}), Property("metadata", schema.METADATA),
     *(_networks(span) for span in _between(_NIC_EDGES)),
     *(Property("block_device_mapping_v2", block_device_body.mappings(span.since), span)
       for span in _between(block_device_body.EDGES)),

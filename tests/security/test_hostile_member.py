@@ -1,0 +1,425 @@
+"""A member creates in a loop: every noun, and every list in a body, ends at a quota or a cap.
+
+`ROUTES` says of each route that takes a body what bounds it. A new route fails the first test until it has a line; a
+line that names a loop is played: the loop must be refused, with the published status, after exactly as many as fit.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+from unittest import mock
+
+import pytest
+import requests
+
+from api.openstack import compute, identity, image, network, volume
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+from tests.harness.projects import new_project
+
+FEW: Final = 3
+LISTED: Final = 5
+QUOTAS: Final = (
+    "instances", "networks", "subnets", "ports", "security_group_rules", "volumes", "snapshots", "backups", "images",
+    "key_pairs", "server_groups", "application_credentials", "volume_attachments")
+METHODS: Final = ("POST", "PUT", "PATCH")
+
+# What bounds a route that is not played.
+ADMIN = "only administrators may"
+CHANGES = "changes what is there; its lists are bounded by the schema"
+NOTHING = "creates nothing: not built, or an answer alone"
+ACTION = "an operation holds its resource, so there is one at a time; what actions create is played by its noun"
+PARENT = "one of each parent"
+NEW_PARENT = "counts like the noun's own route"
+
+_NOT_BUILT_VOLUME: Final = ("groups", "group_types", "group_snapshots", "consistencygroups", "cgsnapshots", "clusters",
+                            "qos-specs", "default-types", "manageable_volumes", "os-volume-manage",
+                            "manageable_snapshots", "os-snapshot-manage")
+
+
+def _lines(prefix: str, **bounds: str) -> dict[str, str]:
+    """Return "METHOD path" → bound from a bound's name → lines of "METHODS path"."""
+    found: dict[str, str] = {}
+    for bound, text in bounds.items():
+        for line in filter(None, map(str.strip, text.splitlines())):
+            methods, path = line.split()
+            for method in methods.split(","):
+                found[f"{method} {prefix}{path}"] = globals().get(bound, bound)
+    return found
+
+
+ROUTES: Final[Mapping[str, str]] = {
+    **_lines("/compute/v2.1", ADMIN="""
+        POST /flavors
+        PUT /flavors/{flavor_id}
+        POST /flavors/{flavor_id}/action
+        POST /flavors/{flavor_id}/os-extra_specs
+        PUT /flavors/{flavor_id}/os-extra_specs/{key}
+        PUT /os-quota-sets/{project_id}
+        PUT /os-quota-class-sets/{class_name}
+        POST /os-aggregates
+        PUT /os-aggregates/{aggregate_id}
+        POST /os-aggregates/{aggregate_id}/action
+        POST /os-aggregates/{aggregate_id}/images
+        PUT /os-services/{service_id}
+    """, CHANGES="""
+        PUT /servers/{server_id}
+        PUT /servers/{server_id}/os-volume_attachments/{volume_id}
+        PUT /servers/{server_id}/tags
+    """, NOTHING="""
+        POST /servers/{server_id}/os-interface
+        POST /servers/{server_id}/remote-consoles
+    """, ACTION="""
+        POST /servers/{server_id}/action
+    """, servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
+        server_metadata="POST,PUT /servers/{server_id}/metadata",
+        server_metadata_item="PUT /servers/{server_id}/metadata/{key}",
+        server_tag="PUT /servers/{server_id}/tags/{tag}",
+        NEW_PARENT="POST /servers/{server_id}/os-volume_attachments"),
+    **_lines("/volume/v3", ADMIN="""
+        POST /backups/import_record
+        POST /backups/export_record
+        PUT /os-quota-sets/{quota_project_id}
+        PUT /os-quota-class-sets/{class_name}
+        PUT /os-services/{action}
+        POST,PUT /workers/cleanup
+        POST /types
+        PUT /types/{type_id}
+        POST /types/{type_id}/extra_specs
+        PUT /types/{type_id}/extra_specs/{key}
+        POST /types/{type_id}/action
+        POST /types/{type_id}/encryption
+        PUT /types/{type_id}/encryption/{key}
+    """, CHANGES="""
+        PUT /attachments/{attachment_id}
+        PUT /backups/{backup_id}
+        PUT /snapshots/{snapshot_id}
+        PUT /volumes/{volume_id}
+        PUT /volumes/{volume_id}/metadata/{key:path}
+        PUT /snapshots/{snapshot_id}/metadata/{key:path}
+    """, NEW_PARENT="""
+        POST /backups/{backup_id}/restore
+        POST /os-volume-transfer/{transfer_id}/accept
+        POST /volume-transfers/{transfer_id}/accept
+    """, ACTION="""
+        POST /attachments/{attachment_id}/action
+        POST /backups/{backup_id}/action
+        POST /snapshots/{snapshot_id}/action
+    """, PARENT="""
+        POST /os-volume-transfer
+        POST /volume-transfers
+    """, volumes="POST /volumes", snapshots="POST /snapshots", backups="POST /backups",
+        attachments="POST /attachments", volume_metadata="POST,PUT /volumes/{volume_id}/metadata",
+        snapshot_metadata="POST,PUT /snapshots/{snapshot_id}/metadata",
+        image_metadata="POST /volumes/{volume_id}/action",
+        NOTHING="\n".join(f"POST /{noun}\nPOST /{noun}/detail\nPUT /{noun}/{{absent_id}}"
+                          for noun in _NOT_BUILT_VOLUME)),
+    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", NOTHING="POST /floatingips\nPUT /floatingips/{id}",
+             CHANGES="\n".join(f"PUT /{noun}/{{id}}" for noun in (
+                 "networks", "subnets", "ports", "security-groups", "security-group-rules")),
+             networks="POST /networks", subnets="POST /subnets", ports="POST /ports",
+             security_groups="POST /security-groups", rules="POST /security-group-rules",
+             network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
+                 "networks", "subnets", "ports", "security-groups"))),
+    **_lines("/image/v2", images="POST /images", image_property="PATCH /images/{image_id}",
+             image_tag="PUT /images/{image_id}/tags/{tag}", image_member="POST /images/{image_id}/members",
+             CHANGES="PUT /images/{image_id}/members/{member_id}",
+             ACTION="POST /images/{image_id}/actions/{action}\nPOST /images/{image_id}/import",
+             PARENT="PUT /images/{image_id}/file\nPUT /images/{image_id}/stage",
+             NOTHING="PUT /uploads/{image_id}"),
+    **_lines("/identity/v3", application_credentials="POST /users/{user_id}/application_credentials",
+             NOTHING="\n".join(["POST /auth/tokens", *(
+                 f"POST,PUT,PATCH /{noun}\nPUT,PATCH /{noun}/{{item_id}}" for noun in (
+                     "groups", "credentials", "policies", "limits", "registered_limits", "OS-TRUST/trusts",
+                     "OS-OAUTH1/consumers", "OS-FEDERATION/identity_providers", "OS-FEDERATION/mappings",
+                     "OS-FEDERATION/service_providers", "OS-EP-FILTER/endpoint_groups", "users/{user_id}/groups",
+                     "users/{user_id}/access_rules", "users/{user_id}/credentials/OS-EC2"))]),
+             CHANGES="POST /users/{user_id}/password", ADMIN="""
+                 POST /projects
+                 PATCH /projects/{project_id}
+                 PUT /projects/{project_id}/tags
+                 PUT /projects/{project_id}/tags/{tag}
+                 POST /users
+                 PATCH /users/{user_id}
+                 POST /roles
+                 PATCH /roles/{role_id}
+                 PUT /roles/{role_id}/implies/{implied_id}
+                 POST /domains
+                 PATCH /domains/{domain_id}
+                 PUT /projects/{project_id}/users/{user_id}/roles/{role_id}
+                 PUT /domains/{domain_id}/users/{user_id}/roles/{role_id}
+                 PUT /system/users/{user_id}/roles/{role_id}
+             """ + "\n".join(f"POST,PUT,PATCH /{noun}\nPOST,PUT,PATCH /{noun}/{{item_id}}"
+                             for noun in ("services", "endpoints", "regions"))),
+}
+
+
+class Hostile:
+    """A member of a project that may have few of everything, and what it needs to make more."""
+
+    def __init__(self, cloud: Cloud, admin: Client) -> None:
+        self.admin = admin
+        self.client = new_project(cloud, admin)
+        self.user_id = str(self.client.token["user"]["id"])
+        self._rows: dict[str, str] = {}
+
+    def once(self, noun: str, make: Callable[[], str]) -> str:
+        """Return the id of the one row of `noun` that tests share."""
+        if noun not in self._rows:
+            self._rows[noun] = make()
+        return self._rows[noun]
+
+    def made(self, path: str, member: str, **values: Any) -> str:
+        """Create a row that must be there; returns its id."""
+        answer = self.client.post(path, {member: values})
+        assert answer.ok, answer.text
+        return str((answer.json().get(member) or answer.json())["id"])
+
+    def network(self) -> str:
+        """Return a network with a subnet."""
+        def make() -> str:
+            found = self.made("/network/v2.0/networks", "network", name="mine")
+            self.made("/network/v2.0/subnets", "subnet", network_id=found, ip_version=4, cidr="10.1.0.0/24")
+            return found
+        return self.once("network", make)
+
+    def group(self) -> str:
+        """Return a security group."""
+        return self.once("group", lambda: self.made("/network/v2.0/security-groups", "security_group", name="mine"))
+
+    def volume(self, **values: Any) -> str:
+        """Return an available volume."""
+        def make() -> str:
+            found = self.made("/volume/v3/volumes", "volume", size=1, **values)
+            self.client.wait_volume(found, "available")
+            return found
+        return self.once(f"volume {values}", make)
+
+    def snapshot(self) -> str:
+        """Return a snapshot."""
+        def make() -> str:
+            found = self.made("/volume/v3/snapshots", "snapshot", volume_id=self.volume())
+            self.client.wait_block(f"snapshots/{found}", "available")
+            return found
+        return self.once("snapshot", make)
+
+    def image(self) -> str:
+        """Return an image with data."""
+        return self.once("image", self.client.make_image)
+
+    def server(self) -> str:
+        """Return a running server without a port."""
+        def make() -> str:
+            found = self.client.create_server(self.image(), networks="none")
+            self.client.wait_server(found, "ACTIVE")
+            return found
+        return self.once("server", make)
+
+
+Step = tuple[str, str, Any]  # method, path, body
+# Returns the request that makes one more.
+Make = Callable[[Hostile, int], Step]
+
+
+def _post(path: str, member: str, **values: Any) -> Make:
+    return lambda _it, number: ("POST", path, {member: {"name": f"n{number}", **values}})
+
+
+def _metadata(path: Callable[[Hostile], str]) -> Make:
+    return lambda it, number: ("POST", f"{path(it)}/metadata", {"metadata": {f"k{number}": "v"}})
+
+
+def _on_volume(noun: str) -> Make:
+    def make(it: Hostile, _number: int) -> Step:
+        volume_id = it.volume()
+        # The one before holds the volume.
+        for row in it.client.get(f"/volume/v3/{noun}s").json()[f"{noun}s"]:
+            it.client.wait_block(f"{noun}s/{row['id']}", "available")
+        return "POST", f"/volume/v3/{noun}s", {noun: {"volume_id": volume_id}}
+    return make
+
+
+def _multiattach(it: Hostile) -> str:
+    def make() -> str:
+        kind = it.admin.post("/volume/v3/types", {"volume_type": {
+            "name": "shared", "extra_specs": {"multiattach": "<is> True"}}}).json()["volume_type"]["name"]
+        found = it.made("/volume/v3/volumes", "volume", size=1, volume_type=kind)
+        it.client.wait_volume(found, "available")
+        return found
+    return it.once("multiattach", make)
+
+
+def _rule(it: Hostile, number: int) -> Step:
+    return "POST", "/network/v2.0/security-group-rules", {"security_group_rule": {
+        "security_group_id": it.group(), "direction": "ingress", "protocol": "tcp", "port_range_min": number + 1,
+        "port_range_max": number + 1}}
+
+
+# Noun of ROUTES → how one more is made, and the status that ends it.
+LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
+    "servers": (lambda it, number: ("POST", "/compute/v2.1/servers", it.client.server_body(
+        it.image(), f"s{number}", networks="none")), 403),
+    "keypairs": (_post("/compute/v2.1/os-keypairs", "keypair", type="ssh", public_key=(
+        "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8Sx7iXbBNGRPzdZ5hQ2jzdQw0Z6uNs0Yb1g8d9bVwq one")), 403),
+    "server_groups": (_post("/compute/v2.1/os-server-groups", "server_group", policy="affinity"), 403),
+    "server_metadata": (_metadata(lambda it: f"/compute/v2.1/servers/{it.server()}"), 403),
+    "server_metadata_item": (lambda it, number: (
+        "PUT", f"/compute/v2.1/servers/{it.server()}/metadata/i{number}", {"meta": {f"i{number}": "v"}}), 403),
+    "server_tag": (lambda it, number: ("PUT", f"/compute/v2.1/servers/{it.server()}/tags/t{number}", None), 400),
+    "volumes": (_post("/volume/v3/volumes", "volume", size=1), 413),
+    "snapshots": (_on_volume("snapshot"), 413),
+    "backups": (_on_volume("backup"), 413),
+    "attachments": (lambda it, _number: ("POST", "/volume/v3/attachments", {"attachment": {
+        "volume_uuid": _multiattach(it), "instance_uuid": str(uuid.uuid4())}}), 413),
+    "volume_metadata": (_metadata(lambda it: f"/volume/v3/volumes/{it.volume()}"), 413),
+    "snapshot_metadata": (_metadata(lambda it: f"/volume/v3/snapshots/{it.snapshot()}"), 413),
+    "image_metadata": (lambda it, number: ("POST", f"/volume/v3/volumes/{it.volume()}/action", {
+        "os-set_image_metadata": {"metadata": {f"k{number}": "v"}}}), 413),
+    "networks": (_post("/network/v2.0/networks", "network"), 409),
+    "subnets": (lambda it, number: ("POST", "/network/v2.0/subnets", {"subnet": {
+        "network_id": it.network(), "ip_version": 4, "cidr": f"10.2.{number}.0/24"}}), 409),
+    "ports": (lambda it, _number: ("POST", "/network/v2.0/ports", {"port": {"network_id": it.network()}}), 409),
+    "security_groups": (_post("/network/v2.0/security-groups", "security_group"), 409),
+    "rules": (_rule, 409),
+    "network_tag": (lambda it, number: ("PUT", f"/network/v2.0/networks/{it.network()}/tags/t{number}", None), 400),
+    "images": (_post("/image/v2/images", "", disk_format="raw", container_format="bare"), 413),
+    "image_property": (lambda it, number: ("PATCH", f"/image/v2/images/{it.image()}", [
+        {"op": "add", "path": f"/p{number}", "value": "v"}]), 413),
+    "image_tag": (lambda it, number: ("PUT", f"/image/v2/images/{it.image()}/tags/t{number}", None), 413),
+    "image_member": (lambda it, _number: ("POST", f"/image/v2/images/{it.image()}/members", {
+        "member": str(uuid.uuid4())}), 413),
+    "application_credentials": (lambda it, number: (
+        "POST", f"/identity/v3/users/{it.user_id}/application_credentials", {
+            "application_credential": {"name": f"n{number}"}}), 403),
+}
+# How many are made before a cap that is no quota.
+CAPS: Final[Mapping[str, int]] = {"server_tag": 50, "network_tag": 50, "image_property": 128, "image_tag": 128,
+                                  "image_member": 128}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Client]]:
+    """A cloud whose projects may have few of everything, and its administrator."""
+    made = Cloud(tmp_path_factory.mktemp("cloud"), hosts=1, overrides={
+        **{f"quota.{name}": FEW for name in QUOTAS}, "quota.security_groups": 2 * FEW, "quota.ports": FEW,
+        "quota.metadata_items": LISTED, "quota.security_group_rules": 8 * FEW})
+    try:
+        yield made, made.start()
+    finally:
+        made.stop()
+
+
+def _send(client: Client, step: Step) -> requests.Response:
+    method, path, body = step
+    if "/image/" in path and method == "POST" and isinstance(body, dict) and "" in body:
+        body = body[""]
+    headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"} if method == "PATCH" else {}
+    return client.request(method, path, json=body, headers={
+        **headers, "OpenStack-API-Version": "compute 2.96, volume 3.71"})
+
+
+def test_each_route_that_takes_a_body_has_a_bound() -> None:
+    """Given the published routes, then each has a line in the table, and no line is of a route that is gone."""
+    found = {f"{method} {face.prefix}{path}"
+             for face in (compute.FACE, volume.FACE, network.FACE, image.FACE, identity.FACE)
+             for path, resource in face.routes(mock.MagicMock()) for method in METHODS
+             if hasattr(resource, f"on_{method.lower()}")}
+
+    assert set(ROUTES) == found
+    played = {bound for bound in ROUTES.values() if bound not in (ADMIN, CHANGES, NOTHING, ACTION, PARENT, NEW_PARENT)}
+    assert played | {"image_metadata"} == set(LOOPS)
+
+
+@pytest.mark.parametrize("noun", LOOPS)
+def test_a_loop_ends(cloud: tuple[Cloud, Client], noun: str) -> None:
+    """Given few of everything, when a member goes on creating, then it is refused when the quota is full, for good."""
+    it = Hostile(*cloud)
+    make, status = LOOPS[noun]
+    most = CAPS.get(noun, 8 * FEW)
+
+    answers: list[requests.Response] = []
+    for number in range(most + 1):
+        answers.append(_send(it.client, make(it, number)))
+        if not answers[-1].ok:
+            break
+
+    assert answers[-1].status_code == status, answers[-1].text
+    assert len(answers) > 1, answers[-1].text
+    if noun in CAPS:
+        assert len(answers) == most + 1
+    assert _send(it.client, make(it, most + 1)).status_code == status
+
+
+def _port(values: Mapping[str, Any]) -> Make:
+    return lambda it, _number: ("POST", "/network/v2.0/ports", {"port": {"network_id": it.network(), **values}})
+
+
+def _subnet(values: Mapping[str, Any]) -> Make:
+    return lambda it, _number: ("POST", "/network/v2.0/subnets", {"subnet": {
+        "network_id": it.network(), "ip_version": 4, "cidr": "10.9.0.0/16", **values}})
+
+
+def _items(count: int) -> dict[str, str]:
+    return {f"k{number}": "v" for number in range(count)}
+
+
+def _addresses(count: int) -> list[str]:
+    return [f"10.9.1.{number}" for number in range(1, count + 1)]
+
+
+def _server_with(values: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> Make:
+    return lambda it, _number: ("POST", "/compute/v2.1/servers", {
+        **it.client.server_body(it.image(), "one", **{"networks": "none", **values}), **(beside or {})})
+
+
+# A list or map inside a body → the request that has one item too many, and its status.
+BODIES: Final[Mapping[str, tuple[Make, int]]] = {
+    "nameservers": (_subnet({"dns_nameservers": _addresses(6)}), 400),
+    "host routes": (_subnet({"host_routes": [{"destination": f"10.{number}.0.0/24", "nexthop": "10.9.0.9"}
+                                             for number in range(21)]}), 400),
+    "allocation pools": (_subnet({"allocation_pools": [
+        {"start": f"10.9.{number // 200}.{number % 200 + 2}", "end": f"10.9.{number // 200}.{number % 200 + 2}"}
+        for number in range(300)]}), 400),
+    "address pairs": (_port({"allowed_address_pairs": [{"ip_address": text} for text in _addresses(11)]}), 400),
+    "fixed addresses": (_port({"fixed_ips": [{"ip_address": text} for text in _addresses(17)]}), 400),
+    "bulk": (lambda _it, _number: ("POST", "/network/v2.0/networks", {
+        "networks": [{"name": str(number)} for number in range(501)]}), 413),
+    "bulk over the quota": (lambda it, _number: ("POST", "/network/v2.0/security-group-rules", {
+        "security_group_rules": [_rule(it, number)[2]["security_group_rule"] for number in range(400)]}), 409),
+    "network tags": (lambda it, _number: ("PUT", f"/network/v2.0/networks/{it.network()}/tags", {
+        "tags": list(_items(51))}), 400),
+    "server metadata": (_server_with({"metadata": _items(LISTED + 1)}), 403),
+    "server tags": (_server_with({"tags": list(_items(51))}), 400),
+    "password": (_server_with({"adminPass": "x" * 256}), 400),
+    "user data": (_server_with({"user_data": "eA==" * 20000}), 400),
+    "hints": (_server_with({}, {"os:scheduler_hints": {"different_host": [str(uuid.uuid4()) for _ in range(999)]}}),
+              400),
+    "volume metadata": (_post("/volume/v3/volumes", "volume", size=1, metadata=_items(LISTED + 1)), 413),
+    "snapshot metadata": (lambda it, _number: ("POST", "/volume/v3/snapshots", {"snapshot": {
+        "volume_id": it.volume(), "metadata": _items(LISTED + 1)}}), 413),
+    "backup metadata": (lambda it, _number: ("POST", "/volume/v3/backups", {"backup": {
+        "volume_id": it.volume(), "metadata": _items(LISTED + 1)}}), 413),
+    "replaced metadata": (lambda it, _number: ("PUT", f"/volume/v3/volumes/{it.volume()}/metadata", {
+        "metadata": _items(LISTED + 1)}), 413),
+    "image metadata": (lambda it, _number: ("POST", f"/volume/v3/volumes/{it.volume()}/action", {
+        "os-set_image_metadata": {"metadata": dict.fromkeys("abc", "x" * 60000)}}), 413),
+    "image properties": (_post("/image/v2/images", "", **_items(129)), 413),
+    "image tags": (_post("/image/v2/images", "", tags=list(_items(129))), 400),
+    "roles of a credential": (lambda it, _number: (
+        "POST", f"/identity/v3/users/{it.user_id}/application_credentials", {"application_credential": {
+            "name": "many", "roles": [{"name": f"r{number}"} for number in range(900)]}}), 400),
+}
+
+
+def test_a_list_in_a_body_ends(cloud: tuple[Cloud, Client]) -> None:
+    """Given a body with one item too many, then it is refused, and nothing of it is kept."""
+    it = Hostile(*cloud)
+    wrong = {}
+    for name, (make, status) in BODIES.items():
+        answer = _send(it.client, make(it, 0))
+        if answer.status_code != status:
+            wrong[name] = (answer.status_code, answer.text[:200])
+
+    assert not wrong

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     this machine's hypervisor, networks and mounts. The latter take longest and come first."""
     for item in items:
         room, *rest = item.path.relative_to(HERE).parts
-        alone = room == "integration" and len(rest) == 1
+        alone = room == "security" or (room == "integration" and len(rest) == 1)
         if room not in QUICK:
             item.add_marker("long")
         item.add_marker(pytest.mark.xdist_group("machine" if alone else "/".join((room, *rest))))

@@ -14,6 +14,10 @@ kernel's conntrack and outlast that. How a frame is judged:
    `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is held
    against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it allowed, at
    once, and no others. DHCP and metadata always pass.
+4. family inet, input and forward (what the host itself receives and routes): a guest may ping its gateway and answer
+   the host's connections. Every other service of the host is closed to it, also at addresses that are not the
+   network's. What is routed must not be link-local, or a guest would read the host's own cloud metadata; a network
+   without `host_gateway` is not routed at all.
 
 A `host_gateway` network stays in the host's own zone, so that masquerading finds its way back; others get their own,
 so that equal addresses in two networks do not meet. Another firewall of the host that drops in inet forward (such as
@@ -39,6 +43,7 @@ _ANSWER = 0x10000000
 _INVALID = 0x20000000
 _KEEP = 0xFFFFFFFF ^ _MASK
 
+_LINK_LOCAL = "169.254.0.0/16"
 _IS_UNICAST = "ether daddr and 01:00:00:00:00:00 == 00:00:00:00:00:00"
 
 
@@ -153,10 +158,7 @@ def _dispatch(field: str, chain: str, ports: Sequence[PortSpec]) -> list[str]:
 def _local_ips(layout: Layout) -> list[str]:
     """Return the addresses that every host answers at by itself, which must therefore never cross an uplink."""
     subnets = ipv4_subnets(layout.network)
-    local = [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip)]
-    if layout.network.host_gateway:
-        local.extend(subnet.gateway_ip for subnet in subnets if subnet.gateway_ip)
-    return local
+    return [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip), *_gateways(layout)]
 
 
 def _port_chains(port: PortSpec) -> list[str]:
@@ -251,12 +253,38 @@ def _inet_chains(layout: Layout, zone: int) -> list[str]:
     # After conntrack (-200), before any address is translated (-100 and 100).
     lines += _chain("bridged", "filter hook prerouting priority -150", _note_state("iifname", layout.bridge))
     lines += _chain("from_host", "filter hook postrouting priority -150", _note_state("oifname", layout.bridge))
+    lines += _chain("to_host", "filter hook input priority 0", _to_host(layout))
+    lines += _chain("routed", "filter hook forward priority 0", _routed(layout))
     if layout.network.host_gateway:
         cidrs = [subnet.cidr for subnet in ipv4_subnets(layout.network)]
         lines += _chain("source_nat", "nat hook postrouting priority 100",
                         [f'oifname != "{names.BRIDGE_PREFIX}*" ip saddr {cidr} ip daddr != {cidr} masquerade'
                          for cidr in cidrs])
     return lines
+
+
+def _gateways(layout: Layout) -> list[str]:
+    """Return the addresses at which the host is the network's gateway."""
+    if not layout.network.host_gateway:
+        return []
+    return [subnet.gateway_ip for subnet in ipv4_subnets(layout.network) if subnet.gateway_ip]
+
+
+def _to_host(layout: Layout) -> list[str]:
+    """What guests may send to the host itself. DHCP and metadata are in the namespace and do not come this way."""
+    gateways = _gateways(layout)
+    ping = [f"ip daddr {_set(gateways)} icmp type echo-request accept"] if gateways else []
+    return [f'iifname != "{layout.bridge}" accept', "ct state established ct direction reply accept",
+            "ct state related accept", *ping, "drop"]
+
+
+def _routed(layout: Layout) -> list[str]:
+    """What the host may route from and to guests; bridged packets come by, too, with the bridge as both interfaces."""
+    between = [f'iifname "{layout.bridge}" oifname != "{layout.bridge}"',
+               f'iifname != "{layout.bridge}" oifname "{layout.bridge}"']
+    refused = ([f"ip {side} {_LINK_LOCAL}" for side in ("saddr", "daddr")] + ["meta nfproto ipv6"]
+               if layout.network.host_gateway else [""])
+    return [f"{way} {match} drop".replace("  ", " ") for way in between for match in refused]
 
 
 def _note_state(field: str, bridge: str) -> list[str]:

@@ -6,7 +6,9 @@ A guest is a namespace whose link is named like the tap device that a hypervisor
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
+import shutil
 import socket
 import struct
 import subprocess
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
 from pyroute2 import IPRoute
 
 from compute import network as plumbing_package
@@ -26,6 +29,19 @@ from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, R
 
 ALLOW_OUT = RuleSpec(direction="egress", ethertype="IPv4")
 ALLOW_PING = RuleSpec(direction="ingress", ethertype="IPv4", protocol="icmp")
+
+_PROGRAMS = ("dnsmasq", "nft", "busybox", "nsenter", "curl")
+_MISSING = [program for program in _PROGRAMS if shutil.which(program) is None]
+# What a test module that uses the lab needs of the machine.
+NEEDS = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces, bridges, nftables"),
+    pytest.mark.skipif(bool(_MISSING), reason=f"programs not installed: {', '.join(_MISSING)}"),
+    pytest.mark.skipif(not Path("/proc/sys/net/bridge").exists() and shutil.which("modprobe") is None,
+                       reason="the kernel has no br_netfilter"),
+]
+
+_CLONE_NEWNET = 0x40000000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 # udhcpc tells its script what it got through the environment; the script applies it and keeps a copy.
 _UDHCPC_SCRIPT = """#!/bin/sh
@@ -39,6 +55,20 @@ bound|renew)
   while [ $# -ge 2 ]; do $B ip route add $1 via $2 dev $interface; shift 2; done ;;
 esac
 """
+
+
+@contextlib.contextmanager
+def host_network() -> Iterator[None]:
+    """Move this process's main thread, and so all threads it starts, into a fresh 'host' network."""
+    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+    if _LIBC.unshare(_CLONE_NEWNET) != 0:
+        os.close(before)
+        pytest.skip(f"no new network namespace: {os.strerror(ctypes.get_errno())}")
+    with IPRoute() as ipr:
+        ipr.link("set", index=1, state="up")
+    yield
+    assert _LIBC.setns(before, _CLONE_NEWNET) == 0
+    os.close(before)
 
 
 class Cloud:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
-import ctypes
 import dataclasses
 import functools
 import itertools
@@ -33,6 +32,7 @@ from compute.network import links, names, namespaces, nft
 from compute.network.plumbing import NetworkPlumbing
 from hostler import errors, ids
 from hostler.resources.server.specs import NetworkSpec, RuleSpec
+from tests.harness import network_lab
 from tests.harness.network_lab import (
     ALLOW_OUT,
     ALLOW_PING,
@@ -52,31 +52,13 @@ from tests.harness.network_lab import (
     wait_for,
 )
 
-_PROGRAMS = ("dnsmasq", "nft", "busybox", "nsenter", "curl")
-_MISSING = [program for program in _PROGRAMS if shutil.which(program) is None]
+pytestmark = network_lab.NEEDS
 
-pytestmark = [
-    pytest.mark.skipif(os.geteuid() != 0, reason="needs root: network namespaces, bridges, nftables"),
-    pytest.mark.skipif(bool(_MISSING), reason=f"programs not installed: {', '.join(_MISSING)}"),
-    pytest.mark.skipif(not Path("/proc/sys/net/bridge").exists() and shutil.which("modprobe") is None,
-                       reason="the kernel has no br_netfilter"),
-]
-
-_CLONE_NEWNET = 0x40000000
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 @pytest.fixture(scope="module", autouse=True)
 def host_namespace() -> Iterator[None]:
-    """Move this process's main thread, and so all threads it starts, into a fresh 'host' network."""
-    before = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
-    if _LIBC.unshare(_CLONE_NEWNET) != 0:
-        os.close(before)
-        pytest.skip(f"no new network namespace: {os.strerror(ctypes.get_errno())}")
-    with IPRoute() as ipr:
-        ipr.link("set", index=1, state="up")
-    yield
-    assert _LIBC.setns(before, _CLONE_NEWNET) == 0
-    os.close(before)
+    with network_lab.host_network():
+        yield
 
 
 @pytest.fixture

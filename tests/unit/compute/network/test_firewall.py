@@ -125,3 +125,13 @@ def test_services_do_not_cross_the_uplink() -> None:
     assert 'oifname "eth1" arp daddr ip { 169.254.169.254, 10.0.0.2 } drop' in chain(script, "forward")
     assert 'iifname "eth1" ether type ip udp dport { 67, 68 } drop' in chain(script, "prerouting")
     assert "eth1" not in render(factories.port())
+
+
+def test_guests_may_ping_the_gateway_and_no_more_of_the_host() -> None:
+    open_, closed = render(factories.port(), host_gateway=True), render(factories.port())
+    gateway = factories.network().subnets[0].gateway_ip
+    assert chain(open_, "to_host")[-2:] == [f"ip daddr {{ {gateway} }} icmp type echo-request accept", "drop"]
+    assert chain(closed, "to_host")[-2:] == ["ct state related accept", "drop"]
+    bridge = names.bridge_name(factories.NETWORK_ID)
+    assert f'iifname "{bridge}" oifname != "{bridge}" ip daddr 169.254.0.0/16 drop' in chain(open_, "routed")
+    assert f'iifname "{bridge}" oifname != "{bridge}" drop' in chain(closed, "routed")

@@ -17,6 +17,7 @@ from api.errors import face_of
 from api.face import Face
 from api.services import Services
 from hostler import errors, ids
+from hostler.context import RequestContext
 from hostler.db import committed
 
 LOG = logging.getLogger("hostler.access")
@@ -34,6 +35,8 @@ class RequestIds:
         given = request.get_header("X-OpenStack-Request-ID") or ""
         request.context.global_request_id = given if _REQUEST_ID.fullmatch(given) else None
         request.context.request_id = f"req-{ids.new_id()}"
+        # Log lines take the thread's context; until it is known who asks, that is not the request before this one.
+        RequestContext(request_id=request.context.request_id)
 
     def process_response(self, request: falcon.Request, response: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Name the request id and log one line."""

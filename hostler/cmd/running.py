@@ -15,7 +15,7 @@ from oslo_log import log as oslo_log
 
 from hostler import conf as hostler_conf
 from hostler import errors
-from hostler.cmd import waiting
+from hostler.cmd import log_lines, waiting
 from hostler.cmd.systemd import notify
 
 LOG = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ def set_up_logging(conf: cfg.ConfigOpts, prog: str) -> None:
         "oslo_messaging._drivers.amqpdriver=ERROR", "taskflow=WARN", "sqlalchemy=WARN",
         "urllib3=WARN", "stevedore=WARN", "pyroute2=WARN", "alembic=WARN", "oslo_policy=WARN", "cheroot=WARN"])
     oslo_log.setup(conf, prog)
+    log_lines.install()
 
 
 def run(conf: cfg.ConfigOpts, prog: str, build: Callable[[cfg.ConfigOpts], Runnable],

@@ -105,7 +105,8 @@ class Database:
 
     def _make_engine(self, pool_size: int, max_overflow: int, timeouts: Timeouts) -> sa.Engine:
         backend = self.url.get_backend_name()
-        options: dict[str, Any] = {"pool_size": pool_size, "max_overflow": max_overflow,
+        # The values of a statement, passwords' hashes among them, are no part of what an error says.
+        options: dict[str, Any] = {"hide_parameters": True, "pool_size": pool_size, "max_overflow": max_overflow,
                                    "pool_timeout": timeouts.connect_s, "connect_args": timeouts.connect_args(backend)}
         if self.is_sqlite:
             path = self.url.database

@@ -7,8 +7,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import falcon
+from oslo_config import cfg
 
 from api.face import Face
+from api.links import base_url
 from hostler import errors, i18n
 from hostler.db import committed
 
@@ -49,7 +51,7 @@ def face_of(faces: Sequence[Face], path: str) -> Face:
     return next((face for face in faces if path == face.prefix or path.startswith(face.prefix + "/")), faces[0])
 
 
-def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
+def install(app: falcon.App[Any, Any], faces: Sequence[Face], conf: cfg.ConfigOpts) -> None:
     """Teach `app` to answer every exception in the words of the face it was raised under."""
 
     def respond(request: falcon.Request, response: falcon.Response, status: int, error: errors.HostlerError) -> None:
@@ -65,7 +67,7 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face]) -> None:
         if status == 503:
             response.set_header("Retry-After", str(RETRY_AFTER_S))
         if status == 401:
-            response.set_header("WWW-Authenticate", f'Keystone uri="{request.prefix}/identity"')
+            response.set_header("WWW-Authenticate", f'Keystone uri="{base_url(conf, request)}/identity"')
 
     def ours(request: falcon.Request, response: falcon.Response, error: errors.HostlerError, _params: object) -> None:
         if isinstance(error, errors.DatabaseUnavailable) and committed.has_committed():

@@ -13,6 +13,7 @@ from typing import Any
 
 import falcon
 
+from api import links
 from api.errors import face_of
 from api.face import Face
 from api.services import Services
@@ -57,6 +58,7 @@ class Faces:
         """Run the face's `prepare`; refuse a URL with a NUL, which no name can hold and PostgreSQL cannot store."""
         face = face_of(self._faces, request.path)
         request.context.face = face
+        links.check_host(request)
         if face.prepare is not None:
             face.prepare(request, response)
         path = request.env.get("PATH_INFO", request.path)

@@ -53,5 +53,5 @@ def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     for face in faces:
         for path, resource in face.routes(services):
             app.add_route(face.prefix + path, resource)
-    api_errors.install(app, faces)
+    api_errors.install(app, faces, services.conf)
     return app

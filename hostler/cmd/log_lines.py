@@ -62,7 +62,7 @@ class LineFormatter(logging.Formatter):
         head = text.removesuffix(below) if below else text
         return hide_secrets(escape(head) + escape(text[len(head):], keep="\n"))
 
-    def formatException(self, ei: object) -> str:  # noqa: N802 - the name is logging's
+    def formatException(self, ei: object) -> str:
         """Return a traceback, for handlers that write it on its own."""
         return hide_secrets(escape(self._formatter.formatException(ei), keep="\n"))  # type: ignore[arg-type]
 

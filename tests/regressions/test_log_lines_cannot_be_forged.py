@@ -1,4 +1,4 @@
-"""A user forged log lines with `%0A`, wrote to terminals, and found in the log who asked before and how to fetch images.
+"""A user forged log lines with `%0A`, and found in the log who asked before and how to fetch images.
 
 One line for one message, secrets as stars, and the user of the request that a line is about.
 """

@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from api import links
 from api.core.identity import projects
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, root
@@ -84,13 +85,17 @@ class ProjectTags(_Projects):
         """List them."""
         project = projects.get_project(self.services, request.context.caller, project_id,
                                        "identity:list_project_tags")
-        response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
+        response.media = self._tags_body(request, project)
+
+    def _tags_body(self, request: falcon.Request, project: Project) -> dict[str, Any]:
+        return {"tags": project.tags,
+                "links": {"self": links.own_url(self.conf, request), "previous": None, "next": None}}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Replace them."""
         body = parameters.body(request, self.conf, schemas.PROJECT_TAGS)
         project = self._write(request, project_id, body["tags"])
-        response.media = {"tags": project.tags, "links": {"self": request.uri, "previous": None, "next": None}}
+        response.media = self._tags_body(request, project)
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
         """Remove all."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import falcon
 
+from api import links
 from api.core.identity import roles
 from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import collection, outside_id, root
@@ -70,7 +71,7 @@ class Implied(_Roles):
         conf = self.conf
         prior = roles.get_role(self.services, request.context.caller, role_id)
         response.media = {"role_inference": _inference(prior, roles.roles_by_name(self.services), root(conf, request)),
-                          "links": {"self": request.uri, "previous": None, "next": None}}
+                          "links": {"self": links.own_url(self.conf, request), "previous": None, "next": None}}
 
 
 class OneImplied(_Roles):

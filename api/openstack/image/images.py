@@ -10,6 +10,7 @@ from api.bodies import read_json
 from api.core.image import images as verbs
 from api.core.image.data import IMPORT_METHODS, STORE_ID
 from api.core.image.list import list_images
+from api.links import base_url
 from api.openstack.image.filters import read_query
 from api.openstack.image.patch import read_changes
 from api.openstack.image.schemas import validate_image
@@ -29,7 +30,7 @@ class Images(Resource):
         validate_image(body)
         created = verbs.create_image(self.services, request.context.caller, body)
         response.status = 201
-        response.location = f"{request.prefix}/image{_PATH}/{created.image.id}"
+        response.location = f"{base_url(self.conf, request)}/image{_PATH}/{created.image.id}"
         response.set_header("OpenStack-image-import-methods", ",".join(IMPORT_METHODS))
         response.set_header("OpenStack-image-store-ids", STORE_ID)
         response.media = image_view(created)

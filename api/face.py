@@ -21,7 +21,8 @@ class Face:
     `write_error(request, response, body)` writes it where its type depends on the request. `prepare` runs before
     authentication (microversion negotiation), `finish` after the handler (version headers). `statuses` are the
     families to which this API gives another status than the common table does. `empty_id_is_404`: `/servers/` is not
-    the list of servers but a server without an id, as in the reference's router.
+    the list of servers but a server without an id, as in the reference's router. `any_scope`: tokens of a domain or the
+    system are taken; the other APIs refuse them, as in the reference.
     """
 
     prefix: str
@@ -32,3 +33,4 @@ class Face:
     write_error: Callable[[falcon.Request, falcon.Response, dict[str, Any]], None] | None = None
     statuses: tuple[tuple[type[errors.HostlerError], int], ...] = ()
     empty_id_is_404: bool = False
+    any_scope: bool = False

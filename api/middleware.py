@@ -88,6 +88,7 @@ class Authentication:
 
     def __init__(self, services: Services) -> None:
         self._identity = services.identity
+        self._policy = services.policy
 
     def process_resource(self, request: falcon.Request, _response: falcon.Response, resource: Any,
                          _params: dict[str, Any]) -> None:
@@ -98,4 +99,8 @@ class Authentication:
         token = request.get_header("X-Auth-Token") or request.get_header("X-Storage-Token")
         if not token:
             raise errors.Unauthorized()
-        request.context.caller = self._identity.authenticate_token(token, request_id=request.context.request_id)
+        caller = self._identity.authenticate_token(token, request_id=request.context.request_id)
+        caller.is_admin = self._policy.is_admin(caller)
+        request.context.caller = caller
+        if (caller.system_scope or caller.domain_id) and not request.context.face.any_scope:
+            raise errors.Forbidden("This API takes tokens that are scoped to a project only.")

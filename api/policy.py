@@ -22,7 +22,9 @@ READER = "rule:reader_or_admin"
 ANYBODY = "@"
 
 BASE_RULES = (
-    policy.RuleDefault("context_is_admin", "role:admin", description="The cloud's administrators."),
+    policy.RuleDefault("context_is_admin", "role:admin and (is_admin_project:True or system_scope:all)",
+                       description="The cloud's administrators: the role admin in the admin project "
+                                   "([identity] admin_project_name) or on the system."),
     policy.RuleDefault("owner_or_admin", "rule:context_is_admin or (role:member and project_id:%(project_id)s)",
                        description="Members of the project that owns the target, and administrators."),
     policy.RuleDefault("reader_or_admin", "rule:context_is_admin or (role:reader and project_id:%(project_id)s)",
@@ -32,18 +34,21 @@ BASE_RULES = (
 
 # oslo.policy looks at its files at every decision; an operator's change may take this long to count.
 _RELOAD_S = 5.0
+_MAX_CALLERS = 10_000
 
 
 class _Enforcer(policy.Enforcer):
     """oslo.policy's enforcer that looks for changed files now and then, not at every decision."""
 
     _next_look = 0.0
+    looks = 0
 
     def load_rules(self, force_reload: bool = False) -> None:
         """Load the rules, unless that was done a moment ago."""
         now = time.monotonic()
         if force_reload or now >= self._next_look:
             self._next_look = now + _RELOAD_S
+            self.looks += 1
             super().load_rules(force_reload)
 
 
@@ -54,6 +59,20 @@ class Policy:
         self._enforcer = _Enforcer(conf)
         self._enforcer.register_defaults(list(BASE_RULES) + list(defaults))
         self._enforcer.load_rules(force_reload=True)
+        self._admins: tuple[int, dict[tuple[Any, ...], bool]] = (0, {})
+
+    def is_admin(self, context: RequestContext) -> bool:
+        """Return whether the caller administers the cloud; remembered until the rules are read again."""
+        self._enforcer.load_rules()
+        looks, known = self._admins
+        if looks != self._enforcer.looks or len(known) >= _MAX_CALLERS:
+            known = {}
+            self._admins = (self._enforcer.looks, known)
+        caller = (context.user_id, context.project_id, context.domain_id, context.system_scope,
+                  context.is_admin_project, tuple(context.roles))
+        if caller not in known:
+            known[caller] = self.allows(context, "context_is_admin", {})
+        return known[caller]
 
     def allows(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> bool:
         """Return whether `context` may do `action` to `target` (its own project when none is given)."""

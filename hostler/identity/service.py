@@ -19,7 +19,7 @@ from hostler import clock, errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import RevokedToken, User
-from hostler.identity import keys, logins, roles, token_state, tokens
+from hostler.identity import admin_project, keys, logins, token_state, tokens
 from hostler.identity.cache import TokenCache
 from hostler.identity.logins import LogIn, Proven
 from hostler.identity.token_state import TokenState
@@ -43,7 +43,7 @@ class Identity:
         if values is None:
             generation = self._cache.generation
             found = self.validate(token)
-            values = _context_values(found)
+            values = _context_values(self._conf, found)
             lifetime = found.token.expires_at - clock.utcnow()
             self._cache.put(token, values, lifetime_s=lifetime.total_seconds(), generation=generation)
         return RequestContext(request_id=request_id, **{**values, "roles": list(values["roles"])})
@@ -140,7 +140,7 @@ def _agreed(proofs: list[Proven]) -> Proven:
         credential=next((proof.credential for proof in proofs if proof.credential is not None), None))
 
 
-def _context_values(found: TokenState) -> dict[str, Any]:
+def _context_values(conf: cfg.ConfigOpts, found: TokenState) -> dict[str, Any]:
     token, project, domain = found.token, found.project, found.domain
     credential = found.credential
     return {
@@ -152,7 +152,8 @@ def _context_values(found: TokenState) -> dict[str, Any]:
         "project_domain_name": domain.name if project is not None and domain is not None else None,
         "domain_id": domain.id if token.scope.kind == "domain" and domain is not None else None,
         "system_scope": "all" if token.scope.kind == "system" else None,
-        "roles": sorted(found.roles), "is_admin": roles.ADMIN in found.roles,
+        "roles": sorted(found.roles),
+        "is_admin_project": admin_project.is_admin_project(conf, project, domain),
         "token_audit_id": token.audit_id,
         "restricted": credential is not None and not credential.unrestricted,
     }

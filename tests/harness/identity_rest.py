@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from falcon import testing
 
 from api import wsgi
+from api.face import Face
 from api.openstack.identity import FACE
-from api.policies import identity as rules
+from api.policies import all_defaults
 from api.policy import Policy
 from api.services import Services
 from hostler import conf as configuration
@@ -87,17 +88,20 @@ class IdentityApi:
 
 
 @contextlib.contextmanager
-def serving(url: str, directory: Path, **overrides: Any) -> Iterator[IdentityApi]:
-    """Serve the face over the empty database at `url`; keys and client files lie below `directory`."""
+def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), **overrides: Any) -> Iterator[IdentityApi]:
+    """Serve the face over the empty database at `url`; keys and client files lie below `directory`.
+
+    Of further `faces` only what needs no other service works.
+    """
     conf = configuration.load([], config_files=[], overrides={
         "state_path": str(directory), "identity.password_rounds": 4, "identity.max_failed_logins": 3, **overrides})
     db = Database(url)
     Base.metadata.create_all(db.engine)
     made = bootstrap(db, conf, admin_password=None, public_url="http://127.0.0.1:8780", out_dir=directory / "out")
     absent: Any = None
-    services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, rules.DEFAULTS),
+    services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, all_defaults()),
                         images=absent, waker=absent, compute=absent)
-    api = IdentityApi(db=db, services=services, client=testing.TestClient(wsgi.build(services, [FACE])), made=made)
+    api = IdentityApi(db=db, services=services, client=testing.TestClient(wsgi.build(services, faces)), made=made)
     api.admin = api.token_of("admin", made.admin_password or "", project="admin")
     yield api
     db.dispose()

@@ -60,7 +60,9 @@ class Scene:
 
 def build(cloud: Cloud, admin: Client) -> Scene:
     """Return two furnished and linked projects."""
-    owner, other = (Tenant(new_project(cloud, admin), f"secret{uuid.uuid4().hex[:12]}") for _ in range(2))
+    # The strongest of one project, who must yet be nobody in another.
+    owner, other = (Tenant(new_project(cloud, admin, role="admin"), f"secret{uuid.uuid4().hex[:12]}")
+                    for _ in range(2))
     linked: set[str] = set()
     for tenant in (owner, other):
         _furnish(tenant, admin)

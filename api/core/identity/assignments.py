@@ -14,6 +14,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, Role, RoleAssignment, User
 from hostler.identity import roles as role_names
+from hostler.identity.admin_project import is_admin_project
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Assignment:
 
 def grant(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
     """Give a user a role; may be repeated. Raises NotFound for anything that does not exist."""
-    services.policy.check(context, "identity:create_grant", {})
+    _check(services, context, "identity:create_grant", target, user_id, role_id)
 
     def work(session: orm.Session) -> None:
         key = _key(session, target, user_id, role_id)
@@ -67,7 +68,7 @@ def grant(services: Services, context: RequestContext, target: Target, user_id: 
 
 def revoke(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
     """Take a role from a user; raises NotFound when they do not have it."""
-    services.policy.check(context, "identity:revoke_grant", {})
+    _check(services, context, "identity:revoke_grant", target, user_id, role_id)
 
     def work(session: orm.Session) -> None:
         row = session.get(RoleAssignment, _key(session, target, user_id, role_id))
@@ -83,7 +84,7 @@ def revoke(services: Services, context: RequestContext, target: Target, user_id:
 
 def check_grant(services: Services, context: RequestContext, target: Target, user_id: str, role_id: str) -> None:
     """Raise NotFound unless the user has the role there."""
-    services.policy.check(context, "identity:check_grant", {"user_id": ids.canonical(user_id) or user_id})
+    _check(services, context, "identity:check_grant", target, user_id, role_id)
     with services.db.reading() as session:
         if session.get(RoleAssignment, _key(session, target, user_id, role_id)) is None:
             raise _no_such_grant(role_id)
@@ -91,7 +92,7 @@ def check_grant(services: Services, context: RequestContext, target: Target, use
 
 def list_grants(services: Services, context: RequestContext, target: Target, user_id: str) -> list[Role]:
     """Return the roles the user was given there, by name."""
-    services.policy.check(context, "identity:list_grants", {"user_id": ids.canonical(user_id) or user_id})
+    _check(services, context, "identity:list_grants", target, user_id)
     with services.db.reading() as session:
         user = identity_rows.must_exist(session, User, "user", user_id)
         target_id = _target_id(session, target)
@@ -102,10 +103,17 @@ def list_grants(services: Services, context: RequestContext, target: Target, use
 
 
 def list_assignments(services: Services, context: RequestContext, wanted: AssignmentFilter) -> list[Assignment]:
-    """Return the assignments wanted, in one statement (two with implied roles)."""
+    """Return the assignments wanted, in one statement (two with implied roles).
+
+    The token of a domain sees the assignments on it and on its projects, and those of its own user.
+    """
     user_id = wanted.user_id and (ids.canonical(wanted.user_id) or wanted.user_id)
-    services.policy.check(context, "identity:list_role_assignments", {"user_id": user_id or ""})
+    services.policy.check(context, "identity:list_role_assignments", {
+        **identity_rows.list_target(context), "user_id": user_id or ""})
     query = _assignment_query()
+    if user_id is None or user_id != context.user_id:
+        query = query.where(*identity_rows.in_domain(context, sa.func.coalesce(Project.domain_id, sa.case(
+            (RoleAssignment.target_type == "domain", RoleAssignment.target_id)))))
     if user_id is not None:
         query = query.where(RoleAssignment.user_id == user_id)
     if wanted.target is not None:
@@ -119,6 +127,20 @@ def list_assignments(services: Services, context: RequestContext, wanted: Assign
         if wanted.effective:
             found = _with_implied(session, found)
     return [item for item in found if role_id is None or item.role.id == role_id]
+
+
+def _check(services: Services, context: RequestContext, action: str, target: Target, user_id: str,
+           role_id: str = "") -> None:
+    """Raise Forbidden unless the caller may do `action` to a grant; what it names need not exist."""
+    user_id, role_id, target_id = (ids.canonical(value) or value for value in (user_id, role_id, target.id))
+    with services.db.reading() as session:
+        user, role = session.get(User, user_id), session.get(Role, role_id)
+        project = session.get(Project, target_id) if target.kind == "project" else None
+        domain_id = target_id if target.kind == "domain" else project.domain_id if project is not None else ""
+        protected = is_admin_project(services.conf, project, session.get(Domain, domain_id))
+    services.policy.check(context, action, {
+        "user_id": user_id, "user_domain_id": user.domain_id if user is not None else "", "domain_id": domain_id,
+        "role": role.name if role is not None else "", "protected": protected})
 
 
 def _assignment_query() -> sa.Select[Any]:

@@ -20,9 +20,9 @@ DOMAIN = declare(Domain)
 
 
 def list_domains(services: Services, context: RequestContext, query: Query) -> Page:
-    """Return a page of the domains."""
-    services.policy.check(context, "identity:list_domains", {})
-    return identity_rows.list_rows(services, DOMAIN, query)
+    """Return a page of the domains, or the token's own."""
+    services.policy.check(context, "identity:list_domains", identity_rows.list_target(context))
+    return identity_rows.list_rows(services, DOMAIN, query, *identity_rows.in_domain(context, Domain.id))
 
 
 def get_domain(services: Services, context: RequestContext, domain_id: str,

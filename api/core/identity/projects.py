@@ -13,6 +13,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, RoleAssignment, User
 from hostler.identity import removal
+from hostler.identity.admin_project import is_admin_project
 from hostler.query.paging import Page, Query
 from hostler.query.resources import declare
 
@@ -20,9 +21,9 @@ PROJECT = declare(Project)
 
 
 def list_projects(services: Services, context: RequestContext, query: Query) -> Page:
-    """Return a page of all projects."""
-    services.policy.check(context, "identity:list_projects", {})
-    return identity_rows.list_rows(services, PROJECT, query)
+    """Return a page of all projects, or of those in the token's domain."""
+    services.policy.check(context, "identity:list_projects", identity_rows.list_target(context))
+    return identity_rows.list_rows(services, PROJECT, query, *identity_rows.in_domain(context, Project.domain_id))
 
 
 def list_user_projects(services: Services, context: RequestContext, user_id: str, query: Query) -> Page:
@@ -61,7 +62,7 @@ def get_project(services: Services, context: RequestContext, project_id: str,
                 action: str = "identity:get_project") -> Project:
     """Return one project; raises NotFound and Forbidden."""
     return identity_rows.find(services, context, Project, project_id, action,
-                              lambda session, project: _target(session, context, project))
+                              lambda session, project: _target(services, session, context, project))
 
 
 def create_project(services: Services, context: RequestContext, values: dict[str, Any]) -> Project:
@@ -69,7 +70,8 @@ def create_project(services: Services, context: RequestContext, values: dict[str
 
     There is no tree of projects: `parent_id` may name the domain only. Raises Invalid and Conflict.
     """
-    services.policy.check(context, "identity:create_project", {})
+    services.policy.check(context, "identity:create_project", identity_rows.new_target(
+        context, values.get("domain_id") or values.get("parent_id")))
 
     def work(session: orm.Session) -> Project:
         try:
@@ -123,10 +125,12 @@ def _targets(user_id: str, target_type: str) -> sa.Select[tuple[str]]:
                                                      RoleAssignment.target_type == target_type)
 
 
-def _target(session: orm.Session, context: RequestContext, project: Project) -> dict[str, Any]:
+def _target(services: Services, session: orm.Session, context: RequestContext, project: Project) -> dict[str, Any]:
     query = _targets(context.user_id or "", "project").where(RoleAssignment.target_id == project.id).limit(1)
     is_member = session.execute(query).first() is not None
-    return {"project_id": project.id, "member_id": context.user_id if is_member else ""}
+    return {"project_id": project.id, "member_id": context.user_id if is_member else "",
+            "domain_id": project.domain_id,
+            "protected": is_admin_project(services.conf, project, session.get(Domain, project.domain_id))}
 
 
 def _parent_domain(session: orm.Session, values: dict[str, Any]) -> str | None:

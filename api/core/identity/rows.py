@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Domain, User
+from hostler.db.models import Domain, Role, RoleAssignment, User
 from hostler.db.models.identity import Described
+from hostler.identity import roles
 from hostler.query.fields import Condition
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import Resource
@@ -119,9 +121,33 @@ def set_attributes(row: Any, values: Mapping[str, Any], *names: str) -> None:
         row.options = {name: value for name, value in options.items() if value is not None}
 
 
-def user_target(_session: orm.Session, user: User) -> dict[str, Any]:
+def list_target(context: RequestContext) -> dict[str, Any]:
+    """Return what rules see of a list that is narrowed by `in_domain`."""
+    return {"domain_id": context.domain_id or "", "user_id": ""}
+
+
+def in_domain(context: RequestContext, column: sa.SQLColumnExpression[str]) -> list[Condition]:
+    """Return the conditions by which the token of a domain sees that domain's rows only."""
+    return [column == context.domain_id] if context.domain_id and not context.is_admin else []
+
+
+def new_target(context: RequestContext, asked: str | None) -> dict[str, Any]:
+    """Return what rules see of a resource that is to be created in `domain_for(…, asked)`."""
+    domain_id = asked or context.domain_id or DEFAULT_DOMAIN
+    return {"domain_id": ids.canonical(domain_id) or domain_id}
+
+
+def user_target(session: orm.Session, user: User) -> dict[str, Any]:
     """Return what rules see of a user."""
-    return {"user_id": user.id}
+    return {"user_id": user.id, "domain_id": user.domain_id, "protected": _has_power(session, user.id)}
+
+
+def _has_power(session: orm.Session, user_id: str) -> bool:
+    """Return whether the user holds a role that reaches beyond the projects and domain it was given on."""
+    query = (sa.select(RoleAssignment.role_id).join(Role, Role.id == RoleAssignment.role_id)
+             .where(RoleAssignment.user_id == user_id, sa.or_(Role.name.in_((roles.ADMIN, roles.SERVICE)),
+                                                              RoleAssignment.target_type == "system")).limit(1))
+    return session.execute(query).first() is not None
 
 
 def any_target(_session: orm.Session, _row: object) -> dict[str, Any]:

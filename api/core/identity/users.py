@@ -21,9 +21,9 @@ _WITH_TOKEN = "token"
 
 
 def list_users(services: Services, context: RequestContext, query: Query) -> Page:
-    """Return a page of all users."""
-    services.policy.check(context, "identity:list_users", {})
-    return identity_rows.list_rows(services, USER, query)
+    """Return a page of all users, or of those in the token's domain."""
+    services.policy.check(context, "identity:list_users", identity_rows.list_target(context))
+    return identity_rows.list_rows(services, USER, query, *identity_rows.in_domain(context, User.domain_id))
 
 
 def get_user(services: Services, context: RequestContext, user_id: str, action: str = "identity:get_user") -> User:
@@ -36,7 +36,7 @@ def create_user(services: Services, context: RequestContext, values: dict[str, A
 
     Without a password the user cannot log in. Raises Invalid, Conflict, and NotFound for an unknown domain.
     """
-    services.policy.check(context, "identity:create_user", {})
+    services.policy.check(context, "identity:create_user", identity_rows.new_target(context, values.get("domain_id")))
     # Hashing takes a while on purpose: not inside the transaction.
     hashed = _hash(services, values.get("password"))
 

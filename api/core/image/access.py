@@ -29,7 +29,7 @@ class TaggedImage:
 
 def is_admin(policy: Policy, context: RequestContext) -> bool:
     """Return whether the caller administers the cloud."""
-    return policy.allows(context, "context_is_admin")
+    return policy.is_admin(context)
 
 
 def shared_with(project_id: str | None, member_status: str | None = None) -> sa.ColumnElement[bool]:

@@ -97,7 +97,7 @@ def _member(services: Services, session: orm.Session, context: RequestContext, i
 
 def _owns(services: Services, context: RequestContext, image: Image) -> bool:
     owns = image.project_id is not None and image.project_id == context.project_id
-    return owns or services.policy.allows(context, "context_is_admin")
+    return owns or services.policy.is_admin(context)
 
 
 def _must_be_shared(image: Image) -> None:

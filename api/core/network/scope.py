@@ -42,7 +42,7 @@ class Caller:
     @classmethod
     def of(cls, services: Services, context: RequestContext, if_revision: int | None = None) -> Caller:
         """Return the caller of a request."""
-        return cls(services, context, services.policy.allows(context, "context_is_admin"), if_revision)
+        return cls(services, context, services.policy.is_admin(context), if_revision)
 
     @property
     def project_id(self) -> str:

@@ -73,4 +73,5 @@ def _grants(services: Services) -> Iterable[tuple[str, Any]]:
         yield place + "/users/{user_id}/roles/{role_id}", assignments.OneGrant(services, kind)
 
 
-FACE = Face(prefix="/identity", routes=_routes, render_error=rendering.render_error, finish=rendering.finish)
+FACE = Face(prefix="/identity", routes=_routes, render_error=rendering.render_error, finish=rendering.finish,
+            any_scope=True)

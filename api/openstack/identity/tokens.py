@@ -12,6 +12,7 @@ from api.openstack.identity.views import token_view
 from api.openstack.resource import Resource
 from hostler import errors, ids
 from hostler.identity import lockout
+from hostler.identity.admin_project import is_admin_project, is_configured
 from hostler.identity.catalog import catalog
 from hostler.identity.logins import LogIn, Named, ScopeRequest
 from hostler.identity.token_state import TokenState
@@ -60,10 +61,11 @@ class Tokens(Resource):
         return text, state
 
     def _view(self, request: falcon.Request, state: TokenState) -> dict[str, Any]:
-        if request.has_param("nocatalog"):
-            return token_view(state, None)
         conf = self.conf
-        return token_view(state, catalog(links.base_url(conf, request), conf.identity.region))
+        shown = None if request.has_param("nocatalog") else catalog(links.base_url(conf, request),
+                                                                    conf.identity.region)
+        marked = is_admin_project(conf, state.project, state.domain) if is_configured(conf) else None
+        return token_view(state, shown, admin_project=marked)
 
 
 def _log_in_of(auth: dict[str, Any], source: str) -> LogIn:

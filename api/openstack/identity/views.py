@@ -86,8 +86,12 @@ def assignment_view(item: Assignment, root: str, *, names: bool) -> Body:
     return {"role": role, "user": user, "scope": scope, "links": links}
 
 
-def token_view(state: TokenState, catalog: list[Body] | None) -> Body:
-    """Return what a token says about its bearer; `catalog` None leaves it out, as for a token without a scope."""
+def token_view(state: TokenState, catalog: list[Body] | None, *, admin_project: bool | None = None) -> Body:
+    """Return what a token says about its bearer.
+
+    `catalog` None leaves it out, as for a token without a scope; `admin_project` says whether its project is the admin
+    project, None that there is none.
+    """
     token = state.token
     body: Body = {
         "methods": list(token.methods), "audit_ids": list(token.audit_ids), "issued_at": moment(token.issued_at),
@@ -98,6 +102,8 @@ def token_view(state: TokenState, catalog: list[Body] | None) -> Body:
     if state.project is not None and state.domain is not None:
         body["project"] = {**_reference(state.project), "domain": _reference(state.domain)}
         body["is_domain"] = False
+        if admin_project is not None:
+            body["is_admin_project"] = admin_project
     elif state.domain is not None:
         body["domain"] = _reference(state.domain)
     elif token.scope.kind == "system":

@@ -15,7 +15,7 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler import clock, errors, ids
-from hostler.context import ADMIN_ROLE, RequestContext
+from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources import quota
@@ -112,7 +112,7 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
 
 def is_admin(context: RequestContext) -> bool:
     """Return whether the caller may use what belongs to any project."""
-    return bool(context.is_admin) or ADMIN_ROLE in context.roles
+    return bool(context.is_admin)
 
 
 def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,

@@ -14,6 +14,7 @@ import falcon
 import jsonschema
 import orjson
 
+from api import audit
 from hostler import errors
 
 Validator = Callable[[Any], None]
@@ -45,6 +46,8 @@ def read_json(request: falcon.Request, max_bytes: int = 1048576) -> Any:
         raise errors.Invalid(reason=f"Malformed request body: {error}") from error
     if opened > MAX_DEPTH:
         _check_depth(body)
+    if isinstance(body, dict) and len(body) == 1 and request.path.endswith("/action"):
+        audit.note(request, action=next(iter(body)))
     return body
 
 

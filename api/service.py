@@ -19,6 +19,7 @@ from api.wake import Waker
 from compute.rpcapi import ComputeAPI
 from conductor.rpcapi import ConductorAPI
 from hostler import gc_tuning
+from hostler.audit import trail
 from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database
@@ -37,7 +38,7 @@ class ApiService:
     def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
         self.services = Services(
             conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, policies.all_defaults()),
-            images=ImageStore(conf), waker=Waker(ConductorAPI(bus)), compute=ComputeAPI(bus))
+            images=ImageStore(conf), waker=Waker(ConductorAPI(bus)), compute=ComputeAPI(bus), audit=trail.build(conf))
         self._liveness = Liveness(conf, db, "hostler-api")
         self._server = http_server.build(conf, wsgi.build(self.services, FACES))
         self._janitor = ImageJanitor(db, self.services.images)
@@ -53,6 +54,7 @@ class ApiService:
         self._server.prepare()
         gc_tuning.calm()
         self.services.waker.start()
+        self.services.audit.start()
         self._thread.start()
         self._janitor.start()
         self._liveness.start()
@@ -62,6 +64,7 @@ class ApiService:
         self._server.stop()
         self._thread.join(timeout=10)
         self.services.waker.stop()
+        self.services.audit.stop()
         self._janitor.stop()
         self._liveness.stop()
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from oslo_config import cfg
 
 from api.zone_cache import ZoneCache
+from hostler.audit.trail import Trail
 from hostler.db.engine import Database
 
 if TYPE_CHECKING:
@@ -29,4 +30,5 @@ class Services:
     images: ImageStore
     waker: Waker
     compute: ComputeAPI
+    audit: Trail = dataclasses.field(default_factory=Trail)
     zones: ZoneCache = dataclasses.field(default_factory=ZoneCache)

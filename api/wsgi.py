@@ -12,6 +12,7 @@ from falcon import media
 
 from api import errors as api_errors
 from api import middleware
+from api.audit import Audit
 from api.face import Face
 from api.http_server import HEALTH_PATH
 from api.services import Services
@@ -41,7 +42,8 @@ def _json_handler() -> media.JSONHandler:
 
 def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
-    stack: Any = [middleware.RequestIds(), middleware.Faces(faces), middleware.Authentication(services)]
+    stack: Any = [middleware.RequestIds(), Audit(services.audit, services.conf.host), middleware.Faces(faces),
+                  middleware.Authentication(services)]
     app = falcon.App(middleware=stack)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True

@@ -13,11 +13,13 @@ from oslo_config import cfg
 from oslo_log import log as oslo_log
 from oslo_messaging._metrics import client as metrics_client
 from oslo_messaging._tracing import client as tracing_client
+from oslo_messaging.notify.notifier import _notifier_opts
 from oslo_messaging.transport import _transport_opts
 from oslo_policy import opts as policy_opts
 
 from hostler.conf import (
     api,
+    audit,
     bus,
     compute,
     conductor,
@@ -33,8 +35,8 @@ from hostler.conf import (
     volume,
 )
 
-GROUPS = (host, api, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota, scheduler,
-          volume)
+GROUPS = (host, api, audit, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota,
+          scheduler, volume)
 
 
 def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Sequence[str] | None = None,
@@ -50,6 +52,7 @@ def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Seque
     conf.register_opts(metrics_client.oslo_messaging_metrics, group="oslo_messaging_metrics")
     conf.register_opts(tracing_client.oslo_messaging_tracing, group="oslo_messaging_tracing")
     conf.register_opts(_transport_opts)
+    conf.register_opts(_notifier_opts, group="oslo_messaging_notifications")
     policy_opts._register(conf)
     for module in GROUPS:
         module.register_opts(conf)

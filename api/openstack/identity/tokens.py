@@ -6,8 +6,9 @@ from typing import Any
 
 import falcon
 
-from api import links
+from api import audit, links
 from api.openstack.identity import parameters, schemas
+from api.openstack.identity.rendering import outside_id
 from api.openstack.identity.views import token_view
 from api.openstack.resource import Resource
 from hostler import errors, ids
@@ -26,7 +27,13 @@ class Tokens(Resource):
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Issue a token."""
         body = parameters.body(request, self.conf, schemas.LOG_IN)
-        text, state = self.services.identity.log_in(_log_in_of(body["auth"], lockout.source_of(request.remote_addr)))
+        log_in = _log_in_of(body["auth"], lockout.source_of(request.remote_addr))
+        user = log_in.user if "password" in log_in.methods else log_in.credential_user
+        audit.note(request, user=user.id, name=user.name, domain=user.domain_id or user.domain_name,
+                   credential=log_in.credential.id or log_in.credential.name)
+        text, state = self.services.identity.log_in(log_in)
+        audit.note(request, user=outside_id(state.user.id), name=state.user.name,
+                   domain=outside_id(state.user.domain_id))
         response.status = 201
         response.set_header("X-Subject-Token", text)
         response.media = self._view(request, state)
@@ -45,6 +52,7 @@ class Tokens(Resource):
     def on_delete(self, request: falcon.Request, response: falcon.Response) -> None:
         """Revoke the token."""
         _, state = self._subject(request, "identity:revoke_token")
+        audit.note(request, target=state.token.audit_id)
         self.services.identity.revoke(state)
         response.status = 204
 

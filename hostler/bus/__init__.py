@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from concurrent import futures
 from types import MappingProxyType
 from typing import Any
 
@@ -150,7 +151,10 @@ class Bus:
         endpoint.target = oslo_messaging.Target(version=version)  # type: ignore[attr-defined]
         target = oslo_messaging.Target(exchange=self.exchange, topic=topic, server=server, version=version)
         dispatch = oslo_messaging.RPCDispatcher if self.exchange is None else VerifyingDispatcher
-        return RPCServer(self.transport, target, dispatch([endpoint], ContextSerializer(), AccessPolicy), "threading")
+        made = RPCServer(self.transport, target, dispatch([endpoint], ContextSerializer(), AccessPolicy), "threading")
+        # The threads of the library's pool check once a second whether to end, and each stop would wait for that.
+        made._executor_cls = futures.ThreadPoolExecutor
+        return made
 
     def _verify_senders(self) -> str | None:
         """Name this process's user in all it sends, where that is asked for; returns the exchange that its messages

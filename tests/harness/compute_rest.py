@@ -19,9 +19,7 @@ from api.policy import Policy
 from api.services import Services
 from hostler import clock, conf, errors, ids
 from hostler.context import RequestContext
-from hostler.db.engine import Database
 from hostler.db.models import (
-    Base,
     Domain,
     Flavor,
     Host,
@@ -37,6 +35,7 @@ from hostler.db.models import (
     Zone,
 )
 from hostler.resources.volume import states as volume_states
+from tests.harness import databases
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -175,8 +174,7 @@ def fill(session: orm.Session) -> None:
 def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
-    db = Database(url or f"sqlite:///{directory / 'test.db'}")
-    Base.metadata.create_all(db.engine)
+    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}")
     db.write(fill)
     waker, compute = FakeWaker(), FakeCompute()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,

@@ -20,7 +20,6 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import (
     Allocation,
-    Base,
     Domain,
     Host,
     Lock,
@@ -34,6 +33,7 @@ from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.registry import KINDS
 from hostler.resources.server import allocations
 from scheduler.rpcapi import Choice, Request
+from tests.harness import databases
 
 
 class ScriptedHost:
@@ -82,8 +82,7 @@ class Rig:
         self.conf = hostler_conf.load([], config_files=[], overrides={
             "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
             "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "database.sqlite_synchronous": "OFF"})
-        self.db = Database.from_conf(self.conf)
-        Base.metadata.create_all(self.db.engine)
+        self.db = databases.prepare(Database.from_conf(self.conf))
         self.context = RequestContext(user_id=ids.new_id(), project_id=ids.new_id(), roles=["member"],
                                       request_id=f"req-{ids.new_id()}")
         self.host_id = self.db.write(self._seed)

@@ -19,8 +19,8 @@ from api.services import Services
 from hostler import conf as configuration
 from hostler.bootstrap import Result, bootstrap
 from hostler.db.engine import Database
-from hostler.db.models import Base
 from hostler.identity.service import Identity
+from tests.harness import databases
 
 PASSWORD = "correct horse"
 
@@ -95,8 +95,7 @@ def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), **overri
     """
     conf = configuration.load([], config_files=[], overrides={
         "state_path": str(directory), "identity.password_rounds": 4, "identity.max_failed_logins": 3, **overrides})
-    db = Database(url)
-    Base.metadata.create_all(db.engine)
+    db = databases.opened(url)
     made = bootstrap(db, conf, admin_password=None, public_url="http://127.0.0.1:8780", out_dir=directory / "out")
     absent: Any = None
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, all_defaults()),

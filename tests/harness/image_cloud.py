@@ -26,6 +26,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Base, Domain, Project
 from hostler.identity import keys
 from hostler.images.store import ImageStore
+from tests.harness import databases
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -53,13 +54,14 @@ class Cloud:
     def __init__(self, path: Path, faces: Sequence[Face] = (FACE,)) -> None:
         url = os.environ.get("HOSTLER_TEST_DATABASE", "")
         self.conf = configuration.load(config_files=[], overrides={"state_path": str(path),
-                                                                   "database.connection": url})
+                                                                   "database.connection": url,
+                                                                   "database.sqlite_synchronous": "OFF"})
         keys.directory_of(self.conf).mkdir(parents=True)
         keys.ensure(keys.directory_of(self.conf))
         self.db = Database.from_conf(self.conf)
         if url:
             Base.metadata.drop_all(self.db.engine)
-        Base.metadata.create_all(self.db.engine)
+        databases.prepare(self.db)
         self.projects = {name: ids.new_id() for name in ("alice", "bob", "carol", "admin")}
         self.db.write(lambda session: session.add(Domain(id="default", name="Default")))
         self.db.write(lambda session: session.add_all(

@@ -4,6 +4,7 @@ on loopback."""
 from __future__ import annotations
 
 import datetime as dt
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.db.models.volume import VolumeNode
 from scheduler import service as scheduler_service
+from tests.harness import databases
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from volume import service as volume_service
@@ -44,8 +46,7 @@ class Cloud:
         self.node_options = node_options or {}
         self.overrides = {**QUICK, **(overrides or {})}
         self.conf = self._conf("control", directory)
-        self.db = Database.from_conf(self.conf)
-        schema.upgrade(self.db)
+        self.db = databases.prepare(Database.from_conf(self.conf), schema.upgrade)
         bootstrap.bootstrap(self.db, self.conf, admin_password=ADMIN_PASSWORD, public_url="http://127.0.0.1",
                             out_dir=directory)
         self.bus = Bus(self.conf)
@@ -103,10 +104,11 @@ class Cloud:
     def stop(self) -> None:
         """Stop everything."""
         self.api.stop()
-        for agent in (*self.agents.values(), *self.volume_agents.values()):
-            agent.stop()
-        self.conductor.stop()
-        self.scheduler.stop()
+        for together in ((*self.agents.values(), *self.volume_agents.values()), (self.conductor, self.scheduler)):
+            # Each waits a moment for its consumer to look up from the broker.
+            with futures.ThreadPoolExecutor() as pool:
+                for ended in [pool.submit(service.stop) for service in together]:
+                    ended.result()
         self.bus.close()
         self.db.dispose()
 

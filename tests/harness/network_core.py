@@ -17,7 +17,8 @@ from hostler import conf as hostler_conf
 from hostler import ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.models import Base, Domain, Host, Network, Project, Server, Subnet, User, Zone
+from hostler.db.models import Domain, Host, Network, Project, Server, Subnet, User, Zone
+from tests.harness import databases
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -72,8 +73,7 @@ class Cloud:
 def make_cloud(url: str, state_path: Path) -> Cloud:
     """Return an empty cloud of two projects and one host in the empty database at `url`."""
     conf = hostler_conf.load(config_files=[], overrides={"state_path": str(state_path)})
-    cloud = Cloud(Database(url), conf)
-    Base.metadata.create_all(cloud.db.engine)
+    cloud = Cloud(databases.opened(url), conf)
 
     def fill(session: Any) -> None:
         session.add(Domain(id="default", name="Default"))

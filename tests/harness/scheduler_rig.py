@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from hostler import clock, conf, ids
 from hostler.db.engine import Database
-from hostler.db.models import Base, Domain, Host, Project, Server, ServerGroup, ServerGroupMember, Zone
+from hostler.db.models import Domain, Host, Project, Server, ServerGroup, ServerGroupMember, Zone
 from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_plan import BackendSelector
 from scheduler.manager import SchedulerManager
@@ -20,6 +20,7 @@ from scheduler.plan import Selector
 from scheduler.request import Request
 from scheduler.snapshot import AggregateState, Category, Snapshot
 from scheduler.store import Store
+from tests.harness import databases
 from tests.harness import scheduler_parts as parts
 
 Aggregates = tuple[tuple[dict[str, str], tuple[int, ...]], ...]  # metadata and rows
@@ -59,8 +60,7 @@ def make_request(**values: Any) -> Request:
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
-    database = Database(f"sqlite:///{tmp_path / 'cloud.db'}")
-    Base.metadata.create_all(database.engine)
+    database = databases.opened(f"sqlite:///{tmp_path / 'cloud.db'}")
     yield database
     database.dispose()
 

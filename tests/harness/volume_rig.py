@@ -5,10 +5,6 @@ What the nodes hold is true storage, as far as these tests go: after every broke
 
 from __future__ import annotations
 
-import atexit
-import functools
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +25,6 @@ from hostler.db.engine import Database
 from hostler.db.models import (
     Backend,
     Backup,
-    Base,
     Domain,
     Host,
     Image,
@@ -51,6 +46,7 @@ from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
+from tests.harness import databases
 from tests.harness.scheduler_rig import make_chooser
 
 STORE = "5a7c0000-0000-4000-8000-000000000001"
@@ -183,18 +179,6 @@ class ScriptedNodes:
             self.backups[STORE].remove(backup_id)
 
 
-@functools.cache
-def _empty_database() -> Path:
-    """Return a file with the schema and nothing in it: making fifty tables is most of a small test's time."""
-    directory = tempfile.TemporaryDirectory(prefix="schema-")
-    atexit.register(directory.cleanup)
-    path = Path(directory.name) / "empty.db"
-    engine = sa.create_engine(f"sqlite:///{path}")
-    Base.metadata.create_all(engine)
-    engine.dispose()
-    return path
-
-
 class VolumeRig:
     """What the tests work with: back ends b1 on node1 and b2 on node2, 100 GiB each, one host, one backup store."""
 
@@ -203,11 +187,7 @@ class VolumeRig:
             "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
             "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "host": "control",
             "database.sqlite_synchronous": "OFF", **overrides})
-        if "database.connection" not in overrides:
-            shutil.copy(_empty_database(), directory / "test.db")
-        self.db = Database.from_conf(self.conf)
-        if "database.connection" in overrides:
-            Base.metadata.create_all(self.db.engine)
+        self.db = databases.prepare(Database.from_conf(self.conf))
         self.context = RequestContext(user_id=ids.new_id(), project_id=ids.new_id(), roles=["member"],
                                       request_id=f"req-{ids.new_id()}")
         self.nodes = ScriptedNodes(self.db)

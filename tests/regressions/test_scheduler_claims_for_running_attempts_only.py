@@ -17,7 +17,6 @@ from hostler.db.engine import Database
 from hostler.db.models import (
     Allocation,
     Backend,
-    Base,
     Domain,
     Host,
     Operation,
@@ -30,6 +29,7 @@ from hostler.db.models import (
 from hostler.operations import states
 from scheduler.backend_request import BackendRequest
 from scheduler.request import Request
+from tests.harness import databases
 from tests.harness.contexts import attempt_of
 from tests.harness.scheduler_rig import make_chooser, make_manager
 
@@ -40,8 +40,7 @@ Change = Callable[[orm.Session, str], None]
 @pytest.fixture(scope="module")
 def db(database_url: str) -> Iterator[Database]:
     """A database with a host and a storage node in service."""
-    database = Database(database_url)
-    Base.metadata.create_all(database.engine)
+    database = databases.opened(database_url)
     database.write(seed)
     yield database
     database.dispose()

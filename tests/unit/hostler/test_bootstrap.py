@@ -18,6 +18,7 @@ from hostler.bootstrap import bootstrap
 from hostler.db.engine import Database
 from hostler.db.models import Base, Flavor, Network, SecurityGroupRule, Subnet, User, Zone
 from hostler.identity import passwords
+from tests.harness import databases
 
 
 @pytest.fixture
@@ -28,8 +29,7 @@ def conf(tmp_path: Path) -> cfg.ConfigOpts:
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'hostler.db'}")
-    Base.metadata.create_all(database.engine)
+    database = databases.opened(f"sqlite:///{tmp_path / 'hostler.db'}")
     yield database
     database.dispose()
 

@@ -15,10 +15,11 @@ from hypothesis import strategies
 
 from hostler import clock, errors, ids
 from hostler.db.engine import Database
-from hostler.db.models import Allocation, Base, Host, Zone
+from hostler.db.models import Allocation, Host, Zone
 from hostler.resources.server import allocations
 from hostler.resources.server.allocations import Amounts
 from scheduler.manager import SchedulerManager
+from tests.harness import databases
 from tests.harness.scheduler_rig import make_manager, make_request
 
 AddHosts = Callable[..., list[str]]
@@ -154,8 +155,7 @@ Sizes = strategies.lists(strategies.integers(1, 4), min_size=1, max_size=24)
 def test_no_interleaving_over_commits_and_what_is_released_is_free(sizes: list[int], hosts: int, threads: int,
                                                                    refresh: float) -> None:
     with tempfile.TemporaryDirectory() as directory:
-        db = Database(f"sqlite:///{Path(directory) / 'cloud.db'}")
-        Base.metadata.create_all(db.engine)
+        db = databases.opened(f"sqlite:///{Path(directory) / 'cloud.db'}")
         _fill(db, hosts)
         managers = [make_manager(db, refresh_interval=refresh) for _ in range(2)]
 

@@ -12,13 +12,13 @@ from sqlalchemy import exc, orm
 
 from hostler import errors
 from hostler.db.engine import Database
-from hostler.db.models import Base, Zone
+from hostler.db.models import Zone
+from tests.harness import databases
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'test.db'}", patience_s=1.0)
-    Base.metadata.create_all(made.engine)
+    made = databases.prepare(Database(f"sqlite:///{tmp_path / 'test.db'}", patience_s=1.0))
     yield made
     made.dispose()
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from sqlalchemy import orm
 
 from hostler import clock, ids
-from hostler.db.engine import Database
-from hostler.db.models import Backup, Base, Domain, Project, Snapshot, Volume
+from hostler.db.models import Backup, Domain, Project, Snapshot, Volume
 from hostler.db.purge import purge
+from tests.harness import databases
 
 
 def test_deleted_volumes_snapshots_and_backups_go_and_living_ones_stay(tmp_path: Path) -> None:
-    db = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    Base.metadata.create_all(db.engine)
+    db = databases.opened(f"sqlite:///{tmp_path / 'test.db'}")
     long_ago = clock.utcnow() - dt.timedelta(days=90)
 
     def work(session: orm.Session) -> None:

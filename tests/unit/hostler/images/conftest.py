@@ -10,9 +10,10 @@ from oslo_config import cfg
 
 from hostler import conf as configuration
 from hostler.db.engine import Database
-from hostler.db.models import Base, Domain, Project
+from hostler.db.models import Domain, Project
 from hostler.identity import keys
 from hostler.images.store import ImageStore
+from tests.harness import databases
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ def store(conf: cfg.ConfigOpts) -> ImageStore:
 @pytest.fixture
 def db(conf: cfg.ConfigOpts) -> Iterator[Database]:
     """A database with one project."""
-    database = Database.from_conf(conf)
-    Base.metadata.create_all(database.engine)
+    database = databases.prepare(Database.from_conf(conf))
     database.write(lambda session: session.add(Domain(id="default", name="Default")))
     database.write(lambda session: session.add(Project(name="one", domain_id="default")))
     yield database

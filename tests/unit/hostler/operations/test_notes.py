@@ -13,16 +13,16 @@ import sqlalchemy as sa
 from hostler import clock, ids
 from hostler.db import purge
 from hostler.db.engine import Database
-from hostler.db.models import Base, Domain, Operation, OperationNote, Project, Volume
+from hostler.db.models import Domain, Operation, OperationNote, Project, Volume
 from hostler.operations import notes, states
+from tests.harness import databases
 
 LONG_AGO = clock.utcnow() - dt.timedelta(days=100)
 
 
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
-    made = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    Base.metadata.create_all(made.engine)
+    made = databases.opened(f"sqlite:///{tmp_path / 'test.db'}")
     yield made
     made.dispose()
 

@@ -11,19 +11,17 @@ import sqlalchemy as sa
 
 from api.core.server.fields import SERVER
 from hostler.db.engine import Database
-from hostler.db.models import Base
 from hostler.query.compiler import condition_of
 from hostler.query.expressions import Expression
 from hostler.query.resources import resource_of
-from tests.harness import small_cloud
+from tests.harness import databases, small_cloud
 from tests.harness.small_cloud import Find
 
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
     """The database with the cloud's rows."""
-    found = Database(f"sqlite:///{Path(tmp_path_factory.mktemp('query')) / 'cloud.db'}")
-    Base.metadata.create_all(found.engine)
+    found = databases.opened(f"sqlite:///{Path(tmp_path_factory.mktemp('query')) / 'cloud.db'}")
     found.write(small_cloud.fill)
     yield found
     found.dispose()

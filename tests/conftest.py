@@ -26,6 +26,7 @@ def _make_tests_importable() -> None:
 
 _make_tests_importable()
 
+import hostler  # noqa: E402, F401 - chooses oslo.service's backend before a test imports an oslo library
 from tests.harness import contract  # noqa: E402
 
 

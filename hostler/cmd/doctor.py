@@ -1,4 +1,5 @@
-"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request.
+"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request; warns of settings of
+this machine that an attacker would be glad of.
 
 The work is an operation (cloud.audit) that a conductor runs, since conductors reach every agent; this command reaches
 the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 not everything could be examined.
@@ -6,6 +7,7 @@ the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 no
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import time
@@ -15,6 +17,7 @@ from typing import Any
 from oslo_config import cfg
 
 from hostler import errors
+from hostler.cmd import weak_settings
 from hostler.context import RequestContext
 from hostler.db import schema
 from hostler.db.engine import Database
@@ -34,12 +37,20 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--check", action="append", default=[], metavar="NAME",
                         help="look for this alone; may be repeated. Names are those that findings show in brackets")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
+    parser.add_argument("--settings", action="store_true",
+                        help="look at this machine's settings alone; needs neither database nor conductor, so it also "
+                             "works on hosts and storage nodes")
     parser.add_argument("--timeout", type=float, default=600, help="seconds to wait for the report; default 600")
 
 
 def run(conf: cfg.ConfigOpts) -> None:
     """Accept, wait, print; ends the process with one of the statuses above."""
     command = conf.command
+    if command.settings:
+        weak = weak_settings.find(conf)
+        print(json.dumps([dataclasses.asdict(each) for each in weak], indent=2) if command.json
+              else "\n".join(map(_warning, weak)) or "No weak settings.")
+        sys.exit(FOUND if weak else NOTHING)
     try:
         if command.delete_unknown and not command.repair:
             raise errors.Invalid(reason="--delete-unknown goes with --repair.")
@@ -48,11 +59,19 @@ def run(conf: cfg.ConfigOpts) -> None:
             session, RequestContext.system(), checks=command.check, repair=command.repair,
             delete_unknown=command.delete_unknown).id)
         report = _wait(database, operation_id, command.timeout)
+        weak = [*weak_settings.find(conf), *weak_settings.find_known_passwords(conf, database)]
     except errors.HostlerError as error:
         print(f"doctor: {error}", file=sys.stderr)
         sys.exit(NOT_SEEN)
-    print(json.dumps(report, indent=2) if command.json else readable(report, repaired=command.repair))
+    if command.json:
+        print(json.dumps({**report, "settings": [dataclasses.asdict(each) for each in weak]}, indent=2))
+    else:
+        print("\n".join([readable(report, repaired=command.repair), *map(_warning, weak)]))
     sys.exit(status_of(report))
+
+
+def _warning(weak: weak_settings.Weakness) -> str:
+    return f"warning: {weak.setting} {weak.problem}\n    {weak.remedy}"
 
 
 def status_of(report: dict[str, Any]) -> int:

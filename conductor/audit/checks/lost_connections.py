@@ -64,8 +64,9 @@ class LostConnections:
 def _connector(session: orm.Session, attachment: VolumeAttachment) -> ConnectorSpec:
     kept = attachment.connector
     if not kept and attachment.server_id is not None:
-        kept = session.scalar(sa.select(Host.connector).join(Server, Server.host_id == Host.id)
-                              .where(Server.id == attachment.server_id)) or {}
+        row = session.execute(sa.select(Host.name, Host.connector).join(Server, Server.host_id == Host.id)
+                              .where(Server.id == attachment.server_id)).one_or_none()
+        kept = {**row.connector, "host": row.name} if row is not None and row.connector else {}
     if "host" not in kept:
         raise NotRepaired("no record tells which host the connection is for")
     return ConnectorSpec.from_wire(kept)

@@ -96,7 +96,7 @@ def connect(run: Run, attachment_id: str, host: str) -> None:
     with run.reading() as session:
         attachment = session.get_one(VolumeAttachment, attachment_id)
         known = session.scalar(sa.select(Host.connector).where(Host.name == host)) or {}
-        connector = ConnectorSpec.from_wire({"host": host, **known})
+        connector = ConnectorSpec.from_wire({**known, "host": host})
         volume = volume_records.volume_spec(session, attachment.volume_id)
         place = volume_records.place_of_volume(session, attachment.volume_id)
         readonly = attachment.mode == "ro" or session.get_one(Volume, attachment.volume_id).readonly
@@ -104,6 +104,9 @@ def connect(run: Run, attachment_id: str, host: str) -> None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
     connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, volume, attachment_id, connector,
                               readonly)
+    if connection.protocol == "file" and not str(connection.data.get("path")).startswith(f"volume-{volume.id}"):
+        # The host may see a directory that this node does not: a node must not hand out other nodes' volumes.
+        raise errors.AgentError(reason=f"Storage node {place.node} named another file than volume {volume.id}.")
     _keep(run, attachment_id, connection=connection.to_wire(), connector=connector.to_wire())
 
 

@@ -1,0 +1,138 @@
+"""What of one machine's configuration an attacker would be glad of: read by `hostler-manage doctor`, changed by nobody.
+
+It looks at the configuration that the command was given and at the files it names, on the machine it runs on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import oslo_messaging
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_messaging._drivers.impl_rabbit import rabbit_opts
+
+from hostler import clientfiles
+from hostler.db.engine import Database
+from hostler.db.models import User
+from hostler.identity import keys, passwords
+
+# Lower case. What documents (ours, too) and installers use, and what people type first.
+KNOWN_PASSWORDS: Final = ("admin", "changeme", "guest", "hostler", "openstack", "password", "postgres", "rabbitmq",
+                          "secret")
+_SECRET = re.compile(r"^\s*(transport_url|connection)\s*=\s*\S+://[^\s/@]*:[^\s@]+@", re.MULTILINE)
+_OTHERS = 0o007
+
+
+@dataclasses.dataclass(frozen=True)
+class Weakness:
+    """`setting` is an option or a file; `problem` continues the sentence that begins with it."""
+
+    setting: str
+    problem: str
+    remedy: str
+
+
+def find(conf: cfg.ConfigOpts) -> list[Weakness]:
+    """Return the weak settings of this machine."""
+    return [*_of_broker(conf), *_of_database(conf), *_of_api(conf), *_of_volumes(conf), *_of_files(conf)]
+
+
+def find_known_passwords(conf: cfg.ConfigOpts, database: Database) -> list[Weakness]:
+    """Return the users called admin whose password anybody would try first."""
+    with database.reading() as session:
+        users = session.scalars(sa.select(User).where(User.name == "admin", User.enabled)).all()
+    return [Weakness(f"user {user.name}", "has a password that is tried first", "openstack user password set")
+            for user in users if any(passwords.password_matches(word, user.password_hash, conf.identity.password_rounds)
+                                     for word in KNOWN_PASSWORDS)]
+
+
+def _of_broker(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    url = oslo_messaging.TransportURL.parse(conf)
+    if not url.hosts:  # in memory, or a single node that says nothing of a broker
+        return
+    conf.register_opts(rabbit_opts, group="oslo_messaging_rabbit")
+    rabbit, name = conf.oslo_messaging_rabbit, "[DEFAULT] transport_url"
+    users = {(host.username or "guest", host.password or "guest") for host in url.hosts}
+    if any(user == "guest" for user, _ in users):
+        yield Weakness(name, "uses the user guest", "hostler-manage bus-user add, then rabbitmqctl delete_user guest")
+    elif any(_is_known(password, user) for user, password in users):
+        yield Weakness(name, "has a password that is tried first", "hostler-manage bus-user rotate")
+    if not rabbit.ssl and not all(_is_loopback(host.hostname) for host in url.hosts):
+        yield Weakness(name, "reaches the broker without TLS", "[oslo_messaging_rabbit] ssl and ssl_ca_file")
+    if rabbit.ssl and not rabbit.ssl_ca_file:
+        yield Weakness("[oslo_messaging_rabbit] ssl", "takes any certificate", "set ssl_ca_file")
+    if not conf.bus.verify_senders:
+        yield Weakness("[bus] verify_senders", "is off, so that one agent's password commands all others",
+                       "hostler-manage bus-user, see Broker users in the operator's guide")
+
+
+def _of_database(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    name = "[database] connection"
+    if not conf.database.connection or conf.database.connection.startswith("sqlite"):
+        return
+    url = sa.make_url(conf.database.connection)
+    if _is_known(str(url.password or ""), url.username or ""):
+        yield Weakness(name, "has a password that is tried first", "give the database's user another")
+    if not _is_loopback(url.host) and str(url.query.get("sslmode")) not in ("verify-ca", "verify-full") \
+            and "ssl_ca" not in url.query:
+        yield Weakness(name, "reaches the database without TLS, or takes any certificate",
+                       "sslmode=verify-full and sslrootcert (PostgreSQL), ssl_ca (MariaDB) in the URL")
+
+
+def _of_api(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    if not _is_agent(conf) and not conf.api.tls_certificate and not _is_loopback(conf.api.bind_host):
+        yield Weakness("[api] bind_host", f"{conf.api.bind_host} is served without TLS, passwords and tokens in clear",
+                       "[api] tls_certificate, or listen on loopback behind a proxy with TLS")
+
+
+def _of_volumes(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    if conf.volume.insecure_exports:
+        yield Weakness("[volume] insecure_exports", "gives volumes to anyone who reaches their ports",
+                       "hostler-manage pki, then [volume] tls_dir")
+
+
+def _of_files(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    beside = (file for directory in conf.config_dir or () for file in Path(directory).glob("*.conf"))
+    for file in (*map(Path, conf.config_file or ()), *beside):
+        if _is_open(file) and _SECRET.search(file.read_text(errors="replace")):
+            yield _readable(file, "holds a password")
+    state, volume = Path(conf.state_path), conf.volume.tls_dir
+    secret = [*keys.directory_of(conf).glob("[0-9]*"), state / clientfiles.CLOUDS, state / clientfiles.OPENRC,
+              *(Path(name) for name in (conf.api.tls_private_key,) if name),
+              *(Path(volume).glob("*-key.pem") if volume else ())]
+    for file in secret:
+        if _is_open(file):
+            yield _readable(file, "is a secret")
+
+
+def _readable(file: Path, what: str) -> Weakness:
+    return Weakness(str(file), f"{what} and is open to every user of the machine", f"chmod o= {file}")
+
+
+def _is_open(file: Path) -> bool:
+    try:
+        return bool(file.stat().st_mode & _OTHERS)
+    except OSError:
+        return False
+
+
+def _is_known(password: str, user: str) -> bool:
+    return bool(password) and password.lower() in {*KNOWN_PASSWORDS, user.lower()}
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host in (None, "", "localhost") or ipaddress.ip_address(str(host)).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_agent(conf: cfg.ConfigOpts) -> bool:
+    """Return whether the configuration is an agent's: a broker and no database."""
+    return bool(oslo_messaging.TransportURL.parse(conf).hosts) and not conf.database.connection

@@ -31,6 +31,9 @@ OPTS = [
                help="Attachments that the Block Storage API makes for one volume; those of servers are bounded by the "
                     "number of servers."),
     cfg.IntOpt("images", default=100, min=-1, help="Images of one project."),
+    cfg.IntOpt("image_size_total", default=1048576, min=-1, help="Sizes of the images of one project, MiB."),
+    cfg.IntOpt("image_count_uploading", default=20, min=-1,
+               help="Images of one project whose data is being uploaded, staged or imported."),
 ]
 
 

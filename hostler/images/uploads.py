@@ -3,10 +3,6 @@
 The request that carries the data is the worker, so nothing resumes it when its process dies. While it lives it
 touches `updated_at` every few seconds; an image that is `saving` (or receiving staged data, or importing) and was not
 touched for a minute has lost its worker and goes back to `queued`, whichever process finds it.
-
-    queued ──► saving ──► active
-      ▲  └───► uploading ──► importing ──► active
-      └─── every failure and every dead worker
 """
 
 from __future__ import annotations
@@ -20,21 +16,23 @@ from types import TracebackType
 from typing import Any, cast
 
 import sqlalchemy as sa
+from oslo_config import cfg
 from sqlalchemy import exc, orm
 
 from hostler import clock, errors
 from hostler.db.engine import Database
 from hostler.db.models import Image
+from hostler.images import claims
 from hostler.images.hashing import Content
 from hostler.images.inspect import Inspection
+from hostler.images.statuses import ACTIVE, IMPORTING, QUEUED, UPLOADING, WORKING
 from hostler.images.store import ImageStore
+from hostler.resources import quota
 
 LOG = logging.getLogger(__name__)
 
 TOUCH_INTERVAL_S = 5.0
 STALE_AFTER_S = 60.0
-QUEUED, SAVING, UPLOADING, IMPORTING, ACTIVE = "queued", "saving", "uploading", "importing", "active"
-_WORKING = (SAVING, UPLOADING, IMPORTING)
 
 
 def is_referenced(db: Database) -> Callable[[str], bool]:
@@ -70,21 +68,33 @@ def move(db: Database, image_id: str, before: Sequence[str], after: str, **value
 
 
 @contextlib.contextmanager
-def working(db: Database, image: Image, before: Sequence[str], during: str, *, action: str) -> Iterator[None]:
+def working(db: Database, conf: cfg.ConfigOpts, image: Image, before: str, during: str, *, action: str
+            ) -> Iterator[None]:
     """Hold `image` in status `during` while the block runs, touching it; when the block fails, queue it again.
 
-    Raises InvalidState when the image is in none of `before`.
+    Raises InvalidState when the image is not `before`, QuotaExceeded when its project has too many at work.
     """
-    if not move(db, image.id, before, during):
+    if not _begin(db, conf, image, before, during):
         raise errors.InvalidState(action=action, resource="image", id=image.id, attribute="status",
                                   state=_status(db, image.id))
     try:
         with _Pulse(db, image.id, during):
             yield
     except BaseException:
-        if move(db, image.id, [during], QUEUED):
+        # A volume's upload may be tried again with the room it was accepted with.
+        claimed_bytes = image.claimed_bytes if before == QUEUED else None
+        if move(db, image.id, [during], QUEUED, claimed_bytes=claimed_bytes):
             LOG.info("image %s: %s did not complete; it is queued again", image.id, action)
         raise
+
+
+def _begin(db: Database, conf: cfg.ConfigOpts, image: Image, before: str, during: str) -> bool:
+    def work(session: orm.Session) -> bool:
+        if before not in WORKING and image.project_id is not None:
+            quota.claim(db, session, conf, image.project_id, {claims.UPLOADING: 1})
+        return _update(session, [Image.id == image.id, Image.status == before], status=during) == 1
+
+    return db.write(work)
 
 
 def activate(db: Database, image: Image, during: str, content: Content, inspection: Inspection) -> None:
@@ -95,7 +105,7 @@ def activate(db: Database, image: Image, during: str, content: Content, inspecti
     """
     values: dict[str, Any] = {
         "md5": content.md5, "sha256": content.sha256, "sha512": content.sha512, "size_bytes": content.size_bytes,
-        "virtual_size_bytes": inspection.virtual_size(content.size_bytes)}
+        "claimed_bytes": None, "virtual_size_bytes": inspection.virtual_size(content.size_bytes)}
 
     def work(session: orm.Session) -> None:
         same = [Image.id == image.id, Image.disk_format == image.disk_format,
@@ -119,13 +129,14 @@ def heal_interrupted_uploads(db: Database, store: ImageStore, *, stale_after_s: 
     before = clock.utcnow() - dt.timedelta(seconds=stale_after_s)
     with db.reading() as session:
         stale = session.execute(sa.select(Image.id, Image.status).where(
-            Image.status.in_(_WORKING), Image.updated_at < before, Image.deleted_at.is_(None))).tuples().all()
+            Image.status.in_(WORKING), Image.updated_at < before, Image.deleted_at.is_(None))).tuples().all()
     healed = []
     for image_id, status in stale:
         if status == UPLOADING and store.has_staged(image_id):
             continue
         if db.write(lambda session, image_id=image_id, status=status: _update(  # type: ignore[misc]
-                session, [Image.id == image_id, Image.status == status, Image.updated_at < before], status=QUEUED)):
+                session, [Image.id == image_id, Image.status == status, Image.updated_at < before], status=QUEUED,
+                claimed_bytes=None)):
             LOG.warning("image %s: its upload lost its process while %s; it is queued again", image_id, status)
             store.unstage(image_id)
             healed.append(image_id)

@@ -34,6 +34,7 @@ from hostler.db.models import (
     Volume,
     VolumeType,
 )
+from hostler.images import statuses
 
 UNLIMITED = -1
 SERVER_RESOURCES = ("instances", "cores", "ram")
@@ -44,10 +45,11 @@ _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
 }
+IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.
 PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes", "application_credentials",
             "volume_attachments")
-RESOURCES = (*SERVER_RESOURCES, *_TABLES, *VOLUME_RESOURCES, *PER_ITEM)
+RESOURCES = (*SERVER_RESOURCES, *_TABLES, *IMAGE_DATA_RESOURCES, *VOLUME_RESOURCES, *PER_ITEM)
 _OF_A_TYPE = tuple(f"{resource}_" for resource in TYPE_RESOURCES)
 
 
@@ -81,9 +83,20 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
         if hasattr(model, "deleted_at"):
             query = query.where(model.deleted_at.is_(None))
         used[resource] = session.execute(query).scalar_one()
+    if wanted & set(IMAGE_DATA_RESOURCES):
+        used.update(zip(IMAGE_DATA_RESOURCES, _image_usage(session, project_id), strict=True))
     if wanted & set(VOLUME_RESOURCES) or any(name.startswith(_OF_A_TYPE) for name in wanted):
         used.update(_storage_usage(session, project_id, wanted))
     return {resource: used[resource] for resource in wanted if resource in used}
+
+
+def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:
+    """Return MiB of image data, there or on its way, and the number of images whose data is on its way."""
+    size_bytes, working = session.execute(sa.select(
+        sa.func.coalesce(sa.func.sum(sa.func.coalesce(Image.size_bytes, Image.claimed_bytes, 0)), 0),
+        sa.func.coalesce(sa.func.sum(sa.case((Image.status.in_(statuses.WORKING), 1), else_=0)), 0),
+    ).where(Image.project_id == project_id, Image.deleted_at.is_(None))).one()
+    return -(-int(size_bytes) >> 20), int(working)
 
 
 def _storage_usage(session: orm.Session, project_id: str, wanted: set[str]) -> dict[str, int]:

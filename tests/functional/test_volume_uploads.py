@@ -12,7 +12,7 @@ import pytest
 from falcon import testing
 
 from hostler import ids
-from hostler.images import uploads
+from hostler.images import statuses, uploads
 from hostler.images.spec import upload_url
 from tests.harness.image_cloud import BYTES, Cloud
 
@@ -64,7 +64,7 @@ def test_content_that_is_not_what_it_says_is_refused_and_leaves_the_image_waitin
 def test_images_that_are_gone_or_wait_for_nothing(cloud: Cloud) -> None:
     assert _send(cloud, ids.new_id(), b"x").status_code == 404
     image_id = cloud.create()["id"]
-    uploads.move(cloud.db, image_id, [uploads.QUEUED], "killed")
+    uploads.move(cloud.db, image_id, [statuses.QUEUED], "killed")
     assert _send(cloud, image_id, b"x").status_code == 409
     assert cloud.call("DELETE", f"/v2/images/{image_id}").status_code == 204
     assert _send(cloud, image_id, b"x").status_code == 404
@@ -73,8 +73,8 @@ def test_images_that_are_gone_or_wait_for_nothing(cloud: Cloud) -> None:
 def test_who_sends_again_waits_for_the_first_try_to_end(cloud: Cloud) -> None:
     """Given an agent that died while it sent, when it sends again, then it is taken once the first request ended."""
     image_id = cloud.create()["id"]
-    assert uploads.move(cloud.db, image_id, [uploads.QUEUED], uploads.SAVING)
-    first = threading.Timer(0.5, uploads.move, (cloud.db, image_id, [uploads.SAVING], uploads.QUEUED))
+    assert uploads.move(cloud.db, image_id, [statuses.QUEUED], statuses.SAVING)
+    first = threading.Timer(0.5, uploads.move, (cloud.db, image_id, [statuses.SAVING], statuses.QUEUED))
     first.start()
     try:
         assert _send(cloud, image_id, b"content").status_code == 204

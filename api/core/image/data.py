@@ -13,7 +13,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image
-from hostler.images import uploads
+from hostler.images import claims, statuses, uploads
 from hostler.images.inspect import Inspection
 
 IMPORT_METHODS = ("glance-direct",)
@@ -41,17 +41,18 @@ class Blocks:
                 reason=f"The data has {received} bytes where {self.expected_bytes} were announced.")
 
 
-def upload(services: Services, context: RequestContext, image_id: str, blocks: Iterable[bytes]) -> None:
+def upload(services: Services, context: RequestContext, image_id: str, blocks: Blocks) -> None:
     """Store the data of a queued image, which becomes active; after any failure it is queued and has no data.
 
-    Raises InvalidState unless it is queued, Invalid when a format is not set, UnsupportedImage, TooLarge.
+    Raises InvalidState unless it is queued, Invalid when a format is not set, UnsupportedImage,
+    TooLarge, QuotaExceeded.
     """
     image = _image_for_data(services, context, image_id)
-    with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
-        _receive(services, image, uploads.SAVING, blocks)
+    with uploads.working(services.db, services.conf, image, statuses.QUEUED, statuses.SAVING, action="upload"):
+        _receive(services, image, statuses.SAVING, blocks)
 
 
-def receive_volume(services: Services, image_id: str, blocks: Iterable[bytes]) -> None:
+def receive_volume(services: Services, image_id: str, blocks: Blocks) -> None:
     """Store what a volume agent sends for an image that waits for it; sending it once more changes nothing.
 
     The caller has checked the signature. An agent that died while sending may try again, so its first request gets a
@@ -59,12 +60,12 @@ def receive_volume(services: Services, image_id: str, blocks: Iterable[bytes]) -
     until the operation that wanted it says that it failed.
     """
     image = _waiting_image(services, image_id)
-    if image.status == uploads.ACTIVE:
+    if image.status == statuses.ACTIVE:
         for _block in blocks:
             pass  # a client reads the answer only once it has sent everything
         return
-    with uploads.working(services.db, image, [uploads.QUEUED], uploads.SAVING, action="upload"):
-        _receive(services, image, uploads.SAVING, blocks)
+    with uploads.working(services.db, services.conf, image, statuses.QUEUED, statuses.SAVING, action="upload"):
+        _receive(services, image, statuses.SAVING, blocks)
 
 
 def _waiting_image(services: Services, image_id: str) -> Image:
@@ -75,17 +76,17 @@ def _waiting_image(services: Services, image_id: str) -> Image:
                 Image.id == (ids.canonical(image_id) or ""), Image.deleted_at.is_(None))).one_or_none()
         if image is None:
             raise errors.NotFound(resource="Image", id=image_id)
-        if image.status != uploads.SAVING or time.monotonic() > deadline:
+        if image.status != statuses.SAVING or time.monotonic() > deadline:
             return image
         time.sleep(_LOOK_EVERY_S)
 
 
-def stage(services: Services, context: RequestContext, image_id: str, blocks: Iterable[bytes]) -> None:
+def stage(services: Services, context: RequestContext, image_id: str, blocks: Blocks) -> None:
     """Keep the data of a queued image aside until it is imported."""
     with services.db.reading() as session:
         image = find_for(session, services.policy, context, image_id, "upload_image")
-    with uploads.working(services.db, image, [uploads.QUEUED], uploads.UPLOADING, action="stage"):
-        services.images.stage(image.id, blocks)
+    with uploads.working(services.db, services.conf, image, statuses.QUEUED, statuses.UPLOADING, action="stage"):
+        services.images.stage(image.id, _claimed(services, image, blocks))
 
 
 def import_staged(services: Services, context: RequestContext, image_id: str) -> None:
@@ -94,9 +95,9 @@ def import_staged(services: Services, context: RequestContext, image_id: str) ->
     if not services.images.has_staged(image.id):
         raise errors.InvalidState(action="import", resource="image", id=image.id, attribute="status",
                                   state=image.status)
-    with uploads.working(services.db, image, [uploads.UPLOADING], uploads.IMPORTING, action="import"):
+    with uploads.working(services.db, services.conf, image, statuses.UPLOADING, statuses.IMPORTING, action="import"):
         try:
-            _receive(services, image, uploads.IMPORTING, services.images.staged_blocks(image.id))
+            _receive(services, image, statuses.IMPORTING, Blocks(services.images.staged_blocks(image.id)))
         finally:
             services.images.unstage(image.id)
 
@@ -122,10 +123,14 @@ def _image_for_data(services: Services, context: RequestContext, image_id: str) 
     return image
 
 
-def _receive(services: Services, image: Image, during: str, blocks: Iterable[bytes]) -> None:
+def _claimed(services: Services, image: Image, blocks: Blocks) -> Iterator[bytes]:
+    return claims.Claim(services.db, services.conf, image).watch(blocks, blocks.expected_bytes)
+
+
+def _receive(services: Services, image: Image, during: str, blocks: Blocks) -> None:
     inspection = Inspection(image.id, image.disk_format or "", image.container_format or "",
                             services.conf.image.max_virtual_size_gib << 30)
     services.images.receive(
-        inspection.watch(blocks),
+        inspection.watch(_claimed(services, image, blocks)),
         lambda content: uploads.activate(services.db, image, during, content, inspection),
         uploads.is_referenced(services.db))

@@ -17,6 +17,7 @@ from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image, ImageTag
+from hostler.images import claims
 from hostler.images.uploads import is_referenced
 from hostler.resources import quota
 
@@ -189,7 +190,8 @@ def _set_attribute(services: Services, session: orm.Session, context: RequestCon
             return
         services.policy.check(context, "set_image_owner", {"project_id": policy_project(value)})
         if value is not None:
-            quota.claim(services.db, session, services.conf, value, {"images": 1})
+            quota.claim(services.db, session, services.conf, value, {
+                "images": 1, claims.SIZE: claims.mib(image.size_bytes or image.claimed_bytes or 0)})
     if change.name == "name":
         value = value or ""
     setattr(image, WRITABLE[change.name], value)

@@ -13,6 +13,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image, Volume
+from hostler.images import claims
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import volume as kinds
 from hostler.resources import quota
@@ -48,7 +49,8 @@ def upload(services: Services, context: RequestContext, volume_id: str, wanted: 
     def work(session: orm.Session) -> tuple[str, str, str]:
         volume = volume_rows.to_change(services, session, context, volume_id, _P + "upload_image")
         volume_rows.check_status(session, volume, *kinds.UPLOAD.starts_in)
-        quota.claim(services.db, session, services.conf, str(context.project_id), {"images": 1})
+        quota.claim(services.db, session, services.conf, str(context.project_id), {
+            "images": 1, claims.SIZE: volume.size_gib << 10})
         image = _image(context, volume, wanted)
         session.add(image)
         session.flush()
@@ -79,7 +81,7 @@ def _image(context: RequestContext, volume: Volume, wanted: Upload) -> Image:
         visibility=wanted.visibility, protected=wanted.protected, disk_format=wanted.disk_format,
         container_format=wanted.container_format, min_ram_mib=_number(remembered.get("min_ram")),
         # A qcow2 or raw image of a volume fills that volume's size again.
-        min_disk_gib=volume.size_gib,
+        min_disk_gib=volume.size_gib, claimed_bytes=volume.size_gib << 30,
         properties={key: value for key, value in remembered.items() if key not in _NOT_PROPERTIES})
 
 

@@ -120,8 +120,11 @@ def _take(request: falcon.Request, verb: Callable[[verbs.Blocks], None]) -> None
     body = RequestBody(request)
     try:
         verb(body.blocks())
-    except errors.TooLarge:
-        raise  # there may be no end to it; the server closes the connection
+    except (errors.TooLarge, errors.QuotaExceeded):
+        if not body.is_short:
+            raise  # there may be no end to it; the server closes the connection
+        body.drain()
+        raise
     except errors.HostlerError:
         body.drain()
         raise

@@ -31,6 +31,11 @@ class RequestBody:
             raise errors.InvalidField(field=_SIZE_HEADER, value=announced, reason="It must be a number of bytes.")
         self._announced = int(announced) if announced is not None else None
 
+    @property
+    def is_short(self) -> bool:
+        """Whether the body's length is known and small, so that a refused one may as well be read to its end."""
+        return self._length is not None and self._length <= BLOCK_BYTES
+
     def blocks(self) -> Blocks:
         """Return the body; its length is checked at the end, if the client announced one."""
         return Blocks(self._read(), self._length if self._announced is None else self._announced)

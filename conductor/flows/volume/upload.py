@@ -35,7 +35,7 @@ def failed(session: orm.Session, run: Run, _failure: Failure) -> None:
     """The image never gets its content; the operation keeps the cause."""
     session.execute(sa.update(Image).where(
         Image.id == run.arguments_of(kinds.UPLOAD).image_id, Image.status != "active", Image.deleted_at.is_(None))
-        .values(status=_KILLED))
+        .values(status=_KILLED, claimed_bytes=None))
 
 
 PROCEDURE = Procedure(kinds.UPLOAD, build, succeeded, failed)

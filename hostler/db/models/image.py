@@ -27,6 +27,7 @@ class Image(Resource, Base):
     min_disk_gib: orm.Mapped[int] = orm.mapped_column(default=0)
     min_ram_mib: orm.Mapped[int] = orm.mapped_column(default=0)
     size_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
+    claimed_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)  # of the quota, until it has a size
     virtual_size_bytes: orm.Mapped[int | None] = orm.mapped_column(sa.BigInteger)
     md5: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     sha256: orm.Mapped[str | None] = orm.mapped_column(sa.String(64), index=True)

@@ -35,9 +35,9 @@ def _now(db: Database, image: Image) -> Image:
         return found
 
 
-def _receive(db: Database, store: ImageStore, image: Image, data: bytes) -> None:
+def _receive(db: Database, conf: cfg.ConfigOpts, store: ImageStore, image: Image, data: bytes) -> None:
     inspection = Inspection(image.id, "raw", "bare")
-    with uploads.working(db, image, ["queued"], "saving", action="upload"):
+    with uploads.working(db, conf, image, "queued", "saving", action="upload"):
         store.receive(inspection.watch([data]),
                       lambda content: uploads.activate(db, image, "saving", content, inspection),
                       uploads.is_referenced(db))
@@ -46,7 +46,7 @@ def _receive(db: Database, store: ImageStore, image: Image, data: bytes) -> None
 def test_an_upload_makes_an_image_active(db: Database, store: ImageStore, conf: cfg.ConfigOpts) -> None:
     """Given a queued image, when its data is received, then its record tells the data and agents get its spec."""
     image = _image(db, properties={"hw_disk_bus": "virtio"})
-    _receive(db, store, image, b"1234")
+    _receive(db, conf, store, image, b"1234")
     found = _now(db, image)
     assert (found.status, found.size_bytes, found.virtual_size_bytes) == ("active", 4, 4)
 
@@ -65,16 +65,17 @@ def test_an_image_without_data_has_no_spec(db: Database, store: ImageStore, conf
         image_spec(_image(db), conf, store)
 
 
-def test_only_one_upload_runs(db: Database) -> None:
+def test_only_one_upload_runs(db: Database, conf: cfg.ConfigOpts) -> None:
     """Given an upload under way, when another starts, then it is refused and the first is not disturbed."""
     image = _image(db)
-    with uploads.working(db, image, ["queued"], "saving", action="upload"):
-        with pytest.raises(errors.InvalidState), uploads.working(db, image, ["queued"], "saving", action="upload"):
+    with uploads.working(db, conf, image, "queued", "saving", action="upload"):
+        with pytest.raises(errors.InvalidState), uploads.working(db, conf, image, "queued", "saving", action="upload"):
             pass
         assert _now(db, image).status == "saving"
 
 
-def test_an_image_deleted_meanwhile_stays_deleted_and_its_data_goes(db: Database, store: ImageStore) -> None:
+def test_an_image_deleted_meanwhile_stays_deleted_and_its_data_goes(
+        db: Database, conf: cfg.ConfigOpts, store: ImageStore) -> None:
     """Given an image deleted during its upload, when the data is complete, then there is a conflict and no file."""
     image = _image(db)
     inspection = Inspection(image.id, "raw", "bare")
@@ -86,16 +87,16 @@ def test_an_image_deleted_meanwhile_stays_deleted_and_its_data_goes(db: Database
             sa.update(Image).where(Image.id == image.id).values(deleted_at=clock.utcnow(), status="deleted")))
         uploads.activate(db, image, "saving", content, inspection)
 
-    with pytest.raises(errors.Conflict), uploads.working(db, image, ["queued"], "saving", action="upload"):
+    with pytest.raises(errors.Conflict), uploads.working(db, conf, image, "queued", "saving", action="upload"):
         store.receive(inspection.watch([b"x"]), record, uploads.is_referenced(db))
     assert _now(db, image).status == "deleted"
     assert not store.has(digest[0])
 
 
-def test_data_inspected_for_another_format_is_refused(db: Database, store: ImageStore) -> None:
+def test_data_inspected_for_another_format_is_refused(db: Database, conf: cfg.ConfigOpts, store: ImageStore) -> None:
     """Given a format changed after the inspection began, when the data is complete, then it is not taken."""
     image = _image(db)
-    with pytest.raises(errors.Conflict), uploads.working(db, image, ["queued"], "saving", action="upload"):
+    with pytest.raises(errors.Conflict), uploads.working(db, conf, image, "queued", "saving", action="upload"):
         db.write(lambda session: session.execute(
             sa.update(Image).where(Image.id == image.id).values(disk_format="qcow2")))
         inspection = Inspection(image.id, "raw", "bare")
@@ -105,11 +106,11 @@ def test_data_inspected_for_another_format_is_refused(db: Database, store: Image
     assert _now(db, image).status == "queued"
 
 
-def test_activation_may_be_repeated(db: Database, store: ImageStore) -> None:
+def test_activation_may_be_repeated(db: Database, conf: cfg.ConfigOpts, store: ImageStore) -> None:
     """Given a commit whose answer was lost, when it is tried again, then it finds its own work."""
     image = _image(db)
     inspection = Inspection(image.id, "raw", "bare")
-    with uploads.working(db, image, ["queued"], "saving", action="upload"):
+    with uploads.working(db, conf, image, "queued", "saving", action="upload"):
         for _ in range(2):
             store.receive(inspection.watch([b"x"]),
                           lambda content: uploads.activate(db, image, "saving", content, inspection),
@@ -117,7 +118,7 @@ def test_activation_may_be_repeated(db: Database, store: ImageStore) -> None:
     assert _now(db, image).status == "active"
 
 
-def test_dead_uploads_are_healed_and_live_ones_are_not(db: Database, store: ImageStore,
+def test_dead_uploads_are_healed_and_live_ones_are_not(db: Database, conf: cfg.ConfigOpts, store: ImageStore,
                                                        monkeypatch: pytest.MonkeyPatch) -> None:
     """Given images whose worker died, one that lives, and one that waits for its import, then the dead are healed."""
     old = clock.utcnow() - dt.timedelta(seconds=120)
@@ -126,7 +127,7 @@ def test_dead_uploads_are_healed_and_live_ones_are_not(db: Database, store: Imag
     store.stage(waiting.id, [b"data"])
     alive = _image(db)
     monkeypatch.setattr(uploads, "TOUCH_INTERVAL_S", 0.02)
-    with uploads.working(db, alive, ["queued"], "saving", action="upload"):
+    with uploads.working(db, conf, alive, "queued", "saving", action="upload"):
         db.write(lambda session: session.execute(
             sa.update(Image).where(Image.id == alive.id).values(updated_at=old)))
         end = time.monotonic() + 10

@@ -289,8 +289,7 @@ class Run:
 
     @property
     def _patience_s(self) -> float:
-        own = self.kind.patience_s
-        return float(self.conf.conductor.agent_patience if own is None else own)
+        return float(self.conf.conductor.agent_patience)
 
     def _delay(self) -> float:
         return float(self.conf.conductor.retry_delay)

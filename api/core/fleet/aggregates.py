@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -20,9 +20,12 @@ from api.services import Services
 from hostler import clock, errors
 from hostler.context import RequestContext
 from hostler.db.models import Aggregate, AggregateHost, Allocation, Host, Server
+from hostler.query.paging import Query, read_page
+from hostler.query.resources import declare
 from hostler.resources.server import allocations
 
 ZONE_KEY = "availability_zone"
+AGGREGATE: Final = declare(Aggregate)
 _POLICY = "os_compute_api:os-aggregates:"
 
 
@@ -38,7 +41,7 @@ def list_aggregates(services: Services, context: RequestContext) -> list[Aggrega
     """Return all aggregates, in two statements."""
     services.policy.check(context, _POLICY + "index")
     with services.db.reading() as session:
-        rows = session.scalars(sa.select(Aggregate).order_by(Aggregate.id)).all()
+        rows = read_page(session, AGGREGATE, Query()).rows
         names: dict[int, list[str]] = defaultdict(list)
         for aggregate_id, name in session.execute(
                 sa.select(AggregateHost.aggregate_id, Host.name).join(Host, Host.id == AggregateHost.host_id)

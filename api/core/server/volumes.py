@@ -6,13 +6,13 @@ The server's row is held first, then the volume's; both are locked by the operat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.server import device_names, volume_limit
 from api.core.server.servers import authorised, check_idle, to_change
+from api.core.volume.attachments import ATTACHMENT
 from api.core.volume.usability import check_zones, usable_volume
 from api.services import Services
 from hostler import errors, ids
@@ -21,19 +21,22 @@ from hostler.db.models import Host, Server, Volume, VolumeAttachment, Zone
 from hostler.operations.accept import Target, accept
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import server as kinds
+from hostler.query.paging import Query, read_page
 from hostler.resources.server.status import check_may_start
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
 
 _POLICY = "os_compute_api:os-volumes-attachments:"
+_FIRST_ATTACHED_FIRST = (("created_at", False), ("device", False))
 
 
-def list_attachments(services: Services, context: RequestContext, server_id: str) -> Sequence[Any]:
-    """Return a server's attachments, the first to be attached first."""
+def list_attachments(services: Services, context: RequestContext, server_id: str, *, limit: int,
+                     offset: int) -> Sequence[VolumeAttachment]:
+    """Return a page of a server's attachments, the first to be attached first."""
     row = authorised(services, context, server_id, _POLICY + "index")
     with services.db.reading() as session:
-        return session.scalars(sa.select(VolumeAttachment).where(VolumeAttachment.server_id == row.id)
-                               .order_by(VolumeAttachment.created_at, VolumeAttachment.device)).all()
+        return read_page(session, ATTACHMENT, Query(sort=_FIRST_ATTACHED_FIRST, limit=limit, offset=offset),
+                         [VolumeAttachment.server_id == row.id]).rows
 
 
 def show(services: Services, context: RequestContext, server_id: str, volume_id: str) -> VolumeAttachment:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.volume import rows as volume_rows
-from api.core.volume.snapshot_rows import not_found as snapshot_not_found
+from api.core.volume.snapshots import SNAPSHOTS
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
@@ -82,7 +82,7 @@ def _snapshot(services: Services, session: orm.Session, volume: Volume, snapshot
         return None
     row = session.get(Snapshot, ids.canonical(snapshot_id) or "")
     if row is None or row.deleted_at is not None or row.project_id != volume.project_id:
-        raise snapshot_not_found(snapshot_id)
+        raise SNAPSHOTS.not_found(snapshot_id)
     if row.volume_id != volume.id:
         raise errors.Invalid(reason=f"Invalid snapshot: snapshot {row.id} is not one of volume {volume.id}.")
     services.db.lock_row(session, Snapshot, Snapshot.id == row.id)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from api.core.volume import backup_rows
 from api.core.volume import create_flow as volume_create_flow
-from api.core.volume.backups import Restored
+from api.core.volume.backups import BACKUPS, Restored
 from api.core.volume.create import NewVolume
 from api.services import Services
 from hostler.context import RequestContext
@@ -17,7 +16,7 @@ def restore_to_new(services: Services, context: RequestContext, backup_id: str, 
 
     Without `name` it gets the name and description of the volume that was backed up.
     """
-    row = backup_rows.show(services, context, backup_id, action="backup:restore")
+    row = BACKUPS.show(services, context, backup_id, action="backup:restore")
     with services.db.reading() as session:
         record = VolumeRecord.kept(session.get_one(Backup, row.id), None)
     description = row.description

@@ -1,4 +1,4 @@
-"""Changing backups: update, delete, restore, status. `backup_create` makes them."""
+"""Backups: update, restore, status, and what they share with snapshots. `backup_create` makes them."""
 
 from __future__ import annotations
 
@@ -10,21 +10,19 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.volume import rows as volume_rows
-from api.core.volume.backup_rows import not_found
+from api.core.volume.backup_rows import BACKUP, ROWS
+from api.core.volume.copies import Copies
 from api.services import Services
-from hostler import errors, ids
+from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Backup, Volume, VolumeNode
-from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, unfinished
+from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
-from hostler.operations.kinds.arguments import Arguments
 from hostler.resources import quota
 from hostler.resources.volume import moves, states
 
-_DELETABLE: Final = (states.READY, states.ERROR, states.ERROR_DELETING)
 _SETTABLE: Final = (states.READY, states.ERROR)
-_ADMIN: Final = "volume_extension:backup_admin_actions:"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,46 +37,13 @@ def update(services: Services, context: RequestContext, backup_id: str, values: 
     """Set a backup's name, description or metadata (`extra`); raises QuotaExceeded for too many items."""
 
     def work(session: orm.Session) -> None:
-        row = to_change(services, session, context, backup_id, "backup:update")
+        row = BACKUPS.to_change(services, session, context, backup_id, "backup:update")
         quota.check_items(session, services.conf, row.project_id, "metadata_items", len(values.get("extra", ())),
                           len(row.extra))
         for key, value in values.items():
             setattr(row, key, value)
 
     services.db.write(work)
-
-
-def delete(services: Services, context: RequestContext, backup_id: str) -> None:
-    """Accept a backup's deletion.
-
-    Raises NotFound, WrongStatus, ResourceLocked, Invalid while other backups build on it, InUse while a volume is
-    made from it.
-    """
-
-    def work(session: orm.Session) -> str:
-        row = to_change(services, session, context, backup_id, "backup:delete")
-        check_unlocked(session, [Target("backup", row.id)])
-        if row.state not in _DELETABLE:
-            raise errors.WrongStatus(resource="backup", id=row.id, allowed=" or ".join(_DELETABLE), status=row.state)
-        _check_no_heirs(session, row)
-        return accept(session, context, kinds.DELETE_BACKUP, Target("backup", row.id), Arguments(),
-                      project_id=row.project_id, agent=_agent_of(row)).id
-
-    services.waker.wake(context, services.db.write(work))
-
-
-def force_delete(services: Services, context: RequestContext, backup_id: str) -> None:
-    """As `delete`, whatever the status: an operation that holds the backup is asked to stop and waited for."""
-
-    def work(session: orm.Session) -> list[str]:
-        row = to_change(services, session, context, backup_id, _ADMIN + "force_delete")
-        _check_no_heirs(session, row)
-        if unfinished(session, kinds.DELETE_BACKUP, row.id) is not None:
-            return []
-        return [accept_behind(session, context, kinds.DELETE_BACKUP, Target("backup", row.id), Arguments(),
-                              project_id=row.project_id, agent=_agent_of(row)).id]
-
-    services.waker.wake(context, *services.db.write(work))
 
 
 def _check_no_heirs(session: orm.Session, row: Backup) -> None:
@@ -88,8 +53,14 @@ def _check_no_heirs(session: orm.Session, row: Backup) -> None:
     volume_rows.check_no_heir(session, row, Volume.backup_id == row.id)
 
 
-def _agent_of(row: Backup) -> str | None:
+def _agent_of(_session: orm.Session, row: Backup) -> str | None:
     return None if row.node is None else volume_agent(row.node)
+
+
+BACKUPS: Final = Copies[Backup](
+    resource=BACKUP, rows=ROWS, moves=moves.BACKUP, deletion=kinds.DELETE_BACKUP, get="backup:get",
+    get_all="backup:get_all", delete_action="backup:delete", admin="volume_extension:backup_admin_actions:",
+    check_heirs=_check_no_heirs, agent_of=_agent_of)
 
 
 def restore_to(services: Services, context: RequestContext, backup_id: str, volume_id: str) -> Restored:
@@ -99,7 +70,7 @@ def restore_to(services: Services, context: RequestContext, backup_id: str, volu
     """
 
     def work(session: orm.Session) -> tuple[str, Restored]:
-        row = to_change(services, session, context, backup_id, "backup:restore")
+        row = BACKUPS.to_change(services, session, context, backup_id, "backup:restore")
         check_restorable(session, row)
         volume = volume_rows.to_change(services, session, context, volume_id, "volume:update")
         volume_rows.check_status(session, volume, *kinds.RESTORE_BACKUP.starts_in)
@@ -136,28 +107,11 @@ def _node_of(session: orm.Session, volume: Volume) -> VolumeNode | None:
 def reset_status(services: Services, context: RequestContext, backup_id: str, status: str) -> None:
     """Set the stored state an administrator says; raises Invalid, and ResourceLocked while an operation holds it."""
 
-    def work(session: orm.Session) -> None:
-        row = to_change(services, session, context, backup_id, _ADMIN + "reset_status")
+    def check(row: Backup) -> None:
         if status not in _SETTABLE:
             raise errors.Invalid(reason=f"Backup status: {status[:80]} is invalid, valid statuses are: "
                                         f"{', '.join(_SETTABLE)}.")
-        check_unlocked(session, [Target("backup", row.id)])
         if status == states.READY and row.store is None:
             raise errors.Invalid(reason=f"Backup {row.id} is in no store; it cannot become {states.READY}.")
-        moves.BACKUP.move(session, row.id, status, {"fault": None} if status == states.READY else {})
 
-    services.db.write(work)
-
-
-def to_change(services: Services, session: orm.Session, context: RequestContext, backup_id: str,
-              action: str) -> Backup:
-    """Return a backup for policy `action`, held till the transaction ends; raises NotFound, Forbidden."""
-    row = session.get(Backup, ids.canonical(backup_id) or "")
-    if row is None or not (context.is_admin or row.project_id == context.project_id):
-        raise not_found(backup_id)
-    services.policy.check(context, action, volume_rows.target_of(row))
-    services.db.lock_row(session, Backup, Backup.id == row.id)
-    session.refresh(row)
-    if row.deleted_at is not None:
-        raise not_found(backup_id)
-    return row
+    BACKUPS.reset_status(services, context, backup_id, status, check)

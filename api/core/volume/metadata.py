@@ -11,7 +11,6 @@ from api.core.volume.volumes import authorised
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Volume
 from hostler.resources import quota
 from hostler.resources.volume import states
 
@@ -19,7 +18,6 @@ from hostler.resources.volume import states
 MAX_IMAGE_METADATA_LENGTH = 131072
 _P = "volume:{}_volume_metadata"
 _IMAGE = "volume_extension:volume_image_metadata:"
-Check = Callable[[Mapping[str, str]], None]  # of what is there before a change
 
 
 def metadata(services: Services, context: RequestContext, volume_id: str) -> dict[str, str]:
@@ -27,41 +25,20 @@ def metadata(services: Services, context: RequestContext, volume_id: str) -> dic
     return dict(authorised(services, context, volume_id, _P.format("get")).extra)
 
 
-def put_metadata(services: Services, context: RequestContext, volume_id: str, items: Mapping[str, str], *,
-                 action: str, replace: bool = False, check: Check | None = None) -> dict[str, str]:
-    """Merge items, or put them in place of all; return what there is then. `action` is create or update."""
-
-    def change(volume: Volume) -> dict[str, str]:
-        return dict(items) if replace else {**volume.extra, **items}
-
-    return _change(services, context, volume_id, _P.format(action), change, check)
-
-
-def delete_metadata(services: Services, context: RequestContext, volume_id: str, key: str) -> None:
-    """Delete one item; raises NotFound when it is not there."""
-
-    def change(volume: Volume) -> dict[str, str]:
-        if key not in volume.extra:
-            raise missing(key)
-        return {name: value for name, value in volume.extra.items() if name != key}
-
-    _change(services, context, volume_id, _P.format("delete"), change, None)
-
-
 def missing(key: str) -> errors.NotFound:
     """Return the error for a metadata key that is not there."""
     return errors.NotFound(f"Metadata item {key} was not found.", resource="metadata", id=key)
 
 
-def _change(services: Services, context: RequestContext, volume_id: str, action: str,
-            change: Callable[[Volume], dict[str, str]], check: Check | None) -> dict[str, str]:
+def edit_metadata(services: Services, context: RequestContext, volume_id: str, verb: str,
+                  edit: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+    """Replace a volume's metadata with what `edit` makes of it, and return that; `verb` is create, update or delete."""
+
     def work(session: orm.Session) -> dict[str, str]:
-        volume = volume_rows.to_change(services, session, context, volume_id, action)
+        volume = volume_rows.to_change(services, session, context, volume_id, _P.format(verb))
         if volume.state == states.MAINTENANCE:
             raise volume_rows.wrong_status(volume.id, volume.state, ("other than maintenance",))
-        if check is not None:
-            check(volume.extra)
-        wanted = change(volume)
+        wanted = edit(dict(volume.extra))
         quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(wanted), len(volume.extra))
         volume.extra = wanted
         return wanted

@@ -1,4 +1,4 @@
-"""Changing snapshots: create, update, delete, metadata, status.
+"""Snapshots: create, update, metadata, status, and what they share with backups.
 
 Creating a snapshot locks its volume, deleting it only the snapshot.
 """
@@ -13,12 +13,13 @@ from sqlalchemy import orm
 
 from api.core.volume import rows as volume_rows
 from api.core.volume import sources as volume_sources
-from api.core.volume.snapshot_rows import not_found
+from api.core.volume.copies import Copies
+from api.core.volume.snapshot_rows import ROWS, SNAPSHOT
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Snapshot, Volume, VolumeNode, VolumeType
-from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, unfinished
+from hostler.operations.accept import Target, accept
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.arguments import Arguments
@@ -26,7 +27,21 @@ from hostler.resources import quota
 from hostler.resources.volume import backend_claims, moves, states
 from hostler.resources.volume.volume_record import VolumeRecord
 
-_DELETABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
+_METADATA: Final = "volume:{}_snapshot_metadata"
+_SETTABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
+
+
+def _agent_of(session: orm.Session, row: Snapshot) -> str | None:
+    node = session.scalar(sa.select(VolumeNode.name).join(Backend, Backend.node_id == VolumeNode.id).join(
+        Volume, Volume.backend_id == Backend.id).where(Volume.id == row.volume_id))
+    return None if node is None else volume_agent(node)
+
+
+SNAPSHOTS: Final = Copies[Snapshot](
+    resource=SNAPSHOT, rows=ROWS, moves=moves.SNAPSHOT, deletion=kinds.DELETE_SNAPSHOT, get="volume:get_snapshot",
+    get_all="volume:get_all_snapshots", delete_action="volume:delete_snapshot",
+    admin="volume_extension:snapshot_admin_actions:", check_heirs=volume_sources.check_heirs_of_snapshot,
+    agent_of=_agent_of)
 
 
 def create(services: Services, context: RequestContext, volume_id: str, *, name: str, description: str | None,
@@ -84,19 +99,30 @@ def update(services: Services, context: RequestContext, snapshot_id: str, values
     """Set a snapshot's name or description."""
 
     def work(session: orm.Session) -> None:
-        row = to_change(services, session, context, snapshot_id, "volume:update_snapshot")
+        row = SNAPSHOTS.to_change(services, session, context, snapshot_id, "volume:update_snapshot")
         for key, value in values.items():
             setattr(row, key, value)
 
     services.db.write(work)
 
 
-def edit_metadata(services: Services, context: RequestContext, snapshot_id: str, action: str,
-                  edit: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
-    """Replace a snapshot's metadata with what `edit` makes of it, under policy `action`; returns it."""
+def metadata(services: Services, context: RequestContext, snapshot_id: str) -> dict[str, str]:
+    """Return a snapshot's metadata."""
+    return dict(SNAPSHOTS.show(services, context, snapshot_id, action=_METADATA.format("get")).extra)
 
-    def work(session: orm.Session) -> dict[str, Any]:
-        row = to_change(services, session, context, snapshot_id, action)
+
+def metadata_missing(snapshot_id: str, key: str) -> errors.NotFound:
+    """Return the error for a metadata key that is not there."""
+    return errors.NotFound(f"Metadata item with key {key[:80]} of snapshot {snapshot_id[:80]} could not be found.",
+                           resource="metadata", id=key)
+
+
+def edit_metadata(services: Services, context: RequestContext, snapshot_id: str, verb: str,
+                  edit: Callable[[dict[str, str]], dict[str, str]]) -> dict[str, str]:
+    """Replace a snapshot's metadata with what `edit` makes of it, and return that; `verb` is update or delete."""
+
+    def work(session: orm.Session) -> dict[str, str]:
+        row = SNAPSHOTS.to_change(services, session, context, snapshot_id, _METADATA.format(verb))
         wanted = edit(dict(row.extra))
         quota.check_items(session, services.conf, row.project_id, "metadata_items", len(wanted), len(row.extra))
         row.extra = wanted
@@ -105,68 +131,11 @@ def edit_metadata(services: Services, context: RequestContext, snapshot_id: str,
     return services.db.write(work)
 
 
-def delete(services: Services, context: RequestContext, snapshot_id: str) -> None:
-    """Accept a snapshot's deletion; raises NotFound, WrongStatus, ResourceLocked, InUse while a volume is made
-    from it."""
-
-    def work(session: orm.Session) -> str:
-        row = to_change(services, session, context, snapshot_id, "volume:delete_snapshot")
-        check_unlocked(session, [Target("snapshot", row.id)])
-        if row.state not in _DELETABLE:
-            raise errors.WrongStatus(resource="snapshot", id=row.id, allowed=" or ".join(_DELETABLE),
-                                     status=row.state)
-        volume_sources.check_heirs_of_snapshot(session, row)
-        return accept(session, context, kinds.DELETE_SNAPSHOT, Target("snapshot", row.id), Arguments(),
-                      project_id=row.project_id, agent=_agent_of(session, row)).id
-
-    services.waker.wake(context, services.db.write(work))
-
-
-def force_delete(services: Services, context: RequestContext, snapshot_id: str) -> None:
-    """As `delete`, whatever the status: an operation that holds the snapshot is asked to stop and waited for."""
-
-    def work(session: orm.Session) -> list[str]:
-        row = to_change(services, session, context, snapshot_id,
-                        "volume_extension:snapshot_admin_actions:force_delete")
-        volume_sources.check_heirs_of_snapshot(session, row)
-        if unfinished(session, kinds.DELETE_SNAPSHOT, row.id) is not None:
-            return []
-        return [accept_behind(session, context, kinds.DELETE_SNAPSHOT, Target("snapshot", row.id), Arguments(),
-                              project_id=row.project_id, agent=_agent_of(session, row)).id]
-
-    services.waker.wake(context, *services.db.write(work))
-
-
 def reset_status(services: Services, context: RequestContext, snapshot_id: str, status: str) -> None:
-    """Set the stored state an administrator says (available, error, error_deleting); raises Invalid for others and
-    ResourceLocked while an operation holds the snapshot."""
+    """Set the stored state an administrator says (available, error, error_deleting); raises Invalid for others."""
 
-    def work(session: orm.Session) -> None:
-        row = to_change(services, session, context, snapshot_id,
-                        "volume_extension:snapshot_admin_actions:reset_status")
-        if status not in _DELETABLE:
-            raise errors.Invalid(reason=f"Snapshot status: {status[:80]} cannot be set; {', '.join(_DELETABLE)} can.")
-        check_unlocked(session, [Target("snapshot", row.id)])
-        moves.SNAPSHOT.move(session, row.id, status, {"fault": None} if status == states.READY else {})
+    def check(_row: Snapshot) -> None:
+        if status not in _SETTABLE:
+            raise errors.Invalid(reason=f"Snapshot status: {status[:80]} cannot be set; {', '.join(_SETTABLE)} can.")
 
-    services.db.write(work)
-
-
-def _agent_of(session: orm.Session, row: Snapshot) -> str | None:
-    node = session.scalar(sa.select(VolumeNode.name).join(Backend, Backend.node_id == VolumeNode.id).join(
-        Volume, Volume.backend_id == Backend.id).where(Volume.id == row.volume_id))
-    return None if node is None else volume_agent(node)
-
-
-def to_change(services: Services, session: orm.Session, context: RequestContext, snapshot_id: str,
-              action: str) -> Snapshot:
-    """Return a snapshot for policy `action`, held till the transaction ends; raises NotFound, Forbidden."""
-    row = session.get(Snapshot, ids.canonical(snapshot_id) or "")
-    if row is None or not (context.is_admin or row.project_id == context.project_id):
-        raise not_found(snapshot_id)
-    services.policy.check(context, action, volume_rows.target_of(row))
-    services.db.lock_row(session, Snapshot, Snapshot.id == row.id)
-    session.refresh(row)
-    if row.deleted_at is not None:
-        raise not_found(snapshot_id)
-    return row
+    SNAPSHOTS.reset_status(services, context, snapshot_id, status, check)

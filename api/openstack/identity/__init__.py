@@ -11,6 +11,7 @@ from api.openstack.identity import (
     assignments,
     domains,
     not_built,
+    nouns,
     projects,
     rendering,
     roles,
@@ -44,25 +45,20 @@ def _access(services: Services) -> Iterable[tuple[str, Any]]:
 
 
 def _things(services: Services) -> Iterable[tuple[str, Any]]:
-    yield "/projects", projects.Projects(services)
-    yield "/projects/{project_id}", projects.OneProject(services)
+    for noun in (projects.PROJECT, users.USER, roles.ROLE, domains.DOMAIN):
+        yield f"/{noun.name}s", nouns.Collection(services, noun)
+        yield f"/{noun.name}s/{{{noun.name}_id}}", nouns.Item(services, noun)
     yield "/projects/{project_id}/tags", projects.ProjectTags(services)
     yield "/projects/{project_id}/tags/{tag}", projects.OneProjectTag(services)
-    yield "/users", users.Users(services)
-    yield "/users/{user_id}", users.OneUser(services)
     yield "/users/{user_id}/password", users.UserPassword(services)
-    yield "/users/{user_id}/projects", projects.UserProjects(services)
+    yield "/users/{user_id}/projects", projects.UserProjects(services, projects.PROJECT)
     yield ("/users/{user_id}/application_credentials",
            application_credentials.ApplicationCredentials(services))
     yield ("/users/{user_id}/application_credentials/{credential_id}",
            application_credentials.OneApplicationCredential(services))
-    yield "/roles", roles.Roles(services)
-    yield "/roles/{role_id}", roles.OneRole(services)
     yield "/roles/{role_id}/implies", roles.Implied(services)
     yield "/roles/{role_id}/implies/{implied_id}", roles.OneImplied(services)
     yield "/role_inferences", roles.RoleInferences(services)
-    yield "/domains", domains.Domains(services)
-    yield "/domains/{domain_id}", domains.OneDomain(services)
 
 
 def _grants(services: Services) -> Iterable[tuple[str, Any]]:

@@ -2,83 +2,51 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import falcon
+from oslo_config import cfg
 
 from api import links
 from api.core.identity import projects
-from api.openstack.identity import parameters, schemas
-from api.openstack.identity.rendering import collection, root
+from api.openstack.identity import nouns, parameters, schemas
+from api.openstack.identity.nouns import Noun
 from api.openstack.identity.views import project_view
 from api.openstack.resource import Resource
 from hostler import errors
 from hostler.db.models import Project
 from hostler.query import text as query_text
 from hostler.query.expressions import NOTHING
+from hostler.query.paging import Query
 
 _TAGS = query_text.tags(query_text.listed_tag)
 
 
-class _Projects(Resource):
-    def _body(self, request: falcon.Request, project: Project) -> dict[str, Any]:
-        return {"project": project_view(project, root(self.conf, request))}
+def _listing(request: falcon.Request, conf: cfg.ConfigOpts) -> Query:
+    # A project's parent is its domain, and no project is one.
+    tagged = query_text.where(_TAGS, {name: [value] for name in _TAGS
+                                      if (value := parameters.text(request, name)) is not None})
+    return parameters.listing(request, conf, "name", "domain_id", "enabled", parent_id="domain_id",
+                              beside=NOTHING if parameters.flag(request, "is_domain") else tagged)
 
 
-class Projects(_Projects):
-    """All projects."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List; the filters `parent_id` and `is_domain` see that a project's parent is its domain."""
-        conf = self.conf
-        tagged = query_text.where(_TAGS, {name: [value] for name in _TAGS
-                                          if (value := parameters.text(request, name)) is not None})
-        wanted = NOTHING if parameters.flag(request, "is_domain") else tagged
-        query = parameters.listing(request, conf, "name", "domain_id", "enabled", parent_id="domain_id", beside=wanted)
-        page = projects.list_projects(self.services, request.context.caller, query)
-        response.media = collection(conf, request, "projects", page,
-                                    lambda project: project_view(project, root(conf, request)))
-
-    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Create one."""
-        body = parameters.body(request, self.conf, schemas.CREATE_PROJECT)
-        project = projects.create_project(self.services, request.context.caller, schemas.attributes(body, "project"))
-        response.status = 201
-        response.media = self._body(request, project)
+PROJECT: Final = Noun(
+    name="project", view=project_view, creation=schemas.CREATE_PROJECT, change=schemas.UPDATE_PROJECT,
+    listing=_listing, list_page=projects.list_projects, get=projects.get_project, create=projects.create_project,
+    update=projects.update_project, delete=projects.delete_project)
 
 
-class OneProject(_Projects):
-    """One project."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
-        """Show it."""
-        response.media = self._body(request, projects.get_project(self.services, request.context.caller, project_id))
-
-    def on_patch(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
-        """Change it."""
-        body = parameters.body(request, self.conf, schemas.UPDATE_PROJECT)
-        response.media = self._body(request, projects.update_project(
-            self.services, request.context.caller, project_id, schemas.attributes(body, "project", project_id)))
-
-    def on_delete(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:
-        """Delete it."""
-        projects.delete_project(self.services, request.context.caller, project_id)
-        response.status = 204
-
-
-class UserProjects(_Projects):
+class UserProjects(nouns.Resource):
     """The projects on which a user has roles."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
         """List them."""
-        conf = self.conf
-        query = parameters.listing(request, conf, "name", "domain_id", "enabled")
-        page = projects.list_user_projects(self.services, request.context.caller, user_id, query)
-        response.media = collection(conf, request, "projects", page,
-                                    lambda project: project_view(project, root(conf, request)))
+        query = parameters.listing(request, self.conf, "name", "domain_id", "enabled")
+        response.media = self.show_page(request, projects.list_user_projects(
+            self.services, request.context.caller, user_id, query))
 
 
-class ProjectTags(_Projects):
+class ProjectTags(Resource):
     """A project's tags."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, project_id: str) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import falcon
+from oslo_config import cfg
 
 from api import links
 from api.core.identity import roles
 from api.openstack.identity import parameters, schemas
+from api.openstack.identity.nouns import Noun
 from api.openstack.identity.rendering import collection, outside_id, root
 from api.openstack.identity.views import role_view
 from api.openstack.resource import Resource
@@ -16,54 +18,22 @@ from hostler import errors
 from hostler.db.models import Role
 from hostler.identity.roles import IMPLIED
 from hostler.query.expressions import EVERYTHING, NOTHING
+from hostler.query.paging import Query
 
 
-class _Roles(Resource):
-    def _body(self, request: falcon.Request, role: Role) -> dict[str, Any]:
-        return {"role": role_view(role, root(self.conf, request))}
+def _listing(request: falcon.Request, conf: cfg.ConfigOpts) -> Query:
+    # No role belongs to a domain.
+    of_domain = parameters.text(request, "domain_id") not in (None, "", "None")
+    return parameters.listing(request, conf, "name", beside=NOTHING if of_domain else EVERYTHING)
 
 
-class Roles(_Roles):
-    """All roles."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List. No role belongs to a domain."""
-        conf = self.conf
-        of_domain = parameters.text(request, "domain_id") not in (None, "", "None")
-        wanted = NOTHING if of_domain else EVERYTHING
-        page = roles.list_roles(self.services, request.context.caller,
-                                parameters.listing(request, conf, "name", beside=wanted))
-        response.media = collection(conf, request, "roles", page,
-                                    lambda role: role_view(role, root(conf, request)))
-
-    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Create one."""
-        body = parameters.body(request, self.conf, schemas.CREATE_ROLE)
-        role = roles.create_role(self.services, request.context.caller, schemas.attributes(body, "role"))
-        response.status = 201
-        response.media = self._body(request, role)
+ROLE: Final = Noun(
+    name="role", view=role_view, creation=schemas.CREATE_ROLE, change=schemas.UPDATE_ROLE, listing=_listing,
+    list_page=roles.list_roles, get=roles.get_role, create=roles.create_role, update=roles.update_role,
+    delete=roles.delete_role)
 
 
-class OneRole(_Roles):
-    """One role."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
-        """Show it."""
-        response.media = self._body(request, roles.get_role(self.services, request.context.caller, role_id))
-
-    def on_patch(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
-        """Change it."""
-        body = parameters.body(request, self.conf, schemas.UPDATE_ROLE)
-        response.media = self._body(request, roles.update_role(
-            self.services, request.context.caller, role_id, schemas.attributes(body, "role", role_id)))
-
-    def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
-        """Delete it."""
-        roles.delete_role(self.services, request.context.caller, role_id)
-        response.status = 204
-
-
-class Implied(_Roles):
+class Implied(Resource):
     """The roles one role implies by itself; they are fixed."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str) -> None:
@@ -74,7 +44,7 @@ class Implied(_Roles):
                           "links": {"self": links.own_url(self.conf, request), "previous": None, "next": None}}
 
 
-class OneImplied(_Roles):
+class OneImplied(Resource):
     """Whether a role implies another."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str, implied_id: str) -> None:
@@ -103,7 +73,7 @@ class OneImplied(_Roles):
     on_delete = on_put
 
 
-class RoleInferences(_Roles):
+class RoleInferences(Resource):
     """Everything that is implied."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

@@ -2,68 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Final
 
 import falcon
+from oslo_config import cfg
 
 from api.core.identity import users
 from api.openstack.identity import parameters, schemas
-from api.openstack.identity.rendering import collection, root
+from api.openstack.identity.nouns import Noun
 from api.openstack.identity.views import user_view
 from api.openstack.resource import Resource
-from hostler.db.models import User
 from hostler.query.expressions import EVERYTHING, NOTHING
+from hostler.query.paging import Query
 
 _NOBODYS = ("idp_id", "protocol_id", "unique_id", "password_expires_at")
 
 
-class _Users(Resource):
-    def _body(self, request: falcon.Request, user: User) -> dict[str, Any]:
-        return {"user": user_view(user, root(self.conf, request))}
+def _listing(request: falcon.Request, conf: cfg.ConfigOpts) -> Query:
+    # Nobody comes from elsewhere, and no password expires.
+    foreign = any(request.has_param(name) for name in _NOBODYS)
+    return parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id",
+                              beside=NOTHING if foreign else EVERYTHING)
 
 
-class Users(_Users):
-    """All users."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List."""
-        conf = self.conf
-        # Nobody comes from elsewhere, and no password expires.
-        foreign = any(request.has_param(name) for name in _NOBODYS)
-        listing = parameters.listing(request, conf, "name", "domain_id", "enabled", "default_project_id",
-                                     beside=NOTHING if foreign else EVERYTHING)
-        page = users.list_users(self.services, request.context.caller, listing)
-        response.media = collection(conf, request, "users", page,
-                                    lambda user: user_view(user, root(conf, request)))
-
-    def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Create one."""
-        body = parameters.body(request, self.conf, schemas.CREATE_USER)
-        user = users.create_user(self.services, request.context.caller, schemas.attributes(body, "user"))
-        response.status = 201
-        response.media = self._body(request, user)
+USER: Final = Noun(
+    name="user", view=user_view, creation=schemas.CREATE_USER, change=schemas.UPDATE_USER, listing=_listing,
+    list_page=users.list_users, get=users.get_user, create=users.create_user, update=users.update_user,
+    delete=users.delete_user)
 
 
-class OneUser(_Users):
-    """One user."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
-        """Show it."""
-        response.media = self._body(request, users.get_user(self.services, request.context.caller, user_id))
-
-    def on_patch(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
-        """Change it."""
-        body = parameters.body(request, self.conf, schemas.UPDATE_USER)
-        response.media = self._body(request, users.update_user(
-            self.services, request.context.caller, user_id, schemas.attributes(body, "user", user_id)))
-
-    def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:
-        """Delete it."""
-        users.delete_user(self.services, request.context.caller, user_id)
-        response.status = 204
-
-
-class UserPassword(_Users):
+class UserPassword(Resource):
     """A user's password."""
 
     def on_post(self, request: falcon.Request, response: falcon.Response, user_id: str) -> None:

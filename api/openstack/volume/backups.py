@@ -7,9 +7,10 @@ from typing import Any, Final
 import falcon
 
 from api import bodies
-from api.core.volume import backup_create, backup_restore, backup_rows, backups
+from api.core.volume import backup_create, backup_restore, backups
 from api.core.volume import rows as volume_rows
 from api.core.volume.backup_create import NewBackup
+from api.core.volume.backups import BACKUPS
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
@@ -88,7 +89,7 @@ class BackupsDetail(Resource):
         """List."""
         context = params.caller(request)
         query = lists.query_of(request, self.services, LISTED)
-        page = backup_rows.list_backups(self.services, context, query)
+        page = BACKUPS.list_page(self.services, context, query)
         response.media = lists.body_of(request, self.services, page, member="backups", path=self.path,
                                        view=lambda row: self._view(request, context, row))
 
@@ -113,7 +114,7 @@ class Backups(BackupsDetail):
             incremental=schema.truth(body.get("incremental")), force=schema.truth(body.get("force")),
             description=body.get("description"), container=body.get("container") or None,
             zone=body.get("availability_zone") or None, metadata=body.get("metadata") or {}))
-        row = backup_rows.show(self.services, context, backup_id)
+        row = BACKUPS.show(self.services, context, backup_id)
         response.status = 202
         response.media = {"backup": brief_view(row, params.base_of(self.conf, request))}
 
@@ -124,7 +125,7 @@ class BackupItem(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, backup_id: str) -> None:
         """Show."""
         context = params.caller(request)
-        row = backup_rows.show(self.services, context, backup_id)
+        row = BACKUPS.show(self.services, context, backup_id)
         response.media = {"backup": full_view(self.services, context, row, params.base_of(self.conf, request),
                                               request.context.version)}
 
@@ -143,12 +144,12 @@ class BackupItem(Resource):
         if "metadata" in body:
             values["extra"] = body["metadata"]
         backups.update(self.services, context, backup_id, values)
-        row = backup_rows.show(self.services, context, backup_id)
+        row = BACKUPS.show(self.services, context, backup_id)
         response.media = {"backup": brief_view(row, params.base_of(self.conf, request))}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, backup_id: str) -> None:
         """Delete."""
-        backups.delete(self.services, params.caller(request), backup_id)
+        BACKUPS.delete(self.services, params.caller(request), backup_id)
         response.status = 202
 
 
@@ -182,7 +183,7 @@ class BackupAction(Resource):
         if action == "os-reset_status":
             backups.reset_status(self.services, context, backup_id, argument["status"].strip().lower())
         else:
-            backups.force_delete(self.services, context, backup_id)
+            BACKUPS.force_delete(self.services, context, backup_id)
         response.status = 202
 
 
@@ -191,7 +192,7 @@ class ExportRecord(Resource):
 
     def on_get(self, request: falcon.Request, _response: falcon.Response, backup_id: str) -> None:
         """Refuse."""
-        backup_rows.show(self.services, params.caller(request), backup_id, action="backup:export-import")
+        BACKUPS.show(self.services, params.caller(request), backup_id, action="backup:export-import")
         raise errors.NotImplementedHere(feature="Exporting backup records")
 
 

@@ -17,7 +17,6 @@ from api.openstack.volume import (
     messages,
     params,
     quotas,
-    snapshot_metadata,
     snapshots,
     transfers,
     type_parts,
@@ -32,7 +31,7 @@ from api.services import Services
 
 MODULES: tuple[Any, ...] = (
     absent, attachments, availability_zones, backups, extensions, messages, quotas, service_resources,
-    snapshot_metadata, snapshots, transfers, type_parts, types, volume_actions, volume_metadata, volumes)
+    snapshots, transfers, type_parts, types, volume_actions, volume_metadata, volumes)
 
 
 def routes(services: Services) -> Iterable[tuple[str, Any]]:

@@ -9,7 +9,8 @@ import falcon
 
 from api import bodies
 from api.core.volume import rows as volume_rows
-from api.core.volume import snapshot_rows, snapshots
+from api.core.volume import snapshots
+from api.core.volume.snapshots import SNAPSHOTS
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
 from api.openstack.volume import lists, params, schema
@@ -100,7 +101,7 @@ class SnapshotsDetail(Resource):
         """List."""
         context = params.caller(request)
         query = lists.query_of(request, self.services, LISTED)
-        page = snapshot_rows.list_snapshots(self.services, context, query)
+        page = SNAPSHOTS.list_page(self.services, context, query)
         response.media = lists.body_of(
             request, self.services, page, member="snapshots", path=self.path,
             view=lambda row: (view(self.services, context, row, request.context.version) if self.detailed
@@ -126,7 +127,7 @@ class Snapshots(SnapshotsDetail):
             self.services, context, str(body["volume_id"]), name=schema.trimmed(name),
             description=body.get("description", body.get("display_description")),
             metadata=body.get("metadata") or {}, force=force)
-        row = snapshot_rows.show(self.services, context, snapshot_id)
+        row = SNAPSHOTS.show(self.services, context, snapshot_id)
         response.status = 202
         response.media = {"snapshot": changed_view(row, version)}
 
@@ -137,7 +138,7 @@ class SnapshotItem(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, snapshot_id: str) -> None:
         """Show."""
         context = params.caller(request)
-        row = snapshot_rows.show(self.services, context, snapshot_id)
+        row = SNAPSHOTS.show(self.services, context, snapshot_id)
         response.media = {"snapshot": view(self.services, context, row, request.context.version)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, snapshot_id: str) -> None:
@@ -150,12 +151,12 @@ class SnapshotItem(Resource):
             if key in body:
                 values[member] = schema.trimmed(body[key]) if member == "name" else body[key]
         snapshots.update(self.services, context, snapshot_id, values)
-        row = snapshot_rows.show(self.services, context, snapshot_id)
+        row = SNAPSHOTS.show(self.services, context, snapshot_id)
         response.media = {"snapshot": changed_view(row, request.context.version)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, snapshot_id: str) -> None:
         """Delete."""
-        snapshots.delete(self.services, params.caller(request), snapshot_id)
+        SNAPSHOTS.delete(self.services, params.caller(request), snapshot_id)
         response.status = 202
 
 
@@ -172,14 +173,14 @@ class SnapshotAction(Resource):
         if action == "os-reset_status":
             snapshots.reset_status(self.services, context, snapshot_id, argument["status"].strip().lower())
         elif action == "os-force_delete":
-            snapshots.force_delete(self.services, context, snapshot_id)
+            SNAPSHOTS.force_delete(self.services, context, snapshot_id)
         elif action == "os-update_snapshot_status":
-            snapshot_rows.show(self.services, context, snapshot_id,
+            SNAPSHOTS.show(self.services, context, snapshot_id,
                                action="snapshot_extension:snapshot_actions:update_snapshot_status")
             raise errors.NotImplementedHere(feature="Telling how a host's part of a snapshot goes (back ends make "
                                                     "snapshots by themselves): os-update_snapshot_status")
         else:
-            snapshot_rows.show(self.services, context, snapshot_id, action="snapshot_extension:snapshot_unmanage")
+            SNAPSHOTS.show(self.services, context, snapshot_id, action="snapshot_extension:snapshot_unmanage")
             raise errors.NotImplementedHere(feature="Forgetting a snapshot without deleting it")
 
 

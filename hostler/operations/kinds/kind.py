@@ -42,7 +42,6 @@ class Kind(Generic[A]):
     action: str | None = None  # its word in a server's action list
     cancellable: bool = True  # a deletion that wants its resource stops it at its next task
     cancels: bool = False  # asks a cancellable operation that holds its resource to stop, and waits for the lock
-    patience_s: float | None = None  # how long a silent agent is waited for; None: conductor.agent_patience
 
     def may_start_in(self, state: str, *, hard: bool = False) -> bool:
         """Return whether the kind (or its forceful form) may start on a resource in `state`."""

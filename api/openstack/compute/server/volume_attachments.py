@@ -50,9 +50,9 @@ class VolumeAttachments(Resource):
         found = params.read(request, _PAGED)
         limit = params.number(found, "limit", self.conf.api.max_limit) or self.conf.api.max_limit
         offset = params.number(found, "offset")
-        rows = server_volumes.list_attachments(self.services, params.caller(request), server_id)
-        response.media = {"volumeAttachments": [attachment_view(row, request.context.version)
-                                                for row in rows[offset:offset + limit]]}
+        rows = server_volumes.list_attachments(self.services, params.caller(request), server_id, limit=limit,
+                                               offset=offset)
+        response.media = {"volumeAttachments": [attachment_view(row, request.context.version) for row in rows]}
 
     def on_post(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
         """Accept that the server gets a volume."""

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import threading
-import time
 from datetime import timedelta
 
 import measure
@@ -16,26 +13,6 @@ import sqlalchemy as sa  # noqa: E402
 
 from hostler import clock, ids  # noqa: E402
 from hostler.db.models import Allocation, FixedIp, Host, Network, Port, Project, Server, Subnet  # noqa: E402
-from tests.harness.client import Client  # noqa: E402
-from tests.harness.fleet import ADMIN_PASSWORD  # noqa: E402
-
-_local = threading.local()
-
-
-def client_of(cloud: clouds.Measured) -> Client:
-    """Return this thread's client, which keeps its connection."""
-    if getattr(_local, "url", None) != cloud.client.url:
-        _local.client = Client(cloud.client.url, "admin", ADMIN_PASSWORD, "admin")
-        _local.client.login()
-        _local.url = cloud.client.url
-    client: Client = _local.client
-    return client
-
-
-def wait_until_none(cloud: clouds.Measured, query: str, every_s: float = 0.3) -> None:
-    """Wait until a list is empty, asking seldom."""
-    while cloud.client.get(f"/compute/v2.1/servers?limit=1&{query}").json()["servers"]:
-        time.sleep(every_s)
 
 
 def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: int) -> None:
@@ -43,25 +20,25 @@ def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: i
     made: list[str] = []
 
     def create(number: int) -> None:
-        client = client_of(cloud)
+        client = cloud.own_client()
         made.append(client.create_server(image, f"bench-{number}"))
         if clients == 1:
             client.wait_server(made[-1], "ACTIVE")
 
     with measure.spending(cloud.pids) as spent:
         latencies = measure.in_parallel(create, count, clients)
-        wait_until_none(cloud, "status=BUILD")
+        cloud.wait_until_none("/compute/v2.1/servers?limit=1&status=BUILD")
     measure.rate(f"create_to_active/{cloud.name}/{clients}_clients", count, spent, latencies)
 
     def delete(number: int) -> None:
-        client = client_of(cloud)
+        client = cloud.own_client()
         client.delete(f"/compute/v2.1/servers/{made[number]}")
         if clients == 1:
             client.wait_gone(made[number])
 
     with measure.spending(cloud.pids) as spent:
         latencies = measure.in_parallel(delete, count, clients)
-        wait_until_none(cloud, "name=bench-")
+        cloud.wait_until_none("/compute/v2.1/servers?limit=1&name=bench-")
     measure.rate(f"delete/{cloud.name}/{clients}_clients", count, spent, latencies)
 
 
@@ -69,9 +46,9 @@ def show(cloud: clouds.Measured, image: str, count: int) -> None:
     """Measure GET /servers/{id} with 16 clients."""
     server = cloud.client.create_server(image, "shown")
     cloud.client.wait_server(server, "ACTIVE")
-    measure.in_parallel(lambda _: client_of(cloud).show(server), 64, 16)
+    measure.in_parallel(lambda _: cloud.own_client().show(server), 64, 16)
     with measure.spending(cloud.pids) as spent:
-        latencies = measure.in_parallel(lambda _: client_of(cloud).show(server), count, 16)
+        latencies = measure.in_parallel(lambda _: cloud.own_client().show(server), count, 16)
     measure.rate(f"show/{cloud.name}/16_clients", count, spent, latencies)
 
 
@@ -149,15 +126,5 @@ def _store_offset(cloud: clouds.Measured, count: int) -> None:
     store_servers(cloud, count)
 
 
-def main() -> None:
-    """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cloud", choices=[*clouds.CLOUDS], action="append")
-    parser.add_argument("--count", type=int, default=200)
-    options = parser.parse_args()
-    for name in options.cloud or [*clouds.CLOUDS]:
-        run(name, options.count)
-
-
 if __name__ == "__main__":
-    main()
+    clouds.measure_each(__doc__, run)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
 import statistics
-import threading
 import time
 from datetime import timedelta
 from typing import Any
@@ -19,26 +17,8 @@ import sqlalchemy as sa  # noqa: E402
 from hostler import clock, ids  # noqa: E402
 from hostler.db.models import Backend, Project, Volume  # noqa: E402
 from tests.harness.client import Client  # noqa: E402
-from tests.harness.fleet import ADMIN_PASSWORD  # noqa: E402
 
 V3 = "/volume/v3"
-_local = threading.local()
-
-
-def client_of(cloud: clouds.Measured) -> Client:
-    """Return this thread's client, which keeps its connection."""
-    if getattr(_local, "url", None) != cloud.client.url:
-        _local.client = Client(cloud.client.url, "admin", ADMIN_PASSWORD, "admin")
-        _local.client.login()
-        _local.url = cloud.client.url
-    client: Client = _local.client
-    return client
-
-
-def wait_until_none(cloud: clouds.Measured, query: str, every_s: float = 0.3) -> None:
-    """Wait until a list is empty, asking seldom."""
-    while cloud.client.get(f"{V3}/volumes?limit=1&{query}").json()["volumes"]:
-        time.sleep(every_s)
 
 
 def wait_available(client: Client, volume_id: str) -> None:
@@ -53,7 +33,7 @@ def create_and_delete(cloud: clouds.Measured, count: int, clients: int) -> None:
     made: list[str] = []
 
     def create(number: int) -> None:
-        client = client_of(cloud)
+        client = cloud.own_client()
         answer = client.post(f"{V3}/volumes", {"volume": {"size": 1, "name": f"bench-{number}"}})
         assert answer.status_code == 202, answer.text
         made.append(answer.json()["volume"]["id"])
@@ -62,15 +42,15 @@ def create_and_delete(cloud: clouds.Measured, count: int, clients: int) -> None:
 
     with measure.spending(cloud.pids) as spent:
         latencies = measure.in_parallel(create, count, clients)
-        wait_until_none(cloud, "status=creating")
+        cloud.wait_until_none(f"{V3}/volumes?limit=1&status=creating")
     report(f"volume_create/{cloud.name}/{clients}_clients", count, spent, latencies)
 
     def delete(number: int) -> None:
-        client_of(cloud).delete(f"{V3}/volumes/{made[number]}")
+        cloud.own_client().delete(f"{V3}/volumes/{made[number]}")
 
     with measure.spending(cloud.pids) as spent:
         latencies = measure.in_parallel(delete, count, clients)
-        wait_until_none(cloud, "name~=bench-")
+        cloud.wait_until_none(f"{V3}/volumes?limit=1&name~=bench-")
     report(f"volume_delete/{cloud.name}/{clients}_clients", count, spent, latencies)
 
 
@@ -126,15 +106,5 @@ def run(name: str, count: int) -> None:
         cloud.database.dispose()
 
 
-def main() -> None:
-    """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--cloud", choices=[*clouds.CLOUDS], action="append")
-    parser.add_argument("--count", type=int, default=200)
-    options = parser.parse_args()
-    for name in options.cloud or [*clouds.CLOUDS]:
-        run(name, options.count)
-
-
 if __name__ == "__main__":
-    main()
+    clouds.measure_each(__doc__, run)

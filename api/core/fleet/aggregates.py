@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -73,32 +73,37 @@ def create_aggregate(services: Services, context: RequestContext, name: str, zon
 def update_aggregate(services: Services, context: RequestContext, aggregate_id: int,
                      values: Mapping[str, str | None]) -> AggregateShown:
     """Change `name` or `availability_zone`; raises NotFound, NotUnique, Invalid when the zone cannot change."""
-    services.policy.check(context, _POLICY + "update")
 
-    def work(session: orm.Session) -> AggregateShown:
-        row = _hold(services, session, aggregate_id)
+    def change(session: orm.Session, row: Aggregate) -> None:
         if values.get("name"):
             row.name = str(values["name"])
         if ZONE_KEY in values:
             _change_zone(services, session, row, values[ZONE_KEY])
-        row.updated_at = clock.utcnow()
         _flush_name(session, row.name)
-        return _shown(session, row)
 
-    return services.db.write(work)
+    return _change(services, context, "update", aggregate_id, change)
 
 
 def set_metadata(services: Services, context: RequestContext, aggregate_id: int,
                  metadata: Mapping[str, str | None]) -> AggregateShown:
     """Set the keys given, remove those given as null; the key `availability_zone` is the zone."""
-    services.policy.check(context, _POLICY + "set_metadata")
 
-    def work(session: orm.Session) -> AggregateShown:
-        row = _hold(services, session, aggregate_id)
+    def change(session: orm.Session, row: Aggregate) -> None:
         merged = {**row.extra, **{key: value for key, value in metadata.items() if key != ZONE_KEY}}
         row.extra = {key: value for key, value in merged.items() if value is not None}
         if ZONE_KEY in metadata:
             _change_zone(services, session, row, metadata[ZONE_KEY])
+
+    return _change(services, context, "set_metadata", aggregate_id, change)
+
+
+def _change(services: Services, context: RequestContext, verb: str, aggregate_id: int,
+            change: Callable[[orm.Session, Aggregate], None]) -> AggregateShown:
+    services.policy.check(context, _POLICY + verb)
+
+    def work(session: orm.Session) -> AggregateShown:
+        row = _hold(services, session, aggregate_id)
+        change(session, row)
         row.updated_at = clock.utcnow()
         session.flush()
         return _shown(session, row)
@@ -121,29 +126,22 @@ def delete_aggregate(services: Services, context: RequestContext, aggregate_id: 
 
 def add_host(services: Services, context: RequestContext, aggregate_id: int, host: str) -> AggregateShown:
     """Add a host; raises NotFound, and Conflict when it is a member or the zones disagree."""
-    services.policy.check(context, _POLICY + "add_host")
 
-    def work(session: orm.Session) -> AggregateShown:
-        row = _hold(services, session, aggregate_id)
+    def change(session: orm.Session, row: Aggregate) -> None:
         host_id = _host_named(session, host)
         if host_id in _host_ids(session, aggregate_id):
             raise errors.Conflict(reason=f"Aggregate {aggregate_id} already has host {host}.")
         if row.availability_zone:
             _move(session, [host_id], row.availability_zone, aggregate_id, errors.Conflict, "add host to")
         session.add(AggregateHost(aggregate_id=aggregate_id, host_id=host_id))
-        row.updated_at = clock.utcnow()
-        session.flush()
-        return _shown(session, row)
 
-    return services.db.write(work)
+    return _change(services, context, "add_host", aggregate_id, change)
 
 
 def remove_host(services: Services, context: RequestContext, aggregate_id: int, host: str) -> AggregateShown:
     """Remove a host; raises NotFound, and Conflict when servers on it would change their zone."""
-    services.policy.check(context, _POLICY + "remove_host")
 
-    def work(session: orm.Session) -> AggregateShown:
-        row = _hold(services, session, aggregate_id)
+    def change(session: orm.Session, row: Aggregate) -> None:
         host_id = _host_named(session, host)
         if host_id not in _host_ids(session, aggregate_id):
             raise errors.NotFound(f"Aggregate {aggregate_id} has no host {host}.", resource="host", id=host)
@@ -151,11 +149,8 @@ def remove_host(services: Services, context: RequestContext, aggregate_id: int, 
                                                        AggregateHost.host_id == host_id))
         if row.availability_zone and not _other_zones(session, [host_id], aggregate_id):
             _move(session, [host_id], _default_zone(services), aggregate_id, errors.Conflict, "remove host from")
-        row.updated_at = clock.utcnow()
-        session.flush()
-        return _shown(session, row)
 
-    return services.db.write(work)
+    return _change(services, context, "remove_host", aggregate_id, change)
 
 
 def _change_zone(services: Services, session: orm.Session, row: Aggregate, zone: str | None) -> None:

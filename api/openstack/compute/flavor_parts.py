@@ -7,13 +7,12 @@ from typing import Any
 import falcon
 
 from api import bodies
-from api.core.catalog import flavors
+from api.core.catalog.flavors import FLAVORS
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import since
 from api.openstack.resource import Resource
 from hostler import errors, ids
 
-_SPECS = "os_compute_api:os-flavor-extra-specs:"
 _ITEM = bodies.compile_schema({**schema.SIMPLE["extra_specs"], "minProperties": 1, "maxProperties": 1})
 _TENANT = {"type": "object", "required": ["tenant"], "additionalProperties": False, "properties": {
     "tenant": {"type": "string", "minLength": 1, "maxLength": 255}}}
@@ -28,15 +27,14 @@ class ExtraSpecs(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
         """List."""
-        context = params.caller(request)
-        self.services.policy.check(context, _SPECS + "index")
-        response.media = {"extra_specs": flavors.show(self.services, context, flavor_id).extra_specs}
+        specs = FLAVORS.extra_specs(self.services, params.caller(request), flavor_id, "index")
+        response.media = {"extra_specs": specs}
 
     def on_post(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
         """Merge; answers with what was sent."""
         sent = schema.read_simple(request, "extra_specs", "extra_specs")
         specs = {key: str(value) for key, value in sent.items()}
-        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "create", flavor_id, put=specs)
+        FLAVORS.edit_extra_specs(self.services, params.caller(request), flavor_id, "create", put=specs)
         response.media = {"extra_specs": specs}
 
 
@@ -45,11 +43,9 @@ class ExtraSpecItem(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str, key: str) -> None:
         """Show."""
-        context = params.caller(request)
-        self.services.policy.check(context, _SPECS + "show")
-        specs = flavors.show(self.services, context, flavor_id).extra_specs
+        specs = FLAVORS.extra_specs(self.services, params.caller(request), flavor_id, "show")
         if key not in specs:
-            raise flavors.spec_not_found(flavor_id, key)
+            raise FLAVORS.spec_not_found(flavor_id, key)
         response.media = {key: specs[key]}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, flavor_id: str, key: str) -> None:
@@ -59,13 +55,12 @@ class ExtraSpecItem(Resource):
         if key not in body:
             raise errors.Invalid(reason="Request body and URI mismatch")
         value = str(body[key])
-        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "update", flavor_id,
-                                 put={key: value})
+        FLAVORS.edit_extra_specs(self.services, params.caller(request), flavor_id, "update", put={key: value})
         response.media = {key: value}
 
     def on_delete(self, request: falcon.Request, _response: falcon.Response, flavor_id: str, key: str) -> None:
         """Delete."""
-        flavors.edit_extra_specs(self.services, params.caller(request), _SPECS + "delete", flavor_id, drop=key)
+        FLAVORS.edit_extra_specs(self.services, params.caller(request), flavor_id, "delete", drop=key)
 
 
 class FlavorAccess(Resource):
@@ -73,7 +68,7 @@ class FlavorAccess(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, flavor_id: str) -> None:
         """List."""
-        response.media = access_view(flavor_id, flavors.access_list(self.services, params.caller(request), flavor_id))
+        response.media = access_view(flavor_id, FLAVORS.access_list(self.services, params.caller(request), flavor_id))
 
 
 class FlavorAction(Resource):
@@ -86,10 +81,11 @@ class FlavorAction(Resource):
         ((action, argument),) = body.items()
         context, project = params.caller(request), argument["tenant"]
         if action == "addTenantAccess":
-            projects = flavors.grant(self.services, context, flavor_id, project,
-                                     refuse_public=request.context.version in _REFUSES_PUBLIC)
+            refuses = request.context.version in _REFUSES_PUBLIC
+            projects = FLAVORS.grant(self.services, context, flavor_id, project, public=(
+                "Can not add access to a public flavor." if refuses else None))
         else:
-            projects = flavors.revoke(self.services, context, flavor_id, project)
+            projects = FLAVORS.revoke(self.services, context, flavor_id, project, public=None)
         response.media = access_view(flavor_id, projects)
 
 

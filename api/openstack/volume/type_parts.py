@@ -7,7 +7,7 @@ from typing import Any, Final
 import falcon
 
 from api import bodies, names
-from api.core.volume import types as volume_types
+from api.core.volume.types import TYPES
 from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
 from hostler import errors, ids
@@ -21,6 +21,7 @@ _PROJECT: Final = {"type": "object", "required": ["project"], "additionalPropert
 _ACTION: Final = bodies.compile_schema({
     "type": "object", "additionalProperties": False, "minProperties": 1, "maxProperties": 1,
     "properties": {"addProjectAccess": _PROJECT, "removeProjectAccess": _PROJECT}})
+_PUBLIC: Final = "Type access modification is not applicable to public volume type."
 
 
 class ExtraSpecs(Resource):
@@ -28,7 +29,7 @@ class ExtraSpecs(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, type_id: str) -> None:
         """List."""
-        response.media = {"extra_specs": volume_types.extra_specs(self.services, params.caller(request), type_id,
+        response.media = {"extra_specs": TYPES.extra_specs(self.services, params.caller(request), type_id,
                                                                   "index")}
 
     def on_post(self, request: falcon.Request, response: falcon.Response, type_id: str) -> None:
@@ -36,7 +37,7 @@ class ExtraSpecs(Resource):
         body: dict[str, Any] = bodies.read_json(request)
         _CREATE(body)
         specs = {key: value or "" for key, value in body["extra_specs"].items()}
-        volume_types.edit_extra_specs(self.services, params.caller(request), type_id, "create", put=specs)
+        TYPES.edit_extra_specs(self.services, params.caller(request), type_id, "create", put=specs)
         response.media = {"extra_specs": specs}
 
 
@@ -45,9 +46,9 @@ class ExtraSpecItem(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, type_id: str, key: str) -> None:
         """Show."""
-        specs = volume_types.extra_specs(self.services, params.caller(request), type_id, "show")
+        specs = TYPES.extra_specs(self.services, params.caller(request), type_id, "show")
         if key not in specs:
-            raise volume_types.spec_not_found(type_id, key)
+            raise TYPES.spec_not_found(type_id, key)
         response.media = {key: specs[key]}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, type_id: str, key: str) -> None:
@@ -57,12 +58,12 @@ class ExtraSpecItem(Resource):
         if key not in body:
             raise errors.Invalid(reason="Request body and URI mismatch")
         specs = {key: body[key] or ""}
-        volume_types.edit_extra_specs(self.services, params.caller(request), type_id, "update", put=specs)
+        TYPES.edit_extra_specs(self.services, params.caller(request), type_id, "update", put=specs)
         response.media = specs
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, type_id: str, key: str) -> None:
         """Delete."""
-        volume_types.edit_extra_specs(self.services, params.caller(request), type_id, "delete", drop=key)
+        TYPES.edit_extra_specs(self.services, params.caller(request), type_id, "delete", drop=key)
         response.status = 202
 
 
@@ -71,7 +72,7 @@ class TypeAccess(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response, type_id: str) -> None:
         """List."""
-        projects = volume_types.access_list(self.services, params.caller(request), type_id)
+        projects = TYPES.access_list(self.services, params.caller(request), type_id)
         response.media = {"volume_type_access": [
             {"volume_type_id": type_id, "project_id": ids.bare(project)} for project in projects]}
 
@@ -84,8 +85,8 @@ class TypeAction(Resource):
         body: dict[str, Any] = bodies.read_json(request)
         _ACTION(body)
         ((action, argument),) = body.items()
-        act = volume_types.grant if action == "addProjectAccess" else volume_types.revoke
-        act(self.services, params.caller(request), type_id, argument["project"])
+        act = TYPES.grant if action == "addProjectAccess" else TYPES.revoke
+        act(self.services, params.caller(request), type_id, argument["project"], public=_PUBLIC)
         response.status = 202
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from compute.connections import Connections
-from compute.virt.driver import Driver, HostFacts
+from compute.virt.driver import Driver, HostInfo
 from hostler import clock, errors
 
 LOG = logging.getLogger(__name__)
@@ -22,7 +22,7 @@ UPTIME = Path("/proc/uptime")
 
 
 class Reporter:
-    """Builds reports. When the hypervisor does not answer, the report repeats the last known facts and says so."""
+    """Builds reports. When the hypervisor does not answer, the report repeats what was known last and says so."""
 
     def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections) -> None:
         self._conf = conf
@@ -30,25 +30,25 @@ class Reporter:
         self._connections = connections
         self._started_at = clock.iso_micro(clock.utcnow())
         self._lock = threading.Lock()
-        self._facts: HostFacts | None = None
+        self._info: HostInfo | None = None
         self._failing_since: float | None = None
 
     def report(self) -> dict[str, Any]:
         """Return the report; an unreachable hypervisor makes it unhealthy."""
         reason = self._refresh()
-        facts = self._facts or HostFacts("", 0, self._conf.host, vcpus=0, ram_mib=0, running_servers=0)
+        info = self._info or HostInfo("", 0, self._conf.host, vcpus=0, ram_mib=0, running_servers=0)
         options = self._conf.compute
         return {
             "service": "compute", "started_at": self._started_at, "availability_zone": options.availability_zone,
-            "hypervisor_type": facts.hypervisor_type, "hypervisor_version": facts.hypervisor_version,
-            "hypervisor_hostname": facts.hypervisor_hostname, "host_ip": options.my_ip, "cpu_info": facts.cpu_info,
-            "arch": facts.arch, "vcpus": facts.vcpus, "ram_mib": facts.ram_mib,
-            "disk_gib": self._disk_gib() if facts.disk_gib is None else facts.disk_gib,
+            "hypervisor_type": info.hypervisor_type, "hypervisor_version": info.hypervisor_version,
+            "hypervisor_hostname": info.hypervisor_hostname, "host_ip": options.my_ip, "cpu_info": info.cpu_info,
+            "arch": info.arch, "vcpus": info.vcpus, "ram_mib": info.ram_mib,
+            "disk_gib": self._disk_gib() if info.disk_gib is None else info.disk_gib,
             "ratios": {"cpu": options.cpu_allocation_ratio, "ram": options.ram_allocation_ratio,
                        "disk": options.disk_allocation_ratio},
             "reserved": {"ram_mib": options.reserved_ram_mib, "disk_gib": options.reserved_disk_gib},
-            "running_servers": facts.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
-            "unhealthy_reason": reason, "traits": list(facts.traits),
+            "running_servers": info.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
+            "unhealthy_reason": reason, "traits": list(info.traits),
             "connector": dataclasses.replace(self._connections.connector(),
                                              max_volumes=self._driver.max_volumes).to_wire(),
         }
@@ -56,7 +56,7 @@ class Reporter:
     def _refresh(self) -> str | None:
         """Ask the hypervisor; return why the host is unhealthy, or None."""
         try:
-            facts = self._driver.get_host_facts()
+            info = self._driver.get_host_info()
         except errors.HostlerError as error:
             with self._lock:
                 if self._failing_since is None:
@@ -67,7 +67,7 @@ class Reporter:
             if self._failing_since is not None:
                 LOG.warning("The host is healthy again after %.0f s", time.monotonic() - self._failing_since)
                 self._failing_since = None
-            self._facts = facts
+            self._info = info
         return None
 
     def _disk_gib(self) -> int:

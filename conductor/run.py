@@ -37,7 +37,7 @@ Arguments = ParamSpec("Arguments")
 class HandOver(BaseException):
     """Stop this run here, as a crash would, and let the operation go on later.
 
-    No `Exception`, so that TaskFlow leaves the task RUNNING (and thus to be run again) instead of reverting.
+    Not an `Exception`, so that TaskFlow leaves the task RUNNING (and thus to be run again) instead of reverting.
     """
 
     def __init__(self, *, reason: str, delay_s: float, host: str | None = None,

@@ -148,13 +148,13 @@ class DriverContract:
         assert driver.detach_volume(server_id, volume.volume_id)
         driver.destroy(server_id)
 
-    def test_diagnostics_and_facts(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+    def test_diagnostics_and_host_info(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Counters of a running guest, and a host with processors and memory."""
         guest = make_guest()
         driver.create(guest)
         found = driver.get_diagnostics(guest.server.id)
         assert found["state"] == virt.RUNNING and found["num_disks"] == len(guest.disks)
-        host = driver.get_host_facts()
+        host = driver.get_host_info()
         assert host.vcpus > 0 and host.ram_mib > 0 and host.hypervisor_version > 0 and host.running_servers == 1
         driver.destroy(guest.server.id)
 

@@ -126,7 +126,7 @@ class Event:
 
 
 @dataclasses.dataclass(frozen=True)
-class HostFacts:
+class HostInfo:
     """What the hypervisor says about its host."""
 
     hypervisor_type: str
@@ -228,5 +228,5 @@ class Driver(Protocol):
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""
 
-    def get_host_facts(self) -> HostFacts:
+    def get_host_info(self) -> HostInfo:
         """Return what the host offers. Raises Unavailable when the hypervisor does not answer."""

@@ -13,8 +13,8 @@ from conductor.run import Run
 class OperationTask(task.Task):
     """A task of an operation; `self.run` reaches the cloud.
 
-    `weight` is its part of the operation's progress. Where one long step reports its own per cent, the others weigh
-    nothing.
+    `weight` is its part of the operation's progress. In a flow whose one long step reports its own progress, the
+    others weigh nothing.
     """
 
     weight = 1

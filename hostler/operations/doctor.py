@@ -1,4 +1,4 @@
-"""The doctor's operation: how it is accepted, by a command that reaches the database alone."""
+"""The doctor's operation: how a command that reaches nothing but the database accepts it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ CLOUD: Final = Target("cloud", "00000000-0000-4000-8000-000000000d0c")
 
 def accept_audit(session: orm.Session, context: RequestContext, *, checks: Sequence[str] = (), repair: bool = False,
                  delete_unknown: bool = False) -> Operation:
-    """Write the operation; raises ResourceLocked when a doctor is at work already.
+    """Write the operation; raises ResourceLocked while another doctor runs.
 
-    Its end notes the report (`notes.REPORT`, as `conductor.audit.examine` returns it).
+    When it ends it notes the report (`notes.REPORT`, as `conductor.audit.examine` returns it).
     """
     return accept(session, context, cloud.AUDIT, CLOUD, cloud.Audit(
         checks=tuple(checks), repair=repair, delete_unknown=delete_unknown))

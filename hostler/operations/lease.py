@@ -25,7 +25,7 @@ from hostler.operations import states
 from hostler.operations.kinds.registry import KINDS
 
 _TABLE: Any = Operation.__table__
-# Interruptions of an operation that ran alone, after which it is what kills its conductor.
+# An operation that was interrupted this often while it ran alone is taken to be what kills its conductor.
 ALONE_LIMIT: Final = 2
 # What a finished step writes to its operation: it has not been interrupted since.
 PROGRESS: Final = {"crashes": 0, "crashes_alone": 0, "alone": False}
@@ -34,7 +34,7 @@ PROGRESS: Final = {"crashes": 0, "crashes_alone": 0, "alone": False}
 class LeaseLost(BaseException):
     """Another conductor owns the operation now: stop at once and write nothing.
 
-    No `Exception`, so that TaskFlow does not take it for a task's failure and revert another conductor's work.
+    Not an `Exception`, so that TaskFlow does not take it for a task's failure and revert another conductor's work.
     """
 
 
@@ -109,7 +109,7 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
     if except_hosts:
         columns = columns.where(sa.or_(Operation.host.is_(None), Operation.host.not_in(except_hosts)))
     pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now())
-    # First those that were alone when their conductor died: the sooner they finish a step, the surer they are innocent.
+    # First those that were alone when their conductor died: the sooner they finish a step, the sooner they are cleared.
     orphaned = columns.order_by(None).order_by(Operation.crashes_alone.desc(), Operation.created_at).where(
         Operation.state == states.RUNNING, Operation.lease_until < now())
     with db.reading() as session:

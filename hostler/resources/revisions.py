@@ -1,7 +1,7 @@
 """Which of two messages is newer: numbers that grow with every change of what hosts are told.
 
 The naive way sends a host the records as they were read, and writes into the records what a host reports. But a
-conductor may sleep with either in its hands: it wakes after newer rules were sent, and a deleted rule's port is open
+conductor may stall while it holds either: it wakes after newer rules were sent, and a deleted rule's port is open
 again; or after a server was stopped, and the server counts as running. So each change moves a number in its own
 transaction, every message and every report carries the number it was made from, and either side takes only what is no
 older than what it has. A number is read before (or with) what it counts: content may be newer than its number, which

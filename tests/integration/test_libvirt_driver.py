@@ -276,7 +276,7 @@ def test_a_hung_daemon_hangs_nobody(uri: str, layout: Layout, directory: Path) -
     try:
         started = time.monotonic()
         with pytest.raises(errors.Unavailable):
-            driver.get_host_facts()
+            driver.get_host_info()
         assert time.monotonic() - started < 8
     finally:
         os.kill(daemon, signal.SIGCONT)
@@ -317,7 +317,7 @@ def test_kvm_is_believed_only_when_a_guest_runs(uri: str, layout: Layout) -> Non
 
 def _answers(driver: LibvirtDriver) -> bool:
     try:
-        driver.get_host_facts()
+        driver.get_host_info()
     except errors.Unavailable:
         return False
     return True

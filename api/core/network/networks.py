@@ -20,7 +20,7 @@ from hostler.db.models import Network, Port, Subnet, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network.host_updates import tell_of_network
+from hostler.resources.network.host_updates import notify_of_network
 
 # Columns that only some may set, and the published name of the attribute in the rule.
 GUARDED: Mapping[str, str] = {
@@ -72,7 +72,7 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         if values.get("shared") is False and network.shared:
             _check_unshared(session, network)
         changed = set_changed(network, values)
-        operation_ids = tell_of_network(session, caller.context, network.id) if changed & {
+        operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
             "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
         session.flush()
         return _records(session, [network])[0], operation_ids

@@ -78,27 +78,27 @@ def check_bound(port: Port, new: Mapping[str, Any]) -> None:
                                resource="port", id=port.id, reason="server")
 
 
-def wishes(caller: Caller, network: Network, subnets: Sequence[Subnet],
-           given: Sequence[Mapping[str, str]] | None) -> tuple[ipam.Wish, ...]:
+def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],
+           given: Sequence[Mapping[str, str]] | None) -> tuple[ipam.AddressRequest, ...]:
     """Return the addresses wanted: those `given`, or with None one of each family that the network has."""
     if given is None:
         return place_ports.automatic(subnets)
     if len(given) > MAX_ADDRESSES:
         raise errors.InvalidField(field="fixed_ips", value=str(len(given)), reason=f"At most {MAX_ADDRESSES} fit.")
-    return tuple(_wish(caller, network, subnets, item) for item in given)
+    return tuple(_request(caller, network, subnets, item) for item in given)
 
 
-def wishes_after(caller: Caller, network: Network, subnets: Sequence[Subnet], held: Sequence[FixedIp],
-                 given: Sequence[Mapping[str, str]]) -> tuple[list[ipam.Wish], set[str]]:
+def requests_after(caller: Caller, network: Network, subnets: Sequence[Subnet], held: Sequence[FixedIp],
+                 given: Sequence[Mapping[str, str]]) -> tuple[list[ipam.AddressRequest], set[str]]:
     """Return what must be added to make a port's addresses those `given`, and the ids of the rows that stay."""
-    asked = wishes(caller, network, subnets, given)
+    asked = requests(caller, network, subnets, given)
     kept: set[str] = set()
-    missing: list[ipam.Wish] = []
-    for wish in sorted(asked, key=lambda item: item.address is None):  # named ones choose first
-        row = next((row for row in held if row.id not in kept and row.subnet_id == wish.subnets[0].id
-                    and wish.address in (None, row.ip_address)), None)
+    missing: list[ipam.AddressRequest] = []
+    for request in sorted(asked, key=lambda item: item.address is None):  # named ones choose first
+        row = next((row for row in held if row.id not in kept and row.subnet_id == request.subnets[0].id
+                    and request.address in (None, row.ip_address)), None)
         if row is None:
-            missing.append(wish)
+            missing.append(request)
         else:
             kept.add(row.id)
     return missing, kept
@@ -146,7 +146,8 @@ def _needs_security() -> errors.Invalid:
                                  "security groups.")
 
 
-def _wish(caller: Caller, network: Network, subnets: Sequence[Subnet], item: Mapping[str, str]) -> ipam.Wish:
+def _request(caller: Caller, network: Network, subnets: Sequence[Subnet],
+             item: Mapping[str, str]) -> ipam.AddressRequest:
     address, named = item.get("ip_address"), item.get("subnet_id")
     subnet = None
     if named is not None:
@@ -156,7 +157,7 @@ def _wish(caller: Caller, network: Network, subnets: Sequence[Subnet], item: Map
                 f"Invalid input for operation: Failed to create port on network {network.id}, because fixed_ips "
                 f"included invalid subnet {named}.", field="fixed_ips", value=named, reason="another network's")
         if address is None:
-            return ipam.Wish((subnet,))
+            return ipam.AddressRequest((subnet,))
     elif address is not None:
         subnet = ipam.subnet_with(subnets, address)
     if address is None or subnet is None:
@@ -164,7 +165,7 @@ def _wish(caller: Caller, network: Network, subnets: Sequence[Subnet], item: Map
             f"Invalid input for operation: IP address {address} is not a valid IP for any of the subnets on the "
             "specified network.", field="fixed_ips", value=str(address), reason="outside")
     owner = caller.sees_all or network.project_id == caller.project_id
-    return ipam.Wish((subnet,), ipam.check_address(network, subnet, address, owner=owner))
+    return ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner))
 
 
 def _mac(text: str) -> str:

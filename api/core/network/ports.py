@@ -21,7 +21,7 @@ from hostler.query.fields import ADDRESS, ID, LOWER, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import place_ports, security_groups
-from hostler.resources.network.host_updates import tell_of_network, tell_of_port
+from hostler.resources.network.host_updates import notify_of_network, notify_of_port
 
 _HOST_NAME: Final = sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery()
 PORT: Final = declare(Port, {
@@ -63,7 +63,7 @@ def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Po
         drafts = [_draft(session, caller, owner, values) for owner, values in zip(owners, bodies, strict=True)]
         ports = place_ports.place(session, caller.services.conf, drafts)
         groups = {group_id for draft in drafts for group_id in draft.group_ids}
-        operation_ids = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False)
         return _records(session, ports), operation_ids
     return caller.write(work)
 
@@ -86,10 +86,11 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         _flush(session, port)
         operation_ids = []
         if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up"}:
-            operation_ids += tell_of_port(session, caller.context, port)
-            operation_ids += security_groups.tell_hosts(session, caller.context, {*before, *after}, rules_changed=False)
+            operation_ids += notify_of_port(session, caller.context, port)
+            operation_ids += security_groups.notify_hosts(session, caller.context, {*before, *after},
+                                                          rules_changed=False)
         if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
-            operation_ids += tell_of_network(session, caller.context, port.network_id)
+            operation_ids += notify_of_network(session, caller.context, port.network_id)
         return _records(session, [port])[0], operation_ids
     return caller.write(work)
 
@@ -103,7 +104,7 @@ def delete_port(caller: Caller, identifier: str) -> None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
         groups = security_groups.groups_of(session, [port.id])
-        operation_ids = security_groups.tell_hosts(session, caller.context, groups, rules_changed=False)
+        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False)
         for model in (PortSecurityGroup, FixedIp):
             session.execute(sa.delete(model).where(model.port_id == port.id))
         session.delete(port)
@@ -143,22 +144,22 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
     port_rules.check_rights(caller, "create", project_id, network, values)
     new = port_rules.columns(network, values)
     new.setdefault("port_security_enabled", network.port_security_enabled)
-    wishes = port_rules.wishes(caller, network, _subnets(session, network.id), values.get("fixed_ips"))
+    requests = port_rules.requests(caller, network, _subnets(session, network.id), values.get("fixed_ips"))
     groups = port_rules.groups_of_new(session, caller, project_id, new, values)
-    return place_ports.Draft(network, project_id, wishes, new.pop("mac_address", None), tuple(groups), new)
+    return place_ports.Draft(network, project_id, requests, new.pop("mac_address", None), tuple(groups), new)
 
 
 def _move(session: orm.Session, caller: Caller, port: Port, network: Network,
           given: Sequence[Mapping[str, str]]) -> bool:
     """Make the port's addresses those given, keeping what fits; return whether anything is different."""
     rows = session.scalars(sa.select(FixedIp).where(FixedIp.port_id == port.id)).all()
-    wishes, kept = port_rules.wishes_after(caller, network, _subnets(session, network.id), rows, given)
+    requests, kept = port_rules.requests_after(caller, network, _subnets(session, network.id), rows, given)
     gone = [row.id for row in rows if row.id not in kept]
     if gone:
         session.execute(sa.delete(FixedIp).where(FixedIp.id.in_(gone)))
-    if wishes:
-        place_ports.give_addresses(session, port, wishes)
-    return bool(gone or wishes)
+    if requests:
+        place_ports.give_addresses(session, port, requests)
+    return bool(gone or requests)
 
 
 def _set_groups(session: orm.Session, port: Port, before: Collection[str], after: Collection[str]) -> bool:

@@ -62,7 +62,7 @@ def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Se
         touched = {rule.group_id for rule in rules}
         _raise_revisions(session, touched)
         session.flush()
-        return rules, groups.tell_hosts(session, caller.context, touched, rules_changed=True)
+        return rules, groups.notify_hosts(session, caller.context, touched, rules_changed=True)
     return caller.write(work)
 
 
@@ -74,7 +74,7 @@ def delete_rule(caller: Caller, identifier: str) -> None:
         session.delete(rule)
         _raise_revisions(session, {rule.group_id})
         session.flush()
-        return None, groups.tell_hosts(session, caller.context, [rule.group_id], rules_changed=True)
+        return None, groups.notify_hosts(session, caller.context, [rule.group_id], rules_changed=True)
     caller.write(work)
 
 

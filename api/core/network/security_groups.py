@@ -85,7 +85,7 @@ def delete_group(caller: Caller, identifier: str) -> None:
             SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)))
         session.delete(group)
         session.flush()
-        return None, groups.tell_hosts(session, caller.context, admitting, rules_changed=True)
+        return None, groups.notify_hosts(session, caller.context, admitting, rules_changed=True)
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # a port joined concurrently

@@ -16,7 +16,7 @@ from hostler.query.fields import ADDRESS, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import ipam
-from hostler.resources.network.host_updates import tell_of_network
+from hostler.resources.network.host_updates import notify_of_network
 
 SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) for name in ("cidr", "gateway_ip")})
 # Changes of these reach hosts and guests.
@@ -40,7 +40,7 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
     def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
         made = [_create(session, caller, values) for values in bodies]
         operation_ids = [operation for network_id in {subnet.network_id for subnet in made}
-                for operation in tell_of_network(session, caller.context, network_id)]
+                for operation in notify_of_network(session, caller.context, network_id)]
         return made, operation_ids
     return caller.write(work)
 
@@ -59,7 +59,7 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
         elif not subnet.enable_dhcp:
             subnet.dhcp_ip = None
         session.flush()
-        return subnet, tell_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
+        return subnet, notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
     return caller.write(work)
 
 
@@ -72,7 +72,7 @@ def delete_subnet(caller: Caller, identifier: str) -> None:
             raise _in_use(subnet.id)
         session.delete(subnet)
         session.flush()
-        return None, tell_of_network(session, caller.context, subnet.network_id)
+        return None, notify_of_network(session, caller.context, subnet.network_id)
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # an address was allocated concurrently

@@ -183,7 +183,7 @@ def _tell(session: orm.Session, context: RequestContext, server: Server, port_id
     revisions.ports_changed(session, port_ids)
     own = accept(session, context, network.APPLY_RULES, Target("server", server.id),
                  network.ApplyRules(port_ids=tuple(port_ids)), lock=False, project_id=server.project_id)
-    others = security_groups.tell_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)
+    others = security_groups.notify_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)
     return [own.id, *others]
 
 

@@ -40,7 +40,7 @@ def put_metadata(services: Services, context: RequestContext, server_id: str, it
         kept = dict(items) if replace else {**server.extra, **items}
         quota.check_items(session, services.conf, server.project_id, "metadata_items", len(kept), len(server.extra))
         server.extra = kept
-        return kept, host_updates.tell_of_server(session, context, server)
+        return kept, host_updates.notify_of_server(session, context, server)
 
     kept, operation_ids = services.db.write(work)
     services.waker.wake(context, *operation_ids)
@@ -55,7 +55,7 @@ def delete_metadata(services: Services, context: RequestContext, server_id: str,
         if key not in server.extra:
             raise missing(key)
         server.extra = {name: value for name, value in server.extra.items() if name != key}
-        return host_updates.tell_of_server(session, context, server)
+        return host_updates.notify_of_server(session, context, server)
 
     services.waker.wake(context, *services.db.write(work))
 

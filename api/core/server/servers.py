@@ -82,7 +82,7 @@ def update(services: Services, context: RequestContext, server_id: str, values: 
             _rename_ports(session, server, values["hostname"])
         for key, value in values.items():
             setattr(server, key, value)
-        return host_updates.tell_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
+        return host_updates.notify_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
 
     services.waker.wake(context, *services.db.write(work))
 

@@ -84,11 +84,11 @@ def check_image_fits(session: orm.Session, image_id: str, size_gib: int) -> None
 
 def image_metadata_of(image: Image) -> dict[str, str]:
     """Return what a volume remembers of the image it was made from, all of it text."""
-    facts: dict[str, Any] = {
+    columns: dict[str, Any] = {
         "image_id": image.id, "image_name": image.name, "checksum": image.md5, "size": image.size_bytes,
         "container_format": image.container_format, "disk_format": image.disk_format, "min_disk": image.min_disk_gib,
         "min_ram": image.min_ram_mib}
-    return {key: str(value) for key, value in {**(image.properties or {}), **facts}.items() if value is not None}
+    return {key: str(value) for key, value in {**(image.properties or {}), **columns}.items() if value is not None}
 
 
 def find_snapshot(services: Services, session: orm.Session, context: RequestContext, snapshot_id: str) -> Source:

@@ -208,16 +208,16 @@ class FakeDriver:
                 "num_nics": len(domain.nics), "num_disks": disks, "cpu_details": [], "nic_details": [],
                 "disk_details": [], "memory_details": {"maximum": 0, "used": 0}}
 
-    def get_host_facts(self) -> virt.HostFacts:
+    def get_host_info(self) -> virt.HostInfo:
         """Return the size this host claims; raises Unavailable when told to be unhealthy."""
-        self._answer("driver.get_host_facts")
+        self._answer("driver.get_host_info")
         if not self.healthy:
             raise errors.Unavailable(part="The fake hypervisor")
         vcpus, ram_mib, disk_gib = self._size
         with self._lock:
             running = sum(1 for domain in self.domains.values()
                           if domain.host == self.host and domain.state == virt.RUNNING)
-        return virt.HostFacts(hypervisor_type="fake", hypervisor_version=1_000_000, hypervisor_hostname=self.host,
+        return virt.HostInfo(hypervisor_type="fake", hypervisor_version=1_000_000, hypervisor_hostname=self.host,
                               vcpus=vcpus, ram_mib=ram_mib, disk_gib=disk_gib, running_servers=running,
                               cpu_info={"model": "fake", "vendor": "fake", "features": []})
 

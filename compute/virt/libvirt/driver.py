@@ -18,8 +18,7 @@ from typing import Any, TypeVar
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, probe, volumedisks
-from compute.virt.libvirt import host_info as facts
+from compute.virt.libvirt import domainxml, host_info, probe, volumedisks
 from compute.virt.libvirt.connection import Connection
 from compute.virt.libvirt.events import EventPump
 from hostler import errors
@@ -207,16 +206,16 @@ class LibvirtDriver:
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return the guest's counters."""
-        found = self._on_guest(server_id, facts.read_diagnostics, None)
+        found = self._on_guest(server_id, host_info.read_diagnostics, None)
         if found is None:
             raise errors.NotFound(resource="server", id=server_id)
         return found
 
-    def get_host_facts(self) -> virt.HostFacts:
+    def get_host_info(self) -> virt.HostInfo:
         """Return what libvirt says about the host."""
-        def read(conn: libvirt.virConnect) -> virt.HostFacts:
+        def read(conn: libvirt.virConnect) -> virt.HostInfo:
             running = sum(1 for state in self._list(conn).values() if state == virt.RUNNING)
-            return facts.read_host_facts(conn, virt_type=self._machine.virt_type, running=running)
+            return host_info.read_host_info(conn, virt_type=self._machine.virt_type, running=running)
 
         return self._connection.call(read)
 

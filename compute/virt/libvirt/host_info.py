@@ -7,16 +7,16 @@ from typing import Any
 import libvirt
 from lxml import etree
 
-from compute.virt.driver import HostFacts
+from compute.virt.driver import HostInfo
 
 
-def read_host_facts(conn: libvirt.virConnect, *, virt_type: str, running: int) -> HostFacts:
-    """Return the facts of the host behind `conn`."""
+def read_host_info(conn: libvirt.virConnect, *, virt_type: str, running: int) -> HostInfo:
+    """Describe the host behind `conn`."""
     arch, ram_mib, vcpus, *_ = conn.getInfo()
     cpu = _cpu_info(conn.getCapabilities())
     traits = ["HW_CPU_X86_VMX" if virt_type == "kvm" and "vmx" in cpu["features"] else "",
               "COMPUTE_ACCELERATED" if virt_type == "kvm" else "COMPUTE_EMULATED"]
-    return HostFacts(hypervisor_type="QEMU", hypervisor_version=conn.getVersion(),
+    return HostInfo(hypervisor_type="QEMU", hypervisor_version=conn.getVersion(),
                      hypervisor_hostname=conn.getHostname(), vcpus=vcpus, ram_mib=ram_mib, running_servers=running,
                      arch=arch, cpu_info=cpu, traits=tuple(trait for trait in traits if trait))
 

@@ -37,7 +37,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """Nothing is promised any more; the server keeps the cause."""
+    """The reservation is gone; the server records the cause."""
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 

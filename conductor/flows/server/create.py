@@ -68,7 +68,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server is in error with its cause, on no host; cancelled for a deletion it just waits for that."""
+    """The server is in error with its cause, on no host; after a cancellation it just waits for its deletion."""
     cancelled = failure.code == Cancelled.code
     move(session, run.resource_id, None if cancelled else states.ERROR,
          {"host_id": None} if cancelled else {"host_id": None, "fault": fault_of(failure)})
@@ -89,7 +89,7 @@ def _volumes_are_there(session: orm.Session, run: Run) -> None:
 
 
 def _volumes_are_gone(session: orm.Session, run: Run) -> None:
-    """The new ones are deleted, of the others the server has no part any more."""
+    """The new ones are deleted; the others are detached."""
     volume_ids = [volume.id for volume in new_volumes(session, run)]
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id))
     mark_deleted(session, volume_ids)

@@ -4,8 +4,8 @@
 
 With volumes, before and after it:
 
-0. LockVolumes         nobody else works on them (nothing to undo, the locks end with the operation)
-2. DisconnectVolumes   their nodes let the host in no more (nothing to undo)
+0. LockVolumes         no other operation works on them (nothing to undo, the locks end with the operation)
+2. DisconnectVolumes   their nodes no longer let the host in (nothing to undo)
 3. DeleteVolumes       those that were to go with the server go (nothing to undo)
 """
 
@@ -46,7 +46,7 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """Nothing of the server is left but its record for those who ask for deleted ones."""
+    """Only the record stays, for lists of deleted servers."""
     allocations.release(session, run.resource_id)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))

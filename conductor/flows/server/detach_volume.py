@@ -1,4 +1,4 @@
-"""server.detach_volume: the guest lets go of the volume, then its node lets the host in no more.
+"""server.detach_volume: the guest lets go of the volume, then its node no longer lets the host in.
 
 1. UnplugVolume       the agent takes it from the guest, within the guest's time (revert: it gives it back)
 2. DisconnectVolume   the node ends the export (revert: it makes it again, the volume stays attached)
@@ -29,12 +29,12 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
-    """The volume is nobody's."""
+    """The volume is detached."""
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server has the volume still, and keeps the cause."""
+    """The server keeps the volume, and records the cause."""
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 

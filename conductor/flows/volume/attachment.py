@@ -1,4 +1,4 @@
-"""attachment.connect and attachment.delete: a client that is no server of ours reaches a volume.
+"""attachment.connect and attachment.delete: a client outside of our servers reaches a volume.
 
 1. ConnectAttachment      the node lets the connector in (revert: it does not)
 1. DisconnectAttachment   the node ends that (nothing to undo)
@@ -26,7 +26,7 @@ def _build_connect(run: Run) -> linear_flow.Flow:
 
 
 def _connected(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
-    """Nothing to write: the task kept the connection; who asked for it says when it is complete."""
+    """Nothing to write: the task kept the connection; its client says when it is complete."""
 
 
 def _not_connected(session: orm.Session, run: Run, _failure: Failure) -> None:

@@ -54,7 +54,7 @@ def _build_restore(run: Run) -> linear_flow.Flow:
 
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """The volume has the content and what belongs to it: metadata, image metadata, bootable, the name it lacks."""
+    """The volume has the content and what belongs to it: metadata, image metadata, bootable, a name if it has none."""
     moves.VOLUME.move(session, _volume_id(run), volume_states.READY, {
         "provider": results["restored"]["provider"], "fault": None})
     volume = session.get_one(Volume, _volume_id(run))

@@ -41,7 +41,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The volume is in error with its cause, on no back end; cancelled for a deletion it just waits for that."""
+    """The volume is in error with its cause, on no back end; after a cancellation it just waits for its deletion."""
     release_backend(session, run.resource_id)
     if failure.code != Cancelled.code:
         moves.VOLUME.move(session, run.resource_id, volume_states.ERROR, {"fault": fault_of(failure)})

@@ -34,7 +34,7 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
-    """Nothing of the volume is left but its record for those who ask for deleted ones."""
+    """Only the record stays, for lists of deleted volumes."""
     volume_id, now = run.resource_id, clock.utcnow()
     backends = session.execute(sa.select(Volume.backend_id, Volume.target_backend_id).where(
         Volume.id == volume_id)).one_or_none()

@@ -20,10 +20,10 @@ from hostler.resources.server.specs import PortSpec
 LOG = logging.getLogger(__name__)
 
 
-class _TellHosts(OperationTask):
+class _NotifyHosts(OperationTask):
     """Tells hosts one by one, each at most once in a run.
 
-    A silent host keeps nobody waiting: the others are told first, then the operation waits to ask it again. Past the
+    A silent host holds nobody up: the others are told first, then the operation waits to ask it again. Past the
     operator's patience it gets what it missed when it reconciles.
     """
 
@@ -48,7 +48,7 @@ class _TellHosts(OperationTask):
             return members_for(session, ports)
 
 
-class ApplyRules(_TellHosts):
+class ApplyRules(_NotifyHosts):
     """Have every host concerned enforce the rules as they stand now. Revert: nothing to undo."""
 
     def execute(self, port_ids: tuple[str, ...], security_group_id: str | None, members_only: bool) -> None:
@@ -75,7 +75,7 @@ class ApplyRules(_TellHosts):
             return sorted({*port_ids, *(affected_port_ids(session, [group_id]) if group_id else ())})
 
 
-class UpdateNetwork(_TellHosts):
+class UpdateNetwork(_NotifyHosts):
     """Have every host with ports on a network serve its changed subnets. Revert: nothing to undo."""
 
     def execute(self, network_id: str) -> None:

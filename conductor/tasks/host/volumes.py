@@ -26,7 +26,7 @@ class PlugVolume(OperationTask):
         plug(self.run, attachment_id)
 
     def revert(self, volume_id: str, **_: Any) -> None:
-        """Unplug; what a guest does not give back is taken from under it, since the user was told that it failed."""
+        """Unplug; what the guest does not release is removed by force: the user was told that attaching failed."""
         tried(f"volume {volume_id} may be left in server {self.run.resource_id} until its host reconciles",
               lambda: unplug(self.run, volume_id))
 
@@ -39,7 +39,7 @@ class UnplugVolume(OperationTask):
         unplug(self.run, volume_id)
 
     def revert(self, attachment_id: str, volume_id: str, **_: Any) -> None:
-        """Plug what is out; a guest that did not let go has it, which its host sees."""
+        """Plug it again; a guest that never released it still has it, which its host sees."""
         tried(f"volume {volume_id} is attached to server {self.run.resource_id} by the records, and gets in with its "
               "next start", lambda: plug(self.run, attachment_id))
 

@@ -35,7 +35,7 @@ class ConnectVolume(OperationTask):
             connect(self.run, attachment_id, host)
 
     def revert(self, attachment_id: str, **_: Any) -> None:
-        """Disconnect; a node that cannot is told again by its reconciliation, when the attachment is gone."""
+        """Disconnect; a node that cannot ends it when it reconciles, once the attachment is gone."""
         tried(f"attachment {attachment_id} may stay exported until its node reconciles",
               lambda: disconnect(self.run, attachment_id))
 
@@ -68,7 +68,7 @@ class ConnectVolumes(OperationTask):
             raise
 
     def revert(self, **_: Any) -> None:
-        """Disconnect; a node that cannot is told again by its reconciliation, when the attachments are gone."""
+        """Disconnect; a node that cannot ends it when it reconciles, once the attachments are gone."""
         for attachment_id in attachments_of(self.run):
             tried(f"attachment {attachment_id} may stay exported until its node reconciles",
                   functools.partial(disconnect, self.run, attachment_id))
@@ -78,7 +78,7 @@ class DisconnectVolumes(OperationTask):
     """Have the nodes of a deleted server's volumes stop letting its host in. Revert: nothing to undo."""
 
     def execute(self) -> None:
-        """Disconnect; a node that cannot do it is told again by its reconciliation, when the attachments are gone."""
+        """Disconnect; a node that cannot ends it when it reconciles, once the attachments are gone."""
         for attachment_id in attachments_of(self.run):
             tried(f"attachment {attachment_id} of deleted server {self.run.resource_id} is left to its node's "
                   "reconciliation", functools.partial(disconnect, self.run, attachment_id, keep=True))

@@ -10,7 +10,7 @@ from conductor.tasks.base import OperationTask
 from hostler.db.models import Backup, Lock, Volume, VolumeAttachment
 from hostler.resources.volume import states as volume_states
 
-# Between two looks whether volumes are free.
+# How long to wait before checking again whether volumes are free.
 _LOOK_AGAIN_S = 0.5
 
 
@@ -23,7 +23,7 @@ class LockVolumes(OperationTask):
         try:
             busy = self.run.write(self._take)
         except exc.IntegrityError:
-            busy = "a volume of the server"  # taken in this very moment
+            busy = "a volume of the server"  # taken just now
         if busy:
             raise HandOver(reason=f"{busy} is busy", delay_s=_LOOK_AGAIN_S, host=self.run.host,
                            waiting_for=busy[:255])

@@ -8,5 +8,5 @@ from hostler.operations import notes
 
 
 def note_build_failure(run: Run, error: errors.HostlerError) -> None:
-    """Remember why a try failed: should no other host be left, the user is told this."""
+    """Remember why a try failed: when no other host is left, the user is told this."""
     run.write(lambda session: notes.write(session, run.held.id, notes.FAILURE, value=str(error)))

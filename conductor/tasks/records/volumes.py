@@ -19,7 +19,7 @@ def release_backend(session: orm.Session, volume_id: str) -> None:
 
 
 def mark_deleted(session: orm.Session, volume_ids: list[str]) -> None:
-    """Leave nothing of volumes but their records for those who ask for deleted ones."""
+    """Mark volumes as deleted and take them off their back ends; the records stay for lists of deleted ones."""
     for volume_id in volume_ids:
         release_backend(session, volume_id)
     moves.VOLUME.move_all(session, volume_states.DELETED, {"deleted_at": clock.utcnow()},

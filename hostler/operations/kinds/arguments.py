@@ -1,7 +1,7 @@
 """Arguments of an operation: a frozen dataclass per kind, checked when accepted and again when loaded.
 
-What is stored is a map without the fields that have their default value. So a new field with a default needs no new
-version; one that changes what is stored does, and says in `upgrade` how the stored map of the version before is read.
+Fields that have their default value are not stored, so a new field with a default needs no new version. A change of
+what is stored does, and `upgrade` says how the map of the version before is read.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _matches(value: Any, hint: Any) -> bool:
     if origin is Mapping:
         return isinstance(value, Mapping) and all(
             _matches(key, parts[0]) and _matches(item, parts[1]) for key, item in value.items())
-    # A truth value is an int to Python, not to us.
+    # bool is a subclass of int; a number field does not take one.
     return isinstance(value, hint) and (hint is bool or not isinstance(value, bool))
 
 

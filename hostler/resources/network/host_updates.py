@@ -1,6 +1,6 @@
 """Operations that take changes of networks and servers to the hosts, written in the transaction of the change.
 
-They lock nothing and several may wait for the same thing, so one that still waits to be run is used again: it will
+They lock nothing, and several changes may concern the same thing, so an operation that still waits is reused: it will
 read what this transaction commits.
 """
 
@@ -66,7 +66,7 @@ def _widen(session: orm.Session, operation_ids: Collection[str]) -> None:
             operation.arguments, operation.arguments_version = full.stored(), full.VERSION
 
 
-def tell_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:
+def notify_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:
     """Make the hosts serve a network as its rows now say; nothing when none of its ports is on a host."""
     live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
                            .limit(1)).first()
@@ -77,7 +77,7 @@ def tell_of_network(session: orm.Session, context: RequestContext, network_id: s
         Target("network", network_id): network.UpdateNetwork(network_id=network_id)})
 
 
-def tell_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:
+def notify_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:
     """Make the server's host tell the guest its name and metadata as they now are; nothing when it is on none."""
     if server.host_id is None:
         return []
@@ -86,7 +86,7 @@ def tell_of_server(session: orm.Session, context: RequestContext, server: Server
         Target("server", server.id): Arguments()})
 
 
-def tell_of_port(session: orm.Session, context: RequestContext, port: Port) -> list[str]:
+def notify_of_port(session: orm.Session, context: RequestContext, port: Port) -> list[str]:
     """Make the port's host enforce its rules, pairs and security as they now are; nothing when it is on none."""
     if port.host_id is None:
         return []

@@ -33,7 +33,7 @@ _PROBES = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Wish:
+class AddressRequest:
     """One address wanted: from the first of `subnets` with room, or `address` itself, which lies in `subnets[0]`."""
 
     subnets: tuple[Subnet, ...]
@@ -48,24 +48,24 @@ class Choice:
     ip_address: str
 
 
-def choose(session: orm.Session, wishes: Sequence[Wish], *, current: bool = False) -> list[Choice]:
-    """Return one free address for each wish, in order; none is given twice.
+def choose(session: orm.Session, requests: Sequence[AddressRequest], *, current: bool = False) -> list[Choice]:
+    """Return one free address for each request, in order; none is given twice.
 
     `current` makes MariaDB read what others committed since this transaction began (used when a choice was lost).
     Raises NotUnique for a named address that is taken, NoAddress when the pools are used up.
     """
-    named = [Choice(wish.subnets[0].id, wish.address) for wish in wishes if wish.address is not None]
+    named = [Choice(request.subnets[0].id, request.address) for request in requests if request.address is not None]
     _refuse_taken(session, named, current)
-    left = Counter(tuple(subnet.id for subnet in wish.subnets) for wish in wishes if wish.address is None)
-    subnets = {subnet.id: subnet for wish in wishes for subnet in wish.subnets}
+    left = Counter(tuple(subnet.id for subnet in request.subnets) for request in requests if request.address is None)
+    subnets = {subnet.id: subnet for request in requests for subnet in request.subnets}
     found: dict[tuple[str, ...], list[Choice]] = {}
     given: dict[str, set[str]] = {}
     for choice in named:
         given.setdefault(choice.subnet_id, set()).add(choice.ip_address)
     for key, count in left.items():
         found[key] = _fill([subnets[subnet_id] for subnet_id in key], count, session, given, current)
-    return [Choice(wish.subnets[0].id, wish.address) if wish.address is not None
-            else found[tuple(subnet.id for subnet in wish.subnets)].pop() for wish in wishes]
+    return [Choice(request.subnets[0].id, request.address) if request.address is not None
+            else found[tuple(subnet.id for subnet in request.subnets)].pop() for request in requests]
 
 
 def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -> str:

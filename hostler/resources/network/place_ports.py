@@ -27,11 +27,11 @@ _LOOK_FOR_MACS = 16
 
 @dataclasses.dataclass(frozen=True)
 class Draft:
-    """A port to be written: one address is chosen for each of `wishes`; `values` are further columns of the port."""
+    """A port to be written: one address is chosen for each of `requests`; `values` are further columns of the port."""
 
     network: Network
     project_id: str
-    wishes: tuple[ipam.Wish, ...] = ()
+    requests: tuple[ipam.AddressRequest, ...] = ()
     mac_address: str | None = None
     group_ids: tuple[str, ...] = ()
     values: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -46,7 +46,7 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
         return []
     _refuse_taken_macs(session, drafts)
     for attempt in range(_ATTEMPTS):
-        choices = ipam.choose(session, [wish for draft in drafts for wish in draft.wishes], current=attempt > 0)
+        choices = ipam.choose(session, [request for draft in drafts for request in draft.requests], current=attempt > 0)
         macs = _macs(session, conf, drafts, look=attempt > 0 or len(drafts) > _LOOK_FOR_MACS)
         try:
             with session.begin_nested():
@@ -58,10 +58,10 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
     raise AssertionError("unreachable")
 
 
-def give_addresses(session: orm.Session, port: Port, wishes: Sequence[ipam.Wish]) -> list[FixedIp]:
-    """Add one address for each wish to a port that exists; raises as `place`."""
+def give_addresses(session: orm.Session, port: Port, requests: Sequence[ipam.AddressRequest]) -> list[FixedIp]:
+    """Add one address for each request to a port that exists; raises as `place`."""
     for attempt in range(_ATTEMPTS):
-        choices = ipam.choose(session, wishes, current=attempt > 0)
+        choices = ipam.choose(session, requests, current=attempt > 0)
         try:
             with session.begin_nested():
                 rows = [FixedIp(port_id=port.id, subnet_id=choice.subnet_id, ip_address=choice.ip_address)
@@ -75,10 +75,10 @@ def give_addresses(session: orm.Session, port: Port, wishes: Sequence[ipam.Wish]
     raise AssertionError("unreachable")
 
 
-def automatic(subnets: Sequence[Any]) -> tuple[ipam.Wish, ...]:
-    """Return the wishes of a port that names no address: one of IPv4 and one of IPv6, where there are subnets."""
+def automatic(subnets: Sequence[Any]) -> tuple[ipam.AddressRequest, ...]:
+    """Return the requests of a port that names no address: one of IPv4 and one of IPv6, where there are subnets."""
     families = [tuple(subnet for subnet in subnets if subnet.ip_version == version) for version in (4, 6)]
-    return tuple(ipam.Wish(family) for family in families if family)
+    return tuple(ipam.AddressRequest(family) for family in families if family)
 
 
 def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam.Choice],
@@ -91,7 +91,7 @@ def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam
     addresses = [{"id": ids.new_id(), "port_id": port.id, "subnet_id": choice.subnet_id,
                   "ip_address": choice.ip_address}
                  for port, draft in zip(ports, drafts, strict=True)
-                 for choice in [next(remaining) for _ in draft.wishes]]
+                 for choice in [next(remaining) for _ in draft.requests]]
     if addresses:
         # In one order, so that two allocators wait for each other rather than in a circle.
         addresses.sort(key=lambda row: (row["subnet_id"], row["ip_address"]))

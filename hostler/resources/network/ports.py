@@ -132,7 +132,7 @@ def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], serv
 
 def _tell(session: orm.Session, context: RequestContext, port_ids: Sequence[str], server_id: str) -> list[str]:
     groups = security_groups.groups_of(session, port_ids)
-    return security_groups.tell_hosts(session, context, groups, rules_changed=False, except_server=server_id)
+    return security_groups.notify_hosts(session, context, groups, rules_changed=False, except_server=server_id)
 
 
 def _automatic_network(session: orm.Session, project_id: str) -> str:
@@ -242,11 +242,11 @@ def _subnets(session: orm.Session, networks: dict[str, Network]) -> dict[str, li
 
 
 def _wishes(context: RequestContext, network: Network, subnets: Sequence[Subnet],
-            address: str | None) -> tuple[ipam.Wish, ...]:
+            address: str | None) -> tuple[ipam.AddressRequest, ...]:
     if address is None:
         return place_ports.automatic(subnets)
     subnet = ipam.subnet_with(subnets, address)
     if subnet is None:
         raise errors.Invalid(reason=f"Fixed IP address {address} is not in a subnet of network {network.id}.")
     owner = is_admin(context) or network.project_id == context.project_id
-    return (ipam.Wish((subnet,), ipam.check_address(network, subnet, address, owner=owner)),)
+    return (ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner)),)

@@ -1,6 +1,6 @@
-"""Security groups of projects: the default group, names to ids, and which hosts must hear of a change.
+"""Security groups of projects: the default group, names to ids, and which hosts a change concerns.
 
-An operation of kind `network.apply_rules` takes a change of a group's rules or members to the hosts. `tell_hosts`
+An operation of kind `network.apply_rules` takes a change of a group's rules or members to the hosts. `notify_hosts`
 writes it in the transaction of the change, unless no port on a host is affected or one for the same group is still
 pending (it will read what this transaction commits).
 """
@@ -122,7 +122,7 @@ def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
                                 .where(PortSecurityGroup.port_id.in_(port_ids)).distinct()))
 
 
-def tell_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *,
+def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *,
                rules_changed: bool, except_server: str | None = None) -> list[str]:
     """Write what makes the hosts follow a change, and return the ids of the operations to wake after the commit.
 

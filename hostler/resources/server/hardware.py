@@ -1,7 +1,7 @@
 """The virtual hardware that a server's image and flavor ask for, as its driver builds it.
 
-Properties are checked when a server is created (`hostler.resources.server.properties`). A server that is older than
-that check still starts: a value that is not accepted counts as absent here.
+Properties are checked when a server is created (`hostler.resources.server.properties`). A server that was
+created before there was that check still starts: a value that is not accepted is ignored here.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def _topology(server: ServerSpec) -> Topology:
 
 
 class _Properties:
-    """The accepted ones among some properties."""
+    """Those of some properties that are accepted."""
 
     def __init__(self, values: Mapping[str, Any], accepted: Mapping[str, Accepts]) -> None:
         self._values = {name: str(value).strip().lower() for name, value in values.items()

@@ -1,4 +1,4 @@
-"""From a server's records to what its host must know."""
+"""Builds what a host must know of a server from the server's records."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
 
 
 def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:
-    """Return the volumes that a server's host can reach: those that are promised only have no connection yet."""
+    """Return the volumes that a server's host can reach: those that are merely reserved have no connection yet."""
     rows = session.execute(
         sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
         .join(Volume, Volume.id == VolumeAttachment.volume_id).where(VolumeAttachment.server_id == server_id)

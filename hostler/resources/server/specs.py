@@ -1,4 +1,4 @@
-"""What an agent must know to make a server so: immutable values, built by the conductor, carried as plain maps.
+"""What an agent must know to build a server: immutable values, built by the conductor, carried as plain maps.
 
 `to_wire` gives nested dicts and lists of JSON types; `from_wire` builds the value again and ignores keys it does not
 know, so that a newer conductor can talk to an older agent.

@@ -34,7 +34,7 @@ TRANSITIONS: Final = frozenset({
     (ACTIVE, RESIZED),
     (ACTIVE, SHELVED),
     (ACTIVE, SOFT_DELETED),
-    (STOPPED, ACTIVE),  # os-start, hard reboot, or started behind our back
+    (STOPPED, ACTIVE),  # os-start, hard reboot, or started on the host directly
     (STOPPED, RESCUED),
     (STOPPED, RESIZED),
     (STOPPED, SHELVED),

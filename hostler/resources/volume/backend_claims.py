@@ -86,7 +86,7 @@ def _move(session: orm.Session, backend_id: str, generation: int) -> bool:
 
 
 def touch(session: orm.Session, backend_ids: Iterable[str | None]) -> None:
-    """Say that less is claimed of these back ends than a moment ago; None among them is left out."""
+    """Signal that less is claimed of these back ends than before; None is skipped."""
     for backend_id in sorted({backend_id for backend_id in backend_ids if backend_id is not None}):
         session.execute(sa.update(_BACKENDS).where(Backend.id == backend_id).values(
             generation=Backend.generation + 1, updated_at=Backend.updated_at))

@@ -1,4 +1,4 @@
-"""From the records of volumes, snapshots and backups to what their node must know (`hostler.resources.volume.specs`).
+"""Builds what a storage node must know (`hostler.resources.volume.specs`) of volumes, snapshots and backups.
 
 Read-only; used before a volume agent is called. Raises NotFound for what has no record, and Conflict
 for a volume that is on no back end.

@@ -7,7 +7,7 @@ from typing import Any
 
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, Spec
 
-# A server's spec holds its volumes, so the two that it needs stand beside it.
+# A server's spec holds its volumes, so the two that it needs are defined there.
 __all__ = ["AttachedSpec", "BackupSpec", "ConnectionSpec", "ConnectorSpec", "SnapshotSpec", "SourceSpec", "UploadSpec",
            "VolumeSpec"]
 
@@ -61,7 +61,7 @@ class SourceSpec(Spec):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ConnectorSpec(Spec):
-    """How a host can reach volumes. `shares` maps the identity of a directory to where this host has it."""
+    """How a host can reach volumes. `shares` maps the identity of a directory to where it is mounted on this host."""
 
     host: str
     ip: str = "127.0.0.1"

@@ -1,6 +1,6 @@
 """States of volumes, snapshots and backups: what is stored.
 
-Stored is only what outlives an operation (`CREATING` until it first succeeded, `READY`, or an error). The status users
+Only what outlives an operation is stored (`CREATING` until it first succeeded, `READY`, or an error). The status users
 are told is derived (`hostler.resources.volume.status`). Words follow the published Block Storage API, since clients
 compare them.
 """

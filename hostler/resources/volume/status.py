@@ -18,10 +18,10 @@ from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.registry import shown
 from hostler.resources.volume import states
 
-# Operation kind that holds the lock → status; kinds not named here change nothing.
 # State of an attachment → status of its volume; the first one counts.
 ATTACHMENT_STATUS: Final = {states.ATTACHED: kinds.IN_USE, states.ATTACHING: states.ATTACHING,
                             states.RESERVED: states.RESERVED}
+# Kind of the operation that holds the lock → status; kinds not named here change nothing.
 VOLUME_WHILE: Final = shown("volume")
 SNAPSHOT_WHILE: Final = shown("snapshot")
 BACKUP_WHILE: Final = shown("backup")

@@ -1,7 +1,7 @@
 """What is remembered of a volume beside its content, when a snapshot or backup of it is made.
 
-A volume made from the copy later gets it, whatever became of the volume in between: deleted, purged, or given to
-another project, which must not see what its new owner wrote on it. Rows older than this record have none.
+A volume made from the copy later gets it, whatever became of the volume in between: it may be deleted, purged, or given
+to another project, whose writes must not be seen. Rows older than this record have none.
 """
 
 from __future__ import annotations

@@ -192,7 +192,7 @@ def test_changed_rules_widen_what_waits_for_members_only(cloud: Cloud) -> None:
     cloud.network()
 
     def tell(rules_changed: bool) -> Operation:
-        [operation_id] = cloud.db.write(lambda session: security_groups.tell_hosts(
+        [operation_id] = cloud.db.write(lambda session: security_groups.notify_hosts(
             session, cloud.context(), [group_id], rules_changed=rules_changed))
         with cloud.db.reading() as session:
             return session.get_one(Operation, operation_id)

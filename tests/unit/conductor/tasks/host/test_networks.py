@@ -65,7 +65,7 @@ def _seed(session: orm.Session, rig: Rig) -> str:
 def change(rig: Rig, group_id: str, *rules_changed: bool) -> None:
     """Write changes, then run what waits."""
     found = {operation_id for each in rules_changed for operation_id in rig.db.write(
-        lambda session, each=each: security_groups.tell_hosts(session, rig.context, [group_id], rules_changed=each))}
+        lambda session, each=each: security_groups.notify_hosts(session, rig.context, [group_id], rules_changed=each))}
     for operation_id in found:
         rig.expire_delay(operation_id)
         assert rig.run(operation_id) is None
@@ -103,7 +103,7 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
 
     told: Any = rig.host.update_groups  # type: ignore[attr-defined]
     told.side_effect = silent
-    (operation_id,) = rig.db.write(lambda session: security_groups.tell_hosts(
+    (operation_id,) = rig.db.write(lambda session: security_groups.notify_hosts(
         session, rig.context, [group_id], rules_changed=False))
     rig.expire_delay(operation_id)
     assert isinstance(rig.run(operation_id), HandOver)
@@ -111,7 +111,7 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
     waiting = rig.one(Operation, operation_id)
     assert (waiting.state, waiting.waiting_for, waiting.host) == ("pending", "host1", None)
     # A further change uses the waiting operation, and does not wait with it.
-    assert rig.db.write(lambda session: security_groups.tell_hosts(
+    assert rig.db.write(lambda session: security_groups.notify_hosts(
         session, rig.context, [group_id], rules_changed=False)) == [operation_id]
     assert rig.one(Operation, operation_id).not_before < waiting.not_before
     # Within the window the silent host is not asked again; after it, it gets what it missed.

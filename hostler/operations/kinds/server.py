@@ -17,7 +17,7 @@ _TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RE
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CreateServer(Arguments):
-    """`volumes`: the server comes with some; `sources`: what each new one is made from (image, snapshot, None), by id."""
+    """`volumes`: the server comes with some; `sources`: what a new one is made from (image, snapshot, None), by id."""
 
     admin_password: str | None = secret()
     volumes: bool = False

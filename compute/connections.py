@@ -17,11 +17,12 @@ from typing import Protocol
 from oslo_config import cfg
 
 from compute.deadline import DeadlineRunner
-from compute.diskfile import limited, run_tool
+from compute.diskfile import run_tool
 from compute.layout import Layout
 from compute.shares import directories_of, find_shares
 from compute.virt.driver import FileSource, NbdSource, RbdSource, Source, VolumeDisk
 from hostler import errors
+from hostler.agent.confine import confined
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -148,7 +149,7 @@ def _cache_for(path: Path) -> str:
 def _size_of(path: Path, form: str) -> int:
     if form == "raw":
         return path.stat().st_size
-    done = subprocess.run(limited(["qemu-img", "info", "-U", "-f", form, "--output", "json", str(path)]),
+    done = subprocess.run(confined(["qemu-img", "info", "-U", "-f", form, "--output", "json", str(path)]),
                           capture_output=True, text=True, check=False, timeout=INFO_TIMEOUT_S)
     if done.returncode:
         raise errors.AgentError(reason="A volume's file cannot be read on the host.")

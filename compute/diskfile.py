@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from compute import configdrive
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
+from hostler.agent.confine import confined
 from hostler.agent.files import create_private, publish
 from hostler.resources.server.specs import ServerSpec
 
@@ -81,8 +81,6 @@ class DiskFiles:
             part.unlink(missing_ok=True)
 
 
-# A crafted image must not take the host's memory or a processor for good.
-_LIMITS = ("prlimit", f"--as={2 * GIB}", "--cpu=120", "--")
 _MKFS = ("mkfs.ext4", "-q", "-F", "-L", "ephemeral0")
 _MKSWAP = ("mkswap", "-L", "swap0")
 
@@ -111,24 +109,14 @@ def boots_from_volume(server: ServerSpec) -> bool:
     return any(volume.boot_index == 0 for volume in server.volumes)
 
 
-def limited(command: Sequence[str]) -> list[str]:
-    """Return a command with limits, where it is qemu-img; raises FileNotFoundError when the program is missing."""
-    if shutil.which(command[0]) is None:
-        raise FileNotFoundError(command[0])
-    return [*(_LIMITS if command[0] == "qemu-img" else ()), *command]
-
-
 def run_tool(command: Sequence[str]) -> None:
-    """Run a disk tool; raises AgentError naming the tool, its message goes to the log only (it holds paths).
-
-    qemu-img reads what tenants made, with bounded memory and processor time.
-    """
+    """Run a disk tool; raises AgentError naming the tool, its message goes to the log only (it holds paths)."""
     try:
-        subprocess.run(limited(command), check=True, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
+        subprocess.run(confined(command), check=True, capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
     except FileNotFoundError as error:
         raise errors.AgentError(reason=f"The program {command[0]} is missing on the host.") from error
     except subprocess.TimeoutExpired as error:
-        raise errors.AgentError(reason=f"The program {command[0]} did not end in {TOOL_TIMEOUT_S} s.") from error
+        raise errors.AgentError(reason=f"The program {command[0]} did not end in time.") from error
     except subprocess.CalledProcessError as error:
         LOG.error("%s failed with %d: %s", " ".join(command), error.returncode, error.stderr.strip())
         full = "No space left on device" in error.stderr

@@ -273,7 +273,7 @@ class Run:
         if self._out_of_patience():
             return unreachable(int(self._patience_s))
         self._start_waiting()
-        return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for=host)
+        return HandOver(reason=error.details, delay_s=self._delay(), host=host, waiting_for=host)
 
     def _start_waiting(self) -> None:
         self.waiting_since = self.waiting_since or self._now()

@@ -29,6 +29,11 @@ class HostlerError(Exception):
         self.kwargs = dict(fields)
         super().__init__(text)
 
+    @property
+    def details(self) -> str:
+        """What operators read beside the message: names of hosts, paths, waits. The message is for any user."""
+        return str(self.fields.get("details") or self)
+
 
 class NotFound(HostlerError):
     """The thing named does not exist, or the caller may not know that it does."""
@@ -211,6 +216,12 @@ class Silent(Unavailable):
     code = "Silent"
     template = "{part} does not answer."
 
+    @property
+    def details(self) -> str:
+        """The message and the host."""
+        host = self.fields.get("host")
+        return f"{self} ({host})" if host else str(self)
+
 
 class Incompatible(Silent):
     """A service of another release refused the message's version unread; it answers once it is upgraded."""
@@ -234,17 +245,27 @@ class BrokerSilent(Silent):
 
 
 class HostUnreachable(Unavailable):
-    """An agent did not answer within the patience the operator configured."""
+    """An agent did not answer within the patience the operator configured; `details` names it."""
 
     code = "HostUnreachable"
-    template = "Host {host} did not answer for {waited_s} s."
+    template = "The host does not answer."
+
+    @property
+    def details(self) -> str:
+        """Which, and for how long."""
+        return "Host {host} did not answer for {waited_s} s.".format(**self.fields)
 
 
 class NodeUnreachable(HostUnreachable):
     """As HostUnreachable, of a storage node's agent."""
 
     code = "NodeUnreachable"
-    template = "Storage node {host} did not answer for {waited_s} s."
+    template = "The storage node does not answer."
+
+    @property
+    def details(self) -> str:
+        """Which, and for how long."""
+        return "Storage node {host} did not answer for {waited_s} s.".format(**self.fields)
 
 
 class NotImplementedHere(HostlerError):
@@ -269,7 +290,7 @@ class UnsupportedImage(Invalid):
 
 
 class AgentError(HostlerError):
-    """Something on a host failed; `reason` is readable by the user and names no host path."""
+    """Something on a host failed; `reason` is readable by any user and names no host or path, `details` may."""
 
     code = "AgentError"
     template = "{reason}"

@@ -40,7 +40,8 @@ class Backend:
     def ready(self) -> Driver:
         """Return the driver; raises AgentError when the back end could not be opened."""
         if not self._opened:
-            raise errors.AgentError(reason=f"The back end {self.name} is not available: {self._trouble}")
+            raise errors.AgentError(reason="The volume's back end is not available.",
+                                    details=f"The back end {self.name} is not available: {self._trouble}")
         return self.driver
 
     def begin_look(self) -> None:

@@ -1,7 +1,8 @@
 """qemu-img: copies with progress that end when they are no longer wanted, and small questions about files.
 
-A copy is killed when its `progress` raises and when the agent dies, so that no copy writes on beside its own repeat.
-What qemu-img says goes to the log (it names paths); users read a sentence of ours.
+All of it runs confined (`hostler.agent.confine`). A copy is killed when its `progress` raises and when the agent dies,
+so that no copy writes on beside its own repeat. What qemu-img says goes to the log (it names paths); users read a
+sentence of ours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import logging
 import os
 import re
 import selectors
-import shutil
 import subprocess
 import time
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from hostler import errors
+from hostler.agent.confine import confined
 from volume.drivers.driver import DiskSource, Progress
 
 LOG = logging.getLogger(__name__)
@@ -73,12 +74,12 @@ def info(source: DiskSource) -> dict[str, Any]:
 def run(command: Sequence[str], *, timeout_s: float = TOOL_TIMEOUT_S) -> str:
     """Run a short-lived tool and return what it says; raises AgentError naming the tool."""
     try:
-        done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=timeout_s,
-                              stdin=subprocess.DEVNULL)
+        done = subprocess.run(confined(command, copies=timeout_s > TOOL_TIMEOUT_S), check=True, capture_output=True,
+                              text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
     except FileNotFoundError as error:
         raise errors.AgentError(reason=f"The program {command[0]} is missing on the node.") from error
     except subprocess.TimeoutExpired as error:
-        raise errors.AgentError(reason=f"The program {command[0]} did not end in {timeout_s:.0f} s.") from error
+        raise errors.AgentError(reason=f"The program {command[0]} did not end in time.") from error
     except subprocess.CalledProcessError as error:
         raise failure(command, error.returncode, error.stderr) from error
     return done.stdout
@@ -95,10 +96,9 @@ def failure(command: Sequence[str], status: int, said: str) -> errors.AgentError
 def run_watched(command: Sequence[str], progress: Progress) -> None:
     """Run a tool that says its per cent; it ends when `progress` raises. Raises AgentError."""
     # Tied to this thread's life: an agent that is killed takes its copies along.
-    setpriv = shutil.which("setpriv")
-    tied = [setpriv, "--pdeathsig", "KILL", "--", *command] if setpriv else command
     try:
-        child = subprocess.Popen(tied, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        child = subprocess.Popen(confined(command, copies=True, dies_with_us=True), stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     except FileNotFoundError as error:
         raise errors.AgentError(reason=f"The program {command[0]} is missing on the node.") from error
     assert child.stdout is not None

@@ -192,8 +192,10 @@ class FlatPlumbing:
                 others = [record.network.id for record in self._records.values() if record.network.id != network.id
                           and record.network.physical_network == network.physical_network]
             if others:
-                raise errors.AgentError(reason=f"physical network {network.physical_network} carries network "
-                                               f"{others[0]} on this host already")
+                raise errors.AgentError(
+                    reason="The host cannot carry the network, because it carries another on the same segment.",
+                    details=f"physical network {network.physical_network} carries network {others[0]} on this host "
+                            "already")
 
     def _layout(self, network: NetworkSpec) -> Layout:
         uplink = None

@@ -61,7 +61,8 @@ def _netlink() -> Iterator[Any]:
         with IPRoute() as ipr:
             yield ipr
     except NetlinkError as failure:
-        raise errors.AgentError(reason=f"the kernel refused a network change: {failure}") from failure
+        raise errors.AgentError(reason="The network could not be set up on the host.",
+                                details=f"the kernel refused a network change: {failure}") from failure
 
 
 def make_network(layout: Layout) -> None:
@@ -184,7 +185,8 @@ def _refuse_overlap(ipr: Any, network: NetworkSpec, bridge: int) -> None:
         there = ipaddress.ip_network(f"{message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}", strict=False)
         for subnet in subnets:
             if subnet.overlaps(there):
-                raise errors.AgentError(reason=f"subnet {subnet} overlaps {there}, which this host is part of")
+                raise errors.AgentError(reason=f"The host cannot be the gateway of subnet {subnet}.",
+                                        details=f"subnet {subnet} overlaps {there}, which this host is part of")
 
 
 def _make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> None:

@@ -183,6 +183,9 @@ def _from_flow_failure(failed: flow_failure.Failure) -> Failure:
 
 def _from_exception(error: BaseException, details: str = "") -> Failure:
     if isinstance(error, errors.HostlerError):
+        if error.details != str(error):
+            LOG.warning("an operation failed: %s", error.details)
+            details = f"{error.details}\n{details}".strip()
         return Failure(error.code, str(error), details)
     LOG.error("an operation failed unexpectedly", exc_info=error)
     return Failure("Internal", str(errors.Internal()), f"{error!r}\n{details}")

@@ -91,16 +91,16 @@ class Client:
                        "call_monitor_timeout": self._conf.silence_timeout}
         if server is not None:
             options["server"] = server
-        part = f"The {self._topic} service" + (f" on {server}" if server is not None else "")
-        return Peer(self._client.prepare(**options, retry=0), part, self._replies)
+        return Peer(self._client.prepare(**options, retry=0), f"The {self._topic} service", server, self._replies)
 
 
 class Peer:
     """The service that a call or a cast goes to; arguments are one map, so that their names are free."""
 
-    def __init__(self, target: Any, part: str, replies: ReplyQueue) -> None:
+    def __init__(self, target: Any, part: str, host: str | None, replies: ReplyQueue) -> None:
         self._target = target
         self._part = part
+        self._host = host
         self._replies = replies
 
     def call(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> Any:
@@ -109,7 +109,7 @@ class Peer:
         try:
             return self._target.call(context, method, **arguments)
         except _PEER_SILENCE as error:
-            raise errors.Silent(part=self._part) from error
+            raise errors.Silent(part=self._part, host=self._host) from error
         except BROKER_ERRORS as error:
             raise errors.BrokerSilent() from error
         except errors.HostlerError as error:
@@ -117,14 +117,14 @@ class Peer:
         except oslo_messaging.RemoteError as error:
             if error.exc_type != oslo_messaging.UnsupportedVersion.__name__:
                 raise
-            raise errors.Incompatible(part=self._part) from error
+            raise errors.Incompatible(part=self._part, host=self._host) from error
 
     def cast(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Send and go on; raises `errors.Silent` when nobody offers the topic, or `errors.BrokerSilent`."""
         try:
             self._target.cast(context, method, **arguments)
         except _PEER_SILENCE as error:
-            raise errors.Silent(part=self._part) from error
+            raise errors.Silent(part=self._part, host=self._host) from error
         except BROKER_ERRORS as error:
             raise errors.BrokerSilent() from error
 

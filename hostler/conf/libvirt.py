@@ -20,8 +20,6 @@ OPTS = [
     cfg.StrOpt("disk_cache", default="auto",
                choices=["auto", "none", "writeback", "writethrough", "directsync", "unsafe"],
                help="Cache mode of server disks. auto is none where the file system does direct I/O, else writeback."),
-    cfg.HostAddressOpt("console_listen", default="127.0.0.1",
-                       help="Address on which the guests' VNC servers listen; the console proxy must reach it."),
     cfg.IntOpt("call_timeout", default=20, min=1,
                help="Seconds a call to libvirt may take before the hypervisor counts as hung and the host is "
                     "reported as unhealthy. Starting a guest and saving its memory may take ten times as long."),

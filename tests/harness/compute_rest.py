@@ -79,7 +79,7 @@ class FakeCompute:
     def get_console_output(self, _context: RequestContext, host: str, server_id: str, length: int | None) -> str:
         """Return the last `length` lines of a log of three."""
         if self.silent:
-            raise errors.Silent(part=f"The compute service on {host}")
+            raise errors.Silent(part="The compute service", host=host)
         lines = ["one", "two", server_id]
         return "\n".join(lines if length is None else lines[-length:] if length else [])
 

@@ -78,7 +78,7 @@ class ScriptedNodes:
         number = len(self.calls)
         self.calls.append(name)
         if node in self.silent:
-            raise errors.Silent(part=f"The volume service on {node}")
+            raise errors.Silent(part="The volume service", host=node)
         when, error = self.faults.get(number, ("", None))
         if when == "before" and error is not None:
             raise error

@@ -112,7 +112,7 @@ def _dmi_of_a_guest(uri: str, directory: Path) -> dict[str, str]:
     layout = Layout(directory / "state")
     layout.prepare()
     machine = domainxml.Machine(host="host1", virt_type="qemu", cpu_mode="auto", disk_cache="auto",
-                                console_listen="127.0.0.1", pcie_ports=16)
+                                pcie_ports=16)
     driver = LibvirtDriver(machine, uri=uri, call_timeout_s=20, probe_timeout_s=5, directory=layout.root)
     driver.open()
     image = real_parts.tiny_image()

@@ -52,7 +52,7 @@ def layout(directory: Path) -> Layout:
 def new_driver(uri: str, layout: Layout, host: str = "host1", *, virt_type: str = "qemu",
                timeout_s: float = 20) -> LibvirtDriver:
     machine = domainxml.Machine(host=host, virt_type=virt_type, cpu_mode="auto", disk_cache="auto",
-                                console_listen="127.0.0.1", pcie_ports=12)
+                                pcie_ports=12)
     made = LibvirtDriver(machine, uri=uri, call_timeout_s=timeout_s, probe_timeout_s=5, directory=layout.root)
     made.open()
     return made

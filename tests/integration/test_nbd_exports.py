@@ -81,7 +81,7 @@ def host(tmp_path: Path, certificates: Path) -> Iterator[LibvirtDriver]:
         for name in ("ca-cert.pem", "client-cert.pem", "client-key.pem"):
             shutil.copy(certificates / "host1" / name, tmp_path / "v/pki")
         machine = domainxml.Machine(host="host1", virt_type="qemu", cpu_mode="auto", disk_cache="auto",
-                                    console_listen="127.0.0.1", pcie_ports=4)
+                                    pcie_ports=4)
         made = LibvirtDriver(machine, uri=uri, call_timeout_s=30, probe_timeout_s=5, directory=tmp_path / "compute")
         made.open()
         yield made

@@ -79,7 +79,7 @@ def node(ceph: Ceph) -> RbdDriver:
 def host(tmp_path: Path) -> Iterator[LibvirtDriver]:
     with real_parts.libvirtd(tmp_path / "v") as uri:
         machine = domainxml.Machine(host="host1", virt_type="qemu", cpu_mode="auto", disk_cache="auto",
-                                    console_listen="127.0.0.1", pcie_ports=4)
+                                    pcie_ports=4)
         made = LibvirtDriver(machine, uri=uri, call_timeout_s=30, probe_timeout_s=5, directory=tmp_path / "compute")
         made.open()
         yield made

@@ -20,7 +20,7 @@ from compute.virt.libvirt import domainxml
 from tests.harness.compute_agents import make_server
 
 MACHINE = domainxml.Machine(host="host1", virt_type="qemu", cpu_mode="none", disk_cache="none",
-                            console_listen="127.0.0.1", pcie_ports=4)
+                            pcie_ports=4)
 
 
 def test_a_guest_is_an_openstack_product() -> None:

@@ -16,6 +16,7 @@ from compute.specfile import SpecFiles
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import ImageSpec
 from tests.harness.compute_agents import make_server
+from volume import qemu_img
 
 CONTENT = b"\1" * 4096
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
@@ -64,3 +65,21 @@ def test_qemu_img_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     for name in ("memory", "processor"):
         assert (tmp_path / name).read_text().strip().isdigit(), name
     assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+
+
+def test_the_volume_agents_tools_are_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As qemu-img on compute hosts; and none of them keeps what the agent may do beyond opening files."""
+    program = tmp_path / "qemu-img"
+    program.write_text(f"#!/bin/sh\nulimit -v > {tmp_path}/memory\nulimit -t > {tmp_path}/processor\n"
+                       f"grep -E 'CapEff|NoNewPrivs' /proc/self/status > {tmp_path}/privileges\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    for run in (lambda: qemu_img.run(["qemu-img", "info"]),
+                lambda: qemu_img.run_watched(["qemu-img", "convert"], lambda _percent: None)):
+        run()
+        for name in ("memory", "processor"):
+            assert (tmp_path / name).read_text().strip().isdigit(), name
+        privileges = dict(line.split() for line in (tmp_path / "privileges").read_text().splitlines())
+        assert privileges["NoNewPrivs:"] == "1"
+        assert int(privileges["CapEff:"], 16) in (0, 1 << 1), "CAP_DAC_OVERRIDE at most"
+        (tmp_path / "memory").unlink()

@@ -43,7 +43,6 @@ class Machine:
     virt_type: str  # kvm | qemu
     cpu_mode: str  # a mode, none, or a model's name
     disk_cache: str
-    console_listen: str
     pcie_ports: int
     smbios: Smbios = Smbios()
 
@@ -154,8 +153,9 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware
         channel = add(devices, "channel", type="unix")
         add(channel, "target", type="virtio", name="org.qemu.guest_agent.0")
     add(devices, "input", type="tablet", bus="virtio")
-    graphics = add(devices, "graphics", type="vnc", autoport="yes")
-    add(graphics, "listen", type="address", address=machine.console_listen)
+    # A socket that libvirt puts into the guest's own directory, which only QEMU's user may enter: any user of the host
+    # can connect to a port, and VNC's passwords protect nothing.
+    add(add(devices, "graphics", type="vnc"), "listen", type="socket")
     _add_video(devices, hardware.video_model)
     add(devices, "memballoon", model="virtio")
     if hardware.rng:

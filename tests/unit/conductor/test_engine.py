@@ -108,7 +108,8 @@ def test_a_host_silent_past_patience_fails_the_boot(rig: Rig) -> None:
     assert rig.run(operation_id) is None
     server = rig.one(Server, server_id)
     assert server.vm_state == "error"
-    assert "host1" in server.fault["message"]
+    assert server.fault["message"] == "The host does not answer."
+    assert "host1" in server.fault["details"]
     assert rig.count(Allocation) == 0
     rig.assert_at_rest()
 

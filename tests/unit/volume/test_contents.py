@@ -125,8 +125,9 @@ def test_a_back_end_that_cannot_be_opened_is_opened_later(tmp_path: Path) -> Non
     driver.healthy = False
     backends = Backends([Backend("late", "fake", driver)])
     backends.look()
-    with pytest.raises(errors.AgentError, match="late is not available: The fake back end"):
+    with pytest.raises(errors.AgentError) as caught:
         backends.driver("late")
+    assert "late is not available: The fake back end" in caught.value.details
     assert backends.find()["late"]["error"]
     driver.healthy = True
     backends.look()

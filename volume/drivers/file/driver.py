@@ -145,8 +145,10 @@ class FileDriver:
         if "file" in connector.protocols and share in connector.shares and self._exports.get(attachment_id) is None:
             return ConnectionSpec(protocol="file", format=image_format, data={"share": share, "path": path.name})
         if "nbd" not in connector.protocols:
-            raise errors.AgentError(reason=f"Host {connector.host} has neither the directory of the volume (mark it "
-                                           f"finds by {SHARE_MARK}) nor a way to reach it over NBD.")
+            raise errors.AgentError(
+                reason="The server's host cannot reach the volume.",
+                details=f"Host {connector.host} has neither the directory of the volume (mark it finds by "
+                        f"{SHARE_MARK}) nor a way to reach it over NBD.")
         export = self._exports.start(volume.id, attachment_id, path, image_format, connector.host,
                                      has_certificate=connector.tls, readonly=readonly)
         return ConnectionSpec(protocol="nbd", data={

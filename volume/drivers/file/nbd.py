@@ -85,8 +85,9 @@ def is_free(address: str, port: int) -> bool:
             listener.listen(1)
         except OSError as error:
             if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-                raise errors.AgentError(reason=f"[volume] my_ip {address} is no address of the storage node."
-                                        ) from error
+                raise errors.AgentError(
+                    reason="The storage node cannot export the volume: its address is configured wrong.",
+                    details=f"[volume] my_ip {address} is no address of the storage node.") from error
             return False
     return True
 

@@ -39,7 +39,8 @@ class Credentials:
                 reason="This storage node exports nothing to other hosts: its operator must set [volume] tls_dir (see "
                        "hostler-manage pki) or, on a closed network, [volume] insecure_exports.")
         raise errors.AgentError(
-            reason=f"Host {host} has no certificate for volumes over NBD: its operator must give it one "
+            reason="The server's host has no certificate for volumes over NBD: its operator must give it one.",
+            details=f"Host {host} has no certificate for volumes over NBD: its operator must give it one "
                    "(hostler-manage pki issue) or, on a closed network, set [volume] insecure_exports on the storage "
                    "nodes.")
 

@@ -321,7 +321,8 @@ def test_a_node_silent_past_patience_fails_the_creation_and_cleans_up_when_it_re
     assert rig.finish(operation_id) == "failed"
     volume = volume_of(rig, operation_id)
     assert volume.state == volume_states.ERROR
-    assert volume.fault["message"] == "Storage node node1 did not answer for 1 s."
+    assert volume.fault["message"] == "The storage node does not answer."
+    assert volume.fault["details"].startswith("Storage node node1 did not answer for 1 s.")
     assert volume.id in rig.nodes.volumes[("node1", "b1")]
     rig.reconcile()
     rig.check()

@@ -15,7 +15,7 @@ from compute.virt.libvirt import domainxml, events, probe
 from tests.harness.compute_agents import make_server
 
 MACHINE = domainxml.Machine(host="host1", virt_type="kvm", cpu_mode="host-model", disk_cache="none",
-                            console_listen="127.0.0.1", pcie_ports=12)
+                            pcie_ports=12)
 SERVER = make_server(name="<a> & \x07b\n")
 GUEST = virt.Guest(SERVER, (virt.Disk(Path("/d/disk"), "vda"), virt.Disk(Path("/d/c"), "vdz", "raw", readonly=True)),
                    (virt.Nic("p1", "fa:16:3e:00:00:01", "br0", "tap0", 1450),), Path("/d/console.log"))

@@ -16,7 +16,7 @@ from hostler import errors
 from tests.harness.compute_agents import make_server
 
 MACHINE = domainxml.Machine(host="host1", virt_type="kvm", cpu_mode="none", disk_cache="none",
-                            console_listen="127.0.0.1", pcie_ports=12)
+                            pcie_ports=12)
 VOLUME = virt.VolumeDisk("11111111-0000-4000-8000-000000000001", "vdb", virt.FileSource(Path("/s/v")), "qcow2")
 
 

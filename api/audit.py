@@ -7,6 +7,7 @@ which action a body holds. Nothing else of a body is looked at, so no secret can
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Any, Final
 
@@ -53,7 +54,8 @@ class Audit:
             return
         said = getattr(request.context, "audit", {})
         caller: RequestContext | None = getattr(request.context, "caller", None)
-        noun, verb = _what(request, said)
+        noun, verb = _what(request.uri_template or "", request.method)
+        verb = said.get("action") or verb
         service = request.context.face.prefix.strip("/")
         if caller is None:
             if verb != _LOGIN or not said:
@@ -69,17 +71,18 @@ class Audit:
             observer=self._host, beside=named if len(named) > 1 else {}))
 
 
-def _what(request: falcon.Request, said: dict[str, str]) -> tuple[str, str]:
-    """Return the noun and the verb: ("user", "created"), ("server", "reboot"), ("", "authenticate")."""
-    parts = [part for part in (request.uri_template or "").split("/") if not _PARAMETER.search(part)]
+@functools.lru_cache(maxsize=2000)
+def _what(template: str, method: str) -> tuple[str, str]:
+    """Return the noun and the verb: ("user", "created"), ("", "authenticate"). A body may name another verb."""
+    parts = [part for part in template.split("/") if not _PARAMETER.search(part)]
     if parts[-1:] == ["action"]:
         parts.pop()
     noun = re.sub(r"(?<!s)s$", "", parts[-1]) if parts else ""
-    verb = said.get("action") or _VERBS.get(request.method, request.method.lower())
-    if noun == "token" and request.method == "POST":
+    verb = _VERBS.get(method, method.lower())
+    if noun == "token" and method == "POST":
         return "", _LOGIN
     if noun == "role" and "users" in parts:
-        return _GRANT, "created" if request.method == "PUT" else verb
+        return _GRANT, "created" if method == "PUT" else verb
     return noun, "updated" if noun == "password" else verb
 
 

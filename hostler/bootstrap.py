@@ -72,7 +72,7 @@ def bootstrap(db: Database, conf: cfg.ConfigOpts, *, admin_password: str | None,
     def work(session: orm.Session) -> tuple[list[str], str, str, str | None, str | None]:
         made: list[str] = []
         _make_basics(session, made)
-        project, user = _make_admin(session, made)
+        project, user = _make_admin(session, made, _admin_project(conf))
         db.lock_row(session, Project, Project.id == project.id)
         used = _settle_password(session, conf, user, password, given=given)
         _make_offers(session, made)
@@ -102,7 +102,11 @@ def bootstrap(db: Database, conf: cfg.ConfigOpts, *, admin_password: str | None,
 
 def _login(conf: cfg.ConfigOpts, cloud: str, public_url: str, password: str) -> Login:
     return Login(cloud=cloud, auth_url=public_url.rstrip("/") + "/identity/v3", username=ADMIN, password=password,
-                 project=ADMIN, region=conf.identity.region)
+                 project=_admin_project(conf), region=conf.identity.region)
+
+
+def _admin_project(conf: cfg.ConfigOpts) -> str:
+    return conf.identity.admin_project_name or ADMIN
 
 
 def _ensure(session: orm.Session, made: list[str], model: type[Any], criteria: dict[str, Any],
@@ -124,8 +128,8 @@ def _make_basics(session: orm.Session, made: list[str]) -> None:
         _ensure(session, made, Role, {"name": name})
 
 
-def _make_admin(session: orm.Session, made: list[str]) -> tuple[Project, User]:
-    project = _ensure(session, made, Project, {"domain_id": DEFAULT_DOMAIN, "name": ADMIN},
+def _make_admin(session: orm.Session, made: list[str], project_name: str) -> tuple[Project, User]:
+    project = _ensure(session, made, Project, {"domain_id": DEFAULT_DOMAIN, "name": project_name},
                       description="The administrators' project")
     user = _ensure(session, made, User, {"domain_id": DEFAULT_DOMAIN, "name": ADMIN}, default_project_id=project.id)
     admin_role = session.execute(sa.select(Role).where(Role.name == roles.ADMIN)).scalar_one()

@@ -28,7 +28,6 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("servers:create:zero_disk_flavor", ADMIN,
      "Create a server whose flavor has no root disk on a disk of its image's size."),
     ("servers:create:attach_volume", ANYBODY, "Create a server with a volume."),
-    ("servers:create:attach_network", ANYBODY, "Create a server on an external network."),
     ("servers:update", OWNER_OR_ADMIN, "Change a server's name, description or host name."),
     ("servers:delete", OWNER_OR_ADMIN, "Delete a server."),
     ("servers:start", OWNER_OR_ADMIN, "Start a server."),

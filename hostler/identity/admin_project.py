@@ -15,9 +15,13 @@ def is_configured(conf: cfg.ConfigOpts) -> bool:
     return bool(conf.identity.admin_project_name and conf.identity.admin_project_domain_name)
 
 
-def is_admin_project(conf: cfg.ConfigOpts, project: Project | None, domain: Domain | None) -> bool:
-    """Return whether the project, which is in `domain`, is the admin project."""
-    if project is None or domain is None:
-        return False
-    return not is_configured(conf) or (project.name == conf.identity.admin_project_name
-                                       and domain.name == conf.identity.admin_project_domain_name)
+def is_it(conf: cfg.ConfigOpts, project: Project | None, domain: Domain | None) -> bool:
+    """Return whether the project, which is in `domain`, is the admin project; False when there is none."""
+    return (is_configured(conf) and project is not None and domain is not None
+            and project.name == conf.identity.admin_project_name
+            and domain.name == conf.identity.admin_project_domain_name)
+
+
+def counts_as_it(conf: cfg.ConfigOpts, project: Project | None, domain: Domain | None) -> bool:
+    """Return whether the role admin in the project counts for the whole cloud."""
+    return is_it(conf, project, domain) or (project is not None and not is_configured(conf))

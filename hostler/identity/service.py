@@ -153,7 +153,7 @@ def _context_values(conf: cfg.ConfigOpts, found: TokenState) -> dict[str, Any]:
         "domain_id": domain.id if token.scope.kind == "domain" and domain is not None else None,
         "system_scope": "all" if token.scope.kind == "system" else None,
         "roles": sorted(found.roles),
-        "is_admin_project": admin_project.is_admin_project(conf, project, domain),
+        "is_admin_project": admin_project.counts_as_it(conf, project, domain),
         "token_audit_id": token.audit_id,
         "restricted": credential is not None and not credential.unrestricted,
     }

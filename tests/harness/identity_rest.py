@@ -88,10 +88,11 @@ class IdentityApi:
 
 
 @contextlib.contextmanager
-def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), **overrides: Any) -> Iterator[IdentityApi]:
+def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), project: str = "admin",
+            **overrides: Any) -> Iterator[IdentityApi]:
     """Serve the face over the empty database at `url`; keys and client files lie below `directory`.
 
-    Of further `faces` only what needs no other service works.
+    Of further `faces` only what needs no other service works. The administrator logs in to `project`.
     """
     conf = configuration.load([], config_files=[], overrides={
         "state_path": str(directory), "identity.password_rounds": 4, "identity.max_failed_logins": 3, **overrides})
@@ -101,6 +102,6 @@ def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), **overri
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, all_defaults()),
                         images=absent, waker=absent, compute=absent)
     api = IdentityApi(db=db, services=services, client=testing.TestClient(wsgi.build(services, faces)), made=made)
-    api.admin = api.token_of("admin", made.admin_password or "", project="admin")
+    api.admin = api.token_of("admin", made.admin_password or "", project=project)
     yield api
     db.dispose()

@@ -18,7 +18,7 @@ from api.openstack.image import FACE as IMAGE
 from api.openstack.network import FACE as NETWORK
 from api.openstack.volume import FACE as VOLUME
 from tests.harness import foreign_calls, personas
-from tests.harness.identity_rest import serving
+from tests.harness.identity_rest import PASSWORD, serving
 from tests.harness.personas import CLOUD_ADMIN, NAMES, UNSCOPED, Personas
 
 FACES = (IDENTITY, COMPUTE, IMAGE, NETWORK, VOLUME)
@@ -114,6 +114,44 @@ def test_identity(people: Personas, method: str, path: str, body: Any, allowed: 
     assert {status for name, status in statuses.items() if name not in allowed} <= {403}
 
 
+def test_tokens_of_others(people: Personas) -> None:
+    victims = _tokens_of_admin(people)
+    for method, allowed in (("GET", SEES_ALL | {"service"}), ("HEAD", SEES_ALL), ("DELETE", CLOUD)):
+        statuses = {name: people.api.call(method, "/auth/tokens", token=people.tokens[name],
+                                          X_Subject_Token=next(victims)).status_code for name in NAMES}
+        assert {name for name, status in statuses.items() if status < 300} == allowed, statuses
+
+
+def _tokens_of_admin(people: Personas) -> Iterator[str]:
+    while True:
+        yield people.api.token_of("admin", people.api.made.admin_password or "", project="admin")
+
+
+def test_the_admin_project_may_have_another_name(tmp_path: Path) -> None:
+    overrides = {"identity.admin_project_name": "operators"}
+    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path, project="operators", **overrides) as api:
+        assert api.call("GET", "/services").status_code == 200
+        _, _, token = api.member("eve", "admin", "admin")
+        assert api.call("GET", "/services", token=token).status_code == 403
+
+
+def test_a_manager_makes_no_admin_project(tmp_path: Path) -> None:
+    """Given an admin project that was renamed, when the manager of its domain gives its name to another project, then
+    that is refused: the admins of that one would get the cloud."""
+    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path) as api:
+        user, other = api.make_user("carol"), api.make_project("other")
+        assert api.call("PUT", f"/domains/default/users/{user['id']}/roles/{api.role('manager')}").status_code == 204
+        token = api.token_of("carol", PASSWORD, scope={"domain": {"id": "default"}})
+        renamed = {"project": {"name": "renamed"}}
+        assert api.call("PATCH", f"/projects/{api.made.admin_project_id}", renamed).status_code == 200
+        body = {"project": {"name": "admin"}}
+        assert api.call("PATCH", f"/projects/{other['id']}", body, token=token).status_code == 403
+        assert api.call("POST", "/projects", body, token=token).status_code == 403
+        assert api.call("POST", "/projects", {"project": {"name": "more"}}, token=token).status_code == 201
+        api.admin = api.token_of("admin", api.made.admin_password or "", scope={"system": {"all": True}})
+        assert api.call("PATCH", f"/projects/{api.made.admin_project_id}", body).status_code == 200
+
+
 def test_a_domain_sees_its_own(people: Personas) -> None:
     token = people.tokens["domain reader"]
     for noun in ("users", "projects", "domains"):
@@ -157,6 +195,7 @@ def test_without_an_admin_project_each_admin_runs_the_cloud(tmp_path: Path) -> N
         people = personas.make(api)
         assert people.call("project admin", "GET", "/services") == 200
         assert people.call("domain admin", "GET", "/services") == 403
+        assert people.call("domain manager", "PATCH", "/projects/{house}", {"project": {"description": "x"}}) == 200
         shown = api.call("GET", "/auth/tokens", X_Subject_Token=people.tokens["project admin"]).json["token"]
         assert "is_admin_project" not in shown
 

@@ -13,8 +13,8 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, Role, RoleAssignment, User
+from hostler.identity import admin_project
 from hostler.identity import roles as role_names
-from hostler.identity.admin_project import is_admin_project
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,7 +137,7 @@ def _check(services: Services, context: RequestContext, action: str, target: Tar
         user, role = session.get(User, user_id), session.get(Role, role_id)
         project = session.get(Project, target_id) if target.kind == "project" else None
         domain_id = target_id if target.kind == "domain" else project.domain_id if project is not None else ""
-        protected = is_admin_project(services.conf, project, session.get(Domain, domain_id))
+        protected = admin_project.is_it(services.conf, project, session.get(Domain, domain_id))
     services.policy.check(context, action, {
         "user_id": user_id, "user_domain_id": user.domain_id if user is not None else "", "domain_id": domain_id,
         "role": role.name if role is not None else "", "protected": protected})

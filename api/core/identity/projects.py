@@ -12,8 +12,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, RoleAssignment, User
-from hostler.identity import removal
-from hostler.identity.admin_project import is_admin_project
+from hostler.identity import admin_project, removal
 from hostler.query.paging import Page, Query
 from hostler.query.resources import declare
 
@@ -83,6 +82,7 @@ def create_project(services: Services, context: RequestContext, values: dict[str
         project = Project(id=ids.new_id(), name=values["name"], description=values.get("description") or "",
                           enabled=values.get("enabled", True), domain_id=domain.id, tags=values.get("tags", []))
         identity_rows.set_attributes(project, values)
+        _refuse_admin_name(services, context, project, domain)
         session.add(project)
         return project
 
@@ -102,6 +102,7 @@ def update_project(services: Services, context: RequestContext, project_id: str,
         _check_parent(changes, project.domain_id)
         identity_rows.check_immutable(project, changes)
         identity_rows.set_attributes(project, changes, "name", "description", "enabled", "tags")
+        _refuse_admin_name(services, context, project, session.get(Domain, project.domain_id))
         return project
 
     return identity_rows.store(services, work, noun="project", name=str(changes.get("name", found.name)))
@@ -130,7 +131,13 @@ def _target(services: Services, session: orm.Session, context: RequestContext, p
     is_member = session.execute(query).first() is not None
     return {"project_id": project.id, "member_id": context.user_id if is_member else "",
             "domain_id": project.domain_id,
-            "protected": is_admin_project(services.conf, project, session.get(Domain, project.domain_id))}
+            "protected": admin_project.is_it(services.conf, project, session.get(Domain, project.domain_id))}
+
+
+def _refuse_admin_name(services: Services, context: RequestContext, project: Project, domain: Domain | None) -> None:
+    """Raise Forbidden where somebody else than the cloud's administrator would make a project the admin project."""
+    if not context.is_admin and admin_project.is_it(services.conf, project, domain):
+        raise errors.Forbidden("Only the cloud's administrator may give a project the admin project's name.")
 
 
 def _parent_domain(session: orm.Session, values: dict[str, Any]) -> str | None:

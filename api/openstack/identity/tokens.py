@@ -12,8 +12,7 @@ from api.openstack.identity.rendering import outside_id
 from api.openstack.identity.views import token_view
 from api.openstack.resource import Resource
 from hostler import errors, ids
-from hostler.identity import lockout
-from hostler.identity.admin_project import is_admin_project, is_configured
+from hostler.identity import admin_project, lockout
 from hostler.identity.catalog import catalog
 from hostler.identity.logins import LogIn, Named, ScopeRequest
 from hostler.identity.token_state import TokenState
@@ -72,7 +71,7 @@ class Tokens(Resource):
         conf = self.conf
         shown = None if request.has_param("nocatalog") else catalog(links.base_url(conf, request),
                                                                     conf.identity.region)
-        marked = is_admin_project(conf, state.project, state.domain) if is_configured(conf) else None
+        marked = admin_project.is_it(conf, state.project, state.domain) if admin_project.is_configured(conf) else None
         return token_view(state, shown, admin_project=marked)
 
 

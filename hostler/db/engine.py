@@ -29,6 +29,7 @@ from hostler.db import committed
 from hostler.db.commits import UnsureCommit, note_rows
 from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
+from hostler.db.silence import watch
 from hostler.db.timeouts import Timeouts
 
 LOG = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ class Database:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_sqlite)
         else:
+            watch(engine, timeouts)
             event.listen(engine, "connect", lambda connection, _record: timeouts.prepare(backend, connection))
         self._clock.follow(engine)
         return engine

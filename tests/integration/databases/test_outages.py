@@ -3,6 +3,8 @@ of database server. Separate processes, whose connections are cold."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 
@@ -176,6 +178,25 @@ def test_a_database_that_stops_for_seconds_only_delays(site: Site, seconds: int)
     wait_for(lambda: site.client.get("/compute/v2.1/servers?limit=1").ok, "the api answers", 60, every_s=0.2)
     _reach(wanted)
     site.rest()
+
+
+def test_a_frozen_database_server_is_answered_with_503(site: Site) -> None:
+    for pid in site.server.pids():
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        for _ in range(2):
+            started = time.monotonic()
+            answer = site.client.get("/compute/v2.1/servers")
+            assert (answer.status_code, answer.headers.get("Retry-After") is not None) == (503, True), answer.text
+            assert time.monotonic() - started < 25
+            started = time.monotonic()
+            assert site.client.get("/healthcheck").status_code == 200
+            assert time.monotonic() - started < 2
+    finally:
+        for pid in site.server.pids():
+            os.kill(pid, signal.SIGCONT)
+    server_id = site.client.create_server(site.image, "after")
+    site.client.wait_server(server_id, "ACTIVE", timeout_s=90)
 
 
 def test_services_that_start_without_broker_or_database_say_so_and_wait(site: Site) -> None:

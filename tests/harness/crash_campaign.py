@@ -8,13 +8,17 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import requests
+import sqlalchemy as sa
 
+from hostler.db.models import Operation
+from hostler.operations import states
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
@@ -124,11 +128,11 @@ class Campaign:
         counts = (control.with_name(f"{control.name}.deaths") for control in self.controls.values())
         return sum(count.stat().st_size for count in counts if count.exists())
 
-    def arm(self, point: Point, *, failing: Point | None = None) -> None:
-        """Make the next process that reaches `point` die there; until then the agent's step `failing` fails."""
+    def arm(self, point: Point, *, failing: Sequence[Point] = ()) -> None:
+        """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
-        if failing is not None:
-            orders[failing.process].append({"step": failing.name, "action": "fail", "times": 0})
+        for step in failing:
+            orders[step.process].append({"step": step.name, "action": "fail", "times": 0})
         if point.process in orders:
             orders[point.process].append({"step": point.name, "action": "crash"})
         else:
@@ -160,7 +164,7 @@ class Campaign:
         """Make a request while `point` is armed and wait for the death; returns the answer, None when the api died
         before it could give one."""
         deaths = self.deaths
-        self.arm(point, failing=failing)
+        self.arm(point, failing=[failing] if failing is not None else [])
         answer = patient(request)
         assert answer is None or answer.status_code < 400, f"{answer.status_code}: {answer.text}"
         assert self.wait_death(deaths), f"nothing passed {point}"
@@ -169,21 +173,24 @@ class Campaign:
             self.disarm()
         return answer
 
-    def put_to_sleep(self, point: Point, request: Callable[[], requests.Response], *, failing: Point | None = None
-                     ) -> tuple[requests.Response | None, int]:
-        """Make a request and wait until a conductor stops at `point`; returns the answer and the process to `wake`."""
+    def put_to_sleep(self, point: Point, request: Callable[[], requests.Response], *, failing: Sequence[Point] = ()
+                     ) -> Zombie:
+        """Make a request and wait until a conductor stops at `point`."""
         asleep = self.controls["conductor"].with_name(f"{self.controls['conductor'].name}.asleep")
         asleep.unlink(missing_ok=True)
         self.arm(dataclasses.replace(point, name=f"sleep {point.name}"), failing=failing)
-        answer = patient(request)
-        assert answer is None or answer.status_code < 400, f"{answer.status_code}: {answer.text}"
-        wait_for(lambda: asleep.exists() and asleep.read_text(), f"a conductor asleep at {point}", 30)
-        return answer, int(asleep.read_text())
+        asked = _Asked(request)
+        try:
+            wait_for(asleep.exists, f"a conductor asleep at {point}", 60)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; {asked}") from None
+        process, operation_id = asleep.read_text().split()
+        return Zombie(self, int(process), operation_id, asked)
 
-    @staticmethod
-    def wake(process: int) -> None:
-        """Let a process go on."""
-        os.kill(process, signal.SIGCONT)
+    def logs(self) -> str:
+        """Return what the conductors have logged."""
+        return "".join(process.log.read_text() for process in self.fleet.processes.values()
+                       if process.service == "conductor")
 
     def wait_rest(self, timeout_s: float = 60) -> None:
         """Wait until nothing is wrong anywhere; raises AssertionError with what still is."""
@@ -199,6 +206,57 @@ class Campaign:
         for node in self.fleet.nodes:
             faults += invariants.node_faults(self.db, node, self.fleet.directory / node)
         return faults
+
+
+class _Asked(threading.Thread):
+    """A request that is being made; it may wait for the end of the operation."""
+
+    def __init__(self, request: Callable[[], requests.Response]) -> None:
+        super().__init__(name="asked")
+        self._request = request
+        self.answer: requests.Response | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Make it."""
+        self.answer = self._request()
+
+    def __str__(self) -> str:
+        return "no answer yet" if self.answer is None else f"answer {self.answer.status_code} {self.answer.text}"
+
+
+class Zombie:
+    """A conductor that was stopped in the middle of an operation, and does not know for how long."""
+
+    def __init__(self, campaign: Campaign, process: int, operation_id: str, asked: _Asked) -> None:
+        self._campaign = campaign
+        self._process = process
+        self._operation_id = operation_id
+        self._asked = asked
+
+    def wait_successor(self) -> None:
+        """Wait until another conductor has ended the operation, and nothing is left to do."""
+        made = self._campaign
+        with made.db.reading() as session:
+            wait_for(lambda: session.scalar(sa.select(Operation.state).where(
+                Operation.id == self._operation_id)) in (states.SUCCEEDED, states.FAILED), "the successor", 90)
+        made.disarm()
+        self._asked.join(30)
+        made.wait_rest()
+
+    def wake(self) -> None:
+        """Let it go on, and wait until it is through with the operation."""
+        said = self._said()
+        os.kill(self._process, signal.SIGCONT)
+        wait_for(lambda: self._said() > said, "the zombie is through", 60)
+
+    def _said(self) -> int:
+        return self._campaign.logs().count(f"operation {self._operation_id} ")
+
+    def release(self) -> None:
+        """Let it go on, whatever comes of it."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._process, signal.SIGCONT)
 
 
 def patient(call: Callable[[], requests.Response]) -> requests.Response | None:

@@ -3,9 +3,11 @@
 The product has no hooks for this. The control file holds one point's name; the process that reaches that point
 removes the file and kills itself with SIGKILL, so a point fires once.
 
-With `sleep <point>` in it the process stops there instead (SIGSTOP), and writes its id into `<control file>.asleep`.
+With `sleep <point>` in it the process stops there instead (SIGSTOP), and writes its id and that of the operation into
+`<control file>.asleep`.
 
-Points: `<Task>:before|after` and `<Task>:write` (before each of its writes), the same as `revert.<Task>:…`,
+Points: `<Task>:before|after`, `<Task>:write|commit` (before each transaction of its own, and before that is committed),
+the same as `revert.<Task>:…`, `end:write|commit` (of the transaction that ends the operation),
 `rpc.<method>:before|after`, `claim:after`, `finish:before|after` (around the operation's last commit),
 `commit:before|after` (a request's transaction in the api), `select_host:before|after` and `select_backends:…` (in the
 scheduler).
@@ -13,6 +15,7 @@ scheduler).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import datetime
 import functools
@@ -23,7 +26,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +34,8 @@ SERVICE, CONTROL = sys.argv[1], Path(sys.argv[2])
 _PR_SET_PDEATHSIG = 1
 
 
-def reach(point: str) -> None:
-    """Die here if this is the chosen point."""
+def reach(point: str, operation_id: str = "") -> None:
+    """Die here if this is the chosen point, or sleep."""
     try:
         wanted = CONTROL.read_text()
     except FileNotFoundError:
@@ -42,7 +45,9 @@ def reach(point: str) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     elif wanted == f"sleep {point}":
         CONTROL.unlink()
-        CONTROL.with_name(f"{CONTROL.name}.asleep").write_text(str(os.getpid()))
+        draft = CONTROL.with_name(f"{CONTROL.name}.draft")
+        draft.write_text(f"{os.getpid()} {operation_id}")
+        draft.replace(CONTROL.with_name(f"{CONTROL.name}.asleep"))
         os.kill(os.getpid(), signal.SIGSTOP)
 
 
@@ -83,13 +88,46 @@ def arm_conductor() -> None:
     around(task, "post_execute", nowhere, lambda self: f"{self.name}:after")
     around(task, "pre_revert", lambda self: begin(self, "revert."), lambda self: f"revert.{self.name}:before")
     around(task, "post_revert", nowhere, lambda self: f"revert.{self.name}:after")
-    around(run.Run, "write", lambda *_args: f"{getattr(step, 'name', '')}:write", nowhere)
+    arm_writes(run.Run, step)
     around(bus.Peer, "call", lambda _self, _context, method, *_: f"rpc.{method}:before",
            lambda _self, _context, method, *_: f"rpc.{method}:after")
     around(lease, "claim", nowhere, lambda *_args, **_: "claim:after")
     around(lease, "finish", nowhere, lambda *_args, **_: "finish:before")
     around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")
     around(runner.Runner, "_end_failed", nowhere, lambda *_args: "finish:after")
+
+
+def arm_writes(run: Any, step: Any) -> None:
+    """Points before each transaction of a run, named after its step or `end`, and before its commit."""
+    session = importlib.import_module("sqlalchemy.orm").Session
+    write, end, commit = run.write, run.end, session.commit
+
+    def in_step(self: Any, work: Any) -> Any:
+        with writing(self, getattr(step, "name", "")):
+            return write(self, work)
+
+    def at_end(self: Any, work: Any) -> Any:
+        if getattr(step, "writing", None):
+            return end(self, work)
+        with writing(self, "end"):
+            return end(self, work)
+
+    @contextlib.contextmanager
+    def writing(self: Any, name: str) -> Iterator[None]:
+        step.writing = name, self.held.id
+        try:
+            reach(f"{name}:write", self.held.id)
+            yield
+        finally:
+            step.writing = None
+
+    def before_commit(self: Any) -> None:
+        if (now := getattr(step, "writing", None)) is not None:
+            self.flush()
+            reach(f"{now[0]}:commit", now[1])
+        commit(self)
+
+    run.write, run.end, session.commit = in_step, at_end, before_commit
 
 
 def arm_api() -> None:

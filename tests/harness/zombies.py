@@ -1,5 +1,8 @@
 """A conductor that sleeps past its lease before a write, and wakes up when its successor is done.
 
+`SERVER_WRITES`, `VOLUME_WRITES` and `OTHER_WRITES` say which steps write in which scenarios. Unit tests put a run to
+sleep before each of those writes in one process, as here; `tests/crash/test_zombies.py` stops a real conductor there.
+
 >>> seen = tried_writes(make_rig, scenario, faults=(2,))     # {"SelectHost.revert", "AssignHost.execute", …}
 
 For every write of the run in turn: the run is stopped before it, its lease ends, another conductor takes the operation
@@ -8,6 +11,7 @@ over and completes it, the run goes on. Nothing in the database may change, and 
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Any
@@ -20,6 +24,81 @@ from conductor.tasks import base
 from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import Base
+from tests.harness.crash_campaign import Point
+
+
+@dataclasses.dataclass(frozen=True)
+class Writes:
+    """A scenario, by its name, and the steps that write in it when some calls to agents fail.
+
+    The failing calls are numbers for the scripted agents of unit tests (`faults`), steps of the fake agents elsewhere.
+    """
+
+    scenario: str
+    writers: frozenset[str] = frozenset()
+    faults: tuple[int, ...] = ()
+    failing: tuple[Point, ...] = ()
+
+    def __str__(self) -> str:
+        return f"failed-{self.scenario}" if self.failing else self.scenario
+
+    @property
+    def points(self) -> list[Point]:
+        """Before and within each transaction of each writer, and of the one that ends the operation."""
+        steps = [("revert." if writer.endswith(".revert") else "") + writer.partition(".")[0]
+                 for writer in sorted(self.writers)]
+        return [Point("conductor", f"{step}:{where}") for step in (*steps, "end") for where in ("write", "commit")]
+
+
+def _writes(scenario: str, writers: str = "", faults: tuple[int, ...] = (), *failing: str) -> Writes:
+    points = (step.split("/") for step in failing)
+    return Writes(scenario, frozenset(writers.split()), faults, tuple(Point(*point) for point in points))
+
+
+_BOOT = "AssignHost.execute FillVolumes.execute ConnectVolumes.execute"
+SERVER_WRITES = [
+    _writes("attach", "ConnectVolume.execute"),
+    _writes("attach", "ConnectVolume.execute ConnectVolume.revert", (1,), "agent/driver.attach_volume:before"),
+    _writes("detach", "DisconnectVolume.revert", (1,), "node1/volume.disconnect:before"),
+    _writes("detach"),
+    _writes("delete", "LockVolumes.execute"),
+    _writes("boot", _BOOT),
+    _writes("boot", f"{_BOOT} SpawnServer.execute ConnectVolumes.revert AssignHost.revert SelectHost.revert "
+                    "PlaceVolumes.revert", (3,), "agent/driver.create:before"),
+]
+VOLUME_WRITES = [
+    _writes("create"),
+    _writes("create_from_volume", "CreateVolume.execute CreateVolume.revert SelectBackend.revert", (0, 1),
+            "node1/volume.clone_volume:middle", "node1/volume.delete_volume:before"),
+    _writes("create_from_snapshot"),
+    _writes("create_from_backup"),
+    _writes("delete_volume"),
+    _writes("delete_with_snapshots"),
+    _writes("extend"),
+    _writes("upload"),
+    _writes("retype_with_move", "SwitchRecord.execute RemoveSource.execute"),
+    _writes("migrate", "CopyVolume.revert ChooseTarget.revert", (3, 4),
+            "node2/volume.create_volume:middle", "node2/volume.delete_volume:before"),
+    _writes("revert"),
+    _writes("create_snapshot"),
+    _writes("delete_snapshot"),
+    _writes("create_backup", "AssignStore.execute"),
+    _writes("delete_backup"),
+    _writes("restore_backup"),
+    _writes("connect", "ConnectAttachment.execute"),
+    _writes("connect", "ConnectAttachment.revert", (0,), "node1/volume.connect:before"),
+    _writes("disconnect"),
+]
+# Without a scenario in the unit tests of flows with volumes.
+OTHER_WRITES = [
+    _writes("boot_from_image", "AssignHost.execute"),
+    _writes("stop", "StopServer.execute"),
+    _writes("start", "StartServer.execute"),
+    _writes("pause", "PauseServer.execute"),
+    _writes("rename"),
+    _writes("rules"),
+    _writes("network"),
+]
 
 
 def snapshot(db: Database) -> dict[str, list[str]]:

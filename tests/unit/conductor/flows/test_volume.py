@@ -54,7 +54,7 @@ def create_from_backup(rig: VolumeRig) -> str:
     return rig.accept("volume.create", rig.volume(backend=None, backup_id=rig.backup(rig.volume())), source="backup")
 
 
-def delete(rig: VolumeRig) -> str:
+def delete_volume(rig: VolumeRig) -> str:
     return rig.accept("volume.delete", rig.volume(), cascade=False)
 
 
@@ -148,7 +148,7 @@ SCENARIOS: dict[Scenario, list[str]] = {
     create_from_snapshot: ["create_volume"],
     create_from_volume: ["create_volume"],
     create_from_backup: ["create_volume"],
-    delete: ["delete_volume"],
+    delete_volume: ["delete_volume"],
     delete_with_snapshots: ["delete_snapshot", "delete_snapshot", "delete_volume"],
     extend: ["extend_volume"],
     extend_attached_file: ["resize_volume"],
@@ -170,7 +170,7 @@ SCENARIOS: dict[Scenario, list[str]] = {
 }
 # Scenario → the state of the volume after an agent's refusal, where that is not READY.
 AFTER_A_REFUSAL = {
-    delete: volume_states.ERROR_DELETING, delete_with_snapshots: volume_states.ERROR_DELETING,
+    delete_volume: volume_states.ERROR_DELETING, delete_with_snapshots: volume_states.ERROR_DELETING,
     extend: volume_states.ERROR_EXTENDING, extend_attached_file: volume_states.ERROR_EXTENDING,
     extend_attached_rbd: volume_states.ERROR_EXTENDING, revert: volume_states.ERROR,
     restore_backup: volume_states.ERROR_RESTORING,
@@ -195,7 +195,7 @@ def test_it_works_asks_no_more_than_it_must_and_leaves_nothing_behind(rig: Volum
     assert rig.finish(operation_id) == "succeeded"
     assert rig.nodes.calls == SCENARIOS[scenario]
     volume = volume_of(rig, operation_id)
-    if scenario in (delete, delete_with_snapshots):
+    if scenario in (delete_volume, delete_with_snapshots):
         assert (volume.state, volume.backend_id) == (volume_states.DELETED, None)
         assert volume.deleted_at is not None
     else:
@@ -233,7 +233,7 @@ def test_an_agent_that_refuses_at_any_call_leaves_records_and_storage_alike(
         assert volume.state == AFTER_A_REFUSAL.get(scenario, volume_states.READY)
         if scenario in AFTER_A_REFUSAL:
             assert "The disk is broken." in volume.fault["message"]
-    if scenario not in (delete, delete_with_snapshots, delete_snapshot, delete_backup, disconnect):
+    if scenario not in (delete_volume, delete_with_snapshots, delete_snapshot, delete_backup, disconnect):
         rig.reconcile()
         rig.check()
 
@@ -247,7 +247,8 @@ def test_a_flow_whose_conductor_always_dies_there_ends_and_what_is_left_is_clean
     # Calls are numbered from the first try: a resumed flow asks the broken one first again.
     state = rig.finish(operation_id)
     rig.reconcile()
-    if state == "failed" and scenario in (delete, delete_with_snapshots, delete_snapshot, delete_backup, disconnect):
+    if state == "failed" and scenario in (delete_volume, delete_with_snapshots, delete_snapshot, delete_backup,
+                                          disconnect):
         return  # what is gone is gone, and the record waits to be deleted again
     rig.check()
 
@@ -329,7 +330,7 @@ def test_a_node_silent_past_patience_fails_the_creation_and_cleans_up_when_it_re
 
 
 def test_a_node_silent_past_patience_fails_a_deletion_whose_data_is_not_forgotten(rig: VolumeRig) -> None:
-    operation_id = delete(rig)
+    operation_id = delete_volume(rig)
     rig.nodes.silent = {"node1"}
     rig.run(operation_id)
     rig.let_pass(operation_id, patience=True)
@@ -532,26 +533,14 @@ def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None
     assert run.ask_node("node1", lambda context, _node: context.attempt) == 1
 
 
-# (scenario, the agents' calls that fail, the steps that write): each is put to sleep before each of its writes.
-WRITES: list[tuple[Scenario, tuple[int, ...], set[str]]] = [
-    (create, (), set()),
-    (create_from_volume, (0, 1), {"CreateVolume.execute", "CreateVolume.revert", "SelectBackend.revert"}),
-    (retype_with_move, (), {"SwitchRecord.execute", "RemoveSource.execute"}),
-    (migrate, (3, 4), {"CopyVolume.revert", "ChooseTarget.revert"}),
-    (create_backup, (), {"AssignStore.execute"}),
-    (connect, (), {"ConnectAttachment.execute"}),
-    (connect, (0,), {"ConnectAttachment.revert"}),
-]
-
-
-@pytest.mark.parametrize(("scenario", "faults", "writers"), WRITES, ids=lambda one: getattr(one, "__name__", None))
+@pytest.mark.parametrize("writes", zombies.VOLUME_WRITES, ids=str)
 def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
-        tmp_path_factory: pytest.TempPathFactory, scenario: Scenario, faults: tuple[int, ...],
-        writers: set[str]) -> None:
+        tmp_path_factory: pytest.TempPathFactory, writes: zombies.Writes) -> None:
     def make() -> VolumeRig:
         return VolumeRig(tmp_path_factory.mktemp("rig"))
 
-    assert zombies.tried_writes(make, scenario, faults=faults) == writers
+    [scenario] = (one for one in SCENARIOS if one.__name__ == writes.scenario)
+    assert zombies.tried_writes(make, scenario, faults=writes.faults) == writes.writers
 
 
 def test_without_the_fence_it_would_say_where_the_data_is(rig: VolumeRig) -> None:

@@ -338,26 +338,14 @@ def _tasks(flow: Any) -> list[Any]:
     return found
 
 
-# (scenario, the agents' calls that fail, the steps that write): each is put to sleep before each of its writes.
-WRITES: list[tuple[Callable[[ServerRig], str], tuple[int, ...], set[str]]] = [
-    (attach, (), {"ConnectVolume.execute"}),
-    (attach, (1,), {"ConnectVolume.execute", "ConnectVolume.revert"}),
-    (detach, (1,), {"DisconnectVolume.revert"}),
-    (delete, (), {"LockVolumes.execute"}),
-    (boot, (), {"AssignHost.execute", "FillVolumes.execute", "ConnectVolumes.execute"}),
-    (boot, (3,), {"AssignHost.execute", "FillVolumes.execute", "ConnectVolumes.execute", "SpawnServer.execute",
-                  "ConnectVolumes.revert", "AssignHost.revert", "SelectHost.revert", "PlaceVolumes.revert"}),
-]
-
-
-@pytest.mark.parametrize(("scenario", "faults", "writers"), WRITES, ids=lambda one: getattr(one, "__name__", None))
+@pytest.mark.parametrize("writes", zombies.SERVER_WRITES, ids=str)
 def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
-        tmp_path_factory: pytest.TempPathFactory, scenario: Callable[[ServerRig], str], faults: tuple[int, ...],
-        writers: set[str]) -> None:
+        tmp_path_factory: pytest.TempPathFactory, writes: zombies.Writes) -> None:
     def make() -> ServerRig:
         return ServerRig(tmp_path_factory.mktemp("rig"))
 
-    assert zombies.tried_writes(make, scenario, faults=faults) == writers
+    scenario, _, _ = SCENARIOS[writes.scenario]
+    assert zombies.tried_writes(make, scenario, faults=writes.faults) == writes.writers
 
 
 def test_without_the_fence_the_server_would_be_taken_off_its_host(rig: ServerRig) -> None:

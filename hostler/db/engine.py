@@ -30,7 +30,7 @@ from hostler.db.commits import UnsureCommit, note_rows
 from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
 from hostler.db.silence import watch
-from hostler.db.timeouts import Timeouts
+from hostler.db.timeouts import Timeouts, execute_singly
 
 LOG = logging.getLogger(__name__)
 
@@ -128,6 +128,8 @@ class Database:
             event.listen(engine, "begin", _begin_sqlite)
         else:
             watch(engine, timeouts)
+            if backend == "postgresql":
+                execute_singly(engine)
             event.listen(engine, "connect", lambda connection, _record: timeouts.prepare(backend, connection))
         self._clock.follow(engine)
         return engine

@@ -7,9 +7,12 @@ such wait costs a worker thread, and soon all of them.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
+import sqlalchemy as sa
 from oslo_config import cfg
+from sqlalchemy import event
 
 # Seconds until TCP probes an idle connection, between two probes, and their number.
 _KEEPALIVE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
@@ -58,3 +61,18 @@ class Timeouts:
                 cursor.execute(f"SET SESSION innodb_lock_wait_timeout={self.lock_s}, lock_wait_timeout={self.lock_s}, "
                                f"max_statement_time={self.statement_s}, "
                                f"idle_transaction_timeout={self.idle_transaction_s}")
+
+
+def execute_singly(engine: sa.Engine) -> None:
+    """Have lists of statements executed one by one on PostgreSQL; costs a round trip each.
+
+    psycopg sends them in one go, as a pipeline. The session of a process that freezes in the middle is then `active`,
+    not idle, and no limit of the server ends it: what it has locked stays locked until the process goes on.
+    """
+    def execute(cursor: Any, statement: str, rows: Iterable[Any], _context: object) -> bool:
+        for row in rows:
+            cursor.execute(statement, row)
+        return True
+
+    engine.dialect.supports_sane_multi_rowcount = False  # the cursor counts the last one's rows
+    event.listen(engine, "do_executemany", execute)

@@ -37,11 +37,13 @@ class EventRelay:
     """Queues events and sends them from a thread of its own."""
 
     def __init__(self, host: str, sink: EventSink, *, settle_s: float = 0.1,
-                 revision_of: Callable[[str], int] = lambda _server_id: 0) -> None:
+                 revision_of: Callable[[str], int] = lambda _server_id: 0,
+                 next_number: Callable[[], int] = lambda: 0) -> None:
         self._host = host
         self._sink = sink
         self._settle_s = settle_s
         self._revision_of = revision_of
+        self.next_number = next_number
         self._condition = threading.Condition()
         self._pending: list[Event] = []
         self._held: dict[str, list[Event]] = {}
@@ -100,7 +102,7 @@ class EventRelay:
         if not batch:
             return True
         events = [{"server_id": event.server_id, "event": event.kind, "power_state": event.power_state,
-                   "at": event.at, "revision": event.revision} for event in batch]
+                   "at": event.at, "revision": event.revision, "number": event.number} for event in batch]
         try:
             self._sink.server_events(RequestContext.system(), self._host, events)
         except errors.Unavailable as error:
@@ -112,7 +114,7 @@ class EventRelay:
         return True
 
     def _stamped(self, event: Event) -> Event:
-        return dataclasses.replace(event, revision=self._revision_of(event.server_id))
+        return dataclasses.replace(event, revision=self._revision_of(event.server_id), number=self.next_number())
 
     def _run(self) -> None:
         while True:

@@ -45,6 +45,11 @@ class Layout:
         """Journal of the attempts seen, see `hostler.agent.fencing`."""
         return self.root / "attempts.log"
 
+    @property
+    def reports(self) -> Path:
+        """Where the numbers of reports go on, see `hostler.agent.sequence`."""
+        return self.root / "reports"
+
     def server(self, server_id: str) -> Path:
         """Directory of one server."""
         return self.servers / server_id

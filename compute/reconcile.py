@@ -85,13 +85,14 @@ class Reconciler:
             LOG.error("Members of security groups cannot be brought up to date: %s", error)
 
     def _look(self, mark: int) -> list[dict[str, Any]]:
-        # The revisions first: a change that begins now makes the look older than itself. What is being changed is in
-        # between, and tells nothing.
+        # Number and revisions first: an event or a change that comes now makes the look older than itself. What is
+        # being changed is in between, and tells nothing.
+        number = self._bench.next_number()
         revisions = {server.id: server.revision for server in self._specs.all()}
         states = self._tools.driver.list_servers()
         for server_id in self._specs.ids():
             states.setdefault(server_id, virt.NOSTATE)
-        return [{"server_id": server_id, "power_state": state,
+        return [{"server_id": server_id, "power_state": state, "number": number,
                  "revision": UNKNOWN if self._bench.locks.changed_since(server_id, mark)
                  else revisions.get(server_id, UNKNOWN)} for server_id, state in sorted(states.items())]
 

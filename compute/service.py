@@ -32,6 +32,7 @@ from hostler.agent.files import DirectoryLock
 from hostler.agent.heartbeat import Heartbeat
 from hostler.agent.locks import ResourceLocks
 from hostler.agent.periodic import Periodic
+from hostler.agent.sequence import Sequence
 from hostler.bus import Bus
 
 LOG = logging.getLogger(__name__)
@@ -102,7 +103,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     tools = load_toolbox(conf, layout)
     link = open_link(conf.host, bus, lambda: Bus(conf))
     specs = SpecFiles(layout)
-    relay = EventRelay(conf.host, link, revision_of=specs.revision_of)
+    relay = EventRelay(conf.host, link, revision_of=specs.revision_of, next_number=Sequence(layout.reports).next)
     bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
     options = conf.compute
     console_max_bytes = options.console_log_kib * 1024

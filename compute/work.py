@@ -48,6 +48,10 @@ class Workbench:
         self._relay = relay
         self.locks = locks
 
+    def next_number(self) -> int:
+        """Return the number of a report that is about to be made."""
+        return self._relay.next_number()
+
     @contextlib.contextmanager
     def work_on(self, server_id: str, context: RequestContext | None) -> Iterator[Work]:
         """Work on a server alone, for the context's operation; None is the agent's own reconciliation.

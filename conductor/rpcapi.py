@@ -32,7 +32,8 @@ class ConductorAPI:
 
     def server_events(self, context: RequestContext, host: str, events: list[dict[str, Any]], *,
                       conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
-        """Report what happened to servers, [{"server_id", "event", "power_state", "at", "revision"}]; {"conductor"}."""
+        """Report what happened to servers, [{"server_id", "event", "power_state", "at", "revision", "number"}];
+        returns {"conductor"}."""
         return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
             context, "server_events", {"host": host, "events": events})
 
@@ -44,7 +45,7 @@ class ConductorAPI:
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]], *,
                   conductor: str | None = None) -> dict[str, Any]:
-        """Say what runs on a host [{"server_id", "power_state", "revision"}]; returns what to do about each:
+        """Say what runs on a host [{"server_id", "power_state", "revision", "number"}]; returns what to do about each:
         {"servers": [{"server_id", "action": keep|destroy|start|leave, "server": ServerSpec map or None}],
         "groups": {group id: {"revision", "members"}}}."""
         return self._client.to(conductor).call(context, "reconcile", {"host": host, "present": present})

@@ -117,7 +117,8 @@ class Event:
     server_id: str
     kind: str
     at: str
-    revision: int = 0  # of the server's spec when it happened; the agent adds it
+    revision: int = 0  # of the server's spec when it happened; the agent adds it, and the
+    number: int = 0  # of the report (`hostler.agent.sequence`)
 
     @property
     def power_state(self) -> str:

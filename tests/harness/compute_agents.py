@@ -30,6 +30,7 @@ from hostler import errors, ids
 from hostler.agent.faults import Faults
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.agent.sequence import Sequence
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
@@ -128,7 +129,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     assert isinstance(tools.driver, FakeDriver) and isinstance(tools.network, FakeNetworkPlumbing)
     conductor = conductor or FakeConductor()
     specs = SpecFiles(layout)
-    relay = EventRelay("host1", conductor, settle_s=0, revision_of=specs.revision_of)
+    relay = EventRelay("host1", conductor, settle_s=0, revision_of=specs.revision_of,
+                       next_number=Sequence(layout.reports).next)
     tools.driver.open()
     tools.driver.set_event_listener(relay.add, lambda: None)
     bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)

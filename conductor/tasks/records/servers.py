@@ -26,7 +26,9 @@ class AssignHost(OperationTask):
 
     def _assign(self, host_id: str | None, port_status: str) -> None:
         def work(session: orm.Session) -> None:
-            session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(host_id=host_id))
+            # Another host numbers its reports by another clock.
+            session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(
+                host_id=host_id, event_number=0))
             ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
 
         self.run.write(work)

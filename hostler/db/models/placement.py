@@ -56,6 +56,8 @@ class Host(Resource, Base):
     uptime_s: orm.Mapped[int] = orm.mapped_column(default=0)
     started_at: orm.Mapped[dt.datetime | None]
     last_seen_at: orm.Mapped[dt.datetime | None]
+    # Of the last look at its guests that was taken (`conductor.guest_reports`).
+    look_number: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, default=0, server_default="0")
     generation: orm.Mapped[int] = orm.mapped_column(default=0)
     changed_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow, index=True)
 

@@ -95,6 +95,8 @@ class Server(Resource, Base):
     # See `hostler.resources.revisions`.
     revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
     guest_revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
+    # Of the last event taken from its host (`conductor.guest_reports`).
+    event_number: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, default=0, server_default="0")
     access_ip_v4: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     access_ip_v6: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     extra: orm.Mapped[dict[str, Any]] = orm.mapped_column("metadata", default=dict)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from hostler.agent.files import make_directory, make_private
+from hostler.agent.files import make_private
+from hostler.agent.passage import DHCP_USERS, QEMU_USERS, first_user, make_passage
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,12 +68,15 @@ class Layout:
         return self.server(server_id) / "console.log"
 
     def prepare(self) -> None:
-        """Make the directories, and what is in them private.
-
-        The hypervisor's own user, to which libvirt gives a guest's files, may pass through but not list them.
-        """
-        for directory in (self.root, self.servers, self.images):
-            make_directory(directory, 0o711)
+        """Make the directories, and them and what is in them private, also what an earlier release left open."""
+        make_passage(self.root, first_user(QEMU_USERS), first_user(DHCP_USERS))
+        for directory in (self.servers, self.images):
+            make_passage(directory, first_user(QEMU_USERS))
         for entry in self.servers.iterdir():
             if entry.is_dir() and not entry.is_symlink():
+                self.prepare_server(entry.name)
                 make_private(entry)
+
+    def prepare_server(self, server_id: str) -> None:
+        """Make a server's directory; QEMU's user, to which libvirt gives a guest's files, may pass through it."""
+        make_passage(self.server(server_id), first_user(QEMU_USERS))

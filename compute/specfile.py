@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 
 from compute.layout import Layout
 from hostler import errors, ids
-from hostler.agent.files import make_directory, write_atomically
+from hostler.agent.files import write_atomically
 from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -50,10 +50,9 @@ class SpecFiles:
 
         The file holds secrets and is readable by the agent alone.
         """
-        directory = self._layout.server(server.id)
         with self._updates:
             server = merged(self.load(server.id), server)
-            make_directory(directory, 0o711)
+            self._layout.prepare_server(server.id)
             write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
         return server
 

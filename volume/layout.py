@@ -16,6 +16,8 @@ import dataclasses
 import shutil
 from pathlib import Path
 
+from hostler.agent.files import make_directory
+
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
@@ -71,5 +73,4 @@ class Layout:
         """Make the directories; what a former process was copying is dropped."""
         shutil.rmtree(self.work, ignore_errors=True)
         for directory in (self.root, self.images, self.work, self.copy_snapshots):
-            directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o711)
+            make_directory(directory, 0o700)

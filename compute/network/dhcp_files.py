@@ -32,13 +32,13 @@ def served_subnets(network: NetworkSpec) -> list[SubnetSpec]:
     return [subnet for subnet in ipv4_subnets(network) if subnet.enable_dhcp and subnet.dhcp_ip is not None]
 
 
-def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int) -> str:
+def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int, user: str) -> str:
     """Return dnsmasq's configuration file.
 
-    It serves DHCP and nothing else, to known guests and nobody else. It stays root: its files lie in a directory
-    that only root may enter, and it reads them again on SIGHUP.
+    It serves DHCP and nothing else, to known guests and nobody else, as `user`, who must be able to read its entries
+    and options again on SIGHUP; all other files it opens while it is still root.
     """
-    lines = ["port=0", "no-hosts", "no-resolv", "no-ping", "user=root", "quiet-dhcp", "dhcp-authoritative",
+    lines = ["port=0", "no-hosts", "no-resolv", "no-ping", f"user={user}", "quiet-dhcp", "dhcp-authoritative",
              "dhcp-no-override", "dhcp-ignore-names", f"interface={interface}", "except-interface=lo",
              "bind-interfaces", "dhcp-lease-max=65536", f"pid-file={directory / 'dnsmasq.pid'}",
              f"log-facility={directory / 'dnsmasq.log'}", f"dhcp-leasefile={directory / 'dnsmasq.leases'}",

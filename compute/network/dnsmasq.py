@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import logging
 import os
+import pwd
 import signal
 import subprocess
 import time
@@ -20,6 +21,7 @@ from pathlib import Path
 from compute.network import dhcp_release, namespaces
 from compute.network.records import replace_file
 from hostler import errors
+from hostler.agent.passage import DHCP_USERS, can_reach, first_user, make_passage
 
 LOG = logging.getLogger(__name__)
 
@@ -37,8 +39,10 @@ class Dnsmasq:
 
     def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str) -> None:
         """Run a process with these settings, by a signal rather than a restart where possible; free stale leases."""
-        changed = replace_file(self._directory / "dnsmasq.hosts", "\n".join([*entries.values(), ""]))
-        changed = replace_file(self._directory / "dnsmasq.opts", options) or changed
+        for passage in (self._directory.parent, self._directory):
+            make_passage(passage, self.user)
+        changed = self._write("dnsmasq.hosts", "\n".join([*entries.values(), ""]))
+        changed = self._write("dnsmasq.opts", options) or changed
         path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
         replace_file(path, configuration)
         running = self._running()
@@ -53,6 +57,17 @@ class Dnsmasq:
                 other.unlink()
         self._free_leases(entries, server_ip)
         self._trim_log()
+
+    @property
+    def user(self) -> pwd.struct_passwd:
+        """Whom the process runs as once it has opened its sockets and logs.
+
+        That is the agent's own user where the state directory is below one that is closed to others (a trial in a
+        home directory): the process could not read its entries again.
+        """
+        user = first_user(DHCP_USERS)
+        reaches = user is not None and can_reach(user, self._directory.parent.parent)
+        return user if user is not None and reaches else pwd.getpwuid(os.geteuid())
 
     def alive(self) -> bool:
         """Return whether the process runs."""
@@ -78,6 +93,14 @@ class Dnsmasq:
                     os.kill(running[0], signal.SIGKILL)
                 deadline += _STOP_TIMEOUT_S
             time.sleep(0.002)
+
+    def _write(self, name: str, text: str) -> bool:
+        """Write a file that the process reads again as its own user; return whether that changed anything."""
+        path = self._directory / name
+        changed = replace_file(path, text)
+        if os.geteuid() == 0 and path.stat().st_uid != self.user.pw_uid:
+            os.chown(path, self.user.pw_uid, -1)
+        return changed
 
     def _start(self, path: Path) -> None:
         command = ["dnsmasq", f"--conf-file={path}"]

@@ -284,7 +284,8 @@ class FlatPlumbing:
             dnsmasq.stop()
             return
         dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
-                                              self._store.directory(network.id), self._lease_time_s),
+                                              self._store.directory(network.id), self._lease_time_s,
+                                              dnsmasq.user.pw_name),
                      dhcp_files.options(network, self._default_dns),
                      dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip))
 

@@ -177,6 +177,7 @@ def replace_file(path: Path, text: str) -> bool:
         if path.read_text() == text:
             return False
     except FileNotFoundError:
-        make_directory(path.parent, 0o700)
+        if not path.parent.is_dir():
+            make_directory(path.parent, 0o700)
     write_atomically(path, text.encode())
     return True

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hostler import errors, ids
 from hostler.agent.files import sync, write_atomically
+from hostler.agent.passage import QEMU_USERS, first_user, make_passage
 
 LOG = logging.getLogger(__name__)
 SHARE_MARK = ".hostler-share"
@@ -47,7 +48,7 @@ class Directory:
                            f"(If {owner} is gone for good, remove {OWNER_MARK} there.)")
             share = _mark(self.path / SHARE_MARK, ids.new_id())
             if not known:
-                self._memory.parent.mkdir(mode=0o711, parents=True, exist_ok=True)
+                self._memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 write_atomically(self._memory, share.encode())
                 sync(self._memory)
                 sync(self._memory.parent)
@@ -84,7 +85,8 @@ class Directory:
 
     def _make(self) -> None:
         try:
-            self.path.mkdir(mode=0o711, parents=True, exist_ok=True)
+            for directory in (self.path.parent, self.path):
+                make_passage(directory, first_user(QEMU_USERS))
         except OSError as error:
             raise errors.AgentError(reason=f"The directory {self.path} cannot be made: {error.strerror}.") from error
 

@@ -46,15 +46,17 @@ def test_configuration_serves_dhcp_only() -> None:
         factories.subnet(), factories.subnet(id="b", cidr="10.1.0.0/16", dhcp_ip="10.1.0.2"),
         factories.subnet(id="c", enable_dhcp=False), factories.subnet(id="d", dhcp_ip=None),
         factories.subnet(id="e", cidr="fd00::/64", ip_version=6, dhcp_ip="fd00::2")))
-    lines = dhcp_files.configuration(network, "hvn1", Path("/state"), 3600).splitlines()
+    lines = dhcp_files.configuration(network, "hvn1", Path("/state"), 3600, "dhcp").splitlines()
     assert [line for line in lines if line.startswith("dhcp-range")] == [
         "dhcp-range=set:subnet0,10.0.0.0,static,255.255.255.0,3600s",
         "dhcp-range=set:subnet1,10.1.0.0,static,255.255.0.0,3600s"]
-    assert {"port=0", "interface=hvn1", "domain=cloud.example", "dhcp-hostsfile=/state/dnsmasq.hosts"} <= set(lines)
+    assert {"port=0", "interface=hvn1", "domain=cloud.example", "dhcp-hostsfile=/state/dnsmasq.hosts",
+            "user=dhcp"} <= set(lines)
 
 
 def test_a_domain_cannot_smuggle_a_line_in() -> None:
-    text = dhcp_files.configuration(factories.network(dns_domain="x\ndhcp-script=/bin/sh"), "hvn1", Path("/state"), 60)
+    network = factories.network(dns_domain="x\ndhcp-script=/bin/sh")
+    text = dhcp_files.configuration(network, "hvn1", Path("/state"), 60, "dhcp")
     assert "dhcp-script" not in text
 
 

@@ -18,17 +18,20 @@ def missing() -> str | None:
 
 
 class MariaDB:
-    """A MariaDB server on a loopback port."""
+    """A MariaDB server on a loopback port; with `certificates` (a directory of `hostler-manage pki issue`) over TLS
+    alone, and its URL trusts that authority alone."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, certificates: Path | None = None) -> None:
         self.directory = directory
+        self._certificates = certificates
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
         """SQLAlchemy URL of its database `hostler`."""
-        return f"mysql+pymysql://hostler:secret@127.0.0.1:{self.port}/hostler?charset=utf8mb4"
+        url = f"mysql+pymysql://hostler:secret@127.0.0.1:{self.port}/hostler?charset=utf8mb4"
+        return url if self._certificates is None else f"{url}&ssl_ca={self._certificates / 'ca-cert.pem'}"
 
     def start(self) -> None:
         """Initialise, start, and make the database and its user."""
@@ -47,12 +50,15 @@ class MariaDB:
     def resume(self) -> None:
         """Start it with the data it has."""
         as_root = ["--user=root"] if os.geteuid() == 0 else []
+        tls = [] if self._certificates is None else [
+            "--require-secure-transport=ON", *(f"--ssl-{option}={self._certificates / name}.pem" for option, name in (
+                ("ca", "ca-cert"), ("cert", "server-cert"), ("key", "server-key")))]
         with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [_SERVER, "--no-defaults", f"--datadir={self.directory / 'data'}", f"--port={self.port}",
                  "--bind-address=127.0.0.1", f"--socket={self.directory / 'socket'}",
                  f"--pid-file={self.directory / 'pid'}", f"--init-file={self.directory / 'init.sql'}",
-                 "--skip-name-resolve", "--max-connections=300", "--innodb-flush-log-at-trx-commit=2", *as_root],
+                 "--skip-name-resolve", "--max-connections=300", "--innodb-flush-log-at-trx-commit=2", *tls, *as_root],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         wait_for(lambda: is_open(self.port), f"MariaDB (see {self.directory / 'log'})", timeout_s=60)
 

@@ -13,7 +13,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -25,6 +25,7 @@ from hostler.db.models import Image
 from hostler.images import claims
 from hostler.images.hashing import Content
 from hostler.images.inspect import Inspection
+from hostler.images.moves import IMAGE
 from hostler.images.statuses import ACTIVE, IMPORTING, QUEUED, UPLOADING, WORKING
 from hostler.images.store import ImageStore
 from hostler.resources import quota
@@ -62,7 +63,7 @@ def move(db: Database, image_id: str, before: Sequence[str], after: str, **value
     """Change an image's status by compare-and-set; return whether it was in one of `before`."""
 
     def work(session: orm.Session) -> bool:
-        return _update(session, [Image.id == image_id, Image.status.in_(before)], status=after, **values) == 1
+        return _move(session, [Image.id == image_id], before, after, **values)
 
     return db.write(work)
 
@@ -92,7 +93,7 @@ def _begin(db: Database, conf: cfg.ConfigOpts, image: Image, before: str, during
     def work(session: orm.Session) -> bool:
         if before not in WORKING and image.project_id is not None:
             quota.claim(db, session, conf, image.project_id, {claims.UPLOADING: 1})
-        return _update(session, [Image.id == image.id, Image.status == before], status=during) == 1
+        return _move(session, [Image.id == image.id], [before], during)
 
     return db.write(work)
 
@@ -110,7 +111,7 @@ def activate(db: Database, image: Image, during: str, content: Content, inspecti
     def work(session: orm.Session) -> None:
         same = [Image.id == image.id, Image.disk_format == image.disk_format,
                 Image.container_format == image.container_format]
-        if _update(session, [*same, Image.status == during], status=ACTIVE, **values) == 1:
+        if _move(session, same, [during], ACTIVE, **values):
             return
         # A commit whose answer was lost is tried again, and finds its own work.
         if session.scalar(sa.select(Image.id).where(*same, Image.status == ACTIVE, Image.deleted_at.is_(None),
@@ -134,20 +135,18 @@ def heal_interrupted_uploads(db: Database, store: ImageStore, *, stale_after_s: 
     for image_id, status in stale:
         if status == UPLOADING and store.has_staged(image_id):
             continue
-        if db.write(lambda session, image_id=image_id, status=status: _update(  # type: ignore[misc]
-                session, [Image.id == image_id, Image.status == status, Image.updated_at < before], status=QUEUED,
-                claimed_bytes=None)):
+        if db.write(lambda session, image_id=image_id, status=status: _move(  # type: ignore[misc]
+                session, [Image.id == image_id, Image.updated_at < before], [status], QUEUED, claimed_bytes=None)):
             LOG.warning("image %s: its upload lost its process while %s; it is queued again", image_id, status)
             store.unstage(image_id)
             healed.append(image_id)
     return healed
 
 
-def _update(session: orm.Session, criteria: list[sa.ColumnElement[bool]], **values: Any) -> int:
-    result = session.execute(
-        sa.update(Image).where(*criteria, Image.deleted_at.is_(None)).values(**values, updated_at=clock.utcnow())
-        .execution_options(synchronize_session=False))
-    return cast("sa.CursorResult[Any]", result).rowcount
+def _move(session: orm.Session, criteria: list[sa.ColumnElement[bool]], before: Sequence[str], after: str,
+          **values: Any) -> bool:
+    return IMAGE.move_all(session, after, {**values, "updated_at": clock.utcnow()}, only_from=before,
+                          where=[*criteria, Image.deleted_at.is_(None)]) == 1
 
 
 def _status(db: Database, image_id: str) -> str:

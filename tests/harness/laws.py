@@ -29,8 +29,8 @@ AGENT_COMMANDS = tuple(f"{COMPOSITION}.{agent}" for agent in AGENTS)
 DATABASE_LAYER = frozenset({"sqlalchemy", "alembic", "psycopg", "pymysql", "taskflow"})
 FENCED = ("conductor.tasks", "conductor.flows", "conductor.audit")
 # Columns that change along a table of transitions, and the modules that may write them.
-STATES = frozenset({"vm_state", "power_state", "state"})
-MOVES = re.compile(r"^hostler\.resources\.(transitions|\w+\.moves)$|^hostler\.operations\.")
+STATES = frozenset({"vm_state", "power_state", "state", "image.status"})
+MOVES = re.compile(r"^hostler\.(resources\.(transitions|\w+\.moves)|images\.moves)$|^hostler\.operations\.")
 # What tests of a folder as a whole are called; all others carry the name of the module or package they test.
 OF_THE_WHOLE = frozenset({"test_architecture", "test_architecture_laws", "test_documents", "test_packaging",
                           "test_contract", "test_cloudtower_where", "test_zstack_conditions"})
@@ -164,11 +164,13 @@ def _written(node: ast.AST) -> Iterator[str]:
         for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
             for part in target.elts if isinstance(target, ast.Tuple) else [target]:
                 if isinstance(part, ast.Attribute) and ast.unparse(part.value) != "self":
-                    yield part.attr
+                    yield "image.status" if ast.unparse(part) == "image.status" else part.attr
                 elif isinstance(part, ast.Subscript) and isinstance(part.slice, ast.Constant):
                     yield str(part.slice.value)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "values":
-        yield from (keyword.arg for keyword in node.keywords if keyword.arg is not None)
+        of_image = "update(Image)" in ast.unparse(node.func)
+        yield from ("image.status" if of_image and keyword.arg == "status" else keyword.arg
+                    for keyword in node.keywords if keyword.arg is not None)
         for argument in [*node.args, *(keyword.value for keyword in node.keywords if keyword.arg is None)]:
             for key in argument.keys if isinstance(argument, ast.Dict) else []:
                 if isinstance(key, ast.Constant | ast.Attribute):

@@ -17,7 +17,8 @@ _GOOD = {
 }
 _STATE_WRITES = ("server.vm_state = 'error'", "row.a, row.state = 1, 'error'", "values['power_state'] = 'running'",
                  "update.values(state='error')", "update.values({'vm_state': 'error'})",
-                 "update.values({Server.vm_state: 'error'})", "update.values(**{'state': 'error'})")
+                 "update.values({Server.vm_state: 'error'})", "update.values(**{'state': 'error'})",
+                 "image.status = 'active'", "sa.update(Image).where(which).values(status='active')")
 # Law → trees that break it, each one change away from the good one, and what the law says of it.
 _BREAKS: dict[str, list[tuple[dict[str, str], str]]] = {
     "shared_ground_imports_no_service": [

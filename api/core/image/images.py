@@ -17,7 +17,8 @@ from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Image, ImageTag
-from hostler.images import claims
+from hostler.images import claims, statuses
+from hostler.images.moves import IMAGE
 from hostler.images.uploads import is_referenced
 from hostler.resources import quota
 
@@ -127,8 +128,7 @@ def delete_image(services: Services, context: RequestContext, image_id: str) -> 
         image = _lock(services, session, context, image_id, "delete_image")
         if image.protected:
             raise errors.Forbidden(f"Image {image.id} is protected and cannot be deleted.")
-        image.deleted_at = clock.utcnow()
-        image.status = "deleted"
+        IMAGE.move(session, image.id, statuses.DELETED, {"deleted_at": clock.utcnow()})
         return image
 
     image = services.db.write(work)
@@ -143,9 +143,9 @@ def set_active(services: Services, context: RequestContext, image_id: str, *, ac
 
     def work(session: orm.Session) -> None:
         image = _lock(services, session, context, image_id, action)
-        if image.status not in ("active", "deactivated"):
+        if image.status not in (statuses.ACTIVE, statuses.DEACTIVATED):
             raise errors.Forbidden(f"Not allowed to {action} image in status '{image.status}'.")
-        image.status = "active" if active else "deactivated"
+        IMAGE.move(session, image.id, statuses.ACTIVE if active else statuses.DEACTIVATED)
 
     services.db.write(work)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
@@ -17,9 +16,9 @@ from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.node.volumes import UploadVolume
 from hostler.db.models import Image
+from hostler.images import statuses
+from hostler.images.moves import IMAGE
 from hostler.operations.kinds import volume as kinds
-
-_KILLED = "killed"  # the published word for an image whose upload failed; it can only be deleted
 
 
 def build(run: Run) -> linear_flow.Flow:
@@ -33,9 +32,8 @@ def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> 
 
 def failed(session: orm.Session, run: Run, _failure: Failure) -> None:
     """The image never gets its content; the operation keeps the cause."""
-    session.execute(sa.update(Image).where(
-        Image.id == run.arguments_of(kinds.UPLOAD).image_id, Image.status != "active", Image.deleted_at.is_(None))
-        .values(status=_KILLED, claimed_bytes=None))
+    IMAGE.move_all(session, statuses.KILLED, {"claimed_bytes": None},
+                   where=[Image.id == run.arguments_of(kinds.UPLOAD).image_id])
 
 
 PROCEDURE = Procedure(kinds.UPLOAD, build, succeeded, failed)

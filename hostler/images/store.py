@@ -50,6 +50,8 @@ class ImageStore:
         self._locks = self._root / "locks"
         self.max_bytes: int = conf.image.max_size_gib * _GIB
         self._signer = UrlSigner(conf)
+        with contextlib.suppress(FileNotFoundError, PermissionError):
+            self._root.chmod(0o700)  # earlier releases left it open
         self._pool = futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="image-digest")
 
     def path_of(self, sha256: str) -> Path:
@@ -166,7 +168,8 @@ class ImageStore:
 
     @contextlib.contextmanager
     def _new_file(self) -> Iterator[tuple[BinaryIO, Path]]:
-        self._incoming.mkdir(parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._incoming.mkdir(exist_ok=True)
         path = self._incoming / ids.new_id()
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import pytest
 from falcon import testing
 
+from api import wsgi
+from api.service import FACES
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 
@@ -20,7 +22,7 @@ PUBLIC = "https://cloud.example.org"
 @pytest.fixture
 def ask(cloud: Cloud) -> testing.TestClient:
     """The api without its server, which has checks of its own."""
-    return testing.TestClient(cloud.api._server.wsgi_app)
+    return testing.TestClient(wsgi.build(cloud.api.services, FACES))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import pytest
 import sqlalchemy as sa
 from falcon import testing
 
+from api import wsgi
+from api.service import FACES
 from hostler import conf as hostler_conf
 from hostler.cmd import running as running_commands
 from tests.harness.client import Client
@@ -48,7 +50,7 @@ def read_log(tmp_path: Path) -> Iterator[Read]:
 @pytest.fixture
 def ask(cloud: Cloud) -> testing.TestClient:
     """The api without its server: every request is answered by this thread."""
-    return testing.TestClient(cloud.api._server.wsgi_app)
+    return testing.TestClient(wsgi.build(cloud.api.services, FACES))
 
 
 def test_what_a_user_sends_is_one_line(ask: testing.TestClient, read_log: Read) -> None:

@@ -17,9 +17,11 @@ import pytest
 
 from compute.layout import Layout
 from compute.specfile import SpecFiles
+from hostler import conf as hostler_conf
 from hostler.agent.passage import QEMU_USERS, first_user
 from hostler.db.engine import Database
 from hostler.images.cache import ImageCache
+from hostler.images.store import ImageStore
 from tests.harness import network_lab
 from tests.harness.compute_agents import make_server
 from tests.harness.network_lab import ALLOW_OUT, Cloud, make_network
@@ -93,6 +95,18 @@ def test_nobody_reads_volumes(state: Path) -> None:
     for room in ("volumes", "volume"):
         assert everything_read_by("nobody", state / room) == ""
         assert run_as("nobody", "ls", str(state / room)).returncode != 0
+
+
+def test_nobody_reads_the_image_store(state: Path) -> None:
+    conf = hostler_conf.load([], config_files=[], overrides={"state_path": str(state)})
+    store = ImageStore(conf)
+    content = store.receive([SECRET.encode()], lambda content: content, lambda _sha256: True)
+    path = store.path_of(content.sha256)
+    for directory in (path.parent, state / "images"):
+        directory.chmod(0o755)  # as an earlier release made them
+    assert everything_read_by("root", state / "images").count(SECRET) == 1
+    ImageStore(conf)
+    assert everything_read_by("nobody", state / "images") == ""
 
 
 def test_nobody_reads_the_embedded_database(state: Path) -> None:

@@ -219,19 +219,27 @@ class Run:
     def ask_scheduler(self, request: Request) -> Choice:
         """Return the host the scheduler chose and claimed; waits without limit for a scheduler, its database or a
         broker that does not answer."""
-        asked = dataclasses.replace(request, patient=self.cloud.outages.are_recent())
+        asked = dataclasses.replace(request, patient=self._counts_on_return)
         return self._choose("hosts", lambda: self.cloud.scheduler.select_host(self.context, asked))
 
     def ask_for_backends(self, requests: Sequence[BackendRequest]) -> list[BackendChoice]:
         """As `ask_scheduler`, for the back ends of volumes: all are claimed or none; raises NoValidBackend."""
-        patient = self.cloud.outages.are_recent()
-        asked = [dataclasses.replace(request, patient=patient) for request in requests]
+        asked = [dataclasses.replace(request, patient=self._counts_on_return) for request in requests]
         return self._choose("backends", lambda: self.cloud.scheduler.select_backends(self.context, asked))
 
     def ask_for_backend(self, request: BackendRequest) -> BackendChoice:
         """As `ask_for_backends`, for one volume."""
         [choice] = self.ask_for_backends([request])
         return choice
+
+    @property
+    def _counts_on_return(self) -> bool:
+        """Whether the scheduler is to count on every enabled host to return, however long it has been silent.
+
+        An operation that waits already does so until its own patience ends: the hosts it waits for were silent for a
+        short time when it began.
+        """
+        return self.waiting_since is not None or self.cloud.outages.are_recent()
 
     def _choose(self, what: str, call: Callable[[], Result]) -> Result:
         try:

@@ -1,11 +1,11 @@
-"""A small certificate authority for what the cloud's own machines say to each other: volumes over NBD.
+"""A small certificate authority for the cloud's own machines: volumes over NBD, broker, database, api.
 
 One directory is the authority (`ca-cert.pem`, `ca-key.pem`; it stays with the operator), one directory per machine
 holds what that machine needs, under the names QEMU looks for: `ca-cert.pem`, `server-cert.pem`, `server-key.pem`,
 `client-cert.pem`, `client-key.pem`. The subject is the machine's name in the cloud and nothing else (`CN=name`),
 because QEMU compares the whole subject with the one host that an export is for.
 
-Everything may be repeated: what is there and good is kept, what has nearly run out is made anew.
+Everything may be repeated: valid files are kept, those about to expire are replaced.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hostler.agent.files import write_atomically
 CA_CERT, CA_KEY = "ca-cert.pem", "ca-key.pem"
 AUTHORITY_DAYS = 3650
 HOST_DAYS = 825
-RENEW_DAYS = 30  # what lasts no longer than this is made anew when asked for
+RENEW_DAYS = 30  # certificates that expire sooner are replaced when asked for
 _ROLES = {"server": ExtendedKeyUsageOID.SERVER_AUTH, "client": ExtendedKeyUsageOID.CLIENT_AUTH}
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 # Clocks of machines differ a little.
@@ -124,7 +124,7 @@ def _load_authority(directory: Path, now: dt.datetime) -> tuple[x509.Certificate
         raise errors.Invalid(reason=f"{CA_KEY} in {directory} is not the key of its {CA_CERT}.")
     if _end(certificate) <= now:
         raise errors.Invalid(reason=f"The authority in {directory} ran out on {_end(certificate):%F}; "
-                                    "make a new one in another directory and issue every machine's certificates anew.")
+                                    "make a new one in another directory and issue all machines' certificates again.")
     return certificate, key
 
 

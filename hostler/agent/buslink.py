@@ -1,8 +1,8 @@
 """The agent's two ends on the bus, its server and its client of the conductors, replaceable while the agent runs.
 
-RabbitMQ can expire a queue while the connection over it stays healthy: the agent then hears nothing, or gets no
-answer any more, and looks dead to everybody but itself. No error tells of it. So the heartbeat watches for silence
-(`hostler.agent.heartbeat`) and has both ends rebuilt, on new connections, while the old ones finish their work.
+RabbitMQ can expire a queue while its connection stays healthy: the agent then gets no calls or no answers, and looks
+dead to everybody but itself. No error is raised. So the heartbeat watches for silence (`hostler.agent.heartbeat`) and
+rebuilds both ends on new connections, while the old ones finish their work.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 GIVE_UP_S = 10.0
-# How long each conductor asked in turn may take, and how many are; together less than a host may be silent by default.
+# Time for each conductor asked in turn, and how many are asked: together less than the default service_down_time.
 ANSWER_S = 2.5
 TRIES = 6
 EXPLORE_EVERY = 3
-NO_SERVER = "-"  # oslo.messaging wants a part below the topic; no host has this name
+NO_SERVER = "-"  # oslo.messaging requires a name below the topic; no host has this one
 
 Conductor = TypeVar("Conductor")
 
@@ -76,10 +76,10 @@ class BusLink(Generic[Conductor]):
     def ask_until_answered(self, ask: Callable[[str | None, float], dict[str, Any]]) -> dict[str, Any]:
         """Call `ask(conductor, timeout_s)` until a conductor answers; its answer names it.
 
-        The broker deals messages out in turns, to a conductor that hangs as to any other: with two of them, half of
-        the reports would get no answer, and the host would look down. So the one that answered last is asked first,
-        then the others that are known, then (the conductor None) whichever the broker chooses; now and then that
-        comes first, to learn of others. Raises Silent when none answers. What is asked must be safe to ask twice.
+        The broker sends messages to the conductors in turn, including one that hangs: with two of them, half of the
+        reports would get no answer, and the host would look down. So the one that answered last is asked first, then
+        the other known ones, then (conductor None) any that the broker chooses; every third time that one comes first,
+        to find new conductors. Raises Silent when none answers. The request must be safe to repeat.
         """
         silence = errors.Silent(part="The conductor service")
         for asked in self._candidates():
@@ -120,7 +120,7 @@ class BusLink(Generic[Conductor]):
         return self._open_bus is not None
 
     def hears_itself(self, timeout_s: float = 15.0) -> bool:
-        """Send the agent a call over the broker and tell whether it arrived and was answered."""
+        """Call this agent through the broker; return whether it answered."""
         if self._self_client is None or self._server is None:
             return True
         try:
@@ -142,9 +142,9 @@ class BusLink(Generic[Conductor]):
         threading.Thread(target=_retire, args=(old_server, old_bus), name="old-bus", daemon=True).start()
 
     def stop_serving(self, timeout_s: float, give_up: Callable[[], None] | None = None) -> bool:
-        """Take no more calls and wait for those at work; tells whether all of them ended in time.
+        """Take no more calls and wait for running ones; return whether all of them ended in time.
 
-        After that `give_up` may make those that are left end; they get a moment to answer their callers.
+        `give_up` then aborts the remaining ones, which get a moment to answer their callers.
         """
         with self._lock:
             server, self._server = self._server, None
@@ -180,7 +180,7 @@ class BusLink(Generic[Conductor]):
     def _new_server(self) -> oslo_messaging.MessageHandlingServer:
         if self._bus is None:
             raise errors.Internal("The bus link was not opened.")
-        # A topic of its own: agents that shared one would share its queue, and each could delete it.
+        # A topic of its own: with a shared one, each agent could delete the queue of all.
         server = self._bus.server(f"{self._topic}.{self._host}", NO_SERVER, self._endpoint, self._version)
         server.start()
         return server

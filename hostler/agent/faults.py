@@ -1,9 +1,9 @@
-"""Faults on order: a step of the fake host fails, dawdles or kills the process.
+"""Faults on order: a step of the fake host fails, is slow, or kills the process.
 
 Steps are named `<part>.<verb>` with `:before` or `:after`, e.g. `driver.create:before`, `network.plug:after`; the
 agent's own numbered steps are `spawn.<step>`, `destroy.<step>`. Orders come from the test in the same process
 (`order`) or from a control file (a JSON list of orders, re-read when it changes), which also reaches an agent in
-another process. A crash leaves nothing a destructor could tidy up: it is `os._exit`.
+another process. A crash is `os._exit`, so that nothing is cleaned up.
 
 >>> faults = Faults()
 >>> faults.order(Order(step="driver.create:before", action="fail", reason="no room"))
@@ -11,7 +11,7 @@ another process. A crash leaves nothing a destructor could tidy up: it is `os._e
 Traceback (most recent call last):
     ...
 hostler.errors.AgentError: no room
->>> faults.reach("driver.create:before")     # `times` is 1 unless told
+>>> faults.reach("driver.create:before")     # `times` defaults to 1
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Faults:
             self._orders.clear()
 
     def reach(self, step: str, server_id: str | None = None) -> None:
-        """Do what was ordered for this step; raises AgentError for `fail`."""
+        """Carry out the orders for this step; raises AgentError for `fail`."""
         with self._lock:
             if len(self.passed) < self._remember:
                 self.passed.append(step)

@@ -2,8 +2,7 @@
 
 Conductors hand operations over when one of them falls silent; its last call may arrive late, after the next
 conductor's. The highest attempt per operation is kept in a journal (one short line when it rises), so that a
-restarted agent still refuses. Only the newest operations are remembered: an operation that thousands have followed
-has long ended.
+restarted agent still refuses. Only the last few thousand operations are remembered: older ones have long ended.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ class Fence:
         self._load()
 
     def admit(self, context: RequestContext) -> None:
-        """Note that the context's attempt spoke; raises StaleAttempt when a later one already has."""
+        """Record the context's attempt; raises StaleAttempt when a later one has called before."""
         operation_id, attempt = _operation_of(context), context.attempt
         with self._lock:
             seen = self._seen.get(operation_id)
@@ -47,7 +46,7 @@ class Fence:
             self._keep_on_disk(operation_id, attempt)
 
     def check(self, context: RequestContext) -> None:
-        """Raise StaleAttempt when a later attempt than the context's has spoken since."""
+        """Raise StaleAttempt when a later attempt than the context's has called since."""
         operation_id, attempt = _operation_of(context), context.attempt
         with self._lock:
             seen = self._seen.get(operation_id, attempt)
@@ -61,8 +60,8 @@ class Fence:
             self._seen.popitem(last=False)
 
     def _keep_on_disk(self, operation_id: str, attempt: int) -> None:
-        """Write an attempt down. A full disk must not stop work, deletions above all: until there is room again a
-        restart forgets what could not be written."""
+        """Append an attempt to the journal. A full disk must not stop work, least of all deletions: until there is
+        room again, a restart forgets what could not be written."""
         try:
             if self._incomplete or self._lines > 2 * self._keep:
                 self._compact()

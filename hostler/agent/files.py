@@ -67,14 +67,14 @@ def create_private(path: Path) -> None:
 
 
 def make_private(directory: Path) -> None:
-    """Take the files in a directory from everybody but their owner; those of earlier releases were readable by all."""
+    """Make the files in a directory private to their owner; earlier releases left them readable by all."""
     for entry in os.scandir(directory):
         if entry.is_file(follow_symlinks=False) and entry.stat().st_mode & 0o077:
             os.chmod(entry.path, 0o600)
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or a directory's names, are on the medium: they outlive a power cut then."""
+    """Wait until a file's content, or a directory's names, would survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""Tells the conductors every few seconds that this host lives, and notices when the agent has gone deaf.
+"""Reports to the conductors every few seconds, and notices when no message reaches the agent any more.
 
 When the conductors do not answer, either they are down or the agent is deaf (see
 `hostler.agent.buslink`); from here both look alike, so after a while the bus is rebuilt, at most once a

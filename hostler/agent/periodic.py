@@ -53,7 +53,7 @@ class Periodic:
         try:
             self._task()
         except errors.HostlerError as error:
-            # Said once, not every few seconds for as long as it lasts.
+            # Logged once as a warning, not every few seconds.
             LOG.log(logging.DEBUG if str(error) == self._trouble else logging.WARNING, "%s: %s", self._name, error)
             self._trouble = str(error)
             return False

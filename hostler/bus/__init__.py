@@ -1,9 +1,10 @@
 """The bus: RPC between services over oslo.messaging (RabbitMQ, or the in-memory broker of the all-in-one).
 
-One `Bus` a process. A service offers one topic with one endpoint object; others reach it through that service's
-`rpcapi`, which holds the `Client`. Errors of `hostler.errors` cross as themselves and without traceback; a peer that
-shows no life raises `errors.Silent`, a broker that cannot be reached `errors.BrokerSilent`. Either way the call may or
-may not have had its effect: every server method must be safe to receive twice.
+There is one `Bus` per process. A service offers one topic with one endpoint object; others reach it through that
+service's `rpcapi`, which holds the `Client`. Errors of `hostler.errors` arrive with their class and no traceback.
+A peer that does not respond raises `errors.Silent`, an unreachable broker `errors.BrokerSilent`; in both cases the call
+may have taken effect, so every server method must tolerate being called twice. Who may send what:
+`hostler.bus.senders`.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from hostler.context import RequestContext
 
 _CLOSING_S = 10.0
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
-# What oslo.messaging raises when the peer shows no life, or never offered its topic.
+# What oslo.messaging raises when the peer does not respond, or never offered its topic.
 _PEER_SILENCE = (oslo_messaging.MessagingTimeout, oslo_messaging.MessageUndeliverable)
 
 
-# What most methods are: asked by the conductors only.
+# Most methods are called by conductors only.
 rpc_method = open_to(CONDUCTOR)
 
 
@@ -45,7 +46,7 @@ def _as_raised(error: errors.HostlerError) -> errors.HostlerError:
 
 
 class ContextSerializer(oslo_messaging.NoOpSerializer):
-    """Carries a `RequestContext` as the few values that matter."""
+    """Sends the few values of a `RequestContext` that matter at the other end."""
 
     def serialize_context(self, ctxt: RequestContext) -> dict[str, Any]:
         """Return what travels."""
@@ -54,7 +55,7 @@ class ContextSerializer(oslo_messaging.NoOpSerializer):
     def deserialize_context(self, ctxt: dict[str, Any]) -> RequestContext:
         """Return the context at the other end.
 
-        An agent that is known for one (`VerifyingDispatcher`) speaks for no user, whatever its message says.
+        A verified agent (`VerifyingDispatcher`) acts for no user, whatever its message says.
         """
         sender = ctxt.get("sender")
         if not isinstance(sender, Sender) or sender.host is None:
@@ -73,8 +74,8 @@ class Client:
         self._replies = bus.replies
         self._topic = topic
         target = oslo_messaging.Target(exchange=bus.exchange, topic=topic, version=version)
-        # A broker drops what is sent to a service that never offered its topic (the fleet is just starting, the broker
-        # lost its queues), and the caller would wait in vain: it is to say so at once.
+        # RabbitMQ drops messages for a topic that no service has offered yet (the fleet is starting, the broker lost
+        # its queues), and the caller would wait for its timeout: have them returned instead.
         options = oslo_messaging.TransportOptions(at_least_once=True)
         self._client = oslo_messaging.get_rpc_client(bus.transport, target, serializer=ContextSerializer(),
                                                      transport_options=options)
@@ -95,7 +96,7 @@ class Client:
 
 
 class Peer:
-    """The service that a call or a cast goes to; arguments are one map, so that their names are free."""
+    """The receiver of calls and casts; arguments are passed as one mapping, so that any name is allowed."""
 
     def __init__(self, target: Any, part: str, host: str | None, replies: ReplyQueue) -> None:
         self._target = target
@@ -120,7 +121,7 @@ class Peer:
             raise errors.Incompatible(part=self._part, host=self._host) from error
 
     def cast(self, context: RequestContext, method: str, arguments: Mapping[str, Any] = _NOTHING) -> None:
-        """Send and go on; raises `errors.Silent` when nobody offers the topic, or `errors.BrokerSilent`."""
+        """Send without waiting; raises `errors.Silent` when nobody offers the topic, or `errors.BrokerSilent`."""
         try:
             self._target.cast(context, method, **arguments)
         except _PEER_SILENCE as error:
@@ -157,8 +158,11 @@ class Bus:
         return made
 
     def _verify_senders(self) -> str | None:
-        """Name this process's user in all it sends, where that is asked for; returns the exchange that its messages
-        then go through, None for oslo.messaging's own. Raises Invalid when its user is not of one service."""
+        """Have every message name this process's broker user, if `verify_senders` is on.
+
+        Returns the exchange to use then; None means oslo.messaging's default. Raises Invalid when the user is not one
+        that belongs to a single service.
+        """
         url = oslo_messaging.TransportURL.parse(self.conf)
         if not self.conf.bus.verify_senders or "memory" in url.transport:
             return None

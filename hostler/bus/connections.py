@@ -1,9 +1,9 @@
-"""Connections to the broker that are never waited for without limit.
+"""Connections to the broker, opened with a time limit.
 
 oslo.messaging opens the queue for answers inside the first call, and connections for sending as they are needed; while
 the broker is unreachable, both can hang indefinitely, whatever number of retries the call asks for, and the service
-loses a thread each time. Here a thread of its own opens the queue for answers, and may hang as long as it likes;
-connections for sending are tried once. The price: we touch two private attributes of the driver.
+loses a thread each time. Here a separate thread opens the queue for answers, and only that thread can hang; connections
+for sending are tried once. The price: we use two private attributes of the driver.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 _PAUSE_S = 1.0
 
-# What the libraries raise when the broker cannot be reached, or went away under a connection.
+# What the libraries raise when the broker is unreachable or a connection to it breaks.
 BROKER_ERRORS: tuple[type[Exception], ...] = (
     oslo_messaging.MessageDeliveryFailure, driver_common.RPCException, kombu.exceptions.KombuError,
     amqp.exceptions.AMQPError, OSError, EOFError)
@@ -60,7 +60,7 @@ class ReplyQueue:
         return self._ready.is_set() or self._opening_since is None
 
     def ensure(self) -> None:
-        """Return once there is a queue; raises BrokerSilent after a while, at once when it has been tried for long."""
+        """Wait for the queue; raises BrokerSilent after five seconds of trying, and at once from then on."""
         if self._ready.is_set() or self._open is None:
             return
         with self._lock:
@@ -76,7 +76,7 @@ class ReplyQueue:
         while not self._ready.is_set():
             try:
                 self._open()
-            except Exception as error:  # noqa: BLE001 - whatever it is, there is no queue yet
+            except Exception as error:  # noqa: BLE001 - any error means that there is no queue yet
                 LOG.debug("no queue for answers yet: %r", error)
                 time.sleep(_PAUSE_S)
             else:

@@ -1,8 +1,8 @@
-"""The in-memory broker of the all-in-one: kombu's, with waiting in place of polling.
+"""The in-memory broker of the all-in-one: kombu's, but consumers wait instead of polling.
 
-kombu's memory transport has no way to wait for a message: a consumer sleeps between looks, and oslo.messaging turns
-that sleep off, so that an idle process would spin. Here putting a message wakes the connections that consume its
-queue. `install` makes `kombu+memory://` mean this transport.
+kombu's memory transport cannot wait for a message: a consumer sleeps between polls, and oslo.messaging turns that sleep
+off, so an idle process would spin. Here each message wakes the connections that consume its queue. `install` makes
+`kombu+memory://` use this transport.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from kombu import transport as kombu_transport
 from kombu.transport import memory
 
-# oslo.messaging asks for 50 ms; its loops need no more than a look now and then whether they should end.
+# oslo.messaging asks for 50 ms; its loops only need to check now and then whether they should end.
 _LONGEST_WAIT_S = 0.25
 
 _lock = threading.Lock()
@@ -32,10 +32,10 @@ def _wake(queue: str) -> None:
 
 
 class Channel(memory.Channel):
-    """kombu's memory channel that says when a message came."""
+    """kombu's memory channel, which also wakes the consumers of a queue."""
 
     def basic_consume(self, queue: str, *args: Any, **kwargs: Any) -> Any:
-        """Consume, and be woken for this queue from now on."""
+        """Consume, and be woken by messages in this queue."""
         with _lock:
             _consumers[queue].add(self.connection)
         answer = super().basic_consume(queue, *args, **kwargs)
@@ -71,7 +71,7 @@ class Transport(memory.Transport):
         cycle: Any = self.cycle
         end = None if timeout is None else time.monotonic() + max(timeout, _LONGEST_WAIT_S)
         while True:
-            self.message_came.clear()  # before the look, so that what comes during it is not missed
+            self.message_came.clear()  # before the poll, so that a message during it is not missed
             try:
                 cycle.get(self._deliver, timeout=timeout)
             except Empty:
@@ -84,5 +84,5 @@ class Transport(memory.Transport):
 
 
 def install() -> None:
-    """Make `memory://` mean this transport for every kombu connection of the process."""
+    """Make every `memory://` connection of the process use this transport."""
     kombu_transport.TRANSPORT_ALIASES["memory"] = f"{__name__}:Transport"

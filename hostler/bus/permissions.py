@@ -1,4 +1,4 @@
-"""What each broker user may do on RabbitMQ: its own queues, calls to whom it calls, answers to whom it answers.
+"""What each broker user may do on RabbitMQ: use its own queues, and send to the services it calls or answers.
 
 Permissions are regular expressions on names of queues and exchanges; topic permissions are on the routing keys of
 `hostler.bus.named.EXCHANGE`, to publish (write) and to bind a queue (read). A service has these queues, and nothing of

@@ -1,13 +1,13 @@
-"""Who sent a message, by the broker's word, and what each kind of service may ask of the others.
+"""Who sent a message, as the broker vouches, and which methods each kind of service may call.
 
 Each service logs in to the broker as a user of its own, `conductor`, `api`, `scheduler`, `compute.HOST` or
 `volume.NODE` (`hostler-manage bus-user`), and names it in every message; the broker refuses a message that names
-another. With `[bus] verify_senders` a server hands a message on only when
+another. With `[bus] verify_senders` a server carries out a call only if
 
-- its method is open to the sender's kind (`open_to`), and
-- an agent speaks of its own host: the argument `host` or `node`, where the method has one, is the sender's.
+- the method is open to the sender's kind (`open_to`), and
+- an agent reports about its own host: an argument `host` or `node` must be the sender's.
 
-The memory bus has no users: whoever reaches it is in the same process.
+The memory bus has no users: all its senders are in the same process.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,198}[A-Za-z0-9])?")
 
 @dataclasses.dataclass(frozen=True)
 class Sender:
-    """A service of some kind; agents have a host."""
+    """A kind of service; for an agent, together with its host."""
 
     kind: str
     host: str | None = None
@@ -83,7 +83,7 @@ def open_to(*kinds: str) -> Callable[[Method], Method]:
 
 
 class AccessPolicy(oslo_messaging.RPCAccessPolicyBase):
-    """Only what is marked is callable."""
+    """Only methods marked with `open_to` can be called."""
 
     def is_allowed(self, endpoint: object, method: str) -> bool:
         """Return whether `method` is marked."""
@@ -91,10 +91,10 @@ class AccessPolicy(oslo_messaging.RPCAccessPolicyBase):
 
 
 class VerifyingDispatcher(oslo_messaging.RPCDispatcher):
-    """Refuses, before anything is done, what its sender may not ask."""
+    """Refuses calls that their sender may not make."""
 
     def dispatch(self, incoming: Any) -> Any:
-        """Hand a message on with its sender in the context; raises SenderRefused at the caller."""
+        """Call the method, with the sender in the context; the caller gets SenderRefused otherwise."""
         user, method = user_of(incoming.message), str(incoming.message.get("method"))
         try:
             incoming.ctxt["sender"] = self._admit(user, method, incoming.message.get("args") or {})

@@ -1,5 +1,5 @@
-"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request; warns of settings of
-this machine that an attacker would be glad of.
+"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request; warns of weak
+settings of this machine.
 
 The work is an operation (cloud.audit) that a conductor runs, since conductors reach every agent; this command reaches
 the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 not everything could be examined.

@@ -1,6 +1,6 @@
-"""What of one machine's configuration an attacker would be glad of: read by `hostler-manage doctor`, changed by nobody.
+"""Settings of one machine that help an attacker, for `hostler-manage doctor`; nothing is changed.
 
-It looks at the configuration that the command was given and at the files it names, on the machine it runs on.
+Checked are the configuration the command was given and the files it names on this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hostler.db.engine import Database
 from hostler.db.models import User
 from hostler.identity import keys, passwords
 
-# Lower case. What documents (ours, too) and installers use, and what people type first.
+# In lower case: used in documents (ours included) and by installers, and the first that attackers try.
 KNOWN_PASSWORDS: Final = ("admin", "changeme", "guest", "hostler", "openstack", "password", "postgres", "rabbitmq",
                           "secret")
 _SECRET = re.compile(r"^\s*(transport_url|connection)\s*=\s*\S+://[^\s/@]*:[^\s@]+@", re.MULTILINE)
@@ -31,7 +31,7 @@ _OTHERS = 0o007
 
 @dataclasses.dataclass(frozen=True)
 class Weakness:
-    """`setting` is an option or a file; `problem` continues the sentence that begins with it."""
+    """`setting` is an option or a file; `problem` completes the sentence it begins."""
 
     setting: str
     problem: str
@@ -44,10 +44,10 @@ def find(conf: cfg.ConfigOpts) -> list[Weakness]:
 
 
 def find_known_passwords(conf: cfg.ConfigOpts, database: Database) -> list[Weakness]:
-    """Return the users called admin whose password anybody would try first."""
+    """Return the users called admin who have a well-known password."""
     with database.reading() as session:
         users = session.scalars(sa.select(User).where(User.name == "admin", User.enabled)).all()
-    return [Weakness(f"user {user.name}", "has a password that is tried first", "openstack user password set")
+    return [Weakness(f"user {user.name}", "has a well-known password", "openstack user password set")
             for user in users if any(passwords.password_matches(word, user.password_hash, conf.identity.password_rounds)
                                      for word in KNOWN_PASSWORDS)]
 
@@ -62,7 +62,7 @@ def _of_broker(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
     if any(user == "guest" for user, _ in users):
         yield Weakness(name, "uses the user guest", "hostler-manage bus-user add, then rabbitmqctl delete_user guest")
     elif any(_is_known(password, user) for user, password in users):
-        yield Weakness(name, "has a password that is tried first", "hostler-manage bus-user rotate")
+        yield Weakness(name, "has a well-known password", "hostler-manage bus-user rotate")
     if not rabbit.ssl and not all(_is_loopback(host.hostname) for host in url.hosts):
         yield Weakness(name, "reaches the broker without TLS", "[oslo_messaging_rabbit] ssl and ssl_ca_file")
     if rabbit.ssl and not rabbit.ssl_ca_file:
@@ -78,7 +78,7 @@ def _of_database(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
         return
     url = sa.make_url(conf.database.connection)
     if _is_known(str(url.password or ""), url.username or ""):
-        yield Weakness(name, "has a password that is tried first", "give the database's user another")
+        yield Weakness(name, "has a well-known password", "give the database's user another")
     if not _is_loopback(url.host) and str(url.query.get("sslmode")) not in ("verify-ca", "verify-full") \
             and "ssl_ca" not in url.query:
         yield Weakness(name, "reaches the database without TLS, or takes any certificate",

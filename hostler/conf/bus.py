@@ -9,14 +9,14 @@ GROUP = "bus"
 OPTS = [
     cfg.IntOpt("call_timeout", default=60, min=1, help="Seconds a short call between services may take."),
     cfg.IntOpt("long_call_timeout", default=1800, min=10,
-               help="Seconds a long call (a boot with its image download) may take while its agent shows life."),
+               help="Seconds a long call (a boot with its image download) may take while its agent responds."),
     cfg.IntOpt("silence_timeout", default=10, min=2,
-               help="Seconds after which an agent that shows no life during a call counts as silent; the "
+               help="Seconds after which an agent that does not respond during a call counts as silent; the "
                     "operation is then handed back and tried again."),
     cfg.BoolOpt("verify_senders", default=False,
-                help="Accept a message only from a service that may send it, by the broker user it names; agents only "
-                     "speak of their own host. Needs the users that 'hostler-manage bus-user' makes, and the same "
-                     "value in every service. Means nothing for the in-memory bus of the all-in-one."),
+                help="Carry out a call only if its sender, a broker user, may make it; agents may only report about "
+                     "their own host. Needs the users that 'hostler-manage bus-user' makes, and the same value in "
+                     "every service. Has no effect on the in-memory bus of the all-in-one."),
     cfg.IntOpt("worker_threads", default=64, min=1, help="Calls that one service handles at the same time."),
 ]
 

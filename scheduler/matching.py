@@ -22,11 +22,11 @@ _TEXT: dict[str, Callable[[str, str], bool]] = {
 }
 
 
-def value_matches(value: Any, wish: Any) -> bool:
-    """Return whether `value` fulfils `wish`."""
-    words = str(wish).split()
+def value_matches(value: Any, wanted: Any) -> bool:
+    """Return whether `value` fulfils `wanted`."""
+    words = str(wanted).split()
     if not words:
-        return str(value) == str(wish)
+        return str(value) == str(wanted)
     first, rest = words[0], words[1:]
     if first in _NUMERIC and rest:
         return _numbers_match(_NUMERIC[first], str(value), rest[0])
@@ -35,16 +35,16 @@ def value_matches(value: Any, wish: Any) -> bool:
     if first == "<is>" and rest:
         return strutils.bool_from_string(value) == strutils.bool_from_string(rest[0])
     if first == "<or>":
-        return str(value) in [choice.strip() for choice in str(wish).split("<or>")[1:]]
+        return str(value) in [choice.strip() for choice in str(wanted).split("<or>")[1:]]
     if first == "<in>" and rest:
         return " ".join(rest) in str(value)
     if first == "<all-in>" and rest:
         return all(word in str(value) for word in rest)
-    return str(value) == str(wish)
+    return str(value) == str(wanted)
 
 
-def _numbers_match(compare: Callable[[float, float], bool], value: str, wish: str) -> bool:
+def _numbers_match(compare: Callable[[float, float], bool], value: str, wanted: str) -> bool:
     try:
-        return compare(float(value), float(wish))
+        return compare(float(value), float(wanted))
     except ValueError:
         return False

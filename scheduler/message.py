@@ -16,8 +16,8 @@ class Message(Spec):
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> Self:
         """Return the message; raises Invalid that names the keys this scheduler does not know."""
-        # Agents ignore what they do not know, so that they may be older. Here that would drop a constraint without a
-        # word, and place a server where its user forbade it.
+        # Agents ignore what they do not know, so that they may be older. Here that would silently drop a
+        # constraint, and place a server where its user forbade it.
         unknown = sorted(values.keys() - {field.name for field in dataclasses.fields(cls)})
         if unknown:
             raise errors.Invalid(reason=f"{cls.__name__} has no field {', '.join(unknown)}.")

@@ -1,4 +1,4 @@
-"""What is asked of the scheduler for a server, and its answer: one consumer, its size, and where it may stand."""
+"""What is asked of the scheduler for a server, and its answer: one consumer, its size, and where it may run."""
 
 from __future__ import annotations
 

@@ -21,18 +21,18 @@ class AggregateExtraSpecs:
     def mask(self, request: Request, snapshot: Snapshot) -> Mask | None:
         """Return the hosts that fulfil all scoped keys; None when there are none."""
         mask = None
-        for key, wish in request.extra_specs.items():
+        for key, wanted in request.extra_specs.items():
             if key.startswith(SCOPE):
-                found = _hosts_with(snapshot, key.removeprefix(SCOPE), wish)
+                found = _hosts_with(snapshot, key.removeprefix(SCOPE), wanted)
                 mask = found if mask is None else mask & found
         return mask
 
 
-def _hosts_with(snapshot: Snapshot, key: str, wish: Any) -> Mask:
+def _hosts_with(snapshot: Snapshot, key: str, wanted: Any) -> Mask:
     mask = snapshot.nobody()
     for aggregate in snapshot.aggregates:
         # One metadata value may list several: "hdd,ssd".
         values = aggregate.metadata[key].split(",") if key in aggregate.metadata else ()
-        if any(value_matches(value.strip(), wish) for value in values):
+        if any(value_matches(value.strip(), wanted) for value in values):
             mask[aggregate.rows] = True
     return mask

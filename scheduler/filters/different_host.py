@@ -1,4 +1,4 @@
-"""The user's hint to stand apart from certain servers."""
+"""The user's hint to be placed apart from certain servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The user's hint to stand with certain servers."""
+"""The user's hint to be placed with certain servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hosts where a server may stand with regard to the others of its group."""
+"""Hosts that the policy of the server's group allows."""
 
 from __future__ import annotations
 

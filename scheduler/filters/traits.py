@@ -15,13 +15,13 @@ class Traits:
         """Return the hosts that have all required and no forbidden traits."""
         mask = None
         for source in (request.extra_specs, request.image_properties):
-            for key, wish in source.items():
+            for key, wanted in source.items():
                 if not key.startswith(PREFIX):
                     continue
                 have = snapshot.traits.get(key.removeprefix(PREFIX), snapshot.nobody())
                 mask = snapshot.everybody() if mask is None else mask
-                if wish == "required":
+                if wanted == "required":
                     mask &= have
-                elif wish == "forbidden":
+                elif wanted == "forbidden":
                     mask &= ~have
         return mask

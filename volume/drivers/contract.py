@@ -1,4 +1,4 @@
-"""The tests every driver passes, shipped so that a driver of somebody else's can run them, too.
+"""The tests every driver passes, shipped so that third-party drivers can run them, too.
 
 A test module derives a class from `DriverContract` and offers the fixtures `driver` (opened), `reopen` (returns the
 same back end opened by another instance, as after a restart of the agent; the first is closed), `tmp_path` (pytest's)

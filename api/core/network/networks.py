@@ -1,7 +1,7 @@
 """Networks: list, show, create, change, delete.
 
-The agents know flat networks; other provider types are refused. A network goes with its subnets and not while it has
-ports.
+The agents know flat networks; other provider types are refused. Deleting a network deletes its subnets; it is
+refused while the network has ports.
 """
 
 from __future__ import annotations

@@ -227,9 +227,9 @@ def _type_of(services: Services, session: orm.Session, context: RequestContext, 
 
 
 def _own_hints(session: orm.Session, context: RequestContext, hints: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the hints with only those volumes that the caller sees: where another project's are is not his to learn.
+    """Return the hints with only those volumes that the caller sees: it must not learn where another project's are.
 
-    Raises Invalid when a volume to be near to is none of them.
+    Raises Invalid for a hint to be near a volume that is not among them.
     """
     kept = dict(hints)
     for name in _NEIGHBOURS:

@@ -1,4 +1,4 @@
-"""What is said of a volume at once, without its back end: read-only, bootable, what an administrator says of it."""
+"""Changes of a volume's record that need no back end: read-only, bootable, the status an administrator sets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
                  attach_status: str | None, migration_status: str | None) -> None:
     """Set the stored state an administrator says; refused while an operation holds the volume.
 
-    Attachments and migrations are never merely said: they are there or not. What is true already is accepted.
+    Attachments and migrations cannot be declared: they exist or they do not. Setting what is already true is accepted.
     """
 
     def work(session: orm.Session) -> None:

@@ -1,6 +1,6 @@
 """The old way to attach volumes, where it still means something: reservations, and forgetting an attachment.
 
-New ways are the Compute API's volume attachments and the attachments of this API.
+Use instead the Compute API's volume attachments and the attachments of this API.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What a new volume may be made from: images, snapshots, volumes and backups the caller sees, whole and at rest.
 
 A source is held till the transaction ends, and no operation may have it: nobody can begin to delete it between the
-look and the new volume's row, which from then on says that it is being made from it.
+check and the new volume's row, which from then on says that it is being made from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One volume: show, change its words, delete it."""
+"""One volume: show, rename or describe, delete."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def agent_of(session: orm.Session, volume: Volume) -> str | None:
 
 def _check_deletable(session: orm.Session, volume: Volume, *, forced: bool) -> None:
     status = volume_rows.status_of(session, volume) if forced else volume_rows.check_status(session, volume, *DELETABLE)
-    # A stored error hides the attachments in the status; no word of an administrator's ends them.
+    # A stored error hides the attachments in the status; and resetting the status does not end them.
     attachment = session.execute(sa.select(VolumeAttachment.id, VolumeAttachment.server_id).where(
         VolumeAttachment.volume_id == volume.id).limit(1)).one_or_none()
     if attachment is not None and status not in ("in-use", "reserved"):

@@ -48,7 +48,7 @@ def only(shown: dict[str, Any], fields: set[str]) -> dict[str, Any]:
 
 def page_links(services: Services, request: falcon.Request, noun: Noun, query: Query, page: Page,
                ids: Sequence[str]) -> list[dict[str, str]]:
-    """Return the links to the pages after and before this one: to all but what a short page shows to be empty."""
+    """Return the links to the pages after and before this one: none to a page that is known to be empty."""
     if not page.full and not asked_limit(request):
         return []
     found: list[dict[str, str]] = []

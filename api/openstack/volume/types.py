@@ -75,7 +75,7 @@ class Types(Resource):
                                        view=lambda row: view(self.services, context, row), links="volume_type_links")
 
     def _checked(self, context: RequestContext, request: falcon.Request, query: Query) -> Query:
-        """Let nobody learn by filtering what he may not see: types that he asks so about there are none."""
+        """Match nothing where a filter would tell callers what they may not see."""
         asked = request.get_param("extra_specs")
         if asked is None or request.context.version not in LISTED.later["extra_specs"] or self.services.policy.allows(
                 context, _POLICY + "types_extra_specs:read_sensitive"):

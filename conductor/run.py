@@ -14,7 +14,6 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
-import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import orm
 
@@ -22,7 +21,6 @@ from compute.rpcapi import ComputeAPI
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.models import Operation
 from hostler.images.store import ImageStore
 from hostler.operations import lease
 from hostler.operations.agents import volume_agent
@@ -136,6 +134,7 @@ class Run:
         self._progressed = progressed
         self.host: str | None = held.host
         self.waiting_since: dt.datetime | None = held.waiting_since
+        self.cancel_requested = held.cancel_requested  # read again with the write that opens each step
         self.context = RequestContext(
             request_id=held.request_id, user_id=held.user_id, project_id=held.project_id, is_admin=True,
             operation_id=held.id, attempt=held.attempt)
@@ -171,12 +170,8 @@ class Run:
             return
         if self.held.crashes_alone >= lease.ALONE_LIMIT:
             raise errors.Unavailable(f"Given up after {self.held.crashes} interrupted attempts.", part="conductor")
-        if self.kind.cancellable and self._cancelled():
+        if self.kind.cancellable and self.cancel_requested:
             raise Cancelled()
-
-    def _cancelled(self) -> bool:
-        with self.db.reading() as session:
-            return bool(session.scalar(sa.select(Operation.cancel_requested).where(Operation.id == self.held.id)))
 
     def ask_host(self, host: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
                  *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:

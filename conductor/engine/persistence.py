@@ -87,7 +87,7 @@ class OperationBackend(base.Backend):
             times["started_at"] = times["started_at"] or clock.utcnow()
             times["finished_at"] = None
             if not isinstance(atom, models.RetryDetail):  # a retry controller touches nothing outside
-                self._db.write(self.flush)
+                self._run.cancel_requested = self._db.write(self.flush)
                 self._forget()
                 if self._progressed:
                     self._progressed = False
@@ -96,13 +96,17 @@ class OperationBackend(base.Backend):
             times["finished_at"] = clock.utcnow()
             self._progressed |= not isinstance(atom, models.RetryDetail)
 
-    def flush(self, session: orm.Session) -> None:
-        """Write what changed in the caller's transaction; raises LeaseLost when the operation is not ours."""
+    def flush(self, session: orm.Session) -> bool:
+        """Write what changed in the caller's transaction; returns whether somebody asked the operation to stop.
+
+        Raises LeaseLost when the operation is not ours.
+        """
         # What an agent reports of the running step (`conductor.volume_reports`) stands until the next one starts.
         done = sum(self._weights.get(name, 0) for name, times in self._times.items() if times["finished_at"])
         progress = lease.PROGRESS if self._progressed else {}
-        lease.check_owned(session, self._held, **progress, flow=self._flow_values or self.flow_detail.to_dict(),
-                          host=self._run.host, progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
+        cancel_requested = lease.write_step(
+            session, self._held, **progress, flow=self._flow_values or self.flow_detail.to_dict(), host=self._run.host,
+            progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
         rows = [self._row(name, atom) for name, atom in self._dirty.items()]
         new = [row for row in rows if row["step"] not in self._stored]
         known = [row for row in rows if row["step"] in self._stored]
@@ -111,6 +115,7 @@ class OperationBackend(base.Backend):
             connection.execute(_INSERT, new)
         if known:
             connection.execute(_UPDATE, known)
+        return cancel_requested
 
     def _row(self, name: str, atom: Any) -> dict[str, Any]:
         kind = "retry" if isinstance(atom, models.RetryDetail) else "task"

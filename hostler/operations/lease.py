@@ -25,6 +25,13 @@ from hostler.operations import states
 from hostler.operations.kinds.registry import KINDS
 
 _TABLE: Any = Operation.__table__
+# Built once: these run several times for each operation.
+_FOUND: Any = sa.select(_TABLE, now().label("present")).where(_TABLE.c.id == sa.bindparam("operation"))
+_CHANGE: Any = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("operation"))
+_OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
+_OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
+_CANCEL_REQUESTED: Any = sa.select(_TABLE.c.cancel_requested).where(_TABLE.c.id == sa.bindparam("operation"))
+_UNLOCK: Any = sa.delete(Lock.__table__).where(Lock.operation_id == sa.bindparam("operation"))  # type: ignore[arg-type]
 # An operation that was interrupted this often while it ran alone is taken to be what kills its conductor.
 ALONE_LIMIT: Final = 2
 # What a finished step writes to its operation: it has not been interrupted since.
@@ -58,6 +65,10 @@ class Claim:
     host: str | None
     waiting_since: dt.datetime | None
     claimed_at: dt.datetime
+    cancel_requested: bool = False
+
+
+_CLAIMED: Final = tuple(field.name for field in dataclasses.fields(Claim) if field.name != "claimed_at")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,42 +136,38 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
     """
     def work(session: orm.Session) -> Claim | None:
         db.lock_row(session, Operation, Operation.id == operation_id)
-        found = session.execute(sa.select(Operation, now()).where(Operation.id == operation_id)).first()
-        if found is None:
-            return None
-        row, present = found
-        if not _is_due(row, present, owner) or not admit(row.host):
+        row = session.connection().execute(_FOUND, {"operation": operation_id}).one_or_none()
+        if row is None or not _is_due(row, row.present, owner) or not admit(row.host):
             return None
         if row.waits_for_lock and not _take_lock(session, row):
-            row.not_before = present + dt.timedelta(seconds=0.3)
+            _change(session, row, not_before=row.present + dt.timedelta(seconds=0.3))
             return None
-        if _has_expired(row, present):
-            row.crashes += 1
-            row.crashes_alone += row.alone
-        row.alone = False
-        row.state, row.owner = states.RUNNING, owner
-        row.lease_until = present + dt.timedelta(seconds=lease_s)
-        row.attempt += 1
-        row.started_at = row.started_at or clock.utcnow()
-        return Claim(row.id, row.kind, row.attempt, row.crashes, row.crashes_alone, row.resource_type,
-                     row.resource_id, row.project_id, row.user_id, row.request_id, row.arguments,
-                     row.arguments_version, row.flow, row.host, row.waiting_since, present)
+        expired = _has_expired(row, row.present)
+        taken = {"attempt": row.attempt + 1, "crashes": row.crashes + expired,
+                 "crashes_alone": row.crashes_alone + (expired and row.alone)}
+        _change(session, row, state=states.RUNNING, owner=owner, alone=False, **taken,
+                lease_until=row.present + dt.timedelta(seconds=lease_s), started_at=row.started_at or clock.utcnow())
+        return Claim(**{field: getattr(row, field) for field in _CLAIMED} | taken, claimed_at=row.present)
 
     return db.write(work)
 
 
-def _is_due(row: Operation, present: dt.datetime, owner: str) -> bool:
+def _change(session: orm.Session, row: Any, **values: Any) -> None:
+    session.connection().execute(_CHANGE, {"operation": row.id, **values})
+
+
+def _is_due(row: Any, present: dt.datetime, owner: str) -> bool:
     if row.state == states.PENDING:
         return row.not_before <= present
     # Ours already, yet we ask: the answer to our claim was lost.
     return _has_expired(row, present) or (row.state == states.RUNNING and row.owner == owner)
 
 
-def _has_expired(row: Operation, present: dt.datetime) -> bool:
+def _has_expired(row: Any, present: dt.datetime) -> bool:
     return row.state == states.RUNNING and (row.lease_until is None or row.lease_until < present)
 
 
-def _take_lock(session: orm.Session, row: Operation) -> bool:
+def _take_lock(session: orm.Session, row: Any) -> bool:
     holder = session.get(Lock, row.resource_id)
     if holder is None:
         session.add(Lock(resource_id=row.resource_id, resource_type=row.resource_type, operation_id=row.id,
@@ -180,12 +187,25 @@ def renew(db: Database, owner: str, operation_ids: Iterable[str], lease_s: float
 
 def check_owned(session: orm.Session, held: Claim, **values: Any) -> None:
     """Write `values` to the operation in the caller's transaction; raises LeaseLost when it is no longer ours."""
-    # On the connection, below the ORM: this runs before every task.
-    result = session.connection().execute(sa.update(_TABLE).where(
-        _TABLE.c.id == held.id, _TABLE.c.attempt == held.attempt, _TABLE.c.state == states.RUNNING)
-        .values(updated_at=clock.utcnow(), **values))
-    if result.rowcount != 1:
+    if _execute_owned(session, held, _OWNED, values).rowcount != 1:
         raise LeaseLost(held.id)
+
+
+def write_step(session: orm.Session, held: Claim, **values: Any) -> bool:
+    """As `check_owned`; returns whether somebody asked the operation to stop."""
+    if not session.connection().dialect.update_returning:
+        check_owned(session, held, **values)
+        return bool(session.connection().execute(_CANCEL_REQUESTED, {"operation": held.id}).scalar_one())
+    cancelled = _execute_owned(session, held, _OWNED_STEP, values).scalar_one_or_none()
+    if cancelled is None:
+        raise LeaseLost(held.id)
+    return bool(cancelled)
+
+
+def _execute_owned(session: orm.Session, held: Claim, statement: Any, values: dict[str, Any]) -> sa.CursorResult[Any]:
+    # On the connection, below the ORM: this runs before every task.
+    return session.connection().execute(statement, {
+        "operation": held.id, "held_attempt": held.attempt, "updated_at": clock.utcnow(), **values})
 
 
 def hold_running(session: orm.Session, context: RequestContext) -> None:
@@ -209,18 +229,19 @@ def note_alone(session: orm.Session, held: Claim, alone: bool) -> None:
 def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | None,
               waiting_for: str | None, waiting_since: dt.datetime | None) -> None:
     """Put an operation back so that any conductor may take it up after `delay_s`; its flow resumes where it stopped."""
-    check_owned(session, held, state=states.PENDING, owner=None, lease_until=None, alone=False, host=host,
-                not_before=now(delay_s), waiting_for=waiting_for,
-                waiting_since=waiting_since)
+    values = {"state": states.PENDING, "owner": None, "lease_until": None, "alone": False, "host": host,
+              "waiting_for": waiting_for, "waiting_since": waiting_since}
+    if _execute_owned(session, held, _OWNED.values(not_before=now(delay_s)), values).rowcount != 1:
+        raise LeaseLost(held.id)
 
 
 def finish(session: orm.Session, held: Claim, *, state: str, message: str | None) -> None:
     """End an operation and free what it holds; the caller changes the resource in the same transaction."""
-    check_owned(session, held, state=state, message=message, finished_at=clock.utcnow(), owner=None,
-                lease_until=None, progress=100, waiting_for=None, waiting_since=None)
     kind = KINDS.get(held.kind)
     secrets = kind.arguments.secrets() & held.arguments.keys() if kind is not None else frozenset()
+    forgotten: dict[str, Any] = {}
     if secrets:
-        row = session.get_one(Operation, held.id)
-        row.arguments = {key: value for key, value in row.arguments.items() if key not in secrets}
-    session.execute(sa.delete(Lock).where(Lock.operation_id == held.id))
+        forgotten["arguments"] = {key: value for key, value in held.arguments.items() if key not in secrets}
+    check_owned(session, held, state=state, message=message, finished_at=clock.utcnow(), owner=None,
+                lease_until=None, progress=100, waiting_for=None, waiting_since=None, **forgotten)
+    session.connection().execute(_UNLOCK, {"operation": held.id})

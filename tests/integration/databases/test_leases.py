@@ -1,0 +1,108 @@
+"""An operation is claimed, worked on, handed over and ended on each kind of database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler import ids
+from hostler.db.engine import Database
+from hostler.db.models import Lock, Operation
+from hostler.operations import lease, states
+from tests.harness import databases
+from tests.harness.fixtures import database_url
+
+__all__ = ["database_url"]
+
+
+@pytest.fixture(scope="module")
+def db(database_url: str) -> Iterator[Database]:
+    made = databases.opened(database_url)
+    yield made
+    made.dispose()
+
+
+def put_operation(db: Database) -> str:
+    operation_id = ids.new_id()
+
+    def work(session: orm.Session) -> None:
+        session.add(Operation(id=operation_id, kind="server.create", resource_type="server", resource_id=operation_id,
+                              request_id="req-1", arguments={"kept": 1, "admin_password": "secret"}))
+        session.flush()
+        session.add(Lock(resource_id=operation_id, resource_type="server", operation_id=operation_id,
+                         kind="server.create"))
+
+    db.write(work)
+    return operation_id
+
+
+def row(db: Database, operation_id: str) -> Operation:
+    with db.reading() as session:
+        return session.get_one(Operation, operation_id)
+
+
+def claim(db: Database, operation_id: str) -> lease.Claim:
+    held = lease.claim(db, operation_id, "one", 30)
+    assert held is not None
+    return held
+
+
+def test_a_claim_excludes_others_until_it_is_handed_over(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = claim(db, operation_id)
+    assert (held.attempt, held.crashes, held.arguments) == (1, 0, {"kept": 1, "admin_password": "secret"})
+    assert lease.claim(db, operation_id, "two", 30) is None
+    db.write(lambda session: lease.hand_over(session, held, delay_s=-1, host="h", waiting_for=None, waiting_since=None))
+    again = lease.claim(db, operation_id, "two", 30)
+    assert again is not None and (again.attempt, again.host) == (2, "h")
+    with pytest.raises(lease.LeaseLost):
+        db.write(lambda session: lease.check_owned(session, held, progress=50))
+    with pytest.raises(lease.LeaseLost):
+        db.write(lambda session: lease.write_step(session, held, progress=50))
+    assert row(db, operation_id).progress == 0
+
+
+def test_a_lease_that_ran_out_counts_as_a_crash(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = lease.claim(db, operation_id, "one", -1)
+    assert held is not None
+    assert claim(db, operation_id).crashes == 1
+
+
+def test_a_step_is_told_that_it_should_stop(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = claim(db, operation_id)
+    assert db.write(lambda session: lease.write_step(session, held, progress=10, flow={"a": [1]})) is False
+    db.write(lambda session: session.execute(
+        sa.update(Operation).where(Operation.id == operation_id).values(cancel_requested=True)))
+    assert db.write(lambda session: lease.write_step(session, held, progress=20)) is True
+    found = row(db, operation_id)
+    assert (found.progress, found.flow) == (20, {"a": [1]})
+
+
+def test_the_end_frees_what_was_held_and_forgets_secrets(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = claim(db, operation_id)
+    db.write(lambda session: lease.finish(session, held, state=states.SUCCEEDED, message=None))
+    found = row(db, operation_id)
+    assert (found.state, found.progress, found.owner, found.lease_until) == (states.SUCCEEDED, 100, None, None)
+    assert found.arguments == {"kept": 1}
+    with db.reading() as session:
+        assert session.get(Lock, operation_id) is None
+
+
+def test_a_lock_that_is_taken_postpones_the_claim(db: Database) -> None:
+    first = put_operation(db)
+    second = ids.new_id()
+    db.write(lambda session: session.add(Operation(
+        id=second, kind="server.delete", resource_type="server", resource_id=first, request_id="req-2",
+        waits_for_lock=True)))
+    assert lease.claim(db, second, "one", 30) is None
+    held = claim(db, first)
+    db.write(lambda session: lease.finish(session, held, state=states.SUCCEEDED, message=None))
+    db.write(lambda session: session.execute(
+        sa.update(Operation).where(Operation.id == second).values(not_before=row(db, first).not_before)))
+    assert lease.claim(db, second, "one", 30) is not None

@@ -18,6 +18,7 @@ LOG = logging.getLogger(__name__)
 
 # The first family that fits decides; leaves stand before their families.
 STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
+    (errors.TooManyRequests, 429),
     (errors.TooLarge, 413),
     (errors.StaleRevision, 412),
     (errors.NotFound, 404),
@@ -66,6 +67,8 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face], conf: cfg.ConfigOp
             face.write_error(request, response, body)
         if status == 503:
             response.set_header("Retry-After", str(RETRY_AFTER_S))
+        if status == 429:
+            response.set_header("Retry-After", str(error.fields["retry_after_s"]))
         if status == 401:
             response.set_header("WWW-Authenticate", f'Keystone uri="{base_url(conf, request)}/identity"')
 

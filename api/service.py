@@ -7,7 +7,8 @@ import threading
 
 from oslo_config import cfg
 
-from api import http_server, policies, wsgi
+from api import policies, wsgi
+from api.front.server import HttpServer
 from api.openstack.compute import FACE as COMPUTE
 from api.openstack.identity import FACE as IDENTITY
 from api.openstack.image import FACE as IMAGE
@@ -40,14 +41,14 @@ class ApiService:
             conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, policies.all_defaults()),
             images=ImageStore(conf), waker=Waker(ConductorAPI(bus)), compute=ComputeAPI(bus), audit=trail.build(conf))
         self._liveness = Liveness(conf, db, "hostler-api")
-        self._server = http_server.build(conf, wsgi.build(self.services, FACES))
+        self._server = HttpServer(conf, wsgi.build(self.services, FACES))
         self._janitor = ImageJanitor(db, self.services.images)
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     @property
     def port(self) -> int:
         """The port that is listened at (useful when the configured one is 0)."""
-        return int(self._server.bind_addr[1])
+        return self._server.port
 
     def start(self) -> None:
         """Listen; raises OSError when the address is taken."""
@@ -62,7 +63,7 @@ class ApiService:
     def stop(self) -> None:
         """Finish the requests under way and close."""
         self._server.stop()
-        self._thread.join(timeout=10)
+        self._thread.join()
         self.services.waker.stop()
         self.services.audit.stop()
         self._janitor.stop()

@@ -14,7 +14,8 @@ from api import errors as api_errors
 from api import middleware
 from api.audit import Audit
 from api.face import Face
-from api.http_server import HEALTH_PATH
+from api.front.gateway import HEALTH_PATH
+from api.rate_limits import RateLimits
 from api.services import Services
 
 
@@ -43,7 +44,7 @@ def _json_handler() -> media.JSONHandler:
 def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     """Return the WSGI application."""
     stack: Any = [middleware.RequestIds(), Audit(services.audit, services.conf.host), middleware.Faces(faces),
-                  middleware.Authentication(services)]
+                  middleware.Authentication(services), RateLimits(services.conf)]
     app = falcon.App(middleware=stack)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.keep_blank_qs_values = True

@@ -275,6 +275,13 @@ class NotImplementedHere(HostlerError):
     template = "{feature} is not supported by this cloud."
 
 
+class TooManyRequests(HostlerError):
+    """The sender has used up its rate of requests; the same request may succeed later."""
+
+    code = "TooManyRequests"
+    template = "Too many requests. Try again in {retry_after_s} seconds."
+
+
 class TooLarge(Invalid):
     """The body is larger than what is accepted."""
 

@@ -46,7 +46,7 @@ def set_up_logging(conf: cfg.ConfigOpts, prog: str) -> None:
         "amqp=WARN", "kombu=WARN", "oslo.messaging=WARN", "oslo_messaging=WARN",
         # Says 'there could be a leak' whenever more than ten calls are under way.
         "oslo_messaging._drivers.amqpdriver=ERROR", "taskflow=WARN", "sqlalchemy=WARN",
-        "urllib3=WARN", "stevedore=WARN", "pyroute2=WARN", "alembic=WARN", "oslo_policy=WARN", "cheroot=WARN"])
+        "urllib3=WARN", "stevedore=WARN", "pyroute2=WARN", "alembic=WARN", "oslo_policy=WARN", "uvicorn=ERROR"])
     oslo_log.setup(conf, prog)
     log_lines.install()
 

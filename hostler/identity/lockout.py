@@ -2,12 +2,14 @@
 
 The naive way, a lock on the user, lets anybody lock out anybody else with a few wrong guesses. Counting by pair leaves
 the user's own address open; an attacker with many addresses gets the configured number of guesses from each. IPv6
-addresses count by /64, which is what one customer usually has. Behind a proxy all logins share the proxy's address.
+addresses count by /64, which is what one customer usually has. Behind a proxy all logins share the proxy's address,
+unless `[api] trusted_proxies` names it.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import ipaddress
 
 import sqlalchemy as sa
@@ -23,6 +25,7 @@ _REMEMBER = dt.timedelta(hours=1)
 _IPV6_PREFIX = 64
 
 
+@functools.lru_cache(4096)
 def source_of(address: str | None) -> str:
     """Return the key under which logins from `address` are counted; "" for what is not an address."""
     try:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from cheroot import wsgi as cheroot_wsgi
 
 from api import wsgi
+from api.front.server import HttpServer
 from api.openstack.identity import FACE
 from api.policies import identity as rules
 from api.policy import Policy
@@ -31,17 +31,18 @@ Client = Callable[..., Any]
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     """Return a function that runs `openstack …` and gives its JSON; keyword arguments are environment variables."""
     home = tmp_path_factory.mktemp("cloud")
-    conf = configuration.load([], config_files=[], overrides={"state_path": str(home), "identity.password_rounds": 4})
+    conf = configuration.load([], config_files=[], overrides={
+        "state_path": str(home), "identity.password_rounds": 4, "api.bind_host": "127.0.0.1", "api.bind_port": 0})
     db = Database(f"sqlite:///{home / 'hostler.db'}")
     Base.metadata.create_all(db.engine)
     absent: Any = None
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, rules.DEFAULTS),
                         images=absent, waker=absent, compute=absent)
-    server = cheroot_wsgi.Server(("127.0.0.1", 0), wsgi.build(services, [FACE]))
+    server = HttpServer(conf, wsgi.build(services, [FACE]))
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{server.bind_addr[1]}"
+    url = f"http://127.0.0.1:{server.port}"
     made = bootstrap(db, conf, admin_password=None, public_url=url, out_dir=home)
 
     def run(*arguments: str, fails: bool = False, **environment: str) -> Any:

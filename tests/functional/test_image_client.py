@@ -14,9 +14,9 @@ from typing import Any, cast
 
 import openstack
 import pytest
-from cheroot import wsgi as cheroot_wsgi
 
 from api import policies, wsgi
+from api.front.server import HttpServer
 from api.openstack.identity import FACE as IDENTITY
 from api.openstack.image import FACE as IMAGE
 from api.policy import Policy
@@ -57,16 +57,17 @@ class Site:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Identity and images behind the product's HTTP server."""
     home = tmp_path_factory.mktemp("site")
-    conf = configuration.load([], config_files=[], overrides={"state_path": str(home), "identity.password_rounds": 4})
+    conf = configuration.load([], config_files=[], overrides={
+        "state_path": str(home), "identity.password_rounds": 4, "api.bind_host": "127.0.0.1", "api.bind_port": 0})
     db = Database(f"sqlite:///{home / 'hostler.db'}")
     Base.metadata.create_all(db.engine)
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, policies.all_defaults()),
                         images=ImageStore(conf), waker=cast(Any, None), compute=cast(Any, None))
-    server = cheroot_wsgi.Server(("127.0.0.1", 0), wsgi.build(services, [IDENTITY, IMAGE]), timeout=60)
+    server = HttpServer(conf, wsgi.build(services, [IDENTITY, IMAGE]))
     server.prepare()
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()
-    port = int(server.bind_addr[1])
+    port = server.port
     made = bootstrap(db, conf, admin_password=None, public_url=f"http://127.0.0.1:{port}", out_dir=home)
     config = openstack.config.OpenStackConfig(config_files=[str(made.clouds_file)], secure_files=[])
     yield Site(port=port, home=home, clouds_file=Path(made.clouds_file),

@@ -44,8 +44,8 @@ _BY_CODE: Mapping[str, str] = {
 }
 _BY_STATUS: Mapping[int, str] = {
     400: "HTTPBadRequest", 401: "HTTPUnauthorized", 403: "HTTPForbidden", 404: "HTTPNotFound",
-    405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 501: "HTTPNotImplemented",
-    503: "HTTPServiceUnavailable",
+    405: "HTTPMethodNotAllowed", 409: "HTTPConflict", 413: "HTTPRequestEntityTooLarge", 429: "HTTPTooManyRequests",
+    501: "HTTPNotImplemented", 503: "HTTPServiceUnavailable",
 }
 
 

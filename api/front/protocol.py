@@ -1,0 +1,157 @@
+"""One connection: uvicorn's HTTP/1.1, with limits on sizes and a deadline for what the client has to do.
+
+The deadline is one number, which every step of the request moves; the server compares all of them with the clock once a
+second. A timer per step would cost more than all the rest of this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import math
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+# Requests a client may send ahead of their answers.
+_PIPELINED: Final = 8
+_MAX_HEADERS: Final = 100
+# How long the rest of a body is thrown away after its answer, so that the client reads the answer.
+_LINGER_S: Final = 5.0
+# Read at most this much at a time: what many clients send at once is held at the same time.
+_READ_BYTES: Final = 65536
+_WORDS: Final = {400: "Invalid HTTP request.", 408: "The request took too long.",
+                 431: "The request's line and headers are too large."}
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a client may send, and how long it may take; see the options of `[api]`."""
+
+    header_bytes: int
+    header_timeout_s: float
+    request_timeout_s: float
+    keep_alive_s: float
+    bytes_per_s: int
+
+
+class _Refused(Exception):
+    """The request breaks a limit."""
+
+
+class Protocol(HttpToolsProtocol):
+    """A connection with limits. `transfer`: the body is image data, which is streamed and may be of any length."""
+
+    transfer = False
+
+    def __init__(self, limits: Limits, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self._limits = limits
+        self._status = 400  # of the answer to a request that does not parse
+        self._deadline = math.inf
+        # What came since the parser last finished something: a request's head, a piece of its body. It is held.
+        self._held_bytes = 0
+        self._progressed = False
+        self._unsent = (0, math.inf)  # bytes, and when the client must have taken some of them
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin; the first request must come now."""
+        super().connection_made(transport)
+        if hasattr(transport, "max_size"):
+            transport.max_size = _READ_BYTES
+        self._deadline = self.loop.time() + self._limits.header_timeout_s
+
+    @property
+    def gone(self) -> bool:
+        """Whether nobody reads an answer any more."""
+        return self.transport.is_closing()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; refuses a head, or anything else the parser holds, that is too large."""
+        self._progressed = False
+        super().data_received(data)
+        self._held_bytes = 0 if self._progressed else self._held_bytes + len(data)
+        if (self._held_bytes > self._limits.header_bytes or len(self.headers or ()) > _MAX_HEADERS) and not self.gone:
+            self._refuse(431)
+
+    def on_message_begin(self) -> None:
+        """Start the time in which the head must be complete."""
+        super().on_message_begin()
+        self._deadline = self.loop.time() + self._limits.header_timeout_s
+
+    def on_headers_complete(self) -> None:
+        """Check the head, start the time in which the body must be complete, and have the request handled."""
+        self._progressed = True
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > self._limits.header_bytes or len(self.headers) > _MAX_HEADERS:
+            self._status = 431
+            raise _Refused
+        if len(self.pipeline) >= _PIPELINED:
+            raise _Refused
+        self.transfer = self.parser.get_method() == b"PUT" and any(
+            name == b"content-type" and value.startswith(b"application/octet-stream") for name, value in self.headers)
+        self.scope["state"]["connection"] = self
+        self._deadline = self.loop.time() + self._limits.request_timeout_s
+        super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        """Note that a chunk begins."""
+        self._progressed = True
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body; image data buys time for more of it."""
+        super().on_body(body)
+        self._progressed = True
+        if self.transfer and not self.cycle.response_complete:
+            self._deadline = min(self._deadline + len(body) / self._limits.bytes_per_s,
+                                 self.loop.time() + self._limits.request_timeout_s)
+
+    def on_message_complete(self) -> None:
+        """Stop the clock: it is our turn, or the client is idle."""
+        super().on_message_complete()
+        self._progressed = True
+        if self.cycle.response_complete:
+            self.cycle.more_body = False
+            self._deadline = self.loop.time() + self._limits.keep_alive_s
+        else:
+            self._deadline = math.inf
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request, or for the end of a body nobody wanted."""
+        queued = bool(self.pipeline)
+        unread = self.cycle.more_body
+        super().on_response_complete()
+        if queued:
+            self._deadline = self.loop.time() + self._limits.request_timeout_s if unread else math.inf
+        else:
+            self._deadline = self.loop.time() + (_LINGER_S if unread else self._limits.keep_alive_s)
+
+    def sweep(self, now: float) -> None:
+        """End the connection when its client is late; called about once a second."""
+        if self.gone:
+            return
+        if self.transfer and self.flow.read_paused:
+            # We are the slow one.
+            self._deadline = max(self._deadline, now + 1)
+        elif now > self._deadline:
+            self._refuse(408)
+            return
+        unsent, until = self.transport.get_write_buffer_size(), self._unsent[1]
+        if not unsent or unsent < self._unsent[0] or until == math.inf:
+            self._unsent = (unsent, now + self._limits.request_timeout_s if unsent else math.inf)
+        elif now > until:
+            self.transport.abort()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer a request that does not parse; called by the base class."""
+        self._refuse(self._status)
+
+    def _refuse(self, status: int) -> None:
+        idle = self.cycle is None or self.cycle.response_complete
+        # An idle client that has said nothing is told nothing, and an answer that has begun cannot be replaced.
+        told = not self.cycle.response_started if not idle else status != 408 or self._held_bytes > 0
+        if told:
+            text = _WORDS[status].encode()
+            self.transport.write(STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\nconnection: close"
+                                 b"\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
+        self.transport.close()

@@ -1,0 +1,21 @@
+"""The server listens where it is configured to, or says why not."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from tests.harness.front import echo, serving
+
+
+def test_ipv6_and_a_taken_port() -> None:
+    with serving(echo, bind_host="::1") as url:
+        port = int(url.rsplit(":", 1)[1])
+        assert requests.get(f"http://[::1]:{port}/", timeout=30).status_code == 200
+        with pytest.raises(OSError), serving(echo, bind_host="::1", bind_port=port):
+            pass
+
+
+def test_a_certificate_that_cannot_be_read_is_said_at_the_start() -> None:
+    with pytest.raises(OSError), serving(echo, tls_certificate="/nowhere.pem", tls_private_key="/nowhere.pem"):
+        pass

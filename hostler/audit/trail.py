@@ -7,22 +7,18 @@ once until there is room again.
 
 from __future__ import annotations
 
-import json
 import logging
 import queue
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
-import oslo_messaging
 from oslo_config import cfg
 
-from hostler.audit.file import AuditFile
-from hostler.bus import memory
+from hostler.audit.destinations import BusDestination, Event, FileDestination
 
 LOG = logging.getLogger(__name__)
-Event = tuple[str, dict[str, Any]]  # type and content
 
 _BATCH = 500
 _STOP_S = 2.0
@@ -35,39 +31,6 @@ class Destination(Protocol):
 
     def write(self, events: Sequence[Event]) -> None:
         """Take the events."""
-
-
-class FileDestination:
-    """Appends to a file, one line an event."""
-
-    name = "the audit file"
-
-    def __init__(self, path: Path) -> None:
-        self._file = AuditFile(path)
-
-    def write(self, events: Sequence[Event]) -> None:
-        """Append the events."""
-        # ASCII: no character that any reader of lines takes for the end of one.
-        self._file.append("".join(f"{json.dumps(content)}\n" for _, content in events).encode("ascii"))
-
-
-class BusDestination:
-    """Sends notifications with oslo.messaging, by the drivers and to the topics that are configured."""
-
-    name = "the bus"
-
-    def __init__(self, conf: cfg.ConfigOpts) -> None:
-        memory.install()
-        self._conf = conf
-        self._notifier: oslo_messaging.Notifier | None = None
-
-    def write(self, events: Sequence[Event]) -> None:
-        """Send the events; waits as long as `oslo_messaging_notifications.retry` says for a broker."""
-        if self._notifier is None:
-            transport = oslo_messaging.get_notification_transport(self._conf)
-            self._notifier = oslo_messaging.Notifier(transport, publisher_id=f"hostler-api.{self._conf.host}")
-        for kind, content in events:
-            self._notifier.info({}, kind, content)
 
 
 class _Queue:

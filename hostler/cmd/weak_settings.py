@@ -20,7 +20,7 @@ from oslo_messaging._drivers.impl_rabbit import rabbit_opts
 from hostler import clientfiles
 from hostler.db.engine import Database
 from hostler.db.models import User
-from hostler.identity import keys, passwords
+from hostler.identity import admin_project, keys, passwords
 
 # In lower case: used in documents (ours included) and by installers, and the first that attackers try.
 KNOWN_PASSWORDS: Final = ("admin", "changeme", "guest", "hostler", "openstack", "password", "postgres", "rabbitmq",
@@ -40,7 +40,8 @@ class Weakness:
 
 def find(conf: cfg.ConfigOpts) -> list[Weakness]:
     """Return the weak settings of this machine."""
-    return [*_of_broker(conf), *_of_database(conf), *_of_api(conf), *_of_volumes(conf), *_of_files(conf)]
+    return [*_of_broker(conf), *_of_database(conf), *_of_api(conf), *_of_identity(conf), *_of_volumes(conf),
+            *_of_files(conf)]
 
 
 def find_known_passwords(conf: cfg.ConfigOpts, database: Database) -> list[Weakness]:
@@ -89,6 +90,14 @@ def _of_api(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
     if not _is_agent(conf) and not conf.api.tls_certificate and not _is_loopback(conf.api.bind_host):
         yield Weakness("[api] bind_host", f"{conf.api.bind_host} is served without TLS, passwords and tokens in clear",
                        "[api] tls_certificate, or listen on loopback behind a proxy with TLS")
+
+
+def _of_identity(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    if not admin_project.is_configured(conf):
+        yield Weakness("[identity] admin_project_name", "is empty, so that the admin of any project runs the cloud",
+                       "name the administrators' project")
+    if not conf.audit.enabled:
+        yield Weakness("[audit] enabled", "is off, so that nobody can tell who did what", "leave it on")
 
 
 def _of_volumes(conf: cfg.ConfigOpts) -> Iterator[Weakness]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from hostler.audit.trail import Event, Trail
+from hostler.audit.destinations import Event
+from hostler.audit.trail import Trail
 from tests.harness.ports import wait_for
 
 EVENTS: tuple[Event, ...] = tuple((f"t.{number}", {"id": str(number)}) for number in range(20))

@@ -63,6 +63,8 @@ def test_a_good_configuration_has_no_weak_settings(find: Find) -> None:
      "or takes any certificate"),
     ({"database__connection": "mysql+pymysql://h:Xq9v@db.example.org/h"}, "reaches the database without TLS"),
     ({"api__tls_certificate": ""}, "[api] bind_host 0.0.0.0 is served without TLS"),
+    ({"identity__admin_project_name": ""}, "[identity] admin_project_name is empty"),
+    ({"audit__enabled": False}, "[audit] enabled is off"),
     ({"volume__insecure_exports": True}, "[volume] insecure_exports gives volumes to anyone"),
 ])
 def test_a_weak_setting_is_named(find: Find, changes: dict[str, Any], expected: str) -> None:

@@ -106,7 +106,7 @@ class EventRelay:
         try:
             self._sink.server_events(RequestContext.system(), self._host, events)
         except errors.Unavailable as error:
-            LOG.warning("%d server events wait: %s", len(batch), error)
+            LOG.warning("%d server events wait: %s", len(batch), error.details)
             return False
         with self._condition:
             sent = set(map(id, batch))

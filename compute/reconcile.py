@@ -72,7 +72,7 @@ class Reconciler:
             try:
                 self._carry_out(verdict, states.get(server_id, virt.NOSTATE), mark)
             except errors.HostlerError as error:
-                LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error)
+                LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error.details)
         self._bench.locks.forget_before(mark)
         if self._released is not None:
             self._released.look(states)
@@ -82,7 +82,7 @@ class Reconciler:
         try:
             self._members.take(groups)
         except errors.HostlerError as error:
-            LOG.error("Members of security groups cannot be brought up to date: %s", error)
+            LOG.error("Members of security groups cannot be brought up to date: %s", error.details)
 
     def _look(self, mark: int) -> list[dict[str, Any]]:
         # Number and revisions first: an event or a change that comes now makes the look older than itself. What is

@@ -79,7 +79,7 @@ class Backend:
                 self._opened = True
             self._stats = self.driver.get_stats()
         except errors.HostlerError as error:
-            self._note(str(error))
+            self._note(error.details)
         except Exception as error:
             LOG.exception("Back end %s cannot be measured", self.name)
             self._note(f"An error on the node: {type(error).__name__}.")

@@ -66,7 +66,7 @@ class Reconciler:
         try:
             self._copy_snapshots.sweep(self._backends, self._bench)
         except errors.HostlerError as error:
-            LOG.error("Snapshots made for copies cannot be removed: %s", error)
+            LOG.error("Snapshots made for copies cannot be removed: %s", error.details)
 
     def _plan(self, answer: dict[str, Any]) -> dict[str, list[Removal]]:
         """Return what to remove under the lock of each volume or backup, in an order that works."""
@@ -97,7 +97,7 @@ def _remove(what: str, act: Callable[[], None]) -> None:
     try:
         act()
     except (errors.HostlerError, OSError) as error:
-        LOG.error("Cannot remove %s: %s", what, error)
+        LOG.error("Cannot remove %s: %s", what, error.details if isinstance(error, errors.HostlerError) else error)
 
 
 def _volume(volume_id: str, backend: str) -> VolumeSpec:

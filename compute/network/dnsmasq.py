@@ -18,9 +18,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from compute.network import dhcp_release, namespaces
+from compute.network import dhcp_release, faults, namespaces
 from compute.network.records import replace_file
-from hostler import errors
 from hostler.agent.passage import DHCP_USERS, can_reach, first_user, make_passage
 
 LOG = logging.getLogger(__name__)
@@ -110,12 +109,12 @@ class Dnsmasq:
                 command, capture_output=True, text=True, timeout=_START_TIMEOUT_S, check=False, cwd="/",
                 stdin=subprocess.DEVNULL))
         except FileNotFoundError as failure:
-            raise errors.AgentError(reason="the program dnsmasq is not installed on this host") from failure
+            raise faults.fault("the program dnsmasq is not installed on this host") from failure
         except subprocess.TimeoutExpired as failure:
-            raise errors.AgentError(reason=f"dnsmasq did not start within {_START_TIMEOUT_S} s") from failure
+            raise faults.fault(f"dnsmasq did not start within {_START_TIMEOUT_S} s") from failure
         if done.returncode != 0:
             LOG.error("dnsmasq for %s did not start: %s", self._directory.name, done.stderr.strip())
-            raise errors.AgentError(reason="the network's DHCP server did not start on this host")
+            raise faults.fault("the network's DHCP server did not start on this host")
         LOG.info("DHCP server of network %s started", self._directory.name)
 
     def _running(self) -> tuple[int, str] | None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from oslo_config import cfg
 
 from compute import metadata
-from compute.network import dhcp_files, firewall, links, names, nft, sysctl
+from compute.network import dhcp_files, faults, firewall, links, names, nft, sysctl
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
@@ -69,7 +69,7 @@ class FlatPlumbing:
         with self._changing(port.network.id):
             record = self._records.get(port.network.id)
             if record is None or port.id not in record.ports:
-                raise errors.AgentError(reason=f"port {port.id} is not plugged on this host")
+                raise faults.fault(f"port {port.id} is not plugged on this host")
             self._filter(record)
             links.activate_tap(names.tap_name(port.id), self._layout(record.network))
 
@@ -116,7 +116,7 @@ class FlatPlumbing:
                         self._refill(record)
                 except errors.HostlerError as error:
                     # The next message tries again; the other networks follow now.
-                    LOG.error("Members of security groups in network %s: %s", network_id, error)
+                    LOG.error("Members of security groups in network %s: %s", network_id, error.details)
                     failure = error
         if failure is not None:
             raise failure
@@ -192,18 +192,16 @@ class FlatPlumbing:
                 others = [record.network.id for record in self._records.values() if record.network.id != network.id
                           and record.network.physical_network == network.physical_network]
             if others:
-                raise errors.AgentError(
-                    reason="The host cannot carry the network, because it carries another on the same segment.",
-                    details=f"physical network {network.physical_network} carries network {others[0]} on this host "
-                            "already")
+                raise faults.fault(f"physical network {network.physical_network} carries network {others[0]} on this "
+                                   "host already")
 
     def _layout(self, network: NetworkSpec) -> Layout:
         uplink = None
         if network.physical_network is not None:
             uplink = self._bridge_mappings.get(network.physical_network)
             if uplink is None:
-                raise errors.AgentError(reason=f"physical network {network.physical_network} is not in this host's "
-                                               "bridge_mappings")
+                raise faults.fault(f"physical network {network.physical_network} is not in this host's "
+                                   "bridge_mappings")
         return Layout(network, self._namespace(network.id), uplink)
 
     def _namespace(self, network_id: str) -> Path:
@@ -305,7 +303,7 @@ class FlatPlumbing:
                 # The agent before this one may have written entries and died before it told.
                 self._dnsmasq(network_id).reload()
             except errors.HostlerError as failure:
-                LOG.error("Network %s could not be restored on this host: %s", network_id, failure)
+                LOG.error("Network %s could not be restored on this host: %s", network_id, failure.details)
 
     def _drop_others(self, network_id: str, wanted: set[str]) -> None:
         record = self._records.get(network_id)
@@ -340,7 +338,7 @@ class FlatPlumbing:
                         LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
                         self._serve_dhcp(record)
                 except errors.HostlerError as failure:
-                    LOG.error("Network %s cannot be repaired: %s", network_id, failure)
+                    LOG.error("Network %s cannot be repaired: %s", network_id, failure.details)
 
     def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
         """Return the metadata of the server that has `source_ip` in the network, or None."""
@@ -364,7 +362,7 @@ class FlatPlumbing:
             except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
                 LOG.warning("modprobe br_netfilter: %s", failure)
         if not sysctl.bridge_filtering_available():
-            raise errors.AgentError(reason="this host's kernel cannot filter bridged packets (module br_netfilter)")
+            raise faults.fault("this host's kernel cannot filter bridged packets (module br_netfilter)")
         for chain in nft.foreign_drops():
             LOG.warning("Packet filter chain '%s' drops what it does not know, guests' packets too; let it accept "
                         "what comes from and goes to '%s*'", chain, names.BRIDGE_PREFIX)

@@ -17,8 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from compute.metadata import METADATA_IP
-from compute.network import names, namespaces, sysctl
-from hostler import errors
+from compute.network import faults, names, namespaces, sysctl
 from hostler.resources.server.specs import NetworkSpec, SubnetSpec
 
 _AF_INET = 2
@@ -61,8 +60,7 @@ def _netlink() -> Iterator[Any]:
         with IPRoute() as ipr:
             yield ipr
     except NetlinkError as failure:
-        raise errors.AgentError(reason="The network could not be set up on the host.",
-                                details=f"the kernel refused a network change: {failure}") from failure
+        raise faults.fault(f"the kernel refused a network change: {failure}") from failure
 
 
 def make_network(layout: Layout) -> None:
@@ -98,7 +96,7 @@ def activate_tap(tap: str, layout: Layout) -> None:
     with _netlink() as ipr:
         link, bridge = _find(ipr, tap), _find(ipr, layout.bridge)
         if link is None or bridge is None:
-            raise errors.AgentError(reason=f"the server's network device {tap} is missing")
+            raise faults.fault(f"the server's network device {tap} is missing")
         _change(ipr, link, mtu=layout.network.mtu, master=bridge["index"], state="up")
 
 
@@ -148,7 +146,7 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
                  br_nf_call_iptables=1, br_nf_call_arptables=0)
         link = _find(ipr, layout.bridge)
         if link is None:
-            raise errors.AgentError(reason=f"the bridge {layout.bridge} vanished while it was made")
+            raise faults.fault(f"the bridge {layout.bridge} vanished while it was made")
     sysctl.disable_ipv6(layout.bridge)
     _change(ipr, link, mtu=layout.network.mtu, state="up")
     return int(link["index"])
@@ -159,10 +157,10 @@ def _make_uplink(ipr: Any, layout: Layout, bridge: int) -> None:
         return
     link = _find(ipr, layout.uplink)
     if link is None:
-        raise errors.AgentError(reason=f"the host has no interface {layout.uplink} for physical network "
-                                       f"{layout.network.physical_network}")
+        raise faults.fault(f"the host has no interface {layout.uplink} for physical network "
+                           f"{layout.network.physical_network}")
     if link.get_attr("IFLA_MASTER") not in (None, bridge):
-        raise errors.AgentError(reason=f"the host's interface {layout.uplink} belongs to another bridge")
+        raise faults.fault(f"the host's interface {layout.uplink} belongs to another bridge")
     _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), master=bridge, state="up")
 
 
@@ -185,8 +183,7 @@ def _refuse_overlap(ipr: Any, network: NetworkSpec, bridge: int) -> None:
         there = ipaddress.ip_network(f"{message.get_attr('IFA_ADDRESS')}/{message['prefixlen']}", strict=False)
         for subnet in subnets:
             if subnet.overlaps(there):
-                raise errors.AgentError(reason=f"The host cannot be the gateway of subnet {subnet}.",
-                                        details=f"subnet {subnet} overlaps {there}, which this host is part of")
+                raise faults.fault(f"subnet {subnet} overlaps {there}, which this host is part of")
 
 
 def _make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> None:
@@ -215,7 +212,7 @@ def _make_veth(ipr: Any, layout: Layout, bridge: int) -> None:
                            "address": names.service_mac(layout.network.id)})
         link = _find(ipr, layout.veth)
         if link is None:
-            raise errors.AgentError(reason=f"the link {layout.veth} vanished while it was made")
+            raise faults.fault(f"the link {layout.veth} vanished while it was made")
         sysctl.disable_ipv6(layout.veth)
     _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
 
@@ -233,7 +230,7 @@ def _make_inside(layout: Layout) -> None:
     with _netlink() as ipr:
         loopback, inner = _find(ipr, "lo"), _find(ipr, layout.inner)
         if loopback is None or inner is None:
-            raise errors.AgentError(reason=f"the link {layout.inner} vanished while it was made")
+            raise faults.fault(f"the link {layout.inner} vanished while it was made")
         _change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
         _change(ipr, inner, mtu=layout.network.mtu, state="up")
         wanted = {METADATA_IP: 32}

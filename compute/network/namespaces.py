@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from hostler import errors
+from compute.network import faults
 
 Result = TypeVar("Result")
 
@@ -95,4 +95,4 @@ def _in_thread(work: Callable[[], Result]) -> Result:
 def _check(outcome: int, call: str) -> None:
     if outcome != 0:
         number = ctypes.get_errno()
-        raise errors.AgentError(reason=f"network namespace: {call} failed: {os.strerror(number)}")
+        raise faults.fault(f"network namespace: {call} failed: {os.strerror(number)}")

@@ -7,7 +7,7 @@ import logging
 import subprocess
 from typing import Any
 
-from hostler import errors
+from compute.network import faults
 
 LOG = logging.getLogger(__name__)
 
@@ -20,12 +20,12 @@ def apply(script: str) -> None:
         done = subprocess.run(["nft", "-f", "-"], input=script, text=True, capture_output=True, timeout=_TIMEOUT_S,
                               check=False)
     except FileNotFoundError as failure:
-        raise errors.AgentError(reason="the program nft (package nftables) is not installed on this host") from failure
+        raise faults.fault("the program nft (package nftables) is not installed on this host") from failure
     except subprocess.TimeoutExpired as failure:
-        raise errors.AgentError(reason=f"nft did not finish within {_TIMEOUT_S} s") from failure
+        raise faults.fault(f"nft did not finish within {_TIMEOUT_S} s") from failure
     if done.returncode != 0:
         LOG.error("nft refused a transaction: %s\n%s", done.stderr.strip(), script)
-        raise errors.AgentError(reason="the host's packet filter refused the network's rules")
+        raise faults.fault("the host's packet filter refused the network's rules")
 
 
 def foreign_drops() -> list[str]:

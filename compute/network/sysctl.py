@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hostler import errors
+from compute.network import faults
 
 _ROOT = Path("/proc/sys/net")
 
@@ -19,7 +19,7 @@ def write(name: str, value: str) -> None:
         if path.read_text().strip() != value:
             path.write_text(value)
     except OSError as failure:
-        raise errors.AgentError(reason=f"kernel setting net/{name} could not be set: {failure.strerror}") from failure
+        raise faults.fault(f"kernel setting net/{name} could not be set: {failure.strerror}") from failure
 
 
 def disable_ipv6(interface: str) -> None:

@@ -88,9 +88,10 @@ class Exports:
                 with self._locks.hold(attachment_id):
                     self._repair(attachment_id)
             except (errors.AgentError, OSError) as error:
-                if self._troubles.get(attachment_id) != str(error):
-                    LOG.error("The export for attachment %s is not right: %s", attachment_id, error)
-                self._troubles[attachment_id] = str(error)
+                trouble = error.details if isinstance(error, errors.AgentError) else str(error)
+                if self._troubles.get(attachment_id) != trouble:
+                    LOG.error("The export for attachment %s is not right: %s", attachment_id, trouble)
+                self._troubles[attachment_id] = trouble
             else:
                 self._troubles.pop(attachment_id, None)
         self._locks.forget_before(self._locks.mark())

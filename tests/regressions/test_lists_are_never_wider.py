@@ -182,6 +182,58 @@ def test_an_unpublished_filter(client: Client, listed: Listed) -> None:
         assert asked().json()[listed.member] == []
 
 
+def test_further_lists_of_computes(client: Client) -> None:
+    client.post(f"{COMPUTE}/os-server-groups", {"server_group": {"name": "narrow", "policy": "affinity"}},
+                headers=_headers()).raise_for_status()
+    client.post(f"{COMPUTE}/os-aggregates", {"aggregate": {"name": "narrow"}}).raise_for_status()
+
+    def asked(path: str, version: str, **params: str) -> Any:
+        return client.get(f"{COMPUTE}/{path}", params=params, headers=_headers(compute=version))
+
+    for path, member in (("os-server-groups", "server_groups"), ("os-simple-tenant-usage", "tenant_usages")):
+        assert asked(path, "2.74", nonsense="x").json()[member], path
+        assert asked(path, "2.75", nonsense="x").status_code == 400, path
+    assert len(asked("os-server-groups", "2.96", limit="1", offset="1").json()["server_groups"]) == 0
+    assert asked("os-simple-tenant-usage", "2.96", start="2001-01-01T00:00:00", end="2001-01-02T00:00:00"
+                 ).json()["tenant_usages"] == []
+    assert asked("os-aggregates", "2.96", nonsense="x").json() == asked("os-aggregates", "2.96").json()
+
+
+def test_filters_of_pools(client: Client) -> None:
+    assert _rows(client, Listed(f"{VOLUME}/scheduler-stats/get_pools", "pools", ()))
+    for params, status in (({"name": "x"}, 200), ({"volume_type": ids.new_id()}, 404), ({"nonsense": "x"}, 400)):
+        answer = client.get(f"{VOLUME}/scheduler-stats/get_pools", params=params, headers=_headers())
+        assert (answer.status_code, answer.json().get("pools", [])) == (status, [])
+
+
+def test_further_lists_of_identity(client: Client) -> None:
+    user_id = client.token["user"]["id"]
+    client.post(f"{IDENTITY}/users/{user_id}/application_credentials", {
+        "application_credential": {"name": "narrow"}}).raise_for_status()
+    for path, member in ((f"users/{user_id}/application_credentials", "application_credentials"),
+                         (f"users/{user_id}/projects", "projects")):
+        everything = client.get(f"{IDENTITY}/{path}").json()[member]
+        assert everything, path
+        assert client.get(f"{IDENTITY}/{path}", params={"name": "no such"}).json()[member] == [], path
+        assert client.get(f"{IDENTITY}/{path}", params={"nonsense": "x"}).json()[member] == everything, path
+
+
+def test_members_of_images_are_not_filtered(client: Client, image: str) -> None:
+    client.post(f"{IMAGE}/images/{image}/members", {"member": ids.new_id()}).raise_for_status()
+    path = f"{IMAGE}/images/{image}/members"
+    assert client.get(path, params={"nonsense": "x"}).json() == client.get(path).json() != {}
+
+
+def test_filters_of_migrations(client: Client) -> None:
+    def asked(version: str, **params: str) -> int:
+        return client.get(f"{COMPUTE}/os-migrations", params=params, headers=_headers(compute=version)).status_code
+
+    assert asked("2.58", nonsense="x") == asked("2.58", user_id="x") == 200
+    assert asked("2.59", nonsense="x") == asked("2.59", **{"changes-before": NEVER}) == 400
+    assert asked("2.79", user_id="x") == 400
+    assert asked("2.59", limit="1", host="h", status="done") == asked("2.80", user_id="x", project_id="y") == 200
+
+
 def test_members_and_unpublished_filters_of_volumes(client: Client, cloud: Any) -> None:
     user = client.post(f"{IDENTITY}/users", {"user": {"name": "narrow", "password": "narrow-secret"}}).json()["user"]
     role = client.get(f"{IDENTITY}/roles?name=member").json()["roles"][0]

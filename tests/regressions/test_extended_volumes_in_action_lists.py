@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.harness.client import Client
+from tests.harness.ports import wait_for
 from tests.harness.volume_words import V3, attach, make_volume, wait_volume
 
 SERVERS = "/compute/v2.1/servers"
@@ -33,6 +34,8 @@ def test_the_server_says_that_its_volume_grew(client: Client, server: str) -> No
     answer = client.post(f"{V3}/volumes/{volume}/action", {"os-extend": {"new_size": 2}},
                          headers={"OpenStack-API-Version": "volume 3.42"})
     assert answer.status_code == 202, answer.text
+    # It is noted when it has happened, as published, not when it is accepted.
+    wait_for(lambda: client.get(f"{V3}/volumes/{volume}").json()["volume"]["size"] == 2, "the extension")
     (action,) = actions(client, server)
     assert action["message"] is None and action["project_id"]
     shown = client.get(f"{SERVERS}/{server}/os-instance-actions/{action['request_id']}")

@@ -11,13 +11,13 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core import journal
 from api.core.server import rows as server_rows
 from api.core.server.servers import authorised, check_idle, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Host, Port, PortSecurityGroup, Server
+from hostler.operations import journal
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network
 from hostler.operations.kinds import server as kinds

@@ -10,7 +10,6 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core import journal
 from api.core.volume import create as volume_create
 from api.core.volume import rows as volume_rows
 from api.core.volume import zones as volume_zones
@@ -19,9 +18,8 @@ from api.core.volume.volumes import agent_of
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Server, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
+from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
 from hostler.operations.accept import Target, accept
-from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import quota
@@ -44,10 +42,6 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
         if status == "in-use":
             services.policy.check(context, "volume:extend_attached_volume", volume_rows.target_of(volume))
             _check_can_grow(session, volume)
-            for server in session.scalars(sa.select(Server).join(
-                    VolumeAttachment, VolumeAttachment.server_id == Server.id).where(
-                        VolumeAttachment.volume_id == volume.id)):
-                journal.note(session, context, server_kinds.EXTEND_VOLUME, server)
         check_no_source(session, volume.id)
         growth = {"gigabytes": size_gib - volume.claimed_gib}
         quota.claim(services.db, session, services.conf, volume.project_id,

@@ -18,7 +18,9 @@ from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.volumes import ExtendOnHosts
 from conductor.tasks.node.volumes import ExtendOnNode
-from hostler.db.models import Volume
+from hostler.db.models import Server, Volume, VolumeAttachment
+from hostler.operations import journal
+from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
@@ -33,12 +35,16 @@ def build(run: Run) -> linear_flow.Flow:
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """The volume has the size that was claimed."""
+    """The volume has the size that was claimed; its servers' action lists say so."""
     values: dict[str, Any] = {"size_gib": Volume.claimed_gib, "fault": None}
     provider = (results.get("extended") or {}).get("provider")
     if provider is not None:
         values["provider"] = provider
     moves.VOLUME.move(session, run.resource_id, volume_states.READY, values)
+    for server in session.scalars(sa.select(Server).join(
+            VolumeAttachment, VolumeAttachment.server_id == Server.id).where(
+                VolumeAttachment.volume_id == run.resource_id)):
+        journal.note(session, run.context, server_kinds.EXTEND_VOLUME, server)
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:

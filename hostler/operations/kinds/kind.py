@@ -51,7 +51,7 @@ class Kind(Generic[A]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Immediate:
-    """A change that the api makes at once and only notes among the operations (`api.core.journal`): it has no flow."""
+    """A change that needs no flow and is only noted among the operations (`hostler.operations.journal`)."""
 
     name: str
     action: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -15,6 +15,27 @@ from hostler.context import RequestContext
 from hostler.db.models import Domain, Project, Role, RoleAssignment, User
 from hostler.identity import admin_project
 from hostler.identity import roles as role_names
+from hostler.query.expressions import And, Compare, Operator
+from hostler.query.fields import Field
+from hostler.query.paging import Query, read_page
+from hostler.query.resources import declare
+
+_TABLE: Any = RoleAssignment.__table__
+_USERS: Any = User.__table__
+_ROLES: Any = Role.__table__
+ASSIGNMENT: Final = declare(
+    RoleAssignment, {"user_name": Field(_USERS.c.name), "role_name": Field(_ROLES.c.name)}, key="user_id",
+    source=_TABLE.join(_USERS, _USERS.c.id == _TABLE.c.user_id).join(_ROLES, _ROLES.c.id == _TABLE.c.role_id))
+_ORDER: Final = tuple((field, False) for field in ("user_name", "user_id", "target_type", "target_id", "role_name"))
+_USER_DOMAIN, _PROJECT_DOMAIN, _OWN_DOMAIN = orm.aliased(Domain), orm.aliased(Domain), orm.aliased(Domain)
+_ROWS: Final = (
+    sa.select(RoleAssignment, User, _USER_DOMAIN, Role, Project, _PROJECT_DOMAIN, _OWN_DOMAIN)
+    .join(User, User.id == RoleAssignment.user_id).join(_USER_DOMAIN, _USER_DOMAIN.id == User.domain_id)
+    .join(Role, Role.id == RoleAssignment.role_id)
+    .outerjoin(Project, sa.and_(RoleAssignment.target_type == "project", Project.id == RoleAssignment.target_id))
+    .outerjoin(_PROJECT_DOMAIN, _PROJECT_DOMAIN.id == Project.domain_id)
+    .outerjoin(_OWN_DOMAIN, sa.and_(RoleAssignment.target_type == "domain",
+                                    _OWN_DOMAIN.id == RoleAssignment.target_id)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,21 +131,18 @@ def list_assignments(services: Services, context: RequestContext, wanted: Assign
     user_id = wanted.user_id and (ids.canonical(wanted.user_id) or wanted.user_id)
     services.policy.check(context, "identity:list_role_assignments", {
         **identity_rows.list_target(context), "user_id": user_id or ""})
-    query = _assignment_query()
-    if user_id is None or user_id != context.user_id:
-        query = query.where(*identity_rows.in_domain(context, sa.func.coalesce(Project.domain_id, sa.case(
-            (RoleAssignment.target_type == "domain", RoleAssignment.target_id)))))
-    if user_id is not None:
-        query = query.where(RoleAssignment.user_id == user_id)
-    if wanted.target is not None:
-        inside = ids.canonical(wanted.target.id) or wanted.target.id
-        query = query.where(RoleAssignment.target_type == wanted.target.kind, RoleAssignment.target_id == inside)
     role_id = wanted.role_id and (ids.canonical(wanted.role_id) or wanted.role_id)
-    if role_id is not None and not wanted.effective:
-        query = query.where(RoleAssignment.role_id == role_id)
+    target = wanted.target
+    asked = {"user_id": user_id, "role_id": None if wanted.effective else role_id,
+             "target_type": target and target.kind, "target_id": target and target.id}
+    query = Query(sort=_ORDER, where=And(tuple(Compare(field, Operator.EQ, value) for field, value in asked.items()
+                                               if value is not None)))
+    scope = [] if user_id is not None and user_id == context.user_id else identity_rows.in_domain(
+        context, sa.func.coalesce(Project.domain_id, sa.case(
+            (RoleAssignment.target_type == "domain", RoleAssignment.target_id))))
     with services.db.reading() as session:
-        found = [_assignment(row) for row in session.execute(query).all()]
-        if wanted.effective:
+        found = [_assignment(row) for row in read_page(session, ASSIGNMENT, query, scope, selection=_ROWS).rows]
+        if wanted.effective:  # a role that is implied has no row: it is filtered below
             found = _with_implied(session, found)
     return [item for item in found if role_id is None or item.role.id == role_id]
 
@@ -141,20 +159,6 @@ def _check(services: Services, context: RequestContext, action: str, target: Tar
     services.policy.check(context, action, {
         "user_id": user_id, "user_domain_id": user.domain_id if user is not None else "", "domain_id": domain_id,
         "role": role.name if role is not None else "", "protected": protected})
-
-
-def _assignment_query() -> sa.Select[Any]:
-    project_domain, own_domain = orm.aliased(Domain), orm.aliased(Domain)
-    user_domain = orm.aliased(Domain)
-    return (
-        sa.select(RoleAssignment, User, user_domain, Role, Project, project_domain, own_domain)
-        .join(User, User.id == RoleAssignment.user_id).join(user_domain, user_domain.id == User.domain_id)
-        .join(Role, Role.id == RoleAssignment.role_id)
-        .outerjoin(Project, sa.and_(RoleAssignment.target_type == "project", Project.id == RoleAssignment.target_id))
-        .outerjoin(project_domain, project_domain.id == Project.domain_id)
-        .outerjoin(own_domain, sa.and_(RoleAssignment.target_type == "domain",
-                                       own_domain.id == RoleAssignment.target_id))
-        .order_by(User.name, User.id, RoleAssignment.target_type, RoleAssignment.target_id, Role.name))
 
 
 def _assignment(row: Any) -> Assignment:

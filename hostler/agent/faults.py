@@ -33,12 +33,13 @@ CRASH_STATUS = 137  # what a shell reports for kill -9
 
 @dataclasses.dataclass
 class Order:
-    """One fault. `server_id` None means any server; `times` 0 means always."""
+    """One fault. `server_id` None means any server; `times` 0 means always, after the first `skip` passes."""
 
     step: str
     action: str  # fail | slow | crash
     server_id: str | None = None
     times: int = 1
+    skip: int = 0
     seconds: float = 1.0
     reason: str = "The fake host was told to fail."
 
@@ -73,6 +74,10 @@ class Faults:
             self._read_file()
             due = [order for order in (*self._orders, *self._from_file)
                    if order.step == step and order.server_id in (None, server_id) and order.times >= 0]
+            spared = [order for order in due if order.skip]
+            due = [order for order in due if not order.skip]
+            for order in spared:
+                order.skip -= 1
             for order in due:
                 # Counted down to 1, then -1 is spent; 0 stays for ever.
                 order.times = order.times - 1 if order.times > 1 else (-1 if order.times == 1 else 0)

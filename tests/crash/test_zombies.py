@@ -44,16 +44,12 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZombieScene]:
 @pytest.mark.parametrize(("writes", "point"), CHOSEN, ids=str)
 def test_a_conductor_that_wakes_up_changes_nothing(scene: ZombieScene, writes: zombies.Writes, point: Point) -> None:
     request = scene.prepare(writes.scenario)
-    zombie = scene.campaign.put_to_sleep(point, request, failing=writes.failing)
-    try:
+    with scene.campaign.zombie(point, request, failing=writes.failing) as zombie:
         zombie.wait_successor()
         before = scene.records()
         zombie.wake()
         scene.campaign.wait_rest()
         assert scene.records() == before
-    finally:
-        zombie.release()
-        scene.campaign.disarm()
 
 
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Point:
 
     process: str
     name: str
+    skip: int = 0  # how often the step of an agent is passed before
 
     def __str__(self) -> str:
         return f"{self.process}/{self.name}"
@@ -132,7 +133,7 @@ class Campaign:
         """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
         for step in failing:
-            orders[step.process].append({"step": step.name, "action": "fail", "times": 0})
+            orders[step.process].append({"step": step.name, "action": "fail", "times": 0, "skip": step.skip})
         if point.process in orders:
             orders[point.process].append({"step": point.name, "action": "crash"})
         else:
@@ -173,9 +174,20 @@ class Campaign:
             self.disarm()
         return answer
 
-    def put_to_sleep(self, point: Point, request: Callable[[], requests.Response], *, failing: Sequence[Point] = ()
-                     ) -> Zombie:
-        """Make a request and wait until a conductor stops at `point`."""
+    @contextlib.contextmanager
+    def zombie(self, point: Point, request: Callable[[], requests.Response], *, failing: Sequence[Point] = ()
+               ) -> Iterator[Zombie]:
+        """Make a request and wait until a conductor stops at `point`; whatever happens, it goes on in the end."""
+        try:
+            made = self._put_to_sleep(point, request, failing)
+            try:
+                yield made
+            finally:
+                made.release()
+        finally:
+            self.disarm()
+
+    def _put_to_sleep(self, point: Point, request: Callable[[], requests.Response], failing: Sequence[Point]) -> Zombie:
         asleep = self.controls["conductor"].with_name(f"{self.controls['conductor'].name}.asleep")
         asleep.unlink(missing_ok=True)
         self.arm(dataclasses.replace(point, name=f"sleep {point.name}"), failing=failing)
@@ -242,7 +254,7 @@ class Zombie:
                 Operation.id == self._operation_id)) in (states.SUCCEEDED, states.FAILED), "the successor", 90)
         made.disarm()
         self._asked.join(30)
-        made.wait_rest()
+        made.wait_rest(timeout_s=120)  # an agent may be asking the zombie, which takes as long as a call may
 
     def wake(self) -> None:
         """Let it go on, and wait until it is through with the operation."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import oslo_messaging
 from oslo_config import cfg
+from oslo_messaging._drivers.impl_rabbit import rabbit_opts
 
 from hostler import errors
 from hostler.bus.named import EXCHANGE
@@ -151,4 +152,13 @@ def _block(conf: cfg.ConfigOpts, sender: Sender, vhost: str, password: str) -> s
     hosts = [(host.hostname, host.port) for host in url.hosts if host.hostname] or [("BROKER", None)]
     own = oslo_messaging.TransportURL(conf, "rabbit", vhost, [
         oslo_messaging.TransportHost(name, port, sender.user, password) for name, port in hosts])
-    return f"[DEFAULT]\ntransport_url = {own}\n\n[bus]\nverify_senders = true"
+    return f"[DEFAULT]\ntransport_url = {own}\n\n[bus]\nverify_senders = true{_tls_lines(conf)}"
+
+
+def _tls_lines(conf: cfg.ConfigOpts) -> str:
+    conf.register_opts(rabbit_opts, group="oslo_messaging_rabbit")
+    rabbit = conf.oslo_messaging_rabbit
+    if not rabbit.ssl:
+        return ""
+    authority = f"\nssl_ca_file = {rabbit.ssl_ca_file}" if rabbit.ssl_ca_file else ""
+    return f"\n\n[oslo_messaging_rabbit]\nssl = true{authority}"

@@ -60,6 +60,13 @@ def test_a_user_is_made_and_its_configuration_shown(type_in: TypeIn, tmp_path: P
     assert "verify_senders = true" in said
 
 
+def test_a_configuration_with_tls_is_passed_on(type_in: TypeIn, tmp_path: Path) -> None:
+    with (tmp_path / "hostler.conf").open("a") as config:
+        config.write("[oslo_messaging_rabbit]\nssl = true\nssl_ca_file = /etc/hostler/tls/ca-cert.pem\n")
+    assert type_in("add", "api").endswith("[bus]\nverify_senders = true\n\n[oslo_messaging_rabbit]\nssl = true\n"
+                                          "ssl_ca_file = /etc/hostler/tls/ca-cert.pem\n")
+
+
 def test_a_known_user_keeps_its_password(type_in: TypeIn, tmp_path: Path) -> None:
     (tmp_path / "add_user.error").write_text('Error:\nUser "api" already exists')
     said = type_in("add", "api", "--vhost", "other")

@@ -28,6 +28,30 @@ from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, R
 
 Groups = dict[str, dict[str, Any]]
 
+# Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+_PORTS = sa.select(Port, Server.hostname).join(Server, Server.id == Port.server_id).order_by(
+    Port.server_id, Port.nic_index, Port.created_at, Port.id)
+_PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
+_PORTS_OF_IDS = _PORTS.where(Port.id.in_(_IDS))
+_SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
+_NETWORKS = sa.select(Network).where(Network.id.in_(_IDS))
+_ADDRESSES = (sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
+              .join(Subnet, Subnet.id == FixedIp.subnet_id).where(FixedIp.port_id.in_(_IDS))
+              .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address))
+_RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule)
+          .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+          .where(PortSecurityGroup.port_id.in_(_IDS))
+          .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
+_REVISIONS = sa.select(SecurityGroup.id, SecurityGroup.members_revision).where(SecurityGroup.id.in_(_IDS))
+_MEMBERS = (sa.select(PortSecurityGroup.group_id, Port.mac_address, FixedIp.ip_address)
+            .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
+            .join(Port, Port.id == PortSecurityGroup.port_id)
+            .where(PortSecurityGroup.group_id.in_(_IDS)).distinct())
+_PAIRS = (sa.select(PortSecurityGroup.group_id, Port.mac_address, Port.allowed_address_pairs)
+          .join(Port, Port.id == PortSecurityGroup.port_id)
+          .where(PortSecurityGroup.group_id.in_(_IDS), sa.cast(Port.allowed_address_pairs, sa.Text) != "[]"))
+
 
 def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = None,
                port_ids: Collection[str] | None = None) -> dict[str, tuple[PortSpec, ...]]:
@@ -35,10 +59,10 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
 
     A server without ports has an empty tuple when it was asked for by id.
     """
-    wanted = Port.server_id.in_(server_ids) if server_ids is not None else Port.id.in_(port_ids or ())
-    rows = session.execute(
-        sa.select(Port, Server.hostname).join(Server, Server.id == Port.server_id)
-        .where(wanted).order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id)).tuples().all()
+    if server_ids is not None:
+        rows = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).tuples().all()
+    else:
+        rows = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).tuples().all()
     ports = [port for port, _ in rows]
     networks = network_specs(session, {port.network_id for port in ports})
     addresses = _addresses(session, [port.id for port in ports])
@@ -59,8 +83,7 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
     if not network_ids:
         return {}
     subnets: defaultdict[str, list[SubnetSpec]] = defaultdict(list)
-    for subnet in session.scalars(sa.select(Subnet).where(Subnet.network_id.in_(network_ids))
-                                  .order_by(Subnet.created_at, Subnet.id)):
+    for subnet in session.scalars(_SUBNETS, {"ids": list(network_ids)}):
         subnets[subnet.network_id].append(SubnetSpec(
             id=subnet.id, cidr=subnet.cidr, ip_version=subnet.ip_version, gateway_ip=subnet.gateway_ip,
             enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
@@ -69,26 +92,19 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
         id=network.id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,
         host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.id]))
-        for network in session.scalars(sa.select(Network).where(Network.id.in_(network_ids)))}
+        for network in session.scalars(_NETWORKS, {"ids": list(network_ids)})}
 
 
 def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[FixedIpSpec]]:
     found: defaultdict[str, list[FixedIpSpec]] = defaultdict(list)
-    for port_id, subnet_id, address in session.execute(
-            sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
-            .join(Subnet, Subnet.id == FixedIp.subnet_id).where(FixedIp.port_id.in_(port_ids))
-            .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address)).tuples():
+    for port_id, subnet_id, address in session.execute(_ADDRESSES, {"ids": list(port_ids)}).tuples():
         found[port_id].append(FixedIpSpec(ip_address=address, subnet_id=subnet_id))
     return found
 
 
 def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[RuleSpec]]:
     found: defaultdict[str, list[RuleSpec]] = defaultdict(list)
-    rows = session.execute(
-        sa.select(PortSecurityGroup.port_id, SecurityGroupRule)
-        .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
-        .where(PortSecurityGroup.port_id.in_(port_ids))
-        .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id)).tuples().all()
+    rows = session.execute(_RULES, {"ids": list(port_ids)}).tuples().all()
     specs: dict[str, RuleSpec] = {}
     for port_id, rule in rows:
         if rule.id not in specs:
@@ -116,19 +132,11 @@ def group_members(session: orm.Session, group_ids: Collection[str]) -> Groups:
     if not found:
         return {}
     # Read before the members, which may then be newer than their revision, but never older.
-    revisions = dict(session.execute(sa.select(SecurityGroup.id, SecurityGroup.members_revision).where(
-        SecurityGroup.id.in_(group_ids))).tuples().all())
-    for group_id, mac, address in session.execute(
-            sa.select(PortSecurityGroup.group_id, Port.mac_address, FixedIp.ip_address)
-            .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
-            .join(Port, Port.id == PortSecurityGroup.port_id)
-            .where(PortSecurityGroup.group_id.in_(group_ids)).distinct()).tuples():
+    ids = {"ids": list(group_ids)}
+    revisions = dict(session.execute(_REVISIONS, ids).tuples().all())
+    for group_id, mac, address in session.execute(_MEMBERS, ids).tuples():
         found[group_id].add(_member(mac, address))
-    for group_id, mac, pairs in session.execute(
-            sa.select(PortSecurityGroup.group_id, Port.mac_address, Port.allowed_address_pairs)
-            .join(Port, Port.id == PortSecurityGroup.port_id)
-            .where(PortSecurityGroup.group_id.in_(group_ids),
-                   sa.cast(Port.allowed_address_pairs, sa.Text) != "[]")).tuples():
+    for group_id, mac, pairs in session.execute(_PAIRS, ids).tuples():
         found[group_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
     return {group_id: {"revision": revisions.get(group_id, 0), "members": sorted(members)}
             for group_id, members in found.items()}

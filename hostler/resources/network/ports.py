@@ -23,6 +23,16 @@ from hostler.resources.network import ipam, place_ports, security_groups
 
 COMPUTE_OWNER = "compute:nova"
 
+# Built once, for every boot and delete. What they change was not loaded by the session that runs them.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+_QUIET = {"synchronize_session": False}
+_OF_SERVER = sa.select(Port.id, Port.owned_by_server).where(Port.server_id == sa.bindparam("server"))
+_MOVE = (sa.update(Port).where(Port.server_id == sa.bindparam("server"))
+         .values(host_id=sa.bindparam("host"), status=sa.bindparam("new_status"), revision=Port.revision + 1,
+                 updated_at=sa.bindparam("moment")).execution_options(**_QUIET))
+_DELETES = [sa.delete(model).where(column.in_(_IDS)).execution_options(**_QUIET) for model, column in
+            ((PortSecurityGroup, PortSecurityGroup.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id))]
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkRequest:
@@ -87,7 +97,7 @@ def release_ports(session: orm.Session, server_id: str, context: RequestContext 
     With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
     operations to wake after the commit.
     """
-    ports = session.execute(sa.select(Port.id, Port.owned_by_server).where(Port.server_id == server_id)).all()
+    ports = session.execute(_OF_SERVER, {"server": server_id}).all()
     if not ports:
         return []
     return _release(session, [row.id for row in ports if row.owned_by_server],
@@ -102,11 +112,10 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     operations to wake after the commit. Pass it once, when the ports first become ACTIVE.
     """
     changed = session.execute(
-        sa.update(Port).where(Port.server_id == server_id).execution_options(synchronize_session=False)
-        .values(host_id=host_id, status=status, revision=Port.revision + 1, updated_at=clock.utcnow()))
+        _MOVE, {"server": server_id, "host": host_id, "new_status": status, "moment": clock.utcnow()})
     if context is None or not changed.rowcount:  # type: ignore[attr-defined]
         return []
-    port_ids = session.scalars(sa.select(Port.id).where(Port.server_id == server_id)).all()
+    port_ids = session.scalars(_OF_SERVER, {"server": server_id}).all()
     return _tell(session, context, port_ids, server_id)
 
 
@@ -118,13 +127,11 @@ def is_admin(context: RequestContext) -> bool:
 def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,
              context: RequestContext | None) -> list[str]:
     operation_ids = _tell(session, context, [*made, *own], server_id) if context is not None else []
-    quiet = {"synchronize_session": False}
     if made:
-        for model in (PortSecurityGroup, FixedIp):
-            session.execute(sa.delete(model).where(model.port_id.in_(made)).execution_options(**quiet))
-        session.execute(sa.delete(Port).where(Port.id.in_(made)).execution_options(**quiet))
+        for delete in _DELETES:
+            session.execute(delete, {"ids": list(made)})
     if own:
-        session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**quiet).values(
+        session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**_QUIET).values(
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
             revision=Port.revision + 1, updated_at=clock.utcnow()))
     return operation_ids

@@ -26,6 +26,18 @@ DEFAULT = "default"
 # Changes of a group's members are collected for this many seconds before they go to the hosts.
 GATHER_S = 1.0
 
+# Built once, for every boot and delete.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+_ELSEWHERE = (Port.host_id.is_not(None),
+              sa.or_(Port.server_id.is_(None), Port.server_id != sa.bindparam("except_server")))
+_GROUPS_OF_PORTS = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(_IDS)).distinct()
+_ADMITTED = (sa.select(SecurityGroupRule.remote_group_id)
+             .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
+             .join(Port, Port.id == PortSecurityGroup.port_id)
+             .where(SecurityGroupRule.remote_group_id.in_(_IDS), *_ELSEWHERE).distinct())
+_WITH_MEMBERS = (sa.select(PortSecurityGroup.group_id).join(Port, Port.id == PortSecurityGroup.port_id)
+                 .where(PortSecurityGroup.group_id.in_(_IDS), *_ELSEWHERE).distinct())
+
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
     """Return the project's default group; makes it (egress to anybody, ingress from its own members) on first use."""
@@ -118,8 +130,7 @@ def groups_admitted_on(session: orm.Session, host_id: str) -> list[str]:
 
 def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
     """Return the ids of the groups that any of the ports is in."""
-    return list(session.scalars(sa.select(PortSecurityGroup.group_id)
-                                .where(PortSecurityGroup.port_id.in_(port_ids)).distinct()))
+    return list(session.scalars(_GROUPS_OF_PORTS, {"ids": list(port_ids)}))
 
 
 def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *,
@@ -143,14 +154,6 @@ def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: 
                except_server: str | None) -> set[str]:
     if not group_ids:
         return set()
-    on_a_host: list[sa.ColumnElement[bool]] = [Port.host_id.is_not(None)]
-    if except_server is not None:
-        on_a_host.append(sa.or_(Port.server_id.is_(None), Port.server_id != except_server))
-    queries: list[sa.Select[Any]] = [sa.select(SecurityGroupRule.remote_group_id)
-               .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
-               .join(Port, Port.id == PortSecurityGroup.port_id)
-               .where(SecurityGroupRule.remote_group_id.in_(group_ids), *on_a_host).distinct()]
-    if rules_changed:
-        queries.append(sa.select(PortSecurityGroup.group_id).join(Port, Port.id == PortSecurityGroup.port_id)
-                       .where(PortSecurityGroup.group_id.in_(group_ids), *on_a_host).distinct())
-    return {group_id for query in queries for group_id in session.scalars(query) if group_id is not None}
+    queries: list[sa.Select[Any]] = [_ADMITTED, *([_WITH_MEMBERS] if rules_changed else [])]
+    asked = {"ids": list(group_ids), "except_server": except_server or ""}
+    return {group_id for query in queries for group_id in session.scalars(query, asked) if group_id is not None}

@@ -136,7 +136,7 @@ def arm_api() -> None:
     wake = importlib.import_module("api.wake")
 
     def in_request(point: str) -> Callable[..., str | None]:
-        return lambda *_args, **_: point if threading.current_thread().name.startswith("CP Server") else None
+        return lambda *_args, **_: point if threading.current_thread().name.startswith("http") else None
 
     around(orm.Session, "commit", in_request("commit:before"), in_request("commit:after"))
     around(wake.Waker, "wake", lambda *_args: "wake:before", lambda *_args: "wake:after")

@@ -16,6 +16,7 @@ from hostler import ids
 from hostler.db import engine
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.request_threads import serves_requests
 
 OUTAGE_S = 3.5  # longer than all retries of a transaction take
 
@@ -33,7 +34,7 @@ class Outage:
     def commit(self, connection: Any) -> None:
         """Commit; from then on the database is gone, with or without having said that it did."""
         self._commit(connection)
-        if self.seconds and "CP Server" in threading.current_thread().name:
+        if self.seconds and serves_requests():
             self._ends[threading.get_ident()] = time.monotonic() + self.seconds
             self.seconds = 0.0
             if self.answer_lost:

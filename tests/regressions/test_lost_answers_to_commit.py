@@ -3,7 +3,6 @@ answered 409 to what had been accepted."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from hostler import ids
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
+from tests.harness.request_threads import serves_requests
 
 
 class LostAnswers:
@@ -28,7 +28,7 @@ class LostAnswers:
     def commit(self, connection: Any) -> None:
         """Commit, and break the connection."""
         self._commit(connection)
-        if self.armed and "CP Server" in threading.current_thread().name:
+        if self.armed and serves_requests():
             self.lost += 1
             raise exc.OperationalError("COMMIT", {}, Exception("gone"), connection_invalidated=True)
 

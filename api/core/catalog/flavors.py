@@ -1,4 +1,4 @@
-"""Flavors: what sizes servers come in, and which projects may use those that are not public."""
+"""Flavors: the sizes of servers, and which projects may use the private ones."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def target_of(image: Image, **more: Any) -> dict[str, Any]:
 
 
 def policy_project(project_id: str | None) -> str:
-    """Return a project for policy rules; oslo.policy would find None equal to the None of an unscoped token."""
+    """Return a project id for policy rules; to oslo.policy, None would equal the None of an unscoped token."""
     return project_id or "none"
 
 

@@ -53,7 +53,7 @@ def upload(services: Services, context: RequestContext, image_id: str, blocks: B
 
 
 def receive_volume(services: Services, image_id: str, blocks: Blocks) -> None:
-    """Store what a volume agent sends for an image that waits for it; sending it once more changes nothing.
+    """Store what a volume agent sends for a waiting image; sending it again changes nothing.
 
     The caller has checked the signature. An agent that died while sending may try again, so its first request gets a
     moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,

@@ -42,7 +42,7 @@ def list_images(services: Services, context: RequestContext, query: ImageQuery) 
 
 
 def _scope(services: Services, context: RequestContext, query: ImageQuery) -> list[sa.ColumnElement[bool]]:
-    """Return the conditions of visibility: all one sees, but other projects' community images only when asked for."""
+    """Return the conditions of visibility; other projects' community images are left out unless asked for."""
     if query.member_status not in _MEMBER_STATUSES:
         raise errors.InvalidField(field="member_status", value=query.member_status,
                                   reason=f"One of {', '.join(_MEMBER_STATUSES)}.")

@@ -73,7 +73,7 @@ def unlock(services: Services, context: RequestContext, server_id: str) -> None:
 
 
 def reset_state(services: Services, context: RequestContext, server_id: str, state: str) -> None:
-    """Set the state an administrator says (active or error); refused while an operation holds the server."""
+    """Set the state to active or error, for administrators; refused while an operation holds the server."""
 
     def work(session: orm.Session) -> None:
         server = to_change(services, session, context, server_id, "os_compute_api:os-admin-actions:reset_state",
@@ -120,7 +120,7 @@ def host_name(services: Services, server: Any) -> str:
 
 
 def add_security_group(services: Services, context: RequestContext, server_id: str, name: str) -> None:
-    """Put every port of a server into a group; one that is in it stays in it."""
+    """Put every port of a server into a group; may be repeated."""
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:add")

@@ -1,4 +1,4 @@
-"""Puts the disks that a new server asks for in order: the one it boots from, the volumes; refuses contradictions.
+"""Sorts the disks requested for a new server (root disk, volumes) and refuses contradictions.
 
 Nothing is looked up here: `api.core.server.disks` finds the images, snapshots and volumes that are named.
 """

@@ -19,7 +19,7 @@ MAXIMUM: Final = len(_LETTERS)
 
 
 def local_names(*, ephemeral_gib: int, swap_mib: int) -> set[str]:
-    """Return the names that are taken in a server whatever volumes it has (see `compute.diskfile`)."""
+    """Return the names that local disks of a server occupy (see `compute.diskfile`)."""
     disks = bool(ephemeral_gib) + bool(swap_mib)
     return {ROOT, _CONFIG_DRIVE, *(f"vd{letter}" for letter in _LETTERS[1:1 + disks])}
 

@@ -1,4 +1,4 @@
-"""What lists of servers can be asked about beside the columns: states that are derived, zones, flavors."""
+"""Fields of server lists that are not plain columns: derived states, zones, flavors."""
 
 from __future__ import annotations
 

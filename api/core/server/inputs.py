@@ -1,4 +1,4 @@
-"""Looks up what a new server is made from, and checks that the parts fit, before anything is written."""
+"""Looks up the parts of a new server and checks that they fit together, before anything is written."""
 
 from __future__ import annotations
 

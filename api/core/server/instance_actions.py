@@ -1,4 +1,4 @@
-"""What was done to a server, and the steps of it: its operations and theirs."""
+"""A server's action log: its operations and their steps."""
 
 from __future__ import annotations
 

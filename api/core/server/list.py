@@ -1,4 +1,4 @@
-"""Listing servers: filters, order and pages; the cost is the page's, not that of what is stored."""
+"""Listing servers: filters, order and pages. The cost depends on the page, not on the number of servers."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def write_limits(services: Services, project_id: str, changes: Mapping[str, int]
 
 
 def reset(services: Services, context: RequestContext, project: str) -> None:
-    """Give a project the default limits; those of storage are the Block Storage API's to reset."""
+    """Reset a project's limits to the defaults, except those of storage, which the Block Storage API resets."""
     services.policy.check(context, _POLICY + "delete")
     project_id = known_project(services, project)
     services.db.write(lambda session: session.execute(sa.delete(QuotaLimit).where(

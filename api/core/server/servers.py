@@ -62,7 +62,7 @@ def to_change(services: Services, session: orm.Session, context: RequestContext,
 
 
 def check_idle(session: orm.Session, server: Server, said_as: str) -> None:
-    """Raise ResourceLocked, with the task state in its words, when an operation holds the server."""
+    """Raise ResourceLocked, naming the task state, when an operation holds the server."""
     lock = session.get(Lock, server.id)
     if lock is None:
         return
@@ -88,7 +88,7 @@ def update(services: Services, context: RequestContext, server_id: str, values: 
 
 
 def _rename_ports(session: orm.Session, server: Server, hostname: str) -> None:
-    """Give a server's new host name to its ports, for DHCP; a port that its user named otherwise keeps that."""
+    """Copy a server's new host name to its ports, for DHCP; ports with a name of their own keep it."""
     for port in session.scalars(sa.select(Port).where(Port.server_id == server.id, Port.dns_name == server.hostname)):
         if port.dns_name != hostname:
             port.dns_name = hostname

@@ -1,6 +1,6 @@
 """What projects used in a period: each server's hours from its launch to its end, and their sums.
 
-A server counts with its present sizes; one that never was launched does not count.
+A server counts with its present sizes; servers that were never launched do not count.
 """
 
 from __future__ import annotations

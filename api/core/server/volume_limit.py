@@ -1,4 +1,4 @@
-"""How many volumes one server can have, as its host says (a guest has so many slots): past it is refused at once."""
+"""Refuses a volume at once when the server has no slot left for it; the host reports the number of slots."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _OF_HOST = Host.connector["max_volumes"].as_integer()
 
 
 def check_attach(session: orm.Session, server: Server) -> None:
-    """Raise Forbidden when a server, whose row is held, has all the volumes that its host can give it."""
+    """Raise Forbidden when a server has as many volumes as its host supports; the caller holds its row."""
     if server.host_id is None:
         return
     limit = session.scalar(sa.select(_OF_HOST).where(Host.id == server.host_id))

@@ -1,4 +1,4 @@
-"""The volumes of a server that exists: list, show, attach, detach, keep or not when the server goes.
+"""Volumes of existing servers: list, show, attach, detach, delete with the server or not.
 
 The server's row is held first, then the volume's; both are locked by the operation.
 """
@@ -49,9 +49,9 @@ def show(services: Services, context: RequestContext, server_id: str, volume_id:
 def attach(services: Services, context: RequestContext, server_id: str, volume_id: str, *, device: str | None = None,
            tag: str | None = None, delete_on_termination: bool = False,
            multiattach_refusal: str | None = None) -> VolumeAttachment:
-    """Accept that a server gets a volume; returns the attachment, which is promised only until the operation ends.
+    """Accept attaching a volume; returns the attachment, which is only reserved until the operation ends.
 
-    Raises NotFound, InvalidState, ResourceLocked, Invalid for a volume that cannot be had, Conflict for a device
+    Raises NotFound, InvalidState, ResourceLocked, Invalid for an unusable volume, Conflict for a device
     name in use, Forbidden when the server has as many as its host can give it.
     """
     def work(session: orm.Session) -> tuple[VolumeAttachment, str]:
@@ -82,7 +82,7 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
 
 
 def detach(services: Services, context: RequestContext, server_id: str, volume_id: str) -> None:
-    """Accept that a server gives a volume back; raises NotFound, InvalidState, ResourceLocked, Invalid for its root."""
+    """Accept detaching a volume; raises NotFound, InvalidState, ResourceLocked, Invalid for the root disk."""
 
     def work(session: orm.Session) -> str:
         server = to_change(services, session, context, server_id, _POLICY + "delete")
@@ -103,7 +103,7 @@ def detach(services: Services, context: RequestContext, server_id: str, volume_i
 
 def update(services: Services, context: RequestContext, server_id: str, volume_id: str, *,
            delete_on_termination: bool | None) -> None:
-    """Say whether a volume goes with its server; raises NotFound, ResourceLocked."""
+    """Set whether a volume is deleted with its server; raises NotFound, ResourceLocked."""
 
     def work(session: orm.Session) -> None:
         server = to_change(services, session, context, server_id, _POLICY + "update")

@@ -99,7 +99,7 @@ def migrate(services: Services, context: RequestContext, volume_id: str, host: s
 
 
 def revert(services: Services, context: RequestContext, volume_id: str, snapshot_id: str | None) -> None:
-    """Accept that a volume gets its latest snapshot's content again; raises Conflict for a status that forbids it.
+    """Accept reverting a volume to its latest snapshot; raises Conflict for a status that forbids it.
 
     A snapshot that another project kept when it gave the volume away counts as newer, but cannot be reverted to.
     """

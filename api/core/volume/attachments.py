@@ -119,7 +119,7 @@ def create(services: Services, context: RequestContext, wanted: NewAttachment) -
     try:
         _follow(services, context, operation_id)
     except errors.Conflict:
-        # Nobody knows of this attachment, so nobody would give the volume free again.
+        # The client never learns of this attachment, so nobody would release the volume.
         services.db.write(lambda session: session.execute(sa.delete(VolumeAttachment).where(
             VolumeAttachment.id == attachment_id, VolumeAttachment.state == states.RESERVED)))
         raise
@@ -139,7 +139,7 @@ def _check_number(services: Services, session: orm.Session, volume: Volume) -> N
 
 
 def _connector_of(connector: Mapping[str, Any]) -> dict[str, Any]:
-    """Return our connector for a client's: its machine's name and address, and what it says it can reach."""
+    """Translate a client's connector into ours: the machine's name and address, and what it can reach."""
     host, address = connector.get("host"), connector.get("ip")
     if not isinstance(host, str) or not host or len(host) > 255:
         raise errors.Invalid(reason="Invalid input received: Invalid connector: it must name its host.")
@@ -187,7 +187,7 @@ def update(services: Services, context: RequestContext, attachment_id: str, conn
 
 
 def complete(services: Services, context: RequestContext, attachment_id: str) -> None:
-    """Say that a volume is attached, also one that was never connected: the reference takes the caller's word."""
+    """Mark a volume as attached, even if it was never connected: the reference takes the caller's word for it."""
 
     def work(session: orm.Session) -> None:
         row, volume = _to_change(services, session, context, attachment_id, "volume:attachment_complete")

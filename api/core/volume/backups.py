@@ -64,7 +64,7 @@ BACKUPS: Final = Copies[Backup](
 
 
 def restore_to(services: Services, context: RequestContext, backup_id: str, volume_id: str) -> Restored:
-    """Accept giving an existing volume a backup's content; what it holds is lost.
+    """Accept restoring a backup to an existing volume; the volume's present content is lost.
 
     Raises NotFound, WrongStatus, ResourceLocked, Invalid for a volume that is too small or cannot reach the store.
     """
@@ -105,7 +105,7 @@ def _node_of(session: orm.Session, volume: Volume) -> VolumeNode | None:
 
 
 def reset_status(services: Services, context: RequestContext, backup_id: str, status: str) -> None:
-    """Set the stored state an administrator says; raises Invalid, and ResourceLocked while an operation holds it."""
+    """Set the stored state, for administrators; raises Invalid, and ResourceLocked while an operation holds it."""
 
     def check(row: Backup) -> None:
         if status not in _SETTABLE:

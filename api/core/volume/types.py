@@ -1,4 +1,4 @@
-"""Volume types: what sorts of volume there are, their extra specs, and which projects may use those not public."""
+"""Volume types, their extra specs, and which projects may use the private ones."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def show(services: Services, context: RequestContext, type_id: str) -> VolumeTyp
 
 
 def show_default(services: Services, context: RequestContext) -> VolumeType:
-    """Return the type of volumes whose request names none; raises NotFound when there is no such."""
+    """Return the default type, used by requests that name none; raises NotFound when there is none."""
     services.policy.check(context, _POLICY + "type_get")
     name = services.conf.volume.default_volume_type
     with services.db.reading() as session:

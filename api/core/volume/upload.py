@@ -1,4 +1,4 @@
-"""Making an image of a volume: the image is written, queued, with the operation that fills it."""
+"""Making an image of a volume: a queued image is written together with the operation that fills it."""
 
 from __future__ import annotations
 

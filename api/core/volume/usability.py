@@ -1,4 +1,4 @@
-"""Whether a server may have a volume: its status, whose it is, how many may have it, and in which zones both are."""
+"""Whether a server may use a volume: status, project, multiattach, and the zones of both."""
 
 from __future__ import annotations
 

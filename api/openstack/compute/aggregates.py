@@ -85,7 +85,7 @@ class AggregateAction(Resource):
     """POST /os-aggregates/{id}/action."""
 
     def on_post(self, request: falcon.Request, response: falcon.Response, aggregate_id: str) -> None:
-        """Add or remove a host, or set metadata: the body's one member says which."""
+        """Add or remove a host, or set metadata, as the body's only member says."""
         body = bodies.read_json(request)
         name = next(iter(body)) if isinstance(body, dict) and len(body) == 1 else None
         if name not in _ACTIONS:
@@ -98,7 +98,7 @@ class AggregateAction(Resource):
 
 
 class AggregateImages(Resource):
-    """POST /os-aggregates/{id}/images, from 2.81: fetching images ahead of need."""
+    """POST /os-aggregates/{id}/images, since 2.81: cache images in advance."""
 
     @available(_WITH_IMAGES)
     def on_post(self, request: falcon.Request, _response: falcon.Response, aggregate_id: str) -> None:

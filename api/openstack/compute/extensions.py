@@ -1,4 +1,4 @@
-"""The list of extensions, which old clients ask for, and lists of things this cloud never has."""
+"""The list of extensions, for old clients, and lists that are always empty here."""
 
 from __future__ import annotations
 

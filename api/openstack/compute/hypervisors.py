@@ -1,4 +1,4 @@
-"""The published face of hypervisors: list, detail, show, and what old versions had beside (uptime, search, sums)."""
+"""The published face of hypervisors: list, detail, show; in old versions also uptime, search and statistics."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def sizes(host: HostShown) -> dict[str, int]:
 
 
 def uptime_text(host: HostShown) -> str | None:
-    """Return how long the host is up, in the words of uptime(1); None when it is down."""
+    """Return how long the host has been up, worded like uptime(1); None when it is down."""
     if not host.up:
         return None
     minutes = host.row.uptime_s // 60
@@ -83,7 +83,7 @@ class HostResource(Resource):
 
     def list_hosts(self, request: falcon.Request, action: str, pattern: str | None = None, *,
                    with_servers: bool = False) -> list[HostShown]:
-        """Return all hosts, or those whose name holds `pattern`; raises NotFound when there are none of these."""
+        """Return all hosts, or those whose name contains `pattern`; raises NotFound when none does."""
         rows = hosts.list_hosts(self.services, params.caller(request), action, _everything(pattern),
                                 with_servers=with_servers)
         if pattern is not None and not rows:

@@ -1,4 +1,4 @@
-"""Query parameters by microversion, pages, and what every handler asks of its request."""
+"""Query parameters by microversion, pages, and what every handler reads from its request."""
 
 from __future__ import annotations
 
@@ -72,20 +72,20 @@ def number(found: Mapping[str, Sequence[str]], name: str, default: int = 0) -> i
 
 
 def multiattach_refusal(version: Version) -> str | None:
-    """Return why a request in this version gets no volume that several servers may have; None when it does."""
+    """Return why this version may not use multiattach volumes; None when it may."""
     known = version in _MULTIATTACH
     return None if known else "Multiattach volumes are only supported starting with compute API version 2.60."
 
 
 def integer_id(text: str) -> int:
-    """Return the number that an id in a path is; one past every id finds nothing. Raises Invalid for other text."""
+    """Return the number of an id in a path; one too large to exist becomes 0. Raises Invalid for other text."""
     if not _INTEGER.fullmatch(text):
         raise errors.Invalid(reason=f"id must be an integer: {text[:80]}")
     return int(text) if len(text) <= 9 else 0
 
 
 def truth(name: str, text: str) -> bool:
-    """Return what a yes-or-no parameter means, an empty one being no; raises InvalidField."""
+    """Return the value of a boolean parameter; empty is false. Raises InvalidField."""
     return text.strip() != "" and query_fields.truth(name, text)
 
 
@@ -111,7 +111,7 @@ def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Mapping[
 
 
 def project_of(text: str) -> str:
-    """Return a project id in our spelling; a text that is no UUID is returned as it is and matches nothing."""
+    """Return a project id in canonical form; non-UUIDs are returned unchanged and match nothing."""
     return ids.canonical(text) or text
 
 

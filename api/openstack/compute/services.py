@@ -58,7 +58,7 @@ class ServiceList(Resource):
 
 
 class ServiceItem(Resource):
-    """PUT and DELETE /os-services/{id}; up to 2.52 the id of a PUT is what to do."""
+    """PUT and DELETE /os-services/{id}; before 2.53 the "id" of a PUT names the action."""
 
     def on_put(self, request: falcon.Request, response: falcon.Response, service_id: str) -> None:
         """Change."""

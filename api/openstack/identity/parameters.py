@@ -1,4 +1,4 @@
-"""Reading what a request to the identity face says: query parameters and bodies."""
+"""Reads query parameters and bodies of requests to the identity face."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def text(request: falcon.Request, name: str) -> str | None:
 
 
 def identifier(request: falcon.Request, name: str) -> str | None:
-    """Return a query parameter that is an id, in the inside spelling."""
+    """Return a query parameter that is an id, in canonical form."""
     value = text(request, name)
     return (ids.canonical(value) or value) if value is not None else None
 

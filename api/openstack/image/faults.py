@@ -28,7 +28,7 @@ def render(status: int, error: errors.HostlerError, _request_id: str) -> dict[st
 
 
 def write(request: falcon.Request, response: falcon.Response, body: dict[str, Any]) -> None:
-    """Write an error's body as HTML, JSON, or plain text when the client takes neither."""
+    """Write an error's body as HTML or JSON, or as plain text when the client accepts neither."""
     preferred = _preferred(request.get_header("Accept") or "*/*")
     if preferred == _JSON:
         response.media = body

@@ -55,7 +55,7 @@ def _verb_v20(step: dict[str, Any]) -> tuple[Any, Any]:
 
 
 def _name(path: Any) -> str:
-    """Return the attribute a JSON pointer names; only those of one step are of use here."""
+    """Return the attribute that a JSON pointer names; raises Invalid for pointers of more than one step."""
     if not isinstance(path, str) or not path.startswith("/"):
         raise errors.Invalid(reason=f"Pointer `{path}` does not start with \"/\".")
     step = path[1:]

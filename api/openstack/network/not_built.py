@@ -13,7 +13,7 @@ from hostler import errors
 
 
 class ServiceProviders(Resource):
-    """`/v2.0/service-providers`: who provides VPNs, firewalls, load balancers; nobody does."""
+    """`/v2.0/service-providers`: providers of VPNs, firewalls, load balancers; always empty."""
 
     def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
         """List nothing."""

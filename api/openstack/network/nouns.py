@@ -1,4 +1,4 @@
-"""The nouns of the Network API: how each is named, checked, done and shown. `resources` serves them all alike."""
+"""The nouns of the Network API: how each is named, validated, executed and shown. `resources` serves them all."""
 
 from __future__ import annotations
 

@@ -44,10 +44,10 @@ def record_of(required: tuple[str, ...] = (), **fields: Mapping[str, Any]) -> di
 
 
 def coerced(schema: Mapping[str, Any], value: Any) -> Any:
-    """Return `value` as the number or truth value that `schema` wants, where it is one spelled as text.
+    """Return `value` as the number or boolean that `schema` wants, when it is one written as text.
 
-    The command line client sends `"mtu": "1400"`, older ones `"shared": "True"`. What is neither is left for the schema
-    to refuse.
+    The command line client sends `"mtu": "1400"`, older ones `"shared": "True"`. Anything else is left
+    for the schema to refuse.
     """
     kinds = [branch for branch in schema.get("anyOf", (schema,)) if branch.get("type") != "null"]
     if len(kinds) != 1 or isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""What this cloud never has, as lists that are empty and refusals that say so: groups, clusters, QoS specs, …"""
+"""Parts of the published API that this cloud does not have (groups, clusters, QoS specs, …): empty lists and 501s."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every handler of this face asks of its request: who calls, query parameters by microversion, pages, links."""
+"""What every handler of this face reads from its request: caller, parameters by microversion, pages, links."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def one(found: Mapping[str, Sequence[str]], name: str) -> str | None:
 
 
 def truth(name: str, text: str | None, *, default: bool = False) -> bool:
-    """Return what a yes-or-no parameter means; raises InvalidField."""
+    """Return the value of a boolean parameter; raises InvalidField."""
     return default if text is None else query_fields.truth(name, text)
 
 

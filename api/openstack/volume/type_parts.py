@@ -1,4 +1,4 @@
-"""The published face of what hangs on a volume type: extra specs, and which projects may use it."""
+"""The published face of what belongs to a volume type: extra specs and project access."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ class VolumeView:
 
 
 def own_view(row: Any) -> dict[str, Any]:
-    """Return what this cloud says of a volume beyond the published API: per cent done, and why it failed."""
+    """Return what the published API has no place for: progress in per cent, and why the volume failed."""
     return {"hostler": {"progress": row.progress or None if row.lock_kind is not None else None,
                         "fault": row.fault.get("message", "") if row.fault else None}}
 

@@ -61,7 +61,7 @@ def _volume_type(_name: str, values: Sequence[str]) -> Expression:
 
 
 def _constant(current: bool) -> text.Filter:
-    """All volumes of this cloud are alike in this: the filter keeps all or none."""
+    """Filter on something that is the same for every volume here: it keeps all or none."""
     def make(name: str, values: Sequence[str]) -> Expression:
         try:
             return EVERYTHING if params.truth(name, values[-1]) == current else NOTHING
@@ -170,7 +170,7 @@ class VolumeItem(Resource):
 
 
 class VolumeOwn(Resource):
-    """GET /volumes/{id}/hostler: what this cloud says of a volume beyond the published API."""
+    """GET /volumes/{id}/hostler: what the published API has no place for."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, volume_id: str) -> None:
         """Show."""

@@ -37,7 +37,7 @@ def mappings(version: Version) -> dict[str, Any]:
 
 
 def devices(server: dict[str, Any]) -> list[BlockDevice]:
-    """Return the disks that a checked body asks for; raises Invalid for what no mapping can mean."""
+    """Return the disks that a validated body asks for; raises Invalid for contradictory mappings."""
     second, first = server.get("block_device_mapping_v2"), server.get("block_device_mapping")
     if second and first:
         raise errors.Invalid(reason="Using different block_device_mapping syntaxes is not allowed in the same request.")
@@ -82,7 +82,7 @@ def _legacy(mapping: dict[str, Any], index: int, has_image: bool) -> BlockDevice
 
 
 def _boot_index(value: Any) -> int | None:
-    """Return a boot index; None and negative ones mean that the disk is not booted from."""
+    """Return a boot index; None and negative values mean "do not boot from this disk"."""
     if value is None:
         return None
     if abs(int(value)) > 1000:

@@ -1,4 +1,4 @@
-"""What hangs on a server and is read below it: addresses, security groups, interfaces, diagnostics."""
+"""A server's sub-resources: addresses, security groups, interfaces, diagnostics."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def diagnostics_view(found: dict[str, Any], config_drive: bool) -> dict[str, Any
 
 
 def old_diagnostics_view(found: dict[str, Any]) -> dict[str, int]:
-    """Return an agent's counters as one flat map, named by device, as it was until 2.47."""
+    """Return an agent's counters as one flat map keyed by device, as before 2.48."""
     memory = found.get("memory_details") or {}
     view = {"memory": (memory.get("maximum") or 0) * 1024, "memory-rss": (memory.get("used") or 0) * 1024}
     for cpu in found.get("cpu_details") or ():

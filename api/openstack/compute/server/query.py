@@ -27,7 +27,7 @@ def _matches(path: str) -> text.Filter:
 
 
 def _address(mark: str) -> text.Filter:
-    """An address of the family whose addresses hold `mark`, by a regular expression."""
+    """Match addresses of the family whose notation contains `mark` by a regular expression."""
     def make(name: str, values: Sequence[str]) -> Expression:
         path = "ip_address"
         return Some("ports.fixed_ips", And((Compare(path, Operator.CONTAINS, mark), _matches(path)(name, values))))
@@ -43,7 +43,7 @@ def _locked_by(_name: str, values: Sequence[str]) -> Expression:
 
 
 def _constant(present: str) -> text.Filter:
-    """All servers of this cloud are alike in this: the filter keeps all or none."""
+    """Filter on something that is the same for every server here: it keeps all or none."""
     return lambda _name, values: EVERYTHING if present in values else NOTHING
 
 

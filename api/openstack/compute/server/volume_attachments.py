@@ -74,7 +74,7 @@ class VolumeAttachmentItem(Resource):
         response.media = {"volumeAttachment": attachment_view(found, request.context.version)}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, server_id: str, volume_id: str) -> None:
-        """Say whether the volume is deleted with the server; a swap for another volume is not there yet."""
+        """Set whether the volume is deleted with the server; swapping volumes is not supported yet."""
         body = _UPDATE.read(request)
         context = params.caller(request)
         if request.context.version in _ONLY_SWAP or ids.canonical(body["volumeId"]) != ids.canonical(volume_id):
@@ -93,7 +93,7 @@ class VolumeAttachmentItem(Resource):
 
 
 def _refuse_changes(found: VolumeAttachment, body: dict[str, Any]) -> None:
-    """Raise Invalid for a member of a shown attachment that is sent back changed."""
+    """Raise Invalid when a read-only member of the attachment was changed."""
     present = {"device": f"/dev/{found.device}" if found.device else None, "tag": found.tag,
                "serverId": found.server_id, "id": found.id}
     for name, value in present.items():

@@ -118,7 +118,7 @@ def test_quota_bounds_images(cloud: Cloud) -> None:
     cloud.db.write(lambda session: session.add(
         QuotaLimit(project_id=cloud.projects["alice"], resource="images", hard_limit=1)))
     first = cloud.create()["id"]
-    assert cloud.call("POST", "/v2/images", json={}).status_code == 403
+    assert cloud.call("POST", "/v2/images", json={}).status_code == 413
     assert cloud.call("DELETE", f"/v2/images/{first}").status_code == 204
     cloud.create()
 

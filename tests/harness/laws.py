@@ -33,7 +33,7 @@ STATES = frozenset({"vm_state", "power_state", "state", "image.status"})
 MOVES = re.compile(r"^hostler\.(resources\.(transitions|\w+\.moves)|images\.moves)$|^hostler\.operations\.")
 # What tests of a folder as a whole are called; all others carry the name of the module or package they test.
 OF_THE_WHOLE = frozenset({"test_architecture", "test_architecture_laws", "test_documents", "test_packaging",
-                          "test_contract", "test_cloudtower_where", "test_zstack_conditions"})
+                          "test_requirements", "test_contract", "test_cloudtower_where", "test_zstack_conditions"})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -61,7 +61,8 @@ class Listener(socket.socket):
         return self.__dict__.setdefault("_counts", collections.Counter())  # type: ignore[no-any-return]
 
     def _count(self, connection: socket.socket, source: str) -> _Counted:
-        counted = _Counted(connection.family, connection.type, connection.proto, fileno=connection.detach())
+        # asyncio turns Nagle's algorithm off for sockets that say they are TCP; accepted ones say 0.
+        counted = _Counted(connection.family, connection.type, socket.IPPROTO_TCP, fileno=connection.detach())
         self.counts[source] += 1
         counted.on_close = lambda: self._forget(source)
         return counted

@@ -19,3 +19,10 @@ def test_ipv6_and_a_taken_port() -> None:
 def test_a_certificate_that_cannot_be_read_is_said_at_the_start() -> None:
     with pytest.raises(OSError), serving(echo, tls_certificate="/nowhere.pem", tls_private_key="/nowhere.pem"):
         pass
+
+
+def test_an_answer_does_not_wait_for_acknowledgements() -> None:
+    """Given a kept connection, when many requests are sent one by one, then none takes the 40 ms of a delayed ACK."""
+    with serving(echo) as url, requests.Session() as session:
+        took = sorted(session.get(url, timeout=30).elapsed.total_seconds() for _ in range(20))
+    assert took[5] < 0.03

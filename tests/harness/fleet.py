@@ -78,12 +78,16 @@ class Process:
         if self.is_running():
             os.kill(self.pid, number)
 
+    def ask_to_stop(self) -> None:
+        """Let it stop in order, without waiting."""
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
+
     def stop(self) -> None:
         """Stop it in order, by force after a while."""
         if not self.is_running():
             return
-        self.signal(signal.SIGCONT)
-        self.signal(signal.SIGTERM)
+        self.ask_to_stop()
         try:
             self.wait(40)
         except subprocess.TimeoutExpired:
@@ -234,6 +238,8 @@ class Fleet:
     def stop(self) -> None:
         """Stop everything."""
         for process in reversed(self.processes.values()):
+            process.ask_to_stop()
+        for process in self.processes.values():
             process.stop()
         if self._own_broker:
             self.broker.stop()

@@ -81,7 +81,8 @@ RETYPE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "dis
                          "volume.disconnect:after", "volume.delete_volume:before", "volume.delete_volume:after"),
           *volume_points("agent.create_volume.begin", "volume.create_volume:middle", "volume.create_volume:after",
                          node="node2")]
-MIGRATE = [*_conductor("ConnectSource:after", "CopyVolume:after", "SwitchRecord:after", "finish:before"),
+MIGRATE = [*_conductor("ConnectSource:after", "CopyVolume:after", "SwitchRecord:after", "RemoveSource:before",
+                       "RemoveSource:after", "finish:before", "finish:after"),
            *api_points(wake=False)]
 SNAPSHOT = [*conductor_points(["CreateSnapshot"], ["create_snapshot"]), *api_points(wake=False),
             *volume_points("agent.create_snapshot.begin", "volume.create_snapshot:before",
@@ -231,16 +232,18 @@ def test_migrate_survives(scene: VolumeScene, point: Point) -> None:
     places = [f"{node}@{backend}#{backend}" for node, backend in BACKENDS.items()]
     target = next(place for place in places if place != here)
     scene.survive(point, lambda: scene.act(volume, {"os-migrate_volume": {"host": target}}))
-    _look_and_remove(scene, volume, target)
+    found = _look_and_remove(scene, volume, target)
+    assert found["migration_status"] == "success"
 
 
-def _look_and_remove(scene: VolumeScene, volume: str, place: str) -> None:
+def _look_and_remove(scene: VolumeScene, volume: str, place: str) -> dict[str, Any]:
     scene.campaign.wait_rest()
     found = scene.wait("volume", volume, "available")
     assert found is not None
     assert found["os-vol-host-attr:host"] == place
     scene.remove("volume", volume)
     scene.campaign.wait_rest()
+    return found
 
 
 @each(SNAPSHOT)
@@ -285,15 +288,19 @@ def test_delete_of_a_backup_survives(scene: VolumeScene, point: Point) -> None:
 
 @each(RESTORE)
 def test_restore_survives(scene: VolumeScene, point: Point) -> None:
-    volume = scene.make("volume")
-    backup = scene.make("backup", volume_id=volume)
+    origin, volume = scene.make("volume", imageRef=scene.image_id, metadata={"of": "origin"}), scene.make("volume")
+    backup = scene.make("backup", volume_id=origin)
     scene.survive(point, lambda: scene.client.post(f"{V3}/backups/{backup}/restore", {"restore": {
         "volume_id": volume}}))
     scene.campaign.wait_rest()
-    scene.wait("volume", volume, "available")
+    found = scene.wait("volume", volume, "available") or {}
+    wanted = scene.show("volume", origin) or {}
+    kept = ("bootable", "metadata", "volume_image_metadata")
+    assert [found[name] for name in kept] == [wanted[name] for name in kept]
+    assert found["bootable"] == "true"
     scene.wait("backup", backup, "available")
-    scene.remove("backup", backup)
-    scene.remove("volume", volume)
+    for noun, key in (("backup", backup), ("volume", volume), ("volume", origin)):
+        scene.remove(noun, key)
 
 
 @each(DOCTOR)

@@ -48,7 +48,8 @@ def reach(point: str, operation_id: str = "") -> None:
         draft = CONTROL.with_name(f"{CONTROL.name}.draft")
         draft.write_text(f"{os.getpid()} {operation_id}")
         draft.replace(CONTROL.with_name(f"{CONTROL.name}.asleep"))
-        os.kill(os.getpid(), signal.SIGSTOP)
+        # To this thread, which stops here then; one to the process lets it run on until another thread has taken it.
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)
 
 
 def around(owner: Any, name: str, before: Callable[..., str | None], after: Callable[..., str | None]) -> None:

@@ -12,7 +12,6 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 QUICK = ("unit", "functional", "regressions")
-MACHINES = (("security", "test_hostile_guest.py"),)
 
 
 def _make_tests_importable() -> None:

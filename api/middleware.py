@@ -41,6 +41,7 @@ class RequestIds:
 
     def process_response(self, request: falcon.Request, response: falcon.Response, _resource: Any, _ok: bool) -> None:
         """Name the request id and log one line."""
+        committed.end_request()
         request_id = request.context.request_id
         response.set_header("X-OpenStack-Request-ID", request_id)
         response.set_header("X-Compute-Request-ID", request_id)

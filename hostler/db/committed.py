@@ -16,6 +16,11 @@ def begin_request() -> None:
     _committed.set(False)
 
 
+def end_request() -> None:
+    """Note that this thread has answered."""
+    _committed.set(None)
+
+
 def note() -> None:
     """Note a commit."""
     if _committed.get() is False:

@@ -8,7 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from compute.virt.fake.storage import FakeConnections
-from hostler import ids
 from hostler.db.models import Host
 from hostler.resources.server.specs import ConnectionSpec
 from hostler.resources.volume.specs import ConnectorSpec
@@ -26,7 +25,7 @@ def server(client: Client, image: str) -> str:
     return server_id
 
 
-@pytest.mark.parametrize("path", [f"volume-{ids.new_id()}.raw", "", "../volume", None])
+@pytest.mark.parametrize("path", ["volume-8f5c1d1e-7a5b-4c37-9d8e-5b1a8c0d2f43.raw", "", "../volume", None])
 def test_a_node_cannot_hand_out_another_volumes_file(client: Client, server: str, path: str | None,
                                                       monkeypatch: pytest.MonkeyPatch) -> None:
     volume_id = make_volume(client)

@@ -167,7 +167,7 @@ def test_an_agent_starts_with_a_back_end_that_is_away(tmp_path: Path, world: Wor
     try:
         wait_for(lambda: world.conductor.reports)
         assert [item["healthy"] for item in world.conductor.reports[0]["backends"]] == [False, True]
-        with pytest.raises(errors.AgentError, match="red is not available"):
+        with pytest.raises(errors.AgentError, match="The volume.s back end is not available"):
             world.api.create_volume(attempt_of(ids.new_id()), NODE, new_volume(), SourceSpec())
         world.api.create_volume(attempt_of(ids.new_id()), NODE, new_volume("blue"), SourceSpec())
     finally:

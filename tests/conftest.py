@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 HERE = Path(__file__).resolve().parent
 QUICK = ("unit", "functional", "regressions")
@@ -30,17 +32,29 @@ import hostler  # noqa: E402, F401 - chooses oslo.service's backend before a tes
 from tests.harness import contract  # noqa: E402
 
 
-@pytest.hookimpl(tryfirst=True)
+class Division(LoadFileScheduling):
+    """What one worker process runs alone: a module, or all that use this machine's hypervisor, networks and mounts."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.split("::", 1)[0]
+        return "machine" if _uses_the_machine(PurePath(path).parts[1:]) else path
+
+
+def _uses_the_machine(parts: Sequence[str]) -> bool:
+    return parts[0] == "security" or (parts[0] == "integration" and len(parts) == 2)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Division:
+    """Divide the tests among worker processes."""
+    return Division(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is long, and name what one worker process runs alone (`--dist loadgroup`): a module, or all that use
-    this machine's hypervisor, networks and mounts. The latter take longest and come first."""
+    """Mark what is long; those that use the machine take longest and come first."""
     for item in items:
-        room, *rest = item.path.relative_to(HERE).parts
-        alone = room == "security" or (room == "integration" and len(rest) == 1)
-        if room not in QUICK:
+        if item.path.relative_to(HERE).parts[0] not in QUICK:
             item.add_marker("long")
-        item.add_marker(pytest.mark.xdist_group("machine" if alone else "/".join((room, *rest))))
-    items.sort(key=lambda item: "machine" not in (mark.args[0] for mark in item.iter_markers("xdist_group")))
+    items.sort(key=lambda item: not _uses_the_machine(item.path.relative_to(HERE).parts))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -16,6 +16,7 @@ from hostler import ids
 from hostler.db import engine
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.ports import wait_for
 from tests.harness.request_threads import serves_requests
 
 OUTAGE_S = 3.5  # longer than all retries of a transaction take
@@ -82,4 +83,5 @@ def test_a_database_that_stays_away_leaves_the_outcome_open(cloud: Cloud, client
     assert answer.status_code == 504
     assert "may have been made" in answer.text
     assert "Retry-After" not in answer.headers
+    wait_for(lambda: client.get("/volume/v3/volumes").ok, "the database", 15)
     assert len(client.get(f"/volume/v3/volumes?name={name}").json()["volumes"]) == 1

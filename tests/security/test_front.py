@@ -21,7 +21,7 @@ from tests.harness.allinone import AllInOne
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("front")]
+pytestmark = pytest.mark.long
 
 SECONDS = float(os.environ.get("HOSTLER_SLOW_CLIENTS_SECONDS", "8"))
 SLOW_CLIENTS = 200

@@ -5,5 +5,5 @@
 - `gateway`: takes the request's body, has a worker run the application, sends the answer.
 - `server`: builds, starts and stops it.
 
-Nothing that only waits for a client occupies a worker. Decision record 0017 says why.
+Nothing that only waits for a client occupies a worker. Decision record 0016 says why.
 """

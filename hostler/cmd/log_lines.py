@@ -2,7 +2,7 @@ r"""What may stand in a log line: one line each, nothing that a terminal obeys, 
 
 Paths, names and headers reach the log as users send them. So a line break in a message is written as `\x0a`, and a user
 cannot forge the next line. Signatures of image URLs, tokens and passwords in URLs are cut out, also of tracebacks:
-whoever reads a log must not be able to do what its lines tell of.
+a reader of the log must not be able to do what its lines describe.
 """
 
 from __future__ import annotations

@@ -10,47 +10,31 @@ import dataclasses
 import functools
 import logging
 import os
-import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import libvirt
 
 from compute.virt import driver as virt
 from compute.virt.libvirt import domainxml, host_info, probe, volumedisks
-from compute.virt.libvirt.connection import Connection
-from compute.virt.libvirt.events import EventPump
+from compute.virt.libvirt.guests import SLOW, Guests, kill, power_state, tolerating_off, while_defined
 from hostler import errors
 
 LOG = logging.getLogger(__name__)
-Result = TypeVar("Result")
-SLOW = 10  # patience for what may take long: starting, saving
-
-_ACTIVE = {libvirt.VIR_DOMAIN_RUNNING: virt.RUNNING, libvirt.VIR_DOMAIN_BLOCKED: virt.RUNNING,
-           libvirt.VIR_DOMAIN_SHUTDOWN: virt.RUNNING, libvirt.VIR_DOMAIN_PAUSED: virt.PAUSED,
-           libvirt.VIR_DOMAIN_PMSUSPENDED: virt.SUSPENDED, libvirt.VIR_DOMAIN_CRASHED: virt.CRASHED}
 _UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
              | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 
 
-class LibvirtDriver:
+class LibvirtDriver(Guests):
     """One libvirtd's guests of one agent. Safe for use by many threads."""
 
     def __init__(self, machine: domainxml.Machine, *, uri: str, call_timeout_s: float, probe_timeout_s: float,
                  directory: Path) -> None:
         """`machine.virt_type`, `cpu_mode` and `disk_cache` may be `auto`: they are settled by `open`."""
-        self._machine = machine
+        super().__init__(machine, uri=uri, call_timeout_s=call_timeout_s)
         self._directory = directory
         self._probe_timeout_s = probe_timeout_s
-        self._pump = EventPump(self._owns)
-        self._on_resync: Callable[[], None] = lambda: None
-        callbacks: dict[int, Callable[..., None]] = {
-            libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE: self._pump.take,
-            libvirt.VIR_DOMAIN_EVENT_ID_DEVICE_REMOVED: self._pump.take_removed_device}
-        self._connection = Connection(uri, timeout_s=call_timeout_s, callbacks=callbacks, on_open=self._connected)
-        self._owners: dict[str, str] = {}  # uuid -> owning agent, as the domain's metadata says
-        self._lock = threading.Lock()
 
     @property
     def max_volumes(self) -> int:
@@ -90,7 +74,7 @@ class LibvirtDriver:
 
     def get_power_state(self, server_id: str) -> str:
         """Return the power state, NOSTATE for no guest of ours."""
-        return self._on_guest(server_id, _power_state, virt.NOSTATE)
+        return self._on_guest(server_id, power_state, virt.NOSTATE)
 
     def create(self, guest: virt.Guest) -> None:
         """Replace the definition and start."""
@@ -116,7 +100,7 @@ class LibvirtDriver:
         """Switch off and undefine."""
         def remove(domain: libvirt.virDomain) -> None:
             volumes = volumedisks.present(domain)
-            _kill(domain)
+            kill(domain)
             domain.undefineFlags(_UNDEFINE)
             volumedisks.forget_secrets(domain.connect(), volumes.values())
 
@@ -125,7 +109,7 @@ class LibvirtDriver:
     def power_off(self, server_id: str) -> None:
         """Pull the plug, drop saved memory."""
         def off(domain: libvirt.virDomain) -> None:
-            _kill(domain)
+            kill(domain)
             if domain.hasManagedSaveImage():
                 domain.managedSaveRemove()
 
@@ -135,14 +119,14 @@ class LibvirtDriver:
         """Press the ACPI power button."""
         def press(domain: libvirt.virDomain) -> None:
             if domain.isActive():
-                _tolerating_off(lambda: domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
+                tolerating_off(lambda: domain.shutdownFlags(libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN))
 
         self._on_guest(server_id, press, None)
 
     def pause(self, server_id: str) -> None:
         """Freeze."""
         def act(domain: libvirt.virDomain) -> None:
-            if _power_state(domain) != virt.PAUSED:
+            if power_state(domain) != virt.PAUSED:
                 domain.suspend()
 
         self._on_defined(server_id, "pause", act)
@@ -150,7 +134,7 @@ class LibvirtDriver:
     def unpause(self, server_id: str) -> None:
         """Go on."""
         def act(domain: libvirt.virDomain) -> None:
-            if _power_state(domain) != virt.RUNNING:
+            if power_state(domain) != virt.RUNNING:
                 domain.resume()
 
         self._on_defined(server_id, "unpause", act)
@@ -158,7 +142,7 @@ class LibvirtDriver:
     def suspend(self, server_id: str) -> None:
         """Managed save."""
         def act(domain: libvirt.virDomain) -> None:
-            if _power_state(domain) != virt.SUSPENDED:
+            if power_state(domain) != virt.SUSPENDED:
                 domain.managedSave(libvirt.VIR_DOMAIN_SAVE_RUNNING)
 
         self._on_defined(server_id, "suspend", act, patience=SLOW)
@@ -166,7 +150,7 @@ class LibvirtDriver:
     def resume(self, server_id: str) -> None:
         """Start from the managed save."""
         def act(domain: libvirt.virDomain) -> None:
-            state = _power_state(domain)
+            state = power_state(domain)
             if state == virt.RUNNING:
                 return
             if state != virt.SUSPENDED:
@@ -198,7 +182,7 @@ class LibvirtDriver:
             found: dict[str, list[str]] = {}
             for domain in conn.listAllDomains():
                 if domain.name().startswith(domainxml.NAME_PREFIX) and self._owner(domain) == self._machine.host:
-                    volumes: dict[str, Any] = _while_defined(functools.partial(volumedisks.present, domain), {})
+                    volumes: dict[str, Any] = while_defined(functools.partial(volumedisks.present, domain), {})
                     found[domain.UUIDString()] = sorted(volumes)
             return found
 
@@ -219,79 +203,6 @@ class LibvirtDriver:
 
         return self._connection.call(read)
 
-    def _list(self, conn: libvirt.virConnect) -> dict[str, str]:
-        found = {}
-        for domain in conn.listAllDomains():
-            if domain.name().startswith(domainxml.NAME_PREFIX) and self._owner(domain) == self._machine.host:
-                state = _while_defined(functools.partial(_power_state, domain), None)
-                if state is not None:
-                    found[domain.UUIDString()] = state
-        with self._lock:
-            if len(self._owners) > 2 * len(found) + 1000:  # guests long gone
-                self._owners = dict.fromkeys(found, self._machine.host)
-        return found
-
-    def _on_guest(self, server_id: str, act: Callable[[libvirt.virDomain], Result], otherwise: Result, *,
-                  patience: int = 1) -> Result:
-        """Do `act` on our guest; `otherwise` when there is none or it vanishes."""
-        def run(conn: libvirt.virConnect) -> Result:
-            domain = self._lookup(conn, server_id)
-            return otherwise if domain is None else _while_defined(lambda: act(domain), otherwise)
-
-        return self._connection.call(run, patience=patience)
-
-    def _on_defined(self, server_id: str, verb: str, act: Callable[[libvirt.virDomain], None], *,
-                    patience: int = 1) -> None:
-        def run(domain: libvirt.virDomain) -> bool:
-            act(domain)
-            return True
-
-        if not self._on_guest(server_id, run, False, patience=patience):
-            raise errors.AgentError(reason=f"Cannot {verb} a server whose power state is {virt.NOSTATE}.")
-
-    def _lookup(self, conn: libvirt.virConnect, server_id: str) -> libvirt.virDomain | None:
-        domain = _while_defined(lambda: conn.lookupByUUIDString(server_id), None)
-        if domain is None:
-            return None
-        owner = self._owner(domain)
-        if owner != self._machine.host:
-            raise errors.AgentError(reason="The guest belongs to another agent of this hypervisor.")
-        return domain
-
-    def _owner(self, domain: libvirt.virDomain) -> str:
-        """Return the agent the domain names, '' when it names none."""
-        uuid = domain.UUIDString()
-        with self._lock:
-            known = self._owners.get(uuid)
-        if known is None:
-            try:
-                text = domain.metadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, domainxml.METADATA_URI)
-                known = domainxml.read_owner(text)[1]
-            except libvirt.libvirtError as error:
-                if error.get_error_code() not in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_NO_DOMAIN_METADATA):
-                    raise
-                return ""
-            with self._lock:
-                self._owners[uuid] = known
-        return known
-
-    def _owns(self, server_id: str) -> bool:
-        """Tell whether a guest is ours; one that was undefined still is, for its last event."""
-        with self._lock:
-            known = self._owners.get(server_id)
-        if known is None:
-            known = self._connection.call(lambda conn: self._owner_of(conn, server_id))
-        return known == self._machine.host
-
-    def _owner_of(self, conn: libvirt.virConnect, server_id: str) -> str:
-        domain = _while_defined(lambda: conn.lookupByUUIDString(server_id), None)
-        return "" if domain is None else self._owner(domain)
-
-    def _connected(self) -> None:
-        with self._lock:
-            self._owners.clear()
-        self._on_resync()
-
 
 def best_cache(directory: Path) -> str:
     """Return the cache mode for disks in `directory`: none where direct I/O works (not on tmpfs, some FUSE)."""
@@ -303,36 +214,3 @@ def best_cache(directory: Path) -> str:
     finally:
         probe_file.unlink(missing_ok=True)
     return "none"
-
-
-def _power_state(domain: libvirt.virDomain) -> str:
-    state, reason = domain.state()
-    if state != libvirt.VIR_DOMAIN_SHUTOFF:
-        return _ACTIVE.get(state, virt.NOSTATE)
-    if domain.hasManagedSaveImage():
-        return virt.SUSPENDED
-    return virt.CRASHED if reason == libvirt.VIR_DOMAIN_SHUTOFF_CRASHED else virt.SHUTDOWN
-
-
-def _kill(domain: libvirt.virDomain) -> None:
-    if domain.isActive():
-        _tolerating_off(domain.destroy)
-
-
-def _tolerating_off(act: Callable[[], object]) -> None:
-    """Do `act`; a guest that went off in this moment is what was wanted."""
-    try:
-        act()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_OPERATION_INVALID:
-            raise
-
-
-def _while_defined(act: Callable[[], Result], otherwise: Result) -> Result:
-    """Return `act()`, or `otherwise` when the domain is not (any more) defined."""
-    try:
-        return act()
-    except libvirt.libvirtError as error:
-        if error.get_error_code() != libvirt.VIR_ERR_NO_DOMAIN:
-            raise
-        return otherwise

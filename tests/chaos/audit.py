@@ -104,6 +104,7 @@ def remove_errors(ledger: Ledger, client: Client) -> None:
         if any(state.lower().startswith("error") for state in thing.allowed) and thing.noun in paths:
             client.delete(paths[thing.noun].format(thing.id))
             thing.allowed |= {GONE}
+            ledger.let_go(thing.volumes, certainly=False)
 
 
 def failed_operations(cloud: ChaosCloud, since: dt.datetime) -> list[str]:

@@ -40,6 +40,12 @@ class Ledger:
         """Return the certain things of a kind in one of `states`."""
         return [thing for thing in self.things if thing.noun == noun and thing.certain and thing.allowed <= set(states)]
 
+    def let_go(self, volumes: set[str], *, certainly: bool) -> None:
+        """Note that a server's volumes come back with its deletion, or may."""
+        for thing in self.things:
+            if thing.id in volumes:
+                thing.allowed = {"available"} if certainly else {"available", "in-use"}
+
     def count(self, verb: str, outcome: str) -> None:
         """Note how a request ended."""
         with self._lock:

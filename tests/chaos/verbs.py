@@ -117,9 +117,7 @@ def _delete(path: str) -> Callable[[Actor, Verb, Thing], None]:
         outcome, _ = actor.send(verb.name, "DELETE", path.format(thing.id))
         note(thing, outcome, GONE)
         if verb.noun == "server" and outcome != REFUSED:
-            for volume in actor.ledger.things:
-                if volume.id in thing.volumes:
-                    volume.allowed = {"available"} if outcome == DONE else {"available", "in-use"}
+            actor.ledger.let_go(thing.volumes, certainly=outcome == DONE)
 
     return act
 

@@ -30,9 +30,10 @@ class ComputeLink(BusLink[ConductorAPI]):
         self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volumes_released(
             context, host, released, conductor=conductor, timeout_s=timeout_s))
 
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.reconcile(context, host, present, conductor=self.answering)
+        return self.conductor.reconcile(context, host, present, known_groups, conductor=self.answering)
 
 
 def open_link(host: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> ComputeLink:

@@ -35,5 +35,11 @@ class Members:
             newest = {group_id: group for group_id, group in groups.items()
                       if group["revision"] >= self._revisions.get(group_id, 0)}
             if newest:
-                self._revisions.update({group_id: group["revision"] for group_id, group in newest.items()})
                 self._network.update_groups({group_id: group["members"] for group_id, group in newest.items()})
+                # Not before: what failed here must be sent again.
+                self._revisions.update({group_id: group["revision"] for group_id, group in newest.items()})
+
+    def known(self) -> dict[str, int]:
+        """Return the revisions of the groups taken since the agent started."""
+        with self._lock:
+            return dict(self._revisions)

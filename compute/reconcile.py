@@ -8,11 +8,11 @@ describes a past moment: a server that was changed since is left for the next tu
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import Any, Protocol
 
 from compute import console
+from compute.agreed import Agreed, essence
 from compute.groups import Groups, Members
 from compute.layout import Layout
 from compute.power import Power
@@ -32,7 +32,8 @@ LOG = logging.getLogger(__name__)
 class Judge(Protocol):
     """The conductors, as far as reconciliation goes."""
 
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int]) -> dict[str, Any]:
         """Say what to do about each server present."""
 
 
@@ -53,6 +54,7 @@ class Reconciler:
         self._judge = judge
         self._console_max_bytes = console_max_bytes
         self._released = released
+        self._agreed = Agreed()
 
     def restore(self) -> None:
         """Bring back the host side of every server whose spec is kept; needs no conductor. Called before serving."""
@@ -64,7 +66,7 @@ class Reconciler:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be repaired."""
         mark = self._bench.locks.mark()
         present = self._look(mark)
-        answer = self._judge.reconcile(RequestContext.system(), self._host, present)
+        answer = self._judge.reconcile(RequestContext.system(), self._host, present, self._members.known())
         states = {entry["server_id"]: entry["power_state"] for entry in present}
         self._take_members(answer.get("groups", {}))
         for verdict in answer["servers"]:
@@ -74,6 +76,7 @@ class Reconciler:
             except errors.HostlerError as error:
                 LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error.details)
         self._bench.locks.forget_before(mark)
+        self._agreed.keep_only(states)
         if self._released is not None:
             self._released.look(states)
         self._tidy()
@@ -88,13 +91,17 @@ class Reconciler:
         # Number and revisions first: an event or a change that comes now makes the look older than itself. What is
         # being changed is in between, and tells nothing.
         number = self._bench.next_number()
-        revisions = {server.id: server.revision for server in self._specs.all()}
+        kept = {server.id: (server.revision, self._agreed.fingerprint_of(server)) for server in self._specs.all()}
         states = self._tools.driver.list_servers()
         for server_id in self._specs.ids():
             states.setdefault(server_id, virt.NOSTATE)
-        return [{"server_id": server_id, "power_state": state, "number": number,
-                 "revision": UNKNOWN if self._bench.locks.changed_since(server_id, mark)
-                 else revisions.get(server_id, UNKNOWN)} for server_id, state in sorted(states.items())]
+        present = []
+        for server_id, state in sorted(states.items()):
+            revision, fingerprint = kept.get(server_id, (UNKNOWN, None))
+            changing = self._bench.locks.changed_since(server_id, mark)
+            present.append({"server_id": server_id, "power_state": state, "number": number,
+                            "revision": UNKNOWN if changing else revision, "fingerprint": fingerprint})
+        return present
 
     def _carry_out(self, verdict: dict[str, Any], state: str, mark: int) -> None:
         server_id, action = verdict["server_id"], verdict["action"]
@@ -109,8 +116,16 @@ class Reconciler:
         elif action == "start":
             LOG.warning("Server %s should run; starting it", server_id)
             self._power.start(server, None)
-        elif _essence(merged(self._specs.load(server_id), server)) != _essence(self._specs.load(server_id)):
+        else:
+            self._keep(server, state, verdict.get("fingerprint"))
+
+    def _keep(self, server: ServerSpec, state: str, fingerprint: str | None) -> None:
+        kept = self._specs.load(server.id)
+        if essence(merged(kept, server)) != essence(kept):
             self._replug(server, state)
+        kept = self._specs.load(server.id)
+        if kept is not None and fingerprint is not None:
+            self._agreed.note(kept, fingerprint)
 
     def _replug(self, server: ServerSpec, state: str) -> None:
         """Take over a spec that changed while the agent was away."""
@@ -145,8 +160,3 @@ class Reconciler:
             if server.image is not None:
                 used.add(server.image.sha256)
         self._tools.images.trim(used)
-
-
-def _essence(server: ServerSpec | None) -> ServerSpec | None:
-    """Return the spec without its image: that never changes, but its signed URL is another each time."""
-    return None if server is None else dataclasses.replace(server, image=None)

@@ -48,9 +48,10 @@ class ConductorManager:
         return {"conductor": self._conf.host}
 
     @open_to(COMPUTE)
-    def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+    def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int] | None = None) -> dict[str, Any]:
         """Answer what a host should do about each server."""
-        return reconcile.plan(self._db, self._conf, self._images, host, present)
+        return reconcile.plan(self._db, self._conf, self._images, host, present, known_groups)
 
     @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:

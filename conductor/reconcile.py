@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from hostler.images.store import ImageStore
 from hostler.resources.network.port_specs import group_members
 from hostler.resources.network.security_groups import groups_admitted_on
 from hostler.resources.server import states
+from hostler.resources.server.fingerprints import fingerprints
 from hostler.resources.server.records import server_spec
 
 LOG = logging.getLogger(__name__)
@@ -24,15 +26,19 @@ _NO_GUEST = "nostate"
 
 
 def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
-         present: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return {"servers": [{"server_id", "action", "server"}], "groups"} for what runs on `host` and what its records
-    say should; `groups` are the members of all groups that rules of the host's ports name.
+         present: list[dict[str, Any]], known_groups: Mapping[str, int] | None = None) -> dict[str, Any]:
+    """Return {"servers": [{"server_id", "action", "server", "fingerprint"}], "groups"} for what runs on `host` and
+    what its records say should; `groups` are the members of all groups that rules of the host's ports name.
+
+    What the host has already is left out: the spec of a server whose `fingerprint` it named, the members of a group
+    whose revision it knows.
 
     keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
     guest is gone; leave: an operation works on it, or
     nothing is known of it. Records follow guests that stopped or started in between.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
+    agreed = {entry["server_id"]: entry.get("fingerprint") for entry in present}
     with db.reading() as session:
         host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
         if host_id is None:
@@ -48,16 +54,18 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
             Server.id.in_(found.keys() - states_here.keys())))}
         actions = {server_id: _action(server_id, found, states_here, held, known)
                    for server_id in {*found, *states_here}}
-        specs = {server_id: server_spec(session, conf, images, server_id)
-                 for server_id, action in actions.items() if action in ("keep", "start")}
+        prints = fingerprints(session, host_id)
+        specs = {server_id: server_spec(session, conf, images, server_id) for server_id, action in actions.items()
+                 if action == "start" or (action == "keep" and agreed[server_id] != prints.get(server_id))}
         # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
-        groups = group_members(session, groups_admitted_on(session, host_id))
+        groups = group_members(session, groups_admitted_on(session, host_id), known_groups or {})
     record_look(db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
             LOG.warning("host %s is told to %s server %s", host, action, server_id)
     return {"servers": [{"server_id": server_id, "action": action,
-                         "server": specs[server_id].to_wire() if server_id in specs else None}
+                         "server": specs[server_id].to_wire() if server_id in specs else None,
+                         "fingerprint": prints.get(server_id)}
                         for server_id, action in sorted(actions.items())],
             "groups": groups}
 

@@ -43,12 +43,17 @@ class ConductorAPI:
         return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
             context, "volumes_released", {"host": host, "released": released})
 
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]], *,
-                  conductor: str | None = None) -> dict[str, Any]:
-        """Say what runs on a host [{"server_id", "power_state", "revision", "number"}]; returns what to do about each:
-        {"servers": [{"server_id", "action": keep|destroy|start|leave, "server": ServerSpec map or None}],
-        "groups": {group id: {"revision", "members"}}}."""
-        return self._client.to(conductor).call(context, "reconcile", {"host": host, "present": present})
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int] | None = None, *, conductor: str | None = None) -> dict[str, Any]:
+        """Say what runs on a host [{"server_id", "power_state", "revision", "number", "fingerprint": of the records
+        that its kept spec agrees with, or None}], and the revisions of the security groups it knows.
+
+        Returns what to do about each: {"servers": [{"server_id", "action": keep|destroy|start|leave, "server":
+        ServerSpec map, or None where the host has it, "fingerprint"}], "groups": {group id: {"revision", "members"}}
+        of those that are newer}.
+        """
+        return self._client.to(conductor).call(context, "reconcile", {
+            "host": host, "present": present, "known_groups": known_groups})
 
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
                          conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:

@@ -67,6 +67,7 @@ class FakeConductor:
         self.present: list[dict[str, Any]] = []
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, list[str]] = {}
+        self.known_groups: dict[str, int] = {}
         self.before_answer: Callable[[], None] = lambda: None
 
     def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
@@ -78,9 +79,10 @@ class FakeConductor:
         self._speak()
         self.events.extend(events)
 
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int]) -> dict[str, Any]:
         self._speak()
-        self.present = present
+        self.present, self.known_groups = present, known_groups
         self.before_answer()
         keep = {"action": "keep", "server": None}
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
@@ -169,5 +171,6 @@ class Endpoint(FakeConductor):
         super().server_events(context, host, events)
 
     @rpc_method
-    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]]) -> dict[str, Any]:
-        return super().reconcile(context, host, present)
+    def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
+                  known_groups: dict[str, int]) -> dict[str, Any]:
+        return super().reconcile(context, host, present, known_groups)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -126,14 +127,21 @@ def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
                                    if rule.remote_group_id is not None})
 
 
-def group_members(session: orm.Session, group_ids: Collection[str]) -> Groups:
-    """Return {group id: {"revision", "members"}}: the members, sorted, as "MAC CIDR" of their addresses and pairs."""
-    found: dict[str, set[str]] = {group_id: set() for group_id in group_ids}
-    if not found:
+def group_members(session: orm.Session, group_ids: Collection[str],
+                  known: Mapping[str, int] = MappingProxyType({})) -> Groups:
+    """Return {group id: {"revision", "members"}}: the members, sorted, as "MAC CIDR" of their addresses and pairs.
+
+    Groups that still have the revision that `known` names are left out.
+    """
+    if not group_ids:
         return {}
     # Read before the members, which may then be newer than their revision, but never older.
-    ids = {"ids": list(group_ids)}
-    revisions = dict(session.execute(_REVISIONS, ids).tuples().all())
+    revisions = dict(session.execute(_REVISIONS, {"ids": list(group_ids)}).tuples().all())
+    found: dict[str, set[str]] = {group_id: set() for group_id in group_ids
+                                  if group_id not in known or revisions.get(group_id, 0) != known[group_id]}
+    if not found:
+        return {}
+    ids = {"ids": list(found)}
     for group_id, mac, address in session.execute(_MEMBERS, ids).tuples():
         found[group_id].add(_member(mac, address))
     for group_id, mac, pairs in session.execute(_PAIRS, ids).tuples():

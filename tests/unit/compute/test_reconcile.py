@@ -10,6 +10,7 @@ import pytest
 
 from compute.virt import driver as virt
 from hostler import errors
+from hostler.agent.faults import Order
 from hostler.resources.server.specs import ServerSpec
 from tests.harness.compute_agents import CTX, Agent, make_agent, make_server
 from tests.harness.contexts import attempt_of
@@ -108,3 +109,37 @@ def test_members_of_groups_follow_but_never_back(agent: Agent, server: ServerSpe
     agent.conductor.groups = {"a": _group(2, "10.0.0.2/32"), "b": _group(4, "10.0.0.2/32")}
     agent.reconciler.run()
     assert agent.network.groups == {"a": ["10.0.0.2/32"], "b": ["10.0.0.2/32"]}
+
+
+def test_what_was_agreed_is_not_asked_for_again(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    agent.conductor.verdicts = {server.id: {"action": "keep", "server": server.to_wire(), "fingerprint": "f1"}}
+    agent.conductor.groups = {"a": _group(2, "10.0.0.2/32")}
+    agent.reconciler.run()
+    assert (agent.conductor.present[0]["fingerprint"], agent.conductor.known_groups) == (None, {})
+    agent.conductor.verdicts = {server.id: {"action": "keep", "server": None, "fingerprint": "f1"}}
+    agent.conductor.groups = {}
+    agent.reconciler.run()
+    agent.reconciler.run()
+    assert (agent.conductor.present[0]["fingerprint"], agent.conductor.known_groups) == ("f1", {"a": 2})
+    assert agent.network.groups == {"a": ["10.0.0.2/32"]}
+
+
+def test_a_kept_spec_that_changed_is_not_agreed_any_more(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    agent.conductor.verdicts = {server.id: {"action": "keep", "server": server.to_wire(), "fingerprint": "f1"}}
+    agent.reconciler.run()
+    agent.specs.update(server.id, lambda kept: dataclasses.replace(kept, name="changed"))
+    agent.reconciler.run()
+    assert agent.conductor.present[0]["fingerprint"] is None
+    assert agent.specs.load(server.id) == server, "what the records say holds again"
+
+
+def test_members_that_could_not_be_applied_stay_unknown(agent: Agent, server: ServerSpec) -> None:
+    agent.spawn(server)
+    agent.conductor.groups = {"a": _group(2, "10.0.0.2/32")}
+    agent.faults.order(Order(step="network.update_groups", action="fail"))
+    agent.reconciler.run()
+    agent.reconciler.run()
+    assert agent.conductor.known_groups == {}
+    assert agent.network.groups == {"a": ["10.0.0.2/32"]}

@@ -1,13 +1,14 @@
-"""POST /servers/{id}/action: one row for each published action, saying what its argument looks like and what it does.
+"""POST /servers/{id}/action: every published action, with what its argument looks like and what it does.
 
-Actions that this cloud does not have yet are known by name and answered with 501; unknown ones with 400.
+An action whose argument or meaning depends on the microversion has several rows (`action.Action`), of which the first
+that knows the version counts. Verbs with more to say about their arguments have a module of their own, whose `ACTIONS`
+are merged here. Actions that this cloud does not have yet are answered with 501, unknown ones with 400.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import falcon
@@ -17,6 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
+from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
 from hostler import errors
@@ -24,17 +26,6 @@ from hostler.context import RequestContext
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import Kind
-
-Act = Callable[[Services, RequestContext, str, Any], Any]
-
-
-@dataclasses.dataclass(frozen=True)
-class Action:
-    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202)."""
-
-    act: Act
-    argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    span: Span = ALWAYS
 
 
 def _power(kind: Kind[Arguments], policy: str, said_as: str) -> Act:
@@ -101,11 +92,9 @@ _STATE = {"type": "object", "required": ["state"], "additionalProperties": False
     "state": {"enum": ["active", "error"]}}}
 _LOCK = {"type": ["object", "null"], "additionalProperties": False, "properties": {
     "locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}}}
-# Since 2.73 a lock may say why; before, its argument is not looked at.
-_LOCK_WITH_REASON: Final = since(73)
 _TO_43 = until(43)
 
-ACTIONS: Final[Mapping[str, Action]] = {
+ACTIONS: Final[Mapping[str, Rows]] = {
     "os-start": Action(_power(kinds.START, "servers:start", "os-start")),
     "os-stop": Action(_power(kinds.STOP, "servers:stop", "os-stop")),
     "reboot": Action(_reboot, _REBOOT),
@@ -113,7 +102,8 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "unpause": Action(_power(kinds.UNPAUSE, "os-pause-server:unpause", "unpause")),
     "suspend": Action(_power(kinds.SUSPEND, "os-suspend-server:suspend", "suspend")),
     "resume": Action(_power(kinds.RESUME, "os-suspend-server:resume", "resume")),
-    "lock": Action(_lock), "unlock": Action(_unlock),
+    # Since 2.73 a lock may say why; before, its argument is not looked at.
+    "lock": (Action(_lock, span=until(72)), Action(_lock, _LOCK, since(73))), "unlock": Action(_unlock),
     "os-getConsoleOutput": Action(_console_output, {**_LENGTH, "type": ["object", "null"]}),
     "os-resetState": Action(_reset_state, _STATE),
     "forceDelete": Action(_force_delete), "restore": Action(_restore),
@@ -140,12 +130,18 @@ ACTIONS: Final[Mapping[str, Action]] = {
 }
 
 
+def _row(name: str, version: Version) -> Action:
+    rows = ACTIONS.get(name, ())
+    for action in rows if isinstance(rows, tuple) else (rows,):
+        if version in action.span:
+            return action
+    raise errors.Invalid(reason=f"There is no such action: {name[:80]}")
+
+
 @functools.cache
 def _validator(name: str, version: Version) -> bodies.Validator:
-    argument = ACTIONS[name].argument
-    if name == "lock" and version in _LOCK_WITH_REASON:
-        argument = _LOCK
-    return bodies.compile_schema({"type": "object", "properties": {name: argument}, "additionalProperties": False})
+    return bodies.compile_schema({"type": "object", "additionalProperties": False,
+                                  "properties": {name: _row(name, version).argument}})
 
 
 class ServerAction(Resource):
@@ -157,9 +153,7 @@ class ServerAction(Resource):
         if not isinstance(body, dict) or len(body) != 1:
             raise errors.Invalid(reason="Malformed request body: exactly one action is expected.")
         ((name, argument),) = body.items()
-        action = ACTIONS.get(name)
-        if action is None or request.context.version not in action.span:
-            raise errors.Invalid(reason=f"There is no such action: {name[:80]}")
+        action = _row(name, request.context.version)
         _validator(name, request.context.version)(body)
         answer = action.act(self.services, params.caller(request), server_id, argument)
         response.status = 202 if answer is None else 200

@@ -1,0 +1,26 @@
+"""One published action on a server: its argument, the microversions that know it, and the verb behind it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from api.openstack.compute.microversion import ALWAYS, Span
+from api.services import Services
+from hostler.context import RequestContext
+
+Act = Callable[[Services, RequestContext, str, Any], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Action:
+    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202)."""
+
+    act: Act
+    argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    span: Span = ALWAYS
+
+
+# What a microversion changed has a row for each span, in any order.
+Rows = Action | tuple[Action, ...]

@@ -58,6 +58,8 @@ class Host(Resource, Base):
     last_seen_at: orm.Mapped[dt.datetime | None]
     # Of the last look at its guests that was taken (`conductor.guest_reports`).
     look_number: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, default=0, server_default="0")
+    # Of the last report (`conductor.heartbeats`): one with the same digest says nothing new.
+    report_digest: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="", server_default="")
     generation: orm.Mapped[int] = orm.mapped_column(default=0)
     changed_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow, index=True)
 

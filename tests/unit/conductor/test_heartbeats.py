@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 from conductor import heartbeats
 from hostler import clock
@@ -55,3 +56,25 @@ def test_an_unhealthy_host_says_why(rig: Rig) -> None:
     heartbeats.record_heartbeat(rig.db, "newcomer", _report())
     heartbeats.record_heartbeat(rig.db, "newcomer", _report(healthy=False, unhealthy_reason="libvirt is away"))
     assert (_host(rig).healthy, _host(rig).unhealthy_reason) == (False, "libvirt is away")
+
+
+def test_a_report_that_says_nothing_new_is_one_statement(rig: Rig) -> None:
+    first = _report()
+    heartbeats.record_heartbeat(rig.db, "newcomer", first)
+    heartbeats.record_heartbeat(rig.db, "newcomer", first)
+    before = _host(rig)
+    texts: list[str] = []
+    event.listen(rig.db.engine, "before_cursor_execute", lambda *call: texts.append(call[2]))
+    heartbeats.record_heartbeat(rig.db, "newcomer", {**first, "uptime_s": 15})
+    [statement] = [text for text in texts if not text.startswith("BEGIN")]
+    assert statement.startswith("UPDATE hosts")
+    after = _host(rig)
+    assert after.last_seen_at > before.last_seen_at
+    assert (after.uptime_s, after.generation, after.updated_at) == (15, before.generation, before.updated_at)
+
+
+def test_what_another_conductor_wrote_in_between_is_not_overlooked(rig: Rig) -> None:
+    first, second = _report(), _report(vcpus=16)
+    for report in (first, first, second, second, first):
+        heartbeats.record_heartbeat(rig.db, "newcomer", report)
+        assert _host(rig).vcpus == report["vcpus"]

@@ -18,10 +18,10 @@ from conductor.tasks.base import OperationTask
 from hostler.operations.kinds.kind import Kind
 from hostler.operations.kinds.registry import KINDS
 from hostler.resources.server import states
-from tests.harness import flows
+from tests.harness import flows, published_states
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("docs/architecture.md", "docs/flows.md")
+FILES = ("docs/architecture.md", "docs/flows.md", "docs/api-support.md")
 _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 # Forms of flows that depend on their arguments: name → (kind, arguments).
 _FORMS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -129,7 +129,22 @@ def _statuses() -> str:
     return _table(("vm_state", "status", "may become (also `error` and `deleted`)"), rows)
 
 
+def _server_actions() -> str:
+    rows = ((f"`{name}`", "–" if name in published_states.NOT_BUILT else "✓",
+             rule.first + (f" to {rule.last}" if rule.last else ""),
+             _states_words(rule), "yes" if rule.held and name not in published_states.REFUSED_WHILE_HELD else "no")
+            for name, rule in sorted(published_states.ACTIONS.items(), key=lambda item: item[0].lower()))
+    return _table(("action", "here", "microversions", "starts in", "while an operation works on the server"), rows)
+
+
+def _states_words(rule: published_states.Published) -> str:
+    if set(rule.states) == set(published_states.EVERY):
+        return "every state"
+    return "every state on a host" if set(rule.states) == set(published_states.ON_A_HOST) else ", ".join(rule.states)
+
+
 BLOCKS = {
+    "server-actions": _server_actions,
     "server-kinds": lambda: _kinds("server.", "network."),
     "volume-kinds": lambda: _kinds("volume.", "snapshot.", "backup.", "attachment.", "cloud."),
     "flows": _flow_pictures,

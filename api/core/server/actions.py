@@ -6,7 +6,7 @@ its state is checked, so two concurrent actions cannot both pass.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -24,11 +24,8 @@ from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import revisions
 from hostler.resources.network import security_groups
-from hostler.resources.server import states
 from hostler.resources.server.moves import move
 from hostler.resources.server.status import check_may_start
-
-_TAKES_GROUPS: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.RESCUED)
 
 
 def change_power(services: Services, context: RequestContext, server_id: str, kind: Kind[A], arguments: A, *,
@@ -124,7 +121,6 @@ def add_security_group(services: Services, context: RequestContext, server_id: s
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:add")
-        _check_takes_groups(server, "addSecurityGroup")
         group_id = _group(session, server, name)
         port_ids = _secured_ports(session, server)
         if not port_ids:
@@ -144,7 +140,6 @@ def remove_security_group(services: Services, context: RequestContext, server_id
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, "os_compute_api:os-security-groups:remove")
-        _check_takes_groups(server, "removeSecurityGroup")
         group_id = _group(session, server, name)
         port_ids = _secured_ports(session, server)
         # Rules that admit the group's members are sent while the server is still a member.
@@ -157,12 +152,6 @@ def remove_security_group(services: Services, context: RequestContext, server_id
         return told
 
     services.waker.wake(context, *services.db.write(work))
-
-
-def _check_takes_groups(server: Server, said_as: str) -> None:
-    if server.vm_state not in _TAKES_GROUPS:
-        raise errors.InvalidState(action=said_as, resource="instance", id=server.id, attribute="vm_state",
-                                  state=server.vm_state)
 
 
 def _group(session: orm.Session, server: Server, name: str) -> str:

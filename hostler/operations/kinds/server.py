@@ -63,13 +63,13 @@ REBOOT: Final = Kind(
     forceful=Forceful(starts_in=(states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED, states.ERROR),
                       shows="rebooting_hard", status="HARD_REBOOT"))
 PAUSE: Final = Kind(
-    name="server.pause", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE, states.RESCUED),
+    name="server.pause", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE,),
     ends_in=states.PAUSED, action="pause", shows={"server": "pausing"})
 UNPAUSE: Final = Kind(
     name="server.unpause", resources=_SERVER, arguments=Arguments, starts_in=(states.PAUSED,), ends_in=states.ACTIVE,
     action="unpause", shows={"server": "unpausing"})
 SUSPEND: Final = Kind(
-    name="server.suspend", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE, states.RESCUED),
+    name="server.suspend", resources=_SERVER, arguments=Arguments, starts_in=(states.ACTIVE,),
     ends_in=states.SUSPENDED, action="suspend", shows={"server": "suspending"})
 RESUME: Final = Kind(
     name="server.resume", resources=_SERVER, arguments=Arguments, starts_in=(states.SUSPENDED,),

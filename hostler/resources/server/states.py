@@ -46,8 +46,6 @@ TRANSITIONS: Final = frozenset({
     (SUSPENDED, STOPPED),  # the saved memory was lost or thrown away
     (SUSPENDED, SHELVED),
     (RESCUED, ACTIVE),
-    (RESCUED, PAUSED),
-    (RESCUED, SUSPENDED),
     (RESIZED, ACTIVE),  # confirmed or reverted
     (RESIZED, STOPPED),
     (SHELVED, ACTIVE),

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Allocation, ServerGroup, ServerGroupMember
+from hostler.db.models import Allocation, Migration, ServerGroup, ServerGroupMember
 from scheduler.request import Request
 
 AFFINITY: Final = "affinity"  # all members on one host
@@ -28,11 +28,16 @@ def max_per_host(rules: Mapping[str, Any]) -> int:
 
 
 def members_hosts(session: orm.Session, group_id: str, consumer_id: str) -> list[str]:
-    """Return the host id of each other member that holds a claim, once a member and host."""
-    return list(session.execute(
-        sa.select(Allocation.host_id)
-        .join(ServerGroupMember, ServerGroupMember.server_id == Allocation.consumer_id)
-        .where(ServerGroupMember.group_id == group_id, Allocation.consumer_id != consumer_id)).scalars())
+    """Return the host id of each other member that holds a claim, once a member and host.
+
+    A member that moves may come back to the host that its migration holds: it counts on both.
+    """
+    others = sa.select(ServerGroupMember.server_id).where(
+        ServerGroupMember.group_id == group_id, ServerGroupMember.server_id != consumer_id)
+    member = sa.func.coalesce(Migration.server_id, Allocation.consumer_id)
+    query = (sa.select(Allocation.host_id, member).outerjoin(Migration, Migration.id == Allocation.consumer_id)
+             .where(sa.or_(Allocation.consumer_id.in_(others), Migration.server_id.in_(others))).distinct())
+    return [row.host_id for row in session.execute(query)]
 
 
 def completed(session: orm.Session, request: Request) -> Request:

@@ -107,6 +107,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-simple-tenant-usage:list", ADMIN, "Show every project's use."),
     ("os-migrations:index", ADMIN, "List migrations."),
     ("servers:migrations:index", ADMIN, "List a server's migrations."),
+    ("servers:migrations:show", ADMIN, "Show a server's migration."),
     ("extensions", ANYBODY, "List the extensions."),
 )
 

@@ -21,6 +21,7 @@ from hostler.db.engine import Database
 from hostler.db.models import (
     Backup,
     Image,
+    Migration,
     Network,
     Port,
     Project,
@@ -72,11 +73,7 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
     wanted = set(resources)
     used: dict[str, int] = {}
     if wanted & set(SERVER_RESOURCES):
-        row = session.execute(
-            sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(Server.vcpus), 0),
-                      sa.func.coalesce(sa.func.sum(Server.ram_mib), 0))
-            .where(Server.project_id == project_id, Server.deleted_at.is_(None))).one()
-        used.update(zip(SERVER_RESOURCES, (int(value) for value in row), strict=True))
+        used.update(zip(SERVER_RESOURCES, _server_usage(session, project_id), strict=True))
     for resource in wanted & set(_TABLES):
         model = _TABLES[resource]
         query = sa.select(sa.func.count()).select_from(model).where(model.project_id == project_id)
@@ -88,6 +85,22 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
     if wanted & set(VOLUME_RESOURCES) or any(name.startswith(_OF_A_TYPE) for name in wanted):
         used.update(_storage_usage(session, project_id, wanted))
     return {resource: used[resource] for resource in wanted if resource in used}
+
+
+def _server_usage(session: orm.Session, project_id: str) -> tuple[int, int, int]:
+    """Return servers, processors and MiB of memory; a server that changes its flavor counts with the larger."""
+    def sums(own: Any, moving: Any) -> tuple[Any, Any]:
+        more = sa.case((moving > own, moving - own), else_=0)
+        extra = (sa.select(sa.func.coalesce(sa.func.sum(more), 0)).select_from(Migration)
+                 .join(Server, Server.id == Migration.server_id)
+                 .where(Migration.project_id == project_id, Migration.ended_at.is_(None), Server.deleted_at.is_(None)))
+        return sa.func.coalesce(sa.func.sum(own), 0), extra.correlate(None).scalar_subquery()
+
+    row = session.execute(
+        sa.select(sa.func.count(), *sums(Server.vcpus, Migration.vcpus), *sums(Server.ram_mib, Migration.ram_mib))
+        .where(Server.project_id == project_id, Server.deleted_at.is_(None))).one()
+    count, vcpus, more_vcpus, ram_mib, more_ram_mib = (int(value) for value in row)
+    return count, vcpus + more_vcpus, ram_mib + more_ram_mib
 
 
 def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import types
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -16,6 +18,7 @@ from hostler.db.models import (
     FixedIp,
     Host,
     Lock,
+    Migration,
     Operation,
     Port,
     Server,
@@ -27,7 +30,7 @@ from hostler.db.models import (
 from hostler.operations import states
 from hostler.resources.volume import states as volume_states
 
-_SETTLED = ("active", "stopped", "paused", "suspended", "error")
+_SETTLED = ("active", "stopped", "paused", "suspended", "resized", "error")
 
 def database_faults(db: Database) -> list[str]:
     """Return what is wrong with the records: unfinished operations, locks, claims, ports, addresses, volumes."""
@@ -43,7 +46,12 @@ def database_faults(db: Database) -> list[str]:
             .where(Server.deleted_at.is_(None)))}
         claims = {(row.consumer_id, row.host_id): row for row in session.execute(sa.select(
             Allocation.consumer_id, Allocation.host_id, Allocation.vcpus, Allocation.ram_mib))}
-        held = {(row.id, row.host_id): row for row in servers.values() if row.host_id}
+        held: dict[tuple[str, str], Any] = {(row.id, row.host_id): row for row in servers.values() if row.host_id}
+        migrations = session.scalars(sa.select(Migration).where(Migration.ended_at.is_(None))).all()
+        faults += [f"migration {row.id} is {row.status}" for row in migrations if row.status != "finished"]
+        faults += [f"migration {row.id} of {row.server_id}, which is not resized" for row in migrations
+                   if row.server_id not in servers or servers[row.server_id].vm_state != "resized"]
+        held |= {(row.id, row.source_host_id): types.SimpleNamespace(**row.old_flavor) for row in migrations}
         faults += [f"claim {key} without a server" for key in claims.keys() - held.keys()]
         faults += [f"server {key} without a claim" for key in held.keys() - claims.keys()]
         faults += [f"claim {key} has other amounts than its server" for key in claims.keys() & held.keys()

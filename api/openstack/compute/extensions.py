@@ -1,14 +1,12 @@
-"""The list of extensions, for old clients, and lists that are always empty here."""
+"""The list of extensions, for old clients."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 import falcon
 
 from api.openstack.compute import params
-from api.openstack.compute.microversion import ALWAYS, Span, since
 from api.openstack.resource import Resource
 from hostler import errors
 
@@ -27,12 +25,6 @@ _ALIASES: Final = {
     "os-multiple-create": "MultipleCreate", "os-scheduler-hints": "SchedulerHints", "os-extended-status":
     "ExtendedStatus", "os-extended-availability-zone": "ExtendedAvailabilityZone", "os-server-usage": "ServerUsage",
 }
-
-
-_MIGRATION_FILTERS: Final[Mapping[str, Span]] = {
-    **dict.fromkeys(("hidden", "host", "instance_uuid", "source_compute", "status", "migration_type"), ALWAYS),
-    **dict.fromkeys(("limit", "marker", "changes-since"), since(59)), "changes-before": since(66),
-    **dict.fromkeys(("user_id", "project_id"), since(80))}
 
 
 def view(alias: str) -> dict[str, Any]:
@@ -60,13 +52,3 @@ class ExtensionItem(Resource):
         if alias not in _ALIASES:
             raise errors.NotFound(f"Extension with alias {alias} could not be found.", resource="extension", id=alias)
         response.media = {"extension": view(alias)}
-
-
-class Migrations(Resource):
-    """GET /os-migrations: servers do not move yet. Unknown parameters are refused since 2.59."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List."""
-        self.services.policy.check(params.caller(request), "os_compute_api:os-migrations:index")
-        params.read(request, _MIGRATION_FILTERS, strict=(2, 59))
-        response.media = {"migrations": []}

@@ -35,6 +35,9 @@ from api.openstack.compute.server import (
     metadata as server_metadata,
 )
 from api.openstack.compute.server import (
+    migrations as server_migrations,
+)
+from api.openstack.compute.server import (
     parts as server_parts,
 )
 from api.services import Services
@@ -45,27 +48,6 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "", versions.Versions(services)
     yield ROOT, versions.VersionItem(services)
     for path, resource in (
-            ("/servers", servers.Servers(services)),
-            ("/servers/detail", servers.ServersDetail(services)),
-            ("/servers/{server_id}", servers.ServerItem(services)),
-            ("/servers/{server_id}/action", server_actions.ServerAction(services)),
-            ("/servers/{server_id}/metadata", server_metadata.Metadata(services)),
-            ("/servers/{server_id}/metadata/{key}", server_metadata.MetadataItem(services)),
-            ("/servers/{server_id}/tags", server_metadata.Tags(services)),
-            ("/servers/{server_id}/tags/{tag}", server_metadata.TagItem(services)),
-            ("/servers/{server_id}/ips", server_parts.Addresses(services)),
-            ("/servers/{server_id}/ips/{network_label}", server_parts.AddressesOnNetwork(services)),
-            ("/servers/{server_id}/os-security-groups", server_parts.ServerSecurityGroups(services)),
-            ("/servers/{server_id}/os-interface", server_parts.Interfaces(services)),
-            ("/servers/{server_id}/os-interface/{port_id}", server_parts.InterfaceItem(services)),
-            ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
-            ("/servers/{server_id}/os-volume_attachments/{volume_id}",
-             volume_attachments.VolumeAttachmentItem(services)),
-            ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
-            ("/servers/{server_id}/migrations", server_parts.ServerMigrations(services)),
-            ("/servers/{server_id}/remote-consoles", server_parts.Unfinished(services, "Consoles", since(6))),
-            ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(services)),
-            ("/servers/{server_id}/os-instance-actions/{action_id}", instance_actions.InstanceActionItem(services)),
             ("/flavors", flavors.Flavors(services)),
             ("/flavors/detail", flavors.FlavorsDetail(services)),
             ("/flavors/{flavor_id}", flavors.FlavorItem(services)),
@@ -84,11 +66,12 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
             ("/os-server-groups/{group_id}", server_groups.ServerGroupItem(services)),
             ("/os-simple-tenant-usage", tenant_usage.Usages(services)),
             ("/os-simple-tenant-usage/{project_id}", tenant_usage.UsageItem(services)),
-            ("/os-migrations", extensions.Migrations(services)),
+            ("/os-migrations", server_migrations.Migrations(services)),
             ("/extensions", extensions.Extensions(services)),
             ("/extensions/{alias}", extensions.ExtensionItem(services)),
     ):
         yield ROOT + path, resource
+    yield from _routes_of_servers(services)
     yield from _routes_of_hosts(services)
 
 
@@ -96,3 +79,31 @@ def _routes_of_hosts(services: Services) -> Iterable[tuple[str, Any]]:
     for module in (aggregates, availability_zones, hypervisors, service_resources):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)
+
+
+def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
+    for path, resource in (
+            ("/servers", servers.Servers(services)),
+            ("/servers/detail", servers.ServersDetail(services)),
+            ("/servers/{server_id}", servers.ServerItem(services)),
+            ("/servers/{server_id}/action", server_actions.ServerAction(services)),
+            ("/servers/{server_id}/metadata", server_metadata.Metadata(services)),
+            ("/servers/{server_id}/metadata/{key}", server_metadata.MetadataItem(services)),
+            ("/servers/{server_id}/tags", server_metadata.Tags(services)),
+            ("/servers/{server_id}/tags/{tag}", server_metadata.TagItem(services)),
+            ("/servers/{server_id}/ips", server_parts.Addresses(services)),
+            ("/servers/{server_id}/ips/{network_label}", server_parts.AddressesOnNetwork(services)),
+            ("/servers/{server_id}/os-security-groups", server_parts.ServerSecurityGroups(services)),
+            ("/servers/{server_id}/os-interface", server_parts.Interfaces(services)),
+            ("/servers/{server_id}/os-interface/{port_id}", server_parts.InterfaceItem(services)),
+            ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
+            ("/servers/{server_id}/os-volume_attachments/{volume_id}",
+             volume_attachments.VolumeAttachmentItem(services)),
+            ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
+            ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(services)),
+            ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(services)),
+            ("/servers/{server_id}/remote-consoles", server_parts.Unfinished(services, "Consoles", since(6))),
+            ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(services)),
+            ("/servers/{server_id}/os-instance-actions/{action_id}", instance_actions.InstanceActionItem(services)),
+    ):
+        yield ROOT + path, resource

@@ -31,7 +31,7 @@ from hostler import clock
 from hostler.db.models import Server, ServerGroupMember, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
-from hostler.resources.server import allocations, states
+from hostler.resources.server import allocations, migrations, states
 from hostler.resources.server.moves import SERVER, move
 from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
@@ -48,6 +48,7 @@ def build(run: Run) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """Only the record stays, for lists of deleted servers."""
     allocations.release(session, run.resource_id)
+    migrations.end_with_server(session, run.resource_id)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
     if "volumes" in results:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from hostler import errors
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations import notes
 from hostler.resources.server import allocations
+from hostler.resources.server.migrations import flavor_of
 from scheduler.rpcapi import Request
 
 
@@ -48,16 +50,18 @@ def _request(session: orm.Session, run: Run) -> Request:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
     return Request(
         consumer_id=server.id, project_id=server.project_id, vcpus=server.vcpus, ram_mib=server.ram_mib,
-        disk_gib=local_disk_gib(session, server), zone=server.requested_zone, host=server.requested_host,
-        extra_specs=server.flavor.get("extra_specs", {}), image_properties=server.image_properties,
-        hints=server.scheduler_hints, excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
+        disk_gib=local_disk_gib(session, server.id, flavor_of(server)), zone=server.requested_zone,
+        host=server.requested_host, extra_specs=server.flavor.get("extra_specs", {}),
+        image_properties=server.image_properties, hints=server.scheduler_hints,
+        excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
 
 
-def local_disk_gib(session: orm.Session, server: Server) -> int:
-    """Return what a server's disks take of its host: the root disk nothing when it boots from a volume."""
+def local_disk_gib(session: orm.Session, server_id: str, flavor: Mapping[str, Any]) -> int:
+    """Return what a server's disks take of its host with `flavor` (`flavor_of`): the root disk nothing when it boots
+    from a volume."""
     volume = session.scalar(sa.select(VolumeAttachment.id).where(
-        VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0))
-    return (server.root_gib if volume is None else 0) + server.ephemeral_gib + -(-server.swap_mib // 1024)
+        VolumeAttachment.server_id == server_id, VolumeAttachment.boot_index == 0))
+    return (flavor["root_gib"] if volume is None else 0) + flavor["ephemeral_gib"] + -(-flavor["swap_mib"] // 1024)
 
 
 def _with_earlier_failure(run: Run, error: errors.NoValidHost) -> errors.HostlerError:

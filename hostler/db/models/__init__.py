@@ -13,6 +13,7 @@ from hostler.db.models.identity import (
     User,
 )
 from hostler.db.models.image import Image, ImageMember, ImageTag
+from hostler.db.models.migration import Migration
 from hostler.db.models.network import (
     FixedIp,
     Network,
@@ -40,8 +41,8 @@ from hostler.db.models.volume import (
 __all__ = [
     "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
-    "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project", "QuotaLimit",
-    "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server", "ServerGroup",
-    "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume", "VolumeAttachment",
-    "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
+    "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
+    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server",
+    "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume",
+    "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

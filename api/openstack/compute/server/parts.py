@@ -12,7 +12,7 @@ from api.core.server import actions as server_actions
 from api.core.server import rows as server_rows
 from api.core.server import servers
 from api.openstack.compute import params
-from api.openstack.compute.microversion import ALWAYS, Span, available, since
+from api.openstack.compute.microversion import ALWAYS, Span, since
 from api.openstack.resource import Resource
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Port
@@ -171,17 +171,6 @@ class Diagnostics(Resource):
         standard = request.context.version in _STANDARD_DIAGNOSTICS
         response.media = diagnostics_view(found, row.config_drive) if standard else old_diagnostics_view(
             found)
-
-
-class ServerMigrations(Resource):
-    """GET /servers/{id}/migrations: servers do not move yet."""
-
-    @available(since(23))
-    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
-        """List."""
-        servers.authorised(self.services, params.caller(request), server_id,
-                           "os_compute_api:servers:migrations:index")
-        response.media = {"migrations": []}
 
 
 class Unfinished(Resource):

@@ -12,8 +12,11 @@ from hostler.resources.server.specs import ServerSpec
 
 
 def essence(server: ServerSpec | None) -> ServerSpec | None:
-    """Return the spec without its image: that never changes, but its signed URL is another each time."""
-    return None if server is None else dataclasses.replace(server, image=None)
+    """Return the spec without its images, whose signed URLs are others each time.
+
+    Only operations change the images themselves, and whether the server is rescued.
+    """
+    return None if server is None else dataclasses.replace(server, image=None, rescue=None)
 
 
 class Agreed:

@@ -20,10 +20,11 @@ from compute.virt.driver import Disk
 from hostler import errors
 from hostler.agent.confine import confined
 from hostler.agent.files import create_private, publish
-from hostler.resources.server.specs import ServerSpec
+from hostler.resources.server.specs import RescueSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 GIB = 1024**3
+RESCUED_TARGET = "vdb"  # the root disk of a server that runs a rescue disk
 TOOL_TIMEOUT_S = 300
 
 
@@ -31,7 +32,10 @@ class Disks(Protocol):
     """What the agent needs of disk storage."""
 
     def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
-        """Make the disks of `server` that are missing and return all of them; raises AgentError."""
+        """Make the disks of `server` that are missing and return all of them; raises AgentError.
+
+        Of a server to be rescued these are its rescue disk, as vda, and its root disk, as vdb, when that is no volume.
+        """
 
 
 class DiskFiles:
@@ -42,6 +46,8 @@ class DiskFiles:
 
     def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
         """Make what is missing; `base` is the cached image (None: an empty root disk)."""
+        if server.rescue is not None:
+            return self._ensure_rescue(server, server.rescue, base)
         disks = []
         if not boots_from_volume(server):
             root = self._layout.disk(server.id)
@@ -62,6 +68,13 @@ class DiskFiles:
             # A virtio disk, because not every guest kernel sees a SATA CD-ROM; guests find it by its label.
             disks.append(Disk(path, "vdz", "raw", readonly=True))
         return tuple(disks)
+
+    def _ensure_rescue(self, server: ServerSpec, rescue: RescueSpec, base: Path | None) -> tuple[Disk, ...]:
+        path = self._layout.disk(server.id, "disk.rescue")
+        self._make(path, lambda part: _create_rescue(rescue, base, part))
+        rescue_disk = Disk(path, "vda")
+        return (rescue_disk,) if boots_from_volume(server) else (
+            rescue_disk, Disk(self._layout.disk(server.id), RESCUED_TARGET))
 
     @staticmethod
     def _make(path: Path, create: Callable[[Path], None]) -> None:
@@ -96,6 +109,13 @@ def _create_root(server: ServerSpec, base: Path | None, part: Path) -> None:
     # root_gib 0 means: as large as the image.
     run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", str(base), str(part),
               *([str(size)] if size else [])])
+
+
+def _create_rescue(rescue: RescueSpec, base: Path | None, part: Path) -> None:
+    """Make the rescue disk: as large as its image, whatever the flavor says."""
+    if base is None or rescue.image is None:
+        raise errors.AgentError(reason="The image of the rescue disk is gone.")
+    run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", rescue.image.disk_format, "-b", str(base), str(part)])
 
 
 def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:

@@ -60,8 +60,12 @@ class Layout:
         return self.server(server_id) / "spec.json"
 
     def disk(self, server_id: str, name: str = "disk") -> Path:
-        """A disk file of the server: `disk` (root), `disk.eph0`, `disk.swap`, `disk.config`."""
+        """A disk file of the server: `disk` (root), `disk.eph0`, `disk.swap`, `disk.config`, `disk.rescue`."""
         return self.server(server_id) / name
+
+    def unrescue(self, server_id: str) -> Path:
+        """The guest's definition from before it was rescued."""
+        return self.server(server_id) / "unrescue.xml"
 
     def console_log(self, server_id: str) -> Path:
         """What the guest wrote to its serial console."""

@@ -13,6 +13,7 @@ from compute.guestdata import GuestData
 from compute.layout import Layout
 from compute.power import Power
 from compute.report import Reporter
+from compute.rescue import Rescuer
 from compute.spawn import Spawner
 from compute.toolbox import Toolbox
 from compute.volumes import Volumes
@@ -29,7 +30,7 @@ class ComputeManager:
     """One host's endpoint."""
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
-                 members: Members, reporter: Reporter, volumes: Volumes) -> None:
+                 members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -38,6 +39,7 @@ class ComputeManager:
         self._members = members
         self._reporter = reporter
         self._volumes = volumes
+        self._rescuer = rescuer
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -87,6 +89,18 @@ class ComputeManager:
     def resume_server(self, context: RequestContext, spec: Wire) -> Wire:
         """Come back from disk."""
         return _state(self._power.resume(ServerSpec.from_wire(spec), context))
+
+    @rpc_method
+    def rescue_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
+        """Run the rescue disk."""
+        self._members.take(groups)
+        return _state(self._rescuer.rescue(ServerSpec.from_wire(spec), context))
+
+    @rpc_method
+    def unrescue_server(self, context: RequestContext, spec: Wire, start: bool, groups: Groups | None = None) -> Wire:
+        """Run the server's own disk."""
+        self._members.take(groups)
+        return _state(self._rescuer.unrescue(ServerSpec.from_wire(spec), context, start=start))
 
     @rpc_method
     def attach_volume(self, context: RequestContext, server_id: str, volume: Wire) -> None:

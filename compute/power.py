@@ -51,7 +51,7 @@ class Power:
         """Press the power button, after `timeout_s` pull the plug (0: at once; None: as image or agent say)."""
         with self._bench.work_on(server.id, context) as work:
             self._specs.refresh(server)
-            self._switch_off(server.id, self._patience_s(server.id) if timeout_s is None else timeout_s, work)
+            self.switch_off(server.id, work, timeout_s)
             work.ended_in(virt.SHUTDOWN)
             return virt.SHUTDOWN
 
@@ -60,7 +60,7 @@ class Power:
         patience_s = 0 if hard else (self._reboot_timeout_s if timeout_s is None else timeout_s)
         with self._bench.work_on(server.id, context) as work:
             self._require_files(server.id)
-            self._switch_off(server.id, patience_s, work)
+            self.switch_off(server.id, work, patience_s)
             return self._spawner.make(server, work)
 
     def pause(self, server: ServerSpec, context: RequestContext) -> str:
@@ -103,7 +103,9 @@ class Power:
             work.ended_in(state)
             return state
 
-    def _switch_off(self, server_id: str, patience_s: float, work: Work) -> None:
+    def switch_off(self, server_id: str, work: Work, timeout_s: float | None = None) -> None:
+        """Press the power button, after `timeout_s` pull the plug; the caller works on the server."""
+        patience_s = self._patience_s(server_id) if timeout_s is None else timeout_s
         driver = self._tools.driver
         state = driver.get_power_state(server_id)
         if state == virt.RUNNING and patience_s > 0 and self._obeys_button(server_id, patience_s, work):

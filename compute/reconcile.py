@@ -154,9 +154,8 @@ class Reconciler:
 
     def _tidy(self) -> None:
         """Cut console logs and trim the image cache."""
-        used = set()
+        used: set[str] = set()
         for server in self._specs.all():
             console.cut(self._layout.console_log(server.id), self._console_max_bytes)
-            if server.image is not None:
-                used.add(server.image.sha256)
+            used.update(image.sha256 for image in server.images)
         self._tools.images.trim(used)

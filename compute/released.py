@@ -60,7 +60,7 @@ class ReleasedVolumes:
     def look(self, states: dict[str, str]) -> None:
         """Note what running servers should have and have not: events were missed while the agent did not run."""
         wanted = {server.id: {volume.volume_id for volume in server.volumes} for server in self._specs.all()
-                  if server.volumes and states.get(server.id) in _RUNS}
+                  if server.volumes and server.rescue is None and states.get(server.id) in _RUNS}
         if wanted:
             present = self._tools.driver.list_volumes()
             for server_id, volume_ids in wanted.items():
@@ -89,7 +89,7 @@ class ReleasedVolumes:
             with self._bench.work_on(server_id, None):
                 server = self._specs.load(server_id)
                 volume = next((each for each in server.volumes if each.volume_id == volume_id), None
-                              ) if server is not None else None
+                              ) if server is not None and server.rescue is None else None
                 if volume is None or volume.boot_index == 0:
                     return None
                 if self._tools.driver.get_power_state(server_id) not in _RUNS:

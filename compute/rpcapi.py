@@ -68,6 +68,17 @@ class ComputeAPI:
         """Undo suspend."""
         return self._agent(host).call(context, "resume_server", {"spec": server.to_wire()})
 
+    def rescue_server(self, context: RequestContext, host: str, server: ServerSpec,
+                      groups: Groups | None = None) -> Power:
+        """Shut the guest down and run the rescue disk that `server.rescue` names."""
+        return self._agent(host).call(context, "rescue_server", {"spec": server.to_wire(), "groups": groups})
+
+    def unrescue_server(self, context: RequestContext, host: str, server: ServerSpec, start: bool,
+                        groups: Groups | None = None) -> Power:
+        """Shut the rescue guest down and put the guest back as it was before, off unless `start`."""
+        return self._agent(host).call(context, "unrescue_server", {
+            "spec": server.to_wire(), "start": start, "groups": groups})
+
     def attach_volume(self, context: RequestContext, host: str, server_id: str, volume: AttachedSpec) -> None:
         """Give the server a volume, at once when it runs; fine when it has it."""
         self._agent(host).call(context, "attach_volume", {"server_id": server_id, "volume": volume.to_wire()})

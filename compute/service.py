@@ -21,6 +21,7 @@ from compute.power import Power
 from compute.reconcile import Reconciler
 from compute.released import ReleasedVolumes
 from compute.report import Reporter
+from compute.rescue import Rescuer
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -113,7 +114,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
     reporter, members = Reporter(conf, tools.driver, tools.connections), Members(tools.network)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
-                             reporter, Volumes(tools, specs, bench))
+                             reporter, Volumes(tools, specs, bench),
+                             Rescuer(tools, layout, specs, bench, spawner, power))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)

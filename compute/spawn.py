@@ -19,6 +19,7 @@ import threading
 from collections.abc import Iterable
 
 from compute import console
+from compute.guestvolumes import guest_volumes
 from compute.layout import Layout
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -100,7 +101,8 @@ class Spawner:
     def _start(self, server: ServerSpec, bridges: dict[str, str], work: Work) -> str:
         tools = self._tools
         self._step(work, "image")
-        base = tools.images.fetch(server.image) if server.image is not None else None
+        image = server.image if server.rescue is None else server.rescue.image
+        base = tools.images.fetch(image) if image is not None else None
         self._step(work, "disk")
         disks = tools.disks.ensure(server, base)
         self._step(work, "start")
@@ -109,7 +111,7 @@ class Spawner:
         log.touch(mode=0o600)
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
-        volumes = tuple(tools.connections.resolve(volume) for volume in server.volumes)
+        volumes = tuple(tools.connections.resolve(volume) for volume in guest_volumes(server))
         tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
         LOG.info("Server %s started", server.id)
         return virt.RUNNING

@@ -82,4 +82,4 @@ def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], 
         return "destroy"
     if found.get(server_id, _NO_GUEST) != _NO_GUEST:
         return "keep"
-    return "start" if states_here[server_id] == states.ACTIVE else "leave"
+    return "start" if states_here[server_id] in (states.ACTIVE, states.RESCUED) else "leave"

@@ -37,6 +37,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-pause-server:unpause", OWNER_OR_ADMIN, "Unpause a server."),
     ("os-suspend-server:suspend", OWNER_OR_ADMIN, "Suspend a server."),
     ("os-suspend-server:resume", OWNER_OR_ADMIN, "Resume a server."),
+    ("os-rescue", OWNER_OR_ADMIN, "Rescue a server."),
+    ("os-unrescue", OWNER_OR_ADMIN, "End a server's rescue."),
     ("os-lock-server:lock", OWNER_OR_ADMIN, "Lock a server."),
     ("os-lock-server:unlock", OWNER_OR_ADMIN, "Unlock a server."),
     ("os-lock-server:unlock:unlock_override", ADMIN, "Act on a server that somebody locked."),

@@ -58,6 +58,29 @@ class DriverContract:
         assert driver.get_power_state(guest.server.id) == virt.RUNNING
         driver.destroy(guest.server.id)
 
+    def test_a_definition_can_be_put_back(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Another definition takes its place and goes again; a running guest is left alone."""
+        guest = make_guest()
+        server_id = guest.server.id
+        assert driver.definition_of(server_id) is None
+        driver.create(guest)
+        before = driver.definition_of(server_id)
+        assert before is not None
+        driver.restore(server_id, before, start=True)
+        assert driver.get_power_state(server_id) == virt.RUNNING
+        driver.power_off(server_id)
+        moved = dataclasses.replace(guest.disks[0], target="vdb")
+        driver.create(dataclasses.replace(guest, disks=(guest.disks[0], moved)[1:]))
+        driver.power_off(server_id)
+        for start, state in ((False, virt.SHUTDOWN), (False, virt.SHUTDOWN), (True, virt.RUNNING)):
+            driver.restore(server_id, before, start=start)
+            assert driver.get_power_state(server_id) == state
+        assert driver.definition_of(server_id) is not None
+        driver.destroy(server_id)
+        driver.restore(server_id, before, start=True)
+        assert driver.list_servers() == {server_id: virt.RUNNING}
+        driver.destroy(server_id)
+
     def test_pause_and_unpause(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Frozen and back, each twice; create does not thaw; impossible when off."""
         guest = make_guest()

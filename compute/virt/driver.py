@@ -186,6 +186,15 @@ class Driver(Protocol):
     def destroy(self, server_id: str) -> None:
         """Switch off and forget the guest with its saved state; fine when there is none."""
 
+    def definition_of(self, server_id: str) -> str | None:
+        """Return the guest's definition, in the hypervisor's own format; None when there is no such guest."""
+
+    def restore(self, server_id: str, definition: str, *, start: bool) -> None:
+        """Define the guest as an earlier `definition_of` said and, when `start`, start it.
+
+        One that runs or is paused is left alone; a saved memory state of the guest is dropped.
+        """
+
     def power_off(self, server_id: str) -> None:
         """Pull the plug, keep the definition, drop saved memory; fine when it is off or unknown."""
 

@@ -18,6 +18,9 @@ OPTS = [
     cfg.IntOpt("reserved_disk_gib", default=1, min=0, help="Disk kept for the host itself, GiB."),
     cfg.IntOpt("shutdown_timeout", default=60, min=0,
                help="Seconds a guest gets to shut down after the power button before it is switched off."),
+    cfg.StrOpt("rescue_image",
+               help="Id of the image that servers are rescued with when the request names none. Empty: their own. Read "
+                    "by the api."),
     cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
     cfg.IntOpt("image_cache_gib", default=50, min=1,
                help="Size to which unused images in the agent's cache are trimmed, GiB."),

@@ -17,6 +17,7 @@ from compute.manager import ComputeManager
 from compute.power import Power
 from compute.reconcile import Reconciler
 from compute.report import Reporter
+from compute.rescue import Rescuer
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -142,7 +143,7 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, members, conductor,
                             console_max_bytes=4096)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
-                             Volumes(tools, specs, bench))
+                             Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools)
 

@@ -104,8 +104,8 @@ ACTIONS: Final[Mapping[str, Published]] = {
 NOT_BUILT: Final = frozenset({
     "addFixedIp", "addFloatingIp", "changePassword", "confirmResize", "createBackup", "createImage", "evacuate",
     "injectNetworkInfo", "migrate", "os-getRDPConsole", "os-getSPICEConsole", "os-getSerialConsole", "os-getVNCConsole",
-    "os-migrateLive", "rebuild", "removeFixedIp", "removeFloatingIp", "rescue", "resetNetwork", "resize", "restore",
-    "revertResize", "shelve", "shelveOffload", "trigger_crash_dump", "unrescue", "unshelve",
+    "os-migrateLive", "rebuild", "removeFixedIp", "removeFloatingIp", "resetNetwork", "resize", "restore",
+    "revertResize", "shelve", "shelveOffload", "trigger_crash_dump", "unshelve",
 })
 # Where we refuse what the reference takes; docs/api-support.md gives the reason.
 REFUSED_WHILE_HELD: Final = frozenset({"os-resetState"})

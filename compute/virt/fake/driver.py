@@ -116,6 +116,28 @@ class FakeDriver:
                 self._tell(server_id, "removed")
         self._answer("driver.destroy:after", server_id)
 
+    def definition_of(self, server_id: str) -> str | None:
+        """Return the guest as JSON."""
+        self._answer("driver.definition_of", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            return None if domain is None else json.dumps(dataclasses.asdict(domain))
+
+    def restore(self, server_id: str, definition: str, *, start: bool) -> None:
+        """Put the guest back."""
+        self._answer("driver.restore:before", server_id)
+        with self._lock:
+            present = self._find(server_id)
+            if present is None or present.state not in (virt.RUNNING, virt.PAUSED):
+                known = FakeDomain(**json.loads(definition))
+                self.domains[server_id] = dataclasses.replace(
+                    known, state=virt.SHUTDOWN, starts=present.starts if present else known.starts)
+                self._keep(server_id)
+                if start:
+                    self.domains[server_id].starts += 1
+                    self._enter(server_id, virt.RUNNING, "started")
+        self._answer("driver.restore:after", server_id)
+
     def power_off(self, server_id: str) -> None:
         """Off at once."""
         self._answer("driver.power_off", server_id)

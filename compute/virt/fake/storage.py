@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from compute.diskfile import boots_from_volume
+from compute.diskfile import RESCUED_TARGET, boots_from_volume
 from compute.layout import Layout
 from compute.virt.driver import Disk, FakeSource, VolumeDisk
 from hostler.agent.faults import Faults
@@ -42,10 +42,19 @@ class FakeDisks:
     def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
         """Touch the root disk's file."""
         self.faults.reach("disk.ensure:before", server.id)
+        if server.rescue is not None:
+            return self._ensure_rescue(server)
         path = self._layout.disk(server.id)
         path.touch()
         self.faults.reach("disk.ensure:after", server.id)
         return () if boots_from_volume(server) else (Disk(path, "vda"),)
+
+    def _ensure_rescue(self, server: ServerSpec) -> tuple[Disk, ...]:
+        path = self._layout.disk(server.id, "disk.rescue")
+        path.touch()
+        self.faults.reach("disk.ensure:after", server.id)
+        root = Disk(self._layout.disk(server.id), RESCUED_TARGET)
+        return (Disk(path, "vda"),) if boots_from_volume(server) else (Disk(path, "vda"), root)
 
 
 class FakeConnections:

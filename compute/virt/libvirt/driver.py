@@ -24,6 +24,7 @@ from hostler import errors
 LOG = logging.getLogger(__name__)
 _UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
              | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
+_DEFINITION = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
 
 
 class LibvirtDriver(Guests):
@@ -82,19 +83,42 @@ class LibvirtDriver(Guests):
         xml = domainxml.build(guest, self._machine)
 
         def make(conn: libvirt.virConnect) -> None:
-            domain = self._lookup(conn, server_id)
-            if domain is not None:
-                if domain.isActive():
-                    return
-                if domain.hasManagedSaveImage():
-                    domain.managedSaveRemove()
-            volumedisks.ensure_secrets(conn, guest.volumes)
-            domain = conn.defineXML(xml)
-            with self._lock:
-                self._owners[server_id] = self._machine.host
-            domain.create()
+            if self._is_ready_for_definition(conn, server_id):
+                volumedisks.ensure_secrets(conn, guest.volumes)
+                self._define(conn, server_id, xml).create()
 
         self._connection.call(make, patience=SLOW)
+
+    def definition_of(self, server_id: str) -> str | None:
+        """Return the XML of the domain as it would be started."""
+        return self._on_guest(server_id, lambda domain: str(domain.XMLDesc(_DEFINITION)), None)
+
+    def restore(self, server_id: str, definition: str, *, start: bool) -> None:
+        """Define the domain from its XML."""
+        def make(conn: libvirt.virConnect) -> None:
+            if self._is_ready_for_definition(conn, server_id):
+                domain = self._define(conn, server_id, definition)
+                if start:
+                    domain.create()
+
+        self._connection.call(make, patience=SLOW)
+
+    def _is_ready_for_definition(self, conn: libvirt.virConnect, server_id: str) -> bool:
+        """Return whether the guest does not run, and drop its saved memory then."""
+        domain = self._lookup(conn, server_id)
+        if domain is None:
+            return True
+        if domain.isActive():
+            return False
+        if domain.hasManagedSaveImage():
+            domain.managedSaveRemove()
+        return True
+
+    def _define(self, conn: libvirt.virConnect, server_id: str, xml: str) -> libvirt.virDomain:
+        domain = conn.defineXML(xml)
+        with self._lock:
+            self._owners[server_id] = self._machine.host
+        return domain
 
     def destroy(self, server_id: str) -> None:
         """Switch off and undefine."""

@@ -10,6 +10,7 @@ from conductor.audit.finding import Finding, NotRepaired
 from conductor.audit.repair import Repairs
 from hostler.db.models import Host, Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target
+from hostler.resources.server import states
 from hostler.resources.server.records import server_spec
 from hostler.resources.volume import states as volume_states
 
@@ -30,7 +31,8 @@ class GuestVolumes:
             recorded.setdefault(row.server_id, {})[row.volume_id] = row.state
         homes = dict(session.execute(
             sa.select(Server.id, Host.name).join(Host, Host.id == Server.host_id)
-            .where(Server.deleted_at.is_(None))).tuples().all())
+            # A rescued guest has its root disk alone.
+            .where(Server.deleted_at.is_(None), Server.vm_state != states.RESCUED)).tuples().all())
         found = []
         for host, server_id, guest in inventory.guests():
             # Where there is no guest at all, its start brings the volumes.

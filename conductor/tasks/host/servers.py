@@ -69,9 +69,7 @@ class ChangePower(OperationTask):
 
     def execute(self, hard: bool = False) -> dict[str, Any]:
         """Return {"power_state"}; `hard` is for a reboot."""
-        host = host_of(self.run)
-        if host is None:
-            raise errors.Conflict(reason=f"Instance {self.run.resource_id} is on no host.")
+        host = require_host(self.run)
         run, compute = self.run, self.run.cloud.compute
         # Committed before the host is asked: what it reported until now says nothing of the guest any more.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
@@ -121,6 +119,14 @@ def host_of(run: Run) -> str | None:
         server = session.get(Server, run.resource_id)
         host = session.get(Host, server.host_id) if server is not None and server.host_id else None
         return host.name if host is not None else None
+
+
+def require_host(run: Run) -> str:
+    """Return the name of the server's host; raises Conflict when it is on none."""
+    host = host_of(run)
+    if host is None:
+        raise errors.Conflict(reason=f"Instance {run.resource_id} is on no host.")
+    return host
 
 
 def destroy(run: Run, host: str) -> None:

@@ -87,6 +87,11 @@ class Server(Resource, Base):
     swap_mib: orm.Mapped[int] = orm.mapped_column(default=0)
     image_id: orm.Mapped[str | None] = relation("images.id", kind="friend", on_delete="clear")
     image_properties: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    rescue_image_id: orm.Mapped[str | None] = orm.mapped_column(Id)  # while it is rescued
+    shelved_image_id: orm.Mapped[str | None] = orm.mapped_column(Id)  # while it is shelved: what its disk is in
+    # Since when it is shelved or in the trash, and, in the trash, the state that `restore` brings back.
+    parked_at: orm.Mapped[dt.datetime | None]
+    parked_from: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     key_name: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     public_key: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)

@@ -38,6 +38,14 @@ class Reboot(Arguments):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Rescue(Arguments):
+    """`image_id`: what the rescue disk is made from."""
+
+    image_id: str
+    admin_password: str | None = secret()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerVolume(Arguments):
     """One attachment of a server, and its volume."""
 
@@ -74,6 +82,13 @@ SUSPEND: Final = Kind(
 RESUME: Final = Kind(
     name="server.resume", resources=_SERVER, arguments=Arguments, starts_in=(states.SUSPENDED,),
     ends_in=states.ACTIVE, action="resume", shows={"server": "resuming"})
+RESCUE: Final = Kind(
+    name="server.rescue", resources=_SERVER, arguments=Rescue,
+    starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), ends_in=states.RESCUED, action="rescue",
+    shows={"server": "rescuing"})
+UNRESCUE: Final = Kind(
+    name="server.unrescue", resources=_SERVER, arguments=Arguments, starts_in=(states.RESCUED,),
+    ends_in=states.ACTIVE, action="unrescue", shows={"server": "unrescuing"})
 ATTACH_VOLUME: Final = Kind(
     name="server.attach_volume", resources=_SERVER, arguments=ServerVolume, starts_in=_TAKES_VOLUMES,
     action="attach_volume", shows={"volume": "attaching"})
@@ -83,8 +98,8 @@ DETACH_VOLUME: Final = Kind(
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
-KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, ATTACH_VOLUME, DETACH_VOLUME,
-                UPDATE)
+KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
+                ATTACH_VOLUME, DETACH_VOLUME, UPDATE)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")

@@ -13,7 +13,8 @@ from hostler.db.models import Image, Server, Volume, VolumeAttachment
 from hostler.images.spec import image_spec
 from hostler.images.store import ImageStore
 from hostler.resources.network.port_specs import port_specs
-from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ServerSpec
+from hostler.resources.server import states
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 
 
 def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server_id: str, *,
@@ -22,9 +23,6 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
     server = session.get(Server, server_id)
     if server is None:
         raise errors.NotFound(resource="Instance", id=server_id)
-    image = session.get(Image, server.image_id) if server.image_id else None
-    # Without its image a server that has its disk still starts; one that must be built is refused by its host.
-    usable = image is not None and image.status == "active" and image.deleted_at is None
     ports = port_specs(session, server_ids=[server_id]).get(server_id, ())
     return ServerSpec(
         id=server.id, name=server.name, hostname=server.hostname, project_id=server.project_id,
@@ -32,12 +30,23 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         ephemeral_gib=server.ephemeral_gib, swap_mib=server.swap_mib,
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image_properties=server.image_properties,
-        image=image_spec(image, conf, images) if image is not None and usable else None,
+        # Without its image a server that has its disk still starts; one that must be built is refused by its host.
+        image=usable_image_spec(session, conf, images, server.image_id),
         ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
         config_drive=server.config_drive, admin_password=admin_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
-        reservation_id=server.reservation_id, revision=server.revision)
+        reservation_id=server.reservation_id, revision=server.revision,
+        rescue=RescueSpec(image=usable_image_spec(session, conf, images, server.rescue_image_id))
+        if server.vm_state == states.RESCUED else None)
+
+
+def usable_image_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore,
+                      image_id: str | None) -> ImageSpec | None:
+    """Return an image's spec, or None when there is no such image, or none whose data is there."""
+    image = session.get(Image, image_id) if image_id else None
+    usable = image is not None and image.status == "active" and image.deleted_at is None
+    return image_spec(image, conf, images) if image is not None and usable else None
 
 
 def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:

@@ -192,6 +192,13 @@ class AttachedSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class RescueSpec(Spec):
+    """That a guest runs a rescue disk; `image` is what that is made from, None when the image is gone by now."""
+
+    image: ImageSpec | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerSpec(Spec):
     """A server as its host must make it: processors, memory, disks, NICs and what the guest may ask for."""
 
@@ -222,3 +229,10 @@ class ServerSpec(Spec):
     launch_index: int = 0
     reservation_id: str = ""
     revision: int = 0
+    rescue: RescueSpec | None = None
+
+    @property
+    def images(self) -> tuple[ImageSpec, ...]:
+        """The images that the server's disks are overlays on."""
+        rescue = self.rescue.image if self.rescue is not None else None
+        return tuple(image for image in (self.image, rescue) if image is not None)

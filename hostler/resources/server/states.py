@@ -55,6 +55,7 @@ TRANSITIONS: Final = frozenset({
     (SOFT_DELETED, STOPPED),
     (ERROR, ACTIVE),  # hard reboot, rebuild, or an administrator's word
     (ERROR, STOPPED),
+    (ERROR, RESCUED),
 })
 
 

@@ -18,6 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
+from api.openstack.compute.server import rescue
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -110,7 +111,7 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
     "resize": _missing("Resizing servers"), "confirmResize": _missing("Resizing servers"),
     "revertResize": _missing("Resizing servers"), "rebuild": _missing("Rebuilding servers"),
-    "rescue": _missing("Rescuing servers"), "unrescue": _missing("Rescuing servers"),
+    **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
     "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),
     "os-migrateLive": _missing("Migrating servers"), "evacuate": _missing("Evacuating servers"),

@@ -10,6 +10,7 @@ from typing import Any
 from compute import console
 from compute.groups import Groups, Members
 from compute.guestdata import GuestData
+from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.power import Power
 from compute.report import Reporter
@@ -30,7 +31,8 @@ class ComputeManager:
     """One host's endpoint."""
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
-                 members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer) -> None:
+                 members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
+                 interfaces: Interfaces) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -40,6 +42,7 @@ class ComputeManager:
         self._reporter = reporter
         self._volumes = volumes
         self._rescuer = rescuer
+        self._interfaces = interfaces
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -116,6 +119,18 @@ class ComputeManager:
     def resize_volume(self, context: RequestContext, server_id: str, volume_id: str, size_bytes: int) -> None:
         """Show a guest its volume's new size."""
         self._volumes.resize(server_id, volume_id, size_bytes, context)
+
+    @rpc_method
+    def attach_interface(self, context: RequestContext, server_id: str, port: Wire,
+                         groups: Groups | None = None) -> None:
+        """Plug a NIC."""
+        self._members.take(groups)
+        self._interfaces.attach(server_id, PortSpec.from_wire(port), context)
+
+    @rpc_method
+    def detach_interface(self, context: RequestContext, server_id: str, port: Wire, timeout_s: int) -> None:
+        """Unplug a NIC."""
+        self._interfaces.detach(server_id, PortSpec.from_wire(port), timeout_s, context)
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

@@ -181,7 +181,8 @@ def _meta_data(server: ServerSpec) -> dict[str, Any]:
     document: dict[str, Any] = {
         "uuid": server.id, "name": server.name, "hostname": server.hostname, "launch_index": server.launch_index,
         "availability_zone": server.availability_zone, "project_id": server.project_id, "meta": dict(server.metadata),
-        "devices": [{"type": "nic", "bus": "none", "address": "none", "mac": port.mac_address, "tags": []}
+        "devices": [{"type": "nic", "bus": "none", "address": "none", "mac": port.mac_address,
+                     "tags": [port.tag] if port.tag else []}
                     for port in server.ports],
         "dedicated_cpus": [], "random_seed": base64.b64encode(os.urandom(_SEED_BYTES)).decode(),
     }

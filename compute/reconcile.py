@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from compute import console
 from compute.agreed import Agreed, essence
 from compute.groups import Groups, Members
+from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.power import Power
 from compute.released import ReleasedVolumes
@@ -41,7 +42,8 @@ class Reconciler:
     """Compares the host with the records and repairs differences."""
 
     def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
-                 spawner: Spawner, power: Power, members: Members, judge: Judge, *, console_max_bytes: int,
+                 spawner: Spawner, power: Power, interfaces: Interfaces, members: Members, judge: Judge, *,
+                 console_max_bytes: int,
                  released: ReleasedVolumes | None = None) -> None:
         self._host = host
         self._tools = tools
@@ -50,6 +52,7 @@ class Reconciler:
         self._bench = bench
         self._spawner = spawner
         self._power = power
+        self._interfaces = interfaces
         self._members = members
         self._judge = judge
         self._console_max_bytes = console_max_bytes
@@ -129,12 +132,18 @@ class Reconciler:
 
     def _replug(self, server: ServerSpec, state: str) -> None:
         """Take over a spec that changed while the agent was away."""
-        with self._bench.work_on(server.id, None):
+        with self._bench.work_on(server.id, None) as work:
+            before = {port.id: port for port in self._specs.ports_of(server.id)}
             server = self._specs.save(server)
             for port in server.ports:
+                if port.id not in before:
+                    self._interfaces.plug(server, port, work)
+                    continue
                 self._tools.network.plug(server, port)
                 if state in (virt.RUNNING, virt.PAUSED):
                     self._tools.network.activate(port)
+            for port_id in before.keys() - {port.id for port in server.ports}:
+                self._interfaces.release(server.id, before[port_id])
             self._tools.network.update_server(server)
             self._spawner.catch_up(server)
             self._unplug_strangers(server)

@@ -101,6 +101,21 @@ class ComputeAPI:
         self._agent(host).call(context, "resize_volume", {
             "server_id": server_id, "volume_id": volume_id, "size_bytes": size_bytes})
 
+    def attach_interface(self, context: RequestContext, host: str, server_id: str, port: PortSpec,
+                         groups: Groups | None = None) -> None:
+        """Give the server a NIC, at once when it runs; fine when it has it."""
+        self._agent(host).call(context, "attach_interface", {
+            "server_id": server_id, "port": port.to_wire(), "groups": groups})
+
+    def detach_interface(self, context: RequestContext, host: str, server_id: str, port: PortSpec,
+                         timeout_s: int) -> None:
+        """Take a NIC from the server; fine when it has not got it, or is not there.
+
+        Raises AgentError when the guest did not let go within `timeout_s` seconds: it has the NIC still.
+        """
+        self._agent(host).call(context, "detach_interface", {
+            "server_id": server_id, "port": port.to_wire(), "timeout_s": timeout_s})
+
     def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
         return self._agent(host).call(context, "get_inventory")

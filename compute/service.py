@@ -15,6 +15,7 @@ from compute.conductors import ComputeLink, open_link
 from compute.events import EventRelay
 from compute.groups import Members
 from compute.guestdata import GuestData
+from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
@@ -112,14 +113,16 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                       console_max_bytes=console_max_bytes)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=options.shutdown_timeout,
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
+    interfaces = Interfaces(tools, specs, bench, spawner)
     reporter, members = Reporter(conf, tools.driver, tools.connections), Members(tools.network)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
                              reporter, Volumes(tools, specs, bench),
-                             Rescuer(tools, layout, specs, bench, spawner, power))
+                             Rescuer(tools, layout, specs, bench, spawner, power),
+                             interfaces)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
-    reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, members, link,
+    reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
                             console_max_bytes=console_max_bytes, released=released)
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released,
                           directory_lock, reconcile_interval_s=options.reconcile_interval,

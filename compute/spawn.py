@@ -53,8 +53,13 @@ class Spawner:
         """Run the numbered steps under `work` (the caller holds the server)."""
         tools = self._tools
         self._step(work, "spec")
+        before = self._specs.ports_of(server.id)
         server = self._specs.save(server)
         self._step(work, "ports")
+        wanted = {port.id for port in server.ports}
+        for port in before:
+            if port.id not in wanted:  # detached while the host was silent
+                tools.network.unplug(port)
         bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
         state = tools.driver.get_power_state(server.id)
         if state not in (virt.RUNNING, virt.PAUSED):

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 from typing import Any
 
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
+from compute.unplug import unplug
 from compute.virt import driver as virt
 from compute.work import Work, Workbench
 from hostler import errors
@@ -22,9 +22,6 @@ from hostler.context import RequestContext
 from hostler.resources.server.specs import AttachedSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
-# A guest that boots, or is busy, misses the request.
-ASK_AGAIN_S = 10.0
-POLL_S = (0.05, 1.0)  # first and longest pause between two looks
 
 
 class Volumes:
@@ -94,25 +91,12 @@ class Volumes:
         return found
 
     def _unplug(self, server_id: str, volume_id: str, timeout_s: float, work: Work) -> None:
-        driver = self._tools.driver
-        deadline = time.monotonic() + timeout_s
-        pause_s, longest_s = POLL_S
-        ask_at = 0.0
-        while True:
-            work.check()
-            ask = time.monotonic() >= ask_at
-            if driver.detach_volume(server_id, volume_id, ask=ask):
-                return
-            if ask:
-                ask_at = time.monotonic() + ASK_AGAIN_S
-            left = deadline - time.monotonic()
-            if left <= 0:
-                LOG.warning("Server %s did not let go of volume %s in %s s", server_id, volume_id, timeout_s)
-                raise errors.AgentError(reason=f"The guest did not let go of volume {volume_id} in {timeout_s:g} "
-                                               "seconds; it is still attached. Unmount it in the guest, or stop the "
-                                               "server, and try again.")
-            time.sleep(min(pause_s, left))
-            pause_s = min(pause_s * 2, longest_s)
+        if unplug(work, lambda ask: self._tools.driver.detach_volume(server_id, volume_id, ask=ask), timeout_s):
+            return
+        LOG.warning("Server %s did not let go of volume %s in %s s", server_id, volume_id, timeout_s)
+        raise errors.AgentError(reason=f"The guest did not let go of volume {volume_id} in {timeout_s:g} seconds; it "
+                                       "is still attached. Unmount it in the guest, or stop the server, and try "
+                                       "again.")
 
 
 def _with(server: ServerSpec, volume: AttachedSpec) -> ServerSpec:

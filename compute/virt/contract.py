@@ -1,9 +1,9 @@
 """The tests every driver passes, shipped so that third-party drivers can run them, too.
 
-A test module derives a class from `DriverContract` and offers three fixtures: `driver` (opened), `make_guest`, which
-returns a `Guest` that can be created, a fresh one per call, and `make_volume`, which returns a fresh volume of 1 GiB
-as disk vdb that this driver's guests can have. pytest does the rest; `settle_s` is how long a real hypervisor may take
-to tell of an event.
+A test module derives a class from `DriverContract` and offers four fixtures: `driver` (opened), `make_guest`, which
+returns a `Guest` that can be created, a fresh one per call, `make_volume`, which returns a fresh volume of 1 GiB as
+disk vdb that this driver's guests can have, and `make_nic`, which returns a fresh NIC for them. pytest does the rest;
+`settle_s` is how long a real hypervisor may take to tell of an event.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hostler import errors, ids
 
 MakeGuest = Callable[[], virt.Guest]
 MakeVolume = Callable[[], virt.VolumeDisk]
+MakeNic = Callable[[], virt.Nic]
 
 
 class DriverContract:
@@ -169,6 +170,25 @@ class DriverContract:
         driver.power_off(server_id)
         assert driver.list_volumes() == {server_id: [volume.volume_id]}
         assert driver.detach_volume(server_id, volume.volume_id)
+        driver.destroy(server_id)
+
+    def test_nics_come_and_go(self, driver: virt.Driver, make_guest: MakeGuest, make_nic: MakeNic) -> None:
+        """A definition takes a NIC and gives it back at once, each twice; a running guest gets one at once, too."""
+        guest, nic = make_guest(), make_nic()
+        server_id, before = guest.server.id, len(guest.nics)
+        _expect(errors.AgentError, lambda: driver.attach_interface(guest.server, nic))
+        assert driver.detach_interface(server_id, nic.port_id)
+        driver.create(guest)
+        for _ in range(2):
+            driver.attach_interface(guest.server, nic)
+            assert driver.get_diagnostics(server_id)["num_nics"] == before + 1
+        driver.power_off(server_id)
+        for _ in range(2):
+            assert driver.detach_interface(server_id, nic.port_id)
+            assert driver.get_diagnostics(server_id)["num_nics"] == before
+        for _ in range(2):
+            driver.attach_interface(guest.server, nic)
+            assert driver.get_diagnostics(server_id)["num_nics"] == before + 1
         driver.destroy(server_id)
 
     def test_diagnostics_and_host_info(self, driver: virt.Driver, make_guest: MakeGuest) -> None:

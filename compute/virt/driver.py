@@ -232,6 +232,15 @@ class Driver(Protocol):
         Raises AgentError where that cannot be, and for a volume it has not got.
         """
 
+    def attach_interface(self, server: ServerSpec, nic: Nic) -> None:
+        """Give the guest a NIC of its model, in its definition and at once when it runs; fine when it has it.
+
+        Raises AgentError when there is no such guest, or no room for another device.
+        """
+
+    def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
+        """As `detach_volume`, a NIC."""
+
     def list_volumes(self) -> dict[str, list[str]]:
         """Return the volumes of each guest of ours by server id: what it has, when it runs, else its definition."""
 

@@ -21,6 +21,8 @@ OPTS = [
     cfg.StrOpt("rescue_image",
                help="Id of the image that servers are rescued with when the request names none. Empty: their own. Read "
                     "by the api."),
+    cfg.IntOpt("interface_detach_timeout", default=20, min=0,
+               help="Seconds a running guest gets to let go of an interface; one that does not keeps it."),
     cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
     cfg.IntOpt("image_cache_gib", default=50, min=1,
                help="Size to which unused images in the agent's cache are trimmed, GiB."),

@@ -16,7 +16,7 @@ from sqlalchemy import orm
 
 from api.openstack.compute.server.actions import ACTIONS
 from hostler import clock, ids
-from hostler.db.models import Lock, Operation, PortSecurityGroup, Server
+from hostler.db.models import FixedIp, Lock, Operation, PortSecurityGroup, Server
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import states
 from tests.harness import compute_rest
@@ -24,6 +24,7 @@ from tests.harness.compute_rest import HOST, IMAGE, NETWORK, Cloud
 from tests.harness.published_states import ACTIONS as PUBLISHED
 from tests.harness.published_states import EVERY, NOT_BUILT, ON_A_HOST, REFUSED_WHEN_LOCKED, REFUSED_WHILE_HELD
 
+ADDRESS = "10.0.0.3"
 POWER = {"active": "running", "rescued": "running", "resized": "running", "paused": "paused"}
 
 
@@ -34,6 +35,8 @@ class Scene:
     cloud: Cloud
     server_id: str
     groups: list[tuple[str, str]]
+    port_id: str
+    subnet_id: str
 
     def put(self, vm_state: str, *, held: bool, locked: bool) -> None:
         """Bring the server's records to a state, whatever the last action made of them."""
@@ -45,6 +48,8 @@ class Scene:
             state="succeeded", finished_at=clock.utcnow()))
         session.execute(sa.delete(PortSecurityGroup))
         session.add_all(PortSecurityGroup(port_id=port, group_id=group) for port, group in self.groups)
+        session.execute(sa.delete(FixedIp))
+        session.add(FixedIp(port_id=self.port_id, subnet_id=self.subnet_id, ip_address=ADDRESS))
         session.execute(sa.update(Server).where(Server.id == self.server_id).values(
             vm_state=vm_state, power_state=POWER.get(vm_state, "shutdown"), locked=locked, deleted_at=None,
             host_id=HOST if vm_state in ON_A_HOST else None))
@@ -65,7 +70,7 @@ class Scene:
         return answer.status_code, answer.text
 
     def _argument(self, argument: Any) -> Any:
-        named = {"IMAGE": IMAGE, "NETWORK": NETWORK, "ADDRESS": "10.0.0.3"}
+        named = {"IMAGE": IMAGE, "NETWORK": NETWORK, "ADDRESS": ADDRESS}
         return {key: named.get(value, value) for key, value in argument.items()} if argument else argument
 
 
@@ -75,7 +80,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     cloud = compute_rest.build(tmp_path_factory.mktemp("states"))
     server_id = cloud.running()
     groups = [(row.port_id, row.group_id) for row in compute_rest.rows(cloud, PortSecurityGroup)]
-    yield Scene(cloud, server_id, groups)
+    [address] = compute_rest.rows(cloud, FixedIp)
+    yield Scene(cloud, server_id, groups, address.port_id, address.subnet_id)
     cloud.services.db.dispose()
 
 

@@ -12,6 +12,7 @@ import oslo_messaging
 from compute.events import EventRelay
 from compute.groups import Members
 from compute.guestdata import GuestData
+from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
@@ -139,11 +140,13 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
+    interfaces = Interfaces(tools, specs, bench, spawner)
     reporter, members = Reporter(config, tools.driver, tools.connections), Members(tools.network)
-    reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, members, conductor,
+    reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, interfaces, members, conductor,
                             console_max_bytes=4096)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
-                             Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power))
+                             Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
+                             interfaces)
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools)
 

@@ -173,7 +173,8 @@ def fill(session: orm.Session) -> None:
 
 def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
-    configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
+    configuration = conf.load(config_files=[], overrides={
+        "state_path": str(directory), "api.operation_wait": 0, **(overrides or {})})
     db = databases.opened(url or f"sqlite:///{directory / 'test.db'}")
     db.write(fill)
     waker, compute = FakeWaker(), FakeCompute()

@@ -146,6 +146,8 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
         attached = {(row.server_id, row.volume_id) for row in session.execute(
             sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id)
             .where(VolumeAttachment.server_id.in_([row.id for row in rows])))}
+        ports = {(row.server_id, row.id) for row in session.execute(
+            sa.select(Port.server_id, Port.id).where(Port.server_id.in_([row.id for row in rows])))}
     wanted = {row.id for row in rows}
     running = {row.id for row in rows if row.vm_state == "active"}
     domains = {path.stem: json.loads(path.read_text())
@@ -162,6 +164,11 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     specs = {path.parent.name: json.loads(path.read_text())
              for path in (state_path / "compute" / "servers").glob("*/spec.json")}
     kept = {(server_id, volume["volume_id"]) for server_id, spec in specs.items() for volume in spec.get("volumes", ())}
+    nics = {(server_id, port_id) for server_id, domain in domains.items() for port_id in domain["nics"]}
+    named = {(server_id, port["id"]) for server_id, spec in specs.items() for port in spec["ports"]}
+    for where, known, present in (("guest", guests, nics), ("spec", specs, named)):
+        faults += [f"{host}: only one side knows of port {port_id} in the {where} of {server_id}"
+                   for server_id, port_id in present ^ {pair for pair in ports if pair[0] in known}]
     for where, known, present in (("guest", guests, plugged), ("spec", specs, kept)):
         faults += [f"{host}: only one side knows of volume {volume_id} in the {where} of {server_id}"
                    for server_id, volume_id in present ^ {pair for pair in attached if pair[0] in known}]

@@ -102,9 +102,9 @@ ACTIONS: Final[Mapping[str, Published]] = {
 # Answered with 501 as yet, in every state (`restore` with 409: nothing is ever in the trash). Building an action takes
 # it off this list.
 NOT_BUILT: Final = frozenset({
-    "addFixedIp", "addFloatingIp", "changePassword", "confirmResize", "createBackup", "createImage", "evacuate",
+    "addFloatingIp", "changePassword", "confirmResize", "createBackup", "createImage", "evacuate",
     "injectNetworkInfo", "migrate", "os-getRDPConsole", "os-getSPICEConsole", "os-getSerialConsole", "os-getVNCConsole",
-    "os-migrateLive", "rebuild", "removeFixedIp", "removeFloatingIp", "resetNetwork", "resize", "restore",
+    "os-migrateLive", "rebuild", "removeFloatingIp", "resetNetwork", "resize", "restore",
     "revertResize", "shelve", "shelveOffload", "trigger_crash_dump", "unshelve",
 })
 # Where we refuse what the reference takes; docs/api-support.md gives the reason.

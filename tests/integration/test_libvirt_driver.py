@@ -15,7 +15,7 @@ import pytest
 from compute import diskfile
 from compute.layout import Layout
 from compute.virt import driver as virt
-from compute.virt.contract import DriverContract, MakeGuest, MakeVolume
+from compute.virt.contract import DriverContract, MakeGuest, MakeNic, MakeVolume
 from compute.virt.libvirt import domainxml
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import errors, ids
@@ -111,6 +111,11 @@ def bridge() -> Iterator[str]:
     subprocess.run(["ip", "link", "set", name, "up"], check=True)
     yield name
     subprocess.run(["ip", "link", "delete", name], check=True)
+
+
+@pytest.fixture
+def make_nic(bridge: str) -> MakeNic:
+    return lambda: virt.Nic(ids.new_id(), "fa:16:3e:00:00:01", bridge, "htptest", 1400)
 
 
 def wait_for(condition: Callable[[], bool], timeout_s: float, what: str) -> float:

@@ -8,19 +8,18 @@ request waits for them, since the published API answers when they are done.
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import follow
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Operation, Server, Volume, VolumeAttachment, VolumeNode
-from hostler.operations import states as operation_states
+from hostler.db.models import Backend, Server, Volume, VolumeAttachment, VolumeNode
 from hostler.operations.accept import Target, accept, check_unlocked
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
@@ -36,7 +35,6 @@ INSTANCE: Final = "instance"
 ATTACHMENTS: Any = VolumeAttachment.__table__
 _VOLUMES: Any = Volume.__table__
 _WAIT_S: Final = 15.0
-_LOOK_EVERY_S: Final = 0.1
 _INSTANCE_ID: Final = sa.func.coalesce(ATTACHMENTS.c.server_id, VolumeAttachment.connector[INSTANCE].as_string())
 ATTACHMENT: Final = declare(
     VolumeAttachment, {"instance_id": Field(_INSTANCE_ID, ID), "project_id": Field(_VOLUMES.c.project_id, ID)},
@@ -240,19 +238,6 @@ def _refuse_server(row: VolumeAttachment, session: orm.Session | None = None) ->
                                  f"{row.volume_id}).")
 
 
-def _follow(services: Services, context: RequestContext, operation_id: str | None, *,
-            sleep: Callable[[float], None] = time.sleep) -> None:
-    """Wait till an operation ends, or for a while; raises Conflict with its cause when it failed."""
-    if operation_id is None:
-        return
-    services.waker.wake(context, operation_id)
-    end = time.monotonic() + _WAIT_S
-    while True:
-        with services.db.reading() as session:
-            row = session.execute(sa.select(Operation.state, Operation.message).where(
-                Operation.id == operation_id)).one()
-        if row.state == operation_states.FAILED:
-            raise errors.Conflict(reason=row.message or "The volume could not be connected.")
-        if row.state in operation_states.FINISHED or time.monotonic() >= end:
-            return
-        sleep(_LOOK_EVERY_S)
+def _follow(services: Services, context: RequestContext, operation_id: str | None) -> None:
+    if operation_id is not None:
+        follow(services, context, operation_id, _WAIT_S)

@@ -28,6 +28,7 @@ from api.openstack.compute.server import (
 )
 from api.openstack.compute.server import (
     instance_actions,
+    interfaces,
     servers,
     volume_attachments,
 )
@@ -94,8 +95,8 @@ def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/ips", server_parts.Addresses(services)),
             ("/servers/{server_id}/ips/{network_label}", server_parts.AddressesOnNetwork(services)),
             ("/servers/{server_id}/os-security-groups", server_parts.ServerSecurityGroups(services)),
-            ("/servers/{server_id}/os-interface", server_parts.Interfaces(services)),
-            ("/servers/{server_id}/os-interface/{port_id}", server_parts.InterfaceItem(services)),
+            ("/servers/{server_id}/os-interface", interfaces.Interfaces(services)),
+            ("/servers/{server_id}/os-interface/{port_id}", interfaces.InterfaceItem(services)),
             ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
             ("/servers/{server_id}/os-volume_attachments/{volume_id}",
              volume_attachments.VolumeAttachmentItem(services)),

@@ -1,8 +1,8 @@
 """A driver whose guests are entries in a map (and, when told, small files that outlive the process).
 
-A fake guest obeys at once: the power button switches it off, its console shows one line per start, volumes it lets
-go of, unless the fault `driver.detach_volume:guest` says that it holds on. Tests may act as the guest or as fate with
-`happen`.
+A fake guest obeys at once: the power button switches it off, its console shows one line per start, it lets go of
+volumes and NICs, unless the fault `driver.detach_volume:guest` (or `detach_interface`) says that it holds on. Tests may
+act as the guest or as fate with `happen`.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from compute.virt import driver as virt
 from hostler import clock, errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ class FakeDriver:
             if other is None or other.state not in (virt.RUNNING, virt.PAUSED):
                 domain = FakeDomain(state=virt.RUNNING, host=self.host, name=server.name,
                                     starts=other.starts + 1 if other else 1, deaf=bool(other and other.deaf),
-                                    nics=[nic.tap for nic in guest.nics], disks=[disk.target for disk in guest.disks],
+                                    nics=[nic.port_id for nic in guest.nics],
+                                    disks=[disk.target for disk in guest.disks],
                                     volumes=[disk.volume_id for disk in guest.volumes])
                 self.domains[server.id] = domain
                 self._keep(server.id)
@@ -189,7 +191,7 @@ class FakeDriver:
             domain = self._find(server_id)
             if domain is None or volume_id not in domain.volumes:
                 return True
-            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id)):
+            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id, "volume")):
                 return False
             domain.volumes.remove(volume_id)
             self._keep(server_id)
@@ -207,15 +209,41 @@ class FakeDriver:
                 raise errors.AgentError(reason=f"The server has no volume {volume_id}.")
             return True
 
+    def attach_interface(self, server: ServerSpec, nic: virt.Nic) -> None:
+        """Add it to the list."""
+        self._answer("driver.attach_interface:before", server.id)
+        with self._lock:
+            domain = self._find(server.id)
+            if domain is None:
+                raise errors.AgentError(reason="The server is not on this host.")
+            if nic.port_id not in domain.nics:
+                domain.nics.append(nic.port_id)
+                self._keep(server.id)
+        self._answer("driver.attach_interface:after", server.id)
+
+    def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
+        """Take it off the list."""
+        self._answer("driver.detach_interface:before", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is None or port_id not in domain.nics:
+                return True
+            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id, "interface")):
+                return False
+            domain.nics.remove(port_id)
+            self._keep(server_id)
+        self._answer("driver.detach_interface:after", server_id)
+        return True
+
     def list_volumes(self) -> dict[str, list[str]]:
         """Return the lists."""
         self._answer("driver.list_volumes")
         with self._lock:
             return {key: sorted(domain.volumes) for key, domain in self.domains.items() if domain.host == self.host}
 
-    def _lets_go(self, server_id: str) -> bool:
+    def _lets_go(self, server_id: str, what: str) -> bool:
         try:
-            self._answer("driver.detach_volume:guest", server_id)
+            self._answer(f"driver.detach_{what}:guest", server_id)
         except errors.AgentError:
             return False
         return True

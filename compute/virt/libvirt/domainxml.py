@@ -15,9 +15,10 @@ from typing import Any
 
 from lxml import etree
 
-from compute.virt.driver import Disk, Guest, Nic, VolumeDisk
+from compute.virt.driver import Disk, Guest, VolumeDisk
 from compute.virt.libvirt.diskxml import add_disk, add_volume
 from compute.virt.libvirt.elements import add
+from compute.virt.libvirt.nicxml import add_nic
 from hostler.resources.server.cpu_topology import Topology
 from hostler.resources.server.hardware import Hardware
 
@@ -140,7 +141,7 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware
     for index in range(1, _fixed_devices(guest) + max(machine.pcie_ports, len(guest.volumes)) + 1):
         add(devices, "controller", type="pci", index=str(index), model="pcie-root-port")
     for nic in guest.nics:
-        _add_nic(devices, nic, hardware.vif_model)
+        add_nic(devices, nic, hardware)
     for kind in ("serial", "console"):
         element = add(devices, kind, type="pty")
         if kind == "serial":
@@ -184,16 +185,6 @@ def _add_rng(devices: Any, hardware: Hardware) -> None:
     if hardware.rng_bytes is not None:
         add(rng, "rate", bytes=str(hardware.rng_bytes), period=str(hardware.rng_period_ms))
     add(rng, "backend", text="/dev/urandom", model="random")
-
-
-def _add_nic(devices: Any, nic: Nic, model: str) -> None:
-    element = add(devices, "interface", type="bridge")
-    add(element, "mac", address=nic.mac_address)
-    add(element, "source", bridge=nic.bridge)
-    add(element, "target", dev=nic.tap)
-    add(element, "model", type=model)
-    add(element, "mtu", size=str(nic.mtu))
-    add(element, "alias", name=f"ua-{nic.port_id}")
 
 
 def _clean(text: str) -> str:

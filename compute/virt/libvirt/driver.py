@@ -17,9 +17,11 @@ from typing import Any
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, host_info, probe, volumedisks
+from compute.virt.libvirt import domainxml, host_info, nicdevices, probe, volumedisks
 from compute.virt.libvirt.guests import SLOW, Guests, kill, power_state, tolerating_off, while_defined
 from hostler import errors
+from hostler.resources.server.hardware import Hardware
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 _UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
@@ -199,6 +201,15 @@ class LibvirtDriver(Guests):
         """Grow."""
         return self._on_guest(server_id, lambda domain: volumedisks.resize(domain, volume_id, size_bytes), False,
                               patience=SLOW)
+
+    def attach_interface(self, server: ServerSpec, nic: virt.Nic) -> None:
+        """Plug."""
+        self._on_defined(server.id, "attach an interface to",
+                         lambda domain: nicdevices.attach(domain, nic, Hardware.of(server)), patience=SLOW)
+
+    def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
+        """Unplug."""
+        return self._on_guest(server_id, lambda domain: nicdevices.detach(domain, port_id, ask), True)
 
     def list_volumes(self) -> dict[str, list[str]]:
         """Return what each guest has."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,12 +12,10 @@ from lxml import etree
 
 from compute.virt.driver import RbdSource, VolumeDisk
 from compute.virt.libvirt import diskxml
+from compute.virt.libvirt.unplugging import ask_for
 from hostler import errors
 
-LOG = logging.getLogger(__name__)
 _LIVE, _CONFIG = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
-# What a second request finds while the guest still thinks about the first (QEMU's words).
-_ASKED_ALREADY = "in the process of unplug"
 
 
 def attach(domain: libvirt.virDomain, disk: VolumeDisk) -> None:
@@ -35,7 +32,7 @@ def detach(domain: libvirt.virDomain, volume_id: str, ask: bool) -> bool:
     """Return whether guest and definition are without the volume; the definition follows the guest."""
     if domain.isActive():
         if ask and volume_id in present(domain):
-            _ask(domain, volume_id)
+            ask_for(domain, diskxml.alias_of(volume_id))
         if volume_id in present(domain):
             return False
     kept = defined(domain).get(volume_id)
@@ -90,13 +87,3 @@ def forget_secrets(conn: libvirt.virConnect, disks: Iterable[Any]) -> None:
         if secret is not None:
             with contextlib.suppress(libvirt.libvirtError):  # it is gone already
                 conn.secretLookupByUUIDString(secret.get("uuid")).undefine()
-
-
-def _ask(domain: libvirt.virDomain, volume_id: str) -> None:
-    try:
-        domain.detachDeviceAlias(diskxml.alias_of(volume_id), _LIVE)
-    except libvirt.libvirtError as error:
-        gone = error.get_error_code() in (libvirt.VIR_ERR_DEVICE_MISSING, libvirt.VIR_ERR_OPERATION_INVALID)
-        if not gone and _ASKED_ALREADY not in str(error):
-            raise
-        LOG.debug("asking for volume %s: %s", volume_id, error)

@@ -65,6 +65,8 @@ class Port(Resource, Base):
     device_id: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="", index=True)
     device_owner: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     nic_index: orm.Mapped[int] = orm.mapped_column(default=0)
+    # The name its server's user gave the NIC, which the guest finds in its metadata.
+    device_tag: orm.Mapped[str | None] = orm.mapped_column(sa.String(60))
     # True: created for its server and deleted with it; False: the user's own, kept when the server is deleted.
     owned_by_server: orm.Mapped[bool] = orm.mapped_column(default=False)
     mac_address: orm.Mapped[str] = orm.mapped_column(sa.String(32))

@@ -96,6 +96,8 @@ class Server(Resource, Base):
     public_key: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)
     config_drive: orm.Mapped[bool] = orm.mapped_column(default=False)
+    # What the guest posted to its metadata service: its password, encrypted with the user's key.
+    encrypted_password: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     auto_disk_config: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())
     # See `hostler.resources.revisions`.
     revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")

@@ -12,6 +12,7 @@ from hostler.resources.server import states
 
 _SERVER: Final = ("server",)
 _LIVING: Final = tuple(state for state in states.VM_STATES if state != states.DELETED)
+_TAKES_NICS: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.SHELVED_OFFLOADED)
 _TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SHELVED_OFFLOADED)
 
 
@@ -51,6 +52,13 @@ class ServerVolume(Arguments):
 
     attachment_id: str
     volume_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ServerPort(Arguments):
+    """One NIC of a server."""
+
+    port_id: str
 
 
 CREATE: Final = Kind(
@@ -95,15 +103,25 @@ ATTACH_VOLUME: Final = Kind(
 DETACH_VOLUME: Final = Kind(
     name="server.detach_volume", resources=_SERVER, arguments=ServerVolume, starts_in=_TAKES_VOLUMES,
     action="detach_volume", shows={"volume": "detaching"})
+ATTACH_INTERFACE: Final = Kind(
+    name="server.attach_interface", resources=_SERVER, arguments=ServerPort, starts_in=_TAKES_NICS,
+    action="attach_interface")
+DETACH_INTERFACE: Final = Kind(
+    name="server.detach_interface", resources=_SERVER, arguments=ServerPort, starts_in=_TAKES_NICS,
+    action="detach_interface")
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
 KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
-                ATTACH_VOLUME, DETACH_VOLUME, UPDATE)
+                ATTACH_VOLUME, DETACH_VOLUME, UPDATE,
+                ATTACH_INTERFACE, DETACH_INTERFACE)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")
 RESET_STATE: Final = Immediate(name="server.reset_state", action="resetState")
 EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume")
 
-IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, EXTEND_VOLUME)
+ADD_FIXED_IP: Final = Immediate(name="server.add_fixed_ip", action="addFixedIp")
+REMOVE_FIXED_IP: Final = Immediate(name="server.remove_fixed_ip", action="removeFixedIp")
+
+IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, EXTEND_VOLUME, ADD_FIXED_IP, REMOVE_FIXED_IP)

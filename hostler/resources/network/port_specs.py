@@ -75,7 +75,7 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
             allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
-            revision=port.spec_revision))
+            revision=port.spec_revision, tag=port.device_tag))
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 

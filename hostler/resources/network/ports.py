@@ -77,7 +77,7 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
         return {server.id: [] for server in servers}
     project_id = str(context.project_id)
     if isinstance(requests, str):
-        requests = [NetworkRequest(network_id=_automatic_network(session, project_id))]
+        requests = [NetworkRequest(network_id=automatic_network(session, project_id))]
     _check_repeatable(requests, len(servers))
     taken = _take_ports(session, context, servers, requests, first_index)
     new = [(index, request) for index, request in enumerate(requests) if request.port_id is None]
@@ -119,6 +119,24 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     return _tell(session, context, port_ids, server_id)
 
 
+def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
+    """Record that one port of a running server works, and tell hosts whose rules admit its addresses, as
+    `set_ports_host`."""
+    port = session.get_one(Port, port_id)
+    port.status = "ACTIVE"
+    port.revision += 1
+    return _tell(session, context, [port.id], str(port.server_id))
+
+
+def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
+    """Delete one port that was made for its server, or give the user's own back; otherwise as `release_ports`."""
+    row = session.execute(sa.select(Port.server_id, Port.owned_by_server).where(Port.id == port_id)).one_or_none()
+    if row is None or row.server_id is None:
+        return []
+    made, own = ([port_id], []) if row.owned_by_server else ([], [port_id])
+    return _release(session, made, own, row.server_id, context)
+
+
 def is_admin(context: RequestContext) -> bool:
     """Return whether the caller may use what belongs to any project."""
     return bool(context.is_admin)
@@ -133,6 +151,7 @@ def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], serv
     if own:
         session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**_QUIET).values(
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
+            device_tag=None,
             revision=Port.revision + 1, updated_at=clock.utcnow()))
     return operation_ids
 
@@ -142,7 +161,8 @@ def _tell(session: orm.Session, context: RequestContext, port_ids: Sequence[str]
     return security_groups.notify_hosts(session, context, groups, rules_changed=False, except_server=server_id)
 
 
-def _automatic_network(session: orm.Session, project_id: str) -> str:
+def automatic_network(session: orm.Session, project_id: str) -> str:
+    """Return the only network a project may use, or its default one; raises Invalid, and Conflict for several."""
     rows = session.execute(
         sa.select(Network.id, Network.is_default, Network.project_id)
         .where(sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external),
@@ -169,17 +189,18 @@ def _check_repeatable(requests: Sequence[NetworkRequest], count: int) -> None:
 
 def _take_ports(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
                 requests: Sequence[NetworkRequest], first_index: int) -> list[Port]:
-    wanted = [(index, request.port_id) for index, request in enumerate(requests, first_index)
-              if request.port_id is not None]
-    for index, port_id in wanted:
-        _take_port(session, context, servers[0], port_id, index)
+    wanted = [(index, request) for index, request in enumerate(requests, first_index) if request.port_id is not None]
+    for index, request in wanted:
+        _take_port(session, context, servers[0], request, index)
     if not wanted:
         return []
-    return list(session.scalars(sa.select(Port).where(Port.id.in_([port_id for _, port_id in wanted]))
+    return list(session.scalars(sa.select(Port).where(Port.id.in_([request.port_id for _, request in wanted]))
                                 .execution_options(populate_existing=True)))
 
 
-def _take_port(session: orm.Session, context: RequestContext, server: NewServer, port_id: str, index: int) -> None:
+def _take_port(session: orm.Session, context: RequestContext, server: NewServer, request: NetworkRequest,
+               index: int) -> None:
+    port_id = request.port_id
     mine = sa.true() if is_admin(context) else Port.project_id == str(context.project_id)
     # A compare-and-set: of two servers that want the port, one gets it.
     taken = session.execute(
@@ -187,7 +208,7 @@ def _take_port(session: orm.Session, context: RequestContext, server: NewServer,
                               sa.exists().where(FixedIp.port_id == Port.id))
         .execution_options(synchronize_session=False)
         .values(server_id=server.id, device_id=server.id, device_owner=COMPUTE_OWNER, nic_index=index,
-                owned_by_server=False, revision=Port.revision + 1, updated_at=clock.utcnow()))
+                device_tag=request.tag, owned_by_server=False, revision=Port.revision + 1, updated_at=clock.utcnow()))
     if taken.rowcount == 1:  # type: ignore[attr-defined]
         return
     row = session.execute(sa.select(Port.device_id, Port.server_id).where(Port.id == port_id, mine)).one_or_none()
@@ -215,6 +236,7 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
             values: dict[str, Any] = {
                 "server_id": server.id, "device_id": server.id, "device_owner": COMPUTE_OWNER,
                 "owned_by_server": True, "nic_index": first_index + index, "dns_name": server.hostname,
+                "device_tag": request.tag,
                 "port_security_enabled": network.port_security_enabled}
             drafts.append(place_ports.Draft(
                 network, project_id, _wishes(context, network, subnets.get(network.id, []), request.fixed_ip),

@@ -160,6 +160,7 @@ class PortSpec(Spec):
     allowed_pairs: tuple[dict[str, str], ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     revision: int = 0
+    tag: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

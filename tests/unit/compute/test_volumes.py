@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compute import volumes as compute_volumes
+from compute import unplug
 from compute.virt import driver as virt
 from hostler import errors, ids
 from hostler.agent.faults import Order
@@ -93,7 +93,7 @@ def test_an_attach_that_breaks_off_anywhere_can_be_finished_and_undone(agent: Ag
 @pytest.mark.parametrize("step", DETACH_STEPS)
 def test_a_detach_that_breaks_off_anywhere_can_be_finished(agent: Agent, running: ServerSpec, step: str,
                                                            monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compute_volumes, "ASK_AGAIN_S", 0.1)
+    monkeypatch.setattr(unplug, "ASK_AGAIN_S", 0.1)
     volume = make_volume()
     attach(agent, running, volume)
     agent.faults.order(Order(step=step, action="fail"))

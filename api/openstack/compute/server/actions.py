@@ -15,7 +15,7 @@ import falcon
 
 from api import bodies
 from api.core.server import actions as server_actions
-from api.core.server import servers
+from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
 from api.openstack.compute.server import rescue
@@ -77,6 +77,14 @@ def _remove_group(services: Services, context: RequestContext, server_id: str, a
     server_actions.remove_security_group(services, context, server_id, argument["name"])
 
 
+def _add_fixed_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    interfaces.add_fixed_ip(services, context, server_id, str(argument["networkId"]))
+
+
+def _remove_fixed_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    interfaces.remove_fixed_ip(services, context, server_id, argument["address"])
+
+
 def _missing(what: str, span: Span = ALWAYS) -> Action:
     def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
         servers.authorised(services, context, server_id, "os_compute_api:servers:show")
@@ -85,6 +93,10 @@ def _missing(what: str, span: Span = ALWAYS) -> Action:
 
 
 _GROUP = {"type": "object", "properties": {"name": schema.NAME}, "required": ["name"], "additionalProperties": False}
+_FIXED_NETWORK = {"type": "object", "required": ["networkId"], "additionalProperties": False, "properties": {
+    "networkId": {"type": ["string", "number"], "minLength": 1, "maxLength": 255}}}
+_FIXED_ADDRESS = {"type": "object", "required": ["address"], "additionalProperties": False, "properties": {
+    "address": schema.ADDRESS}}
 _LENGTH = {"type": "object", "additionalProperties": False, "properties": {
     "length": {"type": ["integer", "string", "null"], "pattern": r"^-?\d{1,10}$", "minimum": -1}}}
 _REBOOT = {"type": "object", "required": ["type"], "additionalProperties": False, "properties": {
@@ -122,8 +134,8 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "os-getSPICEConsole": _missing("Graphical consoles", until(5)),
     "os-getSerialConsole": _missing("Serial consoles", until(5)),
     "os-getRDPConsole": _missing("RDP consoles", until(5)),
-    "addFixedIp": _missing("Adding addresses to servers", _TO_43),
-    "removeFixedIp": _missing("Removing addresses from servers", _TO_43),
+    "addFixedIp": Action(_add_fixed_ip, _FIXED_NETWORK, _TO_43),
+    "removeFixedIp": Action(_remove_fixed_ip, _FIXED_ADDRESS, _TO_43),
     "addFloatingIp": _missing("Floating addresses", _TO_43),
     "removeFloatingIp": _missing("Floating addresses", _TO_43),
     "resetNetwork": _missing("Resetting networks of servers"),

@@ -1,4 +1,4 @@
-"""A server's sub-resources: addresses, security groups, interfaces, diagnostics."""
+"""A server's sub-resources: addresses, security groups, diagnostics."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ from api.openstack.compute import params
 from api.openstack.compute.microversion import ALWAYS, Span, since
 from api.openstack.resource import Resource
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Port
 
-_INTERFACES = "os_compute_api:os-attach-interfaces:"
 _STANDARD_DIAGNOSTICS = since(48)
 
 
@@ -71,54 +69,6 @@ class ServerSecurityGroups(Resource):
              "tenant_id": ids.bare(group.project_id),
              "rules": [rule_view(row[0], row.remote_name) for row in rules if row[0].direction == "ingress"]}
             for group, rules in groups]}
-
-
-def interface_view(port: Port, addresses: Sequence[FixedIp], *, tagged: bool) -> dict[str, Any]:
-    """Return a NIC."""
-    view: dict[str, Any] = {
-        "port_id": port.id, "net_id": port.network_id, "mac_addr": port.mac_address, "port_state": port.shown_status,
-        "fixed_ips": [{"subnet_id": address.subnet_id, "ip_address": address.ip_address} for address in addresses]}
-    return {**view, "tag": None} if tagged else view
-
-
-class Interfaces(Resource):
-    """GET (and, not yet, POST) /servers/{id}/os-interface."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
-        """List."""
-        row = servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "list")
-        tagged = request.context.version in since(70)
-        response.media = {"interfaceAttachments": [
-            interface_view(port, addresses, tagged=tagged)
-            for port, addresses in server_rows.ports_of(self.services, row.id)]}
-
-    def on_post(self, request: falcon.Request, _response: falcon.Response, server_id: str) -> None:
-        """Refuse: hot plug is not there yet."""
-        servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "list")
-        raise errors.NotImplementedHere(feature="Attaching interfaces to servers")
-
-
-class InterfaceItem(Resource):
-    """GET (and, not yet, DELETE) /servers/{id}/os-interface/{port}."""
-
-    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str, port_id: str) -> None:
-        """Show."""
-        port, addresses = self._find(request, server_id, port_id)
-        response.media = {"interfaceAttachment": interface_view(port, addresses,
-                                                                tagged=request.context.version in since(70))}
-
-    def on_delete(self, request: falcon.Request, _response: falcon.Response, server_id: str, port_id: str) -> None:
-        """Refuse: hot unplug is not there yet."""
-        self._find(request, server_id, port_id)
-        raise errors.NotImplementedHere(feature="Detaching interfaces from servers")
-
-    def _find(self, request: falcon.Request, server_id: str, port_id: str) -> tuple[Port, list[FixedIp]]:
-        row = servers.authorised(self.services, params.caller(request), server_id, _INTERFACES + "show")
-        for port, addresses in server_rows.ports_of(self.services, row.id):
-            if port.id == ids.canonical(port_id):
-                return port, addresses
-        raise errors.NotFound(f"Instance {row.id} does not have fixed IPs on port {port_id}.", resource="port",
-                              id=port_id)
 
 
 _CPU = ("id", "time", "utilisation")

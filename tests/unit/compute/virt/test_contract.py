@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from compute.virt import driver as virt
-from compute.virt.contract import DriverContract, MakeGuest, MakeVolume
+from compute.virt.contract import DriverContract, MakeGuest, MakeNic, MakeVolume
 from compute.virt.fake.driver import FakeDriver
 from hostler import ids
 from hostler.resources.server.specs import ServerSpec
@@ -35,6 +35,11 @@ def make_guest(tmp_path: Path) -> MakeGuest:
 @pytest.fixture
 def make_volume() -> MakeVolume:
     return lambda: virt.VolumeDisk(ids.new_id(), "vdb", virt.FakeSource())
+
+
+@pytest.fixture
+def make_nic() -> MakeNic:
+    return lambda: virt.Nic(ids.new_id(), "fa:16:3e:00:00:01", "bridge", "tap", 1500)
 
 
 class TestFakeDriver(DriverContract):

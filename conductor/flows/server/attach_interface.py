@@ -1,0 +1,45 @@
+"""server.attach_interface: the host connects a port and gives the guest its NIC.
+
+1. PlugInterface   the agent plugs it into network, guest and definition (revert: it takes it out)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
+from conductor.run import Run
+from conductor.tasks.host.interfaces import PlugInterface
+from hostler.db.models import Server
+from hostler.operations.kinds import server as kinds
+from hostler.resources.network import ports
+from hostler.resources.server.moves import move
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    return linear_flow.Flow("server.attach_interface").add(PlugInterface(run))
+
+
+def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The port works, unless its server is on no host."""
+    if session.get_one(Server, run.resource_id).host_id is not None:
+        run.follow(ports.port_is_plugged(session, _port_id(run), run.context))
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server does not have the port, which goes if it was made for it, and records the cause."""
+    run.follow(ports.release_port(session, _port_id(run), run.context))
+    move(session, run.resource_id, None, {"fault": fault_of(failure)})
+
+
+def _port_id(run: Run) -> str:
+    return run.arguments_of(kinds.ATTACH_INTERFACE).port_id
+
+
+PROCEDURE = Procedure(kinds.ATTACH_INTERFACE, build, succeeded, failed)

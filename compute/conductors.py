@@ -35,6 +35,10 @@ class ComputeLink(BusLink[ConductorAPI]):
         """See ConductorAPI."""
         return self.conductor.reconcile(context, host, present, known_groups, conductor=self.answering)
 
+    def report_progress(self, context: RequestContext, percent: int) -> None:
+        """See ConductorAPI."""
+        self.conductor.report_progress(context, percent)
+
 
 def open_link(host: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> ComputeLink:
     """Return the link of `host`'s agent: on a lent `bus`, or on connections that `make_bus` opens."""

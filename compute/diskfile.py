@@ -18,8 +18,10 @@ from compute import configdrive
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
+from hostler.agent import programs
 from hostler.agent.confine import confined
 from hostler.agent.files import create_private, publish
+from hostler.agent.programs import Progress
 from hostler.resources.server.specs import RescueSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -36,6 +38,10 @@ class Disks(Protocol):
 
         Of a server to be rescued these are its rescue disk, as vda, and its root disk, as vdb, when that is no volume.
         """
+
+    def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
+        """Copy a root disk that no guest has open to a qcow2 without a base; raises AgentError, or what `progress`
+        (called with per cent) raises."""
 
 
 class DiskFiles:
@@ -75,6 +81,13 @@ class DiskFiles:
         rescue_disk = Disk(path, "vda")
         return (rescue_disk,) if boots_from_volume(server) else (
             rescue_disk, Disk(self._layout.disk(server.id), RESCUED_TARGET))
+
+    def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
+        """Convert; needs no syncing, since an interrupted copy is made again."""
+        copy.unlink(missing_ok=True)  # of a guest that went off while it was copied
+        create_private(copy)
+        programs.run_watched(["qemu-img", "convert", "-p", "-t", "unsafe", "-f", "qcow2", "-O", "qcow2", str(disk),
+                              str(copy)], progress)
 
     @staticmethod
     def _make(path: Path, create: Callable[[Path], None]) -> None:

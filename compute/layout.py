@@ -67,6 +67,18 @@ class Layout:
         """The guest's definition from before it was rescued."""
         return self.server(server_id) / "unrescue.xml"
 
+    def snapshot(self, server_id: str, image_id: str) -> Path:
+        """The copy of the server's disk that becomes an image."""
+        return self.server(server_id) / f"snapshot.{image_id}"
+
+    def snapshot_mark(self, copy: Path) -> Path:
+        """What says that such a copy was begun, even when it is not there yet."""
+        return copy.with_name(f"{copy.name}.begun")
+
+    def snapshots(self, server_id: str) -> list[Path]:
+        """All such copies and marks that are there."""
+        return sorted(self.server(server_id).glob("snapshot.*"))
+
     def console_log(self, server_id: str) -> Path:
         """What the guest wrote to its serial console."""
         return self.server(server_id) / "console.log"

@@ -15,6 +15,7 @@ from compute.layout import Layout
 from compute.power import Power
 from compute.report import Reporter
 from compute.rescue import Rescuer
+from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.toolbox import Toolbox
 from compute.volumes import Volumes
@@ -23,6 +24,7 @@ from hostler.bus import open_to, rpc_method
 from hostler.bus.senders import API, COMPUTE
 from hostler.context import RequestContext
 from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.volume.specs import UploadSpec
 
 Wire = dict[str, Any]
 
@@ -32,7 +34,7 @@ class ComputeManager:
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
-                 interfaces: Interfaces) -> None:
+                 interfaces: Interfaces, snapshots: Snapshots) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -43,6 +45,7 @@ class ComputeManager:
         self._volumes = volumes
         self._rescuer = rescuer
         self._interfaces = interfaces
+        self._snapshots = snapshots
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -131,6 +134,16 @@ class ComputeManager:
     def detach_interface(self, context: RequestContext, server_id: str, port: Wire, timeout_s: int) -> None:
         """Unplug a NIC."""
         self._interfaces.detach(server_id, PortSpec.from_wire(port), timeout_s, context)
+
+    @rpc_method
+    def upload_server(self, context: RequestContext, server_id: str, upload: Wire) -> None:
+        """Send the root disk to the image store."""
+        self._snapshots.upload(server_id, UploadSpec.from_wire(upload), context)
+
+    @rpc_method
+    def discard_upload(self, context: RequestContext, server_id: str) -> None:
+        """Remove what an upload left."""
+        self._snapshots.discard(server_id, context)
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

@@ -14,9 +14,11 @@ from typing import Any
 from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
 from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.volume.specs import UploadSpec
 
 TOPIC = "compute"
 RPC_VERSION = "2.0"
+COPY_TIMEOUT_S = 7 * 24 * 3600.0
 
 Groups = dict[str, dict[str, Any]]  # {group id: {"revision", "members"}}
 Power = dict[str, Any]  # {"power_state": state}
@@ -115,6 +117,15 @@ class ComputeAPI:
         """
         self._agent(host).call(context, "detach_interface", {
             "server_id": server_id, "port": port.to_wire(), "timeout_s": timeout_s})
+
+    def upload_server(self, context: RequestContext, host: str, server_id: str, upload: UploadSpec) -> None:
+        """Send what the server's root disk holds now, as a qcow2, to the image store; a running guest goes on."""
+        self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "upload_server", {
+            "server_id": server_id, "upload": upload.to_wire()})
+
+    def discard_upload(self, context: RequestContext, host: str, server_id: str) -> None:
+        """Remove what an upload that failed left on the host; fine when there is nothing."""
+        self._agent(host).call(context, "discard_upload", {"server_id": server_id})
 
     def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""

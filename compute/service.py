@@ -23,6 +23,7 @@ from compute.reconcile import Reconciler
 from compute.released import ReleasedVolumes
 from compute.report import Reporter
 from compute.rescue import Rescuer
+from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -48,10 +49,11 @@ class ComputeService:
 
     def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
                  heartbeat: Heartbeat, reconciler: Reconciler, released: ReleasedVolumes,
-                 directory_lock: DirectoryLock, *,
+                 snapshots: Snapshots, directory_lock: DirectoryLock, *,
                  reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.host = host
         self._released = released
+        self._snapshots = snapshots
         self._directory_lock = directory_lock
         self.tools = tools
         self.manager = manager
@@ -69,6 +71,7 @@ class ComputeService:
         self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake, self._released.note)
         self.tools.driver.open()
         self._reconciler.restore()
+        self._snapshots.discard_all()
         self._link.open()
         self._relay.start()
         # The report comes first: the conductors must know the host before they judge what is on it.
@@ -106,7 +109,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     link = open_link(conf.host, bus, lambda: Bus(conf))
     specs = SpecFiles(layout)
     relay = EventRelay(conf.host, link, revision_of=specs.revision_of, next_number=Sequence(layout.reports).next)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, link)
     options = conf.compute
     console_max_bytes = options.console_log_kib * 1024
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=options.max_concurrent_builds,
@@ -114,17 +117,18 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=options.shutdown_timeout,
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
     interfaces = Interfaces(tools, specs, bench, spawner)
+    snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=options.max_concurrent_snapshots)
     reporter, members = Reporter(conf, tools.driver, tools.connections), Members(tools.network)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
                              reporter, Volumes(tools, specs, bench),
                              Rescuer(tools, layout, specs, bench, spawner, power),
-                             interfaces)
+                             interfaces, snapshots)
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
                             console_max_bytes=console_max_bytes, released=released)
-    return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released,
+    return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released, snapshots,
                           directory_lock, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
 

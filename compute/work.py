@@ -16,6 +16,8 @@ from compute.events import EventRelay
 from hostler import errors
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.agent.programs import Progress
+from hostler.agent.progress import Audience, ProgressReports
 from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
@@ -24,16 +26,26 @@ LOG = logging.getLogger(__name__)
 class Work:
     """What is being done to one server."""
 
-    def __init__(self, server_id: str, fence: Fence, context: RequestContext | None) -> None:
+    def __init__(self, server_id: str, fence: Fence, context: RequestContext | None, audience: Audience) -> None:
         self.server_id = server_id
         self.end_state: str | None = None
         self._fence = fence
         self._context = context
+        self._reports = ProgressReports(audience, context)
 
     def check(self) -> None:
         """Raise StaleAttempt when a later attempt of the operation has spoken."""
         if self._context is not None:
             self._fence.check(self._context)
+
+    def progress(self, percent: int) -> None:
+        """Tell the conductors how far the work is; raises as `check`."""
+        self.check()
+        self._reports.tell(percent)
+
+    def part(self, start: int, end: int) -> Progress:
+        """Return a `progress` for a part of the work: its 0 to 100 are `start` to `end` of the whole."""
+        return lambda percent: self.progress(start + percent * (end - start) // 100)
 
     def ended_in(self, power_state: str) -> None:
         """Say in which power state the work leaves the server."""
@@ -41,11 +53,12 @@ class Work:
 
 
 class Workbench:
-    """Fence, locks and event relay of one agent."""
+    """Fence, locks, event relay of one agent, and whom it tells its progress."""
 
-    def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay) -> None:
+    def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay, audience: Audience) -> None:
         self._fence = fence
         self._relay = relay
+        self._audience = audience
         self.locks = locks
 
     def next_number(self) -> int:
@@ -61,7 +74,7 @@ class Workbench:
         if context is not None:
             self._fence.admit(context)
         with self.locks.hold(server_id):
-            work = Work(server_id, self._fence, context)
+            work = Work(server_id, self._fence, context, self._audience)
             work.check()  # a later attempt may have spoken while this one waited for the lock
             self._relay.hold(server_id)
             try:

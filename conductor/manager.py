@@ -6,7 +6,15 @@ from typing import Any
 
 from oslo_config import cfg
 
-from conductor import guest_reports, heartbeats, reconcile, released_volumes, volume_reconcile, volume_reports
+from conductor import (
+    guest_reports,
+    heartbeats,
+    progress,
+    reconcile,
+    released_volumes,
+    volume_reconcile,
+    volume_reports,
+)
 from conductor.engine.workers import Workers
 from hostler.bus import open_to
 from hostler.bus.senders import API, COMPUTE, VOLUME
@@ -63,9 +71,8 @@ class ConductorManager:
         """Answer what a storage node should remove."""
         return volume_reconcile.plan(self._db, node, present)
 
-    @open_to(VOLUME)
+    @open_to(COMPUTE, VOLUME)
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Note how far an agent is."""
         if context.operation_id is not None:
-            volume_reports.record_progress(self._db, context.operation_id, context.attempt, percent,
-                                           node=context.agent)
+            progress.record_progress(self._db, context.operation_id, context.attempt, percent, agent=context.agent)

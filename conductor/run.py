@@ -23,7 +23,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.operations import lease
-from hostler.operations.agents import volume_agent
+from hostler.operations.agents import compute_agent, volume_agent
 from hostler.operations.kinds.kind import A, Kind
 from scheduler.rpcapi import BackendChoice, BackendRequest, Choice, Request, SchedulerAPI
 from volume.rpcapi import VolumeAPI
@@ -183,6 +183,13 @@ class Run:
         silent longer than the operator's patience, or what the agent raised.
         """
         return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s),
+                         lambda: method(self.context, host, *arguments, **named))
+
+    def ask_host_to_copy(self, host: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],
+                         *arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        """As `ask_host`, for what may take long: copies queue among themselves, never ahead of short calls."""
+        return self._ask(compute_agent(host, copying=True),
+                         lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s),
                          lambda: method(self.context, host, *arguments, **named))
 
     def ask_node(self, node: str, method: Callable[Concatenate[RequestContext, str, Arguments], Result],

@@ -11,9 +11,8 @@ from sqlalchemy import exc, orm
 from conductor.heartbeats import zone_named
 from hostler import clock
 from hostler.db.engine import Database
-from hostler.db.models import Backend, Lock, Operation, Volume, VolumeNode
+from hostler.db.models import Backend, VolumeNode
 from hostler.db.moments import now
-from hostler.operations import states
 
 LOG = logging.getLogger(__name__)
 
@@ -95,17 +94,3 @@ def _update(session: orm.Session, node: VolumeNode, backend: Backend, wanted: di
     if changed.keys() & _RECKONED:
         values["generation"] = Backend.generation + 1
     session.execute(sa.update(Backend).where(Backend.id == backend.id).values(**values))
-
-
-def record_progress(db: Database, operation_id: str, attempt: int, percent: int, *, node: str | None = None) -> None:
-    """Note how far an agent is with the long step of an operation; nothing when another attempt runs by now, or when
-    the operation holds no volume of `node` (None: any may say so)."""
-    bounded = max(0, min(99, percent))
-    query = sa.update(Operation).where(Operation.id == operation_id, Operation.attempt == attempt,
-                                       Operation.state == states.RUNNING, Operation.progress < bounded)
-    if node is not None:
-        query = query.where(sa.exists().where(
-            Lock.operation_id == Operation.id, Volume.id == Lock.resource_id,
-            Backend.id.in_((Volume.backend_id, Volume.target_backend_id)), VolumeNode.id == Backend.node_id,
-            VolumeNode.name == node))
-    db.write(lambda session: session.execute(query.values(progress=bounded)))

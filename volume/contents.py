@@ -10,11 +10,12 @@ from typing import Any
 
 from hostler import errors
 from hostler.agent.files import write_atomically
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
 from volume.backends import Backends
 from volume.copy_snapshots import CopySnapshots
-from volume.drivers.driver import DiskSource, Driver, Progress
+from volume.drivers.driver import DiskSource, Driver
 
 GIB = 1024**3
 # Protocol of a volume's connection to the very node it is on: no export is needed, whatever the driver could do.

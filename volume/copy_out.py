@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-import time
-from pathlib import Path
 from typing import Any
 
-import requests
-
 from hostler import errors
+from hostler.images import sending
 from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, UploadSpec, VolumeSpec
 from volume import contents, qemu_img
 from volume.backends import Backends
@@ -19,12 +15,7 @@ from volume.copy_snapshots import CopySnapshots
 from volume.layout import Layout
 from volume.work import Work
 
-LOG = logging.getLogger(__name__)
 UPLOAD_FORMATS = ("raw", "qcow2")
-HTTP_TIMEOUT_S = (10, 600)  # to connect; and for the answer, which comes when all is stored and checked
-_BLOCK_BYTES = 1 << 20
-# Before each further try to send an image: an api that is being restarted is back by then.
-_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 8.0)
 
 
 class CopyOut:
@@ -60,51 +51,5 @@ class CopyOut:
                 contents.scratch_file(self._layout.work, upload.disk_format) as path:
             qemu_img.convert(source, str(path), upload.disk_format, work.part(0, 50), durable=False)
             work.pass_step("upload_volume.converted")
-            _put(path, upload, work)
+            sending.send(path, upload, check=work.check, progress=work.part(50, 100))
         work.pass_step("upload_volume.end")
-
-
-class _Body:
-    """A file's content as `requests` sends it with its length known, the progress told on the way."""
-
-    def __init__(self, path: Path, work: Work) -> None:
-        self._size = path.stat().st_size
-        self._file = path.open("rb")
-        self._progress = work.part(50, 100)
-
-    def __len__(self) -> int:
-        return self._size
-
-    def read(self, size: int = _BLOCK_BYTES) -> bytes:
-        """Return the next bytes."""
-        self._progress(self._file.tell() * 100 // max(self._size, 1))
-        return self._file.read(max(size, _BLOCK_BYTES))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _put(path: Path, upload: UploadSpec, work: Work) -> None:
-    for pause_s in (*_PAUSES_S, None):
-        work.check()
-        body = _Body(path, work)
-        try:
-            answer = requests.put(upload.url, data=body, timeout=HTTP_TIMEOUT_S,  # type: ignore[arg-type]
-                                  headers={"Content-Type": "application/octet-stream"})
-        except requests.RequestException as error:
-            LOG.warning("Image %s could not be sent: %s", upload.image_id, error)
-            if pause_s is None:
-                raise errors.AgentError(reason=f"Image {upload.image_id} could not be sent to the image store."
-                                        ) from error
-            time.sleep(pause_s)
-            continue
-        finally:
-            body.close()
-        if answer.ok:
-            return
-        LOG.warning("Image %s was refused with %d: %s", upload.image_id, answer.status_code, answer.text[:500])
-        if answer.status_code < 500 or pause_s is None:
-            raise errors.AgentError(reason=f"The image store refused image {upload.image_id} "
-                                           f"(HTTP {answer.status_code}).")
-        time.sleep(pause_s)

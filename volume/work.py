@@ -16,25 +16,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from hostler import errors
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.agent.progress import Audience, ProgressReports
 from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
-TELL_EVERY_S = 1.0
 _QUEUE_LOOK_S = 0.5
-
-
-class Audience(Protocol):
-    """Receives the progress of calls."""
-
-    def report_progress(self, context: RequestContext, percent: int) -> None:
-        """Take one note."""
 
 
 class Work:
@@ -44,8 +35,7 @@ class Work:
         self.resource_id = resource_id
         self._context = context
         self._bench = bench
-        self._told_at = time.monotonic()
-        self._told: int | None = None
+        self._reports = ProgressReports(bench.audience, context)
 
     def check(self) -> None:
         """Raise StaleAttempt when a later attempt of the operation has spoken, Silent when the agent stops."""
@@ -62,14 +52,7 @@ class Work:
     def progress(self, percent: int) -> None:
         """Tell the conductors, once a second at most. Raises as `check`."""
         self.check()
-        now = time.monotonic()
-        if self._context is None or percent == self._told or now - self._told_at < TELL_EVERY_S:
-            return
-        self._told_at, self._told = now, percent
-        try:
-            self._bench.audience.report_progress(self._context, percent)
-        except errors.Silent as error:
-            LOG.debug("Progress of %s was not reported: %s", self.resource_id, error)
+        self._reports.tell(percent)
 
     def part(self, start: int, end: int) -> Callable[[int], None]:
         """Return a `progress` for a part of the work: its 0 to 100 are `start` to `end` of the whole."""

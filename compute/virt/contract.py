@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from compute.virt import driver as virt
 from hostler import errors, ids
+from hostler.resources.server.hardware import Freeze
 
 MakeGuest = Callable[[], virt.Guest]
 MakeVolume = Callable[[], virt.VolumeDisk]
@@ -190,6 +191,27 @@ class DriverContract:
             driver.attach_interface(guest.server, nic)
             assert driver.get_diagnostics(server_id)["num_nics"] == before + 1
         driver.destroy(server_id)
+
+    def test_a_disk_is_copied_while_the_guest_runs(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """Again and again; a guest that is off is not copied here."""
+        guest = make_guest()
+        server_id, disk = guest.server.id, guest.disks[0].path
+        copy, seen = disk.with_name("copy"), list[int]()
+        assert not driver.copy_disk(server_id, disk, copy, seen.append, freeze=Freeze.NO)
+        driver.create(guest)
+        for _ in range(2):
+            assert driver.copy_disk(server_id, disk, copy, seen.append, freeze=Freeze.TRY)
+            assert copy.stat().st_size and driver.get_power_state(server_id) == virt.RUNNING
+            driver.end_copy(server_id)
+            copy.unlink()
+        driver.pause(server_id)
+        assert driver.copy_disk(server_id, disk, copy, seen.append, freeze=Freeze.NO)
+        copy.unlink()
+        driver.power_off(server_id)
+        assert not driver.copy_disk(server_id, disk, copy, seen.append, freeze=Freeze.NO)
+        assert all(0 <= percent <= 100 for percent in seen)
+        driver.destroy(server_id)
+        driver.end_copy(server_id)
 
     def test_diagnostics_and_host_info(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Counters of a running guest, and a host with processors and memory."""

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from hostler.agent.programs import Progress
+from hostler.resources.server.hardware import Freeze
 from hostler.resources.server.specs import ServerSpec
 
 RUNNING = "running"  # the guest executes
@@ -240,6 +242,18 @@ class Driver(Protocol):
 
     def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
         """As `detach_volume`, a NIC."""
+
+    def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
+        """Write what a running guest's disk (a file of its own) holds at this moment to `copy`, a qcow2 without a base;
+        returns False when the guest is off, or goes off in between.
+
+        The guest keeps running. `copy` must not be there; what a failure leaves of it is worthless. `progress` is
+        called with per cent, and what it raises ends the copy. Raises AgentError, also when the file systems cannot
+        be frozen where they must be.
+        """
+
+    def end_copy(self, server_id: str) -> None:
+        """End a copy that another process of the agent began, and thaw the guest; fine when there is neither."""
 
     def list_volumes(self) -> dict[str, list[str]]:
         """Return the volumes of each guest of ours by server id: what it has, when it runs, else its definition."""

@@ -101,7 +101,7 @@ class OperationBackend(base.Backend):
 
         Raises LeaseLost when the operation is not ours.
         """
-        # What an agent reports of the running step (`conductor.volume_reports`) stands until the next one starts.
+        # What an agent reports of the running step (`conductor.progress`) stands until the next one starts.
         done = sum(self._weights.get(name, 0) for name, times in self._times.items() if times["finished_at"])
         progress = lease.PROGRESS if self._progressed else {}
         cancel_requested = lease.write_step(

@@ -7,7 +7,15 @@ from typing import Final
 
 from conductor.flows.cloud import audit
 from conductor.flows.network import update as network_update
-from conductor.flows.server import attach_interface, attach_volume, detach_interface, detach_volume, power, rescue
+from conductor.flows.server import (
+    attach_interface,
+    attach_volume,
+    create_image,
+    detach_interface,
+    detach_volume,
+    power,
+    rescue,
+)
 from conductor.flows.server import create as server_create
 from conductor.flows.server import delete as server_delete
 from conductor.flows.server import update as server_update
@@ -23,6 +31,7 @@ _ALL: Final = (
     detach_volume.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE, network_update.APPLY_RULES,
     network_update.UPDATE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE,
+    create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
     revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
     attachment.CONNECT, attachment.DELETE, audit.PROCEDURE)

@@ -24,6 +24,9 @@ OPTS = [
     cfg.IntOpt("interface_detach_timeout", default=20, min=0,
                help="Seconds a running guest gets to let go of an interface; one that does not keeps it."),
     cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
+    cfg.IntOpt("max_concurrent_snapshots", default=5, min=1,
+               help="Servers of this host whose disks are copied and sent to the image store at the same time; others "
+                    "wait. Each copy takes as much room in the state directory as the disk holds."),
     cfg.IntOpt("image_cache_gib", default=50, min=1,
                help="Size to which unused images in the agent's cache are trimmed, GiB."),
     cfg.IntOpt("image_cache_min_age", default=3600, min=0,

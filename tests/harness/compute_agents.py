@@ -19,6 +19,7 @@ from compute.power import Power
 from compute.reconcile import Reconciler
 from compute.report import Reporter
 from compute.rescue import Rescuer
+from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
@@ -32,10 +33,12 @@ from hostler import errors, ids
 from hostler.agent.faults import Faults
 from hostler.agent.fencing import Fence
 from hostler.agent.locks import ResourceLocks
+from hostler.agent.programs import Progress
 from hostler.agent.sequence import Sequence
 from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
+from hostler.resources.volume.specs import UploadSpec
 from tests.harness.contexts import attempt_of
 
 CTX = RequestContext.system()
@@ -70,6 +73,9 @@ class FakeConductor:
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, list[str]] = {}
         self.known_groups: dict[str, int] = {}
+        self.progress: list[int] = []
+        self.images: dict[str, bytes] = {}
+        self.store_refuses: Exception | None = None
         self.before_answer: Callable[[], None] = lambda: None
 
     def heartbeat(self, context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +95,18 @@ class FakeConductor:
         keep = {"action": "keep", "server": None}
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
                             for entry in present], "groups": self.groups}
+
+    def report_progress(self, context: RequestContext, percent: int) -> None:
+        self._speak()
+        self.progress.append(percent)
+
+    def take_image(self, path: Path, upload: UploadSpec, *, check: Callable[[], None], progress: Progress) -> None:
+        """Stand for the image store."""
+        check()
+        progress(50)
+        if self.store_refuses is not None:
+            raise self.store_refuses
+        self.images[upload.image_id] = path.read_bytes()
 
     def _speak(self) -> None:
         if self.silent is not None:
@@ -137,16 +155,17 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
                        next_number=Sequence(layout.reports).next)
     tools.driver.open()
     tools.driver.set_event_listener(relay.add, lambda: None)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, conductor)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     interfaces = Interfaces(tools, specs, bench, spawner)
     reporter, members = Reporter(config, tools.driver, tools.connections), Members(tools.network)
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, interfaces, members, conductor,
                             console_max_bytes=4096)
+    snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=2, send=conductor.take_image)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
                              Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
-                             interfaces)
+                             interfaces, snapshots)
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools)
 

@@ -12,7 +12,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from volume.drivers.driver import DiskSource, Progress
+from hostler.agent.programs import Progress
+from volume.drivers.driver import DiskSource
 from volume.drivers.rbd_cluster import Done
 
 MON = {"mons": [{"public_addrs": {"addrvec": [{"type": "v1", "addr": "10.0.0.1:6789"},

@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from hostler.agent import programs
 from tests.harness.allinone import AllInOne
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from volume import qemu_img
 
 
 class World:
@@ -51,12 +51,12 @@ class World:
     def write(self, volume: str, byte: int, at_mib: int, size_mib: int = 1) -> None:
         """Write into a volume that nobody has."""
         path = self.file(volume)
-        qemu_img.run(["qemu-io", "-f", path.suffix[1:], "-c", f"write -P {byte} {at_mib}M {size_mib}M", str(path)])
+        programs.run(["qemu-io", "-f", path.suffix[1:], "-c", f"write -P {byte} {at_mib}M {size_mib}M", str(path)])
 
     def digest(self, volume: str) -> str:
         """Return a digest of a volume's whole content."""
         path, out = self.file(volume), self.cloud.directory / "content.raw"
-        qemu_img.run(["qemu-img", "convert", "-f", path.suffix[1:], "-O", "raw", str(path), str(out)])
+        programs.run(["qemu-img", "convert", "-f", path.suffix[1:], "-O", "raw", str(path), str(out)])
         found = sum_of(out)
         out.unlink()
         return found

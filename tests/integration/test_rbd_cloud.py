@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from hostler.agent import programs
 from tests.harness import ceph as harness
 from tests.harness.allinone import AllInOne
 from tests.harness.ceph import Ceph
@@ -36,12 +37,12 @@ class CephWorld(World):
 
     def write(self, volume: str, byte: int, at_mib: int, size_mib: int = 1) -> None:
         """Write into a volume that nobody has."""
-        qemu_img.run(["qemu-io", "-c", f"write -P {byte} {at_mib}M {size_mib}M", self.name(volume)])
+        programs.run(["qemu-io", "-c", f"write -P {byte} {at_mib}M {size_mib}M", self.name(volume)])
 
     def digest(self, volume: str) -> str:
         """Return a digest of a volume's whole content."""
         out = self.cloud.directory / "content.raw"
-        qemu_img.run(["qemu-img", "convert", "-O", "raw", self.name(volume), str(out)])
+        programs.run(["qemu-img", "convert", "-O", "raw", self.name(volume), str(out)])
         found = sum_of(out)
         out.unlink()
         return found

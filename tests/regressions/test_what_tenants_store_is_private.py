@@ -13,10 +13,10 @@ import pytest
 from compute import diskfile
 from compute.layout import Layout
 from compute.specfile import SpecFiles
+from hostler.agent import programs
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import ImageSpec
 from tests.harness.compute_agents import make_server
-from volume import qemu_img
 
 CONTENT = b"\1" * 4096
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
@@ -74,8 +74,8 @@ def test_the_volume_agents_tools_are_limited(tmp_path: Path, monkeypatch: pytest
                        f"grep -E 'CapEff|NoNewPrivs' /proc/self/status > {tmp_path}/privileges\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    for run in (lambda: qemu_img.run(["qemu-img", "info"]),
-                lambda: qemu_img.run_watched(["qemu-img", "convert"], lambda _percent: None)):
+    for run in (lambda: programs.run(["qemu-img", "info"]),
+                lambda: programs.run_watched(["qemu-img", "convert"], lambda _percent: None)):
         run()
         for name in ("memory", "processor"):
             assert (tmp_path / name).read_text().strip().isdigit(), name

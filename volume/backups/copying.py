@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from hostler import errors
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import BackupSpec
 from volume.backups.blocks import (
     BLOCK_BYTES,
@@ -26,7 +27,6 @@ from volume.backups.blocks import (
     verify_index,
 )
 from volume.backups.store import INDEX, BackupStore, Manifest
-from volume.drivers.driver import Progress
 
 LOG = logging.getLogger(__name__)
 _THREADS = min(4, os.cpu_count() or 1)

@@ -9,13 +9,12 @@ Drivers raise `errors.AgentError` with a reason a user may read, and no other ex
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any, Protocol
 
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 
 Provider = dict[str, Any]  # the driver's own data on a volume or snapshot; stored in its record
-Progress = Callable[[int], None]  # called with per cent; raises StaleAttempt when the work is no longer wanted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,8 +27,9 @@ from oslo_config import cfg
 from hostler import errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
-from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
+from volume.drivers.driver import DiskSource, Found, Provider, Stats
 from volume.drivers.loading import BackendConfig
 
 GIB = 1024**3

@@ -22,9 +22,10 @@ from collections.abc import Iterator
 from oslo_config import cfg
 
 from hostler import errors
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
 from volume import qemu_img
-from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
+from volume.drivers.driver import DiskSource, Found, Provider, Stats
 from volume.drivers.loading import BackendConfig
 from volume.drivers.rbd_cluster import Cluster, Image
 

@@ -15,8 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hostler import errors
-from volume import qemu_img
-from volume.drivers.driver import Progress
+from hostler.agent import programs
+from hostler.agent.programs import Progress
 
 LOG = logging.getLogger(__name__)
 _MARKS = "hostler.marks"  # the object that holds the pool's marks
@@ -68,7 +68,7 @@ class Cluster:
     """One pool, as one user. `timeout_s` is how long the cluster may be silent."""
 
     def __init__(self, pool: str, user: str, conf: str, timeout_s: int, *, run: Run = run,
-                 watch: Watch = qemu_img.run_watched) -> None:
+                 watch: Watch = programs.run_watched) -> None:
         self.pool = pool
         self.user = user
         self.conf = conf

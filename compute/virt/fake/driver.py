@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from compute.virt import driver as virt
+from compute.virt.fake import disks
 from hostler import clock, errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
+from hostler.agent.programs import Progress
+from hostler.resources.server.hardware import Freeze
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -234,6 +237,23 @@ class FakeDriver:
             self._keep(server_id)
         self._answer("driver.detach_interface:after", server_id)
         return True
+
+    def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
+        """Copy the fake disk's file at once; a guest that must freeze does, unless `driver.freeze` fails."""
+        self._answer("driver.copy_disk:before", server_id)
+        domain = self._find(server_id)
+        if domain is None or domain.state not in (virt.RUNNING, virt.PAUSED):
+            return False
+        if freeze is Freeze.MUST:
+            self._answer("driver.freeze", server_id)
+        progress(50)
+        disks.write_copy(disk, copy)
+        self._answer("driver.copy_disk:after", server_id)
+        return True
+
+    def end_copy(self, server_id: str) -> None:
+        """Nothing goes on here."""
+        self._answer("driver.end_copy", server_id)
 
     def list_volumes(self) -> dict[str, list[str]]:
         """Return the lists."""

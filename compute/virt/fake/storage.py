@@ -8,7 +8,9 @@ from pathlib import Path
 from compute.diskfile import RESCUED_TARGET, boots_from_volume
 from compute.layout import Layout
 from compute.virt.driver import Disk, FakeSource, VolumeDisk
+from compute.virt.fake import disks
 from hostler.agent.faults import Faults
+from hostler.agent.programs import Progress
 from hostler.resources.server.specs import AttachedSpec, ImageSpec, ServerSpec
 from hostler.resources.volume.specs import ConnectorSpec
 
@@ -55,6 +57,12 @@ class FakeDisks:
         self.faults.reach("disk.ensure:after", server.id)
         root = Disk(self._layout.disk(server.id), RESCUED_TARGET)
         return (Disk(path, "vda"),) if boots_from_volume(server) else (Disk(path, "vda"), root)
+
+    def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
+        """Copy the fake disk's file."""
+        self.faults.reach("disk.copy")
+        progress(50)
+        disks.write_copy(disk, copy)
 
 
 class FakeConnections:

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import logging
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,15 @@ from typing import Any
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, host_info, nicdevices, probe, volumedisks
+from compute.virt.libvirt import diskcopies, domainxml, host_info, nicdevices, probe, volumedisks
 from compute.virt.libvirt.guests import SLOW, Guests, kill, power_state, tolerating_off, while_defined
 from hostler import errors
-from hostler.resources.server.hardware import Hardware
+from hostler.agent.programs import Progress
+from hostler.resources.server.hardware import Freeze, Hardware
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
+_COPY_LOOK_S = 0.25
 _UNDEFINE = (libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
              | libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA | libvirt.VIR_DOMAIN_UNDEFINE_NVRAM)
 _DEFINITION = libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE
@@ -210,6 +213,32 @@ class LibvirtDriver(Guests):
     def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
         """Unplug."""
         return self._on_guest(server_id, lambda domain: nicdevices.detach(domain, port_id, ask), True)
+
+    def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
+        """Run a backup job to its end."""
+        if not self._on_guest(server_id, lambda domain: diskcopies.begin(domain, disk, copy, freeze), False,
+                              patience=SLOW):
+            return False
+        try:
+            while self._on_guest(server_id, diskcopies.is_running, False):
+                progress(self._on_guest(server_id, diskcopies.percent, 0))
+                time.sleep(_COPY_LOOK_S)
+        except BaseException:
+            self._on_guest(server_id, diskcopies.end, None)
+            raise
+        done = self._on_guest(server_id, diskcopies.succeeded, None)
+        if done is False:
+            raise errors.AgentError(reason="The server's disk could not be copied on its host.")
+        return bool(done)
+
+    def end_copy(self, server_id: str) -> None:
+        """Abort and thaw."""
+        def stop(domain: libvirt.virDomain) -> None:
+            if domain.isActive():
+                diskcopies.end(domain)
+                diskcopies.thaw(domain)
+
+        self._on_guest(server_id, stop, None, patience=SLOW)
 
     def list_volumes(self) -> dict[str, list[str]]:
         """Return what each guest has."""

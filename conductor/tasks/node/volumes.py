@@ -10,13 +10,12 @@ import sqlalchemy as sa
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.node.calls import delete_at, delete_or_note, load_volume
+from conductor.tasks.records import images
 from conductor.tasks.records.holders import holders_of
 from hostler import errors
-from hostler.db.models import Image, Volume
-from hostler.images.spec import upload_url
+from hostler.db.models import Volume
 from hostler.operations import notes
 from hostler.resources.volume.records import snapshot_spec, source_spec, volume_spec
-from hostler.resources.volume.specs import UploadSpec
 
 # Over these an attached volume is a file that QEMU on the host grows itself; the node must not touch it.
 _GROWN_BY_HOST = frozenset({"file"})
@@ -104,19 +103,5 @@ class UploadVolume(OperationTask):
         """Send it, and see that the image has it."""
         run = self.run
         spec, place = load_volume(run, run.resource_id)
-        if self._status(image_id) == "active":  # sent before a crash
-            return
-        upload = UploadSpec(image_id=image_id, disk_format=disk_format, url=upload_url(run.conf, image_id))
-        try:
-            run.ask_node_to_copy(place.node, run.cloud.volumes.upload_volume, spec, upload)
-        except errors.AgentError:
-            # The store may have it all the same: an api that died before it answered is asked again and refuses.
-            if self._status(image_id) != "active":
-                raise
-        status = self._status(image_id)
-        if status != "active":
-            raise errors.AgentError(reason=f"Image {image_id} is {status or 'gone'} after its content was sent.")
-
-    def _status(self, image_id: str) -> str | None:
-        with self.run.reading() as session:
-            return session.scalar(sa.select(Image.status).where(Image.id == image_id, Image.deleted_at.is_(None)))
+        images.fill(run, image_id, disk_format, lambda upload: run.ask_node_to_copy(
+            place.node, run.cloud.volumes.upload_volume, spec, upload))

@@ -13,6 +13,7 @@ from hostler.resources.server import states
 _SERVER: Final = ("server",)
 _LIVING: Final = tuple(state for state in states.VM_STATES if state != states.DELETED)
 _TAKES_NICS: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.SHELVED_OFFLOADED)
+_HAS_A_DISK: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED)
 _TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SHELVED_OFFLOADED)
 
 
@@ -59,6 +60,21 @@ class ServerPort(Arguments):
     """One NIC of a server."""
 
     port_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CreateImage(Arguments):
+    """The image that gets the disk's content."""
+
+    image_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CreateBackup(CreateImage):
+    """The image is one of a kind (`backup_type`: daily, weekly, …), of which the `rotation` newest are kept."""
+
+    backup_type: str
+    rotation: int
 
 
 CREATE: Final = Kind(
@@ -109,12 +125,19 @@ ATTACH_INTERFACE: Final = Kind(
 DETACH_INTERFACE: Final = Kind(
     name="server.detach_interface", resources=_SERVER, arguments=ServerPort, starts_in=_TAKES_NICS,
     action="detach_interface")
+CREATE_IMAGE: Final = Kind(
+    name="server.create_image", resources=_SERVER, arguments=CreateImage, starts_in=_HAS_A_DISK, action="createImage",
+    shows={"server": "image_snapshot"})
+CREATE_BACKUP: Final = Kind(
+    name="server.create_backup", resources=_SERVER, arguments=CreateBackup, starts_in=_HAS_A_DISK,
+    action="createBackup", shows={"server": "image_backup"})
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
 KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
                 ATTACH_VOLUME, DETACH_VOLUME, UPDATE,
-                ATTACH_INTERFACE, DETACH_INTERFACE)
+                ATTACH_INTERFACE, DETACH_INTERFACE,
+                CREATE_IMAGE, CREATE_BACKUP)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")

@@ -7,6 +7,7 @@ created before there was that check still starts: a value that is not accepted i
 from __future__ import annotations
 
 import dataclasses
+import enum
 from collections.abc import Mapping
 from typing import Any, Self
 
@@ -52,6 +53,22 @@ class Hardware:
             hpet=image.flag("hw_time_hpet", False), rng=flavor.flag("hw_rng:allowed", True),
             rng_bytes=flavor.number("hw_rng:rate_bytes"), rng_period_ms=flavor.number("hw_rng:rate_period") or 1000,
             disk_limits={name: value for name, value in limits.items() if value})
+
+
+class Freeze(enum.Enum):
+    """Whether the guest's agent is to freeze the file systems while a copy of a disk begins."""
+
+    NO = "no"
+    TRY = "try"
+    MUST = "must"
+
+
+def freeze_for_snapshots(server: ServerSpec) -> Freeze:
+    """Return what the server's image says: it must be (`os_require_quiesce`), or it has an agent that can."""
+    image = _Properties(server.image_properties, HONOURED_IMAGE)
+    if image.flag("os_require_quiesce", False):
+        return Freeze.MUST
+    return Freeze.TRY if image.flag("hw_qemu_guest_agent", False) else Freeze.NO
 
 
 def shutdown_timeout_s(server: ServerSpec) -> int | None:

@@ -56,7 +56,7 @@ HONOURED_IMAGE: Final[dict[str, Accepts]] = {
     "hw_vif_model": one_of("virtio", "e1000", "e1000e", "rtl8139"),
     "hw_rng_model": one_of("virtio"),
     "hw_video_model": one_of("vga", "virtio", "cirrus", "none"),
-    "hw_qemu_guest_agent": _BOOLEAN,
+    "hw_qemu_guest_agent": _BOOLEAN, "os_require_quiesce": _BOOLEAN,
     "hw_boot_menu": _BOOLEAN,
     "hw_time_hpet": _BOOLEAN,
     "os_shutdown_timeout": number(0),
@@ -76,7 +76,7 @@ _GIVEN_IMAGE: Final[dict[str, Accepts]] = {
     "hw_mem_encryption": _FALSE, "hw_vif_multiqueue_enabled": _FALSE, "hw_firmware_stateless": _FALSE,
     "hw_locked_memory": _FALSE, "hw_virtio_packed_ring": _FALSE, "hw_ipxe_boot": _FALSE,
     "hw_pci_numa_affinity_policy": one_of("legacy"), "hw_watchdog_action": one_of("disabled"),
-    "os_secure_boot": one_of("disabled", "optional"), "os_require_quiesce": _FALSE,
+    "os_secure_boot": one_of("disabled", "optional"),
 }
 _GIVEN_FLAVOR: Final[dict[str, Accepts]] = {
     "hw:cpu_policy": one_of("shared"), "hw:mem_page_size": one_of("small", "any"), "hw:mem_encryption": _FALSE,

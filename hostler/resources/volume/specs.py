@@ -73,7 +73,7 @@ class ConnectorSpec(Spec):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class UploadSpec(Spec):
-    """Where a volume's content goes to become an image: a signed URL to PUT it to."""
+    """Where the content of a volume, or of a server's disk, goes to become an image: a signed URL to PUT it to."""
 
     image_id: str
     disk_format: str

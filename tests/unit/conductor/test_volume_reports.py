@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from conductor import volume_reconcile, volume_reports
+from conductor import progress, volume_reconcile, volume_reports
 from conductor.run import HandOver
 from hostler import clock, errors, ids
 from hostler.db.models import Backend, Backup, Operation, Snapshot, Volume, VolumeNode, Zone
@@ -107,14 +107,14 @@ def test_progress_is_of_the_running_attempt_and_only_grows(rig: VolumeRig) -> No
     def slow(*arguments: Any) -> Any:
         for attempt, percent, node in ((1, 30, None), (1, 20, None), (9, 90, None), (1, 40, "node9"),
                                        (1, 50, arguments[1]), (1, 250, None)):
-            volume_reports.record_progress(rig.db, operation_id, attempt, percent, node=node)
+            progress.record_progress(rig.db, operation_id, attempt, percent, agent=node)
             seen.append(rig.one(Operation, operation_id).progress)
         return ask(*arguments)
 
     rig.nodes.create_volume = slow  # type: ignore[method-assign]
     assert isinstance(rig.run(operation_id), HandOver)
     assert seen == [30, 30, 30, 30, 50, 99]
-    volume_reports.record_progress(rig.db, operation_id, 1, 99)  # nobody runs it
+    progress.record_progress(rig.db, operation_id, 1, 99)  # nobody runs it
     rig.nodes.create_volume = ask  # type: ignore[method-assign]
     rig.let_pass(operation_id)
     assert rig.finish(operation_id) == states.SUCCEEDED

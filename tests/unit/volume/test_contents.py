@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from hostler import errors
+from hostler.agent import programs
 from hostler.resources.server.specs import ImageSpec
 from hostler.resources.volume.specs import ConnectionSpec
 from tests.harness.volume_agents import GIB, describe_image, load, make_image, wait_for
@@ -86,11 +87,11 @@ def test_what_a_tool_says_is_put_in_our_words(tmp_path: Path) -> None:
         qemu_img.convert(source, "/nonexistent/b", "raw", lambda _percent: None)
     assert "nonexistent" not in str(told.value)
     with pytest.raises(errors.AgentError, match="no space left"):
-        raise qemu_img.failure(["qemu-img"], 1, "qemu-img: No space left on device")
+        raise programs.failure(["qemu-img"], 1, "qemu-img: No space left on device")
     with pytest.raises(errors.AgentError, match="missing"):
-        qemu_img.run(["no-such-program-here"])
+        programs.run(["no-such-program-here"])
     with pytest.raises(errors.AgentError, match="did not end"):
-        qemu_img.run(["sleep", "5"], timeout_s=0.01)
+        programs.run(["sleep", "5"], timeout_s=0.01)
 
 
 def test_a_back_end_that_hangs_is_unhealthy_alone(tmp_path: Path) -> None:

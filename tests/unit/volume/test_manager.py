@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hostler import errors, ids
+from hostler.agent import programs
 from hostler.agent.faults import Order
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SourceSpec, UploadSpec, VolumeSpec
 from tests.harness.contexts import attempt_of
@@ -154,7 +155,7 @@ def test_a_volume_in_use_is_backed_up_from_a_momentary_snapshot(agent: Agent) ->
 
 def test_progress_is_told_with_its_attempt(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     name = op("op")
-    monkeypatch.setattr("volume.work.TELL_EVERY_S", 0.0)
+    monkeypatch.setattr("hostler.agent.progress.TELL_EVERY_S", 0.0)
     agent.api.create_volume(attempt_of(name, 3), NODE, new_volume(), SourceSpec())
     wait_for(lambda: agent.conductor.progress)
     assert agent.conductor.progress == [(name, 3, 50)]
@@ -221,7 +222,7 @@ def test_images_that_do_not_fit_or_lie_are_refused(agent: Agent, tmp_path: Path)
         agent.create(image=large)
     base = tmp_path / "large" / "image.qcow2"
     overlay = tmp_path / "overlay.qcow2"
-    qemu_img.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(overlay)])
+    programs.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(overlay)])
     with pytest.raises(errors.AgentError, match="unacceptable"):
         agent.create(size_gib=4, image=describe_image(overlay, "qcow2", 2 * GIB))
     with pytest.raises(errors.AgentError, match="not raw as claimed"):
@@ -291,7 +292,7 @@ def receiver() -> Iterator[Receiver]:
 
 def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_path: Path,
                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("volume.copy_out._PAUSES_S", (0.0,))
+    monkeypatch.setattr("hostler.images.sending.PAUSES_S", (0.0,))
     volume = agent.create()
     agent.fake().write(volume.id, "to be an image")
     receiver.statuses = [503]
@@ -311,7 +312,7 @@ def test_a_volume_is_uploaded_as_an_image(agent: Agent, receiver: Receiver, tmp_
 
 
 def test_an_upload_that_is_refused_says_so(agent: Agent, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("volume.copy_out._PAUSES_S", (0.0, 0.0))
+    monkeypatch.setattr("hostler.images.sending.PAUSES_S", (0.0, 0.0))
     volume = agent.create()
     upload = UploadSpec(image_id=ids.new_id(), disk_format="qcow2", url=receiver.url)
     receiver.statuses = [403]

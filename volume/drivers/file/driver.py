@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 
 from hostler import errors
+from hostler.agent.programs import Progress
 from hostler.resources.volume.specs import ConnectionSpec, ConnectorSpec, SnapshotSpec, VolumeSpec
-from volume.drivers.driver import DiskSource, Found, Progress, Provider, Stats
+from volume.drivers.driver import DiskSource, Found, Provider, Stats
 from volume.drivers.file.directory import SHARE_MARK, Directory
 from volume.drivers.file.exports import Exports
 from volume.drivers.file.files import FORMATS, GIB, DiskFiles

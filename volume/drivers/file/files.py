@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hostler import errors
+from hostler.agent import programs
 from hostler.agent.files import sync
+from hostler.agent.programs import Progress
 from volume import qemu_img
-from volume.drivers.driver import DiskSource, Progress
+from volume.drivers.driver import DiskSource
 
 LOG = logging.getLogger(__name__)
 GIB = 1024**3
@@ -64,7 +66,7 @@ class DiskFiles:
     def create_empty(self, kind: str, disk_id: str, image_format: str, size_bytes: int) -> None:
         """Make a disk that reads as zeros, or put one in the place of what is there."""
         with self._becoming(kind, disk_id, image_format) as part:
-            qemu_img.run(["qemu-img", "create", "-q", "-f", image_format, "-o", f"preallocation={self.preallocation}",
+            programs.run(["qemu-img", "create", "-q", "-f", image_format, "-o", f"preallocation={self.preallocation}",
                           str(part), str(size_bytes)], timeout_s=STALL_S)
 
     def copy(self, source: DiskSource, kind: str, disk_id: str, image_format: str, size_bytes: int,
@@ -150,7 +152,7 @@ class DiskFiles:
         return True
 
     def _resize(self, path: Path, image_format: str, size_bytes: int) -> None:
-        qemu_img.run(["qemu-img", "resize", "-q", "-f", image_format, f"--preallocation={self.preallocation}",
+        programs.run(["qemu-img", "resize", "-q", "-f", image_format, f"--preallocation={self.preallocation}",
                       str(path), str(size_bytes)], timeout_s=STALL_S)
 
 

@@ -6,20 +6,27 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import falcon
+
 from api.openstack.compute.microversion import ALWAYS, Span
 from api.services import Services
 from hostler.context import RequestContext
 
 Act = Callable[[Services, RequestContext, str, Any], Any]
+Answer = Callable[[Services, falcon.Request, falcon.Response, str, Any], None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202)."""
+    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202).
 
-    act: Act
+    `answer` does it and writes the response itself, where that depends on the request.
+    """
+
+    act: Act | None = None
     argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     span: Span = ALWAYS
+    answer: Answer | None = None
 
 
 # What a microversion changed has a row for each span, in any order.

@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import rescue
+from api.openstack.compute.server import image_actions, rescue
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -127,7 +127,8 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
     "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),
     "os-migrateLive": _missing("Migrating servers"), "evacuate": _missing("Evacuating servers"),
-    "createImage": _missing("Creating images of servers"), "createBackup": _missing("Creating backups of servers"),
+    "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
+    "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
     "changePassword": _missing("Changing passwords of servers"),
     "trigger_crash_dump": _missing("Crash dumps", since(17)),
     "os-getVNCConsole": _missing("Graphical consoles", until(5)),
@@ -168,6 +169,10 @@ class ServerAction(Resource):
         ((name, argument),) = body.items()
         action = _row(name, request.context.version)
         _validator(name, request.context.version)(body)
+        if action.answer is not None:
+            action.answer(self.services, request, response, server_id, argument)
+            return
+        assert action.act is not None
         answer = action.act(self.services, params.caller(request), server_id, argument)
         response.status = 202 if answer is None else 200
         if answer is not None:

@@ -1,0 +1,16 @@
+"""What is in the files of the fake host's disks: a few words in place of a disk's content."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+_HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
+_GIB = 1 << 30
+
+
+def write_copy(disk: Path, copy: Path) -> None:
+    """Write a disk's words to `copy`, behind the header of a qcow2 of 1 GiB: the image store looks at that alone."""
+    words = disk.read_bytes() if disk.exists() else b""
+    header = _HEADER.pack(b"QFI\xfb", 3, 0, 0, 16, _GIB, 0, 2, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
+    copy.write_bytes(header.ljust(512, b"\0") + words)

@@ -1,0 +1,42 @@
+"""What tasks write and read of the images that operations fill."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from conductor.run import Run
+from hostler import clock, errors
+from hostler.db.models import Image
+from hostler.images import statuses
+from hostler.images.moves import IMAGE
+from hostler.images.spec import upload_url
+from hostler.resources.volume.specs import UploadSpec
+
+
+def fill(run: Run, image_id: str, disk_format: str, send: Callable[[UploadSpec], None]) -> None:
+    """Have an agent send a waiting image's content, and see that the image has it; raises AgentError."""
+    if _status(run, image_id) == statuses.ACTIVE:  # sent before a crash
+        return
+    try:
+        send(UploadSpec(image_id=image_id, disk_format=disk_format, url=upload_url(run.conf, image_id)))
+    except errors.AgentError:
+        # The store may have it all the same: an api that died before it answered is asked again and refuses.
+        if _status(run, image_id) != statuses.ACTIVE:
+            raise
+    status = _status(run, image_id)
+    if status != statuses.ACTIVE:
+        raise errors.AgentError(reason=f"Image {image_id} is {status or 'gone'} after its content was sent.")
+
+
+def remove(session: orm.Session, image_ids: Collection[str]) -> None:
+    """Delete images; content that nothing else refers to is swept from the store later (`hostler.images.janitor`)."""
+    IMAGE.move_all(session, statuses.DELETED, {"deleted_at": clock.utcnow(), "claimed_bytes": None},
+                   where=[Image.id.in_(image_ids), Image.deleted_at.is_(None)])
+
+
+def _status(run: Run, image_id: str) -> str | None:
+    with run.reading() as session:
+        return session.scalar(sa.select(Image.status).where(Image.id == image_id, Image.deleted_at.is_(None)))

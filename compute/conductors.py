@@ -7,7 +7,7 @@ from typing import Any
 
 from compute import rpcapi
 from conductor.rpcapi import ConductorAPI
-from hostler.agent.buslink import BusLink
+from hostler.agent.buslink import LONG_ANSWERS_S, BusLink
 from hostler.bus import Bus
 from hostler.context import RequestContext
 
@@ -33,7 +33,8 @@ class ComputeLink(BusLink[ConductorAPI]):
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
                   known_groups: dict[str, int]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.reconcile(context, host, present, known_groups, conductor=self.answering)
+        return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.reconcile(
+            context, host, present, known_groups, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """See ConductorAPI."""

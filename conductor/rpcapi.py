@@ -44,7 +44,8 @@ class ConductorAPI:
             context, "volumes_released", {"host": host, "released": released})
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int] | None = None, *, conductor: str | None = None) -> dict[str, Any]:
+                  known_groups: dict[str, int] | None = None, *, conductor: str | None = None,
+                  timeout_s: float | None = None) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state", "revision", "number", "fingerprint": of the records
         that its kept spec agrees with, or None}], and the revisions of the security groups it knows.
 
@@ -52,7 +53,7 @@ class ConductorAPI:
         ServerSpec map, or None where the host has it, "fingerprint"}], "groups": {group id: {"revision", "members"}}
         of those that are newer}.
         """
-        return self._client.to(conductor).call(context, "reconcile", {
+        return self._client.to(conductor, timeout_s=timeout_s).call(context, "reconcile", {
             "host": host, "present": present, "known_groups": known_groups})
 
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
@@ -67,11 +68,12 @@ class ConductorAPI:
             context, "volume_heartbeat", {"node": node, "report": report})
 
     def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any], *,
-                         conductor: str | None = None) -> dict[str, Any]:
+                         conductor: str | None = None, timeout_s: float | None = None) -> dict[str, Any]:
         """Say what is on a node (`volume.rpcapi.VolumeAPI.get_inventory`); returns what to remove, all of it surely
         not wanted any more: {"volumes": [{"backend", "id"}], "snapshots": [{"backend", "id", "volume_id"}],
         "connections": [{"backend", "volume_id", "attachment_id"}], "backups": [ids]}."""
-        return self._client.to(conductor).call(context, "volume_reconcile", {"node": node, "present": present})
+        return self._client.to(conductor, timeout_s=timeout_s).call(
+            context, "volume_reconcile", {"node": node, "present": present})
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """Say how far an agent is with the long step of the context's operation (cast)."""

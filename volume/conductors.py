@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from conductor.rpcapi import ConductorAPI
-from hostler.agent.buslink import BusLink
+from hostler.agent.buslink import LONG_ANSWERS_S, BusLink
 from hostler.bus import Bus
 from hostler.context import RequestContext
 from volume import rpcapi
@@ -22,7 +22,8 @@ class VolumeLink(BusLink[ConductorAPI]):
 
     def volume_reconcile(self, context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
         """See ConductorAPI."""
-        return self.conductor.volume_reconcile(context, node, present, conductor=self.answering)
+        return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volume_reconcile(
+            context, node, present, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
 
     def report_progress(self, context: RequestContext, percent: int) -> None:
         """See ConductorAPI."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import oslo_messaging
@@ -23,6 +23,8 @@ GIVE_UP_S = 10.0
 # Time for each conductor asked in turn, and how many are asked: together less than the default service_down_time.
 ANSWER_S = 2.5
 TRIES = 6
+# For a request that may honestly take long: a hung conductor costs the first wait only, a busy one gets the last.
+LONG_ANSWERS_S = (5.0, 15.0, 60.0)
 EXPLORE_EVERY = 3
 NO_SERVER = "-"  # oslo.messaging requires a name below the topic; no host has this one
 
@@ -73,8 +75,9 @@ class BusLink(Generic[Conductor]):
             raise errors.BrokerSilent()
         return conductor
 
-    def ask_until_answered(self, ask: Callable[[str | None, float], dict[str, Any]]) -> dict[str, Any]:
-        """Call `ask(conductor, timeout_s)` until a conductor answers; its answer names it.
+    def ask_until_answered(self, ask: Callable[[str | None, float], dict[str, Any]],
+                           waits_s: Sequence[float] = (ANSWER_S,) * TRIES) -> dict[str, Any]:
+        """Call `ask(conductor, timeout_s)` until a conductor answers, once for each of `waits_s`; its answer names it.
 
         The broker sends messages to the conductors in turn, including one that hangs: with two of them, half of the
         reports would get no answer, and the host would look down. So the one that answered last is asked first, then
@@ -82,9 +85,9 @@ class BusLink(Generic[Conductor]):
         to find new conductors. Raises Silent when none answers. The request must be safe to repeat.
         """
         silence = errors.Silent(part="The conductor service")
-        for asked in self._candidates():
+        for asked, wait_s in zip(self._candidates(len(waits_s)), waits_s, strict=True):
             try:
-                answer = ask(asked, ANSWER_S)
+                answer = ask(asked, wait_s)
             except errors.BrokerSilent:
                 raise
             except errors.Silent as error:
@@ -97,11 +100,10 @@ class BusLink(Generic[Conductor]):
                 return answer
         raise silence
 
-    def _candidates(self) -> list[str | None]:
+    def _candidates(self, count: int) -> list[str | None]:
         self._asked += 1
-        known: list[str | None] = [*self._conductors]
-        explore = self._asked % EXPLORE_EVERY == 0
-        return [*([None] if explore else []), *known, *[None] * (TRIES - len(known))]
+        explore: list[str | None] = [None] if self._asked % EXPLORE_EVERY == 0 else []
+        return [*explore, *self._conductors, *[None] * count][:count]
 
     def _remember(self, answer: dict[str, Any] | None) -> None:
         # One of an earlier release does not name itself.

@@ -1,7 +1,8 @@
 """What the lists of this face have in common: whose rows, filters, pages, the count, and the answer's shape.
 
 A filter that a list does not know is refused since 3.31 and passed over before. From administrators, and where a list
-never refuses (`Listed.open`), it matches nothing, as in the reference.
+never refuses (`Listed.open`), it matches nothing, as in the reference. Since 3.31 members may use the filters that
+`GET /resource_filters` names, and no others: those are the reference's defaults.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 import falcon
 
-from api.microversions import ALWAYS, Span
+from api.microversions import ALWAYS, Span, Version
 from api.openstack.volume import params
 from api.openstack.volume.microversion import since
 from api.services import Services
@@ -69,7 +70,7 @@ def query_of(request: falcon.Request, services: Services, listed: Listed) -> Que
 def _where(request: falcon.Request, listed: Listed, found: Mapping[str, list[str]], is_admin: bool) -> Expression:
     version = request.context.version
     asked = {name: values[-1:] for name, values in found.items() if name not in _NOT_FILTERS}
-    unknown = [name for name in asked if name not in listed.filters or (name.endswith("~") and version not in _LIKE)]
+    unknown = [name for name in asked if not _knows(listed, name, version, is_admin)]
     if unknown and (is_admin or listed.open):
         return NOTHING
     if unknown and version in listed.refusing:
@@ -77,6 +78,12 @@ def _where(request: falcon.Request, listed: Listed, found: Mapping[str, list[str
     return text.where(listed.filters, {
         name: values for name, values in asked.items()
         if name not in unknown and version in listed.later.get(name, ALWAYS)})
+
+
+def _knows(listed: Listed, name: str, version: Version, is_admin: bool) -> bool:
+    if name not in listed.filters or (name.endswith("~") and version not in _LIKE):
+        return False
+    return is_admin or not listed.published or version not in listed.refusing or name in listed.published
 
 
 def _everybody(asked: str | None) -> bool:

@@ -88,7 +88,7 @@ def test_list(cloud: Cloud) -> None:
 
     assert names() == ["open"] and names(token="admin") == ["open"]
     assert names("is_public=None&sort=name:asc", token="admin") == ["open", "secret"]
-    assert names("is_public=false", token="admin") == ["secret"] and names("name=none") == []
+    assert names("is_public=false", token="admin") == ["secret"] and names("name=none", token="admin") == []
     assert names("extra_specs={'multiattach': '<is> True'}") == ["open"]
     assert names("extra_specs={'capabilities:x': 'y'}", token="admin") == ["open"]
     # What a caller may not see he cannot find out by filtering either: the reference finds nothing.

@@ -38,12 +38,14 @@ class EventRelay:
 
     def __init__(self, host: str, sink: EventSink, *, settle_s: float = 0.1,
                  revision_of: Callable[[str], int] = lambda _server_id: 0,
-                 next_number: Callable[[], int] = lambda: 0) -> None:
+                 next_number: Callable[[], int] = lambda: 0,
+                 swallows: Callable[[str, str], bool] = lambda _server_id, _kind: False) -> None:
         self._host = host
         self._sink = sink
         self._settle_s = settle_s
         self._revision_of = revision_of
         self.next_number = next_number
+        self.swallows = swallows  # tells of a server and a kind of event that the fence caused it
         self._condition = threading.Condition()
         self._pending: list[Event] = []
         self._held: dict[str, list[Event]] = {}
@@ -53,6 +55,9 @@ class EventRelay:
 
     def add(self, event: Event) -> None:
         """Take one event; returns at once."""
+        if self.swallows(event.server_id, event.kind):
+            LOG.info("Server %s is %s for the fence's sake", event.server_id, event.kind)
+            return
         with self._condition:
             held = self._held.get(event.server_id)
             if held is None:

@@ -1,6 +1,7 @@
 """Where the agent keeps things on its host; the one place that knows file names.
 
-    <state_path>/compute/servers/<server id>/{spec.json,disk,console.log,…}
+    <state_path>/compute/servers/<server id>/{spec.json,owner,disk,console.log,…}
+    <state_path>/compute/servers/.hosts/{identity,|<host>}   (which directory this is, and who uses it)
     <state_path>/compute/images/<sha256>
     <state_path>/compute/networks/<network id>/           (owned by compute.network)
     <state_path>/compute/groups/<security group id>.json  (owned by compute.network)
@@ -8,11 +9,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import os
 from pathlib import Path
 
-from hostler.agent.files import make_private
+from hostler import ids
+from hostler.agent.files import make_directory, make_private, write_new
 from hostler.agent.passage import DHCP_USERS, QEMU_USERS, first_user, make_passage
+
+_HOSTS = ".hosts"
+_IDENTITY = "identity,"  # no host has a comma in its name
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +58,26 @@ class Layout:
         """Where the numbers of reports go on, see `hostler.agent.sequence`."""
         return self.root / "reports"
 
+    def servers_share(self) -> str:
+        """Return the identity of the directory of servers: hosts that report the same one share it."""
+        mark = self.servers / _HOSTS / _IDENTITY
+        with contextlib.suppress(FileExistsError):
+            write_new(mark, f"{ids.new_id()}\n".encode())
+        return mark.read_text().strip()
+
+    def claim_servers(self, host: str) -> None:
+        """Note in the directory of servers that this host uses it."""
+        hosts = self.servers / _HOSTS
+        make_directory(hosts, 0o700)
+        (hosts / host).touch()
+
+    def servers_are_shared(self) -> bool:
+        """Return whether more than one host uses the directory of servers."""
+        try:
+            return len(set(os.listdir(self.servers / _HOSTS)) - {_IDENTITY}) > 1
+        except FileNotFoundError:
+            return False
+
     def server(self, server_id: str) -> Path:
         """Directory of one server."""
         return self.servers / server_id
@@ -79,6 +106,10 @@ class Layout:
         """All such copies and marks that are there."""
         return sorted(self.server(server_id).glob("snapshot.*"))
 
+    def owner(self, server_id: str) -> Path:
+        """Names the host that has the server, where several share the directory."""
+        return self.server(server_id) / "owner"
+
     def console_log(self, server_id: str) -> Path:
         """What the guest wrote to its serial console."""
         return self.server(server_id) / "console.log"
@@ -89,7 +120,7 @@ class Layout:
         for directory in (self.servers, self.images):
             make_passage(directory, first_user(QEMU_USERS))
         for entry in self.servers.iterdir():
-            if entry.is_dir() and not entry.is_symlink():
+            if entry.is_dir() and not entry.is_symlink() and ids.canonical(entry.name):
                 self.prepare_server(entry.name)
                 make_private(entry)
 

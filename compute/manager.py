@@ -54,6 +54,12 @@ class ComputeManager:
         return _state(self._spawner.spawn(ServerSpec.from_wire(spec), context))
 
     @rpc_method
+    def prepare_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
+        """Make the server, switched off."""
+        self._members.take(groups)
+        return _state(self._spawner.prepare(ServerSpec.from_wire(spec), context))
+
+    @rpc_method
     def destroy_server(self, context: RequestContext, server_id: str, ports: list[Wire]) -> None:
         """Remove the server."""
         self._spawner.destroy(server_id, _ports(ports), context)

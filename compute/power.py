@@ -84,7 +84,8 @@ class Power:
                 self._tools.network.plug(server, port)
             for volume in server.volumes:
                 self._tools.connections.resolve(volume)  # names the one that cannot be reached
-            self._tools.driver.resume(server.id)
+            with self._bench.starting(server.id):
+                self._tools.driver.resume(server.id)
             for port in server.ports:
                 self._tools.network.activate(port)
             self._spawner.catch_up(server)

@@ -2,7 +2,8 @@
 
 First, without asking anyone, everything in the kept specs is restored (networks, DHCP, filters). Then the agent reports
 what is here (guests, and directories of guests that are not defined) and the conductors answer for each server:
-`keep`, `destroy` (it is deleted, or runs elsewhere), `start`, or `leave` while an operation works on it. The answer
+`keep`, `destroy` (it is deleted, or runs elsewhere), `start`, `leave` while an operation works on it, or `wait` while
+it is evacuated: what was fenced stays off then. The answer
 describes a past moment: a server that was changed since is left for the next turn.
 """
 
@@ -18,6 +19,7 @@ from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.power import Power
 from compute.released import ReleasedVolumes
+from compute.self_fence import SelfFence
 from compute.spawn import Spawner
 from compute.specfile import UNKNOWN, SpecFiles, merged
 from compute.toolbox import Toolbox
@@ -43,7 +45,7 @@ class Reconciler:
 
     def __init__(self, host: str, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench,
                  spawner: Spawner, power: Power, interfaces: Interfaces, members: Members, judge: Judge, *,
-                 console_max_bytes: int,
+                 console_max_bytes: int, fence: SelfFence,
                  released: ReleasedVolumes | None = None) -> None:
         self._host = host
         self._tools = tools
@@ -57,6 +59,7 @@ class Reconciler:
         self._judge = judge
         self._console_max_bytes = console_max_bytes
         self._released = released
+        self._fence = fence
         self._agreed = Agreed()
 
     def restore(self) -> None:
@@ -100,6 +103,8 @@ class Reconciler:
             states.setdefault(server_id, virt.NOSTATE)
         present = []
         for server_id, state in sorted(states.items()):
+            if state not in (virt.RUNNING, virt.PAUSED) and self._fence.is_suspect(server_id):
+                state = virt.NOSTATE  # the fence switched it off: nothing that the records are to follow
             revision, fingerprint = kept.get(server_id, (UNKNOWN, None))
             changing = self._bench.locks.changed_since(server_id, mark)
             present.append({"server_id": server_id, "power_state": state, "number": number,
@@ -108,12 +113,17 @@ class Reconciler:
 
     def _carry_out(self, verdict: dict[str, Any], state: str, mark: int) -> None:
         server_id, action = verdict["server_id"], verdict["action"]
+        if action == "wait":
+            return
+        if action != "destroy":
+            self._fence.clear(server_id)
         if action == "leave" or self._bench.locks.changed_since(server_id, mark):
             return
         server = ServerSpec.from_wire(verdict["server"]) if verdict.get("server") else self._specs.load(server_id)
         if action == "destroy":
             LOG.warning("Server %s does not belong on this host; removing it", server_id)
             self._spawner.destroy(server_id, server.ports if server is not None else (), None)
+            self._fence.clear(server_id)
         elif server is None:
             LOG.error("Server %s: nothing is known to '%s' it from", server_id, action)
         elif action == "start":

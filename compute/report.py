@@ -13,6 +13,8 @@ from typing import Any
 from oslo_config import cfg
 
 from compute.connections import Connections
+from compute.layout import Layout
+from compute.self_fence import SelfFence
 from compute.virt.driver import Driver, HostInfo
 from hostler import clock, errors
 
@@ -24,10 +26,13 @@ UPTIME = Path("/proc/uptime")
 class Reporter:
     """Builds reports. When the hypervisor does not answer, the report repeats what was known last and says so."""
 
-    def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections, layout: Layout,
+                 fence: SelfFence) -> None:
         self._conf = conf
         self._driver = driver
         self._connections = connections
+        self._layout = layout
+        self._fence = fence
         self._started_at = clock.iso_micro(clock.utcnow())
         self._lock = threading.Lock()
         self._info: HostInfo | None = None
@@ -51,6 +56,8 @@ class Reporter:
             "unhealthy_reason": reason, "traits": list(info.traits),
             "connector": dataclasses.replace(self._connections.connector(),
                                              max_volumes=self._driver.max_volumes).to_wire(),
+            "self_fence_s": self._fence.promised_s(), "servers_share": self._layout.servers_share(),
+            "fence_generation": self._fence.generation,
         }
 
     def _refresh(self) -> str | None:

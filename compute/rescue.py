@@ -82,7 +82,8 @@ class Rescuer:
         for volume in server.volumes:
             tools.connections.resolve(volume)  # names the one that cannot be reached
         self._step(work, "unrescue.restore")
-        tools.driver.restore(server.id, definition, start=start)
+        with self._bench.starting(server.id):
+            tools.driver.restore(server.id, definition, start=start)
         state = tools.driver.get_power_state(server.id)
         if state in (virt.RUNNING, virt.PAUSED):
             for port in server.ports:

@@ -35,6 +35,11 @@ class ComputeAPI:
         """Make the server run."""
         return self._agent(host).call(context, "spawn_server", {"spec": server.to_wire(), "groups": groups})
 
+    def prepare_server(self, context: RequestContext, host: str, server: ServerSpec,
+                       groups: Groups | None = None) -> Power:
+        """Make all that the server needs but do not start it; one that runs there is switched off."""
+        return self._agent(host).call(context, "prepare_server", {"spec": server.to_wire(), "groups": groups})
+
     def destroy_server(self, context: RequestContext, host: str, server_id: str, ports: Iterable[PortSpec]) -> None:
         """Remove the server with its files and ports; fine when nothing is there."""
         self._agent(host).call(context, "destroy_server", {"server_id": server_id, "ports": _wire(ports)})

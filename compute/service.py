@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import logging
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg
 
@@ -23,6 +24,7 @@ from compute.reconcile import Reconciler
 from compute.released import ReleasedVolumes
 from compute.report import Reporter
 from compute.rescue import Rescuer
+from compute.self_fence import SelfFence
 from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
@@ -49,7 +51,7 @@ class ComputeService:
 
     def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
                  heartbeat: Heartbeat, reconciler: Reconciler, released: ReleasedVolumes,
-                 snapshots: Snapshots, directory_lock: DirectoryLock, *,
+                 snapshots: Snapshots, directory_lock: DirectoryLock, self_fence: SelfFence, *,
                  reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.host = host
         self._released = released
@@ -63,11 +65,14 @@ class ComputeService:
         self._reconciler = reconciler
         self._stop_timeout_s = stop_timeout_s
         self._reconciling = Periodic("reconcile", reconcile_interval_s, reconciler.run, retry_s=2.0)
+        self._self_fence = self_fence
         heartbeat.on_answer = self._reconciling.wake
+        heartbeat.on_heard = self._heard
 
     def start(self) -> None:
         """Open the hypervisor, restore what is here, serve. Raises AgentError or Unavailable with what to do."""
         self._directory_lock.take()
+        self._self_fence.start()
         self.tools.driver.set_event_listener(self._relay.add, self._reconciling.wake, self._released.note)
         self.tools.driver.open()
         self._reconciler.restore()
@@ -80,6 +85,10 @@ class ComputeService:
         self._reconciling.start(at_once=False)  # its first turn comes with the first answer to a report
         self._released.start()
         LOG.info("Compute agent %s is up", self.host)
+
+    def _heard(self, sent_at: float, answer: dict[str, Any]) -> None:
+        if self._self_fence.heard(sent_at, answer):
+            self._reconciling.wake()
 
     def stop(self) -> bool:
         """Finish the calls at work (within the configured time), keep the guests running, let go of everything.
@@ -105,12 +114,17 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     directory_lock = DirectoryLock(layout.root)
     directory_lock.check()
     layout.prepare()
+    layout.claim_servers(conf.host)
     tools = load_toolbox(conf, layout)
     link = open_link(conf.host, bus, lambda: Bus(conf))
-    specs = SpecFiles(layout)
-    relay = EventRelay(conf.host, link, revision_of=specs.revision_of, next_number=Sequence(layout.reports).next)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, link)
+    specs = SpecFiles(layout, conf.host)
     options = conf.compute
+    # The all-in-one is the whole cloud: nobody is left to take its disks over.
+    self_fence = SelfFence(layout, specs, tools.driver, after_s=options.self_fence_after if bus is None else 0,
+                           device=options.watchdog_device)
+    relay = EventRelay(conf.host, link, revision_of=specs.revision_of, next_number=Sequence(layout.reports).next,
+                       swallows=self_fence.swallows)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, link, self_fence.starting)
     console_max_bytes = options.console_log_kib * 1024
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=options.max_concurrent_builds,
                       console_max_bytes=console_max_bytes)
@@ -118,7 +132,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
     interfaces = Interfaces(tools, specs, bench, spawner)
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=options.max_concurrent_snapshots)
-    reporter, members = Reporter(conf, tools.driver, tools.connections), Members(tools.network)
+    reporter, members = Reporter(conf, tools.driver, tools.connections, layout, self_fence), Members(tools.network)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
                              reporter, Volumes(tools, specs, bench),
                              Rescuer(tools, layout, specs, bench, spawner, power),
@@ -127,9 +141,9 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
-                            console_max_bytes=console_max_bytes, released=released)
+                            console_max_bytes=console_max_bytes, fence=self_fence, released=released)
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released, snapshots,
-                          directory_lock, reconcile_interval_s=options.reconcile_interval,
+                          directory_lock, self_fence, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
 
 

@@ -49,6 +49,21 @@ class Spawner:
         with self._bench.work_on(server.id, context) as work, self._builds:
             return self.make(server, work)
 
+    def prepare(self, server: ServerSpec, context: RequestContext) -> str:
+        """Make what `server` starts from (spec, ports, disks), switched off; returns the power state."""
+        with self._bench.work_on(server.id, context) as work, self._builds:
+            self._tools.driver.power_off(server.id)
+            self._step(work, "spec")
+            server = self._specs.save(server)
+            self._step(work, "ports")
+            for port in server.ports:
+                self._tools.network.plug(server, port)
+            self._make_disks(server, work)
+            self.catch_up(server)
+            self._step(work, "end")
+            work.ended_in(virt.SHUTDOWN)
+            return virt.SHUTDOWN
+
     def make(self, server: ServerSpec, work: Work) -> str:
         """Run the numbered steps under `work` (the caller holds the server)."""
         tools = self._tools
@@ -105,11 +120,7 @@ class Spawner:
 
     def _start(self, server: ServerSpec, bridges: dict[str, str], work: Work) -> str:
         tools = self._tools
-        self._step(work, "image")
-        image = server.image if server.rescue is None else server.rescue.image
-        base = tools.images.fetch(image) if image is not None else None
-        self._step(work, "disk")
-        disks = tools.disks.ensure(server, base)
+        disks = self._make_disks(server, work)
         self._step(work, "start")
         log = self._layout.console_log(server.id)
         console.cut(log, self._console_max_bytes)
@@ -117,9 +128,17 @@ class Spawner:
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
         volumes = tuple(tools.connections.resolve(volume) for volume in guest_volumes(server))
-        tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
+        with self._bench.starting(server.id):
+            tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
         LOG.info("Server %s started", server.id)
         return virt.RUNNING
+
+    def _make_disks(self, server: ServerSpec, work: Work) -> tuple[virt.Disk, ...]:
+        self._step(work, "image")
+        image = server.image if server.rescue is None else server.rescue.image
+        base = self._tools.images.fetch(image) if image is not None else None
+        self._step(work, "disk")
+        return self._tools.disks.ensure(server, base)
 
     def _step(self, work: Work, step: str, verb: str = "spawn") -> None:
         work.check()

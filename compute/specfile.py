@@ -41,9 +41,12 @@ def newer(kept: PortSpec | None, port: PortSpec) -> PortSpec:
 class SpecFiles:
     """Reads and writes `spec.json` of the servers on this host; nothing is kept in memory."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, host: str = "") -> None:
         self._layout = layout
+        self._host = host
         self._updates = threading.Lock()
+        # Called with each spec before it is kept, and with None once it is gone.
+        self.on_change: Callable[[str, ServerSpec | None], None] = lambda _server_id, _server: None
 
     def save(self, server: ServerSpec) -> ServerSpec:
         """Keep `server`, but for what is newer here already, and return that; makes its directory.
@@ -52,7 +55,9 @@ class SpecFiles:
         """
         with self._updates:
             server = merged(self.load(server.id), server)
+            self.on_change(server.id, server)
             self._layout.prepare_server(server.id)
+            self._layout.owner(server.id).write_text(self._host)
             write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
         return server
 
@@ -79,10 +84,13 @@ class SpecFiles:
             if present is None:
                 return None
             changed = change(present)
+            if changed.volumes:
+                self.on_change(server_id, changed)
             try:
                 write_atomically(self._layout.spec(server_id), json.dumps(changed.to_wire()).encode())
             except FileNotFoundError:
                 return None
+            self.on_change(server_id, changed)
             return changed
 
     def load(self, server_id: str) -> ServerSpec | None:
@@ -103,11 +111,21 @@ class SpecFiles:
         return server
 
     def ids(self) -> list[str]:
-        """Return the ids of all servers that have a directory here."""
+        """Return the ids of all servers that have a directory here and, where others share it, are this host's."""
         try:
-            return sorted(entry.name for entry in self._layout.servers.iterdir() if ids.canonical(entry.name))
+            found = sorted(entry.name for entry in self._layout.servers.iterdir() if ids.canonical(entry.name))
         except FileNotFoundError:
             return []
+        return [server_id for server_id in found if self._is_ours(server_id)]
+
+    def _is_ours(self, server_id: str) -> bool:
+        """Return whether a server is this host's; one that names no host is not, lest it be removed by mistake."""
+        if not self._layout.servers_are_shared():
+            return True
+        try:
+            return self._layout.owner(server_id).read_text() == self._host
+        except OSError:
+            return False
 
     def all(self) -> Iterator[ServerSpec]:
         """Yield every readable spec."""
@@ -125,8 +143,9 @@ class SpecFiles:
         """Remove the server's directory with everything in it; fine when there is none."""
         directory = self._layout.server(server_id)
         with self._updates:
-            if not directory.exists():
-                return
+            self.on_change(server_id, None)
+            if not directory.exists() or not self._is_ours(server_id):
+                return  # another host that shares the directory has taken the server over
             # The spec goes last: until the directory is empty the server must still be found by a reconciliation.
             for entry in directory.iterdir():
                 if entry.name != "spec.json":

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 
 from compute.events import EventRelay
 from hostler import errors
@@ -52,11 +53,17 @@ class Work:
         self.end_state = power_state
 
 
-class Workbench:
-    """Fence, locks, event relay of one agent, and whom it tells its progress."""
+def _anything_may_start(_server_id: str) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
-    def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay, audience: Audience) -> None:
+
+class Workbench:
+    """Fences, locks, event relay of one agent, and whom it tells its progress."""
+
+    def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay, audience: Audience,
+                 starting: Callable[[str], AbstractContextManager[None]] = _anything_may_start) -> None:
         self._fence = fence
+        self.starting = starting  # see `compute.self_fence.SelfFence.starting`
         self._relay = relay
         self._audience = audience
         self.locks = locks

@@ -24,35 +24,44 @@ _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
 
 _SAME_AGAIN = sa.update(cast(sa.Table, Host.__table__)).where(
-    Host.name == sa.bindparam("host"), Host.report_digest == sa.bindparam("digest")).values(
+    Host.name == sa.bindparam("host"), Host.report_digest == sa.bindparam("digest"),
+    Host.fence_generation == sa.bindparam("fence")).values(
     last_seen_at=now(), uptime_s=sa.bindparam("uptime"), updated_at=Host.updated_at)
 
 
-def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> bool:
-    """Note that a host lives and what it offers; registers it the first time. Returns whether it is accepted.
+def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> dict[str, Any]:
+    """Note that a host lives and what it offers; registers it the first time.
+
+    Returns {"accepted", "fence_generation"}: the generation is read with what says that the host lives, so that a host
+    which hears the old one keeps its fence from being closed (`conductor.fencing`).
 
     A report that says nothing new is one statement: thousands of hosts send them for ever.
     """
     wanted = _columns(report)
     digest, uptime_s = _digest(wanted), int(report.get("uptime_s", 0))
-    same = {"host": host, "digest": digest, "uptime": uptime_s}
+    generation = int(report.get("fence_generation") or 0)
+    same = {"host": host, "digest": digest, "uptime": uptime_s, "fence": generation}
     if db.write(lambda session: session.connection().execute(_SAME_AGAIN, same).rowcount):
-        return True
+        return {"accepted": True, "fence_generation": generation}
     with db.reading() as session:
         known = session.execute(sa.select(*(getattr(Host, name) for name in ("id", *wanted)))
                                 .where(Host.name == host)).first()
     if known is None:
-        return _register(db, host, report, wanted)
+        return {"accepted": _register(db, host, report, wanted), "fence_generation": 0}
     changed = {name: value for name, value in wanted.items() if _differs(name, getattr(known, name), value)}
     seen: dict[str, Any] = {"last_seen_at": now(), "uptime_s": uptime_s, "report_digest": digest}
     if changed:
         LOG.info("host %s reports changes: %s", host, ", ".join(sorted(changed)))
         seen.update(changed, changed_at=now(), updated_at=clock.utcnow())
-        if changed.keys() - {"healthy", "unhealthy_reason", "started_at", "connector"}:
+        if changed.keys() - {"healthy", "unhealthy_reason", "started_at", "connector", "self_fence_s",
+                                       "servers_share"}:
             seen["generation"] = Host.generation + 1
-    db.write(lambda session: session.execute(
-        sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen})))
-    return True
+
+    def work(session: orm.Session) -> int:
+        session.execute(sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen}))
+        return session.scalars(sa.select(Host.fence_generation).where(Host.id == known.id)).one()
+
+    return {"accepted": True, "fence_generation": db.write(work)}
 
 
 def _digest(columns: dict[str, Any]) -> str:
@@ -80,7 +89,8 @@ def _columns(report: dict[str, Any]) -> dict[str, Any]:
         "disk_ratio": ratios["disk"], "reserved_ram_mib": reserved["ram_mib"],
         "reserved_disk_gib": reserved["disk_gib"], "healthy": bool(report.get("healthy", True)),
         "unhealthy_reason": reason[:255] if reason else None,
-        "started_at": clock.parse(report["started_at"]),
+        "started_at": clock.parse(report["started_at"]), "self_fence_s": int(report.get("self_fence_s", 0)),
+        "servers_share": report.get("servers_share"),
     }
 
 

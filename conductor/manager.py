@@ -40,7 +40,7 @@ class ConductorManager:
     @open_to(COMPUTE)
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
-        return {"accepted": heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host}
+        return {**heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host}
 
     @open_to(COMPUTE)
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:

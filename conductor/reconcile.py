@@ -13,6 +13,7 @@ from conductor.guest_reports import record_look
 from hostler.db.engine import Database
 from hostler.db.models import Host, Lock, Server
 from hostler.images.store import ImageStore
+from hostler.operations.kinds import server as kinds
 from hostler.resources.network.port_specs import group_members
 from hostler.resources.network.security_groups import groups_admitted_on
 from hostler.resources.server import states
@@ -34,8 +35,8 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
     whose revision it knows.
 
     keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
-    guest is gone; leave: an operation works on it, or
-    nothing is known of it. Records follow guests that stopped or started in between.
+    guest is gone; leave: an operation works on it, or nothing is known of it; wait: as leave, and it is being evacuated
+    from here. Records follow guests that stopped or started in between.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     agreed = {entry["server_id"]: entry.get("fingerprint") for entry in present}
@@ -48,8 +49,8 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
         servers = session.execute(sa.select(Server.id, Server.vm_state).where(
             Server.host_id == host_id, Server.deleted_at.is_(None))).all()
         states_here = {row.id: row.vm_state for row in servers}
-        held = set(session.scalars(sa.select(Lock.resource_id).where(
-            Lock.resource_id.in_([*found, *states_here]))))
+        held = dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
+            Lock.resource_id.in_([*found, *states_here]))).tuples().all())
         known = {*states_here, *session.scalars(sa.select(Server.id).where(
             Server.id.in_(found.keys() - states_here.keys())))}
         actions = {server_id: _action(server_id, found, states_here, held, known)
@@ -70,10 +71,10 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
             "groups": groups}
 
 
-def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: set[str],
+def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: dict[str, str],
             known: set[str]) -> str:
     if server_id in held:
-        return "leave"
+        return "wait" if held[server_id] == kinds.EVACUATE.name and server_id in states_here else "leave"
     if server_id not in known:
         # No record at all, not even of its deletion: a database restored from a backup, rather than a leftover.
         LOG.warning("server %s runs on its host and has no record: it is left alone", server_id)

@@ -25,7 +25,7 @@ class ConductorAPI:
                   timeout_s: float = 15) -> dict[str, Any]:
         """Report a compute agent's life and what its host offers.
 
-        Returns {"accepted": bool, "conductor": who answered}; `conductor` asks one of them.
+        Returns {"accepted": bool, "conductor": who answered, "fence_generation"}; `conductor` asks one of them.
         """
         return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
             context, "heartbeat", {"host": host, "report": report})

@@ -12,7 +12,7 @@ import datetime as dt
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
 from oslo_config import cfg
 from sqlalchemy import orm
@@ -266,6 +266,13 @@ class Run:
         self._start_waiting()
         names = ", ".join(sorted(hosts))
         raise HandOver(reason=f"silent: {names}", delay_s=self.cloud.silences.window_s, waiting_for=names[:255])
+
+    def wait_for_help(self, waiting_for: str, error: errors.HostlerError) -> NoReturn:
+        """Hand the operation over until somebody has helped; raises `error` past patience."""
+        if self._out_of_patience():
+            raise error
+        self._start_waiting()
+        raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for=waiting_for)
 
     def wait_for_node(self, node: str, reason: str) -> None:
         """Hand the operation over until a storage node may be there again; raises NodeUnreachable past patience."""

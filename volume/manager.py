@@ -121,6 +121,16 @@ class VolumeManager:
             work.pass_step("disconnect_volume.end")
 
     @rpc_method
+    def shut_out_host(self, context: RequestContext, volume: Wire, attachment_id: str, connector: Wire) -> None:
+        """End the connection of a host that is down."""
+        spec, peer = VolumeSpec.from_wire(volume), ConnectorSpec.from_wire(connector)
+        with self._bench.work_on(spec.id, context) as work:
+            driver = self._backends.driver(spec.backend)
+            work.pass_step("shut_out_host.begin")
+            driver.shut_out(spec, attachment_id, peer)
+            work.pass_step("shut_out_host.end")
+
+    @rpc_method
     def create_backup(self, context: RequestContext, backup: Wire, volume: Wire, snapshot: Wire | None) -> Wire:
         """Back a volume up."""
         spec = BackupSpec.from_wire(backup)

@@ -78,6 +78,12 @@ class VolumeAPI:
         self._agent(node).call(context, "disconnect_volume", {
             "volume": volume.to_wire(), "attachment_id": attachment_id})
 
+    def shut_out_host(self, context: RequestContext, node: str, volume: VolumeSpec, attachment_id: str,
+                      connector: ConnectorSpec) -> None:
+        """End the connection of a host that is down, also one that it still holds open; fine when there is none."""
+        self._agent(node).call(context, "shut_out_host", {
+            "volume": volume.to_wire(), "attachment_id": attachment_id, "connector": connector.to_wire()})
+
     def create_backup(self, context: RequestContext, node: str, backup: BackupSpec, volume: VolumeSpec,
                       snapshot: SnapshotSpec | None) -> dict[str, Any]:
         """Copy a volume's (or snapshot's) content to the node's backup store; {"stored_bytes", "object_count"}."""

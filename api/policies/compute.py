@@ -46,6 +46,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-lock-server:unlock", OWNER_OR_ADMIN, "Unlock a server."),
     ("os-lock-server:unlock:unlock_override", ADMIN, "Act on a server that somebody locked."),
     ("os-admin-actions:reset_state", ADMIN, "Set a server's state."),
+    ("os-evacuate", ADMIN, "Evacuate a server from a host that is down."),
     ("os-deferred-delete:force", OWNER_OR_ADMIN, "Delete a server for good at once."),
     ("os-deferred-delete:restore", OWNER_OR_ADMIN, "Bring back a deleted server."),
     ("os-console-output", OWNER_OR_ADMIN, "Read a server's console log."),

@@ -13,6 +13,7 @@ from conductor.flows.server import (
     create_image,
     detach_interface,
     detach_volume,
+    evacuate,
     power,
     rescue,
 )
@@ -28,8 +29,8 @@ from hostler.operations.kinds.registry import KINDS
 
 _ALL: Final = (
     server_create.PROCEDURE, server_delete.PROCEDURE, *power.PROCEDURES, attach_volume.PROCEDURE,
-    detach_volume.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE, network_update.APPLY_RULES,
-    network_update.UPDATE,
+    detach_volume.PROCEDURE, evacuate.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE,
+    network_update.APPLY_RULES, network_update.UPDATE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE,
     create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,

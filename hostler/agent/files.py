@@ -30,6 +30,17 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
     sync(path.parent)
 
 
+def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:
+    """Write a file that is whole as soon as it is there; raises FileExistsError when somebody else's is."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+    write_atomically(temporary, content, mode)
+    try:
+        os.link(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
 def publish(part: Path, path: Path) -> None:
     """Give a finished file its name, durably."""
     sync(part)

@@ -56,6 +56,8 @@ class Heartbeat:
         self._renewed_at = self._tested_at = now()
         self._failed_tests = 0
         self._periodic = Periodic("heartbeat", interval_s, self.beat, retry_s=min(interval_s, 2.0))
+        # With the moment when the report was begun, on the clock that goes on while the machine sleeps.
+        self.on_heard: Callable[[float, dict[str, Any]], None] = lambda _sent_at, _answer: None
         self.on_answer: Callable[[], None] = lambda: None  # after the first answer, and after each silence
 
     def start(self) -> None:
@@ -68,11 +70,13 @@ class Heartbeat:
 
     def beat(self) -> None:
         """Send one report; raises Silent when nobody answered."""
+        sent_at = time.clock_gettime(time.CLOCK_BOOTTIME)
         try:
-            self._link.heartbeat(RequestContext.system(), self._host, self._report())
+            answer = self._link.heartbeat(RequestContext.system(), self._host, self._report())
         except errors.Silent as error:
             self._note_silence(error)
             raise
+        self.on_heard(sent_at, answer or {})
         if self._silent_since is not None:
             LOG.info("The conductors answer again")
         if self._silent_since is not None or not self._heard:

@@ -40,6 +40,20 @@ OPTS = [
     cfg.BoolOpt("nbd_tls", default=False,
                 help="QEMU on this host has a client certificate (nbd_tls_x509_cert_dir in qemu.conf) whose common "
                      "name is this host's name: volumes are exported to it encrypted."),
+    cfg.IntOpt("self_fence_after", default=0, min=0,
+               help="Seconds without an answer of a conductor after which this host's watchdog kills the guests whose "
+                    "disks other hosts can open (volumes, a shared directory of servers); guests with local disks "
+                    "alone go on. So servers can be evacuated without anybody's word that the host is off. Well above "
+                    "the longest outage of the control plane that such guests are to survive; the agent's restarts "
+                    "count, too. 0: never."),
+    cfg.StrOpt("watchdog_device", sample_default="/dev/watchdog",
+               help="Watchdog device that resets this machine when its watchdog cannot work any more (with "
+                    "self_fence_after). None: no device."),
+    cfg.StrOpt("fence_command",
+               help="Command with which conductors switch a silent host off before its servers are evacuated, with "
+                    "{host} where its name belongs; e.g. /etc/hostler/fence {host}. Status 0 promises that the host "
+                    "runs nothing any more."),
+    cfg.IntOpt("fence_timeout", default=60, min=1, help="Seconds fence_command may take."),
     cfg.IntOpt("console_log_kib", default=1024, min=16,
                help="Size to which a server's console log is cut, KiB."),
     cfg.IntOpt("graceful_stop_timeout", default=30, min=0,

@@ -16,7 +16,7 @@ from sqlalchemy import orm
 
 from api.openstack.compute.server.actions import ACTIONS
 from hostler import clock, ids
-from hostler.db.models import FixedIp, Lock, Operation, PortSecurityGroup, Server
+from hostler.db.models import FixedIp, Host, Lock, Operation, PortSecurityGroup, Server
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import states
 from tests.harness import compute_rest
@@ -63,8 +63,10 @@ class Scene:
                              kind=operation.kind))
 
     def act(self, action: str, token: str = "admin") -> tuple[int, str]:
-        """Ask for an action; returns the code and the answer's text."""
+        """Ask for an action; returns the code and the answer's text. The host is down where that is asked for."""
         rule = PUBLISHED[action]
+        self.cloud.services.db.write(lambda session: session.execute(sa.update(Host).where(Host.id == HOST).values(
+            forced_down=action == "evacuate")))
         answer = self.cloud.act(self.server_id, action.split()[0], self._argument(rule.argument), token=token,
                                 version=rule.last or "2.96")
         return answer.status_code, answer.text

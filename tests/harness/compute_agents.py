@@ -19,6 +19,7 @@ from compute.power import Power
 from compute.reconcile import Reconciler
 from compute.report import Reporter
 from compute.rescue import Rescuer
+from compute.self_fence import SelfFence
 from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
@@ -129,6 +130,7 @@ class Agent:
     specs: SpecFiles
     bench: Workbench
     tools: Toolbox
+    self_fence: SelfFence
 
     def spawn(self, server: ServerSpec, operation_id: str = "boot", attempt: int = 1) -> dict[str, Any]:
         return self.manager.spawn_server(attempt_of(operation_id, attempt), server.to_wire())
@@ -147,27 +149,30 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
                                                            "compute.driver": "fake"})
     layout = Layout(state)
     layout.prepare()
+    layout.claim_servers("host1")
     tools = build(config, layout)
     assert isinstance(tools.driver, FakeDriver) and isinstance(tools.network, FakeNetworkPlumbing)
     conductor = conductor or FakeConductor()
-    specs = SpecFiles(layout)
+    specs = SpecFiles(layout, "host1")
+    self_fence = SelfFence(layout, specs, tools.driver, after_s=0)
+    self_fence.start()
     relay = EventRelay("host1", conductor, settle_s=0, revision_of=specs.revision_of,
-                       next_number=Sequence(layout.reports).next)
+                       next_number=Sequence(layout.reports).next, swallows=self_fence.swallows)
     tools.driver.open()
     tools.driver.set_event_listener(relay.add, lambda: None)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, conductor)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, conductor, self_fence.starting)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     interfaces = Interfaces(tools, specs, bench, spawner)
-    reporter, members = Reporter(config, tools.driver, tools.connections), Members(tools.network)
+    reporter, members = Reporter(config, tools.driver, tools.connections, layout, self_fence), Members(tools.network)
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, interfaces, members, conductor,
-                            console_max_bytes=4096)
+                            console_max_bytes=4096, fence=self_fence)
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=2, send=conductor.take_image)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
                              Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
                              interfaces, snapshots)
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
-                 reporter, layout, specs, bench, tools)
+                 reporter, layout, specs, bench, tools, self_fence)
 
 
 def make_server(**changes: Any) -> ServerSpec:

@@ -155,7 +155,7 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     guests = {server_id: domain["state"] for server_id, domain in domains.items()}
     plugged = {(server_id, volume_id) for server_id, domain in domains.items()
                for volume_id in domain.get("volumes", ())}
-    folders = {path.name for path in (state_path / "compute" / "servers").iterdir()
+    folders = {path.name for path in (state_path / "compute" / "servers").iterdir() if path.name != ".hosts"
                } if (state_path / "compute" / "servers").exists() else set()
     faults = [f"{host}: guest {guest} of no server" for guest in guests.keys() - wanted]
     faults += [f"{host}: files of {folder}, which is no server here" for folder in folders - wanted]

@@ -102,7 +102,7 @@ ACTIONS: Final[Mapping[str, Published]] = {
 # Answered with 501 as yet, in every state (`restore` with 409: nothing is ever in the trash). Building an action takes
 # it off this list.
 NOT_BUILT: Final = frozenset({
-    "addFloatingIp", "changePassword", "confirmResize", "evacuate",
+    "addFloatingIp", "changePassword", "confirmResize",
     "injectNetworkInfo", "migrate", "os-getRDPConsole", "os-getSPICEConsole", "os-getSerialConsole", "os-getVNCConsole",
     "os-migrateLive", "rebuild", "removeFloatingIp", "resetNetwork", "resize", "restore",
     "revertResize", "shelve", "shelveOffload", "trigger_crash_dump", "unshelve",

@@ -114,3 +114,7 @@ class Driver(Protocol):
 
     def disconnect(self, volume_id: str, attachment_id: str) -> None:
         """End one connection; fine when there is none."""
+
+    def shut_out(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec) -> None:
+        """As `disconnect`, for `connector`'s host that is down and may hold the volume open: what it has open is of no
+        use to it afterwards, where the storage can do that."""

@@ -200,6 +200,10 @@ class FakeDriver:
             self._drop("connections", attachment_id)
         self._answer("disconnect:after", volume_id)
 
+    def shut_out(self, volume: VolumeSpec, attachment_id: str, _connector: ConnectorSpec) -> None:
+        """Forget the connection."""
+        self.disconnect(volume.id, attachment_id)
+
     def content(self, volume_id: str) -> str:
         """Return a volume's token."""
         return str(self._entry("volumes", volume_id)["content"])

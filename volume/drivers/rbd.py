@@ -220,6 +220,14 @@ class RbdDriver:
         """Forget the connection."""
         self._cluster.drop_mark(f"{_CONNECTION}{attachment_id} {volume_id}")
 
+    def shut_out(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec) -> None:
+        """Blocklist the host's clients that have the image open, then forget the connection.
+
+        Of a volume that one server has, every client is that host's; else those that come from the host's address.
+        """
+        self._cluster.shut_out(_VOLUME + volume.id, connector.ip if volume.multiattach else None)
+        self.disconnect(volume.id, attachment_id)
+
     def _need(self, volume_id: str, snapshot_id: str | None = None) -> Image:
         """Return the image, or its snapshot; raises AgentError when it is not there."""
         snapshot = None if snapshot_id is None else _SNAPSHOT + snapshot_id

@@ -124,16 +124,17 @@ class Cluster:
                          fine=(errno.ENOENT, errno.EBUSY, errno.ENOTEMPTY))
         return 0 if done.status == errno.ENOENT else done.status
 
-    def shut_out(self, name: str) -> None:
-        """Let no client that has an image open write to it, or to anything in the cluster, any more; fine when there
-        is no image.
+    def shut_out(self, name: str, address: str | None = None) -> None:
+        """Let no client that has an image open (from `address`, if given) write to it, or to anything in the cluster,
+        any more; fine when there is no image.
 
         A client that is evicted this way need not be waited for; a client that merely died holds an image for
         30 s. It may come back as a new client.
         """
         done = self._rbd("status", "--format", "json", self._spec(name), fine=(errno.ENOENT,))
         for watcher in json.loads(done.out)["watchers"] if not done.status else ():
-            self._ceph("osd", "blocklist", "add", watcher["address"])
+            if address is None or watcher["address"].rpartition(":")[0].strip("[]") == address:
+                self._ceph("osd", "blocklist", "add", watcher["address"])
 
     def stop_lock(self, name: str) -> None:
         """Let many clients write to an image at a time; nobody may have it open."""

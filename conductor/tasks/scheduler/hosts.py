@@ -26,11 +26,15 @@ class SelectHost(OperationTask):
     def execute(self) -> dict[str, Any]:
         """Return {"host_id", "host", "zone"}."""
         with self.run.reading() as session:
-            request = _request(session, self.run)
+            request = self.request(session)
         try:
             return self.run.ask_scheduler(request).to_wire()
         except errors.NoValidHost as error:
             raise _with_earlier_failure(self.run, error) from error
+
+    def request(self, session: orm.Session) -> Request:
+        """Return what is asked of the scheduler."""
+        return _request(session, self.run)
 
     def revert(self, result: Any, **_: Any) -> None:
         """Release the claim."""

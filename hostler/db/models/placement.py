@@ -60,6 +60,10 @@ class Host(Resource, Base):
     look_number: orm.Mapped[int] = orm.mapped_column(sa.BigInteger, default=0, server_default="0")
     # Of the last report (`conductor.heartbeats`): one with the same digest says nothing new.
     report_digest: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="", server_default="")
+    # How its guests are kept from disks that others take over (`conductor.fencing`).
+    fence_generation: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
+    self_fence_s: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
+    servers_share: orm.Mapped[str | None] = orm.mapped_column(Id)
     generation: orm.Mapped[int] = orm.mapped_column(default=0)
     changed_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow, index=True)
 

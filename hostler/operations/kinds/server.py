@@ -77,6 +77,15 @@ class CreateBackup(CreateImage):
     rotation: int
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evacuate(Arguments):
+    """`host`: the target asked for; `stays_off`: the server is switched off there, whatever it was."""
+
+    host: str | None = None
+    stays_off: bool = False
+    admin_password: str | None = secret()
+
+
 CREATE: Final = Kind(
     name="server.create", resources=_SERVER, arguments=CreateServer, ends_in=states.ACTIVE, action="create",
     shows={"server": "spawning", "volume": "attaching"}, waiting="scheduling")
@@ -131,11 +140,15 @@ CREATE_IMAGE: Final = Kind(
 CREATE_BACKUP: Final = Kind(
     name="server.create_backup", resources=_SERVER, arguments=CreateBackup, starts_in=_HAS_A_DISK,
     action="createBackup", shows={"server": "image_backup"})
+EVACUATE: Final = Kind(
+    name="server.evacuate", resources=_SERVER, arguments=Evacuate,
+    starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), action="evacuate", shows={"server": "rebuilding"},
+    status="REBUILD", cancels=True)
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
 KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
-                ATTACH_VOLUME, DETACH_VOLUME, UPDATE,
+                ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
                 CREATE_IMAGE, CREATE_BACKUP)
 

@@ -97,7 +97,8 @@ def test_a_report_has_what_the_conductors_expect(agent: Agent) -> None:
     report = agent.manager.get_host_report(CTX)
     assert {"service", "started_at", "availability_zone", "hypervisor_type", "hypervisor_version",
             "hypervisor_hostname", "host_ip", "cpu_info", "arch", "vcpus", "ram_mib", "disk_gib", "ratios", "reserved",
-            "running_servers", "uptime_s", "healthy", "unhealthy_reason", "traits", "connector"} == set(report)
+            "running_servers", "uptime_s", "healthy", "unhealthy_reason", "traits", "connector", "self_fence_s",
+            "fence_generation", "servers_share"} == set(report)
     assert report["healthy"] and report["vcpus"] == 64
 
 

@@ -27,7 +27,7 @@ def _host(rig: Rig) -> Any:
 
 
 def test_the_first_report_registers_the_host_in_its_zone(rig: Rig) -> None:
-    assert heartbeats.record_heartbeat(rig.db, "newcomer", _report())
+    assert heartbeats.record_heartbeat(rig.db, "newcomer", _report())["accepted"] is True
     host = _host(rig)
     assert (host.vcpus, host.ram_mib, host.last_seen_at is not None) == (8, 16000, True)
     assert rig.one(Zone, host.zone_id).name == "far"

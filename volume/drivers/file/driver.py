@@ -160,6 +160,10 @@ class FileDriver:
         """End the export of an attachment; a host that has the directory needs no word."""
         self._exports.stop(attachment_id)
 
+    def shut_out(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec) -> None:
+        """End the export; from a host that has the directory nothing keeps the file but its own fence."""
+        self.disconnect(volume.id, attachment_id)
+
     def _replace(self, volume: VolumeSpec, source: DiskSource, progress: Progress) -> Provider:
         known = self._files.source("volume", volume.id)
         image_format = str(known.options["driver"])

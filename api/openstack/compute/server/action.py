@@ -18,7 +18,8 @@ Answer = Callable[[Services, falcon.Request, falcon.Response, str, Any], None]
 
 @dataclasses.dataclass(frozen=True)
 class Action:
-    """What one action takes and does; an answer that is not None is the response's body (200 instead of 202).
+    """What one action takes and does; an answer that is not None is the response's body (with 200), without one the
+    response has `status`.
 
     `answer` does it and writes the response itself, where that depends on the request.
     """
@@ -27,6 +28,7 @@ class Action:
     argument: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     span: Span = ALWAYS
     answer: Answer | None = None
+    status: int = 202
 
 
 # What a microversion changed has a row for each span, in any order.

@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import image_actions, rescue
+from api.openstack.compute.server import evacuate, image_actions, rescue
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -108,6 +108,7 @@ _LOCK = {"type": ["object", "null"], "additionalProperties": False, "properties"
 _TO_43 = until(43)
 
 ACTIONS: Final[Mapping[str, Rows]] = {
+    **evacuate.ACTIONS,
     "os-start": Action(_power(kinds.START, "servers:start", "os-start")),
     "os-stop": Action(_power(kinds.STOP, "servers:stop", "os-stop")),
     "reboot": Action(_reboot, _REBOOT),
@@ -126,7 +127,7 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
     "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),
-    "os-migrateLive": _missing("Migrating servers"), "evacuate": _missing("Evacuating servers"),
+    "os-migrateLive": _missing("Migrating servers"),
     "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
     "changePassword": _missing("Changing passwords of servers"),
@@ -174,6 +175,6 @@ class ServerAction(Resource):
             return
         assert action.act is not None
         answer = action.act(self.services, params.caller(request), server_id, argument)
-        response.status = 202 if answer is None else 200
+        response.status = action.status if answer is None else 200
         if answer is not None:
             response.media = answer

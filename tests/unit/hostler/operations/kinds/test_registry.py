@@ -39,7 +39,7 @@ def test_where_it_ends_is_reached_from_where_it_starts() -> None:
 def test_who_can_be_cancelled() -> None:
     assert {name for name, row in KINDS.items() if not row.cancellable} == LAST
     assert {name for name, row in KINDS.items() if row.cancels} == {
-        "server.delete", "volume.delete", "snapshot.delete", "backup.delete"}
+        "server.delete", "server.evacuate", "volume.delete", "snapshot.delete", "backup.delete"}
 
 
 def test_what_volumes_show() -> None:

@@ -1,0 +1,87 @@
+"""server.evacuate: a server whose host is down is made to run on another.
+
+1. FenceHost        the old host can write none of its disks any more (nothing to undo)
+2. SetClaimAside    the migration holds the claim on the old host (revert: the server holds it again)
+3. SelectRefuge     the scheduler chooses, or checks, and claims a host (revert: release, and exclude that host)
+4. RebuildServer    the agent there makes the server: its disks are used where it sees them, else made from the image
+                    (revert: it removes all of it)
+
+With volumes, before 2 and between 3 and 4:
+
+1a. LockVolumes     no other operation works on them (nothing to undo, the locks end with the operation)
+3a. MoveVolumes     their nodes shut the old host out and let the new one in (revert: the records name the old one)
+
+The records name the old host until the end, whose transaction moves everything at once: until then reconciliation
+leaves the server alone on both hosts, and from then on tells the old one to remove its copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
+from conductor.retries import AnotherPlace
+from conductor.run import Cancelled, Run
+from conductor.tasks.host.evacuations import RebuildServer
+from conductor.tasks.node.evacuations import MoveVolumes
+from conductor.tasks.records.evacuations import FenceHost, SetClaimAside
+from conductor.tasks.records.locks import LockVolumes
+from conductor.tasks.records.server_volumes import has_volumes
+from conductor.tasks.scheduler.evacuations import SelectRefuge
+from hostler import clock
+from hostler.db.models import Server
+from hostler.operations.kinds import server as kinds
+from hostler.resources.network import ports
+from hostler.resources.server import migrations, states
+from hostler.resources.server.moves import move
+
+ATTEMPTS = 3
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    # All: a retry that gives up would else revert its own flow alone, and leave what came before it.
+    elsewhere = linear_flow.Flow("server.evacuate.host", retry=AnotherPlace(ATTEMPTS, name="AnotherHost",
+                                                                            revert_all=True))
+    if not has_volumes(run):
+        return linear_flow.Flow("server.evacuate").add(
+            FenceHost(run), SetClaimAside(run), elsewhere.add(SelectRefuge(run), RebuildServer(run)))
+    return linear_flow.Flow("server.evacuate").add(
+        FenceHost(run), LockVolumes(run), SetClaimAside(run),
+        elsewhere.add(SelectRefuge(run), MoveVolumes(run), RebuildServer(run)))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The server is on its new host, with its ports and claims."""
+    choice, power_state = results["choice"], results["guest"]["power_state"]
+    migration = migrations.of_operation(session, run.held.id)
+    assert migration is not None
+    # Another host numbers its reports by another clock.
+    move(session, run.resource_id, states.ACTIVE if power_state == "running" else states.STOPPED, {
+        "power_state": power_state, "host_id": choice["host_id"], "last_host_id": Server.host_id, "event_number": 0,
+        "launched_at": clock.utcnow(), "fault": None})
+    run.follow(ports.set_ports_host(session, run.resource_id, choice["host_id"], "ACTIVE", run.context))
+    migrations.release_claim(session, migration)
+    migrations.set_target(session, migration.id, choice["host_id"])
+    migrations.move(session, migration.id, migrations.DONE)
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server is in error on its old host; one that was never touched stays as it was."""
+    migration = migrations.of_operation(session, run.held.id)
+    untouched = migration is None or migration.status == migrations.ACCEPTED or failure.code == Cancelled.code
+    if migration is not None:
+        migrations.take_claim_back(session, migration)
+        migrations.set_target(session, migration.id, None)
+        migrations.move(session, migration.id, migrations.CANCELLED if failure.code == Cancelled.code
+                        else migrations.ERROR)
+    move(session, run.resource_id, None if untouched else states.ERROR,
+         {} if failure.code == Cancelled.code else {"fault": fault_of(failure)})
+
+
+PROCEDURE = Procedure(kinds.EVACUATE, build, succeeded, failed)

@@ -114,6 +114,11 @@ class Layout:
         """What the guest wrote to its serial console."""
         return self.server(server_id) / "console.log"
 
+    @property
+    def console_key(self) -> Path:
+        """The key that signs what is granted to console proxies."""
+        return self.root / "console-key"
+
     def prepare(self) -> None:
         """Make the directories, and them and what is in them private, also what an earlier release left open."""
         make_passage(self.root, first_user(QEMU_USERS), first_user(DHCP_USERS))

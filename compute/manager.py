@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from compute import console
+from compute.consoles import Consoles
 from compute.groups import Groups, Members
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
@@ -34,7 +35,7 @@ class ComputeManager:
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
-                 interfaces: Interfaces, snapshots: Snapshots) -> None:
+                 interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -46,6 +47,7 @@ class ComputeManager:
         self._rescuer = rescuer
         self._interfaces = interfaces
         self._snapshots = snapshots
+        self._consoles = consoles
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -162,6 +164,11 @@ class ComputeManager:
         if not self._layout.server(server_id).is_dir():
             raise errors.NotFound(resource="server", id=server_id)
         return console.read_tail(self._layout.console_log(server_id), length)
+
+    @open_to(API)
+    def get_console(self, context: RequestContext, server_id: str, protocol: str, ttl_s: int) -> Wire:
+        """Grant a console."""
+        return self._consoles.grant(server_id, protocol, ttl_s)
 
     @open_to(API)
     def get_diagnostics(self, context: RequestContext, server_id: str) -> Wire:

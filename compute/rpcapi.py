@@ -140,6 +140,15 @@ class ComputeAPI:
         """Return the last `length` lines of the console log (None: all that one answer carries)."""
         return self._client.to(host).call(context, "get_console_output", {"server_id": server_id, "length": length})
 
+    def get_console(self, context: RequestContext, host: str, server_id: str, protocol: str,
+                    ttl_s: int) -> dict[str, Any]:
+        """Grant a console of a server that runs: {"token", "host", "port", "path"}; see `compute.consoles`.
+
+        Raises NotFound, Conflict (it is off), ConsoleUnavailable.
+        """
+        return self._client.to(host).call(context, "get_console", {  # type: ignore[no-any-return]
+            "server_id": server_id, "protocol": protocol, "ttl_s": ttl_s})
+
     def get_diagnostics(self, context: RequestContext, host: str, server_id: str) -> dict[str, Any]:
         """Return the guest's counters. Raises NotFound when it is not defined there."""
         return self._client.to(host).call(context, "get_diagnostics", {"server_id": server_id})

@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from compute.conductors import ComputeLink, open_link
+from compute.consoles import Consoles, Passes
 from compute.events import EventRelay
 from compute.groups import Members
 from compute.guestdata import GuestData
@@ -21,6 +22,7 @@ from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
 from compute.reconcile import Reconciler
+from compute.relay import ConsoleRelay
 from compute.released import ReleasedVolumes
 from compute.report import Reporter
 from compute.rescue import Rescuer
@@ -51,11 +53,12 @@ class ComputeService:
 
     def __init__(self, host: str, tools: Toolbox, link: ComputeLink, manager: ComputeManager, relay: EventRelay,
                  heartbeat: Heartbeat, reconciler: Reconciler, released: ReleasedVolumes,
-                 snapshots: Snapshots, directory_lock: DirectoryLock, self_fence: SelfFence, *,
+                 snapshots: Snapshots, consoles: ConsoleRelay, directory_lock: DirectoryLock, self_fence: SelfFence, *,
                  reconcile_interval_s: float, stop_timeout_s: float) -> None:
         self.host = host
         self._released = released
         self._snapshots = snapshots
+        self._consoles = consoles
         self._directory_lock = directory_lock
         self.tools = tools
         self.manager = manager
@@ -79,6 +82,7 @@ class ComputeService:
         self._snapshots.discard_all()
         self._link.open()
         self._relay.start()
+        self._consoles.start()
         # The report comes first: the conductors must know the host before they judge what is on it.
         self._heartbeat.start()
         self._link.serve(self.manager)
@@ -98,6 +102,7 @@ class ComputeService:
         finished = self._link.stop_serving(self._stop_timeout_s)
         self._reconciling.stop()
         self._released.stop()
+        self._consoles.stop()
         self._heartbeat.stop()
         self._relay.stop()
         self.tools.network.close()
@@ -133,17 +138,19 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     interfaces = Interfaces(tools, specs, bench, spawner)
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=options.max_concurrent_snapshots)
     reporter, members = Reporter(conf, tools.driver, tools.connections, layout, self_fence), Members(tools.network)
+    passes = Passes(layout.console_key)
+    consoles = ConsoleRelay(tools.driver, passes, conf.console)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
                              reporter, Volumes(tools, specs, bench),
                              Rescuer(tools, layout, specs, bench, spawner, power),
-                             interfaces, snapshots)
+                             interfaces, snapshots, Consoles(tools.driver, passes, consoles.where))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
                             console_max_bytes=console_max_bytes, fence=self_fence, released=released)
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released, snapshots,
-                          directory_lock, self_fence, reconcile_interval_s=options.reconcile_interval,
+                          consoles, directory_lock, self_fence, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
 
 

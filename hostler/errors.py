@@ -63,6 +63,13 @@ class InvalidZone(Invalid):
     template = "Availability zone '{zone}' is invalid."
 
 
+class ConsoleUnavailable(Invalid):
+    """The server has no console of this type."""
+
+    code = "ConsoleUnavailable"
+    template = "Unavailable console type {type}."
+
+
 class Conflict(HostlerError):
     """The request is well formed but the present state forbids it."""
 

@@ -50,6 +50,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-deferred-delete:force", OWNER_OR_ADMIN, "Delete a server for good at once."),
     ("os-deferred-delete:restore", OWNER_OR_ADMIN, "Bring back a deleted server."),
     ("os-console-output", OWNER_OR_ADMIN, "Read a server's console log."),
+    ("os-remote-consoles", OWNER_OR_ADMIN, "Open a server's console."),
+    ("os-console-auth-tokens", ADMIN, "Show what a console's token opens."),
     ("os-security-groups:list", READER, "List a server's security groups."),
     ("os-security-groups:add", OWNER_OR_ADMIN, "Add a security group to a server."),
     ("os-security-groups:remove", OWNER_OR_ADMIN, "Remove a security group from a server."),

@@ -9,6 +9,7 @@ Drivers raise `errors.AgentError` (with a reason a user may read) when the hyper
 from __future__ import annotations
 
 import dataclasses
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -260,6 +261,12 @@ class Driver(Protocol):
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""
+
+    def list_consoles(self, server_id: str) -> frozenset[str]:
+        """Return the consoles of a guest that runs (`vnc`, `spice`, `serial`), none when it is off. Raises NotFound."""
+
+    def open_console(self, server_id: str, protocol: str) -> socket.socket:
+        """Return a connection to a console. Raises NotFound, and AgentError for a console that it has not got."""
 
     def get_host_info(self) -> HostInfo:
         """Return what the host offers. Raises Unavailable when the hypervisor does not answer."""

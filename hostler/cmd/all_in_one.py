@@ -13,6 +13,8 @@ from oslo_config import cfg
 from api import service as api_service
 from compute import service as compute_service
 from conductor import service as conductor_service
+from console import service as console_service
+from hostler import errors
 from hostler.bus import Bus
 from hostler.cmd import running
 from hostler.cmd.waiting_database import DATABASE
@@ -43,14 +45,21 @@ class AllInOne:
             compute_service.build(conf, bus=self._bus),
             api_service.build(conf, db=self._db, bus=self._bus),
         ]
+        self._console = console_service.build(conf, db=self._db)
 
     def start(self) -> None:
         """Start every service."""
         for service in self._services:
             service.start()
+        try:
+            self._console.start()
+        except errors.Unavailable as error:
+            # Another program has the port; a cloud without consoles is better than none.
+            LOG.error("Consoles are not served: %s", error)
 
     def stop(self) -> None:
         """Stop every service."""
+        self._console.stop()
         for service in reversed(self._services):
             service.stop()
         self._bus.close()

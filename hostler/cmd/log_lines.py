@@ -14,9 +14,10 @@ import re
 _SECRET = re.compile(
     r"(signature=)[^&\s\"']+"  # of an image URL
     r"|((?:://|,)[^/?#\s:@,]*:)[^/?#\s@,]+(?=@)"  # a password in a URL, which may name several hosts
+    r"|(\btoken(?:=|%3[Dd])|os-console-auth-tokens/)[\w-]+"  # of a console
     r"|gAAAAA[\w-]{20,}={0,2}")  # a Fernet token
 # Most lines hold none of these, and looking for three texts is cheaper than for a pattern.
-_HINTS = ("signature=", "gAAAAA", "://")
+_HINTS = ("signature=", "gAAAAA", "://", "token")
 
 
 def hide_secrets(text: str) -> str:
@@ -27,7 +28,7 @@ def hide_secrets(text: str) -> str:
     """
     if not any(hint in text for hint in _HINTS):
         return text
-    return _SECRET.sub(r"\1\2***", text)
+    return _SECRET.sub(r"\1\2\3***", text)
 
 
 def escape(text: str, keep: str = "") -> str:

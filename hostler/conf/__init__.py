@@ -23,6 +23,7 @@ from hostler.conf import (
     bus,
     compute,
     conductor,
+    console,
     database,
     fake,
     host,
@@ -35,7 +36,7 @@ from hostler.conf import (
     volume,
 )
 
-GROUPS = (host, api, audit, bus, compute, conductor, database, fake, identity, image, libvirt, network, quota,
+GROUPS = (host, api, audit, bus, compute, conductor, console, database, fake, identity, image, libvirt, network, quota,
           scheduler, volume)
 
 

@@ -35,6 +35,8 @@ OPTS = [
                help="Family of the system in the guests' SMBIOS (DMI) data."),
     cfg.StrOpt("smbios_serial", default="unique", choices=["unique", "none"],
                help="Serial number of the system in the guests' SMBIOS (DMI) data: the server's id, or none."),
+    cfg.StrOpt("graphics", default="vnc", choices=["vnc", "spice", "vnc+spice"],
+               help="Graphical consoles that guests get when they are next started."),
     cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
                help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
 ]

@@ -13,7 +13,7 @@ from types import ModuleType
 from oslo_config import cfg
 
 from hostler import conf
-from hostler.conf import bus, compute, fake, host, libvirt, network, volume
+from hostler.conf import bus, compute, console, fake, host, libvirt, network, volume
 
 AGENT_GROUPS = (host, bus, compute, libvirt, fake, network)
 
@@ -25,7 +25,7 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
 
 def list_agent_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """Return (group, options) of what a compute agent reads."""
-    return _collect(AGENT_GROUPS)
+    return [*_collect(AGENT_GROUPS), (console.GROUP, list(console.AGENT_OPTS))]
 
 
 def list_volume_opts() -> list[tuple[str, list[cfg.Opt]]]:

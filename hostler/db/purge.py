@@ -11,6 +11,7 @@ from sqlalchemy import orm
 from hostler.db.engine import Database
 from hostler.db.models import (
     Backup,
+    ConsoleToken,
     Image,
     ImageMember,
     ImageTag,
@@ -43,6 +44,7 @@ def purge(db: Database, before: dt.datetime) -> dict[str, int]:
         (Operation, sa.and_(Operation.state.in_(states.FINISHED), Operation.finished_at < before)),
         (ServerTag, ServerTag.server_id.in_(servers)),
         (Migration, Migration.server_id.in_(servers)),
+        (ConsoleToken, sa.or_(ConsoleToken.server_id.in_(servers), ConsoleToken.expires_at < before)),
         (Server, Server.deleted_at < before),
         (Backup, sa.and_(Backup.deleted_at < before, Backup.id.not_in(parents))),
         (Snapshot, Snapshot.deleted_at < before),

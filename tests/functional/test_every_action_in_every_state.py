@@ -22,7 +22,14 @@ from hostler.resources.server import states
 from tests.harness import compute_rest
 from tests.harness.compute_rest import HOST, IMAGE, NETWORK, Cloud
 from tests.harness.published_states import ACTIONS as PUBLISHED
-from tests.harness.published_states import EVERY, NOT_BUILT, ON_A_HOST, REFUSED_WHEN_LOCKED, REFUSED_WHILE_HELD
+from tests.harness.published_states import (
+    EVERY,
+    NOT_BUILT,
+    ON_A_HOST,
+    REFUSED_WHEN_LOCKED,
+    REFUSED_WHILE_HELD,
+    UNAVAILABLE,
+)
 
 ADDRESS = "10.0.0.3"
 POWER = {"active": "running", "rescued": "running", "resized": "running", "paused": "paused"}
@@ -92,7 +99,7 @@ def test_the_reference_and_we_know_the_same_actions_and_states() -> None:
     assert (*EVERY, states.DELETED) == states.VM_STATES
 
 
-@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT))
+@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT - UNAVAILABLE))
 def test_idle(scene: Scene, action: str) -> None:
     rule, wrong = PUBLISHED[action], []
     for vm_state in EVERY:
@@ -103,7 +110,7 @@ def test_idle(scene: Scene, action: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT))
+@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT - UNAVAILABLE))
 def test_while_an_operation_holds_the_server(scene: Scene, action: str) -> None:
     rule, wrong = PUBLISHED[action], []
     for vm_state in EVERY:
@@ -117,7 +124,7 @@ def test_while_an_operation_holds_the_server(scene: Scene, action: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT))
+@pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT - UNAVAILABLE))
 def test_locked_by_its_user(scene: Scene, action: str) -> None:
     rule, wrong = PUBLISHED[action], []
     for vm_state in rule.states:
@@ -148,6 +155,7 @@ def test_what_is_not_built_says_so_in_every_state(scene: Scene) -> None:
         scene.put(vm_state, held=False, locked=False)
         answers = {action: scene.act(action)[0] for action in NOT_BUILT}
         assert answers == {action: 409 if action == "restore" else 501 for action in NOT_BUILT}, vm_state
+        assert {scene.act(action)[0] for action in UNAVAILABLE} == {400}, vm_state
 
 
 def _names(text: str, vm_state: str) -> bool:

@@ -30,6 +30,7 @@ class AllInOne:
         groups: dict[str, dict[str, Any]] = {
             "DEFAULT": {"host": "node1", "state_path": directory / "state", "heartbeat_interval": 1},
             "api": {"bind_host": "127.0.0.1", "bind_port": self.port, "public_url": self.url},
+            "console": {"novncproxy_host": "127.0.0.1", "novncproxy_port": 0},
             "compute": {"driver": "fake"},
             "fake": {"vcpus": 100000, "ram_mib": 100000000, "disk_gib": 1000000},
             "quota": QUOTA,

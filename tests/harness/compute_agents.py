@@ -9,6 +9,7 @@ from typing import Any
 
 import oslo_messaging
 
+from compute.consoles import Consoles, Passes
 from compute.events import EventRelay
 from compute.groups import Members
 from compute.guestdata import GuestData
@@ -170,7 +171,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=2, send=conductor.take_image)
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
                              Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
-                             interfaces, snapshots)
+                             interfaces, snapshots,
+                             Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

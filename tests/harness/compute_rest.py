@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,13 @@ class FakeCompute:
             raise errors.Silent(part="The compute service", host=host)
         lines = ["one", "two", server_id]
         return "\n".join(lines if length is None else lines[-length:] if length else [])
+
+    def get_console(self, _context: RequestContext, host: str, server_id: str, protocol: str,
+                    _ttl_s: int) -> dict[str, Any]:
+        """Grant any console."""
+        if self.silent:
+            raise errors.Silent(part="The compute service", host=host)
+        return {"token": str(uuid.uuid4()), "host": "127.0.0.1", "port": 1, "path": f"/{server_id}/{protocol}"}
 
     def get_diagnostics(self, _context: RequestContext, _host: str, _server_id: str) -> dict[str, Any]:
         """Return counters as an agent does."""

@@ -130,7 +130,7 @@ def _statuses() -> str:
 
 
 def _server_actions() -> str:
-    rows = ((f"`{name}`", "–" if name in published_states.NOT_BUILT else "✓",
+    rows = ((f"`{name}`", "–" if name in published_states.NOT_BUILT | published_states.UNAVAILABLE else "✓",
              rule.first + (f" to {rule.last}" if rule.last else ""),
              _states_words(rule), "yes" if rule.held and name not in published_states.REFUSED_WHILE_HELD else "no")
             for name, rule in sorted(published_states.ACTIONS.items(), key=lambda item: item[0].lower()))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("api", "conductor", "scheduler", "compute", "volume")
+SERVICES = ("api", "conductor", "scheduler", "compute", "volume", "console")
 PACKAGES = ("hostler", *SERVICES)
 
 

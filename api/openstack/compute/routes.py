@@ -18,19 +18,19 @@ from api.openstack.compute import (
     versions,
 )
 from api.openstack.compute import services as service_resources
-from api.openstack.compute.microversion import since
 from api.openstack.compute.params import ROOT
 from api.openstack.compute.server import (
     actions as server_actions,
 )
 from api.openstack.compute.server import (
-    groups as server_groups,
-)
-from api.openstack.compute.server import (
+    consoles,
     instance_actions,
     interfaces,
     servers,
     volume_attachments,
+)
+from api.openstack.compute.server import (
+    groups as server_groups,
 )
 from api.openstack.compute.server import (
     metadata as server_metadata,
@@ -73,11 +73,11 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
     ):
         yield ROOT + path, resource
     yield from _routes_of_servers(services)
-    yield from _routes_of_hosts(services)
+    yield from _routes_of_modules(services)
 
 
-def _routes_of_hosts(services: Services) -> Iterable[tuple[str, Any]]:
-    for module in (aggregates, availability_zones, hypervisors, service_resources):
+def _routes_of_modules(services: Services) -> Iterable[tuple[str, Any]]:
+    for module in (aggregates, availability_zones, consoles, hypervisors, service_resources):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)
 
@@ -103,7 +103,6 @@ def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
             ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(services)),
             ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(services)),
-            ("/servers/{server_id}/remote-consoles", server_parts.Unfinished(services, "Consoles", since(6))),
             ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(services)),
             ("/servers/{server_id}/os-instance-actions/{action_id}", instance_actions.InstanceActionItem(services)),
     ):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from compute.virt import driver as virt
-from compute.virt.fake import disks
+from compute.virt.fake import consoles, disks
 from hostler import clock, errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
@@ -277,6 +278,21 @@ class FakeDriver:
         return {"state": domain.state, "driver": "fake", "hypervisor": "fake", "uptime": 0, "num_cpus": 0,
                 "num_nics": len(domain.nics), "num_disks": disks, "cpu_details": [], "nic_details": [],
                 "disk_details": [], "memory_details": {"maximum": 0, "used": 0}}
+
+    def list_consoles(self, server_id: str) -> frozenset[str]:
+        """Return what a real one has by default."""
+        self._answer("driver.list_consoles", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is None:
+                raise errors.NotFound(resource="server", id=server_id)
+            return frozenset({"vnc", "serial"} if domain.state in (virt.RUNNING, virt.PAUSED) else ())
+
+    def open_console(self, server_id: str, protocol: str) -> socket.socket:
+        """Return a console that greets and then repeats what it is sent."""
+        if protocol not in self.list_consoles(server_id):
+            raise errors.AgentError(reason=f"The server has no {protocol} console just now.")
+        return consoles.open_console(protocol)
 
     def get_host_info(self) -> virt.HostInfo:
         """Return the size this host claims; raises Unavailable when told to be unhealthy."""

@@ -29,7 +29,8 @@ def build_driver(conf: cfg.ConfigOpts, layout: Layout) -> LibvirtDriver:
     """Return the driver alone."""
     options = conf.libvirt
     machine = Machine(host=conf.host, virt_type=options.virt_type, cpu_mode=options.cpu_mode,
-                      disk_cache=options.disk_cache, pcie_ports=options.pcie_ports, smbios=Smbios(
+                      disk_cache=options.disk_cache, pcie_ports=options.pcie_ports,
+                      graphics=tuple(options.graphics.split("+")), smbios=Smbios(
                           options.smbios_manufacturer, options.smbios_product, options.smbios_family,
                           options.smbios_serial))
     return LibvirtDriver(machine, uri=options.uri, call_timeout_s=options.call_timeout,

@@ -3,9 +3,9 @@
 What is chosen and why: machine q35, because it is the same under KVM and emulation and takes hot-plugged devices;
 spare PCI Express root ports, because q35 has none otherwise; virtio for disk, network, random numbers and memory
 balloon, unless the image or flavor asks for something else (`hostler.resources.server.hardware`); a serial console
-with a log file next to it; VNC; a channel for the guest agent. SMBIOS names the product as nova does: cloud-init
-looks for its data sources by it. The metadata element names server and owning agent: agents touch only guests that
-name them.
+with a log file next to it; VNC, SPICE or both; a channel for the guest agent. SMBIOS names the product as nova does:
+cloud-init looks for its data sources by it. The metadata element names server and owning agent: agents touch only
+guests that name them.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ class Machine:
     disk_cache: str
     pcie_ports: int
     smbios: Smbios = Smbios()
+    graphics: tuple[str, ...] = ("vnc",)  # vnc, spice
 
 
 def domain_name(server_id: str) -> str:
@@ -156,7 +157,8 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware
     add(devices, "input", type="tablet", bus="virtio")
     # A socket that libvirt puts into the guest's own directory, which only QEMU's user may enter: any user of the host
     # can connect to a port, and VNC's passwords protect nothing.
-    add(add(devices, "graphics", type="vnc"), "listen", type="socket")
+    for protocol in machine.graphics:
+        add(add(devices, "graphics", type=protocol), "listen", type="socket")
     _add_video(devices, hardware.video_model)
     add(devices, "memballoon", model="virtio")
     if hardware.rng:

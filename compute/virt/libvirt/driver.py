@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import logging
 import os
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Any
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import diskcopies, domainxml, host_info, nicdevices, probe, volumedisks
+from compute.virt.libvirt import consoles, diskcopies, domainxml, host_info, nicdevices, probe, volumedisks
 from compute.virt.libvirt.guests import SLOW, Guests, kill, power_state, tolerating_off, while_defined
 from hostler import errors
 from hostler.agent.programs import Progress
@@ -258,6 +259,23 @@ class LibvirtDriver(Guests):
         if found is None:
             raise errors.NotFound(resource="server", id=server_id)
         return found
+
+    def list_consoles(self, server_id: str) -> frozenset[str]:
+        """Return those in its XML."""
+        found = self._on_guest(server_id, consoles.present, None)
+        if found is None:
+            raise errors.NotFound(resource="server", id=server_id)
+        return found
+
+    def open_console(self, server_id: str, protocol: str) -> socket.socket:
+        """Have libvirt connect us."""
+        if protocol not in self.list_consoles(server_id):
+            raise errors.AgentError(reason=f"The server has no {protocol} console just now.")
+        opened = self._on_guest(server_id, lambda domain: consoles.open_serial(domain) if protocol == "serial" else
+                                consoles.open_graphics(domain, protocol), None)
+        if opened is None:
+            raise errors.NotFound(resource="server", id=server_id)
+        return opened
 
     def get_host_info(self) -> virt.HostInfo:
         """Return what libvirt says about the host."""

@@ -1,6 +1,7 @@
 """All models; importing this package makes the whole schema known."""
 
 from hostler.db.models.base import Base
+from hostler.db.models.console import ConsoleToken
 from hostler.db.models.identity import (
     ApplicationCredential,
     Domain,
@@ -39,7 +40,8 @@ from hostler.db.models.volume import (
 )
 
 __all__ = [
-    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base", "Domain",
+    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base",
+    "ConsoleToken", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
     "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server",

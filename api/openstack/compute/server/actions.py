@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import evacuate, image_actions, rescue
+from api.openstack.compute.server import consoles, evacuate, image_actions, rescue
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -132,10 +132,7 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
     "changePassword": _missing("Changing passwords of servers"),
     "trigger_crash_dump": _missing("Crash dumps", since(17)),
-    "os-getVNCConsole": _missing("Graphical consoles", until(5)),
-    "os-getSPICEConsole": _missing("Graphical consoles", until(5)),
-    "os-getSerialConsole": _missing("Serial consoles", until(5)),
-    "os-getRDPConsole": _missing("RDP consoles", until(5)),
+    **consoles.ACTIONS,
     "addFixedIp": Action(_add_fixed_ip, _FIXED_NETWORK, _TO_43),
     "removeFixedIp": Action(_remove_fixed_ip, _FIXED_ADDRESS, _TO_43),
     "addFloatingIp": _missing("Floating addresses", _TO_43),

@@ -12,7 +12,7 @@ from api.core.server import actions as server_actions
 from api.core.server import rows as server_rows
 from api.core.server import servers
 from api.openstack.compute import params
-from api.openstack.compute.microversion import ALWAYS, Span, since
+from api.openstack.compute.microversion import since
 from api.openstack.resource import Resource
 from hostler import errors, ids
 
@@ -121,19 +121,3 @@ class Diagnostics(Resource):
         standard = request.context.version in _STANDARD_DIAGNOSTICS
         response.media = diagnostics_view(found, row.config_drive) if standard else old_diagnostics_view(
             found)
-
-
-class Unfinished(Resource):
-    """A published part of a server that this cloud does not have yet."""
-
-    def __init__(self, services: Any, feature: str, span: Span = ALWAYS) -> None:
-        super().__init__(services)
-        self._feature = feature
-        self._span = span
-
-    def on_post(self, request: falcon.Request, _response: falcon.Response, server_id: str) -> None:
-        """Refuse."""
-        if request.context.version not in self._span:
-            raise errors.NotFound("The resource could not be found.")
-        servers.authorised(self.services, params.caller(request), server_id, "os_compute_api:servers:show")
-        raise errors.NotImplementedHere(feature=self._feature)

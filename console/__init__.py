@@ -1,0 +1,1 @@
+"""The console proxy: browsers and programs reach guests' consoles through it."""

@@ -94,6 +94,14 @@ class Layout:
         """The guest's definition from before it was rescued."""
         return self.server(server_id) / "unrescue.xml"
 
+    def own_disks(self, server_id: str) -> list[Path]:
+        """All disk files that are there: the server's, but no volume's."""
+        return sorted(self.server(server_id).glob("disk*"))
+
+    def rebuild_mark(self, server_id: str) -> Path:
+        """What names the operation for which the server's disks were last removed."""
+        return self.server(server_id) / "rebuilt"
+
     def snapshot(self, server_id: str, image_id: str) -> Path:
         """The copy of the server's disk that becomes an image."""
         return self.server(server_id) / f"snapshot.{image_id}"

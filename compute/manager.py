@@ -14,6 +14,7 @@ from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.power import Power
+from compute.rebuild import Rebuilder
 from compute.report import Reporter
 from compute.rescue import Rescuer
 from compute.snapshots import Snapshots
@@ -35,7 +36,7 @@ class ComputeManager:
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
-                 interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles) -> None:
+                 interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -48,6 +49,7 @@ class ComputeManager:
         self._interfaces = interfaces
         self._snapshots = snapshots
         self._consoles = consoles
+        self._rebuilder = rebuilder
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -142,6 +144,12 @@ class ComputeManager:
     def detach_interface(self, context: RequestContext, server_id: str, port: Wire, timeout_s: int) -> None:
         """Unplug a NIC."""
         self._interfaces.detach(server_id, PortSpec.from_wire(port), timeout_s, context)
+
+    @rpc_method
+    def rebuild_server(self, context: RequestContext, spec: Wire, start: bool, groups: Groups | None = None) -> Wire:
+        """Make the disks again."""
+        self._members.take(groups)
+        return _state(self._rebuilder.rebuild(ServerSpec.from_wire(spec), context, start=start))
 
     @rpc_method
     def upload_server(self, context: RequestContext, server_id: str, upload: Wire) -> None:

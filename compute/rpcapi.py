@@ -123,6 +123,12 @@ class ComputeAPI:
         self._agent(host).call(context, "detach_interface", {
             "server_id": server_id, "port": port.to_wire(), "timeout_s": timeout_s})
 
+    def rebuild_server(self, context: RequestContext, host: str, server: ServerSpec, start: bool,
+                       groups: Groups | None = None) -> Power:
+        """Replace the server's disks, from `server`'s image, and its guest; it is off afterwards unless `start`."""
+        return self._agent(host).call(context, "rebuild_server", {
+            "spec": server.to_wire(), "start": start, "groups": groups})
+
     def upload_server(self, context: RequestContext, host: str, server_id: str, upload: UploadSpec) -> None:
         """Send what the server's root disk holds now, as a qcow2, to the image store; a running guest goes on."""
         self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "upload_server", {

@@ -21,6 +21,7 @@ from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
+from compute.rebuild import Rebuilder
 from compute.reconcile import Reconciler
 from compute.relay import ConsoleRelay
 from compute.released import ReleasedVolumes
@@ -143,7 +144,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members,
                              reporter, Volumes(tools, specs, bench),
                              Rescuer(tools, layout, specs, bench, spawner, power),
-                             interfaces, snapshots, Consoles(tools.driver, passes, consoles.where))
+                             interfaces, snapshots, Consoles(tools.driver, passes, consoles.where),
+                             Rebuilder(tools, layout, specs, bench, spawner))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)

@@ -28,6 +28,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("servers:create:zero_disk_flavor", ADMIN,
      "Create a server whose flavor has no root disk on a disk of its image's size."),
     ("servers:create:attach_volume", ANYBODY, "Create a server with a volume."),
+    ("servers:rebuild", OWNER_OR_ADMIN, "Rebuild a server from an image."),
     ("servers:create_image", OWNER_OR_ADMIN, "Make an image of a server."),
     ("servers:create_image:allow_volume_backed", OWNER_OR_ADMIN, "Make an image of a server that boots from a volume."),
     ("os-create-backup", OWNER_OR_ADMIN, "Make a backup image of a server."),

@@ -15,6 +15,7 @@ from conductor.flows.server import (
     detach_volume,
     evacuate,
     power,
+    rebuild,
     rescue,
 )
 from conductor.flows.server import create as server_create
@@ -32,7 +33,7 @@ _ALL: Final = (
     detach_volume.PROCEDURE, evacuate.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE,
     network_update.APPLY_RULES, network_update.UPDATE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE,
-    create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
+    rebuild.PROCEDURE, create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
     revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
     attachment.CONNECT, attachment.DELETE, audit.PROCEDURE)

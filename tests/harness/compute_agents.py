@@ -17,6 +17,7 @@ from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.power import Power
+from compute.rebuild import Rebuilder
 from compute.reconcile import Reconciler
 from compute.report import Reporter
 from compute.rescue import Rescuer
@@ -172,7 +173,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
     manager = ComputeManager(tools, layout, spawner, power, GuestData(specs, tools.network), members, reporter,
                              Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
                              interfaces, snapshots,
-                             Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)))
+                             Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)),
+                             Rebuilder(tools, layout, specs, bench, spawner))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

@@ -59,8 +59,9 @@ ACTIONS: Final[Mapping[str, Published]] = {
     "addSecurityGroup": Published(states=EVERY, argument={"name": "default"}, held=True, locked=True),
     "changePassword": Published(states=(ACTIVE,), argument={"adminPass": "secret"}),
     "confirmResize": Published(states=(RESIZED,), answer=204),
-    "createBackup": Published(states=_SNAPSHOT, argument={"name": "b", "backup_type": "daily", "rotation": 1}),
-    "createImage": Published(states=_SNAPSHOT, argument={"name": "i"}),
+    "createBackup": Published(states=_SNAPSHOT, argument={"name": "b", "backup_type": "daily", "rotation": 1},
+                              locked=True),
+    "createImage": Published(states=_SNAPSHOT, argument={"name": "i"}, locked=True),
     "evacuate": Published(states=_REPAIRED, argument={}, answer=200, held=True, locked=True, admin=True),
     "forceDelete": Published(states=EVERY, held=True),
     "injectNetworkInfo": Published(states=EVERY, held=True, admin=True),
@@ -102,7 +103,7 @@ ACTIONS: Final[Mapping[str, Published]] = {
 # Answered with 501 as yet, in every state (`restore` with 409: nothing is ever in the trash). Building an action takes
 # it off this list.
 NOT_BUILT: Final = frozenset({
-    "addFloatingIp", "changePassword", "confirmResize", "injectNetworkInfo", "migrate", "os-migrateLive", "rebuild",
+    "addFloatingIp", "changePassword", "confirmResize", "injectNetworkInfo", "migrate", "os-migrateLive",
     "removeFloatingIp", "resetNetwork", "resize", "restore", "revertResize", "shelve", "shelveOffload",
     "trigger_crash_dump", "unshelve",
 })

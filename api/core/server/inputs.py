@@ -62,7 +62,7 @@ def usable_image(session: orm.Session, context: RequestContext, image_id: str) -
     return image
 
 
-def check_fit(image: Image, flavor: Flavor) -> None:
+def check_fit(image: Image, flavor: Flavor | Server) -> None:
     """Raise Invalid when the flavor is too small for the image; a root disk of 0 GiB takes the image's size."""
     check_memory(image, flavor)
     if not flavor.root_gib:
@@ -77,7 +77,7 @@ def check_fit(image: Image, flavor: Flavor) -> None:
                                     f"Flavor disk is {room} bytes, minimum size is {image.min_disk_gib * _GIB} bytes.")
 
 
-def check_memory(image: Image, flavor: Flavor) -> None:
+def check_memory(image: Image, flavor: Flavor | Server) -> None:
     """Raise Invalid when the flavor has less memory than the image needs."""
     if flavor.ram_mib < image.min_ram_mib:
         raise errors.Invalid(reason="Flavor's memory is too small for requested image.")

@@ -63,6 +63,14 @@ class ServerPort(Arguments):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Rebuild(Arguments):
+    """`stopped`: it was off, and is off afterwards."""
+
+    admin_password: str | None = secret()
+    stopped: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CreateImage(Arguments):
     """The image that gets the disk's content."""
 
@@ -134,6 +142,10 @@ ATTACH_INTERFACE: Final = Kind(
 DETACH_INTERFACE: Final = Kind(
     name="server.detach_interface", resources=_SERVER, arguments=ServerPort, starts_in=_TAKES_NICS,
     action="detach_interface")
+REBUILD: Final = Kind(
+    name="server.rebuild", resources=_SERVER, arguments=Rebuild,
+    starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), ends_in=states.ACTIVE, action="rebuild",
+    shows={"server": "rebuilding"}, status="REBUILD")
 CREATE_IMAGE: Final = Kind(
     name="server.create_image", resources=_SERVER, arguments=CreateImage, starts_in=_HAS_A_DISK, action="createImage",
     shows={"server": "image_snapshot"})
@@ -150,7 +162,7 @@ UPDATE: Final = Kind(
 KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
-                CREATE_IMAGE, CREATE_BACKUP)
+                REBUILD, CREATE_IMAGE, CREATE_BACKUP)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")

@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import consoles, evacuate, image_actions, rescue
+from api.openstack.compute.server import consoles, evacuate, image_actions, rebuild, rescue
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -123,7 +123,7 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "forceDelete": Action(_force_delete), "restore": Action(_restore),
     "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
     "resize": _missing("Resizing servers"), "confirmResize": _missing("Resizing servers"),
-    "revertResize": _missing("Resizing servers"), "rebuild": _missing("Rebuilding servers"),
+    "revertResize": _missing("Resizing servers"), **rebuild.ACTIONS,
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
     "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),

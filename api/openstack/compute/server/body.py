@@ -6,6 +6,7 @@ import base64
 import binascii
 import secrets
 import string
+from collections.abc import Mapping
 from typing import Any, Final
 
 from api.core.server.create import NewServers
@@ -75,7 +76,7 @@ _CREATE = Body("server", (
 def parse(version: Version, body: Any, idempotency_key: str | None) -> tuple[NewServers, bool]:
     """Return what a body asks for, and whether the reservation id is wanted; raises Invalid, NotImplementedHere."""
     server = _CREATE.check(version, body)
-    _refuse_unsupported(server)
+    refuse_unsupported(server)
     minimum = schema.number_in(server, "min_count", 1, 1)
     maximum = schema.number_in(server, "max_count", minimum, 1)
     if minimum > maximum:
@@ -85,7 +86,7 @@ def parse(version: Version, body: Any, idempotency_key: str | None) -> tuple[New
         image_id=_image(server), block_devices=block_device_body.devices(server),
         multiattach_refusal=params.multiattach_refusal(version),
         admin_password=server.get("adminPass") or new_password(), description=server.get("description"),
-        hostname=server.get("hostname"), key_name=server.get("key_name"), user_data=_user_data(server),
+        hostname=server.get("hostname"), key_name=server.get("key_name"), user_data=user_data_in(server),
         config_drive=schema.truth(server.get("config_drive")),
         auto_disk_config=server.get("OS-DCF:diskConfig") == "AUTO", access_ip_v4=server.get("accessIPv4") or None,
         access_ip_v6=server.get("accessIPv6") or None, metadata=server.get("metadata", {}),
@@ -103,7 +104,8 @@ def new_password() -> str:
     return "".join(secrets.choice(_PASSWORD_ALPHABET) for _ in range(_PASSWORD_LENGTH))
 
 
-def _refuse_unsupported(server: dict[str, Any]) -> None:
+def refuse_unsupported(server: Mapping[str, Any]) -> None:
+    """Raise NotImplementedHere for what no server here can have."""
     if server.get("personality"):
         raise errors.NotImplementedHere(feature="File injection (personality)")
     if server.get("trusted_image_certificates"):
@@ -116,7 +118,8 @@ def _image(server: dict[str, Any]) -> str | None:
     return ids.canonical(image_id) or image_id if image_id is not None else None
 
 
-def _user_data(server: dict[str, Any]) -> str | None:
+def user_data_in(server: Mapping[str, Any]) -> str | None:
+    """Return the user data of a body as it is stored; raises InvalidField when it is not base64."""
     text = server.get("user_data")
     if text:
         try:

@@ -62,6 +62,7 @@ class HostConnections:
             LOG.warning("%s This host attaches no volumes as files until it answers.", error)
             shares = {}
         return ConnectorSpec(host=self._conf.host, ip=options.my_ip, tls=options.nbd_tls,
+                             sends_disks=options.tls_dir is not None,
                              shares={share: str(path) for share, path in shares.items()})
 
     def resolve(self, volume: AttachedSpec) -> VolumeDisk:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from compute import configdrive
+from compute import configdrive, disksizes
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
@@ -42,6 +42,10 @@ class Disks(Protocol):
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
         """Copy a root disk that no guest has open to a qcow2 without a base; raises AgentError, or what `progress`
         (called with per cent) raises."""
+
+    def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
+        """Fit the disks that came to `directory` from another host, or another flavor: the root disk builds on `base`
+        (None: on an image that must be in the cache), and disks grow to the sizes of `server`; raises AgentError."""
 
 
 class DiskFiles:
@@ -88,6 +92,17 @@ class DiskFiles:
         create_private(copy)
         programs.run_watched(["qemu-img", "convert", "-p", "-t", "unsafe", "-f", "qcow2", "-O", "qcow2", str(disk),
                               str(copy)], progress)
+
+    def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
+        """Rebase, grow; a swap disk of another size is left out, so that `ensure` makes it."""
+        root, ephemeral, swap = (directory / name for name in ("disk", "disk.eph0", "disk.swap"))
+        if root.exists():
+            disksizes.rebase(root, base, self._layout.images)
+            disksizes.grow(root, server.root_gib * GIB)
+        if ephemeral.exists():
+            disksizes.grow_formatted(ephemeral, server.ephemeral_gib * GIB)
+        if swap.exists() and swap.stat().st_size != server.swap_mib * 1024**2:
+            swap.unlink()
 
     @staticmethod
     def _make(path: Path, create: Callable[[Path], None]) -> None:

@@ -127,6 +127,14 @@ class Layout:
         """The key that signs what is granted to console proxies."""
         return self.root / "console-key"
 
+    def aside(self, server_id: str) -> Path:
+        """What a server that moved away left, until its move is confirmed or reverted."""
+        return self.servers / f"{server_id}.old"
+
+    def incoming(self, server_id: str) -> Path:
+        """What came so far of a server that moves here."""
+        return self.servers / f"{server_id}.new"
+
     def prepare(self) -> None:
         """Make the directories, and them and what is in them private, also what an earlier release left open."""
         make_passage(self.root, first_user(QEMU_USERS), first_user(DHCP_USERS))
@@ -139,4 +147,8 @@ class Layout:
 
     def prepare_server(self, server_id: str) -> None:
         """Make a server's directory; QEMU's user, to which libvirt gives a guest's files, may pass through it."""
-        make_passage(self.server(server_id), first_user(QEMU_USERS))
+        self.prepare_passage(self.server(server_id))
+
+    def prepare_passage(self, directory: Path) -> None:
+        """Make a private directory through which QEMU's user may pass."""
+        make_passage(directory, first_user(QEMU_USERS))

@@ -13,6 +13,7 @@ from compute.groups import Groups, Members
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
+from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
 from compute.report import Reporter
@@ -36,7 +37,8 @@ class ComputeManager:
 
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
-                 interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder) -> None:
+                 interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder,
+                 mover: Mover) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -50,6 +52,7 @@ class ComputeManager:
         self._snapshots = snapshots
         self._consoles = consoles
         self._rebuilder = rebuilder
+        self._mover = mover
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -160,6 +163,29 @@ class ComputeManager:
     def discard_upload(self, context: RequestContext, server_id: str) -> None:
         """Remove what an upload left."""
         self._snapshots.discard(server_id, context)
+
+    @rpc_method
+    def set_server_aside(self, context: RequestContext, spec: Wire, to_host: str, timeout_s: int | None) -> Wire:
+        """Take the server out and offer its files."""
+        return self._mover.set_aside(ServerSpec.from_wire(spec), to_host, timeout_s, context)
+
+    @rpc_method
+    def take_server_in(self, context: RequestContext, spec: Wire, offer: Wire, running: bool,
+                       groups: Groups | None = None) -> Wire:
+        """Fetch the server's files and start it."""
+        self._members.take(groups)
+        return _state(self._mover.take_in(ServerSpec.from_wire(spec), offer, running, context))
+
+    @rpc_method
+    def restore_server(self, context: RequestContext, spec: Wire, running: bool, groups: Groups | None = None) -> Wire:
+        """Put back what was set aside."""
+        self._members.take(groups)
+        return _state(self._mover.restore(ServerSpec.from_wire(spec), running, context))
+
+    @rpc_method
+    def discard_server(self, context: RequestContext, server_id: str) -> None:
+        """Remove what was set aside."""
+        self._mover.discard(server_id, context)
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

@@ -177,4 +177,5 @@ class Reconciler:
         for server in self._specs.all():
             console.cut(self._layout.console_log(server.id), self._console_max_bytes)
             used.update(image.sha256 for image in server.images)
+        used.update(image.sha256 for server in self._specs.asides() for image in server.images)
         self._tools.images.trim(used)

@@ -138,6 +138,29 @@ class ComputeAPI:
         """Remove what an upload that failed left on the host; fine when there is nothing."""
         self._agent(host).call(context, "discard_upload", {"server_id": server_id})
 
+    def set_server_aside(self, context: RequestContext, host: str, server: ServerSpec, to_host: str,
+                         timeout_s: int) -> dict[str, Any]:
+        """Switch the server off, take it out of the host, and offer its files to `to_host`: {"host", "ip", "port",
+        "files": [{"name", "size", "sha256"}]}."""
+        return self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "set_server_aside", {
+            "spec": server.to_wire(), "to_host": to_host, "timeout_s": timeout_s})
+
+    def take_server_in(self, context: RequestContext, host: str, server: ServerSpec, offer: dict[str, Any],
+                       running: bool, groups: Groups | None = None) -> Power:
+        """Fetch what was offered, fit it to the server's flavor, and start it when `running`."""
+        return self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "take_server_in", {
+            "spec": server.to_wire(), "offer": offer, "running": running, "groups": groups})
+
+    def restore_server(self, context: RequestContext, host: str, server: ServerSpec, running: bool,
+                       groups: Groups | None = None) -> Power:
+        """Put back what was set aside, and start it when `running`; fine when it is back."""
+        return self._agent(host).call(context, "restore_server", {
+            "spec": server.to_wire(), "running": running, "groups": groups})
+
+    def discard_server(self, context: RequestContext, host: str, server_id: str) -> None:
+        """Remove what was set aside; fine when nothing was."""
+        self._agent(host).call(context, "discard_server", {"server_id": server_id})
+
     def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
         return self._agent(host).call(context, "get_inventory")

@@ -20,6 +20,7 @@ from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
+from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
 from compute.reconcile import Reconciler
@@ -81,6 +82,7 @@ class ComputeService:
         self.tools.driver.open()
         self._reconciler.restore()
         self._snapshots.discard_all()
+        self.tools.transfer.start()
         self._link.open()
         self._relay.start()
         self._consoles.start()
@@ -105,6 +107,7 @@ class ComputeService:
         self._released.stop()
         self._consoles.stop()
         self._heartbeat.stop()
+        self.tools.transfer.stop()
         self._relay.stop()
         self.tools.network.close()
         self.tools.driver.close()
@@ -145,7 +148,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              reporter, Volumes(tools, specs, bench),
                              Rescuer(tools, layout, specs, bench, spawner, power),
                              interfaces, snapshots, Consoles(tools.driver, passes, consoles.where),
-                             Rebuilder(tools, layout, specs, bench, spawner))
+                             Rebuilder(tools, layout, specs, bench, spawner),
+                             Mover(tools, layout, specs, bench, spawner, power))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)

@@ -15,6 +15,7 @@ A failure leaves what was made: the conductor decides whether to try again or to
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Iterable
 
@@ -114,6 +115,7 @@ class Spawner:
             self._tools.network.unplug(port)
         self._step(work, "files", "destroy")
         self._specs.remove(server_id)
+        shutil.rmtree(self._layout.incoming(server_id), ignore_errors=True)
         self._step(work, "end", "destroy")
         work.ended_in(virt.NOSTATE)
         LOG.info("Server %s removed from this host", server_id)

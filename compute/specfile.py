@@ -12,6 +12,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from compute.layout import Layout
 from hostler import errors, ids
@@ -95,8 +96,19 @@ class SpecFiles:
 
     def load(self, server_id: str) -> ServerSpec | None:
         """Return the kept spec, or None when there is none that can be read."""
+        return self._read(server_id, self._layout.spec(server_id))
+
+    def asides(self) -> Iterator[ServerSpec]:
+        """Yield the specs of servers that were set aside here for a move."""
+        for path in self._layout.servers.glob("*.old/spec.json"):
+            server = self._read(path.parent.stem, path)
+            if server is not None:
+                yield server
+
+    @staticmethod
+    def _read(server_id: str, path: Path) -> ServerSpec | None:
         try:
-            return ServerSpec.from_wire(json.loads(self._layout.spec(server_id).read_bytes()))
+            return ServerSpec.from_wire(json.loads(path.read_bytes()))
         except FileNotFoundError:
             return None
         except (OSError, ValueError, TypeError, KeyError) as error:
@@ -138,6 +150,12 @@ class SpecFiles:
         """Return the ports the server was last made with; none when nothing is known."""
         server = self.load(server_id)
         return server.ports if server is not None else ()
+
+    def set_aside(self, server_id: str) -> None:
+        """Give the server's directory the name under which it waits for the end of a move."""
+        with self._updates:
+            self._layout.server(server_id).rename(self._layout.aside(server_id))
+            self.on_change(server_id, None)
 
     def remove(self, server_id: str) -> None:
         """Remove the server's directory with everything in it; fine when there is none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from compute.connections import Connections
 from compute.diskfile import Disks
+from compute.transfer import Transfer
 from compute.virt.driver import Driver
 from hostler.images.cache import Images
 
@@ -29,5 +30,6 @@ class Toolbox:
     images: Images
     disks: Disks
     connections: Connections
+    transfer: Transfer
     tap_name: Callable[[str], str]
     checkpoint: Callable[[str, str], None] = no_checkpoint

@@ -10,6 +10,7 @@ from conductor.flows.network import update as network_update
 from conductor.flows.server import (
     attach_interface,
     attach_volume,
+    confirm_resize,
     create_image,
     detach_interface,
     detach_volume,
@@ -17,6 +18,8 @@ from conductor.flows.server import (
     power,
     rebuild,
     rescue,
+    resize,
+    revert_resize,
 )
 from conductor.flows.server import create as server_create
 from conductor.flows.server import delete as server_delete
@@ -34,6 +37,7 @@ _ALL: Final = (
     network_update.APPLY_RULES, network_update.UPDATE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE,
     rebuild.PROCEDURE, create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
+    resize.RESIZE, resize.MIGRATE, confirm_resize.PROCEDURE, revert_resize.PROCEDURE,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
     revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
     attachment.CONNECT, attachment.DELETE, audit.PROCEDURE)

@@ -56,6 +56,16 @@ OPTS = [
     cfg.IntOpt("fence_timeout", default=60, min=1, help="Seconds fence_command may take."),
     cfg.IntOpt("console_log_kib", default=1024, min=16,
                help="Size to which a server's console log is cut, KiB."),
+    cfg.StrOpt("tls_dir",
+               help="Directory of this host's certificates (hostler-manage pki issue, with the host's name): disks of "
+                    "servers travel between hosts over TLS with them. Not set: servers that have disks of their own "
+                    "change their flavor on this host, and neither leave it nor come to it."),
+    cfg.PortOpt("transfer_port", default=8789, help="TCP port on my_ip where other hosts fetch disks of servers."),
+    cfg.BoolOpt("allow_resize_to_same_host", default=True,
+                help="A resize may stay on the server's host, if the scheduler chooses it. Read by the conductor."),
+    cfg.IntOpt("resize_confirm_window", default=0, min=0,
+               help="Seconds after which a resize or cold migration that nobody confirmed or reverted is confirmed; 0: "
+                    "never. Read by the conductor."),
     cfg.IntOpt("graceful_stop_timeout", default=30, min=0,
                help="Seconds a stopping agent waits for the calls it is working on; what is left is resumed by the "
                     "conductors."),

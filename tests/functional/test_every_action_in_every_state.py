@@ -16,9 +16,10 @@ from sqlalchemy import orm
 
 from api.openstack.compute.server.actions import ACTIONS
 from hostler import clock, ids
-from hostler.db.models import FixedIp, Host, Lock, Operation, PortSecurityGroup, Server
+from hostler.context import RequestContext
+from hostler.db.models import FixedIp, Flavor, Host, Lock, Migration, Operation, PortSecurityGroup, Server
 from hostler.operations.kinds import server as kinds
-from hostler.resources.server import states
+from hostler.resources.server import migrations, states
 from tests.harness import compute_rest
 from tests.harness.compute_rest import HOST, IMAGE, NETWORK, Cloud
 from tests.harness.published_states import ACTIONS as PUBLISHED
@@ -54,12 +55,16 @@ class Scene:
         session.execute(sa.update(Operation).where(Operation.state.in_(("pending", "running"))).values(
             state="succeeded", finished_at=clock.utcnow()))
         session.execute(sa.delete(PortSecurityGroup))
+        session.execute(sa.delete(Migration))
         session.add_all(PortSecurityGroup(port_id=port, group_id=group) for port, group in self.groups)
         session.execute(sa.delete(FixedIp))
         session.add(FixedIp(port_id=self.port_id, subnet_id=self.subnet_id, ip_address=ADDRESS))
         session.execute(sa.update(Server).where(Server.id == self.server_id).values(
             vm_state=vm_state, power_state=POWER.get(vm_state, "shutdown"), locked=locked, deleted_at=None,
             host_id=HOST if vm_state in ON_A_HOST else None))
+        if vm_state == states.RESIZED:
+            migrations.begin(session, RequestContext.system(), session.get_one(Server, self.server_id), ids.new_id(),
+                             migrations.RESIZE, status=migrations.FINISHED)
         if held:
             operation = Operation(id=ids.new_id(), kind=kinds.STOP.name, resource_type="server",
                                   resource_id=self.server_id, project_id=compute_rest.DEMO, state="running",
@@ -88,6 +93,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One server on one host."""
     cloud = compute_rest.build(tmp_path_factory.mktemp("states"))
     server_id = cloud.running()
+    cloud.services.db.write(lambda session: session.add(
+        Flavor(flavorid="2", name="m1.larger", vcpus=2, ram_mib=1024, root_gib=2)))
     groups = [(row.port_id, row.group_id) for row in compute_rest.rows(cloud, PortSecurityGroup)]
     [address] = compute_rest.rows(cloud, FixedIp)
     yield Scene(cloud, server_id, groups, address.port_id, address.subnet_id)

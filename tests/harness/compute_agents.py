@@ -16,6 +16,7 @@ from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
+from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
 from compute.reconcile import Reconciler
@@ -174,7 +175,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
                              Volumes(tools, specs, bench), Rescuer(tools, layout, specs, bench, spawner, power),
                              interfaces, snapshots,
                              Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)),
-                             Rebuilder(tools, layout, specs, bench, spawner))
+                             Rebuilder(tools, layout, specs, bench, spawner),
+                             Mover(tools, layout, specs, bench, spawner, power))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

@@ -148,6 +148,8 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
             .where(VolumeAttachment.server_id.in_([row.id for row in rows])))}
         ports = {(row.server_id, row.id) for row in session.execute(
             sa.select(Port.server_id, Port.id).where(Port.server_id.in_([row.id for row in rows])))}
+        asides = {f"{server_id}.old" for server_id in session.scalars(sa.select(Migration.server_id).where(
+            Migration.source_host == host, Migration.ended_at.is_(None)))}
     wanted = {row.id for row in rows}
     running = {row.id for row in rows if row.vm_state == "active"}
     domains = {path.stem: json.loads(path.read_text())
@@ -158,11 +160,12 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     folders = {path.name for path in (state_path / "compute" / "servers").iterdir() if path.name != ".hosts"
                } if (state_path / "compute" / "servers").exists() else set()
     faults = [f"{host}: guest {guest} of no server" for guest in guests.keys() - wanted]
-    faults += [f"{host}: files of {folder}, which is no server here" for folder in folders - wanted]
+    faults += [f"{host}: files of {folder}, which is no server here" for folder in folders - wanted - asides]
+    faults += [f"{host}: {folder} is gone, and its server may go back" for folder in asides - folders]
     faults += [f"{host}: server {server} is active without a running guest"
                for server in running if guests.get(server) != "running"]
     specs = {path.parent.name: json.loads(path.read_text())
-             for path in (state_path / "compute" / "servers").glob("*/spec.json")}
+             for path in (state_path / "compute" / "servers").glob("*/spec.json") if path.parent.name not in asides}
     kept = {(server_id, volume["volume_id"]) for server_id, spec in specs.items() for volume in spec.get("volumes", ())}
     nics = {(server_id, port_id) for server_id, domain in domains.items() for port_id in domain["nics"]}
     named = {(server_id, port["id"]) for server_id, spec in specs.items() for port in spec["ports"]}

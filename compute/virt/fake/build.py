@@ -8,7 +8,7 @@ from compute.layout import Layout
 from compute.toolbox import Toolbox
 from compute.virt.fake.driver import FakeDriver
 from compute.virt.fake.network import FakeNetworkPlumbing
-from compute.virt.fake.storage import FakeConnections, FakeDisks, FakeImageCache
+from compute.virt.fake.storage import FakeConnections, FakeDisks, FakeImageCache, FakeTransfer
 from hostler.agent.faults import Faults
 
 
@@ -22,4 +22,5 @@ def build(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:
                         max_volumes=conf.fake.max_volumes)
     return Toolbox(driver=driver, network=FakeNetworkPlumbing(faults), images=FakeImageCache(layout.images, faults),
                    disks=FakeDisks(layout, faults), tap_name=lambda port_id: f"ft{port_id[:11]}",
-                   checkpoint=faults.reach, connections=FakeConnections(conf.host, conf.compute.my_ip, faults))
+                   checkpoint=faults.reach, connections=FakeConnections(conf.host, conf.compute.my_ip, faults),
+                   transfer=FakeTransfer(conf.host, faults))

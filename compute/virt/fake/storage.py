@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
+from typing import Any
 
 from compute.diskfile import RESCUED_TARGET, boots_from_volume
 from compute.layout import Layout
@@ -64,12 +65,40 @@ class FakeDisks:
         progress(50)
         disks.write_copy(disk, copy)
 
+    def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
+        """Nothing has a size here."""
+        self.faults.reach("disk.adapt", server.id)
+
+
+class FakeTransfer:
+    """Brings files of the right names, with nothing in them."""
+
+    def __init__(self, host: str, faults: Faults | None = None) -> None:
+        self._host = host
+        self.faults = faults or Faults()
+
+    def place(self) -> dict[str, Any]:
+        """Return a place where nobody listens."""
+        return {"host": self._host, "ip": "127.0.0.1", "port": 0}
+
+    def fetch(self, _offer: dict[str, Any], server_id: str, _file: dict[str, Any], path: Path,
+              _check: Callable[[], None]) -> None:
+        """Touch the file."""
+        self.faults.reach("transfer.fetch", server_id)
+        path.touch()
+
+    def start(self) -> None:
+        """Serve nothing."""
+
+    def stop(self) -> None:
+        """Nothing was served."""
+
 
 class FakeConnections:
     """Reaches every volume, whatever its transport."""
 
     def __init__(self, host: str, ip: str, faults: Faults | None = None) -> None:
-        self._connector = ConnectorSpec(host=host, ip=ip, protocols=("fake", "file", "nbd", "rbd"))
+        self._connector = ConnectorSpec(host=host, ip=ip, protocols=("fake", "file", "nbd", "rbd"), sends_disks=True)
         self.faults = faults or Faults()
 
     def connector(self) -> ConnectorSpec:

@@ -10,6 +10,7 @@ from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from compute.network.names import tap_name
 from compute.toolbox import Toolbox
+from compute.transfer import TlsTransfer
 from compute.virt.libvirt.domainxml import Machine, Smbios
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler.images.cache import ImageCache
@@ -22,7 +23,8 @@ def build(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:
     cache = ImageCache(layout.images, max_bytes=conf.compute.image_cache_gib * GIB,
                        min_age_s=conf.compute.image_cache_min_age)
     return Toolbox(driver=build_driver(conf, layout), network=network.build(conf), images=cache,
-                   disks=DiskFiles(layout), tap_name=tap_name, connections=HostConnections(conf, layout))
+                   disks=DiskFiles(layout), tap_name=tap_name, connections=HostConnections(conf, layout),
+                   transfer=TlsTransfer(conf, layout))
 
 
 def build_driver(conf: cfg.ConfigOpts, layout: Layout) -> LibvirtDriver:

@@ -2,6 +2,10 @@
 
 1. DestroyServer   the agent removes domain, disk and ports (nothing to undo)
 
+With a move that was not confirmed, before it:
+
+0a. DiscardServer   the host it came from removes what it set aside (nothing to undo)
+
 With volumes, before and after it:
 
 0. LockVolumes         no other operation works on them (nothing to undo, the locks end with the operation)
@@ -21,10 +25,12 @@ from taskflow.patterns import linear_flow
 from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Run
+from conductor.tasks.host.moves import DiscardServer
 from conductor.tasks.host.servers import DestroyServer
 from conductor.tasks.node.attachments import DisconnectVolumes
 from conductor.tasks.node.server_volumes import DeleteVolumes
 from conductor.tasks.records.locks import LockVolumes
+from conductor.tasks.records.migrations import has_moved
 from conductor.tasks.records.server_volumes import has_volumes
 from conductor.tasks.records.volumes import mark_deleted
 from hostler import clock
@@ -40,6 +46,8 @@ from hostler.resources.volume import states as volume_states
 def build(run: Run) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("server.delete")
+    if has_moved(run):
+        flow.add(DiscardServer(run))
     if not has_volumes(run):
         return flow.add(DestroyServer(run))
     return flow.add(LockVolumes(run), DestroyServer(run), DisconnectVolumes(run), DeleteVolumes(run))

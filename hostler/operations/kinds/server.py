@@ -94,6 +94,13 @@ class Evacuate(Arguments):
     admin_password: str | None = secret()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Move(Arguments):
+    """To another flavor or host, which the operation's migration names; `host` is the only target allowed."""
+
+    host: str | None = None
+
+
 CREATE: Final = Kind(
     name="server.create", resources=_SERVER, arguments=CreateServer, ends_in=states.ACTIVE, action="create",
     shows={"server": "spawning", "volume": "attaching"}, waiting="scheduling")
@@ -156,13 +163,27 @@ EVACUATE: Final = Kind(
     name="server.evacuate", resources=_SERVER, arguments=Evacuate,
     starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), action="evacuate", shows={"server": "rebuilding"},
     status="REBUILD", cancels=True)
+RESIZE: Final = Kind(
+    name="server.resize", resources=_SERVER, arguments=Move, starts_in=(states.ACTIVE, states.STOPPED),
+    ends_in=states.RESIZED, action="resize", shows={"server": "resize_prep"}, status="RESIZE")
+MIGRATE: Final = Kind(
+    name="server.migrate", resources=_SERVER, arguments=Move, starts_in=(states.ACTIVE, states.STOPPED),
+    ends_in=states.RESIZED, action="migrate", shows={"server": "resize_prep"}, status="RESIZE")
+CONFIRM_RESIZE: Final = Kind(
+    name="server.confirm_resize", resources=_SERVER, arguments=Arguments, starts_in=(states.RESIZED,),
+    ends_in=states.ACTIVE, action="confirmResize", cancellable=False)
+REVERT_RESIZE: Final = Kind(
+    name="server.revert_resize", resources=_SERVER, arguments=Arguments, starts_in=(states.RESIZED,),
+    ends_in=states.ACTIVE, action="revertResize", shows={"server": "resize_reverting"}, status="REVERT_RESIZE",
+    cancellable=False)
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
 KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
-                REBUILD, CREATE_IMAGE, CREATE_BACKUP)
+                REBUILD, CREATE_IMAGE, CREATE_BACKUP,
+                RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")

@@ -32,8 +32,9 @@ _STATUS_WHILE: Final = {(vm_state, task): status for _, vm_state, task, status i
 # What a status filter has to look for: (vm_states, operation kinds that must hold the lock; empty: none of them does).
 STATUS_FILTER: Final[Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
     **{status: ((vm_state,), ()) for vm_state, status in states.STATUS.items()},
-    **{status: (tuple(vm_state for _, vm_state, _, other in _exceptions() if other == status), (kind,))
-       for kind, _, _, status in _exceptions()},
+    **{status: (tuple(dict.fromkeys(vm_state for _, vm_state, _, other in _exceptions() if other == status)),
+                tuple(dict.fromkeys(kind for kind, _, _, other in _exceptions() if other == status)))
+       for _, _, _, status in _exceptions()},
 }
 
 

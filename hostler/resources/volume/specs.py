@@ -68,6 +68,7 @@ class ConnectorSpec(Spec):
     protocols: tuple[str, ...] = ("file", "nbd", "rbd")
     shares: dict[str, str] = dataclasses.field(default_factory=dict)
     tls: bool = False  # has a client certificate whose common name is `host`
+    sends_disks: bool = False  # takes part in moves of local disks between hosts
     max_volumes: int | None = None  # of one server; None: not said
 
 

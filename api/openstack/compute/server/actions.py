@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import consoles, evacuate, image_actions, rebuild, rescue
+from api.openstack.compute.server import consoles, evacuate, image_actions, rebuild, rescue, resize
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -122,11 +122,10 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "os-resetState": Action(_reset_state, _STATE),
     "forceDelete": Action(_force_delete), "restore": Action(_restore),
     "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
-    "resize": _missing("Resizing servers"), "confirmResize": _missing("Resizing servers"),
-    "revertResize": _missing("Resizing servers"), **rebuild.ACTIONS,
+    **rebuild.ACTIONS,
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
-    "unshelve": _missing("Shelving servers"), "migrate": _missing("Migrating servers"),
+    "unshelve": _missing("Shelving servers"),
     "os-migrateLive": _missing("Migrating servers"),
     "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
@@ -139,6 +138,7 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "removeFloatingIp": _missing("Floating addresses", _TO_43),
     "resetNetwork": _missing("Resetting networks of servers"),
     "injectNetworkInfo": _missing("Injecting network information"),
+    **resize.ACTIONS,
 }
 
 

@@ -1,0 +1,95 @@
+"""Kill -9 around every step of resizes and cold migrations, of their confirmation and their revert.
+
+Whatever dies wherever: without an operator the move takes place, or is undone, and nothing stays locked, claimed or
+set aside. One server serves the whole campaign.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.harness import backends
+from tests.harness.client import Client
+from tests.harness.crash_campaign import Campaign, Point, agent_points, conductor_points
+
+pytestmark = [pytest.mark.timeout(900)]
+
+_LET_GO = ("set_aside.off", "set_aside.guest", "set_aside.ports", "set_aside.rename", "set_aside.offer")
+_TAKE = ("take_in.files", "transfer.fetch", "take_in.disks", "take_in.rename", "enter", "driver.create:after")
+RESIZE = [*conductor_points(["SelectTarget", "SetServerAside", "SwitchToTarget", "TakeServerIn"],
+                            ["set_server_aside", "take_server_in"]), *agent_points(*_LET_GO, *_TAKE)]
+CONFIRM = [*conductor_points(["DiscardServer"], ["discard_server"]), *agent_points("discard")]
+REVERT = [*conductor_points(["RemoveFromTarget", "SwitchToSource", "RestoreServer"],
+                            ["destroy_server", "restore_server"]),
+          *agent_points("destroy.guest", "destroy.files", "restore.rename", "enter", "driver.create:after")]
+# A sample, by a seed of its own; HOSTLER_CRASHES=all tries every point.
+_ALL = [(verb, point) for verb, points in (("resize", RESIZE), ("confirm", CONFIRM), ("revert", REVERT))
+        for point in points]
+POINTS = _ALL if os.environ.get("HOSTLER_CRASHES") == "all" else random.Random(11).sample(_ALL, 14)
+
+
+class Scene:
+    """A campaign with its one server."""
+
+    def __init__(self, campaign: Campaign, client: Client) -> None:
+        self.campaign = campaign
+        self.client = client
+        self.flavors = [client.post("/compute/v2.1/flavors", {"flavor": {
+            "name": f"size{number}", "vcpus": 1 + number, "ram": 128, "disk": 1, "id": f"size{number}"}}
+            ).json()["flavor"]["id"] for number in (1, 2)]
+        self.server_id = client.create_server(client.make_image(), "subject")
+        client.wait_server(self.server_id, "ACTIVE")
+        self._turn = 0
+
+    def request(self, verb: str) -> dict[str, object]:
+        """Return the body of a request."""
+        if verb == "resize":
+            return {"resize": {"flavorRef": self.flavors[self._turn % 2]}}
+        return {"confirmResize": None} if verb == "confirm" else {"revertResize": None}
+
+    def act(self, verb: str) -> requests.Response:
+        """Ask for a change."""
+        return self.client.post(f"/compute/v2.1/servers/{self.server_id}/action", self.request(verb))
+
+    def bring_to(self, status: str) -> None:
+        """Undisturbed, bring the server into a status."""
+        now = str((self.client.show(self.server_id) or {})["status"])
+        if now != status:
+            self.act("resize" if status == "VERIFY_RESIZE" else "confirm").raise_for_status()
+            self.client.wait_server(self.server_id, status)
+            self._turn += status == "ACTIVE"
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"))
+    try:
+        yield Scene(made, made.start())
+    finally:
+        made.stop()
+
+
+@pytest.mark.contract("N-RESIZE", "N-MIGRATE")
+@pytest.mark.parametrize(("verb", "point"), POINTS, ids=str)
+def test_a_move_survives(scene: Scene, verb: str, point: Point) -> None:
+    scene.bring_to("ACTIVE" if verb == "resize" else "VERIFY_RESIZE")
+    scene.campaign.survive(point, lambda: scene.act(verb))
+    scene.campaign.wait_rest()
+    status = (scene.client.show(scene.server_id) or {})["status"]
+    assert status == ("VERIFY_RESIZE" if verb == "resize" else "ACTIVE")
+    scene._turn += verb == "confirm"
+
+
+def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """Say how many crash points were tried."""
+    with capsys.disabled():
+        print(f"\ncrash campaign: {len(POINTS)} of {len(_ALL)} points were tried in moves of servers")
+    assert len(_ALL) >= 40

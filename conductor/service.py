@@ -5,10 +5,12 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from compute.rpcapi import ComputeAPI
+from conductor import host_failures
 from conductor.engine.workers import Workers
 from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
 from conductor.run import CloudAccess
+from hostler.agent.periodic import Periodic
 from hostler.bus import Bus
 from hostler.db import schema
 from hostler.db.engine import Database
@@ -25,6 +27,8 @@ class ConductorService:
         images = ImageStore(conf)
         cloud = CloudAccess(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images, VolumeAPI(bus))
         self.workers = Workers(cloud, conf)
+        self._db, self._conf, self._outages = db, conf, cloud.outages
+        self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)
 
@@ -33,9 +37,16 @@ class ConductorService:
         self.workers.start()
         self._server.start()
         self._liveness.start()
+        self._host_failures.start()
+
+    def _restart_servers(self) -> None:
+        if not self._outages.are_recent():  # else hosts may not have had the time to report
+            for operation_id in host_failures.sweep(self._db, self._conf):
+                self.workers.submit(operation_id)
 
     def stop(self) -> None:
         """Take nothing new, finish the tasks under way, hand the rest over."""
+        self._host_failures.stop()
         self._server.stop()
         self.workers.stop()
         self._server.wait()

@@ -21,6 +21,15 @@ OPTS = [
                     "is interrupted twice more."),
     cfg.IntOpt("agent_patience", default=300, min=1,
                help="Seconds an operation waits for a silent host before it gives up and is reverted."),
+    cfg.IntOpt("restart_after", default=60, min=5,
+               help="Seconds a host must be silent before its servers that ask for it (metadata, or extra spec of the "
+                    "flavor, hostler:on_host_failure=restart) are evacuated. A host that is forced down is not waited "
+                    "for."),
+    cfg.FloatOpt("restart_interval", default=5.0, min=0.1,
+                 help="Seconds between two looks for hosts whose servers are to be restarted elsewhere."),
+    cfg.IntOpt("restart_limit_percent", default=50, min=1, max=100,
+               help="Share of all hosts, per cent, that may be down at once for their servers to be restarted: beyond "
+                    "it the control plane is rather cut off itself. One host may always be down."),
     cfg.FloatOpt("retry_delay", default=2.0, min=0.05,
                  help="Seconds before an operation that waits for a silent host is tried again."),
 ]

@@ -61,7 +61,7 @@ class TokenPlugin(BasePlugin):  # type: ignore[misc]
         target, host = taken
         try:
             connection = self._connect(target, host or "", token)
-        except (OSError, errors.Unavailable) as error:
+        except (OSError, ValueError, errors.Unavailable) as error:
             LOG.warning("Console %s of server %s cannot be reached on host %s: %s", target.protocol, target.server_id,
                         host, error)
             self._note(target, client, 503)

@@ -9,6 +9,7 @@ disk vdb that this driver's guests can have, and `make_nic`, which returns a fre
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
 from collections.abc import Callable
 
@@ -212,6 +213,26 @@ class DriverContract:
         assert all(0 <= percent <= 100 for percent in seen)
         driver.destroy(server_id)
         driver.end_copy(server_id)
+
+    def test_consoles(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """A guest that runs has a screen that greets and a serial port, again and again; one that is off has none."""
+        guest = make_guest()
+        server_id = guest.server.id
+        _expect(errors.NotFound, lambda: driver.list_consoles(server_id))
+        _expect(errors.NotFound, lambda: driver.open_console(server_id, "vnc"))
+        driver.create(guest)
+        assert {"vnc", "serial"} <= driver.list_consoles(server_id) <= {"vnc", "spice", "serial"}
+        for _ in range(2):
+            with driver.open_console(server_id, "vnc") as screen:
+                screen.settimeout(self.settle_s + 10)
+                assert screen.recv(4, socket.MSG_WAITALL) == b"RFB "
+            with driver.open_console(server_id, "serial") as port:
+                port.sendall(b"\r")
+        _expect(errors.AgentError, lambda: driver.open_console(server_id, "telex"))
+        driver.power_off(server_id)
+        assert driver.list_consoles(server_id) == frozenset()
+        _expect(errors.AgentError, lambda: driver.open_console(server_id, "serial"))
+        driver.destroy(server_id)
 
     def test_diagnostics_and_host_info(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Counters of a running guest, and a host with processors and memory."""

@@ -14,7 +14,7 @@ import re
 _SECRET = re.compile(
     r"(signature=)[^&\s\"']+"  # of an image URL
     r"|((?:://|,)[^/?#\s:@,]*:)[^/?#\s@,]+(?=@)"  # a password in a URL, which may name several hosts
-    r"|(\btoken(?:=|%3[Dd])|os-console-auth-tokens/)[\w-]+"  # of a console
+    r"|(token(?:=|%3[Dd])|os-console-auth-tokens/)[\w-]+"  # of a console
     r"|gAAAAA[\w-]{20,}={0,2}")  # a Fernet token
 # Most lines hold none of these, and looking for three texts is cheaper than for a pattern.
 _HINTS = ("signature=", "gAAAAA", "://", "token")

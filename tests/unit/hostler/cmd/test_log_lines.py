@@ -19,6 +19,9 @@ def test_what_does_not_print_is_written_out(text: str, shown: str) -> None:
     ("postgresql+psycopg://u:p%40w@db/x", "postgresql+psycopg://u:***@db/x"),
     ("amqp://u:p@a:1,u:q@b:2//", "amqp://u:***@a:1,u:***@b:2//"),
     ("http://host:8780/", "http://host:8780/"), ("no secret: signature", "no secret: signature"),
-    ("'gAAAAABmXf-1234567890_abcdefgh==',", "'***',")])
+    ("GET /?token=0fd5-a_b HTTP/1.1", "GET /?token=*** HTTP/1.1"),
+    ("path=%3Ftoken%3D0fd5-ab&x", "path=%3Ftoken%3D***&x"),
+    ("GET /compute/v2.1/os-console-auth-tokens/0fd5-ab", "GET /compute/v2.1/os-console-auth-tokens/***"),
+    ("a token is a token", "a token is a token"), ("'gAAAAABmXf-1234567890_abcdefgh==',", "'***',")])
 def test_secrets_are_stars(text: str, shown: str) -> None:
     assert log_lines.hide_secrets(text) == shown

@@ -1,0 +1,238 @@
+"""Consoles of a real guest: the proxy as a process of its own, the host's relay over TLS, WebSocket clients.
+
+The tests run in their order and share one server, which has VNC and SPICE.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import struct
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hostler import clock, pki
+from tests.harness import real_parts, realfleet
+from tests.harness.client import Client
+from tests.harness.ports import free_port, is_open, wait_for
+from tests.harness.real_guests import BOOT_S, Guest
+from tests.harness.realfleet import RealFleet
+from tests.harness.realhost import Host
+from tests.harness.websockets import Closed, Refused, WebSocket
+
+NOVNC = Path("/usr/share/novnc")
+_RAW_32_BIT = struct.pack(">BBBBHHHBBBxxx", 32, 24, 0, 1, 255, 255, 255, 16, 8, 0)
+
+
+class ConsoleFleet(RealFleet):
+    """One host, whose relay and proxy have certificates."""
+
+    def __init__(self, directory: Path) -> None:
+        self.pki = directory / "pki"
+        self.port = free_port()
+        super().__init__(directory, hosts=1)
+
+    def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Say where relay and proxy are."""
+        [host] = self.hosts
+        at = f"{self.fabric.address}:{self.port}"
+        found = super().overrides()
+        found[host.name]["console"] = {"relay_host": host.address, "tls_dir": self.pki / host.name,
+                                       "proxy_names": "proxy"}
+        found[host.name]["libvirt"]["graphics"] = "vnc+spice"
+        bases = {"novncproxy_base_url": f"http://{at}/vnc_lite.html", "serial_base_url": f"ws://{at}/",
+                 "html5proxy_base_url": f"http://{at}/spice_auto.html"}
+        found["api"] = {"console": bases}
+        found["console"] = {"console": {**bases, "novncproxy_host": self.fabric.address, "novncproxy_port": self.port,
+                                        "tls_dir": self.pki / "proxy"}}
+        return found
+
+    def start(self) -> Client:
+        """Issue the certificates first."""
+        now = clock.utcnow()
+        pki.init_authority(self.pki / "ca", now)
+        [host] = self.hosts
+        for name in (host.name, "proxy", "stranger"):
+            pki.issue(self.pki / "ca", name, [], self.pki / name, now)
+        return super().start()
+
+    def _boot(self, host: Host) -> None:
+        self.fleet.write_config("console", "console", host="control")
+        self.fleet.add("console", "console")
+        super()._boot(host)
+
+
+class World:
+    """The cloud and its server."""
+
+    def __init__(self, cloud: ConsoleFleet, client: Client, directory: Path) -> None:
+        self.cloud, self.client, self.directory = cloud, client, directory
+        self.guest = Guest(self, "one", cloud.hosts[0])
+
+    def prepare(self) -> None:
+        """Boot it."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
+        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        run = self.cloud.openstack
+        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
+            str(real_parts.tiny_image().path))
+        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
+        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
+        self.guest.create()
+
+    def url(self, kind: str) -> str:
+        """Return a console's URL, from the unmodified client."""
+        return str(self.cloud.openstack_json("console", "url", "show", f"--{kind}", "one")["url"])
+
+    def socket(self, kind: str) -> str:
+        """Return where a page at that URL opens its WebSocket."""
+        return re.sub(r"^\w+://([^/]+)/[\w.]*\?", r"ws://\1/websockify?", self.url(kind))
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Start the cloud with its server."""
+    missing = realfleet.missing()
+    if missing:
+        pytest.skip(missing)
+    real_parts.tiny_image()
+    directory = tmp_path_factory.mktemp("real")
+    cloud = ConsoleFleet(directory)
+    try:
+        made = World(cloud, cloud.start(), directory)
+        made.prepare()
+        yield made
+    finally:
+        print(cloud.logs())
+        cloud.stop()
+
+
+def look(console: WebSocket) -> tuple[int, int, bytes]:
+    """Shake hands by RFB 3.8 without a password; return width, height and the pixels of the whole screen."""
+    assert console.read(12) == b"RFB 003.008\n"
+    console.send(b"RFB 003.008\n")
+    assert 1 in console.read(console.read(1)[0])
+    console.send(b"\x01")
+    assert console.read(4) == bytes(4)
+    console.send(b"\x01")
+    width, height = struct.unpack(">HH", console.read(4))
+    console.read(16)
+    console.read(struct.unpack(">I", console.read(4))[0])
+    console.send(struct.pack(">Bxxx", 0) + _RAW_32_BIT + struct.pack(">BxHi", 2, 1, 0))
+    console.send(struct.pack(">BBHHHH", 3, 0, 0, 0, width, height))
+    pixels, missing = bytearray(width * height * 4), width * height
+    while missing > 0:
+        assert console.read(1) == b"\0"
+        [rectangles] = struct.unpack(">xH", console.read(3))
+        for _ in range(rectangles):
+            x, y, wide, high, encoding = struct.unpack(">HHHHi", console.read(12))
+            assert encoding == 0
+            for row in range(high):
+                start = ((y + row) * width + x) * 4
+                pixels[start:start + wide * 4] = console.read(wide * 4)
+            missing -= wide * high
+    return width, height, bytes(pixels)
+
+
+@pytest.mark.contract("N-CONSOLE", "N-CLI")
+def test_the_serial_console_gives_the_login_prompt_and_its_log_goes_on(world: World) -> None:
+    world.guest.wait_boots(1)
+    url = world.socket("serial")
+    console = WebSocket(url)
+    console.send(b"\r")
+    console.read_until(b"login: ", timeout_s=BOOT_S)
+    console.send(b"root\r")
+    console.read_until(b"assword: ")
+    console.send(b"tiny\r")
+    console.read_until(b"# ")
+    console.send(b"echo typed-$((6 * 7))\r")
+    console.read_until(b"typed-42", timeout_s=60)
+    with pytest.raises(Refused) as again:
+        WebSocket(url)
+    assert again.value.status == 403
+    second = WebSocket(world.socket("serial"))
+    second.send(b"\r")
+    second.read_until(b"# ")
+    second.close()
+    wait_for(lambda: "typed-42" in world.guest.console(), "the log", 20)
+
+
+@pytest.mark.contract("N-CONSOLE", "N-CLI")
+def test_vnc_shows_the_screen(world: World) -> None:
+    url = world.socket("novnc")
+    console = WebSocket(url)
+    width, height, pixels = look(console)
+    colours = {pixels[index:index + 3] for index in range(0, len(pixels), 4)}
+    assert width >= 640 and height >= 400 and len(colours) > 1, "a screen with something on it"
+    with pytest.raises(Refused) as again:
+        WebSocket(url)
+    assert again.value.status == 403
+
+
+@pytest.mark.contract("N-CONSOLE", "N-CLI")
+def test_spice_shakes_hands_and_its_channels_are_one_use(world: World) -> None:
+    url = world.socket("spice")
+    for channel in (1, 2, 3):
+        console = WebSocket(url)
+        # SpiceLinkHeader 2.2 and SpiceLinkMess, without capabilities.
+        console.send(b"REDQ" + struct.pack("<III", 2, 2, 18) + struct.pack("<IBBIII", 0, channel, 0, 0, 0, 18))
+        assert console.read(4) == b"REDQ", channel
+        major, _minor, _size = struct.unpack("<III", console.read(12))
+        assert major == 2
+        console.close()
+
+
+def test_consoles_have_no_port_and_the_relay_takes_proxies_alone(world: World, tmp_path: Path) -> None:
+    [host] = world.cloud.hosts
+    listening = host.check("ss -ltnp")
+    assert not [line for line in listening.splitlines() if "qemu" in line], listening
+    port = re.search(rf"{re.escape(host.address)}:(\d+).*python", listening)
+    assert port is not None, listening
+    connect = ["openssl", "s_client", "-connect", f"{host.address}:{port[1]}", "-quiet", "-verify_quiet", "-CAfile",
+               str(world.cloud.pki / "ca" / "ca-cert.pem")]
+    request = b"CONNECT /x/vnc/1/y HTTP/1.1\r\nAuthorization: Bearer z\r\n\r\n"
+
+    def answer(*words: str) -> bytes:
+        return subprocess.run([*connect, *words], input=request, capture_output=True, check=False, timeout=20).stdout
+
+    def identity(name: str) -> tuple[str, ...]:
+        return ("-cert", str(world.cloud.pki / name / "client-cert.pem"), "-key",
+                str(world.cloud.pki / name / "client-key.pem"), "-ign_eof")
+
+    assert answer("-ign_eof") == b""
+    assert answer(*identity("stranger")).startswith(b"HTTP/1.1 403")
+    assert answer(*identity("proxy")).startswith(b"HTTP/1.1 403"), "that token was not granted"
+    assert is_open(int(port[1]), host.address)
+
+
+def test_headless_chromium_shows_the_screen(world: World, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium is installed")
+    if not (NOVNC / "vnc_lite.html").exists():
+        pytest.skip("noVNC is not installed (package novnc)")
+    picture = tmp_path / "screen.png"
+    subprocess.run([browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
+                    "--window-size=1000,800", "--virtual-time-budget=20000", f"--screenshot={picture}",
+                    world.url("novnc")], check=True, timeout=120, capture_output=True)
+    assert picture.stat().st_size > 5000
+
+
+@pytest.mark.contract("N-CONSOLE")
+def test_what_is_open_ends_with_the_server_and_what_was_not_opened_is_void(world: World) -> None:
+    console = WebSocket(world.socket("novnc"))
+    assert console.read(12) == b"RFB 003.008\n"
+    unused = world.socket("novnc")
+    world.client.delete(f"/compute/v2.1/servers/{world.guest.id}").raise_for_status()
+    world.client.wait_gone(world.guest.id, timeout_s=90)
+    with pytest.raises((Closed, ConnectionError)):
+        console.read(1 << 20)
+    with pytest.raises(Refused) as refused:
+        WebSocket(unused)
+    assert refused.value.status == 403
+    for name in ("console", "api", world.guest.host.name):
+        assert unused.partition("token=")[2] not in world.cloud.fleet.processes[name].log.read_text(), name

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -33,10 +33,12 @@ TOOL_TIMEOUT_S = 300
 class Disks(Protocol):
     """What the agent needs of disk storage."""
 
-    def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
+               ) -> tuple[Disk, ...]:
         """Make the disks of `server` that are missing and return all of them; raises AgentError.
 
         Of a server to be rescued these are its rescue disk, as vda, and its root disk, as vdb, when that is no volume.
+        `sizes` (target: bytes) are those of disks that are to be copied into them.
         """
 
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
@@ -47,6 +49,9 @@ class Disks(Protocol):
         """Fit the disks that came to `directory` from another host, or another flavor: the root disk builds on `base`
         (None: on an image that must be in the cache), and disks grow to the sizes of `server`; raises AgentError."""
 
+    def remove(self, server_id: str) -> None:
+        """Remove a server's own disks; fine when there are none."""
+
 
 class DiskFiles:
     """Implements `Disks` with files in the server's directory."""
@@ -54,8 +59,21 @@ class DiskFiles:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
 
-    def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+    def remove(self, server_id: str) -> None:
+        """Remove the files."""
+        for name in ("disk", "disk.eph0", "disk.swap", "disk.config"):
+            self._layout.disk(server_id, name).unlink(missing_ok=True)
+
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
+               ) -> tuple[Disk, ...]:
         """Make what is missing; `base` is the cached image (None: an empty root disk)."""
+        disks = self._ensure(server, base)
+        for disk in disks:
+            if sizes is not None and disk.target in sizes:
+                run_tool(["qemu-img", "resize", "-q", "-f", disk.format, str(disk.path), str(sizes[disk.target])])
+        return disks
+
+    def _ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
         if server.rescue is not None:
             return self._ensure_rescue(server, server.rescue, base)
         disks = []

@@ -13,6 +13,7 @@ from compute.groups import Groups, Members
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
+from compute.migration import Migrations
 from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
@@ -38,7 +39,7 @@ class ComputeManager:
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
                  interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder,
-                 mover: Mover) -> None:
+                 mover: Mover, migrations: Migrations) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -53,6 +54,7 @@ class ComputeManager:
         self._consoles = consoles
         self._rebuilder = rebuilder
         self._mover = mover
+        self._migrations = migrations
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -186,6 +188,39 @@ class ComputeManager:
     def discard_server(self, context: RequestContext, server_id: str) -> None:
         """Remove what was set aside."""
         self._mover.discard(server_id, context)
+
+    @rpc_method
+    def describe_migration(self, context: RequestContext, spec: Wire) -> Wire:
+        """Say what a target must know of a guest."""
+        return self._migrations.describe(ServerSpec.from_wire(spec), context)
+
+    @rpc_method
+    def prepare_migration(self, context: RequestContext, spec: Wire, origin: Wire, copying: bool | None,
+                          groups: Groups | None = None) -> Wire:
+        """Make room for a guest."""
+        self._members.take(groups)
+        return self._migrations.prepare(ServerSpec.from_wire(spec), origin, copying, context)
+
+    @rpc_method
+    def send_server(self, context: RequestContext, server_id: str, landing: Wire) -> Wire:
+        """Begin to send a guest."""
+        return self._migrations.send(server_id, landing, context)
+
+    @rpc_method
+    def watch_migration(self, context: RequestContext, server_id: str, wait_s: float) -> Wire:
+        """Say how far a guest is."""
+        return self._migrations.watch(server_id, wait_s, context)
+
+    @rpc_method
+    def steer_migration(self, context: RequestContext, server_id: str, how: str) -> None:
+        """Abort, or force the end."""
+        self._migrations.steer(server_id, how, context)
+
+    @rpc_method
+    def arrive_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
+        """Take over a guest that was sent here."""
+        self._members.take(groups)
+        return _state(self._migrations.arrive(ServerSpec.from_wire(spec), context))
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

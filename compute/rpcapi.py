@@ -161,6 +161,41 @@ class ComputeAPI:
         """Remove what was set aside; fine when nothing was."""
         self._agent(host).call(context, "discard_server", {"server_id": server_id})
 
+    def describe_migration(self, context: RequestContext, host: str, server: ServerSpec) -> dict[str, Any]:
+        """Return what the target of a live migration must know; raises AgentError when the guest does not run."""
+        return self._agent(host).call(context, "describe_migration", {"spec": server.to_wire()})
+
+    def prepare_migration(self, context: RequestContext, host: str, server: ServerSpec, origin: dict[str, Any],
+                          copying: bool | None, groups: Groups | None = None) -> dict[str, Any]:
+        """Make room for a guest and return where it lands.
+
+        `origin` is what `describe_migration` returned; `copying` says whether its disks are copied (None: as needed).
+        """
+        return self._agent(host).call(context, "prepare_migration", {
+            "spec": server.to_wire(), "origin": origin, "copying": copying, "groups": groups})
+
+    def send_server(self, context: RequestContext, host: str, server_id: str, landing: dict[str, Any]
+                    ) -> dict[str, Any]:
+        """Begin to send the guest, unless it is on its way or gone; returns as `watch_migration`."""
+        return self._agent(host).call(context, "send_server", {"server_id": server_id, "landing": landing})
+
+    def watch_migration(self, context: RequestContext, host: str, server_id: str, wait_s: float) -> dict[str, Any]:
+        """Return {"state", "reason", "progress"} when the sending ends, or after `wait_s`.
+
+        `state`: those of `compute.virt.migration`, or idle: the guest is there and nobody sends it. `progress`: figures
+        as a migration's record has them, or None.
+        """
+        return self._agent(host).call(context, "watch_migration", {"server_id": server_id, "wait_s": wait_s})
+
+    def steer_migration(self, context: RequestContext, host: str, server_id: str, how: str) -> None:
+        """Have the sending aborted (`abort`) or its end forced (`force_complete`); fine when nothing is sent."""
+        self._agent(host).call(context, "steer_migration", {"server_id": server_id, "how": how})
+
+    def arrive_server(self, context: RequestContext, host: str, server: ServerSpec,
+                      groups: Groups | None = None) -> Power:
+        """Take over a guest that was sent there; raises AgentError when it is not there."""
+        return self._agent(host).call(context, "arrive_server", {"spec": server.to_wire(), "groups": groups})
+
     def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
         return self._agent(host).call(context, "get_inventory")

@@ -20,6 +20,7 @@ from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
+from compute.migration import Migrations
 from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
@@ -33,6 +34,7 @@ from compute.snapshots import Snapshots
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
+from compute.virt.migration import Manner
 from compute.volumes import Volumes
 from compute.work import Workbench
 from hostler import errors
@@ -149,7 +151,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              Rescuer(tools, layout, specs, bench, spawner, power),
                              interfaces, snapshots, Consoles(tools.driver, passes, consoles.where),
                              Rebuilder(tools, layout, specs, bench, spawner),
-                             Mover(tools, layout, specs, bench, spawner, power))
+                             Mover(tools, layout, specs, bench, spawner, power),
+                             Migrations(tools, layout, specs, bench, spawner, manner_of(conf)))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
@@ -158,6 +161,14 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     return ComputeService(conf.host, tools, link, manager, relay, heartbeat, reconciler, released, snapshots,
                           consoles, directory_lock, self_fence, reconcile_interval_s=options.reconcile_interval,
                           stop_timeout_s=options.graceful_stop_timeout)
+
+
+def manner_of(conf: cfg.ConfigOpts) -> Manner:
+    """Return how this host sends guests."""
+    options = conf.libvirt
+    return Manner(tls=options.live_migration_scheme == "tls", post_copy=options.live_migration_permit_post_copy,
+                  auto_converge=options.live_migration_permit_auto_converge,
+                  bandwidth_mib=options.live_migration_bandwidth, downtime_ms=options.live_migration_downtime)
 
 
 def load_toolbox(conf: cfg.ConfigOpts, layout: Layout) -> Toolbox:

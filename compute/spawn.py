@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from compute import console
 from compute.guestvolumes import guest_volumes
@@ -124,16 +124,22 @@ class Spawner:
         tools = self._tools
         disks = self._make_disks(server, work)
         self._step(work, "start")
+        console.cut(self._layout.console_log(server.id), self._console_max_bytes)
+        guest = self.describe(server, bridges, disks)
+        with self._bench.starting(server.id):
+            tools.driver.create(guest)
+        LOG.info("Server %s started", server.id)
+        return virt.RUNNING
+
+    def describe(self, server: ServerSpec, bridges: Mapping[str, str], disks: tuple[virt.Disk, ...]) -> virt.Guest:
+        """Return the guest to be defined; raises AgentError for a volume that cannot be reached from here."""
+        tools = self._tools
         log = self._layout.console_log(server.id)
-        console.cut(log, self._console_max_bytes)
         log.touch(mode=0o600)
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
         volumes = tuple(tools.connections.resolve(volume) for volume in guest_volumes(server))
-        with self._bench.starting(server.id):
-            tools.driver.create(virt.Guest(server, disks, nics, log, volumes))
-        LOG.info("Server %s started", server.id)
-        return virt.RUNNING
+        return virt.Guest(server, disks, nics, log, volumes)
 
     def _make_disks(self, server: ServerSpec, work: Work) -> tuple[virt.Disk, ...]:
         self._step(work, "image")

@@ -68,6 +68,10 @@ class Workbench:
         self._audience = audience
         self.locks = locks
 
+    def admit(self, context: RequestContext) -> None:
+        """Note a call that needs no lock; raises StaleAttempt."""
+        self._fence.admit(context)
+
     def next_number(self) -> int:
         """Return the number of a report that is about to be made."""
         return self._relay.next_number()

@@ -310,6 +310,13 @@ class AgentError(HostlerError):
     template = "{reason}"
 
 
+class MigrationAborted(AgentError):
+    """A live migration was stopped because it was asked for; the guest runs on where it was."""
+
+    code = "MigrationAborted"
+    template = "The live migration was aborted."
+
+
 class VolumeFailed(HostlerError):
     """A back end could not make a volume of a server; another host would not help."""
 

@@ -126,6 +126,9 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-migrations:index", ADMIN, "List migrations."),
     ("servers:migrations:index", ADMIN, "List a server's migrations."),
     ("servers:migrations:show", ADMIN, "Show a server's migration."),
+    ("servers:migrations:delete", ADMIN, "Abort a live migration."),
+    ("servers:migrations:force_complete", ADMIN, "Have a live migration end soon."),
+    ("os-migrate-server:migrate_live", ADMIN, "Live-migrate a server."),
     ("extensions", ANYBODY, "List the extensions."),
 )
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from compute.virt.migration import Landing, Manner, Origin, Transfer
 from hostler.agent.programs import Progress
 from hostler.resources.server.hardware import Freeze
 from hostler.resources.server.specs import ServerSpec
@@ -258,6 +259,28 @@ class Driver(Protocol):
 
     def list_volumes(self) -> dict[str, list[str]]:
         """Return the volumes of each guest of ours by server id: what it has, when it runs, else its definition."""
+
+    def describe_migration(self, server_id: str) -> Origin:
+        """Return what a target must know of a guest that runs or is paused; raises AgentError for any other."""
+
+    def prepare_migration(self, guest: Guest, origin: Origin, *, copied: tuple[str, ...], on_base: bool) -> Landing:
+        """Return where `guest` can land here; raises AgentError with what its processor has and this host lacks."""
+
+    def send_guest(self, server_id: str, landing: Landing, manner: Manner) -> None:
+        """Send the guest, and return when it is there and gone from here; fine when it is gone already.
+
+        May take hours. Raises MigrationAborted, or AgentError: the guest goes on here.
+        """
+
+    def get_migration(self, server_id: str) -> Transfer | None:
+        """Return how far the guest's migration is, whoever began it; None when none is under way."""
+
+    def abort_migration(self, server_id: str) -> None:
+        """Stop sending; fine when nothing is sent."""
+
+    def force_migration(self, server_id: str) -> None:
+        """Have the guest write no more memory than can be sent: it runs at the target from now on (post-copy, where
+        that was allowed), or stands still until it is there."""
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""

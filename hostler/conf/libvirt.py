@@ -37,6 +37,26 @@ OPTS = [
                help="Serial number of the system in the guests' SMBIOS (DMI) data: the server's id, or none."),
     cfg.StrOpt("graphics", default="vnc", choices=["vnc", "spice", "vnc+spice"],
                help="Graphical consoles that guests get when they are next started."),
+    cfg.StrOpt("live_migration_scheme", default="tls", choices=["tls", "tcp"],
+               help="How this host's libvirtd and guests reach another's in a live migration: tls (libvirtd with "
+                    "listen_tls, QEMU with migrate_tls_x509_cert_dir, both with certificates of hostler-manage pki) or "
+                    "tcp, unencrypted and open to anyone who reaches the port: for a closed network alone."),
+    cfg.HostAddressOpt("live_migration_inbound_addr",
+                       help="Address at which other hosts send guests to this one. Default: [compute] my_ip."),
+    cfg.IntOpt("live_migration_bandwidth", default=0, min=0,
+               help="Most that one live migration sends, MiB/s; 0: no limit."),
+    cfg.IntOpt("live_migration_downtime", default=500, min=100,
+               help="Longest time for which a guest may stand still at the end of its live migration, milliseconds."),
+    cfg.BoolOpt("live_migration_permit_post_copy", default=False,
+                help="Let a live migration that is forced to complete go on after the guest runs at its target "
+                     "(post-copy). A guest is lost when the network fails then."),
+    cfg.IntOpt("live_migration_completion_timeout", default=800, min=0,
+               help="Seconds that a live migration may take for each GiB of memory and disk that it copies (at least "
+                    "two); 0: as long as it takes."),
+    cfg.StrOpt("live_migration_timeout_action", default="abort", choices=["abort", "force_complete"],
+               help="What is done to a live migration that takes longer than live_migration_completion_timeout."),
+    cfg.BoolOpt("live_migration_permit_auto_converge", default=False,
+                help="Slow a guest down that writes memory faster than it can be sent."),
     cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
                help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
 ]

@@ -19,6 +19,7 @@ EXCLUDED: Final = "excluded"  # keys: hosts or back ends where a try failed
 FAILURE: Final = "failure"  # value: why the last try failed
 NOT_RESTORED: Final = "not_restored"  # a moving server that could not be put back on its host
 LEFT_ON: Final = "left_on"  # keys: back ends where the operation's volume could not be removed
+WISH: Final = "wish"  # value: what was asked of a live migration under way
 REPORT: Final = "report"  # value: what an audit found
 
 

@@ -103,7 +103,7 @@ ACTIONS: Final[Mapping[str, Published]] = {
 # Answered with 501 as yet, in every state (`restore` with 409: nothing is ever in the trash). Building an action takes
 # it off this list.
 NOT_BUILT: Final = frozenset({
-    "addFloatingIp", "changePassword", "injectNetworkInfo", "os-migrateLive", "removeFloatingIp", "resetNetwork",
+    "addFloatingIp", "changePassword", "injectNetworkInfo", "removeFloatingIp", "resetNetwork",
     "restore", "shelve", "shelveOffload", "trigger_crash_dump", "unshelve",
 })
 # What no driver here has, answered with 400 in every state, as the reference does without such a driver.

@@ -54,6 +54,13 @@ class Guest:
             f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
             f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} '{command}'", timeout_s=60)
 
+    def copy(self, path: Path, to: str) -> subprocess.CompletedProcess[str]:
+        """Write a file of the test's into the guest."""
+        return self.host.run(
+            f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
+            f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} 'cat > {to}' < {path}",
+            timeout_s=60)
+
     def wait_ssh(self) -> None:
         """Wait until the guest answers with its name."""
         wait_for(lambda: self.ssh("hostname").stdout.strip() == self.name,

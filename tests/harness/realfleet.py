@@ -34,7 +34,8 @@ class RealFleet:
     def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Return what the processes are configured with besides the fleet's defaults."""
         return {host.name: {"compute": {"driver": "libvirt", "my_ip": host.address, "reconcile_interval": 20},
-                            "libvirt": {"virt_type": "qemu", "uri": host.uri, "call_timeout": 10}}
+                            "libvirt": {"virt_type": "qemu", "uri": host.uri, "call_timeout": 10,
+                                        "live_migration_scheme": "tcp"}}
                 for host in self.hosts}
 
     def start(self) -> Client:

@@ -110,7 +110,8 @@ class Host:
 
     def start_libvirtd(self) -> None:
         """Start libvirtd, or bring it back; guests that run go on."""
-        done = self.run(f"bash {_LIBVIRTD} start {self.libvirt_dir} < /dev/null", timeout_s=60)
+        done = self.run(f"HOSTLER_LIBVIRT_LISTEN={self.address} bash {_LIBVIRTD} start {self.libvirt_dir} < /dev/null",
+                        timeout_s=60)
         if done.returncode:
             raise RuntimeError(f"no libvirtd on {self.name}: {done.stderr}")
 

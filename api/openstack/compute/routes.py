@@ -26,6 +26,7 @@ from api.openstack.compute.server import (
     consoles,
     instance_actions,
     interfaces,
+    live_migration,
     servers,
     volume_attachments,
 )
@@ -103,6 +104,8 @@ def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
             ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(services)),
             ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(services)),
+            ("/servers/{server_id}/migrations/{migration_id}/action",
+             live_migration.ServerMigrationAction(services)),
             ("/servers/{server_id}/os-instance-actions", instance_actions.InstanceActions(services)),
             ("/servers/{server_id}/os-instance-actions/{action_id}", instance_actions.InstanceActionItem(services)),
     ):

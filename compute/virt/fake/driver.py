@@ -18,6 +18,8 @@ from typing import Any
 
 from compute.virt import driver as virt
 from compute.virt.fake import consoles, disks
+from compute.virt.fake.guest import FakeDomain
+from compute.virt.fake.migration import FakeMigrations
 from hostler import clock, errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
@@ -28,25 +30,12 @@ from hostler.resources.server.specs import ServerSpec
 LOG = logging.getLogger(__name__)
 
 
-@dataclasses.dataclass
-class FakeDomain:
-    """One guest: its state, its owner, and what it was defined from."""
-
-    state: str
-    host: str
-    name: str
-    starts: int = 0
-    deaf: bool = False  # ignores the power button
-    nics: list[str] = dataclasses.field(default_factory=list)
-    disks: list[str] = dataclasses.field(default_factory=list)
-    volumes: list[str] = dataclasses.field(default_factory=list)
-
-
-class FakeDriver:
+class FakeDriver(FakeMigrations):
     """Implements `compute.virt.driver.Driver`; safe for use by many threads."""
 
     def __init__(self, host: str, *, directory: Path | None = None, faults: Faults | None = None, vcpus: int = 64,
-                 ram_mib: int = 262144, disk_gib: int = 4096, max_volumes: int = 25) -> None:
+                 ram_mib: int = 262144, disk_gib: int = 4096, max_volumes: int = 25,
+                 migration_s: float = 0.0) -> None:
         self.host = host
         self.faults = faults or Faults()
         self.healthy = True
@@ -57,14 +46,14 @@ class FakeDriver:
         self._listener: virt.Listener | None = None
         self._on_volume_gone: virt.VolumeListener = virt.ignore_volume
         self.max_volumes = max_volumes
+        self._be_found(migration_s)
 
     def open(self) -> None:
         """Find the guests a former process left."""
         if self._directory is None:
             return
         self._directory.mkdir(parents=True, exist_ok=True)
-        for path in self._directory.glob("*.json"):
-            self.domains[path.stem] = FakeDomain(**json.loads(path.read_text()))
+        self._read()
 
     def close(self) -> None:
         """Forget the listener; guests go on."""
@@ -80,6 +69,7 @@ class FakeDriver:
         """Return power state by server id of this host's guests."""
         self._answer("driver.list")
         with self._lock:
+            self._read()
             return {key: domain.state for key, domain in self.domains.items() if domain.host == self.host}
 
     def get_power_state(self, server_id: str) -> str:
@@ -101,7 +91,8 @@ class FakeDriver:
                                     starts=other.starts + 1 if other else 1, deaf=bool(other and other.deaf),
                                     nics=[nic.port_id for nic in guest.nics],
                                     disks=[disk.target for disk in guest.disks],
-                                    volumes=[disk.volume_id for disk in guest.volumes])
+                                    volumes=[disk.volume_id for disk in guest.volumes],
+                                    base=server.image.sha256 if server.image is not None else "")
                 self.domains[server.id] = domain
                 self._keep(server.id)
                 self._write_console(guest, domain)
@@ -327,8 +318,23 @@ class FakeDriver:
     def _answer(self, step: str, server_id: str | None = None) -> None:
         self.faults.reach(step, server_id)
 
+    def _read(self) -> None:
+        """Find guests in files: of a former process, and those that another host's process sent."""
+        if self._directory is None:
+            return
+        for path in self._directory.glob("*.json"):
+            if path.stem not in self.domains:
+                domain = FakeDomain(**json.loads(path.read_text()))
+                if domain.sent_to == self.host:
+                    domain.host, domain.sent_to = self.host, ""
+                self.domains[path.stem] = domain
+
     def _find(self, server_id: str) -> FakeDomain | None:
         domain = self.domains.get(server_id)
+        if domain is None and self._directory is not None and (self._directory / f"{server_id}.json").exists():
+            with self._lock:
+                self._read()
+            domain = self.domains.get(server_id)
         return domain if domain is not None and domain.host == self.host else None
 
     def _move(self, server_id: str, verb: str, allowed: set[str], state: str, kind: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,12 @@ class FakeDisks:
         self._layout = layout
         self.faults = faults or Faults()
 
-    def ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+    def remove(self, server_id: str) -> None:
+        """Remove the root disk's file."""
+        self._layout.disk(server_id).unlink(missing_ok=True)
+
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
+               ) -> tuple[Disk, ...]:
         """Touch the root disk's file."""
         self.faults.reach("disk.ensure:before", server.id)
         if server.rescue is not None:

@@ -36,4 +36,11 @@ def build_driver(conf: cfg.ConfigOpts, layout: Layout) -> LibvirtDriver:
                           options.smbios_manufacturer, options.smbios_product, options.smbios_family,
                           options.smbios_serial))
     return LibvirtDriver(machine, uri=options.uri, call_timeout_s=options.call_timeout,
-                         probe_timeout_s=options.probe_timeout, directory=layout.root)
+                         probe_timeout_s=options.probe_timeout, directory=layout.root,
+                         landing_uri=landing_uri(conf))
+
+
+def landing_uri(conf: cfg.ConfigOpts) -> str:
+    """Return where other hosts' hypervisors reach this one's."""
+    address = conf.libvirt.live_migration_inbound_addr or conf.compute.my_ip
+    return f"qemu+{conf.libvirt.live_migration_scheme}://{f'[{address}]' if ':' in address else address}/system"

@@ -7,11 +7,12 @@ event callbacks must not call libvirt: the loop would wait for itself.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import libvirt
@@ -39,6 +40,21 @@ def without_paths(text: str) -> str:
     "Cannot access storage file '…' (as uid:0)"
     """
     return _PATH.sub("…", text)
+
+
+def refusal(error: libvirt.libvirtError) -> errors.AgentError:
+    """Return what libvirt said as an error of ours; the log has all of it."""
+    LOG.warning("The hypervisor refused: %s", error)
+    return errors.AgentError(reason=f"The hypervisor refused: {without_paths(str(error))}")
+
+
+@contextlib.contextmanager
+def refusals() -> Iterator[None]:
+    """Turn libvirt's errors into ours, for calls that do not go through a `Connection`."""
+    try:
+        yield
+    except libvirt.libvirtError as error:
+        raise refusal(error) from error
 
 
 class Connection:
@@ -82,8 +98,7 @@ class Connection:
                 return self._runner.run(lambda: function(self._get()), self._timeout_s * patience)
             except libvirt.libvirtError as error:
                 if not self._is_broken(error):
-                    LOG.warning("The hypervisor refused: %s", error)
-                    raise errors.AgentError(reason=f"The hypervisor refused: {without_paths(str(error))}") from error
+                    raise refusal(error) from error
                 if last:
                     raise errors.Unavailable(f"The hypervisor is not available: {error}") from error
         raise errors.Unavailable(part="The hypervisor")

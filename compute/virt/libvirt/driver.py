@@ -19,7 +19,18 @@ from typing import Any
 import libvirt
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import consoles, diskcopies, domainxml, host_info, nicdevices, probe, volumedisks
+from compute.virt import migration as terms
+from compute.virt.libvirt import (
+    consoles,
+    diskcopies,
+    domainxml,
+    host_info,
+    migration,
+    nicdevices,
+    probe,
+    volumedisks,
+)
+from compute.virt.libvirt.connection import refusals
 from compute.virt.libvirt.guests import SLOW, Guests, kill, power_state, tolerating_off, while_defined
 from hostler import errors
 from hostler.agent.programs import Progress
@@ -37,9 +48,13 @@ class LibvirtDriver(Guests):
     """One libvirtd's guests of one agent. Safe for use by many threads."""
 
     def __init__(self, machine: domainxml.Machine, *, uri: str, call_timeout_s: float, probe_timeout_s: float,
-                 directory: Path) -> None:
-        """`machine.virt_type`, `cpu_mode` and `disk_cache` may be `auto`: they are settled by `open`."""
+                 directory: Path, landing_uri: str = "") -> None:
+        """`machine.virt_type`, `cpu_mode` and `disk_cache` may be `auto`: they are settled by `open`.
+
+        `landing_uri` is where other hosts' hypervisors reach this one.
+        """
         super().__init__(machine, uri=uri, call_timeout_s=call_timeout_s)
+        self._landing_uri = landing_uri
         self._directory = directory
         self._probe_timeout_s = probe_timeout_s
 
@@ -252,6 +267,43 @@ class LibvirtDriver(Guests):
             return found
 
         return self._connection.call(read)
+
+    def describe_migration(self, server_id: str) -> terms.Origin:
+        """Read processor and disks off the domain."""
+        found = self._on_guest(server_id, migration.describe, None)
+        if found is None:
+            raise errors.AgentError(reason="The guest does not run on its host.")
+        return found
+
+    def prepare_migration(self, guest: virt.Guest, origin: terms.Origin, *, copied: tuple[str, ...], on_base: bool
+                          ) -> terms.Landing:
+        """Compare processors, and let libvirt have the volumes' keys."""
+        def prepare(conn: libvirt.virConnect) -> None:
+            migration.check_cpu(conn, origin.cpu, self._machine.virt_type)
+            volumedisks.ensure_secrets(conn, guest.volumes)
+
+        self._connection.call(prepare)
+        with self._lock:
+            self._owners.pop(guest.server.id, None)  # what it was when it was here before
+        return terms.Landing(self._landing_uri, domainxml.build(guest, self._machine), copied, on_base)
+
+    def send_guest(self, server_id: str, landing: terms.Landing, manner: terms.Manner) -> None:
+        """Send it; see `migration`."""
+        if self.get_power_state(server_id) != virt.NOSTATE:
+            with refusals():
+                migration.send(self._connection.uri, server_id, landing, manner)
+
+    def get_migration(self, server_id: str) -> terms.Transfer | None:
+        """Ask libvirt."""
+        return self._on_guest(server_id, migration.progress, None)
+
+    def abort_migration(self, server_id: str) -> None:
+        """Abort the domain's job."""
+        self._on_guest(server_id, lambda domain: tolerating_off(lambda: migration.abort(domain)), None)
+
+    def force_migration(self, server_id: str) -> None:
+        """Post-copy, or a pause."""
+        self._on_guest(server_id, lambda domain: tolerating_off(lambda: migration.force(domain)), None)
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return the guest's counters."""

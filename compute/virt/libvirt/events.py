@@ -32,7 +32,12 @@ _STOPPED_AS = {
 
 
 def kind_of(event: int, detail: int) -> str | None:
-    """Return the agent's word for a lifecycle event; None for those that change no state (DEFINED, PMSUSPENDED…)."""
+    """Return the agent's word for a lifecycle event; None for those that change no state (DEFINED, PMSUSPENDED…).
+
+    A guest that was sent to another host has not stopped.
+    """
+    if (event, detail) == (libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED):
+        return None
     if event == libvirt.VIR_DOMAIN_EVENT_STOPPED:
         return _STOPPED_AS.get(detail, "stopped")
     return _BY_EVENT.get(event)

@@ -28,7 +28,7 @@ class SpawnServer(OperationTask):
         spec, groups = load_spec(self.run, admin_password=admin_password)
         try:
             answer = self.run.ask_host(choice["host"], self.run.cloud.compute.spawn_server, spec, groups)
-            _tell_late_changes(self.run, choice["host"], spec)
+            tell_late_changes(self.run, choice["host"], spec)
             return answer
         except errors.HostlerError as error:
             note_build_failure(self.run, error)
@@ -96,7 +96,7 @@ class TellGuest(OperationTask):
         self.run.ask_host(host, self.run.cloud.compute.update_server, spec, groups)
 
 
-def _tell_late_changes(run: Run, host: str, sent: ServerSpec) -> None:
+def tell_late_changes(run: Run, host: str, sent: ServerSpec) -> None:
     """Repeat what changed while the server was being built: its host may have been told before it knew the server."""
     with run.reading() as session:
         if revisions.of_server(session, run.resource_id) == (sent.revision, sum(port.revision for port in sent.ports)):

@@ -1,4 +1,4 @@
-"""The task that takes the locks of a deleted server's volumes."""
+"""The task that takes the locks of a server's volumes: it is deleted, or moves."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOOK_AGAIN_S = 0.5
 
 
 class LockVolumes(OperationTask):
-    """Take the locks of a deleted server's volumes, so that nobody else works on them. Revert: nothing to undo, the
+    """Take the locks of a server's volumes, so that nobody else works on them. Revert: nothing to undo, the
     operation's end frees them."""
 
     def execute(self) -> None:

@@ -101,6 +101,18 @@ class Move(Arguments):
     host: str | None = None
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LiveMigrate(Arguments):
+    """The target's name, or the scheduler chooses; `force` keeps to it against zone and hints.
+
+    `block_migration` says whether disks are copied; None: when the hosts share none.
+    """
+
+    host: str | None = None
+    block_migration: bool | None = None
+    force: bool = False
+
+
 CREATE: Final = Kind(
     name="server.create", resources=_SERVER, arguments=CreateServer, ends_in=states.ACTIVE, action="create",
     shows={"server": "spawning", "volume": "attaching"}, waiting="scheduling")
@@ -176,6 +188,9 @@ REVERT_RESIZE: Final = Kind(
     name="server.revert_resize", resources=_SERVER, arguments=Arguments, starts_in=(states.RESIZED,),
     ends_in=states.ACTIVE, action="revertResize", shows={"server": "resize_reverting"}, status="REVERT_RESIZE",
     cancellable=False)
+LIVE_MIGRATE: Final = Kind(
+    name="server.live_migrate", resources=_SERVER, arguments=LiveMigrate, starts_in=(states.ACTIVE, states.PAUSED),
+    action="live-migration", shows={"server": "migrating"}, status="MIGRATING")
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
@@ -183,14 +198,17 @@ KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RE
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
                 REBUILD, CREATE_IMAGE, CREATE_BACKUP,
-                RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE)
+                RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE, LIVE_MIGRATE)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")
 RESET_STATE: Final = Immediate(name="server.reset_state", action="resetState")
+ABORT_MIGRATION: Final = Immediate(name="server.abort_migration", action="live_migration_cancel")
+FORCE_MIGRATION: Final = Immediate(name="server.force_migration", action="live_migration_force_complete")
 EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume")
 
 ADD_FIXED_IP: Final = Immediate(name="server.add_fixed_ip", action="addFixedIp")
 REMOVE_FIXED_IP: Final = Immediate(name="server.remove_fixed_ip", action="removeFixedIp")
 
-IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, EXTEND_VOLUME, ADD_FIXED_IP, REMOVE_FIXED_IP)
+IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, ABORT_MIGRATION, FORCE_MIGRATION, EXTEND_VOLUME, ADD_FIXED_IP,
+                    REMOVE_FIXED_IP)

@@ -18,7 +18,7 @@ from api.core.server import actions as server_actions
 from api.core.server import interfaces, servers
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import consoles, evacuate, image_actions, rebuild, rescue, resize
+from api.openstack.compute.server import consoles, evacuate, image_actions, live_migration, rebuild, rescue, resize
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -109,6 +109,7 @@ _TO_43 = until(43)
 
 ACTIONS: Final[Mapping[str, Rows]] = {
     **evacuate.ACTIONS,
+    **live_migration.ACTIONS,
     "os-start": Action(_power(kinds.START, "servers:start", "os-start")),
     "os-stop": Action(_power(kinds.STOP, "servers:stop", "os-stop")),
     "reboot": Action(_reboot, _REBOOT),
@@ -126,7 +127,6 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
     "unshelve": _missing("Shelving servers"),
-    "os-migrateLive": _missing("Migrating servers"),
     "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
     "changePassword": _missing("Changing passwords of servers"),

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import falcon
 
+from api.core.server import live_migration
 from api.core.server import migrations as server_migrations
 from api.openstack.compute import params
 from api.openstack.compute.microversion import ALWAYS, Version, available, since
@@ -110,3 +111,10 @@ class ServerMigrationItem(Resource):
         row = server_migrations.show_live(self.services, params.caller(request), server_id,
                                           params.integer_id(migration_id))
         response.media = {"migration": live_view(row, request.context.version)}
+
+    @available(since(24))
+    def on_delete(self, request: falcon.Request, response: falcon.Response, server_id: str, migration_id: str) -> None:
+        """Abort it; since 2.65 also before it has begun to send."""
+        live_migration.abort(self.services, params.caller(request), server_id, params.integer_id(migration_id),
+                             queued=request.context.version in since(65))
+        response.status = 202

@@ -1,0 +1,223 @@
+"""Live migration between two agents: what the source tells, what the target prepares, the sending, the arrival.
+
+    source                      target
+    describe
+                                prepare   files, ports with their rules, DHCP, metadata, disks as large as the source's
+    send, watch, steer
+                                arrive    the guest is here: what needs its tap devices
+
+The sending takes long, so it runs in a thread that holds the server, and the conductor watches it. A hypervisor sends
+by itself: an agent that died in the middle finds its guest still on its way, gone, or here as it was, and says so.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import logging
+import threading
+import time
+import zlib
+from typing import Any
+
+from compute.layout import Layout
+from compute.spawn import Spawner
+from compute.specfile import SpecFiles
+from compute.toolbox import Toolbox
+from compute.virt import driver as virt
+from compute.virt import migration as terms
+from compute.work import Workbench
+from hostler import errors, ids
+from hostler.context import RequestContext
+from hostler.resources.server.specs import ServerSpec
+
+LOG = logging.getLogger(__name__)
+IDLE = "idle"  # the guest is here, and nobody sends it
+RUNS = (virt.RUNNING, virt.PAUSED)
+_CONFIG_DRIVE = "disk.config"
+_POLL_S = 0.25
+
+
+class _Job:
+    """One sending: which operation's, and how it ended."""
+
+    def __init__(self, operation_id: str | None) -> None:
+        self.operation_id = operation_id
+        self.done = threading.Event()
+        self.state = terms.RUNNING
+        self.reason = ""
+
+
+class Migrations:
+    """The live migrations from and to this host; called by the manager."""
+
+    def __init__(self, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench, spawner: Spawner,
+                 manner: terms.Manner) -> None:
+        self._tools = tools
+        self._layout = layout
+        self._specs = specs
+        self._bench = bench
+        self._spawner = spawner
+        self._manner = manner
+        self._jobs: dict[str, _Job] = {}
+        self._lock = threading.Lock()
+
+    def describe(self, server: ServerSpec, context: RequestContext) -> dict[str, Any]:
+        """Return what the target must know; raises AgentError for a guest that does not run."""
+        with self._bench.work_on(server.id, context):
+            self._tools.checkpoint("migrate.describe", server.id)
+            self._specs.refresh(server)
+            origin = self._tools.driver.describe_migration(server.id)
+            # Found at the target, it says that both hosts have one directory.
+            mark = self._layout.disk(server.id, "origin")
+            mark.write_text(ids.new_id())
+            mark.chmod(0o600)
+            drive = self._layout.disk(server.id, _CONFIG_DRIVE)
+            return {**origin.to_wire(), "mark": mark.read_text(), "config_drive": _packed(drive.read_bytes())
+                    if server.config_drive and drive.exists() else None}
+
+    def prepare(self, server: ServerSpec, origin: dict[str, Any], copying: bool | None,
+                context: RequestContext) -> dict[str, Any]:
+        """Make room for the guest and return where it lands; `copying` says whether disks are to be copied (None: where
+        the hosts share none). Raises AgentError."""
+        tools = self._tools
+        with self._bench.work_on(server.id, context) as work:
+            tools.checkpoint("migrate.spec", server.id)
+            known = terms.Origin.from_wire(origin)
+            shared = self._shares(server.id, origin["mark"])
+            _check_copying(copying, shared, known)
+            server = self._specs.save(server)
+            tools.checkpoint("migrate.ports", server.id)
+            bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
+            work.check()
+            tools.checkpoint("migrate.disks", server.id)
+            on_base = server.image is not None and known.base == server.image.sha256
+            disks = self._disks(server, origin, shared=shared, on_base=on_base)
+            tools.checkpoint("migrate.landing", server.id)
+            landing = tools.driver.prepare_migration(
+                self._spawner.describe(server, bridges, disks), known,
+                copied=() if shared else tuple(sorted(known.disks)), on_base=on_base)
+            tools.checkpoint("migrate.prepared", server.id)
+        return landing.to_wire()
+
+    def send(self, server_id: str, landing: dict[str, Any], context: RequestContext) -> dict[str, Any]:
+        """Begin to send the guest, unless it is on its way or gone already; returns as `watch`."""
+        self._bench.admit(context)
+        with self._lock:
+            job = self._jobs.get(server_id)
+            known = job is not None and job.operation_id == context.operation_id
+            if not known and self._seen(server_id)["state"] == IDLE:
+                self._begin(server_id, terms.Landing.from_wire(landing), context)
+        return self.watch(server_id, 0, context)
+
+    def watch(self, server_id: str, wait_s: float, context: RequestContext) -> dict[str, Any]:
+        """Return {"state", "reason", figures of progress} as soon as the sending ends, or after `wait_s`."""
+        self._bench.admit(context)
+        with self._lock:
+            job = self._jobs.get(server_id)
+        if job is None or job.operation_id != context.operation_id:
+            return self._watch_stranger(server_id, wait_s)
+        job.done.wait(wait_s)
+        progress = None if job.done.is_set() else self._tools.driver.get_migration(server_id)
+        return _status(job.state, job.reason, progress)
+
+    def steer(self, server_id: str, how: str, context: RequestContext) -> None:
+        """Abort the sending, or force its end (`terms.ABORT`, `terms.FORCE`)."""
+        self._bench.admit(context)
+        self._tools.checkpoint(f"migrate.{how}", server_id)
+        if how == terms.ABORT:
+            self._tools.driver.abort_migration(server_id)
+        else:
+            self._tools.driver.force_migration(server_id)
+
+    def arrive(self, server: ServerSpec, context: RequestContext) -> str:
+        """Put into force what needs the guest's devices, and return its power state; raises AgentError without it."""
+        with self._bench.work_on(server.id, context) as work:
+            self._tools.checkpoint("migrate.arrive", server.id)
+            server = self._specs.save(server)
+            state = self._tools.driver.get_power_state(server.id)
+            if state not in RUNS:
+                raise errors.AgentError(reason="The guest did not arrive at its target.")
+            for port in server.ports:
+                self._tools.network.activate(port)
+            self._spawner.catch_up(server)
+            self._tools.checkpoint("migrate.arrived", server.id)
+            work.ended_in(state)
+            return state
+
+    def _shares(self, server_id: str, mark: str) -> bool:
+        try:
+            return self._layout.disk(server_id, "origin").read_text() == mark
+        except FileNotFoundError:
+            return False
+
+    def _disks(self, server: ServerSpec, origin: dict[str, Any], *, shared: bool, on_base: bool
+               ) -> tuple[virt.Disk, ...]:
+        base = self._tools.images.fetch(server.image) if server.image is not None and on_base else None
+        if shared or self._tools.driver.get_power_state(server.id) != virt.NOSTATE:
+            return self._tools.disks.ensure(server, base)
+        self._tools.disks.remove(server.id)  # of an earlier stay: what is copied is what the guest has now
+        if origin["config_drive"] is not None:
+            path = self._layout.disk(server.id, _CONFIG_DRIVE)
+            path.touch(mode=0o600)
+            path.write_bytes(zlib.decompress(base64.b64decode(origin["config_drive"])))
+        return self._tools.disks.ensure(server, base, sizes=origin["disks"])
+
+    def _begin(self, server_id: str, landing: terms.Landing, context: RequestContext) -> None:
+        job = self._jobs[server_id] = _Job(context.operation_id)
+        threading.Thread(target=self._run, args=(server_id, landing, job), name=f"send-{server_id}",
+                         daemon=True).start()
+
+    def _run(self, server_id: str, landing: terms.Landing, job: _Job) -> None:
+        state, reason = terms.FAILED, "The host could not send the guest."
+        try:
+            # The attempt was admitted; later ones of the same operation watch this job.
+            with self._bench.work_on(server_id, None) as work:
+                self._tools.checkpoint("migrate.send", server_id)
+                self._tools.driver.send_guest(server_id, landing, self._manner)
+                self._tools.checkpoint("migrate.sent", server_id)
+                state, reason = terms.MOVED, ""
+                work.ended_in(virt.NOSTATE)
+        except errors.MigrationAborted as error:
+            state, reason = terms.ABORTED, str(error)
+        except errors.HostlerError as error:
+            LOG.warning("Server %s could not be sent: %s", server_id, error.details)
+            # An earlier sending may just have ended.
+            gone = self._seen(server_id)["state"] == terms.MOVED
+            state, reason = (terms.MOVED, "") if gone else (terms.FAILED, str(error))
+        except Exception:
+            LOG.exception("Sending server %s failed", server_id)
+        finally:
+            job.state, job.reason = state, reason
+            job.done.set()
+
+    def _watch_stranger(self, server_id: str, wait_s: float) -> dict[str, Any]:
+        """As `watch`, of a sending that an earlier process of this agent began."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            seen = self._seen(server_id)
+            if seen["state"] != terms.RUNNING or time.monotonic() >= deadline:
+                return seen
+            time.sleep(_POLL_S)
+
+    def _seen(self, server_id: str) -> dict[str, Any]:
+        progress = self._tools.driver.get_migration(server_id)
+        if progress is not None:
+            return _status(terms.RUNNING, "", progress)
+        state = self._tools.driver.get_power_state(server_id)
+        return _status(terms.MOVED if state == virt.NOSTATE else IDLE, "", None)
+
+
+def _status(state: str, reason: str, progress: terms.Transfer | None) -> dict[str, Any]:
+    return {"state": state, "reason": reason, "progress": dataclasses.asdict(progress) if progress else None}
+
+
+def _check_copying(copying: bool | None, shared: bool, origin: terms.Origin) -> None:
+    if copying is True and shared:
+        raise errors.AgentError(reason="Block migration can not be used with shared storage.")
+    if copying is False and not shared and origin.disks:
+        raise errors.AgentError(reason="The server's disks are not on storage that both hosts share.")
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode()

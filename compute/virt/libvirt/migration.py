@@ -1,0 +1,205 @@
+"""Live migration of one domain: what it looks like, where it lands, how it is sent.
+
+libvirt's peer-to-peer mode: the source's daemon speaks with the target's, so a migration goes on when the agent that
+began it dies. The domain's XML for the target is the running one with everything that is the host's replaced: owner,
+files, volumes' sources, console log. The live and the kept definition are both given, or libvirt would keep the
+source's.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import libvirt
+from lxml import etree
+
+from compute.virt import migration as terms
+from compute.virt.libvirt import diskxml
+from hostler import errors
+
+LOG = logging.getLogger(__name__)
+_PORTABLE = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
+_BASE_FLAGS = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_PERSIST_DEST
+               | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE | libvirt.VIR_MIGRATE_ABORT_ON_ERROR)
+_RUNS = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
+_FIGURES = {part: f"{part}_bytes" for part in (
+    "memory_total", "memory_processed", "memory_remaining", "disk_total", "disk_processed", "disk_remaining")}
+
+
+def describe(domain: libvirt.virDomain) -> terms.Origin:
+    """Return processor and disks of a guest that runs or is paused."""
+    if domain.state()[0] not in _RUNS:
+        raise errors.AgentError(reason="The guest does not run on its host.")
+    tree = etree.fromstring(domain.XMLDesc(0))
+    cpu = tree.find("cpu")
+    own = {_key(disk): disk for disk in _own_disks(tree)}
+    root = own.get(diskxml.ROOT_TARGET)
+    base = root.find("backingStore/source") if root is not None else None
+    return terms.Origin(
+        "" if cpu is None else etree.tostring(cpu, encoding="unicode"),
+        {target: domain.blockInfo(target)[0] for target in own},
+        "" if base is None else Path(base.get("file", "")).name)
+
+
+def check_cpu(conn: libvirt.virConnect, cpu: str, virt_type: str) -> None:
+    """Raise AgentError with the features that this host lacks for a guest with `cpu`."""
+    if not cpu:
+        return
+    result = conn.compareHypervisorCPU(None, None, None, virt_type, cpu, 0)
+    if result in (libvirt.VIR_CPU_COMPARE_IDENTICAL, libvirt.VIR_CPU_COMPARE_SUPERSET):
+        return
+    lacking = sorted(_features(conn, cpu, virt_type) - _features(conn, _host_cpu(conn, virt_type), virt_type))
+    what = f"it lacks {', '.join(lacking)}" if lacking else "they are of different kinds"
+    raise errors.AgentError(reason=f"The guest's processor cannot be had on the target host: {what}.")
+
+
+def adapted(running: str, definition: str) -> str:
+    """Return the XML of a `running` domain for the host that would define the guest as `definition`."""
+    tree, there = etree.fromstring(running), etree.fromstring(definition)
+    _replace(tree, "metadata", there.find("metadata"))
+    disks = {_key(disk): disk for disk in there.findall("devices/disk")}
+    for disk in tree.findall("devices/disk"):
+        wanted = disks.get(_key(disk))
+        if wanted is None:
+            raise errors.AgentError(reason=f"The target host knows nothing of the guest's disk {_key(disk)}.")
+        disk.set("type", wanted.get("type"))
+        for name in ("source", "driver"):
+            _replace(disk, name, wanted.find(name))
+        for chain in disk.findall("backingStore"):  # found by the target
+            disk.remove(chain)
+    for kind in ("serial", "console"):
+        log = there.find(f"devices/{kind}/log")
+        for device in tree.findall(f"devices/{kind}"):
+            if log is not None and device.find("log") is not None:
+                device.find("log").set("file", log.get("file"))
+    for nic in tree.findall("devices/interface"):
+        [wanted] = [other for other in there.findall("devices/interface")
+                    if other.find("mac").get("address") == nic.find("mac").get("address")]
+        nic.find("source").set("bridge", wanted.find("source").get("bridge"))
+    for channel in tree.findall("devices/channel[@type='unix']"):
+        for source in channel.findall("source"):  # a socket in the source's own directory
+            channel.remove(source)
+    return etree.tostring(tree, encoding="unicode")
+
+
+def send(uri: str, server_id: str, landing: terms.Landing, manner: terms.Manner) -> None:
+    """Send over a connection of its own: libvirtd works on few requests of one client, and this one takes long."""
+    with _connection(uri) as conn:
+        try:
+            domain = conn.lookupByUUIDString(server_id)
+            _send(domain, landing, manner)
+        except libvirt.libvirtError as error:
+            code = error.get_error_code()
+            if code == libvirt.VIR_ERR_NO_DOMAIN:
+                return
+            if code == libvirt.VIR_ERR_OPERATION_ABORTED:
+                raise errors.MigrationAborted() from error
+            raise
+
+
+def progress(domain: libvirt.virDomain) -> terms.Transfer | None:
+    """Return the figures of the migration under way, if there is one."""
+    try:
+        stats: dict[str, Any] = domain.jobStats()
+    except libvirt.libvirtError as error:
+        if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:  # it is off
+            return None
+        raise
+    if stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
+        return None
+    return terms.Transfer(**{name: int(stats.get(part, 0)) for part, name in _FIGURES.items()})
+
+
+def abort(domain: libvirt.virDomain) -> None:
+    """Stop the migration under way."""
+    if progress(domain) is not None:
+        domain.abortJob()
+
+
+def force(domain: libvirt.virDomain) -> None:
+    """Switch to post-copy, where the migration was begun with it, else let the guest stand still."""
+    try:
+        domain.migrateStartPostCopy()
+    except libvirt.libvirtError as error:
+        LOG.info("No post-copy for %s (%s): it stands still until it is at its target", domain.name(), error)
+        domain.suspend()
+
+
+def _send(domain: libvirt.virDomain, landing: terms.Landing, manner: terms.Manner) -> None:
+    flags = _BASE_FLAGS
+    parameters: dict[str, Any] = {
+        libvirt.VIR_MIGRATE_PARAM_DEST_XML: adapted(domain.XMLDesc(_PORTABLE), landing.definition),
+        libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: adapted(
+            domain.XMLDesc(_PORTABLE | libvirt.VIR_DOMAIN_XML_INACTIVE), landing.definition)}
+    if landing.copied:
+        flags |= libvirt.VIR_MIGRATE_NON_SHARED_INC if landing.on_base else libvirt.VIR_MIGRATE_NON_SHARED_DISK
+        parameters[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = list(landing.copied)
+    if _past_the_page_cache(landing.definition):
+        # libvirt knows shared file systems by their kind alone; the agents have found the same files on both sides.
+        flags |= libvirt.VIR_MIGRATE_UNSAFE
+    for wanted, flag in ((manner.tls, libvirt.VIR_MIGRATE_TLS), (manner.post_copy, libvirt.VIR_MIGRATE_POSTCOPY),
+                         (manner.auto_converge, libvirt.VIR_MIGRATE_AUTO_CONVERGE),
+                         (manner.paused, libvirt.VIR_MIGRATE_PAUSED)):
+        flags |= flag if wanted else 0
+    if manner.bandwidth_mib:
+        parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = manner.bandwidth_mib
+    domain.migrateSetMaxDowntime(manner.downtime_ms, 0)
+    domain.migrateToURI3(landing.uri, parameters, flags)
+
+
+@contextlib.contextmanager
+def _connection(uri: str) -> Iterator[libvirt.virConnect]:
+    conn = libvirt.open(uri)
+    try:
+        yield conn
+    finally:
+        with contextlib.suppress(libvirt.libvirtError):  # the daemon is gone
+            conn.close()
+
+
+def _own_disks(tree: Any) -> list[Any]:
+    """Return the disks that are no volumes and can be written."""
+    return [disk for disk in tree.findall("devices/disk")
+            if disk.find("serial") is None and disk.find("readonly") is None]
+
+
+def _past_the_page_cache(definition: str) -> bool:
+    disks = etree.fromstring(definition).findall("devices/disk")
+    return all(disk.find("driver").get("cache") in ("none", "directsync") for disk in disks
+               if disk.find("readonly") is None)
+
+
+def _key(disk: Any) -> str:
+    return str(disk.find("target").get("dev"))
+
+
+def _replace(parent: Any, name: str, wanted: Any) -> None:
+    present = parent.find(name)
+    if present is not None and wanted is not None:
+        parent.replace(present, etree.fromstring(etree.tostring(wanted)))
+
+
+def _host_cpu(conn: libvirt.virConnect, virt_type: str) -> str:
+    capabilities = etree.fromstring(conn.getDomainCapabilities(None, None, None, virt_type))
+    model = capabilities.find("cpu/mode[@name='host-model']")
+    cpu = etree.Element("cpu")
+    for element in model if model is not None else ():
+        cpu.append(element)
+    return etree.tostring(cpu, encoding="unicode")
+
+
+def _features(conn: libvirt.virConnect, cpu: str, virt_type: str) -> set[str]:
+    try:
+        expanded = conn.baselineHypervisorCPU(None, None, None, virt_type, [cpu],
+                                              libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
+    except libvirt.libvirtError as error:
+        LOG.info("The features of a processor cannot be listed: %s", error)
+        return set()
+    return {str(feature.get("name")) for feature in etree.fromstring(expanded).findall("feature")
+            if feature.get("policy", "require") not in ("disable", "forbid")}
+
+

@@ -1,0 +1,70 @@
+"""server.live_migrate: the guest goes to another host while it runs.
+
+1. ClaimTarget     the scheduler chooses and claims; the migration keeps what is held of the source
+                   (revert: the target is released)
+2. PrepareTarget   the target's agent makes ports, disks and what else the guest lands on (revert: it removes it)
+3. SendGuest       the source's hypervisor sends; progress, wishes, limits of time (revert: it is aborted; a guest that
+                   has arrived nevertheless stays there)
+4. TakeOver        the target's agent takes over, the records name the target (from here there is no way back)
+5. CleanSource     the source's agent removes what is left
+
+With volumes, before 1:
+
+0. LockVolumes     nobody else works on them; the target reaches them as the source does
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import orm
+from taskflow.patterns import linear_flow
+
+from conductor.faults import Failure, fault_of
+from conductor.procedure import Procedure
+from conductor.run import Cancelled, Run
+from conductor.tasks.host.live_migration import CleanSource, PrepareTarget, SendGuest, TakeOver
+from conductor.tasks.records.live_migration import has_landed, migration_of
+from conductor.tasks.records.locks import LockVolumes
+from conductor.tasks.records.server_volumes import has_volumes
+from conductor.tasks.scheduler.live_target import ClaimTarget
+from hostler import errors
+from hostler.operations.kinds import server as kinds
+from hostler.resources.server import migrations, states
+from hostler.resources.server.moves import move
+
+_OFF = ("shutdown", "crashed")
+
+
+def build(run: Run) -> linear_flow.Flow:
+    """Return the flow."""
+    flow = linear_flow.Flow("server.live_migrate")
+    if has_volumes(run):
+        flow.add(LockVolumes(run))
+    return flow.add(ClaimTarget(run), PrepareTarget(run), SendGuest(run), TakeOver(run), CleanSource(run))
+
+
+def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
+    """The server is at its target; one that went off on arrival is stopped there."""
+    power_state = results["guest"]["power_state"]
+    migration = migration_of(session, run)
+    migrations.release_claim(session, migration)
+    migrations.move(session, migration.id, migrations.COMPLETED)
+    move(session, run.resource_id, states.STOPPED if power_state in _OFF else None,
+         {"power_state": power_state, "fault": None})
+
+
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server runs on where it was."""
+    migration = migration_of(session, run)
+    if has_landed(session, run):
+        migrations.move(session, migration.id, migrations.COMPLETED)
+        return
+    asked = failure.code in (errors.MigrationAborted.code, Cancelled.code)
+    migrations.move(session, migration.id, migrations.CANCELLED if asked else migrations.FAILED)
+    if not asked:
+        move(session, run.resource_id, None, {"fault": fault_of(failure)})
+
+
+PROCEDURE = Procedure(kinds.LIVE_MIGRATE, build, succeeded, failed)

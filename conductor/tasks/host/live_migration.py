@@ -1,0 +1,128 @@
+"""Tasks that ask source and target of a live migration, in the order of `conductor.flows.server.live_migrate`."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from conductor.tasks.base import OperationTask
+from conductor.tasks.host.sending import Sending, settle
+from conductor.tasks.host.servers import load_spec, tell_late_changes
+from conductor.tasks.node.calls import tried
+from conductor.tasks.records.live_migration import enter, has_landed, switch_host
+from hostler import errors
+from hostler.db.models import Host, Server
+from hostler.resources import revisions
+from hostler.resources.network.port_specs import port_specs
+from hostler.resources.server import migrations, states
+from hostler.resources.server.moves import move
+
+LOG = logging.getLogger(__name__)
+
+
+class PrepareTarget(OperationTask):
+    """Have the target make room for the guest: network, disks, processor compared. Revert: it removes all of it, unless
+    the guest has landed."""
+
+    default_provides = "landing"
+    weight = 0
+
+    def execute(self, choice: dict[str, Any], block_migration: bool | None) -> dict[str, Any]:
+        """Return where the guest lands."""
+        run, compute = self.run, self.run.cloud.compute
+        enter(run, migrations.PREPARING)
+        # What either host reported until now says nothing of the guest any more.
+        run.write(lambda session: revisions.guest_changes(session, run.resource_id))
+        spec, groups = load_spec(run)
+        origin = run.ask_host(choice["source"], compute.describe_migration, spec)
+        return run.ask_host(choice["host"], compute.prepare_migration, spec, origin, block_migration, groups)
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Remove; a host that stays silent cleans up by itself when it returns."""
+        with self.run.reading() as session:
+            if has_landed(session, self.run):
+                return
+        tried(f"server {self.run.resource_id} may have left files on host {choice['host']} until that reconciles",
+              lambda: _remove(self, choice["host"]))
+
+
+class SendGuest(OperationTask):
+    """Have the source send the guest, and watch it. Revert: abort, wait until it is clear where the guest is, and
+    write that: a guest that has arrived stays where it is."""
+
+    def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> None:
+        """Send it; fails when the guest did not leave its source."""
+        enter(self.run, migrations.RUNNING)
+        Sending(self.run, choice["source"], landing).follow()
+
+    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+        """Settle."""
+        run = self.run
+        with run.reading() as session:
+            if has_landed(session, run):
+                return
+        if not settle(run, choice["source"]):
+            return
+        spec, groups = load_spec(run)
+        try:
+            run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
+        except (errors.AgentError, errors.HostUnreachable) as error:
+            LOG.error("server %s is neither at %s nor at %s: %s", run.resource_id, choice["source"], choice["host"],
+                      error)
+            run.write(lambda session: move(session, run.resource_id, states.ERROR))
+            return
+        run.write(lambda session: switch_host(session, run, choice["host_id"]))
+
+
+class _PastReturn(OperationTask):
+    """A task after the guest has left its source: nobody can stop it, there is no way back."""
+
+    def pre_execute(self) -> None:
+        """Check only whether the conductor stops."""
+        self.run.check_may_start(undoing=True)
+
+
+class TakeOver(_PastReturn):
+    """Have the target take the guest over, and write that it is there. Revert: nothing to undo."""
+
+    default_provides = "guest"
+
+    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+        """Return {"power_state"}."""
+        run = self.run
+        spec, groups = load_spec(run)
+        guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
+
+        def switch(session: Any) -> None:
+            switch_host(session, run, choice["host_id"])
+            migrations.move(session, _migration_id(session, run), migrations.POST_MIGRATING)
+
+        run.write(switch)
+        tell_late_changes(run, choice["host"], spec)
+        return guest
+
+
+class CleanSource(_PastReturn):
+    """Have the source remove what it keeps of the server. Revert: nothing to undo."""
+
+    weight = 0
+
+    def execute(self, choice: dict[str, Any]) -> None:
+        """Remove; a host that stays silent cleans up by itself when it returns."""
+        tried(f"server {self.run.resource_id} may have left files on host {choice['source']} until that reconciles",
+              lambda: _remove(self, choice["source"]))
+
+
+def _migration_id(session: Any, run: Any) -> str:
+    found = migrations.of_operation(session, run.held.id)
+    return found.id if found is not None else ""
+
+
+def _remove(task: OperationTask, host: str) -> None:
+    run = task.run
+    with run.reading() as session:
+        here = session.get(Host, session.get_one(Server, run.resource_id).host_id or "")
+        if here is not None and here.name == host:
+            raise errors.Internal(f"Server {run.resource_id} is on {host} and must not be removed from there.")
+        ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
+    run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, ports)

@@ -1,0 +1,123 @@
+"""Live migration of a real guest between two hosts: it goes on counting, a connection stays open, its disk is whole.
+
+There and back twice; HOSTLER_MIGRATIONS says how many times in all.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import invariants, real_parts, realfleet
+from tests.harness.client import Client
+from tests.harness.ports import wait_for
+from tests.harness.real_guests import Guest
+from tests.harness.realfleet import RealFleet
+
+_TIMES = int(os.environ.get("HOSTLER_MIGRATIONS", "2"))
+_LATEST = {"OpenStack-API-Version": "compute 2.80"}
+# Counts five times a second in memory alone, and writes blocks to the disk for as long as it runs: each round a file
+# whose checksum is kept beside it.
+_COUNT = "n=0; while true; do n=$((n+1)); echo $n > /tmp/new; mv /tmp/new /tmp/count; sleep 0.2; done"
+_WRITE = ("n=0; while true; do n=$((n+1)); f=/persist/load$((n % 4)); dd if=/dev/urandom of=$f.new bs=64k count=8 "
+          "2>/dev/null; sha256sum < $f.new > $f.sum.new; mv $f.new $f; mv $f.sum.new $f.sum; sync; sleep 0.1; done")
+_CHECK = "cd /persist; for f in load?; do sha256sum < $f | cmp -s - $f.sum || echo broken $f; done; echo checked"
+
+
+class World:
+    """The cloud and its server."""
+
+    def __init__(self, cloud: RealFleet, client: Client, directory: Path) -> None:
+        self.cloud, self.client, self.directory = cloud, client, directory
+        self.guest = Guest(self, "traveller", cloud.hosts[0])
+
+    def prepare(self) -> None:
+        """Upload the image, the key, open ssh, boot the server."""
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
+        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        run = self.cloud.openstack
+        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
+            str(real_parts.tiny_image().path))
+        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
+        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
+        run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
+        self.guest.create()
+        self.guest.wait_ssh()
+
+    def migrate(self) -> float:
+        """Have the unmodified client send the guest to the other host; returns the seconds it took."""
+        [target] = [host for host in self.cloud.hosts if host is not self.guest.host]
+        started = time.monotonic()
+        self.cloud.openstack("--os-compute-api-version", "2.30", "server", "migrate", "--live-migration", "--host",
+                             target.name, self.guest.name)
+        wait_for(lambda: self.last()["status"] in ("completed", "failed", "cancelled", "error"), "its end", 90,
+                 every_s=0.2)
+        assert self.last()["status"] == "completed", self.client.show(self.guest.id)
+        shown = self.client.wait_server(self.guest.id, "ACTIVE")
+        assert shown["OS-EXT-SRV-ATTR:host"] == target.name
+        self.guest.host = target
+        return time.monotonic() - started
+
+    def last(self) -> dict[str, Any]:
+        """Return the server's last migration."""
+        answer = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.guest.id}", headers=_LATEST)
+        return dict(answer.json()["migrations"][0])
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Start the cloud with its server."""
+    missing = realfleet.missing()
+    if missing:
+        pytest.skip(missing)
+    real_parts.tiny_image()
+    directory = tmp_path_factory.mktemp("live")
+    cloud = RealFleet(directory)
+    try:
+        made = World(cloud, cloud.start(), directory)
+        made.prepare()
+        yield made
+    finally:
+        print(cloud.logs())
+        cloud.stop()
+
+
+@pytest.mark.contract("N-MIGRATE", "N-CLI")
+def test_the_guest_goes_on(world: World) -> None:
+    guest = world.guest
+    for name, script in (("count", _COUNT), ("load", _WRITE)):
+        # By way of a file: the script is quoted once already, for ssh.
+        (world.directory / name).write_text(script)
+        assert guest.copy(world.directory / name, f"/tmp/{name}.sh").returncode == 0
+        started = guest.ssh(f"setsid nohup sh /tmp/{name}.sh > /dev/null 2>&1 < /dev/null &")
+        assert started.returncode == 0, started.stderr
+    boot_id = guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout
+    wait_for(lambda: guest.ssh("cat /tmp/count").stdout.strip(), "the first count", 30)
+    counted = 0
+    for turn in range(_TIMES):
+        source = guest.host
+        took = world.migrate()
+        guest.wait_ssh()
+        assert guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout == boot_id
+        now = int(guest.ssh("cat /tmp/count").stdout)
+        assert now > counted
+        counted = now
+        wait_for(lambda now=now: int(guest.ssh("cat /tmp/count").stdout or 0) > now, "it to go on counting", 20)
+        assert guest.ssh(_CHECK).stdout == "checked\n"
+        print(f"migration {turn + 1}: {took:.1f} s")
+        assert source.domains() == []
+        assert not (world.cloud.state(source) / "servers" / guest.id).exists()
+        assert [link for link in source.links() if link.startswith("tap")] == []
+        assert guest.domain_state() == "running"
+    guest.ssh("pkill -f load; sync; echo 3 > /proc/sys/vm/drop_caches")
+    assert guest.ssh(_CHECK).stdout == "checked\n"
+    assert "ready host=traveller" in guest.console() or _TIMES % 2
+    db = world.cloud.fleet.database()
+    assert invariants.database_faults(db) == []
+    db.dispose()

@@ -1,0 +1,73 @@
+"""What a guest looks like at the host it is sent to."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import libvirt
+import pytest
+from lxml import etree
+
+from compute.virt import driver as virt
+from compute.virt.libvirt import domainxml, migration
+from compute.virt.libvirt.events import kind_of
+from hostler import errors, ids
+from hostler.resources.server.specs import ServerSpec
+
+_SERVER = ServerSpec(id=ids.new_id(), name="a", hostname="a", project_id="p", user_id="u", vcpus=1, ram_mib=64,
+                     root_gib=1)
+
+
+def definition(host: str, directory: str, *, bridge: str = "br", volumes: tuple[virt.VolumeDisk, ...] = ()) -> str:
+    guest = virt.Guest(
+        _SERVER, (virt.Disk(Path(directory, "disk"), "vda"), virt.Disk(Path(directory, "disk.config"), "vdz", "raw",
+                                                                       readonly=True)),
+        (virt.Nic("port", "fa:16:3e:00:00:01", bridge, "tap1", 1500),), Path(directory, "console.log"), volumes)
+    return domainxml.build(guest, domainxml.Machine(host, "qemu", "none", "none", 4))
+
+
+def running(xml: str) -> str:
+    """What libvirt makes of a definition when the guest runs: addresses, aliases, backing chains, sockets."""
+    tree = etree.fromstring(xml)
+    for disk in tree.findall("devices/disk"):
+        chain = etree.SubElement(disk, "backingStore", type="file")
+        etree.SubElement(chain, "source", file="/source/images/base")
+        etree.SubElement(disk, "address", type="pci", bus="0x02")
+    for channel in tree.findall("devices/channel"):
+        etree.SubElement(channel, "source", mode="bind", path="/source/channel")
+    return etree.tostring(tree, encoding="unicode")
+
+
+def test_everything_of_the_source_host_is_replaced_and_what_the_guest_sees_stays() -> None:
+    there = definition("host2", "/target", bridge="br2")
+    made = migration.adapted(running(definition("host1", "/source")), there)
+    assert "/source" not in made
+    assert "host1" not in made
+    tree = etree.fromstring(made)
+    assert domainxml.read_owner(etree.tostring(tree.find("metadata")[0])) == (_SERVER.id, "host2")
+    assert [disk.find("source").get("file") for disk in tree.findall("devices/disk")] == [
+        "/target/disk", "/target/disk.config"]
+    assert tree.find("devices/disk/address").get("bus") == "0x02"
+    assert tree.find("devices/interface/source").get("bridge") == "br2"
+    assert tree.find("devices/serial/log").get("file") == "/target/console.log"
+
+
+def test_a_volume_is_reached_as_the_target_reaches_it() -> None:
+    volume = virt.VolumeDisk(ids.new_id(), "vdb", virt.FileSource(Path("/source/share/volume")))
+    elsewhere = dataclasses.replace(volume, source=virt.NbdSource("10.0.0.1", 10809, "volume"))
+    made = migration.adapted(running(definition("host1", "/source", volumes=(volume,))),
+                             definition("host2", "/target", volumes=(elsewhere,)))
+    disk = etree.fromstring(made).find("devices/disk[serial]")
+    assert (disk.get("type"), disk.find("source").get("protocol")) == ("network", "nbd")
+
+
+def test_a_disk_that_the_target_does_not_know_is_refused() -> None:
+    volume = virt.VolumeDisk(ids.new_id(), "vdb", virt.FileSource(Path("/share/volume")))
+    with pytest.raises(errors.AgentError, match="vdb"):
+        migration.adapted(running(definition("host1", "/source", volumes=(volume,))), definition("host2", "/target"))
+
+
+def test_a_guest_that_was_sent_away_has_not_stopped() -> None:
+    assert kind_of(libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_MIGRATED) is None
+    assert kind_of(libvirt.VIR_DOMAIN_EVENT_STOPPED, libvirt.VIR_DOMAIN_EVENT_STOPPED_DESTROYED) == "stopped"

@@ -1,6 +1,6 @@
 """Power of servers: start, stop, reboot, pause and suspend. Asking for what already is succeeds.
 
-Start and the second half of a reboot are the path of a boot (`Spawner.make`): the guest is defined anew from the
+Start and the second half of a reboot are the path of a boot (`Spawner.make`): the guest is defined again from the
 spec, missing files are made again, ports plugged and filters applied.
 """
 

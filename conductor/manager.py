@@ -72,7 +72,7 @@ class ConductorManager:
         return volume_reconcile.plan(self._db, node, present)
 
     @open_to(COMPUTE, VOLUME)
-    def report_progress(self, context: RequestContext, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> bool:
         """Note how far an agent is."""
-        if context.operation_id is not None:
-            progress.record_progress(self._db, context.operation_id, context.attempt, percent, agent=context.agent)
+        return context.operation_id is None or progress.record_progress(
+            self._db, context.operation_id, context.attempt, percent, agent=context.agent)

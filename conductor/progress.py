@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy import orm
 
 from hostler.db.engine import Database
 from hostler.db.models import Backend, Host, Lock, Operation, Server, Volume, VolumeNode
 from hostler.operations import states
 
 
-def record_progress(db: Database, operation_id: str, attempt: int, percent: int, *, agent: str | None = None) -> None:
+def record_progress(db: Database, operation_id: str, attempt: int, percent: int, *, agent: str | None = None) -> bool:
     """Note how far an agent is with the long step of an operation; nothing when another attempt runs by now, or when
-    the operation holds neither a volume nor a server of `agent` (None: any may say so)."""
+    the operation holds neither a volume nor a server of `agent` (None: any may say so).
+
+    Returns whether the work is still wanted: nobody asked the operation to stop.
+    """
     bounded = max(0, min(99, percent))
     query = sa.update(Operation).where(Operation.id == operation_id, Operation.attempt == attempt,
                                        Operation.state == states.RUNNING, Operation.progress < bounded)
@@ -24,4 +28,10 @@ def record_progress(db: Database, operation_id: str, attempt: int, percent: int,
             Lock.operation_id == Operation.id, Server.id == Lock.resource_id, Host.id == Server.host_id,
             Host.name == agent)
         query = query.where(sa.or_(holds_volume, holds_server))
-    db.write(lambda session: session.execute(query.values(progress=bounded)))
+
+    def work(session: orm.Session) -> bool:
+        session.execute(query.values(progress=bounded))
+        return not session.scalar(sa.select(Operation.cancel_requested).where(
+            Operation.id == operation_id, Operation.attempt == attempt))
+
+    return db.write(work)

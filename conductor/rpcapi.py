@@ -75,6 +75,7 @@ class ConductorAPI:
         return self._client.to(conductor, timeout_s=timeout_s).call(
             context, "volume_reconcile", {"node": node, "present": present})
 
-    def report_progress(self, context: RequestContext, percent: int) -> None:
-        """Say how far an agent is with the long step of the context's operation (cast)."""
-        self._client.to().cast(context, "report_progress", {"percent": percent})
+    def report_progress(self, context: RequestContext, percent: int, *, timeout_s: float = 5) -> bool:
+        """Say how far an agent is with the long step of the context's operation; returns whether it is still wanted."""
+        answer = self._client.to(timeout_s=timeout_s).call(context, "report_progress", {"percent": percent})
+        return answer is not False  # a conductor of an earlier release says nothing

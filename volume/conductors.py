@@ -25,9 +25,9 @@ class VolumeLink(BusLink[ConductorAPI]):
         return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volume_reconcile(
             context, node, present, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
 
-    def report_progress(self, context: RequestContext, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> bool:
         """See ConductorAPI."""
-        self.conductor.report_progress(context, percent)
+        return self.conductor.report_progress(context, percent)
 
 
 def open_link(node: str, bus: Bus | None, make_bus: Callable[[], Bus]) -> VolumeLink:

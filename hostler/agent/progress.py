@@ -11,13 +11,14 @@ from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 TELL_EVERY_S = 1.0
+ASK_EVERY_S = 5.0  # whether the work is still wanted, while nothing moves
 
 
 class Audience(Protocol):
     """Receives the progress of calls."""
 
-    def report_progress(self, context: RequestContext, percent: int) -> None:
-        """Take one note."""
+    def report_progress(self, context: RequestContext, percent: int) -> bool:
+        """Take one note; return whether the operation still wants the work."""
 
 
 class ProgressReports:
@@ -30,12 +31,18 @@ class ProgressReports:
         self._told: int | None = None
 
     def tell(self, percent: int) -> None:
-        """Report, unless it was done just now; a conductor that does not answer is no reason to stop."""
-        now = time.monotonic()
-        if self._context is None or percent == self._told or now - self._told_at < TELL_EVERY_S:
+        """Report, unless it was done just now; a conductor that does not answer is no reason to stop.
+
+        Raises AgentError when the operation was asked to stop: a deletion must not wait for a copy of what it deletes.
+        """
+        since_s = time.monotonic() - self._told_at
+        if self._context is None or since_s < (ASK_EVERY_S if percent == self._told else TELL_EVERY_S):
             return
-        self._told_at, self._told = now, percent
+        self._told_at, self._told = time.monotonic(), percent
         try:
-            self._audience.report_progress(self._context, percent)
+            wanted = self._audience.report_progress(self._context, percent)
         except errors.Silent as error:
             LOG.debug("Progress of operation %s was not reported: %s", self._context.operation_id, error)
+            return
+        if not wanted:
+            raise errors.AgentError(reason="The operation was cancelled.")

@@ -82,7 +82,7 @@ def working(db: Database, conf: cfg.ConfigOpts, image: Image, before: str, durin
         with _Pulse(db, image.id, during):
             yield
     except BaseException:
-        # A volume's upload may be tried again with the room it was accepted with.
+        # An agent's upload may be tried again with the room it was accepted with.
         claimed_bytes = image.claimed_bytes if before == QUEUED else None
         if move(db, image.id, [during], QUEUED, claimed_bytes=claimed_bytes):
             LOG.info("image %s: %s did not complete; it is queued again", image.id, action)

@@ -156,6 +156,30 @@ def test_of_two_backups_at_once_one_is_told_to_wait(cloud: Cloud, client: Client
     _wait_image(client, first.json()["image_id"])
 
 
+@pytest.mark.contract("N-SNAPSHOT")
+def test_file_systems_that_must_be_frozen_need_an_agent(cloud: Cloud, client: Client) -> None:
+    image = client.make_image("quiet", b"\3" * 4096)
+    path, headers = f"/image/v2/images/{image}", {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+    changes = [{"op": "add", "path": "/os_require_quiesce", "value": "yes"},
+               {"op": "add", "path": "/hw_qemu_guest_agent", "value": "no"}]
+    client.request("PATCH", path, json=changes, headers=headers).raise_for_status()
+    deaf = client.create_server(image, "deaf")
+    client.wait_server(deaf, "ACTIVE")
+    for action, argument in (("createImage", {"name": "x"}), ("createBackup", BACKUP)):
+        answer = _act(client, deaf, action, **argument)
+        assert answer.status_code == 409 and "guest agent is not enabled" in answer.text
+    client.request("PATCH", path, json=[{"op": "replace", "path": "/hw_qemu_guest_agent", "value": "yes"}],
+                   headers=headers).raise_for_status()
+    server = client.create_server(image, "frozen")
+    client.wait_server(server, "ACTIVE")
+    _fail(cloud, client, server, "driver.freeze")
+    _wait_image(client, _act(client, server, "createImage", name="x").json()["image_id"], "gone")
+    _wait_image(client, _act(client, server, "createImage", name="x").json()["image_id"])
+    for gone in (deaf, server):
+        client.delete(f"{SERVERS}/{gone}")
+        client.wait_gone(gone)
+
+
 def test_a_locked_server_may_be_copied(client: Client, server: str) -> None:
     client.post(f"{SERVERS}/{server}/action", {"lock": None}).raise_for_status()
     _wait_image(client, _act(client, server, "createImage", name="of a locked one").json()["image_id"])

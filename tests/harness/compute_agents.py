@@ -78,6 +78,7 @@ class FakeConductor:
         self.groups: dict[str, list[str]] = {}
         self.known_groups: dict[str, int] = {}
         self.progress: list[int] = []
+        self.wanted = True
         self.images: dict[str, bytes] = {}
         self.store_refuses: Exception | None = None
         self.before_answer: Callable[[], None] = lambda: None
@@ -100,9 +101,10 @@ class FakeConductor:
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
                             for entry in present], "groups": self.groups}
 
-    def report_progress(self, context: RequestContext, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> bool:
         self._speak()
         self.progress.append(percent)
+        return self.wanted
 
     def take_image(self, path: Path, upload: UploadSpec, *, check: Callable[[], None], progress: Progress) -> None:
         """Stand for the image store."""

@@ -57,8 +57,9 @@ class Conductor:
         return self.verdict(present)
 
     @rpc_method
-    def report_progress(self, context: RequestContext, percent: int) -> None:
+    def report_progress(self, context: RequestContext, percent: int) -> bool:
         self.progress.append((str(context.operation_id), context.attempt, percent))
+        return True
 
     def _speak(self) -> None:
         if self.silent:

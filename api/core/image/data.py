@@ -52,8 +52,8 @@ def upload(services: Services, context: RequestContext, image_id: str, blocks: B
         _receive(services, image, statuses.SAVING, blocks)
 
 
-def receive_volume(services: Services, image_id: str, blocks: Blocks) -> None:
-    """Store what a volume agent sends for a waiting image; sending it again changes nothing.
+def receive_from_agent(services: Services, image_id: str, blocks: Blocks) -> None:
+    """Store what an agent sends for a waiting image; sending it again changes nothing.
 
     The caller has checked the signature. An agent that died while sending may try again, so its first request gets a
     moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,

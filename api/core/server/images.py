@@ -23,6 +23,8 @@ from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import quota
+from hostler.resources.server import states
+from hostler.resources.server.hardware import has_guest_agent, must_freeze
 from hostler.resources.server.status import check_may_start
 
 _P: Final = "os_compute_api:"
@@ -47,6 +49,7 @@ def create_image(services: Services, context: RequestContext, server_id: str, na
         if is_volume_backed(session, server):
             services.policy.check(context, _P + "servers:create_image:allow_volume_backed")
             raise errors.NotImplementedHere(feature="Creating images of volume-backed servers")
+        _check_freezable(server)
         image = new_image(services, session, context, server, name, "snapshot", metadata, bounded=bounded)
         return image.id, _accept(session, context, server, kinds.CREATE_IMAGE, kinds.CreateImage(image_id=image.id),
                                  image)
@@ -65,6 +68,7 @@ def create_backup(services: Services, context: RequestContext, server_id: str, n
                           "createBackup")
         if is_volume_backed(session, server):
             raise errors.Invalid(reason="Backup is not supported for volume-backed instances.")
+        _check_freezable(server)
         image = new_image(services, session, context, server, name, "backup",
                           {**metadata, "backup_type": backup_type}, bounded=bounded)
         arguments = kinds.CreateBackup(image_id=image.id, backup_type=backup_type, rotation=rotation)
@@ -119,6 +123,13 @@ def _subject(services: Services, session: orm.Session, context: RequestContext, 
     if server.host_id is None:
         raise errors.Conflict(reason=f"Instance {server.id} is not ready: it is on no host.")
     return server
+
+
+def _check_freezable(server: Server) -> None:
+    """Raise Conflict when a running server's file systems must be frozen and its guests have no agent for that."""
+    if server.vm_state == states.ACTIVE and must_freeze(server.image_properties) and not has_guest_agent(
+            server.image_properties):
+        raise errors.Conflict(reason="QEMU guest agent is not enabled")
 
 
 def _accept(session: orm.Session, context: RequestContext, server: Server, kind: Kind[A], arguments: A,

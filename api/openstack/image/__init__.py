@@ -27,7 +27,7 @@ def routes(services: Services) -> Iterator[tuple[str, Any]]:
     yield "/v2/images/{image_id}/tags/{tag}", images.Tag(services)
     yield "/v2/images/{image_id}/members", members.Members(services)
     yield "/v2/images/{image_id}/members/{member_id}", members.Member(services)
-    yield "/v2/uploads/{image_id}", data.VolumeUpload(services)
+    yield "/v2/uploads/{image_id}", data.AgentUpload(services)
     yield "/blobs/{sha256}", data.Blob(services)
 
 

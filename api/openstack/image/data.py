@@ -97,8 +97,8 @@ class Blob(Resource):
         send_content(request, response, self.services.images, sha256, size_bytes)
 
 
-class VolumeUpload(Resource):
-    """/v2/uploads/{image_id}: a volume's content becomes an image's, from an agent that shows a signature."""
+class AgentUpload(Resource):
+    """/v2/uploads/{image_id}: content of a volume or a server's disk, from an agent that shows a signature."""
 
     public = True
 
@@ -112,7 +112,7 @@ class VolumeUpload(Resource):
         if not expires_at.isdecimal() or len(expires_at) > 15:
             raise errors.Forbidden("The signature is not valid.")
         self._signer.verify_upload(image_id, int(expires_at), request.get_param("signature") or "")
-        _take(request, lambda body: verbs.receive_volume(self.services, image_id, body))
+        _take(request, lambda body: verbs.receive_from_agent(self.services, image_id, body))
         response.status = 204
 
 

@@ -1,7 +1,7 @@
 """The guests of one agent at its libvirtd: found, owned, and acted on without letting libvirt's exceptions out.
 
-What the driver can do with them stands in modules by subject (`volumedisks`, `host_info`, …), whose functions take a
-domain; `driver` hands them over.
+What the driver can do with them is in modules by subject (`volumedisks`, `diskcopies`, `host_info`, …); their functions
+take a domain; `driver` hands them over.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Hardware:
         return cls(
             topology=_topology(server), disk_bus=image.word("hw_disk_bus", "virtio"),
             vif_model=image.word("hw_vif_model", "virtio"), video_model=image.word("hw_video_model", "vga"),
-            guest_agent=image.flag("hw_qemu_guest_agent", True),
+            guest_agent=has_guest_agent(server.image_properties),
             boot_menu=image.flag("hw_boot_menu", flavor.flag("hw:boot_menu", False)),
             hpet=image.flag("hw_time_hpet", False), rng=flavor.flag("hw_rng:allowed", True),
             rng_bytes=flavor.number("hw_rng:rate_bytes"), rng_period_ms=flavor.number("hw_rng:rate_period") or 1000,
@@ -65,10 +65,20 @@ class Freeze(enum.Enum):
 
 def freeze_for_snapshots(server: ServerSpec) -> Freeze:
     """Return what the server's image says: it must be (`os_require_quiesce`), or it has an agent that can."""
-    image = _Properties(server.image_properties, HONOURED_IMAGE)
-    if image.flag("os_require_quiesce", False):
+    if must_freeze(server.image_properties):
         return Freeze.MUST
+    image = _Properties(server.image_properties, HONOURED_IMAGE)
     return Freeze.TRY if image.flag("hw_qemu_guest_agent", False) else Freeze.NO
+
+
+def must_freeze(image_properties: Mapping[str, Any]) -> bool:
+    """Return whether an image's servers are only copied with their file systems frozen."""
+    return _Properties(image_properties, HONOURED_IMAGE).flag("os_require_quiesce", False)
+
+
+def has_guest_agent(image_properties: Mapping[str, Any]) -> bool:
+    """Return whether an image's servers get the channel that a guest agent needs."""
+    return _Properties(image_properties, HONOURED_IMAGE).flag("hw_qemu_guest_agent", True)
 
 
 def shutdown_timeout_s(server: ServerSpec) -> int | None:

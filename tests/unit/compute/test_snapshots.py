@@ -100,6 +100,19 @@ def test_a_server_without_a_local_disk_is_refused(agent: Agent, server: ServerSp
         _upload(agent, dataclasses.replace(server, id=ids.new_id()))
 
 
+def test_a_copy_that_nobody_wants_any_more_ends(agent: Agent, running: ServerSpec, monkeypatch: pytest.MonkeyPatch
+                                                 ) -> None:
+    monkeypatch.setattr("hostler.agent.progress.TELL_EVERY_S", 0.0)
+    image_id = _upload(agent, running)
+    assert agent.conductor.progress == [25, 75]
+    agent.conductor.wanted = False
+    with pytest.raises(errors.AgentError, match="cancelled"):
+        _upload(agent, running, 2)
+    assert list(agent.conductor.images) == [image_id] and _copies(agent, running) == []
+    agent.conductor.silent = errors.Silent(part="The conductor service")
+    _upload(agent, running, 3)
+
+
 def test_a_late_call_of_an_older_attempt_sends_nothing(agent: Agent, running: ServerSpec) -> None:
     _upload(agent, running, 2)
     with pytest.raises(errors.StaleAttempt):

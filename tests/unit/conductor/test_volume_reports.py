@@ -114,7 +114,11 @@ def test_progress_is_of_the_running_attempt_and_only_grows(rig: VolumeRig) -> No
     rig.nodes.create_volume = slow  # type: ignore[method-assign]
     assert isinstance(rig.run(operation_id), HandOver)
     assert seen == [30, 30, 30, 30, 50, 99]
-    progress.record_progress(rig.db, operation_id, 1, 99)  # nobody runs it
+    assert progress.record_progress(rig.db, operation_id, 1, 99)  # nobody runs it
+    for cancelled in (True, False):
+        rig.db.write(lambda session, cancelled=cancelled: session.execute(  # type: ignore[misc]
+            sa.update(Operation).where(Operation.id == operation_id).values(cancel_requested=cancelled)))
+        assert progress.record_progress(rig.db, operation_id, 1, 99) is not cancelled
     rig.nodes.create_volume = ask  # type: ignore[method-assign]
     rig.let_pass(operation_id)
     assert rig.finish(operation_id) == states.SUCCEEDED

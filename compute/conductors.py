@@ -31,10 +31,10 @@ class ComputeLink(BusLink[ConductorAPI]):
             context, host, released, conductor=conductor, timeout_s=timeout_s))
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int]) -> dict[str, Any]:
+                  known_groups: dict[str, int], asides: list[str] | None = None) -> dict[str, Any]:
         """See ConductorAPI."""
         return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.reconcile(
-            context, host, present, known_groups, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
+            context, host, present, known_groups, asides, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
 
     def report_progress(self, context: RequestContext, percent: int) -> bool:
         """See ConductorAPI."""

@@ -109,9 +109,7 @@ class Mover:
         """Remove what was set aside; fine when nothing was."""
         with self._bench.work_on(server_id, context) as work:
             self._step(work, "discard")
-            if self._layout.aside(server_id).is_dir():
-                shutil.rmtree(self._layout.aside(server_id))
-                LOG.info("What was set aside of server %s is removed", server_id)
+            self._specs.discard_aside(server_id)
 
     def _prepare(self, incoming: Path, context: RequestContext) -> None:
         """Make the directory that the files come to; what came by another move goes."""

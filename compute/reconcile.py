@@ -36,7 +36,7 @@ class Judge(Protocol):
     """The conductors, as far as reconciliation goes."""
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int]) -> dict[str, Any]:
+                  known_groups: dict[str, int], asides: list[str] | None = None) -> dict[str, Any]:
         """Say what to do about each server present."""
 
 
@@ -72,7 +72,8 @@ class Reconciler:
         """One turn; raises Silent when no conductor answers, otherwise logs what could not be repaired."""
         mark = self._bench.locks.mark()
         present = self._look(mark)
-        answer = self._judge.reconcile(RequestContext.system(), self._host, present, self._members.known())
+        answer = self._judge.reconcile(RequestContext.system(), self._host, present, self._members.known(),
+                                       self._specs.aside_ids())
         states = {entry["server_id"]: entry["power_state"] for entry in present}
         self._take_members(answer.get("groups", {}))
         for verdict in answer["servers"]:
@@ -81,6 +82,10 @@ class Reconciler:
                 self._carry_out(verdict, states.get(server_id, virt.NOSTATE), mark)
             except errors.HostlerError as error:
                 LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error.details)
+        for server_id in answer.get("discard", ()):
+            if not self._bench.locks.changed_since(server_id, mark):
+                with self._bench.work_on(server_id, None):
+                    self._specs.discard_aside(server_id)
         self._bench.locks.forget_before(mark)
         self._agreed.keep_only(states)
         if self._released is not None:

@@ -157,6 +157,16 @@ class SpecFiles:
             self._layout.server(server_id).rename(self._layout.aside(server_id))
             self.on_change(server_id, None)
 
+    def aside_ids(self) -> list[str]:
+        """Return the ids of the servers that were set aside here."""
+        return sorted(path.stem for path in self._layout.servers.glob("*.old") if ids.canonical(path.stem))
+
+    def discard_aside(self, server_id: str) -> None:
+        """Remove what was set aside of a server; fine when nothing was."""
+        if self._layout.aside(server_id).is_dir():
+            shutil.rmtree(self._layout.aside(server_id))
+            LOG.info("What was set aside of server %s is removed", server_id)
+
     def remove(self, server_id: str) -> None:
         """Remove the server's directory with everything in it; fine when there is none."""
         directory = self._layout.server(server_id)

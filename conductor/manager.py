@@ -57,9 +57,9 @@ class ConductorManager:
 
     @open_to(COMPUTE)
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int] | None = None) -> dict[str, Any]:
+                  known_groups: dict[str, int] | None = None, asides: list[str] | None = None) -> dict[str, Any]:
         """Answer what a host should do about each server."""
-        return reconcile.plan(self._db, self._conf, self._images, host, present, known_groups)
+        return reconcile.plan(self._db, self._conf, self._images, host, present, known_groups, asides or ())
 
     @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:

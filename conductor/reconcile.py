@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
+from sqlalchemy import orm
 
 from conductor.guest_reports import record_look
 from hostler.db.engine import Database
-from hostler.db.models import Host, Lock, Server
+from hostler.db.models import Host, Lock, Migration, Server
 from hostler.images.store import ImageStore
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network.port_specs import group_members
@@ -27,7 +28,8 @@ _NO_GUEST = "nostate"
 
 
 def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
-         present: list[dict[str, Any]], known_groups: Mapping[str, int] | None = None) -> dict[str, Any]:
+         present: list[dict[str, Any]], known_groups: Mapping[str, int] | None = None,
+         asides: Collection[str] = ()) -> dict[str, Any]:
     """Return {"servers": [{"server_id", "action", "server", "fingerprint"}], "groups"} for what runs on `host` and
     what its records say should; `groups` are the members of all groups that rules of the host's ports name.
 
@@ -36,7 +38,8 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
 
     keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
     guest is gone; leave: an operation works on it, or nothing is known of it; wait: as leave, and it is being evacuated
-    from here. Records follow guests that stopped or started in between.
+    from here. Records follow guests that stopped or started in between. Of the servers that the host set `asides` for a
+    move, "discard" names those whose move is over.
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     agreed = {entry["server_id"]: entry.get("fingerprint") for entry in present}
@@ -46,9 +49,9 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
             # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
             return {"servers": [{"server_id": server_id, "action": "leave", "server": None} for server_id in found],
                     "groups": {}}
-        servers = session.execute(sa.select(Server.id, Server.vm_state).where(
+        servers = session.execute(sa.select(Server.id, Server.vm_state, Server.power_state).where(
             Server.host_id == host_id, Server.deleted_at.is_(None))).all()
-        states_here = {row.id: row.vm_state for row in servers}
+        states_here = {row.id: _meant(row) for row in servers}
         held = dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
             Lock.resource_id.in_([*found, *states_here]))).tuples().all())
         known = {*states_here, *session.scalars(sa.select(Server.id).where(
@@ -60,6 +63,7 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
                  if action == "start" or (action == "keep" and agreed[server_id] != prints.get(server_id))}
         # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
         groups = group_members(session, groups_admitted_on(session, host_id), known_groups or {})
+        discard = _over(session, host_id, asides)
     record_look(db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
@@ -68,7 +72,21 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
                          "server": specs[server_id].to_wire() if server_id in specs else None,
                          "fingerprint": prints.get(server_id)}
                         for server_id, action in sorted(actions.items())],
-            "groups": groups}
+            "groups": groups, "discard": discard}
+
+
+def _meant(row: Any) -> str:
+    """Return a server's state as far as its guest goes: one that waits to be confirmed runs, or is off."""
+    return states.ACTIVE if row.vm_state == states.RESIZED and row.power_state == "running" else str(row.vm_state)
+
+
+def _over(session: orm.Session, host_id: str, server_ids: Collection[str]) -> list[str]:
+    """Return the servers, of those that a host set aside, that nothing can bring back there."""
+    going_back = sa.exists().where(Migration.server_id == Server.id, Migration.source_host_id == host_id,
+                                   Migration.ended_at.is_(None))
+    return sorted(session.scalars(sa.select(Server.id).where(
+        Server.id.in_(list(server_ids)), Server.id.not_in(sa.select(Lock.resource_id)), ~going_back))
+        if server_ids else ())
 
 
 def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: dict[str, str],

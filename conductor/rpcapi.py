@@ -44,17 +44,18 @@ class ConductorAPI:
             context, "volumes_released", {"host": host, "released": released})
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int] | None = None, *, conductor: str | None = None,
-                  timeout_s: float | None = None) -> dict[str, Any]:
+                  known_groups: dict[str, int] | None = None, asides: list[str] | None = None, *,
+                  conductor: str | None = None, timeout_s: float | None = None) -> dict[str, Any]:
         """Say what runs on a host [{"server_id", "power_state", "revision", "number", "fingerprint": of the records
-        that its kept spec agrees with, or None}], and the revisions of the security groups it knows.
+        that its kept spec agrees with, or None}], the revisions of the security groups it knows, and the servers
+        that it set aside for a move.
 
         Returns what to do about each: {"servers": [{"server_id", "action": keep|destroy|start|leave, "server":
         ServerSpec map, or None where the host has it, "fingerprint"}], "groups": {group id: {"revision", "members"}}
-        of those that are newer}.
+        of those that are newer, "discard": [servers set aside whose move is over]}.
         """
         return self._client.to(conductor, timeout_s=timeout_s).call(context, "reconcile", {
-            "host": host, "present": present, "known_groups": known_groups})
+            "host": host, "present": present, "known_groups": known_groups, "asides": asides})
 
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
                          conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from compute.rpcapi import ComputeAPI
-from conductor import host_failures
+from conductor import confirmations, host_failures
 from conductor.engine.workers import Workers
 from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
@@ -30,6 +30,8 @@ class ConductorService:
         self._db, self._conf, self._outages = db, conf, cloud.outages
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
         self._liveness = Liveness(conf, db, "nova-conductor")
+        self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
+            db, conf, self.workers.submit))
         self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)
 
     def start(self) -> None:
@@ -38,6 +40,7 @@ class ConductorService:
         self._server.start()
         self._liveness.start()
         self._host_failures.start()
+        self._confirming.start(at_once=False)
 
     def _restart_servers(self) -> None:
         if not self._outages.are_recent():  # else hosts may not have had the time to report
@@ -47,6 +50,7 @@ class ConductorService:
     def stop(self) -> None:
         """Take nothing new, finish the tasks under way, hand the rest over."""
         self._host_failures.stop()
+        self._confirming.stop()
         self._server.stop()
         self.workers.stop()
         self._server.wait()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from conductor import confirmations
 from hostler.agent.faults import Order
 from tests.harness import invariants
 from tests.harness.client import Client
@@ -181,3 +182,38 @@ def test_a_failed_move_leaves_the_server_where_it_was(cloud: Cloud, client: Clie
     assert server["OS-EXT-STS:power_state"] == 1
     _rest(cloud)
     assert _asides(cloud) == []
+
+
+@pytest.mark.contract("N-RESIZE")
+def test_a_move_that_nobody_confirms_is_confirmed_in_time(cloud: Cloud, client: Client, server_id: str,
+                                                          large: str) -> None:
+    _act(client, server_id, {"resize": {"flavorRef": large}})
+    client.wait_server(server_id, "VERIFY_RESIZE")
+    confirmations.confirm_due(cloud.db, cloud.conf, cloud.conductor.workers.submit)
+    assert _migrations(client, server_id)[0]["status"] == "finished", "without a window it waits"
+    cloud.conf.set_override("resize_confirm_window", 1, group="compute")
+    try:
+        def confirmed() -> bool:
+            confirmations.confirm_due(cloud.db, cloud.conf, cloud.conductor.workers.submit)
+            return _migrations(client, server_id)[0]["status"] == "confirmed"
+
+        wait_for(confirmed, "the confirmation", 20)
+    finally:
+        cloud.conf.clear_override("resize_confirm_window", group="compute")
+    client.wait_server(server_id, "ACTIVE")
+
+
+def test_what_a_silent_host_set_aside_goes_when_it_returns(cloud: Cloud, client: Client, server_id: str,
+                                                           large: str) -> None:
+    _act(client, server_id, {"resize": {"flavorRef": large}})
+    server = client.wait_server(server_id, "VERIFY_RESIZE")
+    [aside] = _asides(cloud)
+    source = cloud.agents[aside.parts[-4]]
+    source._reconciler.run()
+    assert aside.is_dir(), "it may go back"
+    _act(client, server_id, {"confirmResize": None}, 204)
+    client.wait_server(server_id, "ACTIVE")
+    aside.mkdir()
+    source._reconciler.run()
+    assert not aside.exists()
+    assert client.wait_server(server_id, "ACTIVE")["OS-EXT-SRV-ATTR:host"] == _host(server)

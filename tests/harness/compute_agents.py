@@ -77,6 +77,8 @@ class FakeConductor:
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, list[str]] = {}
         self.known_groups: dict[str, int] = {}
+        self.asides: list[str] = []
+        self.discard: list[str] = []
         self.progress: list[int] = []
         self.wanted = True
         self.images: dict[str, bytes] = {}
@@ -93,13 +95,13 @@ class FakeConductor:
         self.events.extend(events)
 
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int]) -> dict[str, Any]:
+                  known_groups: dict[str, int], asides: list[str]) -> dict[str, Any]:
         self._speak()
-        self.present, self.known_groups = present, known_groups
+        self.present, self.known_groups, self.asides = present, known_groups, asides
         self.before_answer()
         keep = {"action": "keep", "server": None}
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
-                            for entry in present], "groups": self.groups}
+                            for entry in present], "groups": self.groups, "discard": self.discard}
 
     def report_progress(self, context: RequestContext, percent: int) -> bool:
         self._speak()
@@ -208,5 +210,5 @@ class Endpoint(FakeConductor):
 
     @rpc_method
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
-                  known_groups: dict[str, int]) -> dict[str, Any]:
-        return super().reconcile(context, host, present, known_groups)
+                  known_groups: dict[str, int], asides: list[str]) -> dict[str, Any]:
+        return super().reconcile(context, host, present, known_groups, asides)

@@ -53,9 +53,12 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     migration = migration_in(session, run)
     server = session.get_one(Server, run.resource_id)
     cancelled = failure.code == Cancelled.code
-    back = server.host_id == migration.source_host_id and not notes.keys(session, run.held.id, notes.NOT_RESTORED)
-    if back:
+    at_source = server.host_id == migration.source_host_id
+    back = at_source and not notes.keys(session, run.held.id, notes.NOT_RESTORED)
+    if at_source:
         migrations.take_claim_back(session, migration)
+    else:
+        migrations.release_claim(session, migration)
     ports.set_ports_host(session, run.resource_id, server.host_id, "ACTIVE")
     migrations.move(session, migration.id, migrations.CANCELLED if cancelled else migrations.ERROR)
     move(session, run.resource_id, None if back else states.ERROR, {} if cancelled else {"fault": fault_of(failure)})

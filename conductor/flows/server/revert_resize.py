@@ -53,9 +53,12 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """Before it left its target it may be confirmed or reverted still; after that it is in error."""
     migration = migration_in(session, run)
     server = session.get_one(Server, run.resource_id)
-    untouched = server.host_id != migration.source_host_id and failure.code != "AgentError"
+    switched = (server.host_id == migration.source_host_id
+                and migrations.flavor_of(server) == migration.old_flavor)
+    # A host that could not be asked leaves the guest as it was; a host that tried and failed may not.
+    untouched = not switched and failure.code != "AgentError"
     migrations.move(session, migration.id, migrations.FINISHED if untouched else migrations.ERROR)
-    if not untouched and server.host_id == migration.source_host_id:
+    if switched:
         migrations.take_claim_back(session, migration)
     elif not untouched:
         migrations.release_claim(session, migration)

@@ -86,17 +86,22 @@ class Migrations:
             known = terms.Origin.from_wire(origin)
             shared = self._shares(server.id, origin["mark"])
             _check_copying(copying, shared, known)
+            if shared:
+                # What removes a target that was prepared in vain would remove the disks of the guest that runs.
+                raise errors.AgentError(reason="The hosts share the server's directory, which live migration does not "
+                                               "support yet.")
             server = self._specs.save(server)
             tools.checkpoint("migrate.ports", server.id)
             bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
             work.check()
             tools.checkpoint("migrate.disks", server.id)
             on_base = server.image is not None and known.base == server.image.sha256
-            disks = self._disks(server, origin, shared=shared, on_base=on_base)
+            disks = self._disks(server, origin, on_base=on_base)
             tools.checkpoint("migrate.landing", server.id)
-            landing = tools.driver.prepare_migration(
-                self._spawner.describe(server, bridges, disks), known,
-                copied=() if shared else tuple(sorted(known.disks)), on_base=on_base)
+            with self._bench.starting(server.id):  # not on a host that was fenced
+                landing = tools.driver.prepare_migration(
+                    self._spawner.describe(server, bridges, disks), known, copied=tuple(sorted(known.disks)),
+                    on_base=on_base)
             tools.checkpoint("migrate.prepared", server.id)
         return landing.to_wire()
 
@@ -151,10 +156,9 @@ class Migrations:
         except FileNotFoundError:
             return False
 
-    def _disks(self, server: ServerSpec, origin: dict[str, Any], *, shared: bool, on_base: bool
-               ) -> tuple[virt.Disk, ...]:
+    def _disks(self, server: ServerSpec, origin: dict[str, Any], *, on_base: bool) -> tuple[virt.Disk, ...]:
         base = self._tools.images.fetch(server.image) if server.image is not None and on_base else None
-        if shared or self._tools.driver.get_power_state(server.id) != virt.NOSTATE:
+        if self._tools.driver.get_power_state(server.id) != virt.NOSTATE:
             return self._tools.disks.ensure(server, base)
         self._tools.disks.remove(server.id)  # of an earlier stay: what is copied is what the guest has now
         if origin["config_drive"] is not None:

@@ -16,6 +16,7 @@ from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
 from compute.manager import ComputeManager
+from compute.migration import Migrations
 from compute.moving import Mover
 from compute.power import Power
 from compute.rebuild import Rebuilder
@@ -30,6 +31,7 @@ from compute.toolbox import Toolbox
 from compute.virt.fake.build import build
 from compute.virt.fake.driver import FakeDriver
 from compute.virt.fake.network import FakeNetworkPlumbing
+from compute.virt.migration import Manner
 from compute.volumes import Volumes
 from compute.work import Workbench
 from hostler import conf as hostler_conf
@@ -151,16 +153,16 @@ class Agent:
         return [*self.driver.domains, *self.network.plugged, *self.network.active, *self.specs.ids()]
 
 
-def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
-    config = hostler_conf.load(config_files=[], overrides={"host": "host1", "state_path": str(state),
+def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = "host1") -> Agent:
+    config = hostler_conf.load(config_files=[], overrides={"host": host, "state_path": str(state),
                                                            "compute.driver": "fake"})
     layout = Layout(state)
     layout.prepare()
-    layout.claim_servers("host1")
+    layout.claim_servers(host)
     tools = build(config, layout)
     assert isinstance(tools.driver, FakeDriver) and isinstance(tools.network, FakeNetworkPlumbing)
     conductor = conductor or FakeConductor()
-    specs = SpecFiles(layout, "host1")
+    specs = SpecFiles(layout, host)
     self_fence = SelfFence(layout, specs, tools.driver, after_s=0)
     self_fence.start()
     relay = EventRelay("host1", conductor, settle_s=0, revision_of=specs.revision_of,
@@ -180,7 +182,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None) -> Agent:
                              interfaces, snapshots,
                              Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)),
                              Rebuilder(tools, layout, specs, bench, spawner),
-                             Mover(tools, layout, specs, bench, spawner, power))
+                             Mover(tools, layout, specs, bench, spawner, power),
+                             Migrations(tools, layout, specs, bench, spawner, Manner()))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

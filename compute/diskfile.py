@@ -152,6 +152,11 @@ def _create_root(server: ServerSpec, base: Path | None, part: Path) -> None:
         return
     if size and image.virtual_size_bytes > size:
         raise errors.AgentError(reason=f"The flavor's disk ({server.root_gib} GiB) is too small for image {image.id}.")
+    if image.short_lived:
+        run_tool(["qemu-img", "convert", "-q", "-f", image.disk_format, "-O", "qcow2", str(base), str(part)])
+        if size > image.virtual_size_bytes:
+            run_tool(["qemu-img", "resize", "-q", "-f", "qcow2", str(part), str(size)])
+        return
     # root_gib 0 means: as large as the image.
     run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", str(base), str(part),
               *([str(size)] if size else [])])

@@ -10,6 +10,7 @@ from conductor.engine.workers import Workers
 from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
 from conductor.run import CloudAccess
+from conductor.sweeps import sweep
 from hostler.agent.periodic import Periodic
 from hostler.bus import Bus
 from hostler.db import schema
@@ -29,6 +30,8 @@ class ConductorService:
         self.workers = Workers(cloud, conf)
         self._db, self._conf, self._outages = db, conf, cloud.outages
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
+        self._sweeps = Periodic("sweeps", conf.conductor.sweep_interval,
+                                lambda: sweep(db, conf, self.workers.submit))
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
@@ -38,6 +41,7 @@ class ConductorService:
         """Take up work and reports."""
         self.workers.start()
         self._server.start()
+        self._sweeps.start(at_once=False)
         self._liveness.start()
         self._host_failures.start()
         self._confirming.start(at_once=False)
@@ -52,6 +56,7 @@ class ConductorService:
         self._host_failures.stop()
         self._confirming.stop()
         self._server.stop()
+        self._sweeps.stop()
         self.workers.stop()
         self._server.wait()
         self._liveness.stop()

@@ -21,6 +21,9 @@ from conductor.flows.server import (
     rescue,
     resize,
     revert_resize,
+    shelve,
+    trash,
+    unshelve,
 )
 from conductor.flows.server import create as server_create
 from conductor.flows.server import delete as server_delete
@@ -36,6 +39,8 @@ _ALL: Final = (
     server_create.PROCEDURE, server_delete.PROCEDURE, *power.PROCEDURES, attach_volume.PROCEDURE,
     detach_volume.PROCEDURE, evacuate.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE,
     network_update.APPLY_RULES, network_update.UPDATE,
+    trash.SOFT_DELETE, trash.RESTORE,
+    shelve.SHELVE, shelve.SHELVE_OFFLOAD, unshelve.PROCEDURE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE,
     rebuild.PROCEDURE, create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
     resize.RESIZE, resize.MIGRATE, confirm_resize.PROCEDURE, revert_resize.PROCEDURE,

@@ -23,6 +23,17 @@ OPTS = [
                     "by the api."),
     cfg.IntOpt("interface_detach_timeout", default=20, min=0,
                help="Seconds a running guest gets to let go of an interface; one that does not keeps it."),
+    cfg.StrOpt("deletion_policy", default="direct", choices=["direct", "delay", "never"],
+               help="What a request to delete a server does. direct: it is deleted at once. delay: it is switched off "
+                    "and kept for expunge_period, during which it can be restored. never: as delay, until it is "
+                    "deleted by force. Read by api and conductor."),
+    cfg.IntOpt("expunge_period", default=86400, min=1,
+               help="Seconds after which a server in the trash is deleted for good, unless deletion_policy is never. "
+                    "Read by the conductor."),
+    cfg.IntOpt("shelved_offload_time", default=0, min=-1,
+               help="Seconds after which a shelved server leaves its host, to be an image (or volumes) alone. 0: at "
+                    "once; -1: never by itself. Servers that boot from a volume leave at once. Read by api and "
+                    "conductor."),
     cfg.IntOpt("max_concurrent_builds", default=10, min=1, help="Servers built at the same time on this host."),
     cfg.IntOpt("max_concurrent_snapshots", default=5, min=1,
                help="Servers of this host whose disks are copied and sent to the image store at the same time; others "

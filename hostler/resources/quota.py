@@ -36,6 +36,7 @@ from hostler.db.models import (
     VolumeType,
 )
 from hostler.images import statuses
+from hostler.resources.server import states as server_states
 
 UNLIMITED = -1
 SERVER_RESOURCES = ("instances", "cores", "ram")
@@ -93,14 +94,20 @@ def _server_usage(session: orm.Session, project_id: str) -> tuple[int, int, int]
         more = sa.case((moving > own, moving - own), else_=0)
         extra = (sa.select(sa.func.coalesce(sa.func.sum(more), 0)).select_from(Migration)
                  .join(Server, Server.id == Migration.server_id)
-                 .where(Migration.project_id == project_id, Migration.ended_at.is_(None), Server.deleted_at.is_(None)))
+                 .where(Migration.project_id == project_id, Migration.ended_at.is_(None), Server.deleted_at.is_(None),
+                        _not_in_trash()))
         return sa.func.coalesce(sa.func.sum(own), 0), extra.correlate(None).scalar_subquery()
 
     row = session.execute(
         sa.select(sa.func.count(), *sums(Server.vcpus, Migration.vcpus), *sums(Server.ram_mib, Migration.ram_mib))
-        .where(Server.project_id == project_id, Server.deleted_at.is_(None))).one()
+        .where(Server.project_id == project_id, Server.deleted_at.is_(None), _not_in_trash())).one()
     count, vcpus, more_vcpus, ram_mib, more_ram_mib = (int(value) for value in row)
     return count, vcpus + more_vcpus, ram_mib + more_ram_mib
+
+
+def _not_in_trash() -> sa.ColumnElement[bool]:
+    """Return what holds of servers that count: those in the trash do again as soon as a restore is accepted."""
+    return sa.or_(Server.vm_state != server_states.SOFT_DELETED, Server.parked_at.is_(None))
 
 
 def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:

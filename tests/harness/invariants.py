@@ -30,7 +30,8 @@ from hostler.db.models import (
 from hostler.operations import states
 from hostler.resources.volume import states as volume_states
 
-_SETTLED = ("active", "stopped", "paused", "suspended", "resized", "error")
+_SETTLED = ("active", "stopped", "paused", "suspended", "rescued", "resized", "shelved", "shelved_offloaded",
+            "soft-delete", "error")
 
 def database_faults(db: Database) -> list[str]:
     """Return what is wrong with the records: unfinished operations, locks, claims, ports, addresses, volumes."""
@@ -66,12 +67,16 @@ def database_faults(db: Database) -> list[str]:
             if row.server_id not in servers]
         orphans = session.scalars(sa.select(FixedIp.id).where(FixedIp.port_id.not_in(sa.select(Port.id)))).all()
         faults += [f"address {orphan} of no port" for orphan in orphans]
-        faults += _volume_faults(session, set(servers))
+        faults += _volume_faults(session, set(servers), {
+            row.id for row in servers.values() if row.vm_state == "shelved_offloaded"})
     return faults
 
 
-def _volume_faults(session: orm.Session, servers: set[str]) -> list[str]:
-    """Return what is wrong with the records of volumes: half states, claims that are none, loose attachments."""
+def _volume_faults(session: orm.Session, servers: set[str], offloaded: set[str]) -> list[str]:
+    """Return what is wrong with the records of volumes: half states, claims that are none, loose attachments.
+
+    Volumes of `offloaded` servers, which are on no host, are connected to none.
+    """
     faults: list[str] = []
     volumes = {row.id: row for row in session.scalars(sa.select(Volume).where(Volume.deleted_at.is_(None)))}
     for volume in volumes.values():
@@ -93,6 +98,11 @@ def _volume_faults(session: orm.Session, servers: set[str]) -> list[str]:
     for attachment in session.scalars(sa.select(VolumeAttachment)):
         if attachment.volume_id not in volumes or attachment.server_id not in (None, *servers):
             faults.append(f"attachment {attachment.id} of a volume or server that is gone")
+        if attachment.server_id in offloaded:
+            if attachment.connection or attachment.state != volume_states.RESERVED:
+                faults.append(f"attachment {attachment.id} of an offloaded server is {attachment.state}, connected by "
+                              f"{attachment.connection}")
+            continue
         if attachment.server_id is not None and attachment.state != volume_states.ATTACHED:
             faults.append(f"attachment {attachment.id} is {attachment.state}")
         if attachment.state == volume_states.ATTACHED and not attachment.connection:
@@ -155,6 +165,7 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     domains = {path.stem: json.loads(path.read_text())
                for path in (state_path / "compute" / "fake" / "domains").glob("*.json")}
     guests = {server_id: domain["state"] for server_id, domain in domains.items()}
+    rescued = {row.id for row in rows if row.vm_state == "rescued"}  # their guests have the root volume alone
     plugged = {(server_id, volume_id) for server_id, domain in domains.items()
                for volume_id in domain.get("volumes", ())}
     folders = {path.name for path in (state_path / "compute" / "servers").iterdir() if path.name != ".hosts"
@@ -172,7 +183,8 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     for where, known, present in (("guest", guests, nics), ("spec", specs, named)):
         faults += [f"{host}: only one side knows of port {port_id} in the {where} of {server_id}"
                    for server_id, port_id in present ^ {pair for pair in ports if pair[0] in known}]
-    for where, known, present in (("guest", guests, plugged), ("spec", specs, kept)):
+    for where, known, present in (("guest", guests.keys() - rescued, plugged), ("spec", specs.keys(), kept)):
         faults += [f"{host}: only one side knows of volume {volume_id} in the {where} of {server_id}"
-                   for server_id, volume_id in present ^ {pair for pair in attached if pair[0] in known}]
+                   for server_id, volume_id in {pair for pair in present if pair[0] not in rescued or where == "spec"}
+                   ^ {pair for pair in attached if pair[0] in known}]
     return faults

@@ -100,11 +100,10 @@ ACTIONS: Final[Mapping[str, Published]] = {
     "unshelve": Published(states=(SHELVED, OFFLOADED)),
 }
 
-# Answered with 501 as yet, in every state (`restore` with 409: nothing is ever in the trash). Building an action takes
-# it off this list.
+# Answered with 501 as yet, in every state. Building an action takes it off this list.
 NOT_BUILT: Final = frozenset({
     "addFloatingIp", "changePassword", "injectNetworkInfo", "removeFloatingIp", "resetNetwork",
-    "restore", "shelve", "shelveOffload", "trigger_crash_dump", "unshelve",
+    "trigger_crash_dump",
 })
 # What no driver here has, answered with 400 in every state, as the reference does without such a driver.
 UNAVAILABLE: Final = frozenset({"os-getRDPConsole"})

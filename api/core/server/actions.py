@@ -84,17 +84,6 @@ def reset_state(services: Services, context: RequestContext, server_id: str, sta
     services.db.write(work)
 
 
-def restore(services: Services, context: RequestContext, server_id: str) -> None:
-    """Raise InvalidState: there is no trash yet, so no server is in it."""
-
-    def work(session: orm.Session) -> None:
-        server = to_change(services, session, context, server_id, "os_compute_api:os-deferred-delete:restore")
-        raise errors.InvalidState(action="restore", resource="instance", id=server.id, attribute="vm_state",
-                                  state=server.vm_state)
-
-    services.db.write(work)
-
-
 def console_output(services: Services, context: RequestContext, server_id: str, length: int | None) -> str:
     """Return the last `length` lines of the console log (None: all); raises Conflict off-host, Unavailable."""
     server = authorised(services, context, server_id, "os_compute_api:os-console-output")

@@ -217,13 +217,13 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
         Operation.resource_id.in_([row.id for row in busy]),
         Operation.state.in_(operation_states.UNFINISHED))
     hard: set[str] = set()
-    leaving: set[str] = set()
+    leaving: dict[str, str] = {}
     for server_id, kind, arguments in session.execute(query):
-        if kind == kinds.DELETE.name:
-            leaving.add(server_id)
+        if kind in (kinds.DELETE.name, kinds.SOFT_DELETE.name):
+            leaving[server_id] = kind
         elif arguments.get("hard"):
             hard.add(server_id)
-    return {row.id: task_state(kinds.DELETE.name if row.id in leaving else row.lock_kind,
+    return {row.id: task_state(leaving.get(row.id, row.lock_kind),
                                placed=row.host_id is not None, hard=row.id in hard) for row in busy}
 
 

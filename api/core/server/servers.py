@@ -19,6 +19,7 @@ from hostler.operations.accept import Target, accept_behind, unfinished
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network import host_updates
+from hostler.resources.server import states
 from hostler.resources.server.status import task_state
 
 # What the guest's metadata shows.
@@ -95,19 +96,25 @@ def _rename_ports(session: orm.Session, server: Server, hostname: str) -> None:
             port.revision += 1
 
 
-def delete(services: Services, context: RequestContext, server_id: str, *,
-           action: str = "os_compute_api:servers:delete") -> None:
+def delete(services: Services, context: RequestContext, server_id: str, *, by_force: bool = False) -> None:
     """Accept a server's deletion, in whatever state it is; deleting it again changes nothing.
 
-    While another operation holds the server, that one is asked to stop at its next task and the deletion waits for
-    its lock.
+    It goes into the trash when `[compute] deletion_policy` says so, unless it is deleted `by_force` or has never been
+    built. While another operation holds the server, that one is asked to stop at its next task and the deletion waits
+    for its lock.
     """
+    action = "os_compute_api:" + ("os-deferred-delete:force" if by_force else "servers:delete")
+    to_trash = services.conf.compute.deletion_policy != "direct" and not by_force
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, action)
         if unfinished(session, kinds.DELETE, server.id) is not None:
             return []
-        return [accept_behind(session, context, kinds.DELETE, Target("server", server.id), Arguments(),
+        kind = kinds.SOFT_DELETE if to_trash and server.launched_at is not None else kinds.DELETE
+        if kind is kinds.SOFT_DELETE and (server.vm_state == states.SOFT_DELETED
+                                          or unfinished(session, kind, server.id) is not None):
+            return []
+        return [accept_behind(session, context, kind, Target("server", server.id), Arguments(),
                               project_id=server.project_id, host_id=server.host_id).id]
 
     services.waker.wake(context, *services.db.write(work))

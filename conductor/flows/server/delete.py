@@ -29,6 +29,7 @@ from conductor.tasks.host.moves import DiscardServer
 from conductor.tasks.host.servers import DestroyServer
 from conductor.tasks.node.attachments import DisconnectVolumes
 from conductor.tasks.node.server_volumes import DeleteVolumes
+from conductor.tasks.records import images
 from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.migrations import has_moved
 from conductor.tasks.records.server_volumes import has_volumes
@@ -59,6 +60,9 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     migrations.end_with_server(session, run.resource_id)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
+    shelved_image_id = session.scalar(sa.select(Server.shelved_image_id).where(Server.id == run.resource_id))
+    if shelved_image_id is not None:
+        images.remove(session, [shelved_image_id])
     if "volumes" in results:
         _let_go_of_volumes(session, run, results["volumes"])
     move(session, run.resource_id, states.DELETED, {

@@ -48,6 +48,14 @@ class Rescue(Arguments):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Shelve(Arguments):
+    """`image_id`: the image to fill, None when it boots from a volume; `offload`: it leaves its host at once."""
+
+    image_id: str | None = None
+    offload: bool = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ServerVolume(Arguments):
     """One attachment of a server, and its volume."""
 
@@ -119,6 +127,25 @@ CREATE: Final = Kind(
 DELETE: Final = Kind(
     name="server.delete", resources=_SERVER, arguments=Arguments, starts_in=_LIVING, ends_in=states.DELETED,
     action="delete", shows={"server": "deleting", "volume": "detaching"}, cancellable=False, cancels=True)
+SOFT_DELETE: Final = Kind(
+    name="server.soft_delete", resources=_SERVER, arguments=Arguments,
+    starts_in=tuple(state for state in _LIVING if state not in (states.BUILDING, states.SOFT_DELETED)),
+    ends_in=states.SOFT_DELETED, action="delete", shows={"server": "soft-deleting"}, cancels=True)
+RESTORE: Final = Kind(
+    name="server.restore", resources=_SERVER, arguments=Arguments, starts_in=(states.SOFT_DELETED,), action="restore",
+    shows={"server": "restoring"})
+SHELVE: Final = Kind(
+    name="server.shelve", resources=_SERVER, arguments=Shelve,
+    starts_in=(states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED), ends_in=states.SHELVED,
+    action="shelve", shows={"server": "shelving"})
+SHELVE_OFFLOAD: Final = Kind(
+    name="server.shelve_offload", resources=_SERVER, arguments=Arguments, starts_in=(states.SHELVED,),
+    ends_in=states.SHELVED_OFFLOADED, action="shelveOffload",
+    shows={"server": "shelving_offloading", "volume": "reserved"}, cancellable=False)
+UNSHELVE: Final = Kind(
+    name="server.unshelve", resources=_SERVER, arguments=Arguments,
+    starts_in=(states.SHELVED, states.SHELVED_OFFLOADED), ends_in=states.ACTIVE, action="unshelve",
+    shows={"server": "unshelving"})
 START: Final = Kind(
     name="server.start", resources=_SERVER, arguments=Arguments, starts_in=(states.STOPPED,), ends_in=states.ACTIVE,
     action="start", shows={"server": "powering-on"})
@@ -194,7 +221,8 @@ LIVE_MIGRATE: Final = Kind(
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
-KINDS: Final = (CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
+KINDS: Final = (SOFT_DELETE, RESTORE, SHELVE, SHELVE_OFFLOAD, UNSHELVE,
+                CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
                 REBUILD, CREATE_IMAGE, CREATE_BACKUP,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,7 +32,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image_properties=server.image_properties,
         # Without its image a server that has its disk still starts; one that must be built is refused by its host.
-        image=usable_image_spec(session, conf, images, server.image_id),
+        image=_root_image(session, conf, images, server),
         ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
         config_drive=server.config_drive, admin_password=admin_password,
@@ -39,6 +40,13 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         reservation_id=server.reservation_id, revision=server.revision,
         rescue=RescueSpec(image=usable_image_spec(session, conf, images, server.rescue_image_id))
         if server.vm_state == states.RESCUED else None)
+
+
+def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Server) -> ImageSpec | None:
+    if server.vm_state != states.SHELVED_OFFLOADED or server.shelved_image_id is None:
+        return usable_image_spec(session, conf, images, server.image_id)
+    shelved = usable_image_spec(session, conf, images, server.shelved_image_id)
+    return dataclasses.replace(shelved, short_lived=True) if shelved is not None else None
 
 
 def usable_image_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore,

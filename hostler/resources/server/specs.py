@@ -82,6 +82,7 @@ class ImageSpec(Spec):
     disk_format: str
     path: str | None = None
     url: str | None = None
+    short_lived: bool = False  # it is deleted when the disk is made, which must not need it any more
     properties: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 

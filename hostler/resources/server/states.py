@@ -42,20 +42,30 @@ TRANSITIONS: Final = frozenset({
     (PAUSED, ACTIVE),
     (PAUSED, STOPPED),  # the process died while paused
     (PAUSED, SHELVED),
+    (PAUSED, SOFT_DELETED),
     (SUSPENDED, ACTIVE),
     (SUSPENDED, STOPPED),  # the saved memory was lost or thrown away
     (SUSPENDED, SHELVED),
+    (SUSPENDED, SOFT_DELETED),
     (RESCUED, ACTIVE),
+    (RESCUED, SOFT_DELETED),
     (RESIZED, ACTIVE),  # confirmed or reverted
     (RESIZED, STOPPED),
+    (RESIZED, SOFT_DELETED),
     (SHELVED, ACTIVE),
     (SHELVED, SHELVED_OFFLOADED),
+    (SHELVED, SOFT_DELETED),
     (SHELVED_OFFLOADED, ACTIVE),
+    (SHELVED_OFFLOADED, SOFT_DELETED),
     (SOFT_DELETED, ACTIVE),  # restored
     (SOFT_DELETED, STOPPED),
+    (SOFT_DELETED, RESIZED),
+    (SOFT_DELETED, SHELVED),
+    (SOFT_DELETED, SHELVED_OFFLOADED),
     (ERROR, ACTIVE),  # hard reboot, rebuild, or an administrator's word
     (ERROR, STOPPED),
     (ERROR, RESCUED),
+    (ERROR, SOFT_DELETED),
 })
 
 
@@ -66,6 +76,11 @@ def may_become(old: str, new: str) -> bool:
     if old == DELETED:
         return False
     return new in (ERROR, DELETED) or (old, new) in TRANSITIONS
+
+
+def restored_as(vm_state: str) -> str:
+    """Return the state to which a server comes back that was put into the trash in `vm_state`; its memory is lost."""
+    return vm_state if vm_state in (STOPPED, RESIZED, SHELVED, SHELVED_OFFLOADED) else ACTIVE
 
 
 POWER_NUMBERS: Final = {"nostate": 0, "running": 1, "paused": 3, "shutdown": 4, "crashed": 6, "suspended": 7}

@@ -43,5 +43,8 @@ def may_become(old: str, new: str) -> bool:
 
 
 def attachment_may_become(old: str, new: str) -> bool:
-    """Return whether an attachment may go from `old` to `new`: once attached it stays so until its row is removed."""
-    return new in (old, ATTACHED)
+    """Return whether an attachment may go from `old` to `new`.
+
+    Once attached it stays so until its row is removed, but for its server's time on no host.
+    """
+    return new in (old, ATTACHED) or (old, new) == (ATTACHED, RESERVED)

@@ -15,10 +15,11 @@ import falcon
 
 from api import bodies
 from api.core.server import actions as server_actions
-from api.core.server import interfaces, servers
+from api.core.server import interfaces, servers, trash
 from api.openstack.compute import params, schema
 from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
 from api.openstack.compute.server import consoles, evacuate, image_actions, live_migration, rebuild, rescue, resize
+from api.openstack.compute.server import shelve as shelving
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
 from api.services import Services
@@ -62,11 +63,11 @@ def _reset_state(services: Services, context: RequestContext, server_id: str, ar
 
 
 def _force_delete(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
-    servers.delete(services, context, server_id, action="os_compute_api:os-deferred-delete:force")
+    servers.delete(services, context, server_id, by_force=True)
 
 
 def _restore(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
-    server_actions.restore(services, context, server_id)
+    trash.restore(services, context, server_id)
 
 
 def _add_group(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
@@ -117,6 +118,8 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "unpause": Action(_power(kinds.UNPAUSE, "os-pause-server:unpause", "unpause")),
     "suspend": Action(_power(kinds.SUSPEND, "os-suspend-server:suspend", "suspend")),
     "resume": Action(_power(kinds.RESUME, "os-suspend-server:resume", "resume")),
+    **shelving.ACTIONS,
+    "shelveOffload": Action(_power(kinds.SHELVE_OFFLOAD, "os-shelve:shelve_offload", "shelveOffload")),
     # Since 2.73 a lock may say why; before, its argument is not looked at.
     "lock": (Action(_lock, span=until(72)), Action(_lock, _LOCK, since(73))), "unlock": Action(_unlock),
     "os-getConsoleOutput": Action(_console_output, {**_LENGTH, "type": ["object", "null"]}),
@@ -125,8 +128,6 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
     **rebuild.ACTIONS,
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
-    "shelve": _missing("Shelving servers"), "shelveOffload": _missing("Shelving servers"),
-    "unshelve": _missing("Shelving servers"),
     "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
     "changePassword": _missing("Changing passwords of servers"),

@@ -109,7 +109,10 @@ def parse(services: Services, request: falcon.Request, context: RequestContext, 
                if (privileged or name in _EVERYBODYS) and name in FILTERS}
     page = _page(services, request, where=text.where(FILTERS, filters),
                  project_id=None if everywhere else context.project_id)
-    return server_list.ServerQuery(page=page, deleted=_deleted(context, found, filters), user_data=user_data)
+    trash = params.one(found, "soft_deleted") if context.is_admin else None
+    return server_list.ServerQuery(
+        page=page, deleted=_deleted(context, found, filters), user_data=user_data,
+        soft_deleted=params.truth("soft_deleted", trash) if trash is not None else None)
 
 
 def _all_projects(policy: Policy, context: RequestContext, action: str, found: dict[str, list[str]]) -> bool:

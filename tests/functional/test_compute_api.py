@@ -78,6 +78,10 @@ def test_console_security_groups_and_a_second_look(openstack: Run, client: Clien
     server_id = client.create_server(image, "talker")
     client.wait_server(server_id, "ACTIVE")
     assert isinstance(openstack(f"console log show --lines 5 {server_id}", text=True), str)
+    for kind, page in (("novnc", "http://127.0.0.1:6080/vnc_auto.html"), ("serial", "ws://127.0.0.1:6080/")):
+        shown = openstack(f"console url show --{kind} {server_id}")
+        assert shown["type"] == kind and shown["url"].startswith(f"{page}?token=")
+    assert "Unavailable console type spice-html5" in openstack(f"console url show --spice {server_id}", fails=True)
     openstack(f"server remove security group {server_id} default", text=True)
     openstack(f"server add security group {server_id} default", text=True)
     assert openstack(f"server show {server_id}")["security_groups"] == [{"name": "default"}]

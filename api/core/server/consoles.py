@@ -33,8 +33,11 @@ def create(services: Services, context: RequestContext, server_id: str, console_
         raise errors.InvalidState(action=f"get_{protocol}_console", resource="instance", id=server.id,
                                   attribute="task_state", state=task)
     options = services.conf.console
-    granted = services.compute.get_console(context, host_name(services, server), server.id, protocol,
-                                           options.token_ttl)
+    try:
+        granted = services.compute.get_console(context, host_name(services, server), server.id, protocol,
+                                               options.token_ttl)
+    except errors.ConsoleUnavailable as error:
+        raise errors.ConsoleUnavailable(type=console_type) from error
     target = consoles.Target(server_id=server.id, project_id=context.project_id, user_id=context.user_id,
                              protocol=protocol, address=granted["host"], port=granted["port"],
                              access_path=granted["path"], host_id=server.host_id)

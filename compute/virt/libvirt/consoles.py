@@ -15,6 +15,8 @@ import threading
 import libvirt
 from lxml import etree
 
+from compute.virt.libvirt.connection import KEEPALIVE_COUNT, KEEPALIVE_S
+
 LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 16384
 # libvirt keeps what a stream's reader does not take in this process's memory: a console that takes nothing is closed.
@@ -38,10 +40,15 @@ def open_graphics(domain: libvirt.virDomain, protocol: str) -> socket.socket:
     return socket.socket(fileno=domain.openGraphicsFD(kinds.index(protocol)))
 
 
-def open_serial(domain: libvirt.virDomain) -> socket.socket:
-    """Return a connection to the guest's serial port; it is taken from whoever had it, and its log goes on."""
-    stream = domain.connect().newStream()
-    domain.openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
+def open_serial(domain: libvirt.virDomain, uri: str) -> socket.socket:
+    """Return a connection to the guest's serial port; it is taken from whoever had it, and its log goes on.
+
+    A connection to libvirt of its own carries it: a console that stalls must not hold up the agent's calls.
+    """
+    conn = libvirt.open(uri)
+    conn.setKeepAlive(KEEPALIVE_S, KEEPALIVE_COUNT)
+    stream = conn.newStream()
+    conn.lookupByUUIDString(domain.UUIDString()).openConsole(None, stream, libvirt.VIR_DOMAIN_CONSOLE_FORCE)
     ours, theirs = socket.socketpair()
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", _STALLED_S, 0))
     for target in (_from_guest, _to_guest):

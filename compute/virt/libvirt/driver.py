@@ -323,8 +323,11 @@ class LibvirtDriver(Guests):
         """Have libvirt connect us."""
         if protocol not in self.list_consoles(server_id):
             raise errors.AgentError(reason=f"The server has no {protocol} console just now.")
-        opened = self._on_guest(server_id, lambda domain: consoles.open_serial(domain) if protocol == "serial" else
-                                consoles.open_graphics(domain, protocol), None)
+        def connect(domain: libvirt.virDomain) -> socket.socket:
+            return (consoles.open_serial(domain, self._connection.uri) if protocol == "serial"
+                    else consoles.open_graphics(domain, protocol))
+
+        opened = self._on_guest(server_id, connect, None)
         if opened is None:
             raise errors.NotFound(resource="server", id=server_id)
         return opened

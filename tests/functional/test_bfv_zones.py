@@ -15,6 +15,8 @@ from tests.harness.ports import wait_for
 from tests.harness.volume_words import V3, attach, make_volume, show_volume, wait_for_rest, wait_volume
 
 SERVERS = "/compute/v2.1/servers"
+pytestmark = pytest.mark.long
+
 ZONES = {"host1": "ag1", "host2": "ag2", "host3": "nova"}
 
 

@@ -41,6 +41,8 @@ from tests.harness.doctor_scene import BACKEND, HOST, NODE, Scene
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
 
+pytestmark = pytest.mark.long
+
 Doctor = Callable[..., tuple[int, dict[str, Any]]]
 
 

@@ -15,8 +15,6 @@ from sqlalchemy import orm
 
 from api import wsgi
 from api.openstack.compute import FACE
-from api.policies import all_defaults
-from api.policy import Policy
 from api.services import Services
 from hostler import clock, conf, errors, ids
 from hostler.context import RequestContext
@@ -37,6 +35,7 @@ from hostler.db.models import (
 )
 from hostler.resources.volume import states as volume_states
 from tests.harness import databases
+from tests.harness.rules import policy_of
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -183,11 +182,11 @@ def build(directory: Path, overrides: dict[str, object] | None = None, url: str 
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={
         "state_path": str(directory), "api.operation_wait": 0, **(overrides or {})})
-    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}")
-    db.write(fill)
+    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}", fill)
+    db.write(lambda session: session.execute(sa.update(Host).values(last_seen_at=clock.utcnow())))
     waker, compute = FakeWaker(), FakeCompute()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,
-                        policy=Policy(configuration, all_defaults()), compute=compute)
+                        policy=policy_of(configuration, overrides), compute=compute)
     return Cloud(testing.TestClient(wsgi.build(services, [FACE])), services, waker, compute)
 
 

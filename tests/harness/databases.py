@@ -11,6 +11,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from sqlalchemy import orm
+
 from hostler.db.engine import Database
 from hostler.db.models import Base
 from tests.harness import backends, mariadb
@@ -35,9 +37,20 @@ def prepare(db: Database, make: Callable[[Database], None] = create_tables) -> D
     return db
 
 
-def opened(url: str) -> Database:
-    """Return the empty database at `url` with its schema; SQLite does not wait for the disk."""
-    return prepare(Database(url, sqlite_synchronous="OFF"))
+def opened(url: str, fill: Callable[[orm.Session], None] | None = None) -> Database:
+    """Return the database at `url` with its schema, and with what `fill` writes; SQLite does not wait for the disk.
+
+    Rows in SQLite are copies of those that `fill` wrote first in this process: times in them are as old as that.
+    """
+    return prepare(Database(url, sqlite_synchronous="OFF"), create_tables if fill is None else _filling(fill))
+
+
+@functools.cache
+def _filling(fill: Callable[[orm.Session], None]) -> Callable[[Database], None]:
+    def make(db: Database) -> None:
+        create_tables(db)
+        db.write(fill)
+    return make
 
 
 @functools.cache

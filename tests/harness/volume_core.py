@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from falcon import testing
 from sqlalchemy import orm
 
 from api import wsgi
 from api.openstack.volume import FACE
-from api.policies import all_defaults
-from api.policy import Policy
 from api.services import Services
 from hostler import clock, conf, errors, ids
 from hostler.context import RequestContext
@@ -37,6 +36,7 @@ from hostler.db.models import (
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.registry import KINDS
 from tests.harness import databases
+from tests.harness.rules import policy_of
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -216,11 +216,11 @@ def fill(session: orm.Session) -> None:
 def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
-    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}")
-    db.write(fill)
+    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}", fill)
+    db.write(lambda session: session.execute(sa.update(VolumeNode).values(last_seen_at=clock.utcnow())))
     waker = FakeWaker()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,
-                        policy=Policy(configuration, all_defaults()), compute=None)
+                        policy=policy_of(configuration, overrides), compute=None)
     return Cloud(testing.TestClient(wsgi.build(services, [FACE])), services, waker)
 
 

@@ -207,6 +207,7 @@ def test_it_works_asks_no_more_than_it_must_and_leaves_nothing_behind(rig: Volum
 STEPS = [(scenario, step) for scenario, calls in SCENARIOS.items() for step in range(len(calls))]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("scenario", "step"), STEPS, ids=lambda one: getattr(one, "__name__", str(one)))
 def test_a_conductor_killed_at_any_call_is_followed_by_one_that_completes_it(
@@ -218,6 +219,7 @@ def test_a_conductor_killed_at_any_call_is_followed_by_one_that_completes_it(
     rig.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize(("scenario", "step"), STEPS, ids=lambda one: getattr(one, "__name__", str(one)))
 def test_an_agent_that_refuses_at_any_call_leaves_records_and_storage_alike(
@@ -238,6 +240,7 @@ def test_an_agent_that_refuses_at_any_call_leaves_records_and_storage_alike(
         rig.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("scenario", "step"), STEPS, ids=lambda one: getattr(one, "__name__", str(one)))
 def test_a_flow_whose_conductor_always_dies_there_ends_and_what_is_left_is_cleaned_up(
         rig: VolumeRig, scenario: Scenario, step: int) -> None:
@@ -533,6 +536,7 @@ def test_copies_at_a_node_leave_places_for_what_is_short(rig: VolumeRig) -> None
     assert run.ask_node("node1", lambda context, _node: context.attempt) == 1
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("writes", zombies.VOLUME_WRITES, ids=str)
 def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
         tmp_path_factory: pytest.TempPathFactory, writes: zombies.Writes) -> None:

@@ -198,6 +198,7 @@ def test_the_calls_of_each_flow(rig: ServerRig, name: str) -> None:
     rig.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "number", "when"), BREAKS)
 def test_a_conductor_killed_at_any_call_is_followed_by_one_that_finishes(rig: ServerRig, name: str, number: int,
                                                                          when: str) -> None:
@@ -209,6 +210,7 @@ def test_a_conductor_killed_at_any_call_is_followed_by_one_that_finishes(rig: Se
     rig.check()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "number", "when"), BREAKS)
 def test_a_call_that_fails_leaves_one_of_two_states(rig: ServerRig, name: str, number: int, when: str) -> None:
     prepare, after, calls = SCENARIOS[name]
@@ -338,6 +340,7 @@ def _tasks(flow: Any) -> list[Any]:
     return found
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("writes", zombies.SERVER_WRITES, ids=str)
 def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
         tmp_path_factory: pytest.TempPathFactory, writes: zombies.Writes) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from conductor import confirmations
 from hostler.agent.faults import Order
+from hostler.db.models import VolumeAttachment
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
@@ -217,3 +219,34 @@ def test_what_a_silent_host_set_aside_goes_when_it_returns(cloud: Cloud, client:
     source._reconciler.run()
     assert not aside.exists()
     assert client.wait_server(server_id, "ACTIVE")["OS-EXT-SRV-ATTR:host"] == _host(server)
+
+
+@pytest.mark.contract("N-MIGRATE")
+def test_volumes_follow_a_server_and_come_back_with_it(cloud: Cloud, client: Client, server_id: str) -> None:
+    volume_id = client.post("/volume/v3/volumes", {"volume": {"size": 1}}).json()["volume"]["id"]
+
+    def state() -> str:
+        return str(client.get(f"/volume/v3/volumes/{volume_id}").json()["volume"]["status"])
+
+    def reached_from() -> str:
+        with cloud.db.reading() as session:
+            return str(session.scalars(sa.select(VolumeAttachment).where(
+                VolumeAttachment.volume_id == volume_id)).one().connector["host"])
+
+    wait_for(lambda: state() == "available", "the volume", 20)
+    path = f"/compute/v2.1/servers/{server_id}/os-volume_attachments"
+    client.post(path, {"volumeAttachment": {"volumeId": volume_id}}).raise_for_status()
+    wait_for(lambda: state() == "in-use", "the attachment", 20)
+    first = _host(client.show(server_id) or {})
+    for answer, end, status in (({"revertResize": None}, 202, first), ({"confirmResize": None}, 204, None)):
+        _act(client, server_id, {"migrate": None})
+        second = _host(client.wait_server(server_id, "VERIFY_RESIZE"))
+        assert reached_from() == second != first
+        _rest(cloud)
+        _act(client, server_id, answer, end)
+        client.wait_server(server_id, "ACTIVE")
+        assert reached_from() == (status or second)
+        _rest(cloud)
+    client.request("DELETE", f"{path}/{volume_id}").raise_for_status()
+    wait_for(lambda: state() == "available", "the detachment", 20)
+    client.delete(f"/volume/v3/volumes/{volume_id}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from conductor.flows.cloud import audit
+from conductor.flows.cloud import audit, drain
 from conductor.flows.network import update as network_update
 from conductor.flows.server import (
     attach_interface,
@@ -47,7 +47,7 @@ _ALL: Final = (
     live_migrate.PROCEDURE,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
     revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
-    attachment.CONNECT, attachment.DELETE, audit.PROCEDURE)
+    attachment.CONNECT, attachment.DELETE, audit.PROCEDURE, drain.PROCEDURE)
 PROCEDURES: Final[Mapping[str, Procedure]] = {procedure.kind.name: procedure for procedure in _ALL}
 
 if PROCEDURES.keys() != KINDS.keys() or len(_ALL) != len(KINDS):

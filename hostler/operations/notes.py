@@ -20,7 +20,8 @@ FAILURE: Final = "failure"  # value: why the last try failed
 NOT_RESTORED: Final = "not_restored"  # a moving server that could not be put back on its host
 LEFT_ON: Final = "left_on"  # keys: back ends where the operation's volume could not be removed
 WISH: Final = "wish"  # value: what was asked of a live migration under way
-REPORT: Final = "report"  # value: what an audit found
+REPORT: Final = "report"  # value: what an audit found, or what stays on a drained host
+MOVED: Final = "moved"  # keys: servers that a drain sent away; value: the operation that did
 
 
 def write(session: orm.Session, operation_id: str, name: str, *, key: str = "", value: Any = None) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
+from oslo_utils import strutils
 from sqlalchemy import exc, orm
 
 from api.core.fleet.zones import ensure_zone
@@ -20,6 +21,7 @@ from api.services import Services
 from hostler import clock, errors
 from hostler.context import RequestContext
 from hostler.db.models import Aggregate, AggregateHost, Allocation, Host, Server
+from hostler.operations import drains
 from hostler.query.paging import Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.server import allocations
@@ -86,15 +88,24 @@ def update_aggregate(services: Services, context: RequestContext, aggregate_id: 
 
 def set_metadata(services: Services, context: RequestContext, aggregate_id: int,
                  metadata: Mapping[str, str | None]) -> AggregateShown:
-    """Set the keys given, remove those given as null; the key `availability_zone` is the zone."""
+    """Set the keys given, remove those given as null; the key `availability_zone` is the zone.
+
+    `hostler:maintenance` = true drains the aggregate's hosts, false or its removal lets them have servers again.
+    """
 
     def change(session: orm.Session, row: Aggregate) -> None:
         merged = {**row.extra, **{key: value for key, value in metadata.items() if key != ZONE_KEY}}
         row.extra = {key: value for key, value in merged.items() if value is not None}
         if ZONE_KEY in metadata:
             _change_zone(services, session, row, metadata[ZONE_KEY])
+        if drains.MAINTENANCE in metadata:
+            wanted = strutils.bool_from_string(metadata[drains.MAINTENANCE] or "false")
+            accepted[:] = drains.follow(session, context, _host_ids(session, row.id), wanted=wanted)
 
-    return _change(services, context, "set_metadata", aggregate_id, change)
+    accepted: list[str] = []
+    shown = _change(services, context, "set_metadata", aggregate_id, change)
+    services.waker.wake(context, *accepted)
+    return shown
 
 
 def _change(services: Services, context: RequestContext, verb: str, aggregate_id: int,

@@ -1,4 +1,4 @@
-"""Operations on the cloud as a whole."""
+"""Operations on the cloud as a whole, and on its hosts."""
 
 from __future__ import annotations
 
@@ -19,5 +19,6 @@ class Audit(Arguments):
 
 
 AUDIT: Final = Kind(name="cloud.audit", resources=("cloud",), arguments=Audit, cancellable=False)
+DRAIN: Final = Kind(name="host.drain", resources=("host",), arguments=Arguments)
 
-KINDS: Final = (AUDIT,)
+KINDS: Final = (AUDIT, DRAIN)

@@ -79,5 +79,6 @@ def test_every_kinds_arguments_are_keyword_only_frozen_dataclasses() -> None:
 
 def test_only_the_password_is_secret() -> None:
     assert {name: row.arguments.secrets() for name, row in KINDS.items() if row.arguments.secrets()} == {
-        "server.create": {"admin_password"}}
+        "server.create": {"admin_password"}, "server.rebuild": {"admin_password"},
+        "server.rescue": {"admin_password"}, "server.evacuate": {"admin_password"}}
     assert "p4ss" not in repr(server.CreateServer(admin_password="p4ss"))

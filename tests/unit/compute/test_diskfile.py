@@ -19,6 +19,7 @@ from compute import configdrive
 from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from hostler import errors
+from hostler.images import inspect
 from hostler.images.cache import ImageCache
 from hostler.resources.server.specs import ImageSpec, ServerSpec
 from tests.harness.compute_agents import make_server
@@ -150,3 +151,23 @@ def test_config_drive_is_an_iso_with_the_label_guests_look_for(tmp_path: Path, s
     assert server.id.encode() in volume
     assert "openstack/latest/meta_data.json" in configdrive.documents(server)
     assert [entry.name for entry in tmp_path.iterdir()] == ["drive"]
+
+
+@needs_qemu_img
+def test_a_copy_stands_alone_and_is_private(tmp_path: Path) -> None:
+    base, overlay, copy = tmp_path / "base", tmp_path / "disk", tmp_path / "snapshot.1"
+    for command in (["qemu-img", "create", "-q", "-f", "qcow2", str(base), "8M"],
+                    ["qemu-io", "-f", "qcow2", "-c", "write -P 65 0 1M", str(base)],
+                    ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(overlay), "16M"],
+                    ["qemu-io", "-f", "qcow2", "-c", "write -P 66 1M 1M", str(overlay)]):
+        subprocess.run(command, check=True, capture_output=True)
+    copy.write_bytes(b"of a guest that went off while it was copied")
+    percents: list[int] = []
+    DiskFiles(Layout(tmp_path)).copy(overlay, copy, percents.append)
+    told = json.loads(subprocess.run(["qemu-img", "info", "--output=json", str(copy)], check=True,
+                                     capture_output=True).stdout)
+    assert (told["format"], told["virtual-size"], told.get("backing-filename")) == ("qcow2", 16 << 20, None)
+    assert subprocess.run(["qemu-img", "compare", "-q", "-f", "qcow2", "-F", "qcow2", str(overlay), str(copy)],
+                          check=False).returncode == 0
+    assert copy.stat().st_mode & 0o077 == 0
+    assert inspect.check_file(copy, "1", "qcow2") == 16 << 20

@@ -22,6 +22,7 @@ STATUS: tuple[tuple[type[errors.HostlerError], int], ...] = (
     (errors.TooLarge, 413),
     (errors.StaleRevision, 412),
     (errors.NotFound, 404),
+    (errors.Gone, 410),
     (errors.Invalid, 400),
     (errors.Conflict, 409),
     (errors.Forbidden, 403),

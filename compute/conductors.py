@@ -30,6 +30,12 @@ class ComputeLink(BusLink[ConductorAPI]):
         self.ask_until_answered(lambda conductor, timeout_s: self.conductor.volumes_released(
             context, host, released, conductor=conductor, timeout_s=timeout_s))
 
+    def password_posted(self, host: str, server_id: str, password: str) -> bool:
+        """See ConductorAPI; tells whether the password was taken."""
+        answer = self.conductor.password_posted(RequestContext.system(), host, server_id, password,
+                                                conductor=self.answering)
+        return bool(answer["accepted"])
+
     def reconcile(self, context: RequestContext, host: str, present: list[dict[str, Any]],
                   known_groups: dict[str, int], asides: list[str] | None = None) -> dict[str, Any]:
         """See ConductorAPI."""

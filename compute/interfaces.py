@@ -83,6 +83,21 @@ class Interfaces:
             self._tools.checkpoint("detach_nic.end", server_id)
         LOG.info("Port %s detached from server %s", port.id, server_id)
 
+    def reset(self, server: ServerSpec, context: RequestContext) -> None:
+        """Make bridge, DHCP, metadata and filters of every NIC again."""
+        with self._bench.work_on(server.id, context) as work:
+            self._specs.refresh(server)
+            server = self._specs.require(server.id)
+            on = self._tools.driver.get_power_state(server.id) in _ON
+            for port in server.ports:
+                work.check()
+                self._tools.checkpoint("reset_network.plug", server.id)
+                self._tools.network.plug(server, port)
+                if on:
+                    self._tools.network.activate(port)
+            self._spawner.catch_up(server)
+        LOG.info("The network of server %s was made again", server.id)
+
     def release(self, server_id: str, port: PortSpec) -> None:
         """Take out a NIC that the server should not have any more (the caller holds the server).
 

@@ -10,6 +10,7 @@ from typing import Any
 from compute import console
 from compute.consoles import Consoles
 from compute.groups import Groups, Members
+from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
@@ -39,7 +40,8 @@ class ComputeManager:
     def __init__(self, tools: Toolbox, layout: Layout, spawner: Spawner, power: Power, guest_data: GuestData,
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
                  interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder,
-                 mover: Mover, migrations: Migrations) -> None:
+                 mover: Mover, migrations: Migrations,
+                 guest_calls: GuestCalls) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -55,6 +57,7 @@ class ComputeManager:
         self._rebuilder = rebuilder
         self._mover = mover
         self._migrations = migrations
+        self._guest_calls = guest_calls
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -221,6 +224,22 @@ class ComputeManager:
         """Take over a guest that was sent here."""
         self._members.take(groups)
         return _state(self._migrations.arrive(ServerSpec.from_wire(spec), context))
+
+    @rpc_method
+    def change_password(self, context: RequestContext, server_id: str, user: str, password: str) -> None:
+        """Set a password in the guest."""
+        self._guest_calls.change_password(server_id, user, password, context)
+
+    @rpc_method
+    def inject_nmi(self, context: RequestContext, server_id: str) -> None:
+        """Interrupt the guest."""
+        self._guest_calls.inject_nmi(server_id, context)
+
+    @rpc_method
+    def reset_network(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> None:
+        """Connect the ports again."""
+        self._members.take(groups)
+        self._interfaces.reset(ServerSpec.from_wire(spec), context)
 
     @rpc_method
     def get_inventory(self, context: RequestContext) -> Wire:

@@ -3,7 +3,8 @@
 Two users share these documents so that they cannot differ: the metadata HTTP server of a network
 (`compute.network`) and the config drive (`compute.configdrive`). Three dialects live in one tree:
 
-* OpenStack, `openstack/<version>/{meta_data.json,network_data.json,user_data,vendor_data.json,vendor_data2.json}`;
+* OpenStack, `openstack/<version>/{meta_data.json,network_data.json,user_data,vendor_data.json,vendor_data2.json}`,
+  and `password`, to which the guest may post what it encrypted with its user's key;
 * EC2, `<version>/{meta-data/…,user-data}`;
 * CloudStack, which reads EC2's `latest/…` at the DHCP server's address.
 
@@ -32,6 +33,7 @@ OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2
                       "2018-08-27", "2020-10-14", "latest")
 EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2008-02-01", "2008-09-01", "2009-04-04", "latest")
 METADATA_IP = "169.254.169.254"
+MAX_PASSWORD_BYTES = 1020
 _SEED_BYTES = 512
 
 
@@ -49,10 +51,18 @@ def documents(server: ServerSpec) -> dict[str, bytes]:
     openstack = openstack_documents(server)
     for version in OPENSTACK_VERSIONS:
         tree.update({f"openstack/{version}/{name}": body for name, body in openstack.items()})
+    tree.update({f"openstack/{version}/password": (server.encrypted_password or "").encode()
+                 for version in OPENSTACK_VERSIONS[1:]})
     ec2 = ec2_documents(server)
     for version in EC2_VERSIONS:
         tree.update({f"{version}/{name}": body for name, body in ec2.items()})
     return tree
+
+
+def is_password(path: str) -> bool:
+    """Return whether a guest may post its encrypted password to `path`."""
+    parts = [part for part in path.split("/") if part]
+    return len(parts) == 3 and parts[0] == "openstack" and parts[1] in OPENSTACK_VERSIONS[1:] and parts[2] == "password"
 
 
 def answer(tree: Mapping[str, bytes], path: str) -> Answer | None:

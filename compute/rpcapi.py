@@ -196,6 +196,20 @@ class ComputeAPI:
         """Take over a guest that was sent there; raises AgentError when it is not there."""
         return self._agent(host).call(context, "arrive_server", {"spec": server.to_wire(), "groups": groups})
 
+    def change_password(self, context: RequestContext, host: str, server_id: str, user: str, password: str) -> None:
+        """Set a user's password in the guest; raises AgentError with the reason when its agent cannot."""
+        self._agent(host).call(context, "change_password", {
+            "server_id": server_id, "user": user, "password": password})
+
+    def inject_nmi(self, context: RequestContext, host: str, server_id: str) -> None:
+        """Interrupt the guest so that it dumps its memory, if it is set up to. Raises AgentError when it is off."""
+        self._agent(host).call(context, "inject_nmi", {"server_id": server_id})
+
+    def reset_network(self, context: RequestContext, host: str, server: ServerSpec,
+                      groups: Groups | None = None) -> None:
+        """Connect the server's ports again, with bridge, DHCP and filters."""
+        self._agent(host).call(context, "reset_network", {"spec": server.to_wire(), "groups": groups})
+
     def get_inventory(self, context: RequestContext, host: str) -> dict[str, Any]:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
         return self._agent(host).call(context, "get_inventory")

@@ -5,6 +5,7 @@ The only place that names drivers; the console script, the all-in-one and the te
 
 from __future__ import annotations
 
+import functools
 import importlib
 import logging
 from pathlib import Path
@@ -16,6 +17,7 @@ from compute.conductors import ComputeLink, open_link
 from compute.consoles import Consoles, Passes
 from compute.events import EventRelay
 from compute.groups import Members
+from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
@@ -152,9 +154,11 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              interfaces, snapshots, Consoles(tools.driver, passes, consoles.where),
                              Rebuilder(tools, layout, specs, bench, spawner),
                              Mover(tools, layout, specs, bench, spawner, power),
-                             Migrations(tools, layout, specs, bench, spawner, manner_of(conf)))
+                             Migrations(tools, layout, specs, bench, spawner, manner_of(conf)),
+                             GuestCalls(tools, bench))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
+    tools.network.on_password(functools.partial(link.password_posted, conf.host))
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
                             console_max_bytes=console_max_bytes, fence=self_fence, released=released)

@@ -31,6 +31,7 @@ def merged(kept: ServerSpec | None, server: ServerSpec) -> ServerSpec:
     known = {port.id: port for port in kept.ports}
     return dataclasses.replace(
         server, name=newest.name, hostname=newest.hostname, metadata=newest.metadata, revision=newest.revision,
+        encrypted_password=newest.encrypted_password,
         ports=tuple(newer(known.get(port.id), port) for port in server.ports))
 
 

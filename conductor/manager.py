@@ -7,6 +7,7 @@ from typing import Any
 from oslo_config import cfg
 
 from conductor import (
+    guest_passwords,
     guest_reports,
     heartbeats,
     progress,
@@ -54,6 +55,11 @@ class ConductorManager:
         for operation_id in released_volumes.accept_detachments(self._db, context, host, released):
             self._workers.submit(operation_id)
         return {"conductor": self._conf.host}
+
+    @open_to(COMPUTE)
+    def password_posted(self, context: RequestContext, host: str, server_id: str, password: str) -> dict[str, Any]:
+        """Keep a guest's password."""
+        return {"accepted": guest_passwords.keep(self._db, context, host, server_id, password)}
 
     @open_to(COMPUTE)
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]],

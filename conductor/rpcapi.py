@@ -57,6 +57,12 @@ class ConductorAPI:
         return self._client.to(conductor, timeout_s=timeout_s).call(context, "reconcile", {
             "host": host, "present": present, "known_groups": known_groups, "asides": asides})
 
+    def password_posted(self, context: RequestContext, host: str, server_id: str, password: str, *,
+                        conductor: str | None = None) -> dict[str, Any]:
+        """Keep the encrypted password that a guest posted; returns {"accepted"}: not when there is one already."""
+        return self._client.to(conductor).call(  # type: ignore[no-any-return]
+            context, "password_posted", {"host": host, "server_id": server_id, "password": password})
+
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
                          conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
         """Report a volume agent's life and what its back ends offer; returns {"accepted", "conductor"}.

@@ -282,6 +282,13 @@ class NotImplementedHere(HostlerError):
     template = "{feature} is not supported by this cloud."
 
 
+class Gone(HostlerError):
+    """The published API had this once; nobody offers it any more."""
+
+    code = "Gone"
+    template = "{reason}"
+
+
 class TooManyRequests(HostlerError):
     """The sender has used up its rate of requests; the same request may succeed later."""
 

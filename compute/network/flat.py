@@ -27,6 +27,7 @@ from compute.network import dhcp_files, faults, firewall, links, names, nft, sys
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
+from compute.network.plumbing import PasswordListener
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
 from compute.network.watchdog import Watchdog
 from hostler import errors
@@ -49,7 +50,8 @@ class FlatPlumbing:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._host_checked = False
-        self._metadata = MetadataServer(self._find_documents)
+        self._listener: PasswordListener = lambda _server_id, _password: False
+        self._metadata = MetadataServer(self._find_documents, self._take_password)
         self._watchdog = Watchdog(self._repair)
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
@@ -167,6 +169,10 @@ class FlatPlumbing:
                     self._store.save_port(port)
                 if record is not None and ports:
                     self._serve_dhcp(record)
+
+    def on_password(self, listener: PasswordListener) -> None:
+        """Hand posted passwords to `listener`."""
+        self._listener = listener
 
     def close(self) -> None:
         """Stop answering metadata requests and watching; all else goes on."""
@@ -342,15 +348,24 @@ class FlatPlumbing:
 
     def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
         """Return the metadata of the server that has `source_ip` in the network, or None."""
+        port = self._find_port(network_id, source_ip)
+        if port is None:
+            return None
+        if port.documents is None:
+            port.documents = metadata.documents(port.server)
+        return port.documents
+
+    def _take_password(self, network_id: str, source_ip: str, password: str) -> bool | None:
+        """Keep what the server at `source_ip` posted; False when it has posted before, None for a stranger."""
+        port = self._find_port(network_id, source_ip)
+        return None if port is None else self._listener(port.server.id, password)
+
+    def _find_port(self, network_id: str, source_ip: str) -> PortRecord | None:
         with self._guard:
             record = self._records.get(network_id)
             ports = list(record.ports.values()) if record is not None else []
-        for port in ports:
-            if any(fixed.ip_address == source_ip for fixed in port.port.fixed_ips):
-                if port.documents is None:
-                    port.documents = metadata.documents(port.server)
-                return port.documents
-        return None
+        return next((port for port in ports
+                     if any(fixed.ip_address == source_ip for fixed in port.port.fixed_ips)), None)
 
     def _check_host(self) -> None:
         """Once: load what the filters need (`AgentError` without it), and say who else may drop guests' packets."""

@@ -21,6 +21,7 @@ from typing import Any
 
 from compute import metadata
 from compute.network import namespaces
+from hostler import errors
 
 LOG = logging.getLogger(__name__)
 
@@ -30,13 +31,19 @@ _PER_GUEST = 8
 _BACKLOG = 64
 
 Find = Callable[[str, str], dict[str, bytes] | None]
+Take = Callable[[str, str, str], bool | None]
 
 
 class MetadataServer:
-    """Listens for many networks. `find(network_id, source_ip)` returns the asking server's documents, or None."""
+    """Listens for many networks.
 
-    def __init__(self, find: Find) -> None:
+    `find(network_id, source_ip)` returns the asking server's documents, or None; `take(network_id, source_ip, text)`
+    keeps the password that it posts: False when there is one already, None for a stranger.
+    """
+
+    def __init__(self, find: Find, take: Take) -> None:
         self._find = find
+        self._take = take
         self._lock = threading.Lock()
         self._listeners: dict[str, tuple[socket.socket, tuple[int, int]]] = {}
         self._busy: collections.Counter[tuple[str, str]] = collections.Counter()
@@ -116,7 +123,7 @@ class MetadataServer:
             # A guest may hang up early.
             with connection, contextlib.suppress(OSError):
                 connection.setblocking(True)
-                _Handler(connection, guest, lambda: self._find(*guest))
+                _Handler(connection, guest, lambda: self._find(*guest), lambda text: self._take(*guest, text))
         finally:
             with self._lock:
                 self._busy[guest] -= 1
@@ -141,8 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _IDLE_S
 
     def __init__(self, connection: socket.socket, guest: tuple[str, str],
-                 find: Callable[[], dict[str, bytes] | None]) -> None:
+                 find: Callable[[], dict[str, bytes] | None], take: Callable[[str], bool | None]) -> None:
         self._find = find
+        self._take = take
         self._guest = guest
         super().__init__(connection, guest, None)  # type: ignore[arg-type]
 
@@ -155,15 +163,35 @@ class _Handler(BaseHTTPRequestHandler):
         self._reply(with_body=False)
 
     def do_PUT(self) -> None:
-        """Refuse: guests may read, not write (among it the token of EC2's second version, which is not offered)."""
-        self.send_response(405)
-        self.send_header("Allow", "GET, HEAD")
-        self.send_header("Content-Length", "0")
-        self.send_header("Connection", "close")
-        self.end_headers()
+        """Refuse: guests may read (the token of EC2's second version is not offered, either)."""
+        self._end(405, Allow="GET, HEAD")
 
-    do_POST = do_PUT
     do_DELETE = do_PUT
+
+    def do_POST(self) -> None:
+        """Keep a password; nothing else may be written."""
+        if not metadata.is_password(self.path.partition("?")[0]):
+            self.do_PUT()
+            return
+        length = self.headers.get("Content-Length", "")
+        if not length.isdecimal() or int(length) > metadata.MAX_PASSWORD_BYTES:
+            self._end(400)
+            return
+        try:
+            taken = self._take(self.rfile.read(int(length)).decode("ascii"))
+        except UnicodeDecodeError:
+            self._end(400)
+        except errors.HostlerError as error:
+            LOG.warning("The password that guest %s posted was not kept: %s", self._guest[1], error.details)
+            self._end(503)
+        else:
+            self._end({None: 404, False: 409, True: 200}[taken])
+
+    def _end(self, status: int, **headers: str) -> None:
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "0", "Connection": "close"}.items():
+            self.send_header(name, value)
+        self.end_headers()
 
     def _reply(self, with_body: bool) -> None:
         tree = self._find()

@@ -7,10 +7,12 @@ cannot be configured, and `NotImplementedHere` for what this host's plumbing ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
+
+PasswordListener = Callable[[str, str], bool]  # server id, encrypted password: whether it was taken
 
 
 class NetworkPlumbing(Protocol):
@@ -46,6 +48,9 @@ class NetworkPlumbing(Protocol):
 
     def update_server(self, server: ServerSpec) -> None:
         """Answer metadata requests of `server` with its new values."""
+
+    def on_password(self, listener: PasswordListener) -> None:
+        """Name who takes the passwords that guests post to their metadata service."""
 
     def close(self) -> None:
         """Stop answering metadata requests and watching; guests, DHCP and filters go on."""

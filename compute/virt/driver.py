@@ -26,6 +26,10 @@ CRASHED = "crashed"  # went down without being asked to
 SUSPENDED = "suspended"  # saved to disk
 NOSTATE = "nostate"  # the hypervisor has no such guest
 
+# Reasons that users read.
+NOT_RUNNING = "The server does not run."
+NO_AGENT = "The QEMU guest agent does not run in the guest."
+
 EVENT_STATES = {"started": RUNNING, "stopped": SHUTDOWN, "paused": PAUSED, "resumed": RUNNING,
                 "suspended": SUSPENDED, "crashed": CRASHED, "removed": NOSTATE}
 
@@ -281,6 +285,12 @@ class Driver(Protocol):
     def force_migration(self, server_id: str) -> None:
         """Have the guest write no more memory than can be sent: it runs at the target from now on (post-copy, where
         that was allowed), or stands still until it is there."""
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Set a user's password through the agent in the guest; raises AgentError where there is none."""
+
+    def inject_nmi(self, server_id: str) -> None:
+        """Send the guest a non-maskable interrupt. Raises AgentError when it is off."""
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters of the guest (see the Compute API's server diagnostics). Raises NotFound."""

@@ -15,6 +15,7 @@ from conductor.flows.server import (
     detach_interface,
     detach_volume,
     evacuate,
+    guest_calls,
     live_migrate,
     power,
     rebuild,
@@ -45,6 +46,7 @@ _ALL: Final = (
     rebuild.PROCEDURE, create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
     resize.RESIZE, resize.MIGRATE, confirm_resize.PROCEDURE, revert_resize.PROCEDURE,
     live_migrate.PROCEDURE,
+    *guest_calls.PROCEDURES,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
     revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
     attachment.CONNECT, attachment.DELETE, audit.PROCEDURE, drain.PROCEDURE)

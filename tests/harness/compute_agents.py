@@ -12,6 +12,7 @@ import oslo_messaging
 from compute.consoles import Consoles, Passes
 from compute.events import EventRelay
 from compute.groups import Members
+from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
 from compute.layout import Layout
@@ -183,7 +184,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = 
                              Consoles(tools.driver, Passes(layout.console_key), lambda: ("127.0.0.1", 1)),
                              Rebuilder(tools, layout, specs, bench, spawner),
                              Mover(tools, layout, specs, bench, spawner, power),
-                             Migrations(tools, layout, specs, bench, spawner, Manner()))
+                             Migrations(tools, layout, specs, bench, spawner, Manner()),
+                             GuestCalls(tools, bench))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

@@ -55,7 +55,9 @@ def _console(kind: str) -> Published:
 
 ACTIONS: Final[Mapping[str, Published]] = {
     "addFixedIp": Published(states=EVERY, argument={"networkId": "NETWORK"}, held=True, admin=False, last="2.43"),
-    "addFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, held=True, locked=True, last="2.43"),
+    # 404: there is no such address yet.
+    "addFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, held=True, locked=True,
+                              last="2.43"),
     "addSecurityGroup": Published(states=EVERY, argument={"name": "default"}, held=True, locked=True),
     "changePassword": Published(states=(ACTIVE,), argument={"adminPass": "secret"}),
     "confirmResize": Published(states=(RESIZED,), answer=204),
@@ -82,7 +84,8 @@ ACTIONS: Final[Mapping[str, Published]] = {
     "reboot HARD": Published(states=(ACTIVE, STOPPED, PAUSED, SUSPENDED, ERROR), argument={"type": "HARD"}),
     "rebuild": Published(states=_REPAIRED, argument={"imageRef": "IMAGE"}),
     "removeFixedIp": Published(states=EVERY, argument={"address": "ADDRESS"}, held=True, last="2.43"),
-    "removeFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, held=True, locked=True, last="2.43"),
+    "removeFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, held=True, locked=True,
+                              last="2.43"),
     "removeSecurityGroup": Published(states=EVERY, argument={"name": "default"}, held=True, locked=True),
     "rescue": Published(states=_REPAIRED, argument={}, answer=200),
     "resetNetwork": Published(states=EVERY, held=True, admin=True),
@@ -102,8 +105,8 @@ ACTIONS: Final[Mapping[str, Published]] = {
 
 # Answered with 501 as yet, in every state. Building an action takes it off this list.
 NOT_BUILT: Final = frozenset({
-    "addFloatingIp", "changePassword", "injectNetworkInfo", "removeFloatingIp", "resetNetwork",
-    "trigger_crash_dump",
+
+
 })
 # What no driver here has, answered with 400 in every state, as the reference does without such a driver.
 UNAVAILABLE: Final = frozenset({"os-getRDPConsole"})

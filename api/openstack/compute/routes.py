@@ -9,12 +9,15 @@ from api.openstack.compute import (
     aggregates,
     availability_zones,
     extensions,
+    external_events,
     flavor_parts,
     flavors,
+    gone,
     hypervisors,
     keypairs,
     quotas,
     tenant_usage,
+    usage_audit,
     versions,
 )
 from api.openstack.compute import services as service_resources
@@ -78,7 +81,8 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
 
 
 def _routes_of_modules(services: Services) -> Iterable[tuple[str, Any]]:
-    for module in (aggregates, availability_zones, consoles, hypervisors, service_resources):
+    for module in (aggregates, availability_zones, consoles, external_events, gone, hypervisors, service_resources,
+                   usage_audit):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)
 
@@ -101,6 +105,8 @@ def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
             ("/servers/{server_id}/os-volume_attachments/{volume_id}",
              volume_attachments.VolumeAttachmentItem(services)),
+            ("/servers/{server_id}/os-server-password", server_parts.ServerPassword(services)),
+            ("/servers/{server_id}/topology", server_parts.Topology(services)),
             ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),
             ("/servers/{server_id}/migrations", server_migrations.ServerMigrations(services)),
             ("/servers/{server_id}/migrations/{migration_id}", server_migrations.ServerMigrationItem(services)),

@@ -24,7 +24,7 @@ from hostler import clock, errors
 from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
 from hostler.agent.programs import Progress
-from hostler.resources.server.hardware import Freeze
+from hostler.resources.server.hardware import Freeze, Hardware
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class FakeDriver(FakeMigrations):
         self.faults = faults or Faults()
         self.healthy = True
         self.domains: dict[str, FakeDomain] = {}
+        self.passwords: dict[str, tuple[str, str]] = {}  # user and password last set, by server id
         self._directory = directory
         self._size = (vcpus, ram_mib, disk_gib)
         self._lock = threading.RLock()
@@ -92,7 +93,8 @@ class FakeDriver(FakeMigrations):
                                     nics=[nic.port_id for nic in guest.nics],
                                     disks=[disk.target for disk in guest.disks],
                                     volumes=[disk.volume_id for disk in guest.volumes],
-                                    base=server.image.sha256 if server.image is not None else "")
+                                    base=server.image.sha256 if server.image is not None else "",
+                                    agent=Hardware.of(server).guest_agent)
                 self.domains[server.id] = domain
                 self._keep(server.id)
                 self._write_console(guest, domain)
@@ -259,6 +261,28 @@ class FakeDriver(FakeMigrations):
         except errors.AgentError:
             return False
         return True
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Remember it, in a guest with an agent."""
+        self._answer("driver.set_password", server_id)
+        with self._lock:
+            domain = self._running(server_id)
+            if not domain.agent:
+                raise errors.AgentError(reason=virt.NO_AGENT)
+            self.passwords[server_id] = (user, password)
+
+    def inject_nmi(self, server_id: str) -> None:
+        """Count it."""
+        self._answer("driver.inject_nmi", server_id)
+        with self._lock:
+            self._running(server_id).nmis += 1
+            self._keep(server_id)
+
+    def _running(self, server_id: str) -> FakeDomain:
+        domain = self._find(server_id)
+        if domain is None or domain.state not in (virt.RUNNING, virt.PAUSED):
+            raise errors.AgentError(reason=virt.NOT_RUNNING)
+        return domain
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return counters that never move."""

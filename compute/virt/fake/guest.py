@@ -17,5 +17,7 @@ class FakeDomain:
     nics: list[str] = dataclasses.field(default_factory=list)
     disks: list[str] = dataclasses.field(default_factory=list)
     volumes: list[str] = dataclasses.field(default_factory=list)
+    agent: bool = True  # an agent answers in the guest
+    nmis: int = 0
     base: str = ""  # checksum of its image
     sent_to: str = ""  # the agent that may take it over

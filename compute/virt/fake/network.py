@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from hostler.agent.faults import Faults
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
@@ -19,6 +19,7 @@ class FakeNetworkPlumbing:
         self.active: set[str] = set()
         self.servers: dict[str, ServerSpec] = {}
         self.groups: dict[str, list[str]] = {}
+        self.post_password: Callable[[str, str], bool] = lambda _server_id, _password: False
         self._lock = threading.Lock()
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
@@ -78,6 +79,10 @@ class FakeNetworkPlumbing:
             for port in server.ports:
                 if port.id in self.plugged:
                     self.plugged[port.id] = dataclasses.replace(self.plugged[port.id], hostname=port.hostname)
+
+    def on_password(self, listener: Callable[[str, str], bool]) -> None:
+        """Keep it for tests, which post as a guest would."""
+        self.post_password = listener
 
     def close(self) -> None:
         """Nothing to let go of."""

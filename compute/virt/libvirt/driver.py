@@ -24,6 +24,7 @@ from compute.virt.libvirt import (
     consoles,
     diskcopies,
     domainxml,
+    guestagent,
     host_info,
     migration,
     nicdevices,
@@ -304,6 +305,20 @@ class LibvirtDriver(Guests):
     def force_migration(self, server_id: str) -> None:
         """Post-copy, or a pause."""
         self._on_guest(server_id, lambda domain: tolerating_off(lambda: migration.force(domain)), None)
+
+    def set_password(self, server_id: str, user: str, password: str) -> None:
+        """Ask the guest agent."""
+        self._on_defined(server_id, "set a password of",
+                         lambda domain: guestagent.set_password(domain, user, password), patience=SLOW)
+
+    def inject_nmi(self, server_id: str) -> None:
+        """Interrupt."""
+        def inject(domain: libvirt.virDomain) -> None:
+            if not domain.isActive():
+                raise errors.AgentError(reason=virt.NOT_RUNNING)
+            domain.injectNMI()
+
+        self._on_defined(server_id, "interrupt", inject)
 
     def get_diagnostics(self, server_id: str) -> dict[str, Any]:
         """Return the guest's counters."""

@@ -121,6 +121,13 @@ class LiveMigrate(Arguments):
     force: bool = False
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ChangePassword(Arguments):
+    """The new password of the guest's administrator."""
+
+    password: str | None = secret()
+
+
 CREATE: Final = Kind(
     name="server.create", resources=_SERVER, arguments=CreateServer, ends_in=states.ACTIVE, action="create",
     shows={"server": "spawning", "volume": "attaching"}, waiting="scheduling")
@@ -218,6 +225,18 @@ REVERT_RESIZE: Final = Kind(
 LIVE_MIGRATE: Final = Kind(
     name="server.live_migrate", resources=_SERVER, arguments=LiveMigrate, starts_in=(states.ACTIVE, states.PAUSED),
     action="live-migration", shows={"server": "migrating"}, status="MIGRATING")
+CHANGE_PASSWORD: Final = Kind(
+    name="server.change_password", resources=_SERVER, arguments=ChangePassword, starts_in=(states.ACTIVE,),
+    action="changePassword", shows={"server": "updating_password"})
+CRASH_DUMP: Final = Kind(
+    name="server.crash_dump", resources=_SERVER, arguments=Arguments,
+    starts_in=(states.ACTIVE, states.PAUSED, states.RESCUED, states.RESIZED, states.ERROR),
+    action="trigger_crash_dump")
+RESET_NETWORK: Final = Kind(
+    name="server.reset_network", resources=_SERVER, arguments=Arguments, action="resetNetwork", cancellable=False)
+INJECT_NETWORK_INFO: Final = Kind(
+    name="server.inject_network_info", resources=_SERVER, arguments=Arguments, action="injectNetworkInfo",
+    cancellable=False)
 UPDATE: Final = Kind(
     name="server.update", resources=_SERVER, arguments=Arguments, action="update", cancellable=False)
 
@@ -226,7 +245,8 @@ KINDS: Final = (SOFT_DELETE, RESTORE, SHELVE, SHELVE_OFFLOAD, UNSHELVE,
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
                 ATTACH_INTERFACE, DETACH_INTERFACE,
                 REBUILD, CREATE_IMAGE, CREATE_BACKUP,
-                RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE, LIVE_MIGRATE)
+                RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE, LIVE_MIGRATE,
+                CHANGE_PASSWORD, CRASH_DUMP, RESET_NETWORK, INJECT_NETWORK_INFO)
 
 LOCK: Final = Immediate(name="server.lock", action="lock")
 UNLOCK: Final = Immediate(name="server.unlock", action="unlock")

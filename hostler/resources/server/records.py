@@ -35,7 +35,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         image=_root_image(session, conf, images, server),
         ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
-        config_drive=server.config_drive, admin_password=admin_password,
+        config_drive=server.config_drive, admin_password=admin_password, encrypted_password=server.encrypted_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
         reservation_id=server.reservation_id, revision=server.revision,
         rescue=RescueSpec(image=usable_image_spec(session, conf, images, server.rescue_image_id))

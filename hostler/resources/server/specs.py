@@ -227,6 +227,7 @@ class ServerSpec(Spec):
     user_data: str | None = None  # base64
     config_drive: bool = False
     admin_password: str | None = None
+    encrypted_password: str | None = None  # as the guest posted it
     availability_zone: str = "nova"
     launch_index: int = 0
     reservation_id: str = ""

@@ -17,9 +17,27 @@ _NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNo
           503: "serviceUnavailable"}
 # Statuses that the reference sets in its handlers instead of declaring them.
 _STATUSES = {("PUT", "/servers/{server_id}/tags/{id}"): (201, 204),
-             ("POST", "/servers/{id}/action", "createBackup"): (202,)}
+             ("POST", "/servers/{id}/action", "createBackup"): (202,),
+             ("POST", "/os-server-external-events"): (200, 207)}
 # Where the reference's schemas contradict what it does: names of key pairs may have @ and . since 2.92.
 _CORRECTED = ((r"^[_\- a-zA-Z0-9]+$", r"^[@._\- a-zA-Z0-9]+$"),)
+
+
+_COUNT = {"type": "integer"}
+_AUDIT = {"type": "object", "additionalProperties": False, "properties": {
+    "hosts_not_run": {"type": "array", "items": {"type": "string"}}, "log": {"type": "object"},
+    **dict.fromkeys(("num_hosts", "num_hosts_done", "num_hosts_not_run", "num_hosts_running", "total_errors",
+                     "total_instances"), _COUNT),
+    **dict.fromkeys(("overall_status", "period_beginning", "period_ending"), {"type": "string"})}}
+_AUDIT["required"] = sorted(_AUDIT["properties"])
+_NOTHING = {"type": "null"}
+# What `compute.json` leaves out: usage audits, by the API reference, and an action that ended with nova 21.
+_ADDED: tuple[tuple[str, str, str | None, int, dict[str, Any]], ...] = (
+    ("GET", "/os-instance_usage_audit_log", None, 200, {
+        "type": "object", "additionalProperties": False, "properties": {"instance_usage_audit_logs": _AUDIT}}),
+    ("GET", "/os-instance_usage_audit_log/{id}", None, 200, {
+        "type": "object", "additionalProperties": False, "properties": {"instance_usage_audit_log": _AUDIT}}),
+    ("POST", "/servers/{id}/action", "resetNetwork", 202, _NOTHING))
 
 
 class Operation:
@@ -85,7 +103,10 @@ def operations() -> list[Operation]:
         text = text.replace(json.dumps(published), json.dumps(meant))
     data = json.loads(text)
     schemas = [_unfolded(schema, data["parts"]) for schema in data["schemas"]]
-    return sorted((Operation(row, schemas) for row in data["operations"]), key=lambda row: row.path.count("{"))
+    rows = [Operation(row, schemas) for row in data["operations"]]
+    rows += [Operation([method, path, action, [[status, None, None]], [[0, None, None]]], [schema])
+             for method, path, action, status, schema in _ADDED]
+    return sorted(rows, key=lambda row: row.path.count("{"))
 
 
 def _unfolded(node: Any, parts: list[Any]) -> Any:

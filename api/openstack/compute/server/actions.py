@@ -15,10 +15,19 @@ import falcon
 
 from api import bodies
 from api.core.server import actions as server_actions
-from api.core.server import interfaces, servers, trash
+from api.core.server import servers, trash
 from api.openstack.compute import params, schema
-from api.openstack.compute.microversion import ALWAYS, Span, Version, since, until
-from api.openstack.compute.server import consoles, evacuate, image_actions, live_migration, rebuild, rescue, resize
+from api.openstack.compute.microversion import Version, since, until
+from api.openstack.compute.server import (
+    consoles,
+    evacuate,
+    guest_actions,
+    image_actions,
+    live_migration,
+    rebuild,
+    rescue,
+    resize,
+)
 from api.openstack.compute.server import shelve as shelving
 from api.openstack.compute.server.action import Act, Action, Rows
 from api.openstack.resource import Resource
@@ -78,26 +87,7 @@ def _remove_group(services: Services, context: RequestContext, server_id: str, a
     server_actions.remove_security_group(services, context, server_id, argument["name"])
 
 
-def _add_fixed_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
-    interfaces.add_fixed_ip(services, context, server_id, str(argument["networkId"]))
-
-
-def _remove_fixed_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
-    interfaces.remove_fixed_ip(services, context, server_id, argument["address"])
-
-
-def _missing(what: str, span: Span = ALWAYS) -> Action:
-    def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
-        servers.authorised(services, context, server_id, "os_compute_api:servers:show")
-        raise errors.NotImplementedHere(feature=what)
-    return Action(act, span=span)
-
-
 _GROUP = {"type": "object", "properties": {"name": schema.NAME}, "required": ["name"], "additionalProperties": False}
-_FIXED_NETWORK = {"type": "object", "required": ["networkId"], "additionalProperties": False, "properties": {
-    "networkId": {"type": ["string", "number"], "minLength": 1, "maxLength": 255}}}
-_FIXED_ADDRESS = {"type": "object", "required": ["address"], "additionalProperties": False, "properties": {
-    "address": schema.ADDRESS}}
 _LENGTH = {"type": "object", "additionalProperties": False, "properties": {
     "length": {"type": ["integer", "string", "null"], "pattern": r"^-?\d{1,10}$", "minimum": -1}}}
 _REBOOT = {"type": "object", "required": ["type"], "additionalProperties": False, "properties": {
@@ -106,7 +96,6 @@ _STATE = {"type": "object", "required": ["state"], "additionalProperties": False
     "state": {"enum": ["active", "error"]}}}
 _LOCK = {"type": ["object", "null"], "additionalProperties": False, "properties": {
     "locked_reason": {"type": "string", "minLength": 1, "maxLength": 255}}}
-_TO_43 = until(43)
 
 ACTIONS: Final[Mapping[str, Rows]] = {
     **evacuate.ACTIONS,
@@ -130,16 +119,9 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
     "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
     "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
-    "changePassword": _missing("Changing passwords of servers"),
-    "trigger_crash_dump": _missing("Crash dumps", since(17)),
     **consoles.ACTIONS,
-    "addFixedIp": Action(_add_fixed_ip, _FIXED_NETWORK, _TO_43),
-    "removeFixedIp": Action(_remove_fixed_ip, _FIXED_ADDRESS, _TO_43),
-    "addFloatingIp": _missing("Floating addresses", _TO_43),
-    "removeFloatingIp": _missing("Floating addresses", _TO_43),
-    "resetNetwork": _missing("Resetting networks of servers"),
-    "injectNetworkInfo": _missing("Injecting network information"),
     **resize.ACTIONS,
+    **guest_actions.ACTIONS,
 }
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import falcon
 
 from api.core.server import actions as server_actions
+from api.core.server import passwords, servers
 from api.core.server import rows as server_rows
-from api.core.server import servers
 from api.openstack.compute import params
-from api.openstack.compute.microversion import since
+from api.openstack.compute.microversion import available, since
 from api.openstack.resource import Resource
 from hostler import errors, ids
 
@@ -69,6 +69,29 @@ class ServerSecurityGroups(Resource):
              "tenant_id": ids.bare(group.project_id),
              "rules": [rule_view(row[0], row.remote_name) for row in rules if row[0].direction == "ingress"]}
             for group, rules in groups]}
+
+
+class ServerPassword(Resource):
+    """GET and DELETE /servers/{id}/os-server-password: what the guest posted, encrypted with its user's key."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """Show."""
+        response.media = {"password": passwords.show(self.services, params.caller(request), server_id)}
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """Forget."""
+        passwords.clear(self.services, params.caller(request), server_id)
+        response.status = 204
+
+
+class Topology(Resource):
+    """GET /servers/{id}/topology: no guest here has NUMA nodes of its own."""
+
+    @available(since(78))
+    def on_get(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
+        """Show."""
+        servers.authorised(self.services, params.caller(request), server_id, "compute:server:topology:index")
+        response.media = {"nodes": [], "pagesize_kb": None}
 
 
 _CPU = ("id", "time", "utilisation")

@@ -13,6 +13,7 @@ import pytest
 from compute import metadata
 from compute.network import metadata_server
 from compute.network.metadata_server import MetadataServer
+from hostler import errors
 from tests.harness import network_factories as factories
 
 
@@ -29,14 +30,25 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> socket.socket:
 @pytest.fixture
 def server(listener: socket.socket) -> Iterator[MetadataServer]:
     tree = metadata.documents(factories.server())
-    made = MetadataServer(lambda network_id, source: tree if (network_id, source) == ("net-1", "127.0.0.1") else None)
+
+    def take(network_id: str, source: str, text: str) -> bool | None:
+        if (network_id, source) != ("net-1", "127.0.0.1"):
+            return None
+        if text == "late":
+            raise errors.Silent(part="The conductor", host="c")
+        posted.append(text)
+        return len(posted) == 1
+
+    posted: list[str] = []
+    made = MetadataServer(lambda network_id, source: tree if (network_id, source) == ("net-1", "127.0.0.1") else None,
+                          take)
     yield made
     made.close()
 
 
-def ask(listener: socket.socket, path: str, method: str = "GET") -> tuple[int, bytes]:
+def ask(listener: socket.socket, path: str, method: str = "GET", body: str | None = None) -> tuple[int, bytes]:
     connection = http.client.HTTPConnection(*listener.getsockname(), timeout=5)
-    connection.request(method, path)
+    connection.request(method, path, body)
     answer = connection.getresponse()
     return answer.status, answer.read()
 
@@ -50,6 +62,17 @@ def test_documents_listings_and_the_unknown(server: MetadataServer, listener: so
     assert ask(listener, "/etc/passwd")[0] == 404
     assert ask(listener, "/latest/../../etc/passwd")[0] == 404
     assert ask(listener, "/latest/meta-data/hostname", "PUT")[0] == 405
+
+
+@pytest.mark.contract("N-PASSWORD")
+def test_a_password_is_taken_once_and_nothing_else(server: MetadataServer, listener: socket.socket) -> None:
+    server.listen("net-1", Path("/ns"))
+    path = "/openstack/2013-04-04/password"
+    assert ask(listener, path) == (200, b"")
+    for body, status in (("late", 503), ("x" * 1021, 400), ("\u00e9", 400), ("c2VjcmV0", 200), ("b3RoZXI=", 409)):
+        assert ask(listener, path, "POST", body)[0] == status, body
+    for other in ("/openstack/2012-08-10/password", "/openstack/latest/user_data", "/latest/password"):
+        assert ask(listener, other, "POST", "c2VjcmV0")[0] == 405
 
 
 def test_a_stranger_gets_nothing(server: MetadataServer, listener: socket.socket) -> None:

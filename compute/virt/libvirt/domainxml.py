@@ -69,8 +69,14 @@ def build(guest: Guest, machine: Machine) -> str:
     owner.set("host", machine.host)
     add(domain, "memory", text=str(server.ram_mib), unit="MiB")
     add(domain, "vcpu", text=str(server.vcpus), placement="static")
+    if hardware.cpu_limits:
+        tune = add(domain, "cputune")
+        for limit, value in hardware.cpu_limits.items():
+            add(tune, limit, text=str(value))
     system = add(domain, "os")
-    add(system, "type", text="hvm", arch="x86_64", machine="q35")
+    if hardware.uefi:
+        system.set("firmware", "efi")  # libvirt chooses among those that the host has, and refuses when it has none
+    add(system, "type", text="hvm", arch="x86_64", machine=hardware.machine)
     if hardware.boot_menu:
         add(system, "bootmenu", enable="yes")
     add(system, "smbios", mode="sysinfo")
@@ -159,7 +165,7 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware
     # can connect to a port, and VNC's passwords protect nothing.
     for protocol in machine.graphics:
         add(add(devices, "graphics", type=protocol), "listen", type="socket")
-    _add_video(devices, hardware.video_model)
+    _add_video(devices, hardware)
     add(devices, "memballoon", model="virtio")
     if hardware.rng:
         _add_rng(devices, hardware)
@@ -174,11 +180,11 @@ def _fixed_devices(guest: Guest) -> int:
     return len(guest.disks) + len(guest.nics) + 6
 
 
-def _add_video(devices: Any, model: str) -> None:
-    element = add(add(devices, "video"), "model", type=model)
-    if model in ("vga", "cirrus"):
-        element.set("vram", "16384")
-    if model != "none":
+def _add_video(devices: Any, hardware: Hardware) -> None:
+    element = add(add(devices, "video"), "model", type=hardware.video_model)
+    if hardware.video_model in ("vga", "cirrus"):
+        element.set("vram", str(hardware.video_mib * 1024))
+    if hardware.video_model != "none":
         element.set("heads", "1")
 
 

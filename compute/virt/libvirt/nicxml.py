@@ -29,6 +29,10 @@ def add_nic(devices: Any, nic: Nic, hardware: Hardware) -> None:
     add(element, "target", dev=nic.tap)
     add(element, "model", type=hardware.vif_model)
     add(element, "mtu", size=str(nic.mtu))
+    if hardware.vif_limits:
+        bandwidth = add(element, "bandwidth")
+        for way, limits in hardware.vif_limits.items():
+            add(bandwidth, way, **{name: str(value) for name, value in limits.items()})
     add(element, "alias", name=alias_of(nic.port_id))
 
 

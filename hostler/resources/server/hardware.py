@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from oslo_utils import strutils
@@ -16,7 +16,7 @@ from oslo_utils import strutils
 from hostler import errors
 from hostler.resources.server import cpu_topology
 from hostler.resources.server.cpu_topology import Topology
-from hostler.resources.server.properties import HONOURED_FLAVOR, HONOURED_IMAGE, Accepts
+from hostler.resources.server.properties import HONOURED_FLAVOR, HONOURED_IMAGE, VIF_LIMITS, VIF_WAYS, Accepts
 from hostler.resources.server.specs import ServerSpec
 
 _DISK_QUOTA = "quota:disk_"
@@ -30,6 +30,9 @@ class Hardware:
     disk_bus: str = "virtio"
     vif_model: str = "virtio"
     video_model: str = "vga"
+    video_mib: int = 16
+    uefi: bool = False
+    machine: str = "q35"
     guest_agent: bool = True
     boot_menu: bool = False
     hpet: bool = False
@@ -37,6 +40,9 @@ class Hardware:
     rng_bytes: int | None = None  # per `rng_period_ms`
     rng_period_ms: int = 1000
     disk_limits: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by libvirt's name, read_bytes_sec …
+    cpu_limits: Mapping[str, int] = dataclasses.field(default_factory=dict)  # shares, period, quota
+    # For each direction average, peak and burst in KiB (a second).
+    vif_limits: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def of(cls, server: ServerSpec) -> Self:
@@ -52,7 +58,13 @@ class Hardware:
             boot_menu=image.flag("hw_boot_menu", flavor.flag("hw:boot_menu", False)),
             hpet=image.flag("hw_time_hpet", False), rng=flavor.flag("hw_rng:allowed", True),
             rng_bytes=flavor.number("hw_rng:rate_bytes"), rng_period_ms=flavor.number("hw_rng:rate_period") or 1000,
-            disk_limits={name: value for name, value in limits.items() if value})
+            disk_limits={name: value for name, value in limits.items() if value},
+            video_mib=image.number("hw_video_ram") or 16,
+            uefi=image.word("hw_firmware_type", flavor.word("hw:firmware_type", "bios")) == "uefi",
+            machine=image.word("hw_machine_type", flavor.word("hw:machine_type", "q35")),
+            cpu_limits=_numbers(flavor, "quota:cpu_", ("shares", "period", "quota")),
+            vif_limits={way: limit for way in VIF_WAYS
+                        if (limit := _numbers(flavor, f"quota:vif_{way}_", VIF_LIMITS))})
 
 
 class Freeze(enum.Enum):
@@ -91,6 +103,10 @@ def _topology(server: ServerSpec) -> Topology:
         return cpu_topology.choose(server.vcpus, server.image_properties, server.extra_specs)
     except errors.InvalidField:
         return Topology(server.vcpus, 1, 1)
+
+
+def _numbers(flavor: _Properties, prefix: str, names: Sequence[str]) -> dict[str, int]:
+    return {name: value for name in names if (value := flavor.number(prefix + name)) is not None}
 
 
 class _Properties:

@@ -46,9 +46,20 @@ def number(least: int, most: int = _LARGEST) -> Accepts:
     return Accepts(r"\d{1,10}" if least == 0 else r"0*[1-9]\d{0,9}", f"Accepted: {least} to {most}.", most)
 
 
+def between(least: int, most: int) -> Accepts:
+    """Accept decimal numbers from `least`, which is a power of ten, to `most`."""
+    return Accepts(rf"0*[1-9]\d{{{len(str(least)) - 1},13}}", f"Accepted: {least} to {most}.", most)
+
+
 _FALSE: Final = Accepts("|".join(strutils.FALSE_STRINGS), "Only false is accepted: the hypervisor driver lacks it.")
 _BOOLEAN: Final = Accepts("|".join((*strutils.TRUE_STRINGS, *strutils.FALSE_STRINGS)), "Accepted: true, false.")
 _ANY: Final = Accepts(r"(?s).*", "Accepted: anything.")
+
+_FIRMWARE: Final = one_of("bios", "uefi")
+# Guests of the i440FX machine would take no more devices than its one bus has slots.
+_MACHINE: Final = Accepts(r"q35|pc-q35-\d{1,3}\.\d{1,3}", "Accepted: q35, pc-q35-<version>.")
+VIF_WAYS: Final = ("inbound", "outbound")
+VIF_LIMITS: Final = ("average", "peak", "burst")  # KiB a second, KiB a second, KiB
 
 # Carried out by the libvirt driver, by name.
 HONOURED_IMAGE: Final[dict[str, Accepts]] = {
@@ -57,20 +68,25 @@ HONOURED_IMAGE: Final[dict[str, Accepts]] = {
     "hw_rng_model": one_of("virtio"),
     "hw_video_model": one_of("vga", "virtio", "cirrus", "none"),
     "hw_qemu_guest_agent": _BOOLEAN, "os_require_quiesce": _BOOLEAN,
-    "hw_boot_menu": _BOOLEAN,
+    "hw_boot_menu": _BOOLEAN, "hw_video_ram": number(1, 1024),
+    "hw_firmware_type": _FIRMWARE, "hw_machine_type": _MACHINE,
     "hw_time_hpet": _BOOLEAN,
     "os_shutdown_timeout": number(0),
     **{f"hw_cpu_{limit}{part}": number(1) for limit in ("", "max_") for part in cpu_topology.PARTS},
 }
 HONOURED_FLAVOR: Final[dict[str, Accepts]] = {
     "hw_rng:allowed": _BOOLEAN, "hw_rng:rate_bytes": number(1), "hw_rng:rate_period": number(1),
-    "hw:boot_menu": _BOOLEAN,
+    "hw:boot_menu": _BOOLEAN, "hw_video:ram_max_mb": number(0),
+    "hw:firmware_type": _FIRMWARE, "hw:machine_type": _MACHINE,
+    "quota:cpu_shares": number(1, 262144), "quota:cpu_period": between(1000, 1000000),
+    "quota:cpu_quota": between(1000, 10**13),
+    **{f"quota:vif_{way}_{what}": number(1) for way in VIF_WAYS for what in VIF_LIMITS},
     **{f"hw:cpu_{limit}{part}": number(1) for limit in ("", "max_") for part in cpu_topology.PARTS},
     **{f"quota:disk_{way}_{what}_sec": number(0) for way in ("read", "write", "total") for what in ("bytes", "iops")},
 }
 # What every guest has anyway: other values are refused.
 _GIVEN_IMAGE: Final[dict[str, Accepts]] = {
-    "hw_firmware_type": one_of("bios"), "hw_machine_type": one_of("q35"), "hw_scsi_model": one_of("virtio-scsi"),
+    "hw_scsi_model": one_of("virtio-scsi"),
     "hw_input_bus": one_of("virtio"), "hw_serial_port_count": one_of("1"), "hw_vm_mode": one_of("hvm"),
     "hw_cpu_policy": one_of("shared"), "hw_mem_page_size": one_of("small", "any"),
     "hw_mem_encryption": _FALSE, "hw_vif_multiqueue_enabled": _FALSE, "hw_firmware_stateless": _FALSE,
@@ -82,16 +98,15 @@ _GIVEN_FLAVOR: Final[dict[str, Accepts]] = {
     "hw:cpu_policy": one_of("shared"), "hw:mem_page_size": one_of("small", "any"), "hw:mem_encryption": _FALSE,
     "hw:cpu_realtime": _FALSE, "hw:hide_hypervisor_id": _FALSE, "hide_hypervisor_id": _FALSE,
     "hw:vif_multiqueue_enabled": _FALSE, "hw:serial_port_count": one_of("1"), "hw:input_bus": one_of("virtio"),
-    "hw:firmware_type": one_of("bios"), "hw:machine_type": one_of("q35"), "hw:locked_memory": _FALSE,
+    "hw:locked_memory": _FALSE,
     "hw:virtio_packed_ring": _FALSE, "hw:watchdog_action": one_of("disabled"),
     "hw:pci_numa_affinity_policy": one_of("legacy"), "os:secure_boot": one_of("disabled"),
 }
-# About devices that no guest has, or limits of things that are refused themselves: there is nothing to carry out.
+# About devices that no guest has: there is nothing to carry out.
 _HARMLESS_IMAGE: Final = dict.fromkeys(
     # hw_architecture is what the scheduler chooses hosts by.
     ("hw_architecture", "hw_cdrom_bus", "hw_floppy_bus", "hw_rescue_bus", "hw_rescue_device", "hw_auto_disk_config"),
     _ANY)
-_HARMLESS_FLAVOR: Final = dict.fromkeys(("hw_video:ram_max_mb",), _ANY)
 
 # `os_` names describe the guest (os_distro, os_type, os_admin_user …): of those only names that ask for something of
 # the host are refused.
@@ -101,7 +116,7 @@ _FLAVOR_PREFIXES: Final = ("hw:", "hw_", "quota:", "os:", "accel:", "pci_passthr
                            "powervm:", "vmware:", "hide_hypervisor_id")
 
 _IMAGE: Final = {**HONOURED_IMAGE, **_GIVEN_IMAGE, **_HARMLESS_IMAGE}
-_FLAVOR: Final = {**HONOURED_FLAVOR, **_GIVEN_FLAVOR, **_HARMLESS_FLAVOR}
+_FLAVOR: Final = {**HONOURED_FLAVOR, **_GIVEN_FLAVOR}
 
 
 def check_properties(image_properties: Mapping[str, Any], extra_specs: Mapping[str, Any],
@@ -115,6 +130,8 @@ def check_properties(image_properties: Mapping[str, Any], extra_specs: Mapping[s
     for name, value in sorted(extra_specs.items()):
         _check(name, value, _FLAVOR.get(name), name.startswith(_FLAVOR_PREFIXES))
     _check_disk_limits(extra_specs)
+    _check_vif_limits(extra_specs)
+    _check_video_ram(image_properties, extra_specs)
     if vcpus is not None:
         cpu_topology.choose(vcpus, image_properties, extra_specs)
 
@@ -127,6 +144,24 @@ def _check_disk_limits(extra_specs: Mapping[str, Any]) -> None:
         if values[total] and (values[read] or values[write]):
             raise errors.InvalidField(field=total, value=values[total],
                                       reason="A total cannot be set together with a limit of reads or writes.")
+
+
+def _check_vif_limits(extra_specs: Mapping[str, Any]) -> None:
+    """Raise InvalidField for a peak or burst without the average that it goes beyond."""
+    for way in VIF_WAYS:
+        average, *others = (f"quota:vif_{way}_{what}" for what in VIF_LIMITS)
+        for name in others:
+            if name in extra_specs and average not in extra_specs:
+                raise errors.InvalidField(field=name, value=str(extra_specs[name])[:255],
+                                          reason=f"It needs {average} beside it.")
+
+
+def _check_video_ram(image_properties: Mapping[str, Any], extra_specs: Mapping[str, Any]) -> None:
+    """Raise InvalidField for more video memory than the flavor allows; without a word of the flavor there is none."""
+    wanted, most = int(image_properties.get("hw_video_ram") or 0), int(extra_specs.get("hw_video:ram_max_mb") or 0)
+    if wanted > most:
+        raise errors.InvalidField(field="hw_video_ram", value=str(wanted),
+                                  reason=f"The flavor allows {most} MiB (hw_video:ram_max_mb).")
 
 
 def _check(name: str, value: Any, accepts: Accepts | None, ours: bool) -> None:

@@ -91,6 +91,18 @@ def test_hardware_that_the_flavor_asks_for() -> None:
     assert tree(guest=with_properties({}, {"hw_rng:allowed": "False"})).find("devices/rng") is None
 
 
+def test_limits_firmware_and_machine() -> None:
+    domain = tree(guest=with_properties({"hw_video_ram": "64", "hw_machine_type": "pc-q35-7.2"}, {
+        "quota:cpu_shares": "512", "quota:cpu_period": "10000", "quota:cpu_quota": "5000", "hw:firmware_type": "uefi",
+        "quota:vif_inbound_average": "100", "quota:vif_inbound_burst": "300", "quota:vif_outbound_average": "50"}))
+    assert [(item.tag, item.text) for item in domain.find("cputune")] == [
+        ("shares", "512"), ("period", "10000"), ("quota", "5000")]
+    assert domain.find("os").get("firmware") == "efi" and domain.find("os/type").get("machine") == "pc-q35-7.2"
+    assert domain.find("devices/video/model").get("vram") == "65536"
+    assert {item.tag: dict(item.attrib) for item in domain.find("devices/interface/bandwidth")} == {
+        "inbound": {"average": "100", "burst": "300"}, "outbound": {"average": "50"}}
+
+
 def test_what_was_never_accepted_counts_as_absent() -> None:
     domain = tree(guest=with_properties({"hw_disk_bus": "ide", "hw_vif_model": "ne2k"}, {"hw:cpu_sockets": "3"}))
     assert domain.find("devices/disk/target").get("bus") == "virtio"

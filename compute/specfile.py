@@ -59,7 +59,7 @@ class SpecFiles:
             server = merged(self.load(server.id), server)
             self.on_change(server.id, server)
             self._layout.prepare_server(server.id)
-            self._layout.owner(server.id).write_text(self._host)
+            write_atomically(self._layout.owner(server.id), self._host.encode())
             write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
         return server
 

@@ -39,7 +39,7 @@ def test_files_of_a_server_are_its_hosts_alone(tmp_path: Path) -> None:
     SpecFiles(layout).save(server)
     base = ImageCache(layout.images, max_bytes=1 << 30, min_age_s=0).fetch(image)
     diskfile.DiskFiles(layout).ensure(server, base)
-    assert {path.name for path in layout.server(server.id).iterdir()} == {"spec.json", "disk", "disk.swap"}
+    assert {path.name for path in layout.server(server.id).iterdir()} == {"spec.json", "owner", "disk", "disk.swap"}
     assert modes(layout.root) == {"-rw-------"}
     assert not any(path.stat().st_mode & 0o067 for path in (layout.root, *layout.root.rglob("*")) if path.is_dir())
 

@@ -8,9 +8,12 @@ from typing import Any
 import pytest
 import requests
 import sqlalchemy as sa
+from sqlalchemy import orm
 
+from hostler import ids
 from hostler.agent.faults import Order
 from hostler.db.models import Allocation, Host
+from hostler.resources.server import allocations
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
@@ -248,15 +251,20 @@ def test_block_migration_of_what_need_not_or_cannot_be_copied(cloud: Cloud, clie
 
 def test_no_other_host_fits(cloud: Cloud, client: Client, server_id: str) -> None:
     source = host_of(client, server_id)
-    [other] = set(cloud.agents) - {source}
-    service = next(service for service in client.get("/compute/v2.1/os-services?binary=nova-compute").json()["services"]
-                   if service["host"] == other)
-    path = f"/compute/v2.1/os-services/{service['id']}"
-    assert client.request("PUT", path, json={"status": "disabled"}).status_code == 200
+    filler = ids.new_id()
+
+    def fill(session: orm.Session) -> None:
+        # A claim, which counts at once: schedulers read that a host is disabled about a second later.
+        host = session.scalars(sa.select(Host).where(Host.name != source)).one()
+        free = allocations.capacity_of(host)
+        assert allocations.claim(session, consumer_id=filler, host_id=host.id, expected_generation=None,
+                                 vcpus=0, ram_mib=free.ram_mib, disk_gib=0) is not None
+
+    cloud.db.write(fill)
     try:
         assert migrate(client, server_id).status_code == 202
         wait_migration(client, server_id, "failed")
         assert claims(cloud, server_id) == [source]
     finally:
-        client.request("PUT", path, json={"status": "enabled"})
+        cloud.db.write(lambda session: allocations.release(session, filler))
     rest(cloud)

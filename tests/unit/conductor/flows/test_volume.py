@@ -33,7 +33,7 @@ def rig(tmp_path: Path) -> Iterator[VolumeRig]:
 @pytest.fixture(autouse=True)
 def signed() -> Iterator[None]:
     """There are no keys here to sign upload URLs with."""
-    with mock.patch("conductor.tasks.node.volumes.upload_url", return_value="http://control/upload"):
+    with mock.patch("conductor.tasks.records.images.upload_url", return_value="http://control/upload"):
         yield
 
 

@@ -28,7 +28,7 @@ UNRESCUE = [*conductor_points(["UnrescueServer"], ["unrescue_server"]),
 # Two operations, of which the second begins as the first one ends.
 SHELVE = [*conductor_points(["SwitchOff", "UploadServer", "LeaveHost"], ["stop_server", "upload_server",
                                                                         "destroy_server"]),
-          *agent_points("driver.copy_disk:after", "snapshot.send", "destroy.guest", "destroy.files")]
+          *agent_points("snapshot.copy", "snapshot.send", "destroy.guest", "destroy.files")]
 UNSHELVE = [*conductor_points(["SelectHost", "AssignHost", "SpawnServer"], ["spawn_server"]),
             *agent_points("spawn.image", "spawn.disk", "driver.create:after")]
 SOFT_DELETE = conductor_points(["SwitchOff"], ["stop_server"])

@@ -27,7 +27,7 @@ _STABLE_DEVICE: Final = ("hw_rescue_device", "hw_rescue_bus")
 
 def rescue(services: Services, context: RequestContext, server_id: str, *, image_id: str | None, password: str,
            volume_backed: bool) -> None:
-    """Accept a rescue; `volume_backed` says whether the caller's microversion knows it for such servers.
+    """Accept a rescue; `volume_backed` says whether the caller's version of the API knows it for such servers.
 
     Raises NotFound, Forbidden, InvalidState, ResourceLocked, and Invalid for an image that cannot be used.
     """

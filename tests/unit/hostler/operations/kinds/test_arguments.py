@@ -77,8 +77,9 @@ def test_every_kinds_arguments_are_keyword_only_frozen_dataclasses() -> None:
         assert parameters.frozen and all(field.kw_only for field in dataclasses.fields(row.arguments)), row.name
 
 
-def test_only_the_password_is_secret() -> None:
+def test_only_passwords_are_secret() -> None:
     assert {name: row.arguments.secrets() for name, row in KINDS.items() if row.arguments.secrets()} == {
         "server.create": {"admin_password"}, "server.rebuild": {"admin_password"},
-        "server.rescue": {"admin_password"}, "server.evacuate": {"admin_password"}}
+        "server.rescue": {"admin_password"}, "server.evacuate": {"admin_password"},
+        "server.change_password": {"password"}}
     assert "p4ss" not in repr(server.CreateServer(admin_password="p4ss"))

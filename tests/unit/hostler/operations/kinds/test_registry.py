@@ -13,7 +13,8 @@ from hostler.resources.volume import states as volume_states
 
 # Kinds that nothing cancels; a kind is cancellable unless somebody thought otherwise.
 LAST = {"server.delete", "server.update", "network.apply_rules", "network.update", "volume.delete", "snapshot.delete",
-        "backup.delete", "attachment.delete", "cloud.audit"}
+        "backup.delete", "attachment.delete", "cloud.audit", "server.shelve_offload", "server.confirm_resize",
+        "server.revert_resize", "server.reset_network", "server.inject_network_info"}
 
 
 def test_names_say_the_noun_and_are_unique() -> None:
@@ -39,7 +40,7 @@ def test_where_it_ends_is_reached_from_where_it_starts() -> None:
 def test_who_can_be_cancelled() -> None:
     assert {name for name, row in KINDS.items() if not row.cancellable} == LAST
     assert {name for name, row in KINDS.items() if row.cancels} == {
-        "server.delete", "server.evacuate", "volume.delete", "snapshot.delete", "backup.delete"}
+        "server.delete", "server.soft_delete", "server.evacuate", "volume.delete", "snapshot.delete", "backup.delete"}
 
 
 def test_what_volumes_show() -> None:
@@ -48,7 +49,7 @@ def test_what_volumes_show() -> None:
         "volume.upload": "uploading", "volume.retype": "retyping", "volume.revert": "reverting",
         "backup.create": "backing-up", "backup.restore": "restoring-backup", "server.attach_volume": "attaching",
         "server.detach_volume": "detaching", "attachment.connect": "attaching", "attachment.delete": "detaching",
-        "server.create": "attaching", "server.delete": "detaching"}
+        "server.create": "attaching", "server.delete": "detaching", "server.shelve_offload": "reserved"}
     assert shown("snapshot") == {"snapshot.create": "creating", "snapshot.delete": "deleting",
                                  "volume.delete": "deleting", "volume.revert": "restoring",
                                  "backup.create": "backing-up"}

@@ -9,7 +9,7 @@ from hostler import clock
 from hostler.db.models import OperationStep
 from hostler.resources.server import states
 from hostler.resources.server.status import status_of
-from tests.harness.compute_rest import NETWORK, Cloud
+from tests.harness.compute_rest import IMAGE, NETWORK, Cloud
 
 
 @pytest.mark.parametrize(("action", "argument", "state", "kind", "task"), [
@@ -54,7 +54,8 @@ def test_unknown_malformed_and_unbuilt_actions(cloud: Cloud) -> None:
     assert cloud.act(server_id, "dance").status_code == 400
     assert cloud.act(server_id, "reboot", {"type": "TWICE"}).status_code == 400
     assert cloud.call("POST", f"/servers/{server_id}/action", {"pause": None, "lock": None}).status_code == 400
-    answer = cloud.act(server_id, "resize", {"flavorRef": "2"})
+    files = [{"path": "/etc/motd", "contents": "aGk="}]
+    answer = cloud.act(server_id, "rebuild", {"imageRef": IMAGE, "personality": files}, version="2.1")
     assert answer.status_code == 501 and "notImplemented" in answer.json
     assert cloud.act(server_id, "os-getVNCConsole", {"type": "novnc"}).status_code == 400
     assert cloud.act(server_id, "os-getVNCConsole", {"type": "novnc"}, version="2.5").status_code == 200

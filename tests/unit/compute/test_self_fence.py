@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from compute import watchdog
+from compute import self_fence, watchdog
 from compute.self_fence import SelfFence
 from compute.virt import driver as virt
 from hostler import errors, ids
@@ -151,3 +151,18 @@ def test_what_the_watchdog_killed_is_suspect(watched: SelfFence, agent: Agent) -
     assert watched.swallows(server.id, "crashed")
     assert not watched.swallows(ids.new_id(), "crashed")
     assert watched.heard(watchdog.clock(), _answer(1)) is True
+
+
+def test_a_host_whose_watchdog_holds_the_gate_takes_the_new_generation(
+        watched: SelfFence, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(self_fence, "_GATE_PATIENCE_S", 0.2)
+    agent.specs.save(_with_volume())
+    watched.heard(watchdog.clock(), _answer(1))
+    lease, dog = watchdog.Lease(agent.layout.root), watchdog.Watchdog(agent.layout.root)
+    lease.until = watchdog.clock() - 0.1
+    assert dog.look(), "it has shut the gate"
+    assert watched.heard(watchdog.clock(), _answer(2)) is True
+    assert watched.generation == 2
+    assert not dog.look(), "it has opened it again"
+    with watched.starting("another"):
+        pass

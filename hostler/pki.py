@@ -190,8 +190,9 @@ def _subject(name: str) -> x509.Name:
 
 
 def _key_usage(*, sign_certificates: bool) -> x509.KeyUsage:
+    # libvirt before 10 serves no certificate without key encipherment, which elliptic curves have no use for.
     return x509.KeyUsage(digital_signature=not sign_certificates, key_cert_sign=sign_certificates,
-                         crl_sign=sign_certificates, content_commitment=False, key_encipherment=False,
+                         crl_sign=sign_certificates, content_commitment=False, key_encipherment=not sign_certificates,
                          data_encipherment=False, key_agreement=False, encipher_only=False, decipher_only=False)
 
 

@@ -215,6 +215,8 @@ class Run:
             raise self._wait_for(agent, error, unreachable) from error
         except errors.StaleAttempt as error:
             raise lease.LeaseLost(self.held.id) from error
+        except errors.Unwanted as error:
+            raise Cancelled() from error
         self.waiting_since = None
         return answer
 

@@ -317,6 +317,13 @@ class AgentError(HostlerError):
     template = "{reason}"
 
 
+class Unwanted(AgentError):
+    """An agent stopped a long step, since its operation was asked to stop."""
+
+    code = "Unwanted"
+    template = "The operation was cancelled."
+
+
 class MigrationAborted(AgentError):
     """A live migration was stopped because it was asked for; the guest runs on where it was."""
 

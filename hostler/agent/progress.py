@@ -33,7 +33,7 @@ class ProgressReports:
     def tell(self, percent: int) -> None:
         """Report, unless it was done just now; a conductor that does not answer is no reason to stop.
 
-        Raises AgentError when the operation was asked to stop: a deletion must not wait for a copy of what it deletes.
+        Raises Unwanted when the operation was asked to stop: a deletion must not wait for a copy of what it deletes.
         """
         since_s = time.monotonic() - self._told_at
         if self._context is None or since_s < (ASK_EVERY_S if percent == self._told else TELL_EVERY_S):
@@ -45,4 +45,4 @@ class ProgressReports:
             LOG.debug("Progress of operation %s was not reported: %s", self._context.operation_id, error)
             return
         if not wanted:
-            raise errors.AgentError(reason="The operation was cancelled.")
+            raise errors.Unwanted

@@ -146,7 +146,7 @@ def test_the_rest(cloud: Cloud) -> None:
         cloud.get(path)
     for path in ("/os-services", "/scheduler-stats/get_pools?detail=true", "/os-hosts", "/os-availability-zone"):
         cloud.get(path, token="admin")
-    types = cloud.get("/types?name=type0")["volume_types"]
+    types = cloud.get("/types?name=type0", token="admin")["volume_types"]
     changed = cloud.call("PUT", f"/os-quota-sets/{DEMO}", {"quota_set": {"volumes_type0": 3}}, token="admin")
     assert changed.status_code == 200, changed.text
     assert cloud.call("DELETE", f"/types/{types[0]['id']}", token="admin").status_code == 202

@@ -155,5 +155,6 @@ def _restart_keeps_the_guest(agent: ComputeService, make_agent: Callable[[], Com
     wait_for(lambda: bool(conductor.present), 20, lambda: "no reconciliation")
     [entry] = conductor.present
     assert entry.pop("number") > 0
-    assert entry == {"server_id": server.id, "power_state": virt.RUNNING, "revision": 0}
+    assert entry == {"server_id": server.id, "power_state": virt.RUNNING, "revision": 0,
+                     "fingerprint": None}
     assert again.stop()

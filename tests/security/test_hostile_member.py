@@ -33,6 +33,7 @@ NOTHING = "creates nothing: not built, or an answer alone"
 ACTION = "an operation holds its resource, so there is one at a time; what actions create is played by its noun"
 PARENT = "one of each parent"
 DATA = "its bytes are claimed (tests/regressions/test_bytes_of_images_are_claimed.py)"
+EXPIRES = "what it creates ends by itself within minutes, and requests are limited"
 NEW_PARENT = "counts like the noun's own route"
 
 _NOT_BUILT_VOLUME: Final = ("groups", "group_types", "group_snapshots", "consistencygroups", "cgsnapshots", "clusters",
@@ -65,12 +66,18 @@ ROUTES: Final[Mapping[str, str]] = {
         POST /os-aggregates/{aggregate_id}/action
         POST /os-aggregates/{aggregate_id}/images
         PUT /os-services/{service_id}
+        POST /servers/{server_id}/migrations/{migration_id}/action
+        POST /os-server-external-events
     """, CHANGES="""
         PUT /servers/{server_id}
         PUT /servers/{server_id}/os-volume_attachments/{volume_id}
         PUT /servers/{server_id}/tags
     """, NOTHING="""
-        POST /servers/{server_id}/os-interface
+        POST /os-networks
+        POST /os-networks/add
+        POST /os-networks/{network_id}/action
+        POST /os-tenant-networks
+    """, EXPIRES="""
         POST /servers/{server_id}/remote-consoles
     """, ACTION="""
         POST /servers/{server_id}/action
@@ -78,7 +85,7 @@ ROUTES: Final[Mapping[str, str]] = {
         server_metadata="POST,PUT /servers/{server_id}/metadata",
         server_metadata_item="PUT /servers/{server_id}/metadata/{key}",
         server_tag="PUT /servers/{server_id}/tags/{tag}",
-        NEW_PARENT="POST /servers/{server_id}/os-volume_attachments"),
+        NEW_PARENT="POST /servers/{server_id}/os-volume_attachments\nPOST /servers/{server_id}/os-interface"),
     **_lines("/volume/v3", ADMIN="""
         POST /backups/import_record
         POST /backups/export_record
@@ -330,7 +337,7 @@ def test_each_route_that_takes_a_body_has_a_bound() -> None:
 
     assert set(ROUTES) == found
     played = {bound for bound in ROUTES.values() if bound not in (
-        ADMIN, CHANGES, NOTHING, ACTION, PARENT, DATA, NEW_PARENT)}
+        ADMIN, CHANGES, NOTHING, ACTION, PARENT, DATA, NEW_PARENT, EXPIRES)}
     assert played | {"image_metadata"} == set(LOOPS)
 
 

@@ -6,6 +6,7 @@ from the other, so a slow reader costs one buffer.
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import ssl
@@ -29,17 +30,13 @@ class _Way:
         """Read when nothing waits to be written, write what waits; returns whether anything moved."""
         moved = False
         if not self.waiting and not self.ended:
-            try:
+            with contextlib.suppress(*_NOT_NOW):
                 self.waiting = self.source.recv(_BUFFER_BYTES)
                 self.ended, moved = not self.waiting, True
-            except _NOT_NOW:
-                pass
         if self.waiting:
-            try:
+            with contextlib.suppress(*_NOT_NOW):
                 self.waiting = self.waiting[self.sink.send(self.waiting):]
                 moved = True
-            except _NOT_NOW:
-                pass
         return moved
 
 

@@ -277,7 +277,7 @@ class Driver(Protocol):
         """
 
     def get_migration(self, server_id: str) -> Transfer | None:
-        """Return how far the guest's migration is, whoever began it; None when none is under way."""
+        """Return how far the guest's migration is, also one of a former agent; None when none is under way."""
 
     def abort_migration(self, server_id: str) -> None:
         """Stop sending; fine when nothing is sent."""

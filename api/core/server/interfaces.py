@@ -40,7 +40,7 @@ def attach(services: Services, context: RequestContext, server_id: str,
         check_may_start(kinds.ATTACH_INTERFACE, server.id, server.vm_state, said_as="attach_interface")
         _check_there(session, context, server, wanted)
         port = _bind(services, session, context, server, wanted)
-        # From now on its host is told of changes of the port, as of those of the server's others.
+        # From now on its host hears of changes of the port, as for the server's other ports.
         port.host_id, port.status = server.host_id, "BUILD" if server.host_id is not None else "DOWN"
         session.flush()
         return port.id, _accept(session, context, kinds.ATTACH_INTERFACE, server, port.id)

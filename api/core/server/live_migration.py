@@ -1,7 +1,7 @@
 """Live migration of a server, and what may be asked of one under way.
 
 What is asked is noted with the operation and read by the conductor that watches the guest: it reaches the host within
-about a second, whoever conducts then.
+about a second, also when another conductor has taken over.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Shelving: a server becomes an image (or volumes alone) and leaves its host; unshelving builds it anew from that."""
+"""Shelving: a server becomes an image (or volumes alone) and leaves its host; unshelving builds it again from that."""
 
 from __future__ import annotations
 

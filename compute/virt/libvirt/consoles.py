@@ -1,7 +1,7 @@
 """Opening consoles of a domain; each function takes a domain.
 
-libvirt hands out a connected socket of a VNC or SPICE server, and a stream of a serial port, whoever owns the files
-behind them and wherever libvirtd has its mounts.
+libvirt hands out a connected socket of a VNC or SPICE server, and a stream of a serial port, no matter who owns the
+files behind them and where libvirtd has its mounts.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def open_graphics(domain: libvirt.virDomain, protocol: str) -> socket.socket:
 
 
 def open_serial(domain: libvirt.virDomain, uri: str) -> socket.socket:
-    """Return a connection to the guest's serial port; it is taken from whoever had it, and its log goes on.
+    """Return a connection to the guest's serial port; a former holder loses it, and its log goes on.
 
     A connection to libvirt of its own carries it: a console that stalls must not hold up the agent's calls.
     """

@@ -27,7 +27,7 @@ class MoveServersAway(OperationTask):
     """Have the host's servers moved, a few at a time: those that run live, those that are off cold, and confirmed.
 
     Revert: nothing to undo. The operation that moves a server is noted in the transaction that accepts it, so that
-    whoever goes on after a crash moves none twice; a migration that failed leaves its server, with the reason.
+    a conductor that goes on after a crash moves none twice; a migration that failed leaves its server, with the reason.
     """
 
     default_provides = "stays"
@@ -57,7 +57,7 @@ class MoveServersAway(OperationTask):
         return stays
 
     def _look(self, session: orm.Session, *, server_id: str, known: str | None, may_start: bool) -> str | None:
-        """Take the next step with one server; returns why it stays, '' when it is away, None while it is not over."""
+        """Take the next step with one server; returns why it stays, '' when it has left, None while it is not over."""
         self.run.lock_row(session, Server, Server.id == server_id)
         server = session.get_one(Server, server_id)
         if server.deleted_at is not None:

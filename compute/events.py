@@ -3,8 +3,9 @@
 Hypervisors repeat themselves (a start is reported as started and resumed, a guest's reboot up to three times) and also
 report what the agent itself has done. So consecutive events of a server with the same state become one, and events
 during the agent's own work on a server are held until the work ends: those that say the same as its reply are
-dropped. Events wait here while the broker is unreachable; past a limit only the last of each server is kept, which is
-all that reconciliation needs.
+dropped, unless the work before it failed: what that left was reported, perhaps too late for the operation that undid
+it, and only a newer report corrects it. Events wait here while the broker is unreachable; past a limit only the last
+of each server is kept, which is all that reconciliation needs.
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ class EventRelay:
         self._pending: list[Event] = []
         self._held: dict[str, list[Event]] = {}
         self._holders: Counter[str] = Counter()
+        self._reported: set[str] = set()  # servers whose last work failed in a state that was reported
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -82,10 +84,13 @@ class EventRelay:
                 return
             del self._holders[server_id]
             held = self._held.pop(server_id, [])
-            if held and held[-1].power_state != expected_state:
+            if held and (held[-1].power_state != expected_state or server_id in self._reported):
                 for event in held:
                     _append(self._pending, self._stamped(event))
                 self._condition.notify_all()
+                self._reported.discard(server_id)
+                if expected_state is None:
+                    self._reported.add(server_id)
 
     def start(self) -> None:
         """Begin to send."""

@@ -29,6 +29,7 @@ from hostler.db import committed
 from hostler.db.commits import UnsureCommit, note_rows
 from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
+from hostler.db.reading import ReadSession
 from hostler.db.silence import watch
 from hostler.db.timeouts import Timeouts, execute_singly
 
@@ -92,7 +93,8 @@ class Database:
             event.listen(self.engine, "connect", lambda connection, _record: connection.execute(
                 f"PRAGMA synchronous={sqlite_synchronous}"))
         self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._read_session = orm.sessionmaker(self._reader, expire_on_commit=False, autoflush=False)
+        self._read_session = orm.sessionmaker(self._reader, class_=ReadSession, expire_on_commit=False,
+                                              autoflush=False)
         self._write_session = orm.sessionmaker(self.engine, expire_on_commit=False)
         event.listen(self._write_session, "after_flush", note_rows)
 
@@ -107,8 +109,10 @@ class Database:
     def _make_engine(self, pool_size: int, max_overflow: int, timeouts: Timeouts) -> sa.Engine:
         backend = self.url.get_backend_name()
         # The values of a statement, passwords' hashes among them, are no part of what an error says.
+        # The connections used last come first, so that those of a burst become old and are closed by the server.
         options: dict[str, Any] = {"hide_parameters": True, "pool_size": pool_size, "max_overflow": max_overflow,
-                                   "pool_timeout": timeouts.connect_s, "connect_args": timeouts.connect_args(backend)}
+                                   "pool_use_lifo": True, "pool_timeout": timeouts.connect_s,
+                                   "connect_args": timeouts.connect_args(backend)}
         if self.is_sqlite:
             path = self.url.database
             if path and path != ":memory:":
@@ -117,20 +121,21 @@ class Database:
             options["poolclass"] = sa.QueuePool
             options["pool_timeout"] = _WRITER_S
         else:
-            # MariaDB's default lets a transaction's reads see the database as of its first read, so that sums taken
-            # after a lock would be old. PostgreSQL needs no such setting.
-            options["isolation_level"] = "READ COMMITTED"
-            options["pool_pre_ping"] = True
             options["pool_recycle"] = 3600
+        # psycopg switches to autocommit without a word to the server. The others would pay several round trips for
+        # each reading; their connections stay in autocommit, and a transaction says BEGIN.
+        options["isolation_level"] = "READ COMMITTED" if backend == "postgresql" else "AUTOCOMMIT"
         engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_sqlite)
         else:
             watch(engine, timeouts)
-            if backend == "postgresql":
-                execute_singly(engine)
             event.listen(engine, "connect", lambda connection, _record: timeouts.prepare(backend, connection))
+        if backend == "postgresql":
+            execute_singly(engine)
+            event.listen(engine, "connect", _prepare_postgresql)
+        else:
+            event.listen(engine, "begin", _begin)
         self._clock.follow(engine)
         return engine
 
@@ -278,10 +283,12 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
-def _begin_sqlite(connection: sa.Connection) -> None:
-    if not _is_autocommit(connection):
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+def _prepare_postgresql(connection: Any, _record: Any) -> None:
+    # More than all statements a process uses; psycopg's default drops and prepares them in turns.
+    connection.prepared_max = 1000
 
 
-def _is_autocommit(connection: sa.Connection) -> bool:
-    return connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
+def _begin(connection: sa.Connection) -> None:
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        # SQLite: at once the writer, not at the first change, which could then come too late.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "START TRANSACTION")

@@ -116,6 +116,11 @@ def _watched_pymysql(driver: Any, probe: Probe, timeouts: Timeouts) -> Callable[
                     self._force_close()
                     raise driver.err.OperationalError(_LOST, _SILENT)
 
+        def rollback(self) -> None:
+            """Roll back, without a word to the server when there is no transaction, as after reads."""
+            if self.server_status & driver.constants.SERVER_STATUS.SERVER_STATUS_IN_TRANS:
+                super().rollback()
+
     return Connection
 
 

@@ -61,6 +61,9 @@ class Timeouts:
                 cursor.execute(f"SET SESSION innodb_lock_wait_timeout={self.lock_s}, lock_wait_timeout={self.lock_s}, "
                                f"max_statement_time={self.statement_s}, "
                                f"idle_transaction_timeout={self.idle_transaction_s}")
+                # By default the reads of a transaction see the database as of its first read, so that sums taken
+                # after a lock would be old. PostgreSQL needs no such setting.
+                cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
 
 def execute_singly(engine: sa.Engine) -> None:

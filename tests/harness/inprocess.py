@@ -50,9 +50,9 @@ class Cloud:
         bootstrap.bootstrap(self.db, self.conf, admin_password=ADMIN_PASSWORD, public_url="http://127.0.0.1",
                             out_dir=directory)
         self.bus = Bus(self.conf)
-        self.scheduler = scheduler_service.build(self.conf, db=self.db, bus=self.bus)
-        self.conductor = conductor_service.build(self.conf, db=self.db, bus=self.bus)
-        self.api = api_service.build(self.conf, db=self.db, bus=self.bus)
+        self.scheduler = scheduler_service.build(self.conf, db=self.database_of("scheduler"), bus=self.bus)
+        self.conductor = conductor_service.build(self.conf, db=self.database_of("conductor"), bus=self.bus)
+        self.api = api_service.build(self.conf, db=self.database_of("api"), bus=self.bus)
         self.agents = {name: self.make_agent(name) for name in (f"host{number}" for number in range(1, hosts + 1))}
         self.volume_agents = {name: self.make_volume_agent(name)
                               for name in (f"node{number}" for number in range(1, nodes + 1))}
@@ -61,6 +61,10 @@ class Cloud:
         return hostler_conf.load([], config_files=[str(path) for path in files], overrides={
             "database.connection": f"sqlite:///{self.directory / 'cloud.db'}", **self.overrides, "host": host,
             "state_path": str(directory)})
+
+    def database_of(self, service: str) -> Database:
+        """Return the database that `service` works with: all share one."""
+        return self.db
 
     def make_agent(self, name: str) -> Any:
         """Return a compute agent on a fake host, not started."""

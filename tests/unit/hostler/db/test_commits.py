@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from hostler import errors
+from hostler.db import engine
 from hostler.db.engine import Database
 from hostler.db.models import Zone
 from tests.harness import databases
@@ -76,6 +77,7 @@ def test_a_deletion_is_not_taken_for_missing(db: Database, monkeypatch: pytest.M
 
 def test_what_cannot_be_known_in_time_is_said(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(db, "_max_retries", 2)
+    monkeypatch.setattr(engine, "_UNSURE_S", 0.5)
     _lose(db, monkeypatch, durable=False, times=99)
     with pytest.raises(errors.DatabaseUnavailable):
         db.write(lambda session: session.add(Zone(name="never")))

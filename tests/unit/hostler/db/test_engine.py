@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import event, exc, orm
 
 from hostler import errors
+from hostler.db import engine
 from hostler.db.engine import Database
 from hostler.db.models import Zone
 from tests.harness import databases
@@ -93,7 +96,46 @@ def test_a_failed_commit_does_not_spoil_its_connection(db: Database, monkeypatch
     with monkeypatch.context() as full:
         full.setattr(db.engine.dialect, "do_commit", fail)
         full.setattr(db, "_max_retries", 1)
+        full.setattr(engine, "_UNSURE_S", 0.5)
+        full.setattr(db, "_patience_s", 0.5)
         with pytest.raises(errors.DatabaseUnavailable):
             db.write(lambda session: session.add(Zone(name="lost")))
     db.write(lambda session: session.add(Zone(name="kept")))
     assert _names(db) == {"kept"}
+
+
+@contextlib.contextmanager
+def _broken_at(db: Database, number: int) -> Iterator[None]:
+    """Let the connection turn out to be dead at the given statement, as after a restart of the database."""
+    statements = itertools.count(1)
+
+    def fail(_connection: object, _cursor: object, text: str, *_rest: object) -> None:
+        if next(statements) == number:
+            raise exc.OperationalError(text, {}, Exception("gone"), connection_invalidated=True)
+
+    event.listen(db.engine, "before_cursor_execute", fail)
+    yield
+    event.remove(db.engine, "before_cursor_execute", fail)
+
+
+@pytest.mark.parametrize("read", [
+    lambda session: session.scalar(sa.select(Zone.name)), lambda session: session.scalars(sa.select(Zone.name)).one(),
+    lambda session: session.execute(sa.select(Zone.name)).scalar_one(), lambda session: session.get(Zone, "1").name])
+def test_a_reading_outlives_a_connection_that_broke_in_the_pool(
+        db: Database, read: Callable[[orm.Session], str]) -> None:
+    db.write(lambda session: session.add(Zone(id="1", name="kept")))
+    with _broken_at(db, 1), db.reading() as session:
+        assert read(session) == "kept"
+
+
+def test_a_write_outlives_a_connection_that_broke_in_the_pool(db: Database) -> None:
+    with _broken_at(db, 1):
+        db.write(lambda session: session.add(Zone(name="kept")))
+    assert _names(db) == {"kept"}
+
+
+def test_a_connection_that_breaks_within_a_reading_ends_it(db: Database) -> None:
+    """Rows loaded before would lose their values if the session went on by itself."""
+    with _broken_at(db, 2), pytest.raises(errors.DatabaseUnavailable), db.reading() as session:
+        session.scalar(sa.select(Zone.name))
+        session.scalar(sa.select(Zone.name))

@@ -1,0 +1,201 @@
+"""What each verb asks of the database: statements, transactions and checkouts, by service.
+
+The cloud runs in this process with a database object for each service; heartbeats, polling and sweeps are slowed down
+so far that only the verb counts. `python -m tests.harness.statement_counts [sqlite|postgresql|mariadb …]` prints the
+table; `--texts VERB` prints the statements of one verb.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from hostler.db.engine import Database
+from hostler.db.models import Operation
+from hostler.operations import states
+from tests.harness import databases
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+
+SERVICES = ("api", "conductor", "scheduler")
+REPEATS = 2
+# Nothing but the verb at work: the first of each kind happens while the cloud starts.
+_CALM: dict[str, Any] = {
+    "heartbeat_interval": 300, "service_down_time": 3000, "conductor.poll_interval": 300,
+    "conductor.lease_seconds": 3000, "conductor.sweep_interval": 3000, "conductor.restart_interval": 3000,
+    "scheduler.refresh_interval": 3000, "scheduler.full_refresh_interval": 3000}
+
+
+class Counts(NamedTuple):
+    """What one service asked of its database."""
+
+    statements: int = 0
+    commits: int = 0  # transactions that wrote; reads run without one
+    checkouts: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.statements}/{self.commits}/{self.checkouts}"
+
+
+class Counter:
+    """Counts what one service's database object does."""
+
+    def __init__(self, db: Database) -> None:
+        self.texts: list[str] = []
+        self._commits = 0
+        self._checkouts = 0
+        event.listen(db.engine, "before_cursor_execute", self._note_statement)
+        event.listen(db.engine, "checkout", self._note_checkout)
+        event.listen(db.engine, "commit", self._note_commit)
+
+    def _note_statement(self, *call: Any) -> None:
+        if not call[2].startswith(("BEGIN", "START TRANSACTION")):  # counted as a commit
+            self.texts.append(call[2])
+
+    def _note_checkout(self, *_call: object) -> None:
+        self._checkouts += 1
+
+    def _note_commit(self, *_call: object) -> None:
+        self._commits += 1
+
+    def reset(self) -> None:
+        """Start from nothing."""
+        self.texts, self._commits, self._checkouts = [], 0, 0
+
+    @property
+    def counts(self) -> Counts:
+        """What was counted since `reset`."""
+        return Counts(len(self.texts), self._commits, self._checkouts)
+
+
+class CountedCloud(Cloud):
+    """A cloud whose services count what they ask of the database; `db` itself is not counted."""
+
+    def __init__(self, directory: Path, url: str) -> None:
+        self.counters: dict[str, Counter] = {}
+        self._opened: list[Database] = []
+        super().__init__(directory, hosts=1, overrides={**_CALM, "database.connection": url})
+
+    def database_of(self, service: str) -> Database:
+        """Return a database object of the service's own."""
+        db = Database.from_conf(self.conf)
+        self._opened.append(db)
+        self.counters[service] = Counter(db)
+        return db
+
+    def stop(self) -> None:
+        """Stop everything."""
+        super().stop()
+        for db in self._opened:
+            db.dispose()
+
+    def settle(self) -> None:
+        """Wait until all accepted operations have ended."""
+        unfinished = sa.select(Operation.id).where(Operation.state.in_(states.UNFINISHED)).limit(1)
+        for _ in range(2000):
+            with self.db.reading() as session:
+                if session.scalar(unfinished) is None:
+                    return
+            time.sleep(0.01)
+        raise AssertionError("an operation does not end")
+
+    def count(self, verb: Callable[[], object]) -> dict[str, Counts]:
+        """Return what `verb` and the operations it starts ask of the database, by service."""
+        for counter in self.counters.values():
+            counter.reset()
+        verb()
+        self.settle()
+        return {service: counter.counts for service, counter in self.counters.items()}
+
+
+class Verbs:
+    """The verbs that are counted; each works on what the one before it made."""
+
+    def __init__(self, cloud: CountedCloud, client: Client) -> None:
+        self._cloud, self._client = cloud, client
+        self._image = client.make_image()
+        self._made = ""
+
+    def by_name(self) -> dict[str, Callable[[], object]]:
+        """Return the verbs in the order in which they work."""
+        return {"create": self._create, "show": lambda: self._get(f"/compute/v2.1/servers/{self._made}"),
+                "page": lambda: self._get("/compute/v2.1/servers/detail?limit=10"), "delete": self._delete,
+                "volume create": self._create_volume,
+                "volume show": lambda: self._get(f"/volume/v3/volumes/{self._made}"),
+                "volume delete": self._delete_volume}
+
+    def _get(self, path: str) -> None:
+        self._client.get(path).raise_for_status()
+
+    def _create(self) -> None:
+        self._made = self._client.create_server(self._image)
+
+    def _delete(self) -> None:
+        self._client.delete(f"/compute/v2.1/servers/{self._made}").raise_for_status()
+
+    def _create_volume(self) -> None:
+        answer = self._client.post("/volume/v3/volumes", {"volume": {"size": 1}})
+        answer.raise_for_status()
+        self._made = answer.json()["volume"]["id"]
+
+    def _delete_volume(self) -> None:
+        self._client.delete(f"/volume/v3/volumes/{self._made}").raise_for_status()
+
+
+@contextlib.contextmanager
+def counted_cloud(url: str, directory: Path) -> Iterator[tuple[CountedCloud, Verbs]]:
+    """Run a counted cloud on the empty database at `url`."""
+    cloud = CountedCloud(directory, url)
+    try:
+        verbs = Verbs(cloud, cloud.start())
+        cloud.settle()
+        yield cloud, verbs
+    finally:
+        cloud.stop()
+
+
+def count_all(cloud: CountedCloud, verbs: Verbs) -> dict[str, dict[str, Counts]]:
+    """Return the fewest that each verb took of some turns: the first fills caches, and others meet a refresh."""
+    least: dict[str, dict[str, Counts]] = {}
+    for _ in range(REPEATS):
+        for name, verb in verbs.by_name().items():
+            for service, found in cloud.count(verb).items():
+                known = least.setdefault(name, {}).get(service, found)
+                least[name][service] = min(known, found)
+    return least
+
+
+def _print(kind: str, texts_of: str | None) -> None:
+    with tempfile.TemporaryDirectory(prefix="hostler-counts-") as made, \
+            databases.running(kind, Path(made)) as url, counted_cloud(url, Path(made)) as (cloud, verbs):
+        print(f"{kind}: statements/commits/checkouts")
+        for name, counts in count_all(cloud, verbs).items():
+            print(f"  {name:14}", *(f"{service} {counts[service]!s:10}" for service in SERVICES))
+        for name, verb in verbs.by_name().items():
+            cloud.count(verb)
+            if name == texts_of:
+                for service, counter in cloud.counters.items():
+                    for text in counter.texts:
+                        print(f"{service:10} {' '.join(text.split())}")
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("databases", nargs="*", default=[*databases.KINDS])
+    parser.add_argument("--texts", metavar="VERB")
+    options = parser.parse_args()
+    for kind in options.databases:
+        _print(kind, options.texts)
+
+
+if __name__ == "__main__":
+    main()

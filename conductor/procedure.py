@@ -7,14 +7,15 @@ state and the operation's never disagree.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow import flow
+from taskflow.flow import Flow
 
 from conductor.faults import Failure
 from conductor.run import Run
+from hostler.flows import Compiled
 from hostler.operations.kinds.kind import Kind
 
 
@@ -22,11 +23,19 @@ from hostler.operations.kinds.kind import Kind
 class Procedure:
     """What the conductor adds to a kind.
 
+    `build(*shape(run))` composes the flow, once for all runs of that shape: what it depends on besides its kind.
     `succeeded(session, run, results)` gets what the flow's tasks provided; `failed(session, run, failure)` runs
     after the revert. Both may run twice only if their first transaction did not commit.
     """
 
     kind: Kind[Any]
-    build: Callable[[Run], flow.Flow]
+    build: Callable[..., Flow]
     succeeded: Callable[[orm.Session, Run, Mapping[str, Any]], None]
     failed: Callable[[orm.Session, Run, Failure], None]
+    shape: Callable[[Run], tuple[Hashable, ...]] = lambda _run: ()
+    _compiled: dict[tuple[Hashable, ...], Compiled] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    def flow_for(self, run: Run) -> Compiled:
+        """Return the flow of a run's shape."""
+        shape = self.shape(run)
+        return self._compiled.get(shape) or self._compiled.setdefault(shape, Compiled(self.build(*shape)))

@@ -1,21 +1,21 @@
-"""A lean TaskFlow persistence backend over the operation's own rows.
+"""TaskFlow's records of a flow, kept in the operation's own rows.
 
 One operation is one flow. TaskFlow saves an atom several times a task; here saves are gathered and written in one
 transaction at the points where a crash would matter: when a task starts (or its revert does) and when the flow ends.
 A task whose result was not yet written is run again after a crash, which every task survives by law.
 
-That same transaction renews the lease and says whether the operation is still ours.
+That same transaction says whether the operation is still ours, and whether it was asked to stop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow import states as flow_states
-from taskflow.persistence import base, models
+from taskflow.persistence import models
 
 from conductor.run import Run
 from hostler import clock, ids
@@ -34,22 +34,20 @@ _UPDATE = sa.update(_STEPS).where(_STEPS.c.operation_id == sa.bindparam("operati
                                   _STEPS.c.name == sa.bindparam("step")).values(**_VALUES)
 
 
-class OperationBackend(base.Backend):
-    """Persistence of one claimed operation's flow."""
+class FlowRecord:
+    """The record of one claimed operation's flow; the engine's `hostler.flows.Saver`."""
 
     def __init__(self, db: Database, run: Run, weights: Mapping[str, int]) -> None:
-        super().__init__({})
         self._db = db
         self._run = run
-        self._held = held = run.held
+        self._held = run.held
         self._weights = weights
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
         self._stored: set[str] = set()
-        self._flow_values: dict[str, Any] = {}
         self._progressed = False
-        self.book = models.LogBook(held.kind, uuid=held.id)
+        self._stored_flow = self._held.flow
         self.flow_detail = self._load()
 
     def _load(self) -> models.FlowDetail:
@@ -66,21 +64,23 @@ class OperationBackend(base.Backend):
                 detail.add(kind.from_dict(row.detail["atom"]))
                 self._stored.add(row.name)
                 self._times[row.name] = {"started_at": row.started_at, "finished_at": row.finished_at}
-        self.book.add(detail)
         return detail
 
-    def note_flow(self, detail: models.FlowDetail) -> None:
-        """Remember that the flow's own record changed."""
-        self._flow_values = detail.to_dict()
-        for atom in detail:
+    def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
+        """Note the steps of a flow that begins; its own state goes with the next write."""
+        for atom in flow_detail:
             if atom.name not in self._stored:
                 self._dirty.setdefault(atom.name, atom)
+        return flow_detail
 
-    def note_atom(self, atom: Any) -> None:
+    def update_atom_details(self, atom_detail: models.AtomDetail) -> models.AtomDetail:
         """Remember a changed step; write everything when it is about to act on the outside."""
-        self._dirty[atom.name] = atom
-        if self._states.get(atom.name) == atom.state:
-            return
+        self._dirty[atom_detail.name] = atom_detail
+        if self._states.get(atom_detail.name) != atom_detail.state:
+            self._note_state(atom_detail)
+        return atom_detail
+
+    def _note_state(self, atom: models.AtomDetail) -> None:
         self._states[atom.name] = atom.state
         times = self._times.setdefault(atom.name, {"started_at": None, "finished_at": None})
         if atom.state in _STARTED:
@@ -103,9 +103,11 @@ class OperationBackend(base.Backend):
         """
         # What an agent reports of the running step (`conductor.progress`) stands until the next one starts.
         done = sum(self._weights.get(name, 0) for name, times in self._times.items() if times["finished_at"])
-        progress = lease.PROGRESS if self._progressed else {}
+        values: dict[str, Any] = {**lease.PROGRESS} if self._progressed else {}
+        if (flow := self.flow_detail.to_dict()) != self._stored_flow:
+            values["flow"] = flow
         cancel_requested = lease.write_step(
-            session, self._held, **progress, flow=self._flow_values or self.flow_detail.to_dict(), host=self._run.host,
+            session, self._held, **values, host=self._run.host,
             progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
         rows = [self._row(name, atom) for name, atom in self._dirty.items()]
         new = [row for row in rows if row["step"] not in self._stored]
@@ -127,77 +129,4 @@ class OperationBackend(base.Backend):
     def _forget(self) -> None:
         self._stored.update(self._dirty)
         self._dirty.clear()
-
-    def get_connection(self) -> Connection:
-        """Return a connection in TaskFlow's sense."""
-        return Connection(self)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-
-class Connection(base.Connection):
-    """What TaskFlow's storage calls; only saving is needed, loading is done once per claim."""
-
-    def __init__(self, backend: OperationBackend) -> None:
-        self._backend = backend
-
-    @property
-    def backend(self) -> OperationBackend:
-        """The backend this connection belongs to."""
-        return self._backend
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def upgrade(self) -> None:
-        """The schema is the project's; its migrations make it."""
-
-    def validate(self) -> None:
-        """Nothing to check."""
-
-    def clear_all(self) -> None:
-        """Refuse: operations are the audit record."""
-        raise NotImplementedError
-
-    def update_atom_details(self, atom_detail: Any) -> Any:
-        """Save one step."""
-        self._backend.note_atom(atom_detail)
-        return atom_detail
-
-    def update_flow_details(self, flow_detail: Any) -> Any:
-        """Save the flow's record."""
-        self._backend.note_flow(flow_detail)
-        return flow_detail
-
-    def save_logbook(self, book: Any) -> Any:
-        """A book is the operation itself."""
-        return book
-
-    def destroy_logbook(self, book_uuid: str) -> None:
-        """Refuse: operations are the audit record."""
-        raise NotImplementedError
-
-    def get_logbook(self, book_uuid: str, lazy: bool = False) -> Any:
-        """Return the operation's book."""
-        return self._backend.book
-
-    def get_logbooks(self, lazy: bool = False) -> Iterator[Any]:
-        """Return the one book."""
-        return iter([self._backend.book])
-
-    def get_flows_for_book(self, book_uuid: str) -> Iterator[Any]:
-        """Return the one flow."""
-        return iter(self._backend.book)
-
-    def get_flow_details(self, fd_uuid: str, lazy: bool = False) -> Any:
-        """Return the one flow."""
-        return self._backend.flow_detail
-
-    def get_atom_details(self, ad_uuid: str) -> Any:
-        """Return one step."""
-        return self._backend.flow_detail.find(ad_uuid)
-
-    def get_atoms_for_flow(self, fd_uuid: str) -> Iterator[Any]:
-        """Return the steps."""
-        return iter(self._backend.flow_detail)
+        self._stored_flow = self.flow_detail.to_dict()

@@ -8,19 +8,20 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow import engines
 from taskflow import exceptions as flow_errors
 from taskflow.flow import Flow
 from taskflow.types import failure as flow_failure
 
 from conductor.engine.isolation import Isolation
-from conductor.engine.persistence import OperationBackend
+from conductor.engine.persistence import FlowRecord
 from conductor.engine.slots import Slots
 from conductor.faults import Failure
 from conductor.flows.registry import PROCEDURES
 from conductor.procedure import Procedure
 from conductor.run import CloudAccess, HandOver, Run
+from conductor.tasks.base import running
 from hostler import errors
+from hostler.flows import Engine
 from hostler.operations import lease, states
 
 LOG = logging.getLogger(__name__)
@@ -73,23 +74,21 @@ class Runner:
         return None
 
     def _run_flow(self, procedure: Procedure, run: Run) -> None:
-        flow = procedure.build(run)
-        backend = OperationBackend(run.db, run, _weights(flow))
-        engine = engines.load(flow, flow_detail=backend.flow_detail, book=backend.book, backend=backend,
-                              engine="serial")
-        # Transient: arguments are in the operation already, and may be secret.
-        engine.storage.inject(run.store, transient=True)
+        compiled = procedure.flow_for(run)
+        record = FlowRecord(run.db, run, _weights(compiled.flow))
+        # The arguments are not saved with it: they are in the operation already, and may be secret.
+        engine = Engine(compiled, flow_detail=record.flow_detail, saver=record, store=run.store)
         try:
-            engine.run()
+            with running(run):
+                engine.run()
         except Exception as error:  # noqa: BLE001 - whatever a task raised, the operation must end
-            self._end_failed(procedure, run, backend, _cause(engine, error))
+            self._end_failed(procedure, run, record, _cause(engine, error))
         else:
-            self._end_succeeded(procedure, run, backend, engine.storage.fetch_all())
+            self._end_succeeded(procedure, run, record, engine.storage.fetch_all())
 
-    def _end_succeeded(self, procedure: Procedure, run: Run, backend: OperationBackend,
-                       results: Mapping[str, Any]) -> None:
+    def _end_succeeded(self, procedure: Procedure, run: Run, record: FlowRecord, results: Mapping[str, Any]) -> None:
         def work(session: orm.Session) -> None:
-            backend.flush(session)
+            record.flush(session)
             procedure.succeeded(session, run, results)
             lease.finish(session, run.held, state=states.SUCCEEDED, message=None)
 
@@ -97,9 +96,9 @@ class Runner:
         LOG.info("operation %s %s of %s %s succeeded", run.held.id, run.held.kind, run.held.resource_type,
                  run.held.resource_id)
 
-    def _end_failed(self, procedure: Procedure, run: Run, backend: OperationBackend, failure: Failure) -> None:
+    def _end_failed(self, procedure: Procedure, run: Run, record: FlowRecord, failure: Failure) -> None:
         def work(session: orm.Session) -> None:
-            backend.flush(session)
+            record.flush(session)
             procedure.failed(session, run, failure)
             lease.finish(session, run.held, state=states.FAILED, message=failure.message)
 

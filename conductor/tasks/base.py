@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from contextvars import ContextVar
+from typing import Any, Final
 
-from taskflow import task
 from taskflow.types import failure
 
 from conductor.run import Run
+from hostler import flows
+
+_RUN: Final[ContextVar[Run]] = ContextVar("run")
 
 
-class OperationTask(task.Task):
+@contextlib.contextmanager
+def running(run: Run) -> Iterator[None]:
+    """Have the tasks that this thread executes work for `run`."""
+    token = _RUN.set(run)
+    try:
+        yield
+    finally:
+        _RUN.reset(token)
+
+
+class OperationTask(flows.Task):
     """A task of an operation; `self.run` reaches the cloud.
+
+    All runs of a kind share its tasks, at the same time: what a task remembers of a run does not belong in its
+    attributes.
 
     `weight` is its part of the operation's progress. In a flow whose one long step reports its own progress, the
     others weigh nothing.
@@ -19,9 +37,13 @@ class OperationTask(task.Task):
 
     weight = 1
 
-    def __init__(self, run: Run, **options: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__(name=options.pop("name", type(self).__name__), **options)
-        self.run = run
+
+    @property
+    def run(self) -> Run:
+        """The run that this thread carries out."""
+        return _RUN.get()
 
     def pre_execute(self) -> None:
         """Check whether this task may still start."""

@@ -160,8 +160,13 @@ def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: 
 
     Raises QuotaExceeded with the numbers.
     """
+    claim_within(db, session, limits(session, conf, project_id), project_id, wanted)
+
+
+def claim_within(db: Database, session: orm.Session, limit: Mapping[str, int], project_id: str,
+                 wanted: Mapping[str, int]) -> None:
+    """As `claim`, for a caller that has read the project's limits."""
     db.lock_row(session, Project, Project.id == project_id)
-    limit = limits(session, conf, project_id)
     used = usage(session, project_id, wanted)
     over = [name for name, amount in wanted.items()
             if amount > 0 and limit.get(name, UNLIMITED) != UNLIMITED and used[name] + amount > limit[name]]

@@ -18,7 +18,7 @@ def build(kind: str, arguments: dict[str, Any], *, with_volumes: bool = True) ->
     run = mock.Mock(kind=procedure.kind, reading=mock.MagicMock())
     run.arguments_of = lambda _kind: typed
     run.reading.return_value.__enter__.return_value.scalar.return_value = "an attachment" if with_volumes else None
-    return procedure.build(run)
+    return procedure.build(*procedure.shape(run))
 
 
 def argument_names(kind: str) -> frozenset[str]:

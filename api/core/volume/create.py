@@ -149,10 +149,10 @@ def reserve(services: Services, session: orm.Session, context: RequestContext,
     counts: Counter[str] = Counter()
     for request in requests:
         counts.update(request.counts_as())
-    quota.claim(services.db, session, services.conf, project_id, counts)
     limit = quota.limits(session, services.conf, project_id)
     for request in requests:
         quota.check_volume_size(limit, request.size_gib)
+    quota.claim_within(services.db, session, limit, project_id, counts)
     return Reservation(project_id, dict(counts))
 
 

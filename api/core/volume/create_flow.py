@@ -19,7 +19,6 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
-from taskflow import engines, task
 from taskflow.patterns import linear_flow
 
 from api.core.volume import create as volume_create
@@ -29,6 +28,7 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Lock, Operation, Project, Volume
+from hostler.flows import Compiled, Engine, Task
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import volume as kinds
 
@@ -37,7 +37,7 @@ FLOW_NAME: Final = "volume_create_api"
 _KEY_LENGTH: Final = 200
 
 
-class ExtractVolumeRequestTask(task.Task):
+class ExtractVolumeRequestTask(Task):
     """Turns the request into checked values. Revert: nothing to undo, holds end with the transaction."""
 
     default_provides = "request"
@@ -48,7 +48,7 @@ class ExtractVolumeRequestTask(task.Task):
         return volume_create.prepare(services, session, context, new)
 
 
-class QuotaReserveTask(task.Task):
+class QuotaReserveTask(Task):
     """Finds quota free under the project's lock. Revert: the reservation is returned."""
 
     default_provides = "reservation"
@@ -64,7 +64,7 @@ class QuotaReserveTask(task.Task):
             result.returned = True
 
 
-class EntryCreateTask(task.Task):
+class EntryCreateTask(Task):
     """Writes the volume's row. Revert: the row is removed, and counts no longer."""
 
     default_provides = "volume"
@@ -80,7 +80,7 @@ class EntryCreateTask(task.Task):
             _take_back(session, sa.delete(Volume).where(Volume.id == result.id))
 
 
-class QuotaCommitTask(task.Task):
+class QuotaCommitTask(Task):
     """Settles the reservation on the row. Revert: it is unsettled; the row's removal gives the quota back."""
 
     def execute(self, reservation: Reservation, request: VolumeRequest, volume: Volume) -> None:
@@ -92,7 +92,7 @@ class QuotaCommitTask(task.Task):
         reservation.settled = False
 
 
-class VolumeCastTask(task.Task):
+class VolumeCastTask(Task):
     """Writes the operation that has the volume made. Revert: operation and lock are removed, nobody is woken."""
 
     default_provides = "operation_id"
@@ -117,13 +117,16 @@ def make_flow() -> linear_flow.Flow:
         ExtractVolumeRequestTask(), QuotaReserveTask(), EntryCreateTask(), QuotaCommitTask(), VolumeCastTask())
 
 
+_FLOW: Final = Compiled(make_flow())
+
+
 def run_flow(services: Services, session: orm.Session, context: RequestContext, new: NewVolume) -> tuple[str, str]:
     """Run the flow in `session`'s transaction; return the ids of volume and operation.
 
     Raises what the failing task raised.
     """
     store = {"services": services, "session": session, "context": context, "new": new}
-    engine = engines.load(make_flow(), engine="serial", store=store)
+    engine = Engine(_FLOW, store=store)
     try:
         engine.run()
     except Exception:

@@ -19,9 +19,9 @@ from hostler.operations import notes
 from hostler.operations.kinds import cloud as kinds
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("cloud.audit").add(ExamineCloud(run))
+    return linear_flow.Flow("cloud.audit").add(ExamineCloud())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

@@ -19,9 +19,9 @@ from hostler.operations import notes
 from hostler.operations.kinds import cloud as kinds
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("host.drain").add(MoveServersAway(run))
+    return linear_flow.Flow("host.drain").add(MoveServersAway())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

@@ -18,12 +18,12 @@ from conductor.tasks.host.networks import ApplyRules, UpdateNetwork
 from hostler.operations.kinds import network as kinds
 
 
-def _build_apply_rules(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("network.apply_rules").add(ApplyRules(run))
+def _build_apply_rules() -> linear_flow.Flow:
+    return linear_flow.Flow("network.apply_rules").add(ApplyRules())
 
 
-def _build_update(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("network.update").add(UpdateNetwork(run))
+def _build_update() -> linear_flow.Flow:
+    return linear_flow.Flow("network.update").add(UpdateNetwork())
 
 
 def _succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:

@@ -21,9 +21,9 @@ from hostler.resources.network import ports
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.attach_interface").add(PlugInterface(run))
+    return linear_flow.Flow("server.attach_interface").add(PlugInterface())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

@@ -26,9 +26,9 @@ from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.attach_volume").add(ConnectVolume(run), PlugVolume(run))
+    return linear_flow.Flow("server.attach_volume").add(ConnectVolume(), PlugVolume())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

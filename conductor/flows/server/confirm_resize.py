@@ -22,9 +22,9 @@ from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.confirm_resize").add(DiscardServer(run))
+    return linear_flow.Flow("server.confirm_resize").add(DiscardServer())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

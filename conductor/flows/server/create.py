@@ -45,12 +45,12 @@ from hostler.resources.volume import states as volume_states
 BUILD_ATTEMPTS = 3
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
-    if not run.arguments_of(kinds.CREATE).volumes:
-        return _on_a_host("server.create").add(SelectHost(run), AssignHost(run), SpawnServer(run))
-    return linear_flow.Flow("server.create").add(PlaceVolumes(run), _on_a_host("server.create.host").add(
-        SelectHost(run), AssignHost(run), FillVolumes(run), ConnectVolumes(run), SpawnServer(run)))
+    if not with_volumes:
+        return _on_a_host("server.create").add(SelectHost(), AssignHost(), SpawnServer())
+    return linear_flow.Flow("server.create").add(PlaceVolumes(), _on_a_host("server.create.host").add(
+        SelectHost(), AssignHost(), FillVolumes(), ConnectVolumes(), SpawnServer()))
 
 
 def _on_a_host(name: str) -> linear_flow.Flow:
@@ -95,4 +95,5 @@ def _volumes_are_gone(session: orm.Session, run: Run) -> None:
     mark_deleted(session, volume_ids)
 
 
-PROCEDURE = Procedure(kinds.CREATE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.CREATE, build, succeeded, failed,
+                      shape=lambda run: (bool(run.arguments_of(kinds.CREATE).volumes),))

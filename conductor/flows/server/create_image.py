@@ -27,9 +27,9 @@ from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(kind: str) -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow(run.kind.name).add(UploadServer(run))
+    return linear_flow.Flow(kind).add(UploadServer())
 
 
 def _image_made(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
@@ -57,5 +57,5 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-CREATE_IMAGE = Procedure(kinds.CREATE_IMAGE, build, _image_made, failed)
-CREATE_BACKUP = Procedure(kinds.CREATE_BACKUP, build, _backup_made, failed)
+CREATE_IMAGE = Procedure(kinds.CREATE_IMAGE, build, _image_made, failed, shape=lambda run: (run.kind.name,))
+CREATE_BACKUP = Procedure(kinds.CREATE_BACKUP, build, _backup_made, failed, shape=lambda run: (run.kind.name,))

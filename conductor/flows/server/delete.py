@@ -44,14 +44,14 @@ from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(with_volumes: bool, moved: bool) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("server.delete")
-    if has_moved(run):
-        flow.add(DiscardServer(run))
-    if not has_volumes(run):
-        return flow.add(DestroyServer(run))
-    return flow.add(LockVolumes(run), DestroyServer(run), DisconnectVolumes(run), DeleteVolumes(run))
+    if moved:
+        flow.add(DiscardServer())
+    if not with_volumes:
+        return flow.add(DestroyServer())
+    return flow.add(LockVolumes(), DestroyServer(), DisconnectVolumes(), DeleteVolumes())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -77,4 +77,5 @@ def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) 
             "fault": {"message": why, "details": "", "created": clock.iso_z(clock.utcnow())}})
 
 
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(SERVER, states.ERROR))
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(SERVER, states.ERROR),
+                      shape=lambda run: (has_volumes(run), has_moved(run)))

@@ -21,9 +21,9 @@ from hostler.resources.network import ports
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.detach_interface").add(UnplugInterface(run))
+    return linear_flow.Flow("server.detach_interface").add(UnplugInterface())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

@@ -23,9 +23,9 @@ from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.detach_volume").add(UnplugVolume(run), DisconnectVolume(run))
+    return linear_flow.Flow("server.detach_volume").add(UnplugVolume(), DisconnectVolume())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

@@ -43,17 +43,17 @@ from hostler.resources.server.moves import move
 ATTEMPTS = 3
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
     # All: a retry that gives up would else revert its own flow alone, and leave what came before it.
     elsewhere = linear_flow.Flow("server.evacuate.host", retry=AnotherPlace(ATTEMPTS, name="AnotherHost",
                                                                             revert_all=True))
-    if not has_volumes(run):
+    if not with_volumes:
         return linear_flow.Flow("server.evacuate").add(
-            FenceHost(run), SetClaimAside(run), elsewhere.add(SelectRefuge(run), RebuildServer(run)))
+            FenceHost(), SetClaimAside(), elsewhere.add(SelectRefuge(), RebuildServer()))
     return linear_flow.Flow("server.evacuate").add(
-        FenceHost(run), LockVolumes(run), SetClaimAside(run),
-        elsewhere.add(SelectRefuge(run), MoveVolumes(run), RebuildServer(run)))
+        FenceHost(), LockVolumes(), SetClaimAside(),
+        elsewhere.add(SelectRefuge(), MoveVolumes(), RebuildServer()))
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -84,4 +84,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
          {} if failure.code == Cancelled.code else {"fault": fault_of(failure)})
 
 
-PROCEDURE = Procedure(kinds.EVACUATE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.EVACUATE, build, succeeded, failed, shape=lambda run: (has_volumes(run),))

@@ -23,8 +23,8 @@ from hostler.operations.kinds.kind import Kind
 def procedure(kind: Kind[Any], task: type[OperationTask]) -> Procedure:
     """Return how one of them is carried out."""
 
-    def build(run: Run) -> linear_flow.Flow:
-        return linear_flow.Flow(kind.name).add(task(run))
+    def build() -> linear_flow.Flow:
+        return linear_flow.Flow(kind.name).add(task())
 
     return Procedure(kind, build, _succeeded, _failed)
 

@@ -37,12 +37,12 @@ from hostler.resources.server.moves import move
 _OFF = ("shutdown", "crashed")
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("server.live_migrate")
-    if has_volumes(run):
-        flow.add(LockVolumes(run))
-    return flow.add(ClaimTarget(run), PrepareTarget(run), SendGuest(run), TakeOver(run), CleanSource(run))
+    if with_volumes:
+        flow.add(LockVolumes())
+    return flow.add(ClaimTarget(), PrepareTarget(), SendGuest(), TakeOver(), CleanSource())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -67,4 +67,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-PROCEDURE = Procedure(kinds.LIVE_MIGRATE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.LIVE_MIGRATE, build, succeeded, failed, shape=lambda run: (has_volumes(run),))

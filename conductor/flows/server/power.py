@@ -24,8 +24,8 @@ from hostler.resources.server.moves import move
 def procedure(kind: Kind[Any]) -> Procedure:
     """Return how one verb is carried out."""
 
-    def build(run: Run) -> linear_flow.Flow:
-        return linear_flow.Flow(kind.name).add(ChangePower(run, kind.name.removeprefix("server.")))
+    def build() -> linear_flow.Flow:
+        return linear_flow.Flow(kind.name).add(ChangePower(kind.name.removeprefix("server.")))
 
     def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
         move(session, run.resource_id, str(kind.ends_in), {"power_state": results["guest"]["power_state"],

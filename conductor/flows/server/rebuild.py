@@ -24,9 +24,9 @@ from hostler.resources.server import states
 from hostler.resources.server.moves import SERVER, move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.rebuild").add(RebuildServer(run))
+    return linear_flow.Flow("server.rebuild").add(RebuildServer())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

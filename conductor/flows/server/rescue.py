@@ -24,8 +24,8 @@ from hostler.resources.server import states
 from hostler.resources.server.moves import move
 
 
-def _build_rescue(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("server.rescue").add(RescueServer(run))
+def _build_rescue() -> linear_flow.Flow:
+    return linear_flow.Flow("server.rescue").add(RescueServer())
 
 
 def _rescued(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -34,8 +34,8 @@ def _rescued(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None
         "rescue_image_id": run.arguments_of(kinds.RESCUE).image_id})
 
 
-def _build_unrescue(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("server.unrescue").add(UnrescueServer(run))
+def _build_unrescue() -> linear_flow.Flow:
+    return linear_flow.Flow("server.unrescue").add(UnrescueServer())
 
 
 def _unrescued(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

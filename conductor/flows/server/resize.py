@@ -67,12 +67,12 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
 def procedure(kind: Kind[kinds.Move]) -> Procedure:
     """Return how a resize or a cold migration is carried out."""
 
-    def build(run: Run) -> linear_flow.Flow:
-        follow = [MoveConnections(run)] if has_volumes(run) else []
+    def build(with_volumes: bool) -> linear_flow.Flow:
+        follow = [MoveConnections()] if with_volumes else []
         return linear_flow.Flow(kind.name).add(
-            SelectTarget(run), SetServerAside(run), SwitchToTarget(run), *follow, TakeServerIn(run))
+            SelectTarget(), SetServerAside(), SwitchToTarget(), *follow, TakeServerIn())
 
-    return Procedure(kind, build, succeeded, failed)
+    return Procedure(kind, build, succeeded, failed, shape=lambda run: (has_volumes(run),))
 
 
 RESIZE = procedure(kinds.RESIZE)

@@ -32,11 +32,11 @@ from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
-    follow = [MoveConnections(run)] if has_volumes(run) else []
+    follow = [MoveConnections()] if with_volumes else []
     return linear_flow.Flow("server.revert_resize").add(
-        RemoveFromTarget(run), SwitchToSource(run), *follow, RestoreServer(run))
+        RemoveFromTarget(), SwitchToSource(), *follow, RestoreServer())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -65,4 +65,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     move(session, run.resource_id, None if untouched else states.ERROR, {"fault": fault_of(failure)})
 
 
-PROCEDURE = Procedure(kinds.REVERT_RESIZE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.REVERT_RESIZE, build, succeeded, failed, shape=lambda run: (has_volumes(run),))

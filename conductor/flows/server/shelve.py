@@ -46,9 +46,9 @@ from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 
-def _build_shelve(run: Run) -> linear_flow.Flow:
-    flow = linear_flow.Flow("server.shelve").add(SwitchOff(run))
-    return flow if run.arguments_of(kinds.SHELVE).image_id is None else flow.add(UploadServer(run))
+def _build_shelve(with_image: bool) -> linear_flow.Flow:
+    flow = linear_flow.Flow("server.shelve").add(SwitchOff())
+    return flow.add(UploadServer()) if with_image else flow
 
 
 def _shelved(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -73,11 +73,11 @@ def _not_shelved(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-def _build_offload(run: Run) -> linear_flow.Flow:
+def _build_offload(with_volumes: bool) -> linear_flow.Flow:
     flow = linear_flow.Flow("server.shelve_offload")
-    if not has_volumes(run):
-        return flow.add(LeaveHost(run))
-    return flow.add(LockVolumes(run), LeaveHost(run), DisconnectVolumes(run))
+    if not with_volumes:
+        return flow.add(LeaveHost())
+    return flow.add(LockVolumes(), LeaveHost(), DisconnectVolumes())
 
 
 def _offloaded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -96,5 +96,7 @@ def _not_offloaded(session: orm.Session, run: Run, failure: Failure) -> None:
          only_from=(states.SHELVED,))
 
 
-SHELVE = Procedure(kinds.SHELVE, _build_shelve, _shelved, _not_shelved)
-SHELVE_OFFLOAD = Procedure(kinds.SHELVE_OFFLOAD, _build_offload, _offloaded, _not_offloaded)
+SHELVE = Procedure(kinds.SHELVE, _build_shelve, _shelved, _not_shelved,
+                   shape=lambda run: (run.arguments_of(kinds.SHELVE).image_id is not None,))
+SHELVE_OFFLOAD = Procedure(kinds.SHELVE_OFFLOAD, _build_offload, _offloaded, _not_offloaded,
+                           shape=lambda run: (has_volumes(run),))

@@ -26,8 +26,8 @@ from hostler.resources.server import states
 from hostler.resources.server.moves import move
 
 
-def _build_soft_delete(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("server.soft_delete").add(SwitchOff(run))
+def _build_soft_delete() -> linear_flow.Flow:
+    return linear_flow.Flow("server.soft_delete").add(SwitchOff())
 
 
 def _soft_deleted(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -43,8 +43,8 @@ def _not_soft_deleted(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-def _build_restore(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("server.restore").add(SwitchOn(run))
+def _build_restore() -> linear_flow.Flow:
+    return linear_flow.Flow("server.restore").add(SwitchOn())
 
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

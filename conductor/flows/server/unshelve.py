@@ -42,18 +42,22 @@ from hostler.resources.volume import states as volume_states
 BUILD_ATTEMPTS: Final = 3
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(offloaded: bool, with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
-    with run.reading() as session:
-        offloaded = session.get_one(Server, run.resource_id).vm_state == states.SHELVED_OFFLOADED
     if not offloaded:
-        return linear_flow.Flow("server.unshelve").add(ChangePower(run, "start"))
+        return linear_flow.Flow("server.unshelve").add(ChangePower("start"))
     flow = linear_flow.Flow("server.unshelve", retry=AnotherPlace(BUILD_ATTEMPTS, name="AnotherHost",
                                                                   revert_all=True))
-    flow.add(SelectHost(run), AssignHost(run))
-    if has_volumes(run):
-        flow.add(ConnectVolumes(run))
-    return flow.add(SpawnServer(run, inject={"admin_password": None}))
+    flow.add(SelectHost(), AssignHost())
+    if with_volumes:
+        flow.add(ConnectVolumes())
+    return flow.add(SpawnServer(inject={"admin_password": None}))
+
+
+def _shape(run: Run) -> tuple[bool, bool]:
+    with run.reading() as session:
+        offloaded = session.get_one(Server, run.resource_id).vm_state == states.SHELVED_OFFLOADED
+    return offloaded, offloaded and has_volumes(run)
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -81,4 +85,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     ports.set_ports_host(session, run.resource_id, None, "DOWN")
 
 
-PROCEDURE = Procedure(kinds.UNSHELVE, build, succeeded, failed)
+PROCEDURE = Procedure(kinds.UNSHELVE, build, succeeded, failed, _shape)

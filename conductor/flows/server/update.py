@@ -18,9 +18,9 @@ from conductor.tasks.host.servers import TellGuest
 from hostler.operations.kinds import server as kinds
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("server.update").add(TellGuest(run))
+    return linear_flow.Flow("server.update").add(TellGuest())
 
 
 def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:

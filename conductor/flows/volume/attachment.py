@@ -21,8 +21,8 @@ from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import volume as kinds
 
 
-def _build_connect(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("attachment.connect").add(ConnectAttachment(run))
+def _build_connect() -> linear_flow.Flow:
+    return linear_flow.Flow("attachment.connect").add(ConnectAttachment())
 
 
 def _connected(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
@@ -35,8 +35,8 @@ def _not_connected(session: orm.Session, run: Run, _failure: Failure) -> None:
                     .values(connection={}))
 
 
-def _build_delete(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("attachment.delete").add(DisconnectAttachment(run))
+def _build_delete() -> linear_flow.Flow:
+    return linear_flow.Flow("attachment.delete").add(DisconnectAttachment())
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

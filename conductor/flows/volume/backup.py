@@ -31,8 +31,8 @@ from hostler.resources.volume.volume_record import VolumeRecord
 _TOUCHED = frozenset({"AgentError", "Internal", "NodeUnreachable", "Unavailable"})
 
 
-def _build_create(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("backup.create").add(AssignStore(run), CreateBackup(run))
+def _build_create() -> linear_flow.Flow:
+    return linear_flow.Flow("backup.create").add(AssignStore(), CreateBackup())
 
 
 def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -41,16 +41,16 @@ def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None
         "stored_bytes": made["stored_bytes"], "object_count": made["object_count"], "fault": None})
 
 
-def _build_delete(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("backup.delete").add(DeleteBackup(run))
+def _build_delete() -> linear_flow.Flow:
+    return linear_flow.Flow("backup.delete").add(DeleteBackup())
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     moves.BACKUP.move(session, run.resource_id, volume_states.DELETED, {"deleted_at": clock.utcnow()})
 
 
-def _build_restore(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("backup.restore").add(RestoreBackup(run))
+def _build_restore() -> linear_flow.Flow:
+    return linear_flow.Flow("backup.restore").add(RestoreBackup())
 
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

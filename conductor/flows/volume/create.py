@@ -27,10 +27,10 @@ from hostler.resources.volume import states as volume_states
 CREATE_ATTEMPTS = 3
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("volume.create", retry=AnotherPlace(CREATE_ATTEMPTS, name="AnotherBackend"))
-    return flow.add(SelectBackend(run), CreateVolume(run))
+    return flow.add(SelectBackend(), CreateVolume())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

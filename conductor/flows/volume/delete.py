@@ -25,12 +25,12 @@ from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build(cascade: bool) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("volume.delete")
-    if run.arguments_of(kinds.DELETE).cascade:
-        flow.add(DeleteSnapshots(run))
-    return flow.add(DeleteVolume(run))
+    if cascade:
+        flow.add(DeleteSnapshots())
+    return flow.add(DeleteVolume())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -49,4 +49,5 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 
 # After a failure data and record stay, and the volume may be deleted again.
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR_DELETING))
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR_DELETING),
+                      shape=lambda run: (run.arguments_of(kinds.DELETE).cascade,))

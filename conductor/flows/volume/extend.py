@@ -29,9 +29,9 @@ from hostler.resources.volume import states as volume_states
 _TRIED = frozenset({"AgentError", "Internal", "Unavailable"})
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("volume.extend").add(ExtendOnNode(run), ExtendOnHosts(run))
+    return linear_flow.Flow("volume.extend").add(ExtendOnNode(), ExtendOnHosts())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

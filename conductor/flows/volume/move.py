@@ -34,10 +34,10 @@ from hostler.operations.kinds.kind import Kind
 def procedure(kind: Kind[Any], succeeded: Callable[[orm.Session, Run, Mapping[str, Any]], None]) -> Procedure:
     """Return how a retype or a migration is carried out."""
 
-    def build(run: Run) -> linear_flow.Flow:
+    def build() -> linear_flow.Flow:
         return linear_flow.Flow(kind.name).add(
-            ChooseTarget(run), ClearTarget(run), ConnectSource(run), CopyVolume(run), SwitchRecord(run),
-            DisconnectSource(run), RemoveSource(run))
+            ChooseTarget(), ClearTarget(), ConnectSource(), CopyVolume(), SwitchRecord(),
+            DisconnectSource(), RemoveSource())
 
     return Procedure(kind, build, succeeded, _failed)
 

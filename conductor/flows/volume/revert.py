@@ -20,9 +20,9 @@ from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("volume.revert").add(RevertVolume(run))
+    return linear_flow.Flow("volume.revert").add(RevertVolume())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

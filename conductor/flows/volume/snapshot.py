@@ -24,8 +24,8 @@ from hostler.resources.volume import backend_claims, moves
 from hostler.resources.volume import states as volume_states
 
 
-def _build_create(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("snapshot.create").add(CreateSnapshot(run))
+def _build_create() -> linear_flow.Flow:
+    return linear_flow.Flow("snapshot.create").add(CreateSnapshot())
 
 
 def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -33,8 +33,8 @@ def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None
         "provider": results["made"]["provider"], "fault": None})
 
 
-def _build_delete(run: Run) -> linear_flow.Flow:
-    return linear_flow.Flow("snapshot.delete").add(DeleteSnapshot(run))
+def _build_delete() -> linear_flow.Flow:
+    return linear_flow.Flow("snapshot.delete").add(DeleteSnapshot())
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:

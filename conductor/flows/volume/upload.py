@@ -21,9 +21,9 @@ from hostler.images.moves import IMAGE
 from hostler.operations.kinds import volume as kinds
 
 
-def build(run: Run) -> linear_flow.Flow:
+def build() -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow("volume.upload").add(UploadVolume(run))
+    return linear_flow.Flow("volume.upload").add(UploadVolume())
 
 
 def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:

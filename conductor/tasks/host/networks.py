@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import sqlalchemy as sa
 
@@ -27,21 +26,21 @@ class _NotifyHosts(OperationTask):
     operator's patience it gets what it missed when it reconciles.
     """
 
-    def __init__(self, run: Run) -> None:
-        super().__init__(run)
-        self._silent: list[str] = []
+    def _tell(self, hosts: Iterable[str], call: Callable[[str], None]) -> None:
+        """Make the call to each host, then wait for those that were silent."""
+        self.run.wait_for_silent([host for host in hosts if not self._answers(host, call)])
 
-    def _tell(self, host: str, call: Callable[[], None]) -> None:
+    def _answers(self, host: str, call: Callable[[str], None]) -> bool:
         if self.run.cloud.silences.holds(host):
             # A hung host must not take a worker for each change.
-            self._silent.append(host)
-            return
+            return False
         try:
-            call()
+            call(host)
         except errors.Silent as error:
             LOG.warning("host %s did not take network changes of operation %s: %s", host, self.run.held.id, error)
             self.run.cloud.silences.note(host)
-            self._silent.append(host)
+            return False
+        return True
 
     def _members(self, ports: list[PortSpec]) -> Groups:
         with self.run.reading() as session:
@@ -55,20 +54,24 @@ class ApplyRules(_NotifyHosts):
         """Tell the ports' rules, or the group's members alone."""
         if members_only and security_group_id is not None:
             self._tell_members(security_group_id)
-        else:
-            for host, ports in _ports_by_host(self.run, self._concerned(port_ids, security_group_id)).items():
-                self._tell(host, functools.partial(self.run.cloud.compute.apply_port_rules, self.run.context, host,
-                                                   ports, self._members(ports)))
-        self.run.wait_for_silent(self._silent)
+            return
+        run = self.run
+        ports = _ports_by_host(run, self._concerned(port_ids, security_group_id))
+        self._tell(ports, lambda host: run.cloud.compute.apply_port_rules(
+            run.context, host, ports[host], self._members(ports[host])))
 
     def _tell_members(self, group_id: str) -> None:
-        with self.run.reading() as session:
-            hosts = hosts_admitting(session, group_id)
-        for host in hosts:
+        run = self.run
+
+        def tell(host: str) -> None:
             # Read for each host: one before it may have been silent for long, and newer members must not be undone.
-            with self.run.reading() as session:
+            with run.reading() as session:
                 groups = group_members(session, [group_id])
-            self._tell(host, functools.partial(self.run.cloud.compute.update_groups, self.run.context, host, groups))
+            run.cloud.compute.update_groups(run.context, host, groups)
+
+        with run.reading() as session:
+            hosts = hosts_admitting(session, group_id)
+        self._tell(hosts, tell)
 
     def _concerned(self, port_ids: tuple[str, ...], group_id: str | None) -> list[str]:
         with self.run.reading() as session:
@@ -80,13 +83,13 @@ class UpdateNetwork(_NotifyHosts):
 
     def execute(self, network_id: str) -> None:
         """Tell the network with its ports."""
-        with self.run.reading() as session:
+        run = self.run
+        with run.reading() as session:
             ids = session.scalars(sa.select(Port.id).where(
                 Port.network_id == network_id, Port.host_id.is_not(None))).all()
-        for host, ports in _ports_by_host(self.run, list(ids)).items():
-            self._tell(host, functools.partial(self.run.cloud.compute.update_network, self.run.context, host,
-                                               ports[0].network, ports, self._members(ports)))
-        self.run.wait_for_silent(self._silent)
+        ports = _ports_by_host(run, list(ids))
+        self._tell(ports, lambda host: run.cloud.compute.update_network(
+            run.context, host, ports[host][0].network, ports[host], self._members(ports[host])))
 
 
 def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:

@@ -63,8 +63,8 @@ class ChangePower(OperationTask):
 
     default_provides = "guest"
 
-    def __init__(self, run: Run, verb: str) -> None:
-        super().__init__(run, name=f"{verb.capitalize()}Server")
+    def __init__(self, verb: str) -> None:
+        super().__init__(name=f"{verb.capitalize()}Server")
         self._verb = verb
 
     def execute(self, hard: bool = False) -> dict[str, Any]:

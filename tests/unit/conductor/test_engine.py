@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import threading
+from concurrent import futures
 
 import pytest
 import sqlalchemy as sa
 
 from conductor.run import HandOver
 from hostler import errors
+from hostler.context import RequestContext
 from hostler.db.models import Allocation, Lock, Operation, OperationStep, Server
 from hostler.operations import lease, states
 from hostler.operations.accept import Target, accept, accept_behind
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
+from hostler.resources.server.specs import ServerSpec
 from tests.harness.conductor_rig import Rig
 
 
@@ -48,6 +51,23 @@ def test_a_killed_boot_is_resumed_at_the_task_that_ran(rig: Rig, call: str) -> N
     assert rig.one(Server, server_id).vm_state == "active"
     assert rig.host.calls == (["select_host", "spawn_server"] if call == "select_host" else ["spawn_server"])
     rig.assert_at_rest()
+
+
+def test_runs_of_a_kind_share_its_flow_and_nothing_of_each_other(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2, timeout=30)
+    asked: dict[str, str] = {}
+
+    def spawn_server(context: RequestContext, _host: str, spec: ServerSpec, _groups: object) -> dict[str, str]:
+        both.wait()
+        asked[str(context.operation_id)] = spec.id
+        return {"power_state": "running"}
+
+    monkeypatch.setattr(rig.host, "spawn_server", spawn_server)
+    servers = dict(rig.accept("server.create")[::-1] for _ in range(2))
+    with futures.ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(rig.run, servers)) == [None, None]
+    assert asked == servers
+    assert {rig.one(Server, server_id).vm_state for server_id in servers.values()} == {"active"}
 
 
 def test_a_conductor_that_lost_its_lease_writes_nothing(rig: Rig) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from compute import rpcapi
+from compute.groups import Groups
 from conductor.rpcapi import ConductorAPI
 from hostler.agent.buslink import LONG_ANSWERS_S, BusLink
 from hostler.bus import Bus
@@ -41,6 +42,12 @@ class ComputeLink(BusLink[ConductorAPI]):
         """See ConductorAPI."""
         return self.ask_until_answered(lambda conductor, timeout_s: self.conductor.reconcile(
             context, host, present, known_groups, asides, conductor=conductor, timeout_s=timeout_s), LONG_ANSWERS_S)
+
+    def group_members(self, host: str, known: dict[str, int | None]) -> Groups:
+        """See ConductorAPI."""
+        answer = self.ask_until_answered(lambda conductor, timeout_s: self.conductor.group_members(
+            RequestContext.system(), host, known, conductor=conductor, timeout_s=timeout_s))
+        return dict(answer["groups"])
 
     def report_progress(self, context: RequestContext, percent: int) -> bool:
         """See ConductorAPI."""

@@ -2,8 +2,8 @@
 
 A call that changes a server names its operation and attempt in its context: an agent refuses an attempt older than
 one it has seen (`errors.StaleAttempt`). Every call may be repeated; all may raise AgentError, StaleAttempt and Silent.
-Power states are those of `compute.virt.driver`. `groups` maps the security groups that the ports' rules name to
-{"revision", "members": ["MAC CIDR"]}.
+Power states are those of `compute.virt.driver`. `groups` are the members of the security groups that the ports'
+rules name (`hostler.resources.network.port_specs.Groups`).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ TOPIC = "compute"
 RPC_VERSION = "2.0"
 COPY_TIMEOUT_S = 7 * 24 * 3600.0
 
-Groups = dict[str, dict[str, Any]]  # {group id: {"revision", "members"}}
+Groups = dict[str, dict[str, Any]]
 Power = dict[str, Any]  # {"power_state": state}
 
 

@@ -22,6 +22,7 @@ from hostler.bus.senders import API, COMPUTE, VOLUME
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
+from hostler.resources.network.port_specs import missed_members
 
 
 class ConductorManager:
@@ -66,6 +67,12 @@ class ConductorManager:
                   known_groups: dict[str, int] | None = None, asides: list[str] | None = None) -> dict[str, Any]:
         """Answer what a host should do about each server."""
         return reconcile.plan(self._db, self._conf, self._images, host, present, known_groups, asides or ())
+
+    @open_to(COMPUTE)
+    def group_members(self, _context: RequestContext, host: str, known: dict[str, int | None]) -> dict[str, Any]:
+        """Answer what a host has missed of large security groups."""
+        with self._db.reading() as session:
+            return {"groups": missed_members(session, known), "conductor": self._conf.host}
 
     @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:

@@ -51,11 +51,18 @@ class ConductorAPI:
         that it set aside for a move.
 
         Returns what to do about each: {"servers": [{"server_id", "action": keep|destroy|start|leave, "server":
-        ServerSpec map, or None where the host has it, "fingerprint"}], "groups": {group id: {"revision", "members"}}
-        of those that are newer, "discard": [servers set aside whose move is over]}.
+        ServerSpec map, or None where the host has it, "fingerprint"}], "groups": members of those that are newer
+        (`hostler.resources.network.port_specs.Groups`), "discard": [servers set aside whose move is over]}.
         """
         return self._client.to(conductor, timeout_s=timeout_s).call(context, "reconcile", {
             "host": host, "present": present, "known_groups": known_groups, "asides": asides})
+
+    def group_members(self, context: RequestContext, host: str, known: dict[str, int | None], *,
+                      conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
+        """Return {"groups": {group id: what follows on from the revision that the host has, or from nothing (None)},
+        "conductor"}; see `hostler.resources.network.port_specs.Groups`."""
+        return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
+            context, "group_members", {"host": host, "known": known})
 
     def password_posted(self, context: RequestContext, host: str, server_id: str, password: str, *,
                         conductor: str | None = None) -> dict[str, Any]:

@@ -17,8 +17,11 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
+from hostler.resources.network.port_specs import prune_changes
 from scheduler.rpcapi import SchedulerAPI
 from volume.rpcapi import VolumeAPI
+
+_PRUNE_EVERY_S = 3600.0
 
 
 class ConductorService:
@@ -32,6 +35,7 @@ class ConductorService:
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
         self._sweeps = Periodic("sweeps", conf.conductor.sweep_interval,
                                 lambda: sweep(db, conf, self.workers.submit))
+        self._pruning = Periodic("prune-group-changes", _PRUNE_EVERY_S, lambda: db.write(prune_changes))
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
@@ -45,6 +49,7 @@ class ConductorService:
         self._liveness.start()
         self._host_failures.start()
         self._confirming.start(at_once=False)
+        self._pruning.start(at_once=False)
 
     def _restart_servers(self) -> None:
         if not self._outages.are_recent():  # else hosts may not have had the time to report
@@ -57,6 +62,7 @@ class ConductorService:
         self._confirming.stop()
         self._server.stop()
         self._sweeps.stop()
+        self._pruning.stop()
         self.workers.stop()
         self._server.wait()
         self._liveness.stop()

@@ -12,7 +12,8 @@ its own message then repeats, but never older.
                                        this are about a guest that was
     ports.spec_revision                addresses, network, security, rules of its groups (ports on hosts alone: what is
                                        on none is read when it gets there)
-    security_groups.members_revision   addresses of the members, for rules that admit them
+    security_groups.members_revision   addresses of the members, for rules that admit them; SecurityGroupChange says
+                                       which ports each revision was about
 
 `hostler.resources.network.host_updates` moves the numbers of what it tells hosts.
 """
@@ -20,12 +21,19 @@ its own message then repeats, but never older.
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, Server
+from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, SecurityGroupChange, Server
+
+# Built once, for every boot and delete.
+_NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
+    ["group_id", "revision", "port_id"],
+    sa.select(SecurityGroup.id, SecurityGroup.members_revision, Port.id).join(Port, sa.true()).where(
+        SecurityGroup.id.in_(sa.bindparam("groups", expanding=True)),
+        Port.id.in_(sa.bindparam("ports", expanding=True))))
 
 
 def server_changed(session: orm.Session, server_id: str) -> None:
@@ -66,11 +74,17 @@ def rules_changed(session: orm.Session, group_ids: Collection[str]) -> None:
     _ports(session, Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(group_ids))))
 
 
-def members_changed(session: orm.Session, group_ids: Collection[str]) -> None:
-    """Count a change of who is in groups, or at which addresses."""
+def members_changed(session: orm.Session, group_ids: Collection[str], port_ids: Collection[str]) -> None:
+    """Count that ports, which exist, come into groups or leave them, or have other addresses.
+
+    Called before ports are put into groups, which on MariaDB locks the group's row against this change.
+    """
+    if not group_ids or not port_ids:
+        return
     for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
         _execute(session, sa.update(SecurityGroup).where(SecurityGroup.id == group_id).values(
             members_revision=SecurityGroup.members_revision + 1, updated_at=SecurityGroup.updated_at))
+    session.execute(_NOTE, {"groups": list(group_ids), "ports": list(port_ids)})
 
 
 def _ports(session: orm.Session, which: sa.ColumnElement[bool]) -> None:

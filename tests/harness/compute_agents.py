@@ -80,6 +80,7 @@ class FakeConductor:
         self.verdicts: dict[str, dict[str, Any]] = {}
         self.groups: dict[str, list[str]] = {}
         self.known_groups: dict[str, int] = {}
+        self.asked: list[dict[str, int | None]] = []
         self.asides: list[str] = []
         self.discard: list[str] = []
         self.progress: list[int] = []
@@ -105,6 +106,11 @@ class FakeConductor:
         keep = {"action": "keep", "server": None}
         return {"servers": [{"server_id": entry["server_id"], **self.verdicts.get(entry["server_id"], keep)}
                             for entry in present], "groups": self.groups, "discard": self.discard}
+
+    def missed_members(self, known: dict[str, int | None]) -> dict[str, Any]:
+        self._speak()
+        self.asked.append(dict(known))
+        return {group_id: self.groups[group_id] for group_id in known}
 
     def report_progress(self, context: RequestContext, percent: int) -> bool:
         self._speak()
@@ -174,7 +180,8 @@ def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = 
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     interfaces = Interfaces(tools, specs, bench, spawner)
-    reporter, members = Reporter(config, tools.driver, tools.connections, layout, self_fence), Members(tools.network)
+    reporter, members = Reporter(config, tools.driver, tools.connections, layout, self_fence), Members(
+        tools.network, conductor.missed_members)
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, interfaces, members, conductor,
                             console_max_bytes=4096, fence=self_fence)
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=2, send=conductor.take_image)

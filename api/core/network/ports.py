@@ -85,10 +85,11 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
             port.revision += 1
         _flush(session, port)
         operation_ids = []
-        if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up"}:
+        if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up",
+                                            "mac_address"}:
             operation_ids += notify_of_port(session, caller.context, port)
             operation_ids += security_groups.notify_hosts(session, caller.context, {*before, *after},
-                                                          rules_changed=False)
+                                                          rules_changed=False, port_ids=[port.id])
         if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
             operation_ids += notify_of_network(session, caller.context, port.network_id)
         return _records(session, [port])[0], operation_ids
@@ -104,7 +105,8 @@ def delete_port(caller: Caller, identifier: str) -> None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
         groups = security_groups.groups_of(session, [port.id])
-        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False)
+        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
+                                                     port_ids=[port.id])
         for model in (PortSecurityGroup, FixedIp):
             session.execute(sa.delete(model).where(model.port_id == port.id))
         session.delete(port)

@@ -156,12 +156,13 @@ def _secured_ports(session: orm.Session, server: Server) -> list[str]:
 
 def _tell(session: orm.Session, context: RequestContext, server: Server, port_ids: list[str],
           group_id: str) -> list[str]:
+    others = security_groups.notify_hosts(session, context, [group_id], rules_changed=False, port_ids=port_ids,
+                                          except_server=server.id)
     if server.host_id is None:
-        return []
+        return others
     revisions.ports_changed(session, port_ids)
     own = accept(session, context, network.APPLY_RULES, Target("server", server.id),
                  network.ApplyRules(port_ids=tuple(port_ids)), lock=False, project_id=server.project_id)
-    others = security_groups.notify_hosts(session, context, [group_id], rules_changed=False, except_server=server.id)
     return [own.id, *others]
 
 

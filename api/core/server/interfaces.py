@@ -166,7 +166,8 @@ def _addresses_changed(session: orm.Session, context: RequestContext, port: Port
     if port.host_id is not None:
         told += host_updates.notify_of_network(session, context, port.network_id)
     groups = security_groups.groups_of(session, [port.id])
-    return told + security_groups.notify_hosts(session, context, groups, rules_changed=False)
+    return told + security_groups.notify_hosts(session, context, groups, rules_changed=False,
+                                                port_ids=[port.id])
 
 
 def _no_port(port_id: str) -> errors.NotFound:

@@ -21,6 +21,7 @@ from hostler.db.models.network import (
     Port,
     PortSecurityGroup,
     SecurityGroup,
+    SecurityGroupChange,
     SecurityGroupRule,
     Subnet,
 )
@@ -44,7 +45,8 @@ __all__ = [
     "ConsoleToken", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
-    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupRule", "Server",
+    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupChange",
+    "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

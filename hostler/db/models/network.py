@@ -135,6 +135,19 @@ class SecurityGroupRule(Resource, Base):
     revision: orm.Mapped[int] = orm.mapped_column(default=0)
 
 
+class SecurityGroupChange(Base):
+    """A port joined a group, left it or has other addresses since a revision of the group's members.
+
+    The last of them are kept (`hostler.resources.network.port_specs`), also for ports that are gone: what hosts
+    are sent of a large group.
+    """
+
+    __tablename__ = "security_group_changes"
+    group_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)
+    revision: orm.Mapped[int] = orm.mapped_column(primary_key=True, autoincrement=False)
+    port_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)
+
+
 class PortSecurityGroup(Base):
     """A group's membership of a port."""
 

@@ -18,6 +18,7 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup
+from hostler.resources import revisions
 from hostler.resources.network import ipam
 
 _ATTEMPTS = 8
@@ -87,6 +88,7 @@ def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam
                   **draft.values) for draft, mac in zip(drafts, macs, strict=True)]
     session.add_all(ports)
     session.flush()
+    _count_members(session, drafts, ports)
     remaining = iter(choices)
     addresses = [{"id": ids.new_id(), "port_id": port.id, "subnet_id": choice.subnet_id,
                   "ip_address": choice.ip_address}
@@ -101,6 +103,14 @@ def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam
     if memberships:
         session.execute(sa.insert(PortSecurityGroup), memberships)
     return ports
+
+
+def _count_members(session: orm.Session, drafts: Sequence[Draft], ports: Sequence[Port]) -> None:
+    members: dict[tuple[str, ...], list[str]] = {}
+    for port, draft in zip(ports, drafts, strict=True):
+        members.setdefault(draft.group_ids, []).append(port.id)
+    for group_ids, port_ids in members.items():
+        revisions.members_changed(session, group_ids, port_ids)
 
 
 def _macs(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft], *, look: bool) -> list[str]:

@@ -1,14 +1,19 @@
 """The ports as agents see them: network, addresses and rules of each NIC, in a fixed number of statements.
 
 A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
-once for each group, so that agents need to know nothing of who is in it.
+once for each group.
+
+To send every member with every message is simple, and right for small groups. In a group of 10,000 each boot would read
+and send all of them, twice. So of a group with more than `SMALL` ports a message has those that changed in its last
+`RECENT` revisions, and a host that has missed more asks for what it lacks (`missed_members`): a boot costs the same
+however large its groups are. See `compute.groups` for the other end.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -21,13 +26,24 @@ from hostler.db.models import (
     Port,
     PortSecurityGroup,
     SecurityGroup,
+    SecurityGroupChange,
     SecurityGroupRule,
     Server,
     Subnet,
 )
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
+# {group id: {"revision", and one of: "members": ["MAC CIDR"], all of them; "ports": {port id: ["MAC CIDR"], empty when
+# it left} with "since": to those that have this revision at least, or None: that are all of them}}
 Groups = dict[str, dict[str, Any]]
+
+# Groups with more ports than this are sent by their changes.
+SMALL = 64
+# A message about a large group has the changes of so many revisions, unless they are of too many ports.
+RECENT = 64
+_AT_ONCE = 256
+# So many revisions back a host is still sent changes; `prune_changes` keeps twice as many.
+KEPT = 500
 
 # Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
 _IDS: Any = sa.bindparam("ids", expanding=True)
@@ -44,14 +60,23 @@ _RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule)
           .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
           .where(PortSecurityGroup.port_id.in_(_IDS))
           .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
-_REVISIONS = sa.select(SecurityGroup.id, SecurityGroup.members_revision).where(SecurityGroup.id.in_(_IDS))
-_MEMBERS = (sa.select(PortSecurityGroup.group_id, Port.mac_address, FixedIp.ip_address)
+_REVISIONS = sa.select(
+    SecurityGroup.id, SecurityGroup.members_revision,
+    sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == SecurityGroup.id).limit(1)
+    .offset(sa.bindparam("small", type_=sa.Integer)).scalar_subquery().label("beyond"),
+).where(SecurityGroup.id.in_(_IDS))
+_MEMBERS = (sa.select(PortSecurityGroup.group_id, PortSecurityGroup.port_id, Port.mac_address, FixedIp.ip_address)
             .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
             .join(Port, Port.id == PortSecurityGroup.port_id)
-            .where(PortSecurityGroup.group_id.in_(_IDS)).distinct())
-_PAIRS = (sa.select(PortSecurityGroup.group_id, Port.mac_address, Port.allowed_address_pairs)
+            .where(PortSecurityGroup.group_id.in_(_IDS)))
+_PAIRS = (sa.select(PortSecurityGroup.group_id, PortSecurityGroup.port_id, Port.mac_address,
+                    Port.allowed_address_pairs)
           .join(Port, Port.id == PortSecurityGroup.port_id)
           .where(PortSecurityGroup.group_id.in_(_IDS), sa.cast(Port.allowed_address_pairs, sa.Text) != "[]"))
+_IN_PORTS = PortSecurityGroup.port_id.in_(sa.bindparam("ports", expanding=True))
+_MEMBERS_AT, _PAIRS_AT = _MEMBERS.where(_IN_PORTS), _PAIRS.where(_IN_PORTS)
+_CHANGED = sa.select(SecurityGroupChange.port_id).distinct().where(
+    SecurityGroupChange.group_id == sa.bindparam("group"), SecurityGroupChange.revision > sa.bindparam("since"))
 
 
 def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = None,
@@ -129,25 +154,75 @@ def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
 
 def group_members(session: orm.Session, group_ids: Collection[str],
                   known: Mapping[str, int] = MappingProxyType({})) -> Groups:
-    """Return {group id: {"revision", "members"}}: the members, sorted, as "MAC CIDR" of their addresses and pairs.
+    """Return what a message has of groups: all members, sorted, as "MAC CIDR" of their addresses and pairs; of large
+    groups the latest changes.
 
     Groups that still have the revision that `known` names are left out.
     """
+    return _read_groups(session, group_ids, known, lambda _group_id, revision: revision - RECENT, _AT_ONCE)
+
+
+def missed_members(session: orm.Session, known: Mapping[str, int | None]) -> Groups:
+    """Return what a host needs to know of groups, which follows on from the revision it has, or from nothing (None)."""
+    def since(group_id: str, revision: int) -> int | None:
+        have = known[group_id]
+        return have if have is not None and revision - have <= KEPT else None
+
+    return _read_groups(session, known, {}, since, None)
+
+
+def prune_changes(session: orm.Session) -> None:
+    """Forget changes that no host is sent any more."""
+    kept = sa.exists().where(SecurityGroup.id == SecurityGroupChange.group_id,
+                             SecurityGroup.members_revision <= SecurityGroupChange.revision + 2 * KEPT)
+    session.execute(sa.delete(SecurityGroupChange).where(~kept).execution_options(synchronize_session=False))
+
+
+def _read_groups(session: orm.Session, group_ids: Collection[str], known: Mapping[str, int],
+                 since: Callable[[str, int], int | None], at_once: int | None) -> Groups:
     if not group_ids:
         return {}
     # Read before the members, which may then be newer than their revision, but never older.
-    revisions = dict(session.execute(_REVISIONS, {"ids": list(group_ids)}).tuples().all())
-    found: dict[str, set[str]] = {group_id: set() for group_id in group_ids
-                                  if group_id not in known or revisions.get(group_id, 0) != known[group_id]}
-    if not found:
-        return {}
-    ids = {"ids": list(found)}
-    for group_id, mac, address in session.execute(_MEMBERS, ids).tuples():
-        found[group_id].add(_member(mac, address))
-    for group_id, mac, pairs in session.execute(_PAIRS, ids).tuples():
-        found[group_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
-    return {group_id: {"revision": revisions.get(group_id, 0), "members": sorted(members)}
-            for group_id, members in found.items()}
+    rows = {row.id: row for row in session.execute(_REVISIONS, {"ids": list(group_ids), "small": SMALL})}
+    revisions = {group_id: rows[group_id].members_revision if group_id in rows else 0 for group_id in group_ids}
+    news = [group_id for group_id in group_ids if group_id not in known or revisions[group_id] != known[group_id]]
+    small = [group_id for group_id in news if group_id not in rows or rows[group_id].beyond is None]
+    found: Groups = {group_id: {"members": sorted({member for members in ports.values() for member in members})}
+                     for group_id, ports in _members(session, small).items()}
+    for group_id in set(news).difference(small):
+        revision = revisions[group_id]
+        found[group_id] = _changes(session, group_id, since(group_id, revision), revision, at_once)
+    return {group_id: {"revision": revisions[group_id], **group} for group_id, group in found.items()}
+
+
+def _changes(session: orm.Session, group_id: str, since: int | None, revision: int,
+             at_once: int | None) -> dict[str, Any]:
+    if since is None:
+        [ports] = _members(session, [group_id]).values()
+        return {"since": None, "ports": {port_id: sorted(members) for port_id, members in ports.items()}}
+    changed = session.scalars(_CHANGED, {"group": group_id, "since": since}).all()
+    if at_once is not None and len(changed) > at_once:
+        return {"since": revision, "ports": {}}
+    [ports] = _members(session, [group_id], changed).values()
+    return {"since": since, "ports": {port_id: sorted(ports[port_id]) for port_id in changed}}
+
+
+def _members(session: orm.Session, group_ids: Collection[str], port_ids: Collection[str] | None = None,
+             ) -> dict[str, defaultdict[str, set[str]]]:
+    """Return the members of groups by port; of `port_ids` alone, when given."""
+    found: dict[str, defaultdict[str, set[str]]] = {group_id: defaultdict(set) for group_id in group_ids}
+    if not found or port_ids is not None and not port_ids:
+        return found
+    asked: dict[str, Any] = {"ids": list(group_ids)}
+    addresses, pairs_of = _MEMBERS, _PAIRS
+    if port_ids is not None:
+        asked["ports"] = list(port_ids)
+        addresses, pairs_of = _MEMBERS_AT, _PAIRS_AT
+    for group_id, port_id, mac, address in session.execute(addresses, asked).tuples():
+        found[group_id][port_id].add(_member(mac, address))
+    for group_id, port_id, mac, pairs in session.execute(pairs_of, asked).tuples():
+        found[group_id][port_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
+    return found
 
 
 def _member(mac: str, address: str) -> str:

@@ -18,7 +18,7 @@ from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
-from hostler.resources import quota
+from hostler.resources import quota, revisions
 from hostler.resources.network import ipam, place_ports, security_groups
 
 COMPUTE_OWNER = "compute:nova"
@@ -116,7 +116,7 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     if context is None or not changed.rowcount:  # type: ignore[attr-defined]
         return []
     port_ids = session.scalars(_OF_SERVER, {"server": server_id}).all()
-    return _tell(session, context, port_ids, server_id)
+    return security_groups.notify_arrival(session, context, port_ids, server_id, host_id)
 
 
 def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
@@ -125,7 +125,7 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
     port = session.get_one(Port, port_id)
     port.status = "ACTIVE"
     port.revision += 1
-    return _tell(session, context, [port.id], str(port.server_id))
+    return security_groups.notify_arrival(session, context, [port.id], str(port.server_id), port.host_id)
 
 
 def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
@@ -144,7 +144,11 @@ def is_admin(context: RequestContext) -> bool:
 
 def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,
              context: RequestContext | None) -> list[str]:
-    operation_ids = _tell(session, context, [*made, *own], server_id) if context is not None else []
+    port_ids = [*made, *own]
+    group_ids = security_groups.groups_of(session, port_ids)
+    revisions.members_changed(session, group_ids, port_ids)
+    operation_ids = [] if context is None else security_groups.notify_hosts(
+        session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
         for delete in _DELETES:
             session.execute(delete, {"ids": list(made)})
@@ -154,11 +158,6 @@ def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], serv
             device_tag=None,
             revision=Port.revision + 1, updated_at=clock.utcnow()))
     return operation_ids
-
-
-def _tell(session: orm.Session, context: RequestContext, port_ids: Sequence[str], server_id: str) -> list[str]:
-    groups = security_groups.groups_of(session, port_ids)
-    return security_groups.notify_hosts(session, context, groups, rules_changed=False, except_server=server_id)
 
 
 def automatic_network(session: orm.Session, project_id: str) -> str:

@@ -28,15 +28,24 @@ GATHER_S = 1.0
 
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
-_ELSEWHERE = (Port.host_id.is_not(None),
+_ADMITTING = orm.aliased(PortSecurityGroup)
+_SENT_GROUPS = sa.select(
+    PortSecurityGroup.group_id,
+    sa.exists().where(SecurityGroupRule.remote_group_id == PortSecurityGroup.group_id,
+                      _ADMITTING.group_id == SecurityGroupRule.group_id, _ADMITTING.port_id.in_(_IDS))
+).where(PortSecurityGroup.port_id.in_(_IDS)).distinct()
+# Each stops at the first port it finds: a group may have very many.
+_ELSEWHERE = (Port.host_id.is_not(None), Port.host_id != sa.bindparam("except_host"),
               sa.or_(Port.server_id.is_(None), Port.server_id != sa.bindparam("except_server")))
 _GROUPS_OF_PORTS = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(_IDS)).distinct()
-_ADMITTED = (sa.select(SecurityGroupRule.remote_group_id)
-             .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
-             .join(Port, Port.id == PortSecurityGroup.port_id)
-             .where(SecurityGroupRule.remote_group_id.in_(_IDS), *_ELSEWHERE).distinct())
-_WITH_MEMBERS = (sa.select(PortSecurityGroup.group_id).join(Port, Port.id == PortSecurityGroup.port_id)
-                 .where(PortSecurityGroup.group_id.in_(_IDS), *_ELSEWHERE).distinct())
+_ADMITTED = sa.select(SecurityGroupRule.remote_group_id).distinct().where(
+    SecurityGroupRule.remote_group_id.in_(_IDS),
+    sa.exists().where(PortSecurityGroup.group_id == SecurityGroupRule.group_id, Port.id == PortSecurityGroup.port_id,
+                      *_ELSEWHERE))
+_WITH_MEMBERS = sa.select(SecurityGroup.id).where(
+    SecurityGroup.id.in_(_IDS),
+    sa.exists().where(PortSecurityGroup.group_id == SecurityGroup.id, Port.id == PortSecurityGroup.port_id,
+                      *_ELSEWHERE))
 
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
@@ -133,27 +142,45 @@ def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
     return list(session.scalars(_GROUPS_OF_PORTS, {"ids": list(port_ids)}))
 
 
-def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *,
-               rules_changed: bool, except_server: str | None = None) -> list[str]:
+def notify_arrival(session: orm.Session, context: RequestContext, port_ids: Collection[str], server_id: str,
+                   host_id: str | None) -> list[str]:
+    """Make the hosts admit ports of a server that were just plugged on `host_id`; returns as `notify_hosts`.
+
+    They were counted as members when they were put into their groups. So the message that plugged them had them too,
+    if it had their groups: those that rules of the ports themselves admit.
+    """
+    sent: dict[bool, list[str]] = {True: [], False: []}
+    for group_id, with_message in session.execute(_SENT_GROUPS, {"ids": list(port_ids)}).tuples():
+        sent[bool(with_message)].append(group_id)
+    return [operation_id for with_message, group_ids in sent.items()
+            for operation_id in notify_hosts(session, context, group_ids, rules_changed=False, except_server=server_id,
+                                             except_host=host_id if with_message else None)]
+
+
+def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *, rules_changed: bool,
+                 port_ids: Collection[str] = (), except_server: str | None = None,
+                 except_host: str | None = None) -> list[str]:
     """Write what makes the hosts follow a change, and return the ids of the operations to wake after the commit.
 
     `rules_changed`: the rules of the groups are others, so their members are concerned; else members came or went,
-    and only ports with a rule that admits members are. `except_server` is the one that came or went.
+    and only ports with a rule that admits members are. `port_ids` came into the groups, leave them or have other
+    addresses, unless that was counted already; they exist still. `except_server` is the one that came or went,
+    `except_host` knows.
     """
-    concerned = _concerned(session, group_ids, rules_changed, except_server)
+    concerned = _concerned(session, group_ids, rules_changed, except_server, except_host)
     if rules_changed:
         revisions.rules_changed(session, group_ids)
     else:
-        revisions.members_changed(session, concerned)
+        revisions.members_changed(session, group_ids, port_ids)
     return accept_once(session, context, kinds.APPLY_RULES, {
         Target("security_group", group_id): kinds.ApplyRules(security_group_id=group_id, members_only=not rules_changed)
         for group_id in concerned}, delay_s=0 if rules_changed else GATHER_S)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,
-               except_server: str | None) -> set[str]:
+               except_server: str | None, except_host: str | None) -> set[str]:
     if not group_ids:
         return set()
     queries: list[sa.Select[Any]] = [_ADMITTED, *([_WITH_MEMBERS] if rules_changed else [])]
-    asked = {"ids": list(group_ids), "except_server": except_server or ""}
+    asked = {"ids": list(group_ids), "except_server": except_server or "", "except_host": except_host or ""}
     return {group_id for query in queries for group_id in session.scalars(query, asked) if group_id is not None}

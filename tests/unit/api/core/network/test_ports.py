@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Host, Operation, Port, PortSecurityGroup, SecurityGroup
+from hostler.db.models import FixedIp, Host, Operation, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
 from hostler.operations.kinds import network as kinds
 from hostler.resources.network import ports, security_groups
 from hostler.resources.network.port_specs import members_for, port_specs
@@ -175,17 +175,39 @@ def test_concurrent_allocators_share_a_subnet_without_loss(cloud: Cloud) -> None
 
 def test_hosts_are_told_once_while_the_operation_waits(cloud: Cloud) -> None:
     cloud.network()
-    first, second, third = (cloud.server() for _ in range(3))
+    with cloud.db.reading() as session:
+        other = Host(id=ids.new_id(), name="other", number=2, zone_id=session.get_one(Host, cloud.host_id).zone_id)
+    cloud.db.write(lambda session: session.add(other))
     told = []
-    for server_id in (first, second, third):
+    for host_id in (cloud.host_id, other.id, other.id):
+        server_id = cloud.server()
         bind(cloud, server_id)
-        told.append(cloud.db.write(lambda session, server_id=server_id: ports.set_ports_host(
-            session, server_id, cloud.host_id, "ACTIVE", cloud.context())))
+        told.append(cloud.db.write(lambda session, server_id=server_id, host_id=host_id: ports.set_ports_host(
+            session, server_id, host_id, "ACTIVE", cloud.context())))
     assert told[0] == [] and len(told[1]) == 1 and told[2] == told[1]  # nobody else; told; the same still waits
     assert cloud.count(Operation, Operation.kind == kinds.APPLY_RULES.name) == 1
     with cloud.db.reading() as session:
         group_id = session.get_one(Operation, told[1][0]).arguments["security_group_id"]
         assert len(security_groups.affected_port_ids(session, [group_id])) == 3
+
+
+def test_a_host_that_got_the_members_with_the_server_is_not_told_again(cloud: Cloud) -> None:
+    cloud.network()
+    web = SecurityGroup(id=ids.new_id(), name="web", project_id=DEMO)
+    cloud.db.write(lambda session: session.add(web))
+
+    def arrive(*groups: str) -> list[str]:
+        server_id = cloud.server()
+        bind(cloud, server_id, groups=groups)
+        return cloud.db.write(lambda session: ports.set_ports_host(
+            session, server_id, cloud.host_id, "ACTIVE", cloud.context()))
+
+    assert arrive("default") == arrive("default") == [], "the boot's message had the members of the server's groups"
+    with cloud.db.reading() as session:
+        default = security_groups.resolve(session, DEMO, ["default"])[0]
+    cloud.db.write(lambda session: session.add(SecurityGroupRule(
+        group_id=default, project_id=DEMO, direction="ingress", remote_group_id=web.id)))
+    assert len(arrive("web")) == 1, "the server's own rules do not admit web, so its message did not have that"
 
 
 def test_changed_rules_widen_what_waits_for_members_only(cloud: Cloud) -> None:

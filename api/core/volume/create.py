@@ -150,9 +150,9 @@ def reserve(services: Services, session: orm.Session, context: RequestContext,
     for request in requests:
         counts.update(request.counts_as())
     limit = quota.limits(session, services.conf, project_id)
+    quota.claim_within(services.db, session, limit, project_id, counts)
     for request in requests:
         quota.check_volume_size(limit, request.size_gib)
-    quota.claim_within(services.db, session, limit, project_id, counts)
     return Reservation(project_id, dict(counts))
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from compute import configdrive, disksizes
+from compute import configdrive, disksizes, disksums
 from compute.layout import Layout
 from compute.virt.driver import Disk
 from hostler import errors
@@ -44,6 +44,10 @@ class Disks(Protocol):
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
         """Copy a root disk that no guest has open to a qcow2 without a base; raises AgentError, or what `progress`
         (called with per cent) raises."""
+
+    def checksum(self, disk: Path, disk_format: str, raw: Path, check: Callable[[], None]) -> str:
+        """Return a checksum of the content of a disk that no guest has open, by way of the file `raw`; what `check`
+        raises ends it. Raises AgentError."""
 
     def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
         """Fit the disks that came to `directory` from another host, or another flavor: the root disk builds on `base`
@@ -110,6 +114,17 @@ class DiskFiles:
         create_private(copy)
         programs.run_watched(["qemu-img", "convert", "-p", "-t", "unsafe", "-f", "qcow2", "-O", "qcow2", str(disk),
                               str(copy)], progress)
+
+    def checksum(self, disk: Path, disk_format: str, raw: Path, check: Callable[[], None]) -> str:
+        """Write it out with holes, and read that."""
+        raw.unlink(missing_ok=True)
+        try:
+            create_private(raw)
+            programs.run_watched(["qemu-img", "convert", "-p", "-t", "unsafe", "-f", disk_format, "-O", "raw",
+                                  str(disk), str(raw)], lambda _percent: check())
+            return disksums.sum_raw(raw)
+        finally:
+            raw.unlink(missing_ok=True)
 
     def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
         """Rebase, grow; a swap disk of another size is left out, so that `ensure` makes it."""

@@ -102,6 +102,10 @@ class Layout:
         """What names the operation for which the server's disks were last removed."""
         return self.server(server_id) / "rebuilt"
 
+    def unverified_mark(self, server_id: str) -> Path:
+        """What says that a guest on its way here is paused until its disks were compared; holds its power state."""
+        return self.server(server_id) / "unverified"
+
     def snapshot(self, server_id: str, image_id: str) -> Path:
         """The copy of the server's disk that becomes an image."""
         return self.server(server_id) / f"snapshot.{image_id}"

@@ -220,6 +220,16 @@ class ComputeManager:
         self._migrations.steer(server_id, how, context)
 
     @rpc_method
+    def sum_server_disks(self, context: RequestContext, spec: Wire) -> dict[str, str]:
+        """Return checksums of the disks of a guest that was sent from here."""
+        return self._migrations.sum_disks(ServerSpec.from_wire(spec), context)
+
+    @rpc_method
+    def compare_server_disks(self, context: RequestContext, spec: Wire, sums: dict[str, str]) -> None:
+        """Compare the disks of a guest that was sent here with their source's."""
+        self._migrations.compare(ServerSpec.from_wire(spec), sums, context)
+
+    @rpc_method
     def arrive_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
         """Take over a guest that was sent here."""
         self._members.take(groups)

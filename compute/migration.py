@@ -4,6 +4,7 @@
     describe
                                 prepare   files, ports with their rules, DHCP, metadata, disks as large as the source's
     send, watch, steer
+    sum_disks                   compare   where the target is configured to; the guest is paused until then
                                 arrive    the guest is here: what needs its tap devices
 
 The sending takes long, so it runs in a thread that holds the server, and the conductor watches it. A hypervisor sends
@@ -18,8 +19,10 @@ import logging
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from typing import Any
 
+from compute import comparing
 from compute.layout import Layout
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
@@ -52,13 +55,14 @@ class Migrations:
     """The live migrations from and to this host; called by the manager."""
 
     def __init__(self, tools: Toolbox, layout: Layout, specs: SpecFiles, bench: Workbench, spawner: Spawner,
-                 manner: terms.Manner) -> None:
+                 manner: terms.Manner, *, verify: bool = False) -> None:
         self._tools = tools
         self._layout = layout
         self._specs = specs
         self._bench = bench
         self._spawner = spawner
         self._manner = manner
+        self._verify = verify
         self._jobs: dict[str, _Job] = {}
         self._lock = threading.Lock()
 
@@ -73,8 +77,9 @@ class Migrations:
             mark.write_text(ids.new_id())
             mark.chmod(0o600)
             drive = self._layout.disk(server.id, _CONFIG_DRIVE)
-            return {**origin.to_wire(), "mark": mark.read_text(), "config_drive": _packed(drive.read_bytes())
-                    if server.config_drive and drive.exists() else None}
+            return {**origin.to_wire(), "mark": mark.read_text(),
+                    "power_state": self._tools.driver.get_power_state(server.id),
+                    "config_drive": _packed(drive.read_bytes()) if server.config_drive and drive.exists() else None}
 
     def prepare(self, server: ServerSpec, origin: dict[str, Any], copying: bool | None,
                 context: RequestContext) -> dict[str, Any]:
@@ -102,6 +107,11 @@ class Migrations:
                 landing = tools.driver.prepare_migration(
                     self._spawner.describe(server, bridges, disks), known, copied=tuple(sorted(known.disks)),
                     on_base=on_base)
+            unverified = self._layout.unverified_mark(server.id)
+            unverified.unlink(missing_ok=True)  # of an earlier stay
+            if self._verify and landing.copied:
+                unverified.write_text(origin["power_state"])
+                landing = dataclasses.replace(landing, paused=True)
             tools.checkpoint("migrate.prepared", server.id)
         return landing.to_wire()
 
@@ -116,7 +126,7 @@ class Migrations:
         return self.watch(server_id, 0, context)
 
     def watch(self, server_id: str, wait_s: float, context: RequestContext) -> dict[str, Any]:
-        """Return {"state", "reason", figures of progress} as soon as the sending ends, or after `wait_s`."""
+        """Return {"state", "reason", "progress"} as soon as the sending ends, or after `wait_s`."""
         self._bench.admit(context)
         with self._lock:
             job = self._jobs.get(server_id)
@@ -135,11 +145,27 @@ class Migrations:
         else:
             self._tools.driver.force_migration(server_id)
 
+    def sum_disks(self, server: ServerSpec, context: RequestContext) -> dict[str, str]:
+        """Return checksums of the disks of a guest that was sent from here."""
+        with self._bench.work_on(server.id, context) as work:
+            self._tools.checkpoint("migrate.sum", server.id)
+            return self._sum_disks(server, work.check)
+
+    def compare(self, server: ServerSpec, sums: dict[str, str], context: RequestContext) -> None:
+        """Raise AgentError unless the disks of a guest that waits for it are the source's."""
+        with self._bench.work_on(server.id, context) as work:
+            self._tools.checkpoint("migrate.compare", server.id)
+            # After an interrupted `arrive` the guest runs.
+            if self._layout.unverified_mark(server.id).exists() \
+                    and self._tools.driver.get_power_state(server.id) == virt.PAUSED:
+                comparing.check_equal(sums, self._sum_disks(server, work.check))
+
     def arrive(self, server: ServerSpec, context: RequestContext) -> str:
         """Put into force what needs the guest's devices, and return its power state; raises AgentError without it."""
         with self._bench.work_on(server.id, context) as work:
             self._tools.checkpoint("migrate.arrive", server.id)
             server = self._specs.save(server)
+            self._let_run(server.id)
             state = self._tools.driver.get_power_state(server.id)
             if state not in RUNS:
                 raise errors.AgentError(reason="The guest did not arrive at its target.")
@@ -149,6 +175,18 @@ class Migrations:
             self._tools.checkpoint("migrate.arrived", server.id)
             work.ended_in(state)
             return state
+
+    def _let_run(self, server_id: str) -> None:
+        mark = self._layout.unverified_mark(server_id)
+        if not mark.exists():
+            return
+        if mark.read_text() == virt.RUNNING and self._tools.driver.get_power_state(server_id) == virt.PAUSED:
+            self._tools.driver.unpause(server_id)
+        mark.unlink()
+
+    def _sum_disks(self, server: ServerSpec, check: Callable[[], None]) -> dict[str, str]:
+        base = self._tools.images.fetch(server.image) if server.image is not None else None
+        return comparing.sum_disks(self._tools, self._layout, server.id, self._tools.disks.ensure(server, base), check)
 
     def _shares(self, server_id: str, mark: str) -> bool:
         try:

@@ -191,6 +191,17 @@ class ComputeAPI:
         """Have the sending aborted (`abort`) or its end forced (`force_complete`); fine when nothing is sent."""
         self._agent(host).call(context, "steer_migration", {"server_id": server_id, "how": how})
 
+    def sum_server_disks(self, context: RequestContext, host: str, server: ServerSpec) -> dict[str, str]:
+        """Return a checksum of each disk of a guest that was sent from there, by the disk's name in the guest."""
+        return self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "sum_server_disks", {
+            "spec": server.to_wire()})
+
+    def compare_server_disks(self, context: RequestContext, host: str, server: ServerSpec,
+                             sums: dict[str, str]) -> None:
+        """Raise AgentError when the disks of a guest that waits for this after it was sent there differ from `sums`."""
+        self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "compare_server_disks", {
+            "spec": server.to_wire(), "sums": sums})
+
     def arrive_server(self, context: RequestContext, host: str, server: ServerSpec,
                       groups: Groups | None = None) -> Power:
         """Take over a guest that was sent there; raises AgentError when it is not there."""

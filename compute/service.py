@@ -155,7 +155,8 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              interfaces, snapshots, Consoles(tools.driver, passes, consoles.where),
                              Rebuilder(tools, layout, specs, bench, spawner),
                              Mover(tools, layout, specs, bench, spawner, power),
-                             Migrations(tools, layout, specs, bench, spawner, manner_of(conf)),
+                             Migrations(tools, layout, specs, bench, spawner, manner_of(conf),
+                                        verify=conf.libvirt.verify_block_migration),
                              GuestCalls(tools, bench))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)

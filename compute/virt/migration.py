@@ -45,6 +45,7 @@ class Landing:
     # Disks that are copied, by their names in the guest, and whether their base image is there already.
     copied: tuple[str, ...] = ()
     on_base: bool = True
+    paused: bool = False  # it stays paused there until its disks were compared
 
     def to_wire(self) -> dict[str, Any]:
         """Return JSON types."""
@@ -53,7 +54,8 @@ class Landing:
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> Landing:
         """Return what `to_wire` made."""
-        return cls(values["uri"], values["definition"], tuple(values["copied"]), bool(values["on_base"]))
+        return cls(values["uri"], values["definition"], tuple(values["copied"]), bool(values["on_base"]),
+                   bool(values.get("paused", False)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +67,6 @@ class Manner:
     auto_converge: bool = False
     bandwidth_mib: int = 0  # per second; 0: no limit
     downtime_ms: int = 500
-    paused: bool = False  # it stays paused at the target until it is told to run
 
 
 @dataclasses.dataclass(frozen=True)

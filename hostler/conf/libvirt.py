@@ -57,6 +57,11 @@ OPTS = [
                help="What is done to a live migration that takes longer than live_migration_completion_timeout."),
     cfg.BoolOpt("live_migration_permit_auto_converge", default=False,
                 help="Slow a guest down that writes memory faster than it can be sent."),
+    cfg.BoolOpt("verify_block_migration", default=False,
+                help="Compare the local disks of a server that is live-migrated to this host with the source's before "
+                     "it goes on: it stands still while both hosts read (and write out once more) all that the disks "
+                     "hold. One whose disks differ does not run on; the source's disks are kept. Without effect on "
+                     "volumes; a migration to this host cannot switch to post-copy."),
     cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
                help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
 ]

@@ -7,10 +7,18 @@ from pathlib import Path
 
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _GIB = 1 << 30
+_MAGIC = b"QFI\xfb"
+_WORDS_AT = 512
+
+
+def read_words(path: Path) -> str:
+    """Return the words of a disk, or of a copy of one."""
+    content = path.read_bytes()
+    return content[_WORDS_AT if content[:4] == _MAGIC else 0:].decode()
 
 
 def write_copy(disk: Path, copy: Path) -> None:
     """Write a disk's words to `copy`, behind the header of a qcow2 of 1 GiB: the image store looks at that alone."""
     words = disk.read_bytes() if disk.exists() else b""
-    header = _HEADER.pack(b"QFI\xfb", 3, 0, 0, 16, _GIB, 0, 2, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
-    copy.write_bytes(header.ljust(512, b"\0") + words)
+    header = _HEADER.pack(_MAGIC, 3, 0, 0, 16, _GIB, 0, 2, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
+    copy.write_bytes(header.ljust(_WORDS_AT, b"\0") + words)

@@ -42,7 +42,7 @@ class Sending:
             raise errors.MigrationAborted()
 
     def progress(self) -> terms.Transfer:
-        """Return figures that grow evenly."""
+        """Return progress that grows evenly."""
         part = self._part()
         memory, disk = int(MEMORY_BYTES * part), int(DISK_BYTES * part)
         return terms.Transfer(MEMORY_BYTES, memory, MEMORY_BYTES - memory, DISK_BYTES, disk, DISK_BYTES - disk)
@@ -93,7 +93,7 @@ class FakeMigrations:
         self._answer("driver.prepare_migration", guest.server.id)
         lacking = sorted(set(origin.cpu.split()) - self.features)
         if lacking:
-            raise errors.AgentError(reason="The guest's processor cannot be had on the target host: it lacks "
+            raise errors.AgentError(reason="The target host does not have the guest's processor: it lacks "
                                            f"{', '.join(lacking)}.")
         changes = {"host": self.host, "nics": [nic.port_id for nic in guest.nics]}
         return terms.Landing(f"{self._name} {self._directory or ''}", json.dumps(changes), copied, on_base)
@@ -118,7 +118,7 @@ class FakeMigrations:
             self._tell(server_id, "paused" if domain["state"] == virt.PAUSED else "started")
 
     def get_migration(self, server_id: str) -> terms.Transfer | None:
-        """Return the figures."""
+        """Return its progress."""
         sending = self._sendings.get(server_id)
         return sending.progress() if sending is not None else None
 
@@ -142,6 +142,8 @@ class FakeMigrations:
             if domain is None:
                 return
             moved = dataclasses.asdict(domain) | json.loads(landing.definition)
+            if landing.paused:
+                moved["state"] = virt.PAUSED
             name, _, directory = landing.uri.partition(" ")
             target = _HERE.get(name)
             if target is not None:

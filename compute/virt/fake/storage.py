@@ -70,6 +70,12 @@ class FakeDisks:
         progress(50)
         disks.write_copy(disk, copy)
 
+    def checksum(self, disk: Path, _disk_format: str, _raw: Path, check: Callable[[], None]) -> str:
+        """Return the words themselves."""
+        self.faults.reach("disk.checksum")
+        check()
+        return disks.read_words(disk)
+
     def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
         """Nothing has a size here."""
         self.faults.reach("disk.adapt", server.id)

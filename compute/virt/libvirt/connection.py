@@ -1,7 +1,7 @@
 """The connection to one libvirtd: opened when needed, watched by keepalive, reopened after a failure.
 
 All calls go through `Connection.call`, which gives them a deadline and turns libvirt's errors into ours. libvirt's
-event loop is one per process by its nature; it runs in a daemon thread, started with the first connection. Code in
+event loop exists once per process; it runs in a daemon thread, started with the first connection. Code in
 event callbacks must not call libvirt: the loop would wait for itself.
 """
 
@@ -34,7 +34,7 @@ _loop_threads: list[threading.Thread] = []
 
 
 def without_paths(text: str) -> str:
-    """Return a message without the host's file names, which are the operator's (who finds them in the log).
+    """Return a message without the host's file names, which are for the operator alone (and in the log).
 
     >>> without_paths("Cannot access storage file '/var/lib/x/disk' (as uid:0)")
     "Cannot access storage file '…' (as uid:0)"

@@ -49,7 +49,8 @@ class _VolumeGone(NamedTuple):
 
 
 class EventPump:
-    """Takes events in libvirt's loop, hands them on in order from its own thread, if `owns(server id)`."""
+    """Receives events in libvirt's loop and passes on those of guests that `owns(server id)`, in order, from its own
+    thread."""
 
     def __init__(self, owns: Callable[[str], bool]) -> None:
         self._owns = owns
@@ -59,17 +60,17 @@ class EventPump:
         self._thread: threading.Thread | None = None
 
     def set_listener(self, listener: Callable[[Event], None], on_volume_gone: VolumeListener) -> None:
-        """Name who gets the events."""
+        """Set where events go."""
         self._listener, self._on_volume_gone = listener, on_volume_gone
 
     def start(self) -> None:
-        """Begin to hand on."""
+        """Start passing events on."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="libvirt-event-pump", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
-        """Hand on what waits and end."""
+        """Pass on what is queued, then stop."""
         self._queue.put(None)
         if self._thread is not None:
             self._thread.join(2)
@@ -77,7 +78,7 @@ class EventPump:
 
     def take(self, _conn: libvirt.virConnect, domain: libvirt.virDomain, event: int, detail: int,
              _opaque: object) -> None:
-        """libvirt's callback; only reads what the event carries, a call to libvirt here would never return."""
+        """libvirt's callback; reads the event and nothing else: a call to libvirt would never return here."""
         kind = kind_of(event, detail)
         if kind is not None:
             self._queue.put(Event(domain.UUIDString(), kind, clock.iso_micro(clock.utcnow()) or ""))
@@ -95,7 +96,7 @@ class EventPump:
                 if self._owns(event.server_id):
                     self._pass_on(event)
             except errors.HostlerError as error:
-                # The owner of the guest is unknown now; the next reconciliation sees its state.
+                # Without libvirt the guest's owner is unknown; the next reconciliation reports its state.
                 LOG.warning("%s is lost: %s", event, error)
 
     def _pass_on(self, event: Event | _VolumeGone) -> None:

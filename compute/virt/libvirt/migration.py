@@ -1,9 +1,8 @@
 """Live migration of one domain: what it looks like, where it lands, how it is sent.
 
-libvirt's peer-to-peer mode: the source's daemon speaks with the target's, so a migration goes on when the agent that
-began it dies. The domain's XML for the target is the running one with everything that is the host's replaced: owner,
-files, volumes' sources, console log. The live and the kept definition are both given, or libvirt would keep the
-source's.
+libvirt's peer-to-peer mode: the source's daemon talks to the target's, so a migration survives the agent that began it.
+The domain's XML for the target is the running one with everything host-specific replaced: owner, files, volumes'
+sources, console log. Both the live and the persistent definition are passed, or libvirt would keep the source's.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ _PORTABLE = libvirt.VIR_DOMAIN_XML_SECURE | libvirt.VIR_DOMAIN_XML_MIGRATABLE
 _BASE_FLAGS = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_PERSIST_DEST
                | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE | libvirt.VIR_MIGRATE_ABORT_ON_ERROR)
 _RUNS = (libvirt.VIR_DOMAIN_RUNNING, libvirt.VIR_DOMAIN_BLOCKED, libvirt.VIR_DOMAIN_PAUSED)
-_FIGURES = {part: f"{part}_bytes" for part in (
+_COUNTERS = {part: f"{part}_bytes" for part in (
     "memory_total", "memory_processed", "memory_remaining", "disk_total", "disk_processed", "disk_remaining")}
 
 
@@ -54,7 +53,7 @@ def check_cpu(conn: libvirt.virConnect, cpu: str, virt_type: str) -> None:
         return
     lacking = sorted(_features(conn, cpu, virt_type) - _features(conn, _host_cpu(conn, virt_type), virt_type))
     what = f"it lacks {', '.join(lacking)}" if lacking else "they are of different kinds"
-    raise errors.AgentError(reason=f"The guest's processor cannot be had on the target host: {what}.")
+    raise errors.AgentError(reason=f"The target host does not have the guest's processor: {what}.")
 
 
 def adapted(running: str, definition: str) -> str:
@@ -65,7 +64,7 @@ def adapted(running: str, definition: str) -> str:
     for disk in tree.findall("devices/disk"):
         wanted = disks.get(_key(disk))
         if wanted is None:
-            raise errors.AgentError(reason=f"The target host knows nothing of the guest's disk {_key(disk)}.")
+            raise errors.AgentError(reason=f"The target host does not know the guest's disk {_key(disk)}.")
         disk.set("type", wanted.get("type"))
         for name in ("source", "driver"):
             _replace(disk, name, wanted.find(name))
@@ -102,7 +101,7 @@ def send(uri: str, server_id: str, landing: terms.Landing, manner: terms.Manner)
 
 
 def progress(domain: libvirt.virDomain) -> terms.Transfer | None:
-    """Return the figures of the migration under way, if there is one."""
+    """Return the progress of the migration under way, None when there is none."""
     try:
         stats: dict[str, Any] = domain.jobStats()
     except libvirt.libvirtError as error:
@@ -111,7 +110,7 @@ def progress(domain: libvirt.virDomain) -> terms.Transfer | None:
         raise
     if stats.get("operation") != libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT:
         return None
-    return terms.Transfer(**{name: int(stats.get(part, 0)) for part, name in _FIGURES.items()})
+    return terms.Transfer(**{name: int(stats.get(part, 0)) for part, name in _COUNTERS.items()})
 
 
 def abort(domain: libvirt.virDomain) -> None:
@@ -141,9 +140,10 @@ def _send(domain: libvirt.virDomain, landing: terms.Landing, manner: terms.Manne
     if _past_the_page_cache(landing.definition):
         # libvirt knows shared file systems by their kind alone; the agents have found the same files on both sides.
         flags |= libvirt.VIR_MIGRATE_UNSAFE
-    for wanted, flag in ((manner.tls, libvirt.VIR_MIGRATE_TLS), (manner.post_copy, libvirt.VIR_MIGRATE_POSTCOPY),
+    post_copy = manner.post_copy and not landing.paused  # it is a guest that runs at its target
+    for wanted, flag in ((manner.tls, libvirt.VIR_MIGRATE_TLS), (post_copy, libvirt.VIR_MIGRATE_POSTCOPY),
                          (manner.auto_converge, libvirt.VIR_MIGRATE_AUTO_CONVERGE),
-                         (manner.paused, libvirt.VIR_MIGRATE_PAUSED)):
+                         (landing.paused, libvirt.VIR_MIGRATE_PAUSED)):
         flags |= flag if wanted else 0
     if manner.bandwidth_mib:
         parameters[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = manner.bandwidth_mib

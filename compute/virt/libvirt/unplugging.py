@@ -1,4 +1,4 @@
-"""Asking a running guest for a device back."""
+"""Asking a running guest to release a device."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import logging
 import libvirt
 
 LOG = logging.getLogger(__name__)
-# What a second request finds while the guest still thinks about the first (QEMU's words).
+# QEMU's answer to a second request while the guest has not answered the first.
 _ASKED_ALREADY = "in the process of unplug"
 
 
 def ask_for(domain: libvirt.virDomain, alias: str) -> None:
-    """Ask the guest to let go of the device with `alias`; fine when it has been asked, or has let go."""
+    """Ask the guest to release the device with `alias`; fine when it was asked already, or has released it."""
     try:
         domain.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     except libvirt.libvirtError as error:

@@ -43,7 +43,7 @@ def detach(domain: libvirt.virDomain, volume_id: str, ask: bool) -> bool:
 
 
 def resize(domain: libvirt.virDomain, volume_id: str, size_bytes: int) -> bool:
-    """Tell QEMU that the volume is larger; False when the guest is off."""
+    """Tell QEMU that the volume has grown; False when the guest is off."""
     if not domain.isActive():
         return False
     disk = present(domain).get(volume_id)

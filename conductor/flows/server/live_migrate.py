@@ -5,7 +5,8 @@
 2. PrepareTarget   the target's agent makes ports, disks and what else the guest lands on (revert: it removes it)
 3. SendGuest       the source's hypervisor sends; progress, wishes, limits of time (revert: it is aborted; a guest that
                    has arrived nevertheless stays there)
-4. TakeOver        the target's agent takes over, the records name the target (from here there is no way back)
+4. TakeOver        the target's agent compares the disks, where it is configured to, and takes over; the records
+                   name the target (from here there is no way back)
 5. CleanSource     the source's agent removes what is left
 
 With volumes, before 1:

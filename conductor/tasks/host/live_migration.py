@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.host.sending import Sending, settle
 from conductor.tasks.host.servers import load_spec, tell_late_changes
@@ -16,6 +17,7 @@ from hostler.resources import revisions
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class SendGuest(OperationTask):
         enter(self.run, migrations.RUNNING)
         Sending(self.run, choice["source"], landing).follow()
 
-    def revert(self, choice: dict[str, Any], **_: Any) -> None:
+    def revert(self, choice: dict[str, Any], landing: dict[str, Any], **_: Any) -> None:
         """Settle."""
         run = self.run
         with run.reading() as session:
@@ -65,6 +67,7 @@ class SendGuest(OperationTask):
             return
         spec, groups = load_spec(run)
         try:
+            _compare_disks(run, choice, landing, spec)
             run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
         except (errors.AgentError, errors.HostUnreachable) as error:
             LOG.error("server %s is neither at %s nor at %s: %s", run.resource_id, choice["source"], choice["host"],
@@ -87,10 +90,11 @@ class TakeOver(_PastReturn):
 
     default_provides = "guest"
 
-    def execute(self, choice: dict[str, Any]) -> dict[str, Any]:
+    def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> dict[str, Any]:
         """Return {"power_state"}."""
         run = self.run
         spec, groups = load_spec(run)
+        _compare_disks(run, choice, landing, spec)
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
         def switch(session: Any) -> None:
@@ -111,6 +115,20 @@ class CleanSource(_PastReturn):
         """Remove; a host that stays silent cleans up by itself when it returns."""
         tried(f"server {self.run.resource_id} may have left files on host {choice['source']} until that reconciles",
               lambda: _remove(self, choice["source"]))
+
+
+def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], spec: ServerSpec) -> None:
+    """Have the target compare the disks of a guest that stays paused there until then, as it is configured."""
+    if not landing.get("paused"):
+        return
+    compute = run.cloud.compute
+    try:
+        sums = run.ask_host(choice["source"], compute.sum_server_disks, spec)
+    except errors.HostUnreachable:
+        LOG.warning("source %s of server %s stays silent: the disks are not compared", choice["source"],
+                    run.resource_id)
+        return
+    run.ask_host(choice["host"], compute.compare_server_disks, spec, sums)
 
 
 def _migration_id(session: Any, run: Any) -> str:

@@ -1,8 +1,8 @@
-"""Watching a guest on its way: progress into the records, what is wished on the way to the source, a limit of time.
+"""Watching a guest while it is sent: progress is recorded, users' wishes go to the source, a time limit is enforced.
 
-The naive way asks the source to send, and waits for the answer: nobody sees progress, and a conductor that dies takes
-the only one who knows along. Here the source's agent is asked again and again how far it is, each time for a second at
-most; any conductor can go on from there. It costs two short messages and two writes a second.
+The naive way is one long call that returns when the guest is gone: nobody sees progress, and when the conductor dies
+nobody waits for the answer. Here the source's agent is polled, at most a second at a time, so any conductor can take
+over. It costs two short messages and two writes a second.
 """
 
 from __future__ import annotations

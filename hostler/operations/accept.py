@@ -20,6 +20,13 @@ from hostler.operations import states
 from hostler.operations.kinds.kind import A, Kind
 from hostler.operations.kinds.registry import KINDS
 
+# Built once, for every request that changes something.
+_LOCKS = sa.select(Lock.resource_id, Lock.resource_type, Lock.operation_id, Lock.kind).where(
+    Lock.resource_id.in_(sa.bindparam("ids", expanding=True)))
+_UNFINISHED = sa.select(Operation.id).where(
+    Operation.resource_id == sa.bindparam("resource"), Operation.kind == sa.bindparam("verb"),
+    Operation.state.in_(states.UNFINISHED)).limit(1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Target:
@@ -71,7 +78,7 @@ def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], 
     The waiting operation has no lock yet: the conductor that claims it takes the lock over once it is free. For
     kinds that cancel others: a server can be deleted while it is still being built.
     """
-    holder = session.execute(sa.select(Lock.operation_id, Lock.kind).where(Lock.resource_id == resource.id)).first()
+    holder = session.execute(_LOCKS, {"ids": [resource.id]}).first()
     if holder is None:
         return accept(session, context, kind, resource, arguments, **options)
     held = KINDS.get(holder.kind)
@@ -87,17 +94,14 @@ def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], 
 
 def unfinished(session: orm.Session, kind: Kind[Any], resource_id: str) -> str | None:
     """Return the unfinished operation of `kind` about a resource, if any, whether it holds the lock or waits for it."""
-    return session.scalar(sa.select(Operation.id).where(
-        Operation.resource_id == resource_id, Operation.kind == kind.name,
-        Operation.state.in_(states.UNFINISHED)).limit(1))
+    return session.scalar(_UNFINISHED, {"resource": resource_id, "verb": kind.name})
 
 
 def check_unlocked(session: orm.Session, targets: Sequence[Target]) -> None:
     """Raise ResourceLocked when an operation holds one of `targets`."""
     if not targets:
         return
-    held = session.execute(sa.select(Lock.resource_id, Lock.resource_type, Lock.operation_id, Lock.kind)
-                           .where(Lock.resource_id.in_([target.id for target in targets]))).all()
+    held = session.execute(_LOCKS, {"ids": [target.id for target in targets]}).all()
     if held:
         first = held[0]
         raise errors.ResourceLocked(resource=first.resource_type, id=first.resource_id,

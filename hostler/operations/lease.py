@@ -26,7 +26,9 @@ from hostler.operations.kinds.registry import KINDS
 
 _TABLE: Any = Operation.__table__
 # Built once: these run several times for each operation.
-_FOUND: Any = sa.select(_TABLE, now().label("present")).where(_TABLE.c.id == sa.bindparam("operation"))
+# Held till the transaction ends; SQLite's only writer holds everything anyway.
+_FOUND: Any = (sa.select(_TABLE, now().label("present")).where(_TABLE.c.id == sa.bindparam("operation"))
+               .with_for_update())
 _CHANGE: Any = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("operation"))
 _OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
 _OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
@@ -135,7 +137,6 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
     An operation that waits for its resource's lock takes it here, or is postponed briefly.
     """
     def work(session: orm.Session) -> Claim | None:
-        db.lock_row(session, Operation, Operation.id == operation_id)
         row = session.connection().execute(_FOUND, {"operation": operation_id}).one_or_none()
         if row is None or not _is_due(row, row.present, owner) or not admit(row.host):
             return None

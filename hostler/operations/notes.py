@@ -23,6 +23,9 @@ WISH: Final = "wish"  # value: what was asked of a live migration under way
 REPORT: Final = "report"  # value: what an audit found, or what stays on a drained host
 MOVED: Final = "moved"  # keys: servers that a drain sent away; value: the operation that did
 
+_KEYS = sa.select(OperationNote.key).where(
+    OperationNote.operation_id == sa.bindparam("operation"), OperationNote.name == sa.bindparam("note"))
+
 
 def write(session: orm.Session, operation_id: str, name: str, *, key: str = "", value: Any = None) -> None:
     """Note something, in place of what was noted under the same name and key."""
@@ -42,8 +45,7 @@ def erase(session: orm.Session, operation_id: str, name: str, *, key: str = "") 
 
 def keys(session: orm.Session, operation_id: str, name: str) -> list[str]:
     """Return the keys under which an operation has notes of this name, sorted."""
-    return sorted(session.scalars(sa.select(OperationNote.key).where(
-        OperationNote.operation_id == operation_id, OperationNote.name == name)))
+    return sorted(session.scalars(_KEYS, {"operation": operation_id, "note": name}))
 
 
 def value(session: orm.Session, operation_id: str, name: str) -> Any:

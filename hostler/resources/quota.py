@@ -63,8 +63,7 @@ def of_type(type_name: str | None, wanted: Mapping[str, int]) -> dict[str, int]:
 
 def limits(session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> dict[str, int]:
     """Return every limit of a project: its own, else the configured default; of volume types its own alone."""
-    own = dict(session.execute(sa.select(QuotaLimit.resource, QuotaLimit.hard_limit)
-                               .where(QuotaLimit.project_id == project_id)).tuples().all())
+    own = dict(session.execute(_LIMITS, {"project": project_id}).tuples().all())
     return {**{resource: own.get(resource, conf.quota[resource]) for resource in RESOURCES},
             **{resource: limit for resource, limit in own.items() if resource.startswith(_OF_A_TYPE)}}
 
@@ -76,11 +75,7 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
     if wanted & set(SERVER_RESOURCES):
         used.update(zip(SERVER_RESOURCES, _server_usage(session, project_id), strict=True))
     for resource in wanted & set(_TABLES):
-        model = _TABLES[resource]
-        query = sa.select(sa.func.count()).select_from(model).where(model.project_id == project_id)
-        if hasattr(model, "deleted_at"):
-            query = query.where(model.deleted_at.is_(None))
-        used[resource] = session.execute(query).scalar_one()
+        used[resource] = session.execute(_COUNTS[resource], {"project": project_id}).scalar_one()
     if wanted & set(IMAGE_DATA_RESOURCES):
         used.update(zip(IMAGE_DATA_RESOURCES, _image_usage(session, project_id), strict=True))
     if wanted & set(VOLUME_RESOURCES) or any(name.startswith(_OF_A_TYPE) for name in wanted):
@@ -90,24 +85,40 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
 
 def _server_usage(session: orm.Session, project_id: str) -> tuple[int, int, int]:
     """Return servers, processors and MiB of memory; a server that changes its flavor counts with the larger."""
+    row = session.execute(_SERVER_USAGE, {"project": project_id}).one()
+    count, vcpus, more_vcpus, ram_mib, more_ram_mib = (int(value) for value in row)
+    return count, vcpus + more_vcpus, ram_mib + more_ram_mib
+
+
+def _sum_of_servers() -> sa.Select[Any]:
     def sums(own: Any, moving: Any) -> tuple[Any, Any]:
         more = sa.case((moving > own, moving - own), else_=0)
         extra = (sa.select(sa.func.coalesce(sa.func.sum(more), 0)).select_from(Migration)
                  .join(Server, Server.id == Migration.server_id)
-                 .where(Migration.project_id == project_id, Migration.ended_at.is_(None), Server.deleted_at.is_(None),
+                 .where(Migration.project_id == _PROJECT, Migration.ended_at.is_(None), Server.deleted_at.is_(None),
                         _not_in_trash()))
         return sa.func.coalesce(sa.func.sum(own), 0), extra.correlate(None).scalar_subquery()
 
-    row = session.execute(
-        sa.select(sa.func.count(), *sums(Server.vcpus, Migration.vcpus), *sums(Server.ram_mib, Migration.ram_mib))
-        .where(Server.project_id == project_id, Server.deleted_at.is_(None), _not_in_trash())).one()
-    count, vcpus, more_vcpus, ram_mib, more_ram_mib = (int(value) for value in row)
-    return count, vcpus + more_vcpus, ram_mib + more_ram_mib
+    return sa.select(
+        sa.func.count(), *sums(Server.vcpus, Migration.vcpus), *sums(Server.ram_mib, Migration.ram_mib)).where(
+        Server.project_id == _PROJECT, Server.deleted_at.is_(None), _not_in_trash())
 
 
 def _not_in_trash() -> sa.ColumnElement[bool]:
     """Return what holds of servers that count: those in the trash do again as soon as a restore is accepted."""
     return sa.or_(Server.vm_state != server_states.SOFT_DELETED, Server.parked_at.is_(None))
+
+
+def _counts(model: Any) -> sa.Select[Any]:
+    query = sa.select(sa.func.count()).select_from(model).where(model.project_id == _PROJECT)
+    return query.where(model.deleted_at.is_(None)) if hasattr(model, "deleted_at") else query
+
+
+# Built once: composing them costs as much as running them, while the project's row is held.
+_PROJECT: Any = sa.bindparam("project")
+_LIMITS = sa.select(QuotaLimit.resource, QuotaLimit.hard_limit).where(QuotaLimit.project_id == _PROJECT)
+_COUNTS = {resource: _counts(model) for resource, model in _TABLES.items()}
+_SERVER_USAGE = _sum_of_servers()
 
 
 def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:

@@ -35,6 +35,9 @@ _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
         SecurityGroup.id.in_(sa.bindparam("groups", expanding=True)),
         Port.id.in_(sa.bindparam("ports", expanding=True))))
 
+_OF_SERVER = sa.select(Server.revision, sa.select(sa.func.sum(Port.spec_revision)).where(
+    Port.server_id == Server.id).scalar_subquery()).where(Server.id == sa.bindparam("server"))
+
 
 def server_changed(session: orm.Session, server_id: str) -> None:
     """Count a change of what the guest is told: the server's own, and its ports', whose host name may be its."""
@@ -54,8 +57,7 @@ def guest_changes(session: orm.Session, server_id: str) -> int:
 
 def of_server(session: orm.Session, server_id: str) -> tuple[int, int]:
     """Return a server's revision, and the sum of its ports', which grows with each of them."""
-    own = session.scalar(sa.select(Server.revision).where(Server.id == server_id))
-    ports = session.scalar(sa.select(sa.func.sum(Port.spec_revision)).where(Port.server_id == server_id))
+    own, ports = session.execute(_OF_SERVER, {"server": server_id}).one_or_none() or (0, 0)
     return int(own or 0), int(ports or 0)
 
 

@@ -11,10 +11,10 @@ from tests.harness.statement_counts import SERVICES, count_all, counted_cloud
 
 # By service: statements, transactions, connections taken from the pool.
 LIMITS = {
-    "create": {"api": (20, 1, 2), "conductor": (36, 6, 9), "scheduler": (9, 1, 2)},
+    "create": {"api": (20, 1, 2), "conductor": (34, 6, 9), "scheduler": (9, 1, 2)},
     "show": {"api": (7, 0, 1)},
     "page": {"api": (6, 0, 1)},
-    "delete": {"api": (7, 1, 1), "conductor": (30, 3, 7)},
+    "delete": {"api": (7, 1, 1), "conductor": (29, 3, 7)},
     "volume create": {"api": (11, 1, 3), "conductor": (20, 4, 6), "scheduler": (7, 1, 2)},
     "volume show": {"api": (2, 0, 1)},
     "volume delete": {"api": (14, 1, 1), "conductor": (18, 3, 5)},

@@ -17,6 +17,7 @@ from sqlalchemy import orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
+from hostler.db.membership import among
 from hostler.db.models import (
     FixedIp,
     Host,
@@ -48,27 +49,26 @@ _HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hi
 _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 
 # Built once: composing a statement costs as much as running it on one server.
-_IDS: sa.BindParameter[Any] = sa.bindparam("ids", expanding=True)
 _NETWORKS: Any = Network.__table__
 _GROUP_NAMES: Any = SecurityGroup.__table__
 _ADDRESSES = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, _NETWORKS.c.name,
                         PORTS.c.mac_address)
               .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id)
                            .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
-              .where(PORTS.c.server_id.in_(_IDS)))
+              .where(among(PORTS.c.server_id)))
 _SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
                     .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
                                  .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
-                    .where(PORTS.c.server_id.in_(_IDS)))
-_TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(ServerTag.server_id.in_(_IDS))
+                    .where(among(PORTS.c.server_id)))
+_TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(among(ServerTag.server_id))
 _VOLUMES = (sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id, VolumeAttachment.delete_on_termination)
-            .where(VolumeAttachment.server_id.in_(_IDS))
+            .where(among(VolumeAttachment.server_id))
             .order_by(VolumeAttachment.created_at, VolumeAttachment.device, VolumeAttachment.id))
 _GROUPS = (sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
-           .where(ServerGroupMember.server_id.in_(_IDS)))
+           .where(among(ServerGroupMember.server_id)))
 _HOSTS = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
                     Host.last_seen_at, Zone.name.label("zone"))
-          .join(Zone, Zone.id == Host.zone_id).where(Host.id.in_(_IDS)))
+          .join(Zone, Zone.id == Host.zone_id).where(among(Host.id)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,15 +118,26 @@ def not_found(server_id: str) -> errors.NotFound:
     return errors.NotFound(f"Instance {server_id} could not be found.", resource="server", id=server_id)
 
 
+def _finding(selection: sa.Select[Any]) -> tuple[sa.Select[Any], sa.Select[Any]]:
+    """Return the SELECT of one living server, for any project and for one."""
+    anybody = selection.where(SERVERS.c.id == sa.bindparam("server"), SERVERS.c.deleted_at.is_(None))
+    return anybody, anybody.where(SERVERS.c.project_id == sa.bindparam("project"))
+
+
+_FIND, _FIND_IN_PROJECT = _finding(selection())
+_FIND_WITH_DATA, _FIND_WITH_DATA_IN_PROJECT = _finding(selection(user_data=True))
+
+
 def find(session: orm.Session, context: RequestContext, server_id: str, *, user_data: bool = False) -> Any:
     """Return one server's row; raises NotFound when it is gone or another project's."""
     identifier = ids.canonical(server_id)
     if identifier is None:
         raise not_found(server_id)
-    query = selection(user_data=user_data).where(SERVERS.c.id == identifier, SERVERS.c.deleted_at.is_(None))
-    if not context.is_admin:
-        query = query.where(SERVERS.c.project_id == context.project_id)
-    row = session.execute(query).one_or_none()
+    if context.is_admin:
+        row = session.execute(_FIND_WITH_DATA if user_data else _FIND, {"server": identifier}).one_or_none()
+    else:
+        row = session.execute(_FIND_WITH_DATA_IN_PROJECT if user_data else _FIND_IN_PROJECT,
+                              {"server": identifier, "project": context.project_id}).one_or_none()
     if row is None:
         raise not_found(server_id)
     return row

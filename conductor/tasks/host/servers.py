@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import sqlalchemy as sa
+
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.records.notes import note_build_failure
@@ -16,6 +18,8 @@ from hostler.resources.server.records import server_spec
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
+
+_HOST_OF = sa.select(Host.name).join(Server, Server.host_id == Host.id).where(Server.id == sa.bindparam("server"))
 
 
 class SpawnServer(OperationTask):
@@ -116,9 +120,7 @@ def load_spec(run: Run, *, admin_password: str | None = None) -> tuple[ServerSpe
 def host_of(run: Run) -> str | None:
     """Return the name of the server's host, or None when it is on none."""
     with run.reading() as session:
-        server = session.get(Server, run.resource_id)
-        host = session.get(Host, server.host_id) if server is not None and server.host_id else None
-        return host.name if host is not None else None
+        return session.scalar(_HOST_OF, {"server": run.resource_id})
 
 
 def require_host(run: Run) -> str:

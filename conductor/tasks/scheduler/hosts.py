@@ -17,6 +17,13 @@ from hostler.resources.server import allocations
 from hostler.resources.server.migrations import flavor_of
 from scheduler.rpcapi import Request
 
+_WANTED = sa.select(
+    Server.id, Server.project_id, Server.vcpus, Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib,
+    Server.flavor_id, Server.flavor, Server.requested_zone, Server.requested_host, Server.image_properties,
+    Server.scheduler_hints).where(Server.id == sa.bindparam("server"))
+_BOOT_VOLUME = sa.select(VolumeAttachment.id).where(
+    VolumeAttachment.server_id == sa.bindparam("server"), VolumeAttachment.boot_index == 0)
+
 
 class SelectHost(OperationTask):
     """Have the scheduler choose and claim a host. Revert: release the claim and do not try that host again."""
@@ -49,7 +56,7 @@ class SelectHost(OperationTask):
 
 
 def _request(session: orm.Session, run: Run) -> Request:
-    server = session.get(Server, run.resource_id)
+    server = session.execute(_WANTED, {"server": run.resource_id}).one_or_none()
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
     return Request(
@@ -63,8 +70,7 @@ def _request(session: orm.Session, run: Run) -> Request:
 def local_disk_gib(session: orm.Session, server_id: str, flavor: Mapping[str, Any]) -> int:
     """Return what a server's disks take of its host with `flavor` (`flavor_of`): the root disk nothing when it boots
     from a volume."""
-    volume = session.scalar(sa.select(VolumeAttachment.id).where(
-        VolumeAttachment.server_id == server_id, VolumeAttachment.boot_index == 0))
+    volume = session.scalar(_BOOT_VOLUME, {"server": server_id})
     return (flavor["root_gib"] if volume is None else 0) + flavor["ephemeral_gib"] + -(-flavor["swap_mib"] // 1024)
 
 

@@ -47,16 +47,24 @@ KEPT = 500
 
 # Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
 _IDS: Any = sa.bindparam("ids", expanding=True)
-_PORTS = sa.select(Port, Server.hostname).join(Server, Server.id == Port.server_id).order_by(
-    Port.server_id, Port.nic_index, Port.created_at, Port.id)
+_PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
+                    Port.device_tag, Port.port_security_enabled, Port.allowed_address_pairs, Port.spec_revision,
+                    Server.hostname)
+          .join(Server, Server.id == Port.server_id)
+          .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id))
 _PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
 _PORTS_OF_IDS = _PORTS.where(Port.id.in_(_IDS))
-_SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
-_NETWORKS = sa.select(Network).where(Network.id.in_(_IDS))
+_SUBNETS = (sa.select(Subnet.id, Subnet.network_id, Subnet.cidr, Subnet.ip_version, Subnet.gateway_ip,
+                      Subnet.enable_dhcp, Subnet.dhcp_ip, Subnet.dns_nameservers, Subnet.host_routes)
+            .where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id))
+_NETWORKS = sa.select(Network.id, Network.name, Network.mtu, Network.network_type, Network.physical_network,
+                      Network.segmentation_id, Network.host_gateway, Network.dns_domain).where(Network.id.in_(_IDS))
 _ADDRESSES = (sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
               .join(Subnet, Subnet.id == FixedIp.subnet_id).where(FixedIp.port_id.in_(_IDS))
               .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address))
-_RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule)
+_RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule.id, SecurityGroupRule.direction,
+                    SecurityGroupRule.ethertype, SecurityGroupRule.protocol, SecurityGroupRule.port_min,
+                    SecurityGroupRule.port_max, SecurityGroupRule.remote_ip_prefix, SecurityGroupRule.remote_group_id)
           .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
           .where(PortSecurityGroup.port_id.in_(_IDS))
           .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
@@ -86,18 +94,17 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
     A server without ports has an empty tuple when it was asked for by id.
     """
     if server_ids is not None:
-        rows = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).tuples().all()
+        ports = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
     else:
-        rows = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).tuples().all()
-    ports = [port for port, _ in rows]
+        ports = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
     networks = network_specs(session, {port.network_id for port in ports})
     addresses = _addresses(session, [port.id for port in ports])
     rules = _rules(session, [port.id for port in ports if port.port_security_enabled])
     specs: dict[str, list[PortSpec]] = {server_id: [] for server_id in server_ids or ()}
-    for port, hostname in rows:
+    for port in ports:
         specs.setdefault(str(port.server_id), []).append(PortSpec(
             id=port.id, mac_address=port.mac_address, network=networks[port.network_id],
-            server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or hostname,
+            server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or port.hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
             allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
             revision=port.spec_revision, tag=port.device_tag))
@@ -109,7 +116,7 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
     if not network_ids:
         return {}
     subnets: defaultdict[str, list[SubnetSpec]] = defaultdict(list)
-    for subnet in session.scalars(_SUBNETS, {"ids": list(network_ids)}):
+    for subnet in session.execute(_SUBNETS, {"ids": list(network_ids)}):
         subnets[subnet.network_id].append(SubnetSpec(
             id=subnet.id, cidr=subnet.cidr, ip_version=subnet.ip_version, gateway_ip=subnet.gateway_ip,
             enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
@@ -118,7 +125,7 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
         id=network.id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,
         host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.id]))
-        for network in session.scalars(_NETWORKS, {"ids": list(network_ids)})}
+        for network in session.execute(_NETWORKS, {"ids": list(network_ids)})}
 
 
 def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[FixedIpSpec]]:
@@ -130,16 +137,15 @@ def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[s
 
 def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[RuleSpec]]:
     found: defaultdict[str, list[RuleSpec]] = defaultdict(list)
-    rows = session.execute(_RULES, {"ids": list(port_ids)}).tuples().all()
     specs: dict[str, RuleSpec] = {}
-    for port_id, rule in rows:
+    for rule in session.execute(_RULES, {"ids": list(port_ids)}):
         if rule.id not in specs:
             specs[rule.id] = _rule_spec(rule)
-        found[port_id].append(specs[rule.id])
+        found[rule.port_id].append(specs[rule.id])
     return found
 
 
-def _rule_spec(rule: SecurityGroupRule) -> RuleSpec:
+def _rule_spec(rule: Any) -> RuleSpec:
     return RuleSpec(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
                     port_min=rule.port_min, port_max=rule.port_max,
                     remote_cidrs=(_cidr(rule.remote_ip_prefix),) if rule.remote_ip_prefix else (),

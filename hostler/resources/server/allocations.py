@@ -29,6 +29,17 @@ _CHUNK = 500
 # Plain tables: these statements need nothing of the ORM's bookkeeping.
 _HOSTS = cast(sa.Table, Host.__table__)
 _ALLOCATIONS = cast(sa.Table, Allocation.__table__)
+# Built once, for every boot and delete. updated_at is for what people change; a claim is none of it.
+_INSERT = sa.insert(_ALLOCATIONS)
+_HELD = sa.select(_ALLOCATIONS.c.host_id).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer"))
+_RELEASE = sa.delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer"),
+                                         _ALLOCATIONS.c.host_id.in_(sa.bindparam("hosts", expanding=True)))
+_LOCK_CONSUMER = sa.select(Server.id).where(Server.id == sa.bindparam("consumer")).with_for_update()
+_MOVE = (sa.update(_HOSTS).where(_HOSTS.c.id == sa.bindparam("host"), _HOSTS.c.generation == sa.bindparam("seen"))
+         .values(generation=sa.bindparam("next"), changed_at=now(), updated_at=_HOSTS.c.updated_at))
+_TOUCH = (sa.update(_HOSTS).where(_HOSTS.c.id.in_(sa.bindparam("hosts", expanding=True)))
+          .values(changed_at=now(), updated_at=_HOSTS.c.updated_at))
+_USE_CHANGED = _TOUCH.values(generation=_HOSTS.c.generation + 1)
 
 
 class Amounts(NamedTuple):
@@ -77,9 +88,8 @@ def claim(session: orm.Session, *, consumer_id: str, host_id: str, expected_gene
         made = _claim_on_fresh_sums(session, host_id, wanted)
     if made is None:
         return None
-    session.execute(sa.insert(_ALLOCATIONS).values(
-        consumer_id=consumer_id, host_id=host_id, vcpus=vcpus, ram_mib=ram_mib, disk_gib=disk_gib,
-        created_at=clock.utcnow()))
+    session.execute(_INSERT, {"consumer_id": consumer_id, "host_id": host_id, "vcpus": vcpus, "ram_mib": ram_mib,
+                              "disk_gib": disk_gib, "created_at": clock.utcnow()})
     return made
 
 
@@ -97,10 +107,7 @@ def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) ->
 
 
 def _move(session: orm.Session, host_id: str, generation: int) -> bool:
-    result = session.execute(
-        sa.update(_HOSTS).where(Host.id == host_id, Host.generation == generation)
-        # updated_at is for what people change; a claim is none of it.
-        .values(generation=generation + 1, changed_at=now(), updated_at=Host.updated_at))
+    result = session.execute(_MOVE, {"host": host_id, "seen": generation, "next": generation + 1})
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
@@ -109,31 +116,26 @@ def lock_consumer(session: orm.Session, consumer_id: str) -> None:
 
     SQLite's only writer holds everything anyway; its dialect leaves the FOR UPDATE out.
     """
-    session.execute(sa.select(Server.id).where(Server.id == consumer_id).with_for_update())
+    session.execute(_LOCK_CONSUMER, {"consumer": consumer_id})
 
 
 def release(session: orm.Session, consumer_id: str, host_id: str | None = None) -> list[str]:
     """Give back what a consumer holds (of one host, or all) and return the hosts' ids; nothing held is fine."""
-    criteria = [Allocation.consumer_id == consumer_id]
-    if host_id is not None:
-        criteria.append(Allocation.host_id == host_id)
-    host_ids = sorted(session.execute(sa.select(Allocation.host_id).where(*criteria)).scalars())
+    held = session.scalars(_HELD, {"consumer": consumer_id})
+    host_ids = sorted(held if host_id is None else {host_id}.intersection(held))
     if not host_ids:
         return []
     touch(session, host_ids, generation=True)
-    session.execute(sa.delete(_ALLOCATIONS).where(*criteria))
+    session.execute(_RELEASE, {"consumer": consumer_id, "hosts": host_ids})
     return host_ids
 
 
 def touch(session: orm.Session, host_ids: Iterable[str], *, generation: bool = False) -> None:
     """Make every scheduler look at these hosts again; `generation` says that their use changed, too."""
-    values: dict[str, Any] = {"changed_at": now(), "updated_at": Host.updated_at}
-    if generation:
-        values["generation"] = Host.generation + 1
     # In the order of ids, so that two such transactions seldom wait for each other.
     ordered = sorted(host_ids)
     for start in range(0, len(ordered), _CHUNK):
-        session.execute(sa.update(_HOSTS).where(Host.id.in_(ordered[start:start + _CHUNK])).values(**values))
+        session.execute(_USE_CHANGED if generation else _TOUCH, {"hosts": ordered[start:start + _CHUNK]})
 
 
 def usage_by_host(session: orm.Session, host_ids: Sequence[str] | None = None) -> dict[str, Amounts]:

@@ -73,6 +73,8 @@ TRANSITIONS: Final = frozenset({
     (FINISHED, CONFIRMED),  # the server was deleted
 })
 _OPEN: Final = Migration.ended_at.is_(None)
+_OPEN_OF: Final = sa.select(Migration).where(Migration.server_id == sa.bindparam("server"), _OPEN)
+_NEWEST_OPEN_OF: Final = _OPEN_OF.order_by(Migration.number.desc()).limit(1)
 
 
 def may_become(old: str, new: str) -> bool:
@@ -85,8 +87,8 @@ def may_become(old: str, new: str) -> bool:
 _MIGRATION: Final = Transitions("migration", Migration, Migration.status, STATUSES, may_become)
 
 
-def flavor_of(server: Server) -> dict[str, Any]:
-    """Return the columns of a server that are its flavor's, as a migration keeps them."""
+def flavor_of(server: Any) -> dict[str, Any]:
+    """Return the columns of a server (or of a row with them) that are its flavor's, as a migration keeps them."""
     return {"flavor_id": server.flavor_id, "flavor": server.flavor, "vcpus": server.vcpus, "ram_mib": server.ram_mib,
             "root_gib": server.root_gib, "ephemeral_gib": server.ephemeral_gib, "swap_mib": server.swap_mib}
 
@@ -113,8 +115,7 @@ def of_operation(session: orm.Session, operation_id: str) -> Migration | None:
 
 def open_of(session: orm.Session, server_id: str) -> Migration | None:
     """Return a server's migration that has not ended."""
-    return session.scalars(sa.select(Migration).where(Migration.server_id == server_id, _OPEN)
-                           .order_by(Migration.number.desc()).limit(1)).one_or_none()
+    return session.scalars(_NEWEST_OPEN_OF, {"server": server_id}).one_or_none()
 
 
 def move(session: orm.Session, migration_id: str, status: str, **values: Any) -> bool:
@@ -158,7 +159,7 @@ def release_claim(session: orm.Session, migration: Migration) -> None:
 
 def end_with_server(session: orm.Session, server_id: str) -> None:
     """Release and end what a deleted server left open."""
-    for row in session.scalars(sa.select(Migration).where(Migration.server_id == server_id, _OPEN)).all():
+    for row in session.scalars(_OPEN_OF, {"server": server_id}).all():
         release_claim(session, row)
         move(session, row.id, CONFIRMED if may_become(row.status, CONFIRMED) else CANCELLED)
 

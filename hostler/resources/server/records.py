@@ -17,11 +17,23 @@ from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server import states
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 
+# Built once: every boot, action and reconciliation runs them.
+_SERVER = sa.select(
+    Server.id, Server.name, Server.hostname, Server.project_id, Server.user_id, Server.vm_state, Server.vcpus,
+    Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib, Server.flavor, Server.image_id,
+    Server.image_properties, Server.shelved_image_id, Server.rescue_image_id, Server.extra, Server.key_name,
+    Server.public_key, Server.user_data, Server.config_drive, Server.encrypted_password, Server.requested_zone,
+    Server.launch_index, Server.reservation_id, Server.revision).where(Server.id == sa.bindparam("server"))
+_ATTACHED = (sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
+             .join(Volume, Volume.id == VolumeAttachment.volume_id)
+             .where(VolumeAttachment.server_id == sa.bindparam("server"))
+             .order_by(VolumeAttachment.device, VolumeAttachment.id))
+
 
 def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server_id: str, *,
                 admin_password: str | None = None) -> ServerSpec:
     """Return a server's spec; raises NotFound when the server has no record."""
-    server = session.get(Server, server_id)
+    server = session.execute(_SERVER, {"server": server_id}).one_or_none()
     if server is None:
         raise errors.NotFound(resource="Instance", id=server_id)
     ports = port_specs(session, server_ids=[server_id]).get(server_id, ())
@@ -42,7 +54,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         if server.vm_state == states.RESCUED else None)
 
 
-def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Server) -> ImageSpec | None:
+def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:
     if server.vm_state != states.SHELVED_OFFLOADED or server.shelved_image_id is None:
         return usable_image_spec(session, conf, images, server.image_id)
     shelved = usable_image_spec(session, conf, images, server.shelved_image_id)
@@ -59,10 +71,7 @@ def usable_image_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageS
 
 def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:
     """Return the volumes that a server's host can reach: those that are merely reserved have no connection yet."""
-    rows = session.execute(
-        sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
-        .join(Volume, Volume.id == VolumeAttachment.volume_id).where(VolumeAttachment.server_id == server_id)
-        .order_by(VolumeAttachment.device, VolumeAttachment.id)).all()
+    rows = session.execute(_ATTACHED, {"server": server_id}).all()
     return tuple(attached_spec(row[0], row) for row in rows if row[0].connection)
 
 

@@ -3,10 +3,12 @@ feature contract (`tests.harness.contract`)."""
 
 from __future__ import annotations
 
+import functools
 import importlib.util
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,8 @@ from xdist.scheduler import LoadFileScheduling
 
 HERE = Path(__file__).resolve().parent
 QUICK = ("unit", "functional", "regressions")
+# Two emulated guests that boot make a machine busy; more would make it miss what is due within a second.
+_BOOTS_GUESTS = re.compile(r"^from tests\.harness import .*\breal_parts\b", re.MULTILINE)
 
 
 def _make_tests_importable() -> None:
@@ -33,15 +37,19 @@ from tests.harness import contract  # noqa: E402
 
 
 class Division(LoadFileScheduling):
-    """What one worker process runs alone: a module, or all that use this machine's hypervisor, networks and mounts."""
+    """What one worker process runs alone: a module, a package with all it shares, or all other emulated guests."""
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.split("::", 1)[0]
-        return "machine" if _uses_the_machine(PurePath(path).parts[1:]) else path
+        return _group_of(HERE.parent / path) or path
 
 
-def _uses_the_machine(parts: Sequence[str]) -> bool:
-    return parts[0] == "security" or (parts[0] == "integration" and len(parts) == 2)
+@functools.cache
+def _group_of(path: Path) -> str:
+    """Return the name for the modules that this one must not run beside, "" for none."""
+    if (path.parent / "__init__.py").exists():
+        return str(path.parent)
+    return "emulated guests" if _BOOTS_GUESTS.search(path.read_text()) else ""
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Division:
@@ -50,11 +58,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Division:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is long; those that use the machine take longest and come first."""
+    """Mark what is long; those with guests take longest and come first."""
     for item in items:
         if item.path.relative_to(HERE).parts[0] not in QUICK:
             item.add_marker("long")
-    items.sort(key=lambda item: not _uses_the_machine(item.path.relative_to(HERE).parts))
+    items.sort(key=lambda item: not _group_of(item.path))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -118,7 +118,7 @@ class FakeConductor:
         return self.wanted
 
     def take_image(self, path: Path, upload: UploadSpec, *, check: Callable[[], None], progress: Progress) -> None:
-        """Stand for the image store."""
+        """Act as the image store."""
         check()
         progress(50)
         if self.store_refuses is not None:

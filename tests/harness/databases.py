@@ -40,7 +40,7 @@ def prepare(db: Database, make: Callable[[Database], None] = create_tables) -> D
 def opened(url: str, fill: Callable[[orm.Session], None] | None = None) -> Database:
     """Return the database at `url` with its schema, and with what `fill` writes; SQLite does not wait for the disk.
 
-    Rows in SQLite are copies of those that `fill` wrote first in this process: times in them are as old as that.
+    Rows in SQLite are copies of those that `fill` wrote first in this process: their times are as old as that.
     """
     return prepare(Database(url, sqlite_synchronous="OFF"), create_tables if fill is None else _filling(fill))
 

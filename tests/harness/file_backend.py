@@ -47,7 +47,7 @@ def state(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def make_driver(state: Path) -> MakeDriver:
-    """Drivers as a (re)started node builds them; options are the back end's, `volume_…` the group's."""
+    """Make drivers as a (re)started node builds them; options are the back end's, `volume_…` the group's."""
     def make(name: str = "local", node: str = "node1", **options: Any) -> FileDriver:
         overrides = {f"volume.{key.removeprefix('volume_')}": value for key, value in options.items()
                      if key.startswith("volume_")}

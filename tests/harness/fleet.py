@@ -6,16 +6,22 @@ so a killed and restarted one finds them again.
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
+
+import sqlalchemy as sa
 
 from hostler import conf as hostler_conf
 from hostler.db import schema
 from hostler.db.engine import Database
+from hostler.db.models import Host
+from tests.harness.at_once import at_once
 from tests.harness.backends import Postgres, RabbitMQ
 from tests.harness.client import Client
 from tests.harness.inprocess import FAKE_BACKEND, nodes_up
@@ -139,10 +145,7 @@ class Fleet:
 
     def prepare(self) -> None:
         """Start broker and database, write configurations, make schema and administrator."""
-        if self._own_broker:
-            self.broker.start()
-        if self.postgres is not None:
-            self.postgres.start()
+        at_once(*([self.broker.start] if self._own_broker else []), *([self.postgres.start] if self.postgres else []))
         for service in ("api", "conductor", "scheduler"):
             self.write_config(service, service, host="control")
         for host in self.hosts:
@@ -214,6 +217,18 @@ class Fleet:
             wait_for(lambda: nodes_up(database) >= len(self.nodes), "all nodes up", timeout_s=60, every_s=0.2)
             database.dispose()
         return client
+
+    def wait_reports(self, hosts: Collection[str], since: dt.datetime) -> None:
+        """Wait until each of these hosts has reported after a moment."""
+        database = self.database()
+
+        def count() -> int:
+            with database.reading() as session:
+                return session.scalar(sa.select(sa.func.count()).where(
+                    Host.name.in_(hosts), Host.last_seen_at > since)) or 0
+
+        wait_for(lambda: count() == len(hosts), f"reports of {hosts}", timeout_s=60)
+        database.dispose()
 
     def client(self) -> Client:
         """Return an administrator's client, once the api answers."""

@@ -1,4 +1,4 @@
-"""Specs for these tests."""
+"""Specs of networks, ports and servers."""
 
 from __future__ import annotations
 

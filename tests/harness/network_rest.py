@@ -20,7 +20,7 @@ from tests.harness.network_core import DEMO, OTHER, Cloud
 
 
 class Tokens:
-    """Stands in for identity: a token is `<project>:<role>[,<role>]`, project being demo or other."""
+    """A fake identity service: a token is `<project>:<role>[,<role>]`, project being demo or other."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud

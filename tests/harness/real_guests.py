@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Protocol
 
@@ -18,27 +17,52 @@ BOOT_S = 150  # an emulated guest on a busy machine
 class Cloud(Protocol):
     """Where guests live: the fleet, an administrator's client, and the directory with `key` and `user-data`."""
 
-    cloud: RealFleet
     client: Client
     directory: Path
+
+    @property
+    def cloud(self) -> RealFleet:
+        """The fleet."""
 
 
 class Guest:
     """One server: where it is and how to talk to it from its host."""
 
-    def __init__(self, world: Cloud, name: str, host: Host, zone: str = "nova") -> None:
+    def __init__(self, world: Cloud, name: str, host: Host, zone: str = "") -> None:
         self.world, self.name, self.host, self.zone = world, name, host, zone
         self.id = self.address = ""
 
-    def create(self) -> None:
-        """Create it with the unmodified client and wait until it is active."""
+    def create(self, *more: str) -> None:
+        """Create it with the unmodified client, from the tiny image unless `more` says otherwise; wait until active.
+
+        One with a zone may not leave it later.
+        """
+        source = () if {"--volume", "--snapshot"} & set(more) else ("--image", "tiny")
+        where = ("--availability-zone", f"{self.zone}:{self.host.name}") if self.zone else ("--host", self.host.name)
         made = self.world.cloud.openstack_json(
-            "server", "create", self.name, "--image", "tiny", "--flavor", "tiny", "--key-name", "demo", "--user-data",
-            str(self.world.directory / "user-data"), "--availability-zone", f"{self.zone}:{self.host.name}")
-        self.id = made["id"]
+            "--os-compute-api-version", "2.74", "server", "create", self.name, *source, "--flavor", "tiny",
+            "--key-name", "demo", "--user-data", str(self.world.directory / "user-data"), *where, *more)
+        self.take(made["id"])
+
+    def take(self, server_id: str) -> None:
+        """Be the server with this id, once it is active."""
+        self.id = server_id
         server = self.world.client.wait_server(self.id, "ACTIVE", timeout_s=90)
         [self.address] = [address["addr"] for address in server["addresses"]["default"]]
         assert server["OS-EXT-SRV-ATTR:host"] == self.host.name
+
+    def is_well(self) -> bool:
+        """Tell whether it runs on its host, rests, and answers."""
+        server = self.world.client.show(self.id) or {}
+        found = server.get("status"), server.get("OS-EXT-STS:task_state"), server.get("OS-EXT-SRV-ATTR:host")
+        return found == ("ACTIVE", None, self.host.name) and self.ssh("hostname").stdout.strip() == self.name
+
+    def remove(self) -> None:
+        """Delete it, if it is there."""
+        if self.world.client.show(self.id) is not None:
+            answer = self.world.client.post(f"/compute/v2.1/servers/{self.id}/action", {"forceDelete": None})
+            assert answer.status_code == 202, answer.text
+            self.world.client.wait_gone(self.id)
 
     def act(self, body: dict[str, object], status: str, timeout_s: float = 90) -> None:
         """Do an action and wait for the status that it leads to."""
@@ -81,7 +105,7 @@ class Guest:
 
     def wait_boots(self, count: int) -> None:
         """Wait until it came up so often."""
-        wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=1)
+        wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=0.3)
 
     def domain_state(self) -> str:
         """Return what virsh says."""
@@ -94,13 +118,6 @@ def fail_on_error(client: Client, server_id: str) -> bool:
     assert server is not None
     assert server["status"] != "ERROR", server.get("fault")
     return False
-
-
-def at_once(*actions: object) -> None:
-    """Call each, at the same time; raises what one raised."""
-    with ThreadPoolExecutor(len(actions)) as pool:
-        for result in [pool.submit(action) for action in actions]:  # type: ignore[arg-type]
-            result.result()
 
 
 def hosts_up(client: Client) -> int:

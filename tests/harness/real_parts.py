@@ -7,6 +7,8 @@ HOSTLER_TEST_CACHE names (default: below the user's cache directory).
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import functools
 import hashlib
 import os
 import shutil
@@ -48,11 +50,12 @@ def libvirtd(directory: Path) -> Iterator[str]:
         subprocess.run(["bash", str(SCRIPT), "stop", str(directory)], check=False, timeout=START_TIMEOUT_S)
 
 
+@functools.cache
 def tiny_image() -> ImageSpec:
     """Return the tiny image, built when it is not there; skips with the reason when it cannot be built."""
     cache = Path(os.environ.get("HOSTLER_TEST_CACHE") or Path.home() / ".cache" / "hostler-tests")
     try:
-        path = tiny_build.build(cache / "tiny.qcow2", cache / "work")
+        path = _build_once(cache)
     except (BuildFailed, OSError) as error:
         pytest.skip(f"the tiny image cannot be built here: {error}")
     info = subprocess.run(["qemu-img", "info", "-U", "--output", "json", str(path)], capture_output=True, text=True,
@@ -61,3 +64,11 @@ def tiny_image() -> ImageSpec:
     return ImageSpec(id="11111111-0000-4000-8000-000000000001",
                      sha256=hashlib.sha256(path.read_bytes()).hexdigest(), size_bytes=path.stat().st_size,
                      virtual_size_bytes=virtual_size, disk_format="qcow2", path=str(path))
+
+
+def _build_once(cache: Path) -> Path:
+    """Build it while no other process of these tests does."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return tiny_build.build(cache / "tiny.qcow2", cache / "work")

@@ -5,11 +5,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import json
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from hostler import clock
 from tests.harness import backends, openstack_cli, realhost
 from tests.harness.client import Client
 from tests.harness.fleet import MAIN, Fleet
@@ -23,6 +28,8 @@ def missing() -> str | None:
 
 class RealFleet:
     """The fleet, its hosts, and clients."""
+
+    control: tuple[str, ...] = ("scheduler", "conductor", "api")  # the services on the test's side of the fabric
 
     def __init__(self, directory: Path, hosts: int = 2, nodes: int = 0) -> None:
         self.directory = directory
@@ -41,11 +48,16 @@ class RealFleet:
     def start(self) -> Client:
         """Start everything; returns an administrator's client once all hosts are up."""
         self.fabric.start()
-        self.fleet.prepare()
-        for service in ("scheduler", "conductor", "api"):
+        with ThreadPoolExecutor(1) as pool:
+            prepared = pool.submit(self.fleet.prepare)
+            for host in self.hosts:
+                host.start()  # by this thread: what is on a host ends with the thread that started it
+            prepared.result()
+        for service in self.control:
+            self.fleet.write_config(service, service, host="control")
             self.fleet.add(service, service)
         for host in self.hosts:
-            self._boot(host)
+            self._join(host)
         for node in self.fleet.nodes:
             self.fleet.add(node, "volume")
         return self.fleet.start()
@@ -54,11 +66,40 @@ class RealFleet:
         """Cut a host's power and let it come back, its agent, too."""
         host.stop()
         self.fleet.processes[host.name].wait(30)
-        self._boot(host)
+        host.start()
+        self._join(host)
         self.fleet.processes[host.name].start()
 
-    def _boot(self, host: Host) -> None:
-        host.start()
+    @contextlib.contextmanager
+    def reconfigured(self, overrides: Mapping[str, dict[str, dict[str, Any]]]) -> Iterator[None]:
+        """Run some processes with other options for a while; each is restarted twice."""
+        before = copy.deepcopy(self.fleet.overrides)
+        try:
+            for name, groups in overrides.items():
+                for group, options in groups.items():
+                    self.fleet.overrides.setdefault(name, {}).setdefault(group, {}).update(options)
+            self.restart(*overrides)
+            yield
+        finally:
+            self.fleet.overrides = before
+            self.restart(*overrides)
+
+    def restart(self, *names: str) -> None:
+        """Stop processes in order and start them with what is configured now; returns when they serve."""
+        processes = [self.fleet.processes[name] for name in names]
+        for process in processes:
+            process.ask_to_stop()
+        for process in processes:
+            process.stop()
+        stopped_at = clock.utcnow()
+        for process in processes:
+            host = process.name if process.name in (*self.fleet.hosts, *self.fleet.nodes) else "control"
+            self.fleet.write_config(process.name, process.service, host=host)
+            process.start()
+        self.fleet.client()
+        self.fleet.wait_reports(set(names) & set(self.fleet.hosts), stopped_at)
+
+    def _join(self, host: Host) -> None:
         if host is not self.hosts[0]:
             host.hide(self.fleet.directory / "shared" / "images")
         self.fleet.add(host.name, "compute", [*host.launcher, sys.executable, "-c", MAIN.format(module="compute")],

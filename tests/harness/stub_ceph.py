@@ -54,7 +54,7 @@ class StubCeph:
         self._ids = itertools.count(1)
 
     def run(self, command: Sequence[str], timeout_s: float | None) -> Done:
-        """Do a command."""
+        """Run a command."""
         number = len(self.commands)
         self.commands.append(list(command))
         if self.die_at == (number, False):
@@ -67,12 +67,12 @@ class StubCeph:
         return done
 
     def watch(self, command: Sequence[str], progress: Progress) -> None:
-        """Do a command that says its per cent."""
+        """Run a command that reports its progress."""
         progress(50)
         assert self.run(command, None).status == 0
 
     def convert(self, source: DiskSource, target: str, target_format: str, progress: Progress, **_rest: Any) -> None:
-        """Stand in for qemu-img."""
+        """Replaces qemu-img."""
         name = json.loads(target.removeprefix("json:"))["file"]["image"]
         self.run(["qemu-img", name, source.options["word"]], None)
 

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+from hostler import clock, pki
 from tests.harness.client import Client
-from tests.harness.fleet import MAIN
 from tests.harness.realfleet import RealFleet
 from tests.harness.realhost import Host
 
@@ -50,30 +48,23 @@ class VolumeFleet(RealFleet):
 
     def start(self) -> Client:
         """Make certificates, start everything."""
-        self._manage("pki-init", "--dir", str(self.pki / "ca"))
         for node in NODES:
             self.back_end(node).mkdir(parents=True)
-            self._issue(node, self.pki / node)
-        for host in self.hosts:
-            self._issue(host.name, host.libvirt_dir / "pki")
+        self.issue_certificates()
         return super().start()
 
-    def _boot(self, host: Host) -> None:
-        super()._boot(host)
+    def issue_certificates(self) -> None:
+        """Make the authority, and a directory for each node and each host."""
+        now = clock.utcnow()
+        pki.init_authority(self.pki / "ca", now)
+        for name, out in [*((node, self.pki / node) for node in NODES),
+                          *((host.name, host.libvirt_dir / "pki") for host in self.hosts)]:
+            pki.issue(self.pki / "ca", name, [self.fabric.address], out, now)
+
+    def _join(self, host: Host) -> None:
+        super()._join(host)
         if host.name == "host2":
             host.hide(self.directory / "storage")
-
-    def _issue(self, name: str, out: Path) -> None:
-        self._manage("pki-issue", "--dir", str(self.pki / "ca"), "--name", name, "--address", self.fabric.address,
-                     "--out", str(out))
-
-    def _manage(self, *arguments: str) -> None:
-        config = self.directory / "pki.conf"
-        config.write_text(f"[DEFAULT]\nstate_path = {self.directory}\n")
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", MAIN.format(module="manage"), "--config-file",
-                               str(config), *arguments], capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise RuntimeError(f"hostler-manage {' '.join(arguments)}: {done.stdout}{done.stderr}")
 
     def stop(self) -> None:
         """Stop everything, exports too: they outlive their agents, on purpose."""

@@ -53,7 +53,7 @@ STORE = "5a7c0000-0000-4000-8000-000000000001"
 
 
 class Killed(BaseException):
-    """Stands for kill -9 of the conductor: passes through everything."""
+    """kill -9 of the conductor: no handler catches it."""
 
 
 class ScriptedNodes:

@@ -1,4 +1,4 @@
-"""Audit events on a real broker, which is not there at first and goes away in between."""
+"""Audit events on a real broker, which is down at first, and again later."""
 
 from __future__ import annotations
 

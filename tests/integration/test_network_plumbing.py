@@ -169,7 +169,7 @@ def test_members_of_a_group_reach_each_other_and_nobody_else_does(cloud: Cloud, 
     stranger = cloud.boot(12, net, ALLOW_OUT)
     for guest in (first, second, stranger):
         assert guest.dhcp()
-    assert not first.pings(second.address), "a group never told of has no members"
+    assert not first.pings(second.address), "an unknown group has no members"
     cloud.plumbing.update_groups({group: ["10.77.0.10/32", "10.77.0.11/32"], ids.new_id(): ["10.77.0.12/32"]})
     assert first.pings(second.address) and second.pings(first.address)
     assert not stranger.pings(second.address)
@@ -232,7 +232,7 @@ def test_a_member_that_comes_or_goes_touches_one_set(cloud: Cloud, net: NetworkS
             answers.append(connection.recv(100))
         connection.close()
     assert answers == [b"still here\n"], "who left is cut off, who stayed is not"
-    # What is not as this agent made it is made so as a whole.
+    # Whatever differs from what this agent would make is rebuilt as a whole.
     subprocess.run(["nft", "flush ruleset"], check=True)
     cloud.plumbing.update_groups({group: ["10.77.0.12/32"]})
     assert third.pings(second.address) and not first.pings(second.address)
@@ -493,7 +493,7 @@ def test_restore_after_a_restart_keeps_dhcp_and_connections(cloud: Cloud, net: N
     assert connection is not None
     pid = cloud.dnsmasq_pid(net.id)
     cloud.restart_agent()
-    assert first.fetch("http://169.254.169.254/")[0] == 0, "nobody listens while the agent is away"
+    assert first.fetch("http://169.254.169.254/")[0] == 0, "nobody listens while the agent is down"
     cloud.plumbing.restore([first.server, second.server])
     assert cloud.dnsmasq_pid(net.id) == pid
     assert first.fetch("http://169.254.169.254/latest/meta-data/hostname") == (200, "guest10")

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from tests.harness import invariants, real_parts, realfleet
+from tests.harness.at_once import at_once
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest, at_once
+from tests.harness.real_guests import Guest
 from tests.harness.volume_fleet import NODES, VolumeFleet
 
 # 3 MiB nobody would guess, and what they sum up to.

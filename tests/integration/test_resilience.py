@@ -84,7 +84,7 @@ class Site:
         return [server["status"] for server in servers]
 
     def wait_active(self, name: str, count: int, at_least: int | None = None) -> None:
-        """Wait until `at_least` (all, unless told) of `count` servers are active; none may show an ERROR meanwhile."""
+        """Wait until `at_least` (all, unless told) of `count` servers are active; none may show an ERROR on the way."""
         wanted = count if at_least is None else at_least
         wait_for(lambda: self.statuses(name).count("ACTIVE") >= wanted, f"{wanted} of {count} servers active; "
                  f"{self.fleet.directory}", SETTLE_S, every_s=0.2)

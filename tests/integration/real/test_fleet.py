@@ -5,70 +5,27 @@ The tests run in their order and share two servers, one a host: an emulated gues
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from tests.harness import invariants, real_parts, realfleet
-from tests.harness.client import Client
+from tests.harness import invariants
+from tests.harness.at_once import at_once
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest, at_once, hosts_up
-from tests.harness.realfleet import RealFleet
-
-# Says on the console and on the disk that it ran; the number of lines tells how often.
-USER_DATA = "#!/bin/sh\necho ran >> /persist/user-data-ran\necho user-data-of-$(hostname) > /dev/ttyS0\n"
-
-
-class World:
-    """The cloud and its two servers."""
-
-    def __init__(self, cloud: RealFleet, client: Client, directory: Path) -> None:
-        self.cloud, self.client, self.directory = cloud, client, directory
-        self.guests = [Guest(self, name, host) for name, host in zip(("one", "two"), cloud.hosts, strict=True)]
-
-    def prepare(self) -> None:
-        """Upload the image, the key, and make a flavor that fits."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text(USER_DATA)
-        run = self.cloud.openstack
-        image = real_parts.tiny_image()
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(image.path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Start the cloud with its two servers."""
-    missing = realfleet.missing()
-    if missing:
-        pytest.skip(missing)
-    real_parts.tiny_image()
-    directory = tmp_path_factory.mktemp("real")
-    cloud = RealFleet(directory)
-    try:
-        made = World(cloud, cloud.start(), directory)
-        made.prepare()
-        yield made
-    finally:
-        print(cloud.logs())
-        cloud.stop()
+from tests.harness.real_guests import Guest, hosts_up
+from tests.harness.real_world import World
 
 
 @pytest.fixture(scope="module")
 def one(world: World) -> Guest:
     """The server on host1, which shares the image store."""
-    return world.guests[0]
+    return Guest(world, "one", world.cloud.hosts[0])
 
 
 @pytest.fixture(scope="module")
 def two(world: World) -> Guest:
     """The server on host2, which downloads images."""
-    return world.guests[1]
+    return Guest(world, "two", world.cloud.hosts[1])
 
 
 @pytest.mark.contract("N-BOOT", "N-CLI", "N-CONSOLELOG", "Z-USERDATA", "Z-TINYIMAGE", "Z-FLATNET")
@@ -87,11 +44,11 @@ def test_the_client_boots_a_server_on_each_host(world: World, one: Guest, two: G
     assert "ready host=one" in log
 
 
-def test_an_image_reaches_a_host_by_either_way(world: World, two: Guest) -> None:
+def test_an_image_reaches_a_host_by_either_way(world: World, one: Guest, two: Guest) -> None:
     [blob] = [path for path in (world.cloud.fleet.directory / "shared" / "images").rglob("*") if path.is_file()
               and path.stat().st_size > 1_000_000]
     assert two.host.run(f"test -e {blob}").returncode, "host2 cannot see the store"
-    for guest in world.guests:
+    for guest in (one, two):
         cached = [path for path in (world.cloud.state(guest.host) / "images").iterdir() if len(path.name) == 64]
         assert [path.stat().st_size for path in cached] == [blob.stat().st_size]
 
@@ -112,6 +69,7 @@ def test_rules_are_closed_until_opened_and_change_under_a_running_guest(world: W
         guest.wait_ssh()
     run("server", "remove", "security", "group", "one", "pingable")
     wait_for(lambda: not one.pings(), "silence out of the group", 10)
+    run("security", "group", "delete", "pingable")
     assert one.ssh("cat /persist/user-data-ran").stdout == "ran\n"
 
 
@@ -153,7 +111,7 @@ def test_what_happens_to_a_guest_is_seen_at_once(world: World, two: Guest) -> No
 def test_an_agent_killed_while_it_builds_finishes_after_its_restart(world: World, two: Guest) -> None:
     agent = world.cloud.fleet.processes["host2"]
     image = world.cloud.openstack_json("image", "show", "tiny")["id"]
-    made = [world.client.create_server(image, f"spare-{number}", availability_zone="nova:host2")
+    made = [world.client.create_server(image, f"spare-{number}", availability_zone="az2:host2")
             for number in range(3)]
     wait_for(lambda: len(two.host.domains()) > 1, "the first domain", 30, every_s=0.1)
     agent.kill()

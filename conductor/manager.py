@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from oslo_config import cfg
-
 from conductor import (
     guest_passwords,
     guest_reports,
@@ -17,21 +15,20 @@ from conductor import (
     volume_reports,
 )
 from conductor.engine.workers import Workers
+from conductor.run import CloudAccess
 from hostler.bus import open_to
 from hostler.bus.senders import API, COMPUTE, VOLUME
 from hostler.context import RequestContext
-from hostler.db.engine import Database
-from hostler.images.store import ImageStore
 from hostler.resources.network.port_specs import missed_members
 
 
 class ConductorManager:
     """Takes wake-ups from the api and reports from agents."""
 
-    def __init__(self, conf: cfg.ConfigOpts, db: Database, images: ImageStore, workers: Workers) -> None:
-        self._conf = conf
-        self._db = db
-        self._images = images
+    def __init__(self, cloud: CloudAccess, workers: Workers) -> None:
+        self._cloud = cloud
+        self._conf = cloud.conf
+        self._db = cloud.db
         self._workers = workers
 
     @open_to(API)
@@ -66,7 +63,7 @@ class ConductorManager:
     def reconcile(self, _context: RequestContext, host: str, present: list[dict[str, Any]],
                   known_groups: dict[str, int] | None = None, asides: list[str] | None = None) -> dict[str, Any]:
         """Answer what a host should do about each server."""
-        return reconcile.plan(self._db, self._conf, self._images, host, present, known_groups, asides or ())
+        return reconcile.plan(self._cloud, host, present, known_groups, asides or ())
 
     @open_to(COMPUTE)
     def group_members(self, _context: RequestContext, host: str, known: dict[str, int | None]) -> dict[str, Any]:
@@ -82,7 +79,7 @@ class ConductorManager:
     @open_to(VOLUME)
     def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:
         """Answer what a storage node should remove."""
-        return volume_reconcile.plan(self._db, node, present)
+        return volume_reconcile.plan(self._cloud, node, present)
 
     @open_to(COMPUTE, VOLUME)
     def report_progress(self, context: RequestContext, percent: int) -> bool:

@@ -7,13 +7,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import sqlalchemy as sa
-from oslo_config import cfg
 from sqlalchemy import orm
 
+from conductor import homes
 from conductor.guest_reports import record_look
-from hostler.db.engine import Database
+from conductor.run import CloudAccess
 from hostler.db.models import Host, Lock, Migration, Server
-from hostler.images.store import ImageStore
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network.port_specs import group_members
 from hostler.resources.network.security_groups import groups_admitted_on
@@ -27,44 +26,47 @@ LOG = logging.getLogger(__name__)
 _NO_GUEST = "nostate"
 
 
-def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
-         present: list[dict[str, Any]], known_groups: Mapping[str, int] | None = None,
-         asides: Collection[str] = ()) -> dict[str, Any]:
+def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
+         known_groups: Mapping[str, int] | None = None, asides: Collection[str] = ()) -> dict[str, Any]:
     """Return {"servers": [{"server_id", "action", "server", "fingerprint"}], "groups"} for what runs on `host` and
     what its records say should; `groups` are the members of all groups that rules of the host's ports name.
 
     What the host has already is left out: the spec of a server whose `fingerprint` it named, the members of a group
     whose revision it knows.
 
-    keep: as it is (plug it again); destroy: it is deleted or belongs elsewhere; start: it should run and its
-    guest is gone; leave: an operation works on it, or nothing is known of it; wait: as leave, and it is being evacuated
+    keep: as it is (plug it again); destroy: it is deleted, or is elsewhere; start: it should run and its guest is
+    gone; leave: an operation works on it, or nothing is known of it; wait: as leave, and it is being evacuated
     from here. Records follow guests that stopped or started in between. Of the servers that the host set `asides` for a
-    move, "discard" names those whose move is over.
+    move, "discard" names those whose move is over. What may be the only copy is neither destroyed nor discarded
+    (`conductor.homes`).
     """
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     agreed = {entry["server_id"]: entry.get("fingerprint") for entry in present}
-    with db.reading() as session:
+    with cloud.db.reading() as session:
         host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
         if host_id is None:
             # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
             return {"servers": [{"server_id": server_id, "action": "leave", "server": None} for server_id in found],
                     "groups": {}}
+        strangers = _strangers(session, host_id, found, asides)
+    # Before all else: the answers take their time, and what follows is to be as late as can be.
+    left_over = homes.left_over_servers(cloud, strangers)
+    with cloud.db.reading() as session:
         servers = session.execute(sa.select(Server.id, Server.vm_state, Server.power_state).where(
             Server.host_id == host_id, Server.deleted_at.is_(None))).all()
         states_here = {row.id: _meant(row) for row in servers}
         held = dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
             Lock.resource_id.in_([*found, *states_here]))).tuples().all())
-        known = {*states_here, *session.scalars(sa.select(Server.id).where(
-            Server.id.in_(found.keys() - states_here.keys())))}
-        actions = {server_id: _action(server_id, found, states_here, held, known)
+        actions = {server_id: _action(server_id, found, states_here, held, left_over)
                    for server_id in {*found, *states_here}}
         prints = fingerprints(session, host_id)
-        specs = {server_id: server_spec(session, conf, images, server_id) for server_id, action in actions.items()
+        specs = {server_id: server_spec(session, cloud.conf, cloud.images, server_id)
+                 for server_id, action in actions.items()
                  if action == "start" or (action == "keep" and agreed[server_id] != prints.get(server_id))}
         # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
         groups = group_members(session, groups_admitted_on(session, host_id), known_groups or {})
-        discard = _over(session, host_id, asides)
-    record_look(db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
+        discard = [server_id for server_id in _over(session, host_id, asides) if server_id in left_over]
+    record_look(cloud.db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
             LOG.warning("host %s is told to %s server %s", host, action, server_id)
@@ -73,6 +75,12 @@ def plan(db: Database, conf: cfg.ConfigOpts, images: ImageStore, host: str,
                          "fingerprint": prints.get(server_id)}
                         for server_id, action in sorted(actions.items())],
             "groups": groups, "discard": discard}
+
+
+def _strangers(session: orm.Session, host_id: str, found: Collection[str], asides: Collection[str]) -> list[Any]:
+    """Return the records of what is on a host without being its own, and of what it set aside."""
+    here = set(session.scalars(sa.select(Server.id).where(Server.host_id == host_id, Server.deleted_at.is_(None))))
+    return homes.servers(session, {*set(found) - here, *asides})
 
 
 def _meant(row: Any) -> str:
@@ -90,15 +98,16 @@ def _over(session: orm.Session, host_id: str, server_ids: Collection[str]) -> li
 
 
 def _action(server_id: str, found: dict[str, str], states_here: dict[str, str], held: dict[str, str],
-            known: set[str]) -> str:
+            left_over: set[str]) -> str:
     if server_id in held:
         return "wait" if held[server_id] == kinds.EVACUATE.name and server_id in states_here else "leave"
-    if server_id not in known:
-        # No record at all, not even of its deletion: a database restored from a backup, rather than a leftover.
-        LOG.warning("server %s runs on its host and has no record: it is left alone", server_id)
-        return "leave"
     if server_id not in states_here:
-        return "destroy"
+        if server_id in left_over:
+            return "destroy"
+        # It has no record, or its home does not have it: a database restored from a backup, rather than a leftover.
+        LOG.warning("server %s is on a host where it has no record, and perhaps nowhere else: it is left alone",
+                    server_id)
+        return "leave"
     if found.get(server_id, _NO_GUEST) != _NO_GUEST:
         return "keep"
     return "start" if states_here[server_id] in (states.ACTIVE, states.RESCUED) else "leave"

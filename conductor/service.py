@@ -28,8 +28,7 @@ class ConductorService:
     """A conductor that can be started and stopped."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
-        images = ImageStore(conf)
-        cloud = CloudAccess(conf, db, SchedulerAPI(bus), ComputeAPI(bus), images, VolumeAPI(bus))
+        cloud = CloudAccess(conf, db, SchedulerAPI(bus), ComputeAPI(bus), ImageStore(conf), VolumeAPI(bus))
         self.workers = Workers(cloud, conf)
         self._db, self._conf, self._outages = db, conf, cloud.outages
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
@@ -39,7 +38,7 @@ class ConductorService:
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
-        self._server = bus.server(TOPIC, conf.host, ConductorManager(conf, db, images, self.workers), RPC_VERSION)
+        self._server = bus.server(TOPIC, conf.host, ConductorManager(cloud, self.workers), RPC_VERSION)
 
     def start(self) -> None:
         """Take up work and reports."""

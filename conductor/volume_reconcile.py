@@ -15,7 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.engine import Database
+from conductor import homes
+from conductor.run import CloudAccess
 from hostler.db.models import Backend, Backup, Lock, Snapshot, Volume, VolumeAttachment, VolumeNode
 from hostler.operations import notes
 from hostler.resources.volume import backend_claims
@@ -40,10 +41,13 @@ class _Known:
     backends: dict[str, Any]  # all back ends, by id
 
 
-def plan(db: Database, node: str, present: dict[str, Any]) -> dict[str, list[Any]]:
+def plan(cloud: CloudAccess, node: str, present: dict[str, Any]) -> dict[str, list[Any]]:
     """Return what to remove of what is `present` (`ConductorAPI.volume_reconcile` describes both)."""
-    with db.reading() as session:
+    with cloud.db.reading() as session:
         unwanted = find_unwanted(session, node, present)
+        places = homes.volumes(session, [item["id"] for item in unwanted["volumes"]])
+    left_over = homes.left_over_volumes(cloud, places)
+    unwanted["volumes"] = [item for item in unwanted["volumes"] if item["id"] in left_over]
     for what, items in unwanted.items():
         if items:
             LOG.warning("storage node %s is told to remove %s: %s", node, what, items)
@@ -52,7 +56,8 @@ def plan(db: Database, node: str, present: dict[str, Any]) -> dict[str, list[Any
 
 def find_unwanted(session: orm.Session, node: str, present: dict[str, Any], *, own_operation: str | None = None
                   ) -> dict[str, list[Any]]:
-    """Return what `plan` tells to remove; what `own_operation`, the caller's, holds counts as held by nobody."""
+    """Return what `plan` tells to remove, if it is not the only copy; what `own_operation`, the caller's, holds counts
+    as held by nobody."""
     unwanted: dict[str, list[Any]] = {"volumes": [], "snapshots": [], "connections": [], "backups": []}
     row = session.scalar(sa.select(VolumeNode).where(VolumeNode.name == node))
     if row is None:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
-from collections.abc import Callable, Collection, Iterator
-from concurrent import futures
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import sqlalchemy as sa
 from oslo_config import cfg
 
+from conductor.homes import ask_all
 from conductor.run import Run
-from hostler import errors
 from hostler.db.models import Host, Lock, Operation, VolumeNode
 from hostler.operations import states
 
-LOG = logging.getLogger(__name__)
-
-# Agents asked at the same time: a dead one takes its time to be known as dead.
-_AT_ONCE = 16
 # SQLite and PostgreSQL bound the parameters of one statement.
 _CHUNK = 500
 
@@ -58,32 +52,15 @@ def gather(run: Run, *, nodes: Collection[str] | None = None, hosts: Collection[
             nodes = session.scalars(sa.select(VolumeNode.name)).all() if nodes is None else nodes
             hosts = session.scalars(sa.select(Host.name)).all() if hosts is None else hosts
     cloud = run.cloud
-    found_nodes, silent_nodes = _ask_all("storage node", nodes,
-                                         lambda node: cloud.volumes.get_inventory(run.context, node))
-    found_hosts, silent_hosts = _ask_all("host", hosts, lambda host: cloud.compute.get_inventory(run.context, host))
+    found_nodes, silent_nodes = ask_all("storage node", nodes,
+                                        lambda node: cloud.volumes.get_inventory(run.context, node))
+    found_hosts, silent_hosts = ask_all("host", hosts, lambda host: cloud.compute.get_inventory(run.context, host))
     ailing = [f"back end {node}@{name}: {content['error']}" for node, found in sorted(found_nodes.items())
               for name, content in sorted(found.get("backends", {}).items()) if content.get("error")]
     ailing += [f"backup store of storage node {node}" for node, found in sorted(found_nodes.items())
                if not found.get("backup_store")]
     return Inventory(run.conf, found_nodes, found_hosts, (*silent_nodes, *ailing, *silent_hosts), _locked(run),
                      run.held.id)
-
-
-def _ask_all(kind: str, names: Collection[str], ask: Callable[[str], dict[str, Any]]
-             ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    found: dict[str, dict[str, Any]] = {}
-    unseen: list[str] = []
-    if not names:
-        return found, unseen
-    with futures.ThreadPoolExecutor(min(_AT_ONCE, len(names)), thread_name_prefix="audit") as pool:
-        pending = {name: pool.submit(ask, name) for name in sorted(names)}
-        for name, answer in pending.items():
-            try:
-                found[name] = answer.result()
-            except errors.HostlerError as error:
-                LOG.warning("%s %s could not be looked at: %s", kind, name, error)
-                unseen.append(f"{kind} {name}: {error}")
-    return found, unseen
 
 
 def _locked(run: Run) -> frozenset[str]:

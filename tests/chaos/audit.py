@@ -11,9 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from hostler.db.models import Backup, Host, Lock, Operation, Server, Snapshot, Volume
+from hostler.db.models import Backup, Host, Image, Lock, Operation, Server, Snapshot, Volume
 from hostler.operations import states
 from hostler.resources.network.port_specs import port_specs
+from hostler.resources.server import states as server_states
 from tests.chaos.cloud import QUOTA, ChaosCloud
 from tests.chaos.ledger import GONE, Ledger, Thing
 from tests.chaos.verbs import COMPUTE, NETWORK, VOLUME
@@ -22,7 +23,8 @@ from tests.harness.client import Client
 
 # noun → (path of its list, key of the list, key of its state)
 _LISTS = {
-    "server": (f"{COMPUTE}/servers/detail?limit=1000", "servers", "status"),
+    "server": (f"{COMPUTE}/servers/detail?limit=1000&soft_deleted=true", "servers", "status"),
+    "image": ("/image/v2/images?limit=1000", "images", "status"),
     "volume": (f"{VOLUME}/volumes/detail?limit=1000", "volumes", "status"),
     "snapshot": (f"{VOLUME}/snapshots/detail?limit=1000", "snapshots", "status"),
     "backup": (f"{VOLUME}/backups/detail?limit=1000", "backups", "status"),
@@ -98,13 +100,23 @@ def _name(row: dict[str, Any]) -> str:
 
 def remove_errors(ledger: Ledger, client: Client) -> None:
     """Delete what ended in error, as a user would, and forget it."""
-    paths = {"server": f"{COMPUTE}/servers/{{}}", "volume": f"{VOLUME}/volumes/{{}}",
+    paths = {"volume": f"{VOLUME}/volumes/{{}}",
              "snapshot": f"{VOLUME}/snapshots/{{}}", "backup": f"{VOLUME}/backups/{{}}"}
     for thing in ledger.things:
-        if any(state.lower().startswith("error") for state in thing.allowed) and thing.noun in paths:
+        if not any(state.lower().startswith("error") for state in thing.allowed):
+            continue
+        if thing.noun == "server":
+            remove_server(ledger, client, thing)
+        elif thing.noun in paths:
             client.delete(paths[thing.noun].format(thing.id))
             thing.allowed |= {GONE}
-            ledger.let_go(thing.volumes, certainly=False)
+
+
+def remove_server(ledger: Ledger, client: Client, thing: Thing) -> None:
+    """Delete a server for good; its volumes come back."""
+    client.post(f"{COMPUTE}/servers/{thing.id}/action", {"forceDelete": None})
+    thing.allowed |= {GONE}
+    ledger.let_go(thing.volumes, certainly=False)
 
 
 def failed_operations(cloud: ChaosCloud, since: dt.datetime) -> list[str]:
@@ -122,7 +134,7 @@ def check_parts(cloud: ChaosCloud, timeout_s: float) -> list[str]:
 
 
 def _differences(cloud: ChaosCloud) -> list[str]:
-    found = [*invariants.database_faults(cloud.db), *quota_faults(cloud)]
+    found = [*invariants.database_faults(cloud.db), *quota_faults(cloud), *image_faults(cloud)]
     for host in cloud.fleet.hosts:
         found += invariants.host_faults(cloud.db, host, cloud.state_path(host))
         found += rule_faults(cloud, host)
@@ -155,11 +167,25 @@ def _rules(port: dict[str, Any]) -> set[str]:
     return {json.dumps(rule, sort_keys=True) for rule in port["rules"]}
 
 
+def image_faults(cloud: ChaosCloud) -> list[str]:
+    """Return the images that nobody fills any more, and those of shelved servers that are needed no more, or gone."""
+    with cloud.db.reading() as session:
+        images = {row.id: row for row in session.execute(sa.select(Image.id, Image.name, Image.status).where(
+            Image.deleted_at.is_(None)))}
+        kept = set(session.scalars(sa.select(Server.shelved_image_id).where(Server.deleted_at.is_(None),
+                                                                            Server.shelved_image_id.is_not(None))))
+    found = [f"image {row.id} {row.name} is {row.status}" for row in images.values() if row.status != "active"]
+    found += [f"image {row.id} {row.name} of no shelved server" for row in images.values()
+              if row.name.endswith("-shelved") and row.id not in kept]
+    return found + [f"image {image_id} of a shelved server is not there" for image_id in kept - images.keys()]
+
+
 def quota_faults(cloud: ChaosCloud) -> list[str]:
     """Return the limits that are exceeded."""
+    counted = Server.deleted_at.is_(None), Server.vm_state != server_states.SOFT_DELETED
     live: dict[str, Any] = {
-        "instances": sa.select(sa.func.count()).where(Server.deleted_at.is_(None)),
-        "cores": sa.select(sa.func.sum(Server.vcpus)).where(Server.deleted_at.is_(None)),
+        "instances": sa.select(sa.func.count()).where(*counted),
+        "cores": sa.select(sa.func.sum(Server.vcpus)).where(*counted),
         "volumes": sa.select(sa.func.count()).where(Volume.deleted_at.is_(None)),
         "snapshots": sa.select(sa.func.count()).where(Snapshot.deleted_at.is_(None)),
         "backups": sa.select(sa.func.count()).where(Backup.deleted_at.is_(None)),

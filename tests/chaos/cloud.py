@@ -49,10 +49,13 @@ class ChaosCloud:
                                      else mariadb.MariaDB(directory / "mariadb"))
         self.database_server.start()
         settings = {"DEFAULT": {"service_down_time": 8}, "identity": {"password_rounds": 4}, "quota": dict(QUOTA),
+                    "compute": {"deletion_policy": "delay", "expunge_period": 36_000},
                     "conductor": {"agent_patience": 120}}
         self.fleet = Fleet(directory, hosts=HOSTS, nodes=NODES, database_url=self.database_server.url, overrides={
             "all": settings, "compute": {"compute": {"reconcile_interval": 5}},
-            "volume": {"volume": {"reconcile_interval": 5}}})
+            "volume": {"volume": {"reconcile_interval": 5}},
+            # Each host has an address of its own, where others fetch disks.
+            **{f"host{number}": {"compute": {"my_ip": f"127.0.1.{number}"}} for number in range(1, HOSTS + 1)}})
         self._ports = {"api": self.fleet.api_port, "api2": free_port()}
         self.clock_shift = directory / f"{CLOCK_VICTIM}.crash.clock"
         self.db: Database

@@ -19,6 +19,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from tests.chaos.cloud import ChaosCloud, kill, stopped
+from tests.chaos.verbs import COMPUTE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +114,20 @@ def _fill_disk(cloud: ChaosCloud, rng: random.Random) -> None:
     filler.unlink(missing_ok=True)
 
 
+def _lose_host(cloud: ChaosCloud, rng: random.Random) -> None:
+    """A host hangs, an administrator vouches that it is dead and evacuates it, and it comes back all the same."""
+    host = rng.choice(cloud.fleet.hosts)
+    client = cloud.client(0)
+    path = f"{COMPUTE}/os-services"
+    [service] = client.get(f"{path}?binary=nova-compute&host={host}").json()["services"]
+    with stopped(cloud.pids(host)):
+        client.request("PUT", f"{path}/{service['id']}", json={"forced_down": True})
+        for server in client.get(f"{COMPUTE}/servers/detail?host={host}").json()["servers"]:
+            client.post(f"{COMPUTE}/servers/{server['id']}/action", {"evacuate": {}})
+        time.sleep(rng.choice((1, 5, 10)))
+    cloud.client(0).request("PUT", f"{path}/{service['id']}", json={"forced_down": False})
+
+
 def _shift_clock(cloud: ChaosCloud, rng: random.Random) -> None:
     """The second conductor's clock jumps, ten minutes ahead or behind, and later back."""
     cloud.clock_shift.write_text(rng.choice(("600", "-600", "45", "-45")))
@@ -132,6 +147,7 @@ FAULTS: Final = (
     Fault("hold rows in a forgotten transaction", _hold_rows, 6),
     Fault("spoil an agent's state", _spoil_state, 5),
     Fault("fill an agent's disk", _fill_disk, 4, hurts_hosts=True),
+    Fault("lose a host and evacuate it", _lose_host, 6, hurts_hosts=True),
     Fault("shift a conductor's clock", _shift_clock, 4),
 )
 
@@ -152,6 +168,12 @@ def mount_state(cloud: ChaosCloud) -> None:
         path.mkdir(parents=True, exist_ok=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "hostler-chaos", str(path)], check=False,
                        stderr=subprocess.DEVNULL)
+    for name in cloud.fleet.hosts:
+        # Fake hypervisors hand a guest over by a rename, so their files are on one file system, as if in the network.
+        guests, link = cloud.directory / f"{name}.guests", cloud.state_path(name) / "compute" / "fake"
+        guests.mkdir()
+        link.parent.mkdir()
+        link.symlink_to(guests)
 
 
 def unmount_state(cloud: ChaosCloud) -> None:

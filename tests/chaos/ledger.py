@@ -44,7 +44,7 @@ class Ledger:
         """Note that a server's volumes come back with its deletion, or may."""
         for thing in self.things:
             if thing.id in volumes:
-                thing.allowed = {"available"} if certainly else {"available", "in-use"}
+                thing.allowed = {"available"} if certainly else {"available", "in-use", "reserved"}
 
     def count(self, verb: str, outcome: str) -> None:
         """Note how a request ended."""

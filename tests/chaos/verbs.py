@@ -18,6 +18,8 @@ DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 COMPUTE, VOLUME, NETWORK = "/compute/v2.1", "/volume/v3", "/network/v2.0"
 # No request may take longer, whatever is broken.
 PATIENCE_S = 45
+# What servers are made with and resized to; the campaign's cloud makes all but the first.
+FLAVORS: Final = ("42", "chaos2", "chaos3")
 
 
 class Actor:
@@ -115,9 +117,7 @@ def _make(path: str, key: str, body: Callable[[Actor], dict[str, Any] | None]) -
 def _delete(path: str) -> Callable[[Actor, Verb, Thing], None]:
     def act(actor: Actor, verb: Verb, thing: Thing) -> None:
         outcome, _ = actor.send(verb.name, "DELETE", path.format(thing.id))
-        note(thing, outcome, GONE)
-        if verb.noun == "server" and outcome != REFUSED:
-            actor.ledger.let_go(thing.volumes, certainly=outcome == DONE)
+        note(thing, outcome, verb.ends)
 
     return act
 
@@ -125,6 +125,64 @@ def _delete(path: str) -> Callable[[Actor, Verb, Thing], None]:
 def _server_action(actor: Actor, verb: Verb, thing: Thing) -> None:
     outcome, _ = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action", verb.detail)
     note(thing, outcome, verb.ends)
+
+
+def _remove_server(actor: Actor, verb: Verb, thing: Thing) -> None:
+    outcome, _ = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action", verb.detail)
+    note(thing, outcome, GONE)
+    if outcome != REFUSED:
+        actor.ledger.let_go(thing.volumes, certainly=outcome == DONE)
+
+
+def _soft_delete(actor: Actor, verb: Verb, thing: Thing) -> None:
+    outcome, found = actor.send("show server", "GET", f"{COMPUTE}/servers/{thing.id}")
+    if outcome == DONE and found["server"]["status"] != "BUILD":  # else it has nothing yet that might be restored
+        outcome, _ = actor.send(verb.name, "DELETE", f"{COMPUTE}/servers/{thing.id}")
+        note(thing, outcome, verb.ends)
+
+
+def _shelve(actor: Actor, verb: Verb, thing: Thing) -> None:
+    outcome, _ = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action", verb.detail)
+    note(thing, outcome, verb.ends)
+    before, after = ("in-use", "reserved") if verb.name == "shelve" else ("reserved", "in-use")
+    for volume in actor.ledger.things:
+        if volume.id in thing.volumes and before in volume.allowed:
+            note(volume, outcome, after)
+
+
+def _rebuild(actor: Actor, verb: Verb, thing: Thing) -> None:
+    outcome, _ = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action",
+                            {"rebuild": {"imageRef": actor.image_id}})
+    note(thing, outcome, next(iter(thing.allowed)))
+
+
+def _image(actor: Actor, verb: Verb, thing: Thing) -> None:
+    name = actor.new_name("image")
+    outcome, content = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action",
+                                  {"createImage": {"name": name}})
+    if outcome != REFUSED:
+        # A deletion of the server takes the unfinished image along.
+        actor.ledger.things.append(Thing("image", name, {"active", GONE}, content.get("image_id")))
+
+
+def _resize(actor: Actor, verb: Verb, thing: Thing) -> None:
+    flavor = actor.rng.choice(FLAVORS)
+    outcome, _ = actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/action",
+                            {"resize": {"flavorRef": flavor}})
+    note(thing, outcome, verb.ends)
+
+
+def _plug(actor: Actor, verb: Verb, thing: Thing) -> None:
+    actor.send(verb.name, "POST", f"{COMPUTE}/servers/{thing.id}/os-interface",
+               {"interfaceAttachment": {"net_id": actor.client.network_id}})  # type: ignore[attr-defined]
+
+
+def _unplug(actor: Actor, verb: Verb, thing: Thing) -> None:
+    _, found = actor.send("list interfaces", "GET", f"{COMPUTE}/servers/{thing.id}/os-interface")
+    ports = found.get("interfaceAttachments", [])
+    if len(ports) > 1:
+        actor.send(verb.name, "DELETE", f"{COMPUTE}/servers/{thing.id}/os-interface/"
+                   + str(actor.rng.choice(ports)["port_id"]))
 
 
 def _server(actor: Actor) -> dict[str, Any]:
@@ -185,9 +243,27 @@ def _network(actor: Actor) -> dict[str, Any]:
 
 
 _OFF_OR_ON: Final = ("ACTIVE", "SHUTOFF", "PAUSED", "SUSPENDED")
+_ANY: Final = (*_OFF_OR_ON, "VERIFY_RESIZE", "RESCUE", "SHELVED_OFFLOADED", "SOFT_DELETED")
 VERBS: Final = (
-    Verb("create server", "server", _make(f"{COMPUTE}/servers", "server", _server), ends="ACTIVE", weight=12),
-    Verb("delete server", "server", _delete(f"{COMPUTE}/servers/{{}}"), _OFF_OR_ON, GONE, 7),
+    Verb("create server", "server", _make(f"{COMPUTE}/servers", "server", _server), ends="ACTIVE", weight=16),
+    Verb("delete server", "server", _remove_server, _ANY, GONE, 6, {"forceDelete": None}),
+    Verb("soft delete", "server", _soft_delete, ("ACTIVE",), "SOFT_DELETED", 3),
+    Verb("restore", "server", _server_action, ("SOFT_DELETED",), "ACTIVE", 6, {"restore": None}),
+    Verb("rebuild", "server", _rebuild, ("ACTIVE", "SHUTOFF"), weight=4),
+    Verb("create image", "server", _image, _OFF_OR_ON, weight=4),
+    Verb("delete image", "image", _delete("/image/v2/images/{}"), ("active",), GONE, 6),
+    Verb("resize", "server", _resize, ("ACTIVE",), "VERIFY_RESIZE"),
+    Verb("migrate", "server", _server_action, ("ACTIVE",), "VERIFY_RESIZE", 5, {"migrate": None}),
+    Verb("confirm resize", "server", _server_action, ("VERIFY_RESIZE",), "ACTIVE", 8, {"confirmResize": None}),
+    Verb("revert resize", "server", _server_action, ("VERIFY_RESIZE",), "ACTIVE", 8, {"revertResize": None}),
+    Verb("live-migrate", "server", _server_action, ("ACTIVE",), "ACTIVE", 6,
+         detail={"os-migrateLive": {"host": None, "block_migration": "auto"}}),
+    Verb("rescue", "server", _server_action, ("ACTIVE",), "RESCUE", 3, {"rescue": None}),
+    Verb("unrescue", "server", _server_action, ("RESCUE",), "ACTIVE", 6, {"unrescue": None}),
+    Verb("shelve", "server", _shelve, ("ACTIVE",), "SHELVED_OFFLOADED", 4, {"shelve": None}),
+    Verb("unshelve", "server", _shelve, ("SHELVED_OFFLOADED",), "ACTIVE", 8, {"unshelve": None}),
+    Verb("attach interface", "server", _plug, ("ACTIVE", "SHUTOFF"), weight=4),
+    Verb("detach interface", "server", _unplug, ("ACTIVE", "SHUTOFF"), weight=5),
     Verb("stop", "server", _server_action, ("ACTIVE",), "SHUTOFF", detail={"os-stop": None}),
     Verb("start", "server", _server_action, ("SHUTOFF",), "ACTIVE", 8, {"os-start": None}),
     Verb("reboot", "server", _server_action, ("ACTIVE",), "ACTIVE", detail={"reboot": {"type": "HARD"}}),

@@ -167,6 +167,11 @@ class ScriptedNodes:
             "connections": dict(self.connections.get((node, backend), {})), "error": None}
             for _, backend in places}, "backups": sorted(self.backups.get(STORE, ()))}
 
+    def get_inventory(self, _context: Any, node: str) -> dict[str, Any]:
+        if node in self.silent:
+            raise errors.Silent(part="The volume service", host=node)
+        return self.inventory(node)
+
     def obey(self, node: str, unwanted: dict[str, list[Any]]) -> None:
         """Remove what a conductor said to."""
         for item in unwanted["volumes"]:
@@ -329,7 +334,7 @@ class VolumeRig:
     def reconcile(self) -> None:
         """Let every node ask what to remove, and do so."""
         for node in ("node1", "node2"):
-            self.nodes.obey(node, volume_reconcile.plan(self.db, node, self.nodes.inventory(node)))
+            self.nodes.obey(node, volume_reconcile.plan(self.cloud, node, self.nodes.inventory(node)))
 
     def check(self) -> None:
         """Nothing is locked, and what the nodes hold is what the records say."""

@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from conductor import homes
 from conductor.audit.evidence import Inventory, rows_of
 from conductor.audit.finding import Finding, NotRepaired
 from conductor.audit.repair import Repairs
@@ -84,10 +85,13 @@ def _is_missing(row: Any, guest: dict[str, Any] | None) -> bool:
 
 def _remove(repairs: Repairs, finding: Finding) -> str:
     with repairs.run.reading() as session:
+        records = homes.servers(session, [finding.target.id])
         server = session.get(Server, finding.target.id)
         # Ports of a server that lives elsewhere must not be let go here by name; the host knows its own.
         gone = server is None or server.deleted_at is not None
         ports = port_specs(session, server_ids=[finding.target.id]).get(finding.target.id, ()) if gone else ()
+    if records and not homes.left_over_servers(repairs.cloud, records):
+        raise NotRepaired("it may be the only copy: the host that its record names does not say that it has it")
     repairs.ask(str(finding.host), repairs.cloud.compute.destroy_server, finding.target.id, ports)
     return "removed it from this host"
 

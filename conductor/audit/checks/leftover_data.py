@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import orm
 
-from conductor import volume_reconcile
+from conductor import homes, volume_reconcile
 from conductor.audit.evidence import Inventory
-from conductor.audit.finding import Finding
+from conductor.audit.finding import Finding, NotRepaired
 from conductor.audit.repair import Repairs
 from hostler.operations.accept import Target
 from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, VolumeSpec
@@ -51,5 +51,9 @@ class LeftoverData:
             snapshot = SnapshotSpec(id=item["id"], volume_id=volume.id, size_gib=0)
             repairs.ask(node, volumes.delete_snapshot, snapshot, volume)
         else:
+            with repairs.run.reading() as session:
+                places = homes.volumes(session, [volume.id])
+            if volume.id not in homes.left_over_volumes(repairs.cloud, places):
+                raise NotRepaired("it may be the only copy: the node that its record names does not say that it has it")
             repairs.ask(node, volumes.delete_volume, volume)
         return "removed the data"

@@ -43,7 +43,7 @@ def test_records_follow_events(rig: Rig, vm_state: str, event: str, power_state:
 def test_reconciliation_heals_a_state_whose_event_was_lost(rig: Rig, known_power: str) -> None:
     server_id = _server(rig, "stopped", known_power)
     rig.cloud.images.signed_url.return_value = "/x"  # type: ignore[attr-defined]
-    [verdict] = reconcile.plan(rig.db, rig.conf, rig.cloud.images, "host1",
+    [verdict] = reconcile.plan(rig.cloud, "host1",
                                [{"server_id": server_id, "power_state": "running", "revision": 0}])["servers"]
     assert verdict["action"] == "keep"
     assert rig.one(Server, server_id).vm_state == "active"
@@ -53,7 +53,7 @@ def _plan(rig: Rig, *present: tuple[str, str], host: str = "host1") -> dict[str,
     rig.cloud.images.signed_url.return_value = "/x"  # type: ignore[attr-defined]
     found = [{"server_id": server_id, "power_state": power, "revision": 0} for server_id, power in present]
     return {verdict["server_id"]: verdict["action"]
-            for verdict in reconcile.plan(rig.db, rig.conf, rig.cloud.images, host, found)["servers"]}
+            for verdict in reconcile.plan(rig.cloud, host, found)["servers"]}
 
 
 def test_a_server_that_lost_its_guest_is_started_again(rig: Rig) -> None:

@@ -34,7 +34,7 @@ def _plan(rig: Rig, servers: list[str], prints: dict[str, str | None]) -> dict[s
     present = [{"server_id": server_id, "power_state": "running", "revision": 0,
                 "fingerprint": prints.get(server_id)} for server_id in servers]
     return {verdict["server_id"]: verdict
-            for verdict in reconcile.plan(rig.db, rig.conf, rig.cloud.images, "host1", present)["servers"]}
+            for verdict in reconcile.plan(rig.cloud, "host1", present)["servers"]}
 
 
 def _statements_for_known(rig: Rig, servers: list[str]) -> int:

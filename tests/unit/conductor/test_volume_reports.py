@@ -126,7 +126,7 @@ def test_progress_is_of_the_running_attempt_and_only_grows(rig: VolumeRig) -> No
 
 
 def plan(rig: VolumeRig, which: str = "node1") -> dict[str, list[Any]]:
-    return volume_reconcile.plan(rig.db, which, rig.nodes.inventory(which))
+    return volume_reconcile.plan(rig.cloud, which, rig.nodes.inventory(which))
 
 
 NOTHING: dict[str, list[Any]] = {"volumes": [], "snapshots": [], "connections": [], "backups": []}
@@ -152,7 +152,7 @@ def test_what_has_no_record_at_all_stays(rig: VolumeRig) -> None:
 def test_a_cloud_that_does_not_know_the_node_says_nothing(rig: VolumeRig) -> None:
     volume_id = rig.volume(deleted_at=clock.utcnow())
     present = {"backends": {"b1": {"volumes": [volume_id], "snapshots": [], "connections": {}}}, "backups": []}
-    assert volume_reconcile.plan(rig.db, "elsewhere", present) == NOTHING
+    assert volume_reconcile.plan(rig.cloud, "elsewhere", present) == NOTHING
 
 
 def test_what_is_deleted_goes(rig: VolumeRig) -> None:
@@ -187,7 +187,7 @@ def test_a_back_end_that_could_not_be_looked_at_is_left_alone(rig: VolumeRig) ->
     volume_id = rig.volume(deleted_at=clock.utcnow())
     present = rig.nodes.inventory("node1")
     present["backends"]["b1"]["error"] = "It is away."
-    assert volume_reconcile.plan(rig.db, "node1", present) == NOTHING
+    assert volume_reconcile.plan(rig.cloud, "node1", present) == NOTHING
     assert volume_id in present["backends"]["b1"]["volumes"]
 
 

@@ -126,4 +126,4 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
 
 
 def test_reconciliation_brings_the_members(rig: Rig, group_id: str) -> None:
-    assert members(reconcile.plan(rig.db, rig.conf, rig.cloud.images, "host1", [])["groups"]) == {group_id: MEMBERS}
+    assert members(reconcile.plan(rig.cloud, "host1", [])["groups"]) == {group_id: MEMBERS}

@@ -139,6 +139,8 @@ def _soft_delete(actor: Actor, verb: Verb, thing: Thing) -> None:
     if outcome == DONE and found["server"]["status"] != "BUILD":  # else it has nothing yet that might be restored
         outcome, _ = actor.send(verb.name, "DELETE", f"{COMPUTE}/servers/{thing.id}")
         note(thing, outcome, verb.ends)
+        if outcome != REFUSED:  # it cancels what is under way: a volume on its way in does not get there
+            actor.ledger.let_go(thing.volumes, certainly=False)
 
 
 def _shelve(actor: Actor, verb: Verb, thing: Thing) -> None:

@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor import volume_reconcile
+from hostler.agent.faults import Order
 from hostler.db.models import Host, Migration, Operation, Server
 from hostler.operations import notes, states
 from hostler.resources.volume import states as volume_states
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.ports import wait_for
 from tests.harness.volume_rig import VolumeRig
 
 Moved = tuple[str, str, str]  # its id, and the hosts it left and went to
@@ -31,7 +33,8 @@ def moved(cloud: Cloud, client: Client, image: str) -> Iterator[Moved]:
     client.post(f"/compute/v2.1/servers/{server_id}/action", {"migrate": None}).raise_for_status()
     after = client.wait_server(server_id, "VERIFY_RESIZE")["OS-EXT-SRV-ATTR:host"]
     yield server_id, before, after
-    _record(cloud, server_id, after, "active")
+    if (client.show(server_id) or {})["status"] != "ERROR":
+        _record(cloud, server_id, after, "active")
     client.delete(f"/compute/v2.1/servers/{server_id}")
     client.wait_gone(server_id)
 
@@ -64,6 +67,18 @@ def test_a_server_that_moved_after_the_backup_stays(cloud: Cloud, moved: Moved, 
     assert _guests(cloud, server_id) == {after}, "the only guest"
     assert (_directory(cloud, after, server_id) / "spec.json").exists()
     assert _directory(cloud, before, f"{server_id}.old").is_dir(), "the only copy on the host of the record"
+
+
+def test_what_a_revert_could_not_put_back_stays(cloud: Cloud, client: Client, moved: Moved) -> None:
+    server_id, before, _ = moved
+    cloud.agents[before].tools.driver.faults.order(Order("restore.rename", "fail", server_id, reason="No room."))
+    client.post(f"/compute/v2.1/servers/{server_id}/action", {"revertResize": None}).raise_for_status()
+    client.wait_server(server_id, "ERROR")
+    cloud.agents[before]._reconciler.run()
+    assert _directory(cloud, before, f"{server_id}.old").is_dir(), "the only copy"
+    client.post(f"/compute/v2.1/servers/{server_id}/action", {"reboot": {"type": "HARD"}}).raise_for_status()
+    wait_for(lambda: (client.show(server_id) or {})["status"] == "ACTIVE", "the guest to run again", 30)
+    assert _guests(cloud, server_id) == {before}
 
 
 def test_what_is_at_home_is_removed_elsewhere(cloud: Cloud, moved: Moved) -> None:

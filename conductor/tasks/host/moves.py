@@ -88,6 +88,19 @@ class RestoreServer(OperationTask):
         return restore(self.run, migration_of(self.run))
 
 
+class BringBack(OperationTask):
+    """Have the host put back what it set aside of a server that then failed to return. Revert: nothing to undo."""
+
+    def execute(self) -> None:
+        """Put it back, unless the server has files there: those are newer, as after a rebuild."""
+        run = self.run
+        with run.reading() as session:
+            migration = migrations.failed_return(session, run.resource_id)
+        if migration is not None and run.resource_id not in run.ask_host(
+                str(migration.source_host), run.cloud.compute.get_inventory)["servers"]:
+            restore(run, migration)
+
+
 class DiscardServer(OperationTask):
     """Have the source remove what it set aside. Revert: nothing to undo, the server runs elsewhere."""
 

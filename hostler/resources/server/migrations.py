@@ -18,7 +18,7 @@ from sqlalchemy import orm
 from hostler.context import RequestContext
 from hostler.db.models import Allocation, Host, Migration, Server
 from hostler.db.moments import now
-from hostler.resources.server import allocations
+from hostler.resources.server import allocations, states
 from hostler.resources.transitions import Transitions
 
 RESIZE: Final = "resize"
@@ -116,6 +116,17 @@ def of_operation(session: orm.Session, operation_id: str) -> Migration | None:
 def open_of(session: orm.Session, server_id: str) -> Migration | None:
     """Return a server's migration that has not ended."""
     return session.scalars(_NEWEST_OPEN_OF, {"server": server_id}).one_or_none()
+
+
+def failed_return(session: orm.Session, server_id: str) -> Migration | None:
+    """Return the last migration of a server that is in error since it could not go back to its host, where what was
+    set aside of it lies still."""
+    last = session.scalars(sa.select(Migration).where(Migration.server_id == server_id)
+                           .order_by(Migration.number.desc()).limit(1)).one_or_none()
+    server = session.get_one(Server, server_id)
+    stranded = (last is not None and last.status == ERROR and last.type in (RESIZE, MIGRATION)
+                and server.vm_state == states.ERROR and server.host_id == last.source_host_id)
+    return last if stranded else None
 
 
 def move(session: orm.Session, migration_id: str, status: str, **values: Any) -> bool:

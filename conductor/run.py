@@ -25,7 +25,7 @@ from hostler.images.store import ImageStore
 from hostler.operations import lease
 from hostler.operations.agents import compute_agent, volume_agent
 from hostler.operations.kinds.kind import A, Kind
-from scheduler.rpcapi import BackendChoice, BackendRequest, Choice, Request, SchedulerAPI
+from scheduler.rpcapi import BackendChoice, BackendRequest, Choice, Request, Scheduler
 from volume.rpcapi import VolumeAPI
 
 Result = TypeVar("Result")
@@ -100,7 +100,7 @@ class Outages:
 class CloudAccess:
     """What all runs of a conductor share."""
 
-    def __init__(self, conf: cfg.ConfigOpts, db: Database, scheduler: SchedulerAPI, compute: ComputeAPI,
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, scheduler: Scheduler, compute: ComputeAPI,
                  images: ImageStore, volumes: VolumeAPI) -> None:
         self.conf = conf
         self.db = db

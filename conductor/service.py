@@ -18,7 +18,7 @@ from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
 from hostler.resources.network.port_specs import prune_changes
-from scheduler.rpcapi import SchedulerAPI
+from scheduler.rpcapi import Scheduler, SchedulerAPI
 from volume.rpcapi import VolumeAPI
 
 _PRUNE_EVERY_S = 3600.0
@@ -27,8 +27,9 @@ _PRUNE_EVERY_S = 3600.0
 class ConductorService:
     """A conductor that can be started and stopped."""
 
-    def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus) -> None:
-        cloud = CloudAccess(conf, db, SchedulerAPI(bus), ComputeAPI(bus), ImageStore(conf), VolumeAPI(bus))
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, bus: Bus, scheduler: Scheduler | None = None) -> None:
+        cloud = CloudAccess(conf, db, scheduler or SchedulerAPI(bus), ComputeAPI(bus), ImageStore(conf),
+                            VolumeAPI(bus))
         self.workers = Workers(cloud, conf)
         self._db, self._conf, self._outages = db, conf, cloud.outages
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
@@ -67,6 +68,7 @@ class ConductorService:
         self._liveness.stop()
 
 
-def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ConductorService:
-    """Return a conductor, sharing the database and bus when given."""
-    return ConductorService(conf, db or schema.open_database(conf), bus or Bus(conf))
+def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None,
+          scheduler: Scheduler | None = None) -> ConductorService:
+    """Return a conductor, sharing the database and bus when given; without `scheduler` it asks over the bus."""
+    return ConductorService(conf, db or schema.open_database(conf), bus or Bus(conf), scheduler)

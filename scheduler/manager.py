@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,7 +16,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Allocation
 from scheduler import groups
 from scheduler.backend_chooser import BackendChooser
-from scheduler.backend_request import BackendRequest
+from scheduler.backend_request import BackendChoice, BackendRequest
 from scheduler.claims import Claimer
 from scheduler.plan import Plan, Selector
 from scheduler.request import Choice, Request
@@ -42,20 +43,21 @@ class SchedulerManager:
     @rpc_method
     def select_host(self, context: RequestContext, request: dict[str, Any]) -> dict[str, Any]:
         """Choose and claim a host; see `SchedulerAPI.select_host`."""
-        asked = Request.from_wire(request)
-        choice = self.choose(asked, context)
-        LOG.info("%s: %s goes to host %s", context.request_id, asked.consumer_id, choice.host)
-        return choice.to_wire()
+        return self.choose(Request.from_wire(request), context).to_wire()
 
     @rpc_method
     def select_backends(self, context: RequestContext, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Choose and claim back ends; see `SchedulerAPI.select_backends`."""
         asked = [BackendRequest.from_wire(request) for request in requests]
-        choices = self._backends.choose(asked, context)
-        for request, choice in zip(asked, choices, strict=True):
+        return [choice.to_wire() for choice in self.choose_backends(asked, context)]
+
+    def choose_backends(self, requests: Sequence[BackendRequest], context: RequestContext) -> list[BackendChoice]:
+        """Return a claimed back end for each request; raises NoValidBackend with the reasons."""
+        choices = self._backends.choose(requests, context)
+        for request, choice in zip(requests, choices, strict=True):
             LOG.info("%s: volume %s goes to back end %s@%s", context.request_id, request.volume_id, choice.node,
                      choice.backend)
-        return [choice.to_wire() for choice in choices]
+        return choices
 
     def choose(self, request: Request, context: RequestContext | None = None) -> Choice:
         """Return the claimed host; raises NoValidHost with the reasons.
@@ -84,7 +86,9 @@ class SchedulerManager:
         if host_id is None:
             raise errors.NoValidHost(reason="There are not enough hosts available. (other requests took every host "
                                             "that was chosen)", removed={}, retry=True)
-        return self._described(host_id, snapshot)
+        choice = self._described(host_id, snapshot)
+        LOG.info("%s: %s goes to host %s", context.request_id if context else "-", request.consumer_id, choice.host)
+        return choice
 
     def _completed(self, request: Request) -> Request:
         """Return the request with what only the database knows: its group, and the hosts of servers in hints."""

@@ -7,17 +7,29 @@ A claim belongs to the operation that the context names: it is made only while t
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
 from scheduler.backend_request import BackendChoice, BackendRequest
 from scheduler.request import Choice, Request
 
-__all__ = ["RPC_VERSION", "TOPIC", "BackendChoice", "BackendRequest", "Choice", "Request", "SchedulerAPI"]
+__all__ = ["RPC_VERSION", "TOPIC", "BackendChoice", "BackendRequest", "Choice", "Request", "Scheduler",
+           "SchedulerAPI"]
 
 TOPIC = "scheduler"
 RPC_VERSION = "2.0"
 TIMEOUT_S = 60.0
+
+
+class Scheduler(Protocol):
+    """What chooses and claims: `SchedulerAPI` over the bus, or `scheduler.local.LocalScheduler` in this process."""
+
+    def select_host(self, context: RequestContext, request: Request) -> Choice:
+        """See SchedulerAPI."""
+
+    def select_backends(self, context: RequestContext, requests: Sequence[BackendRequest]) -> list[BackendChoice]:
+        """See SchedulerAPI."""
 
 
 class SchedulerAPI:

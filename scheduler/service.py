@@ -10,6 +10,7 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.liveness import Liveness
 from scheduler.backend_chooser import BackendChooser
+from scheduler.local import LocalScheduler
 from scheduler.manager import SchedulerManager
 from scheduler.plugins import load_backend_selector, load_selector
 from scheduler.rpcapi import RPC_VERSION, TOPIC
@@ -42,6 +43,11 @@ def build_manager(conf: cfg.ConfigOpts, db: Database) -> SchedulerManager:
     return SchedulerManager(db, Store(conf, db), load_selector(conf),
                             BackendChooser(conf, db, load_backend_selector(conf)),
                             max_claim_attempts=conf.scheduler.max_claim_attempts)
+
+
+def build_local(conf: cfg.ConfigOpts, db: Database) -> LocalScheduler | None:
+    """Return the scheduler of a conductor's own process, when the configuration asks for that."""
+    return LocalScheduler(build_manager(conf, db)) if conf.conductor.scheduler == "in-process" else None
 
 
 def build(conf: cfg.ConfigOpts, db: Database | None = None, bus: Bus | None = None) -> SchedulerService:

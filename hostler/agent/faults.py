@@ -20,6 +20,7 @@ import dataclasses
 import json
 import logging
 import os
+import random
 import threading
 import time
 from pathlib import Path
@@ -33,7 +34,10 @@ CRASH_STATUS = 137  # what a shell reports for kill -9
 
 @dataclasses.dataclass
 class Order:
-    """One fault. `server_id` None means any server; `times` 0 means always, after the first `skip` passes."""
+    """One fault. `server_id` None means any server; `times` 0 means always, after the first `skip` passes.
+
+    `rate` is the share of passes that it strikes.
+    """
 
     step: str
     action: str  # fail | slow | crash
@@ -41,6 +45,7 @@ class Order:
     times: int = 1
     skip: int = 0
     seconds: float = 1.0
+    rate: float = 1.0
     reason: str = "The fake host was told to fail."
 
 
@@ -73,7 +78,8 @@ class Faults:
                 self.passed.append(step)
             self._read_file()
             due = [order for order in (*self._orders, *self._from_file)
-                   if order.step == step and order.server_id in (None, server_id) and order.times >= 0]
+                   if order.step == step and order.server_id in (None, server_id) and order.times >= 0
+                   and random.random() < order.rate]
             spared = [order for order in due if order.skip]
             due = [order for order in due if not order.skip]
             for order in spared:

@@ -40,7 +40,8 @@ class AllInOne:
         self._bus = Bus(conf)
         self._services: list[running.Runnable] = [
             scheduler_service.build(conf, db=self._db, bus=self._bus),
-            conductor_service.build(conf, db=self._db, bus=self._bus),
+            conductor_service.build(conf, db=self._db, bus=self._bus,
+                                    scheduler=scheduler_service.build_local(conf, self._db)),
             volume_service.build(conf, bus=self._bus),
             compute_service.build(conf, bus=self._bus),
             api_service.build(conf, db=self._db, bus=self._bus),

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import sys
 
+from oslo_config import cfg
+
 from conductor import service
 from hostler.cmd import running
 from hostler.cmd.waiting import BROKER
 from hostler.cmd.waiting_database import DATABASE
+from hostler.db import schema
+from scheduler.service import build_local
 
 PROG = "hostler-conductor"
 
 
+def build(conf: cfg.ConfigOpts) -> running.Runnable:
+    """Return the conductor, with a scheduler of its own when the configuration says so."""
+    db = schema.open_database(conf)
+    return service.build(conf, db=db, scheduler=build_local(conf, db))
+
+
 def main() -> None:
     """Entry point of the console script."""
-    sys.exit(running.run(running.load(PROG), PROG, service.build, (DATABASE, BROKER)))
+    sys.exit(running.run(running.load(PROG), PROG, build, (DATABASE, BROKER)))

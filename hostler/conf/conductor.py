@@ -32,6 +32,10 @@ OPTS = [
                     "it the control plane is rather cut off itself. One host may always be down."),
     cfg.FloatOpt("retry_delay", default=2.0, min=0.05,
                  help="Seconds before an operation that waits for a silent host is tried again."),
+    cfg.StrOpt("scheduler", default="bus", choices=["bus", "in-process"],
+               help="How hosts and back ends are chosen: by any hostler-scheduler over the bus, or in the conductor's "
+                    "own process, which saves a message and its answer for each server. The options of [scheduler] "
+                    "count then for the conductor, and all conductors need the same."),
     cfg.FloatOpt("sweep_interval", default=60.0, min=0.05,
                  help="Seconds between two looks for what is due by time alone: servers to be deleted for good or to "
                       "leave their hosts."),

@@ -51,7 +51,10 @@ class Cloud:
                             out_dir=directory)
         self.bus = Bus(self.conf)
         self.scheduler = scheduler_service.build(self.conf, db=self.database_of("scheduler"), bus=self.bus)
-        self.conductor = conductor_service.build(self.conf, db=self.database_of("conductor"), bus=self.bus)
+        conductor_db = self.database_of("conductor")
+        self.conductor = conductor_service.build(
+            self.conf, db=conductor_db, bus=self.bus,
+            scheduler=scheduler_service.build_local(self.conf, conductor_db))
         self.api = api_service.build(self.conf, db=self.database_of("api"), bus=self.bus)
         self.agents = {name: self.make_agent(name) for name in (f"host{number}" for number in range(1, hosts + 1))}
         self.volume_agents = {name: self.make_volume_agent(name)

@@ -159,7 +159,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
            inputs: _Inputs) -> tuple[Accepted, list[str]]:
     disks = server_disks.prepare(services, session, context, inputs.arrangement, inputs.placement.zone,
                                  servers=new.max_count, multiattach_refusal=new.multiattach_refusal)
-    count = _claim(services, session, context, new, inputs.flavor)
+    limit = quota.limits(session, services.conf, str(context.project_id))
+    count = _claim(services, session, context, new, inputs.flavor, limit)
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
     reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
@@ -171,7 +172,7 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     session.flush()
     ports.bind_ports_many(services.db, session, services.conf, context,
                           servers=[ports.NewServer(server.id, server.hostname) for server in servers],
-                          requests=new.networks, security_groups=new.security_groups or ("default",))
+                          requests=new.networks, security_groups=new.security_groups or ("default",), limit=limit)
     volumes = disks.write(services, session, context, servers)
     for server in servers:
         session.add_all([ServerTag(server_id=server.id, tag=tag) for tag in dict.fromkeys(new.tags)])
@@ -189,7 +190,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     return accepted, [operation.id for operation in operations]
 
 
-def _claim(services: Services, session: orm.Session, context: RequestContext, new: NewServers, flavor: Flavor) -> int:
+def _claim(services: Services, session: orm.Session, context: RequestContext, new: NewServers, flavor: Flavor,
+           limit: Mapping[str, int]) -> int:
     """Claim quota for as many servers as fit, from `max_count` down to `min_count`; returns how many."""
     project_id = str(context.project_id)
 
@@ -197,11 +199,10 @@ def _claim(services: Services, session: orm.Session, context: RequestContext, ne
         return {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.ram_mib}
 
     try:
-        quota.claim(services.db, session, services.conf, project_id, wanted(new.max_count))
+        quota.claim_within(services.db, session, limit, project_id, wanted(new.max_count))
     except errors.QuotaExceeded:
         if new.min_count == new.max_count:
             raise
-        limit = quota.limits(session, services.conf, project_id)
         used = quota.usage(session, project_id, quota.SERVER_RESOURCES)
         fits = [(limit[name] - used[name]) // amount for name, amount in wanted(1).items()
                 if limit[name] != quota.UNLIMITED and amount]

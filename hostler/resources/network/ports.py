@@ -7,7 +7,7 @@ Ports made here go with their server; a port the user made is given back.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -26,7 +26,11 @@ COMPUTE_OWNER = "compute:nova"
 # Built once, for every boot and delete. What they change was not loaded by the session that runs them.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _QUIET = {"synchronize_session": False}
-_OF_SERVER = sa.select(Port.id, Port.owned_by_server).where(Port.server_id == sa.bindparam("server"))
+_OF_SERVER = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"))
+_WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id)
+                .outerjoin(PortSecurityGroup, PortSecurityGroup.port_id == Port.id))
+_RELEASED = _WITH_GROUPS.where(Port.server_id == sa.bindparam("server"))
+_RELEASED_ONE = _WITH_GROUPS.where(Port.id == sa.bindparam("port"), Port.server_id.is_not(None))
 _MOVE = (sa.update(Port).where(Port.server_id == sa.bindparam("server"))
          .values(host_id=sa.bindparam("host"), status=sa.bindparam("new_status"), revision=Port.revision + 1,
                  updated_at=sa.bindparam("moment")).execution_options(**_QUIET))
@@ -65,11 +69,12 @@ def bind_ports(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context
 
 def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *,
                     servers: Sequence[NewServer], requests: Requests, security_groups: Sequence[str],
-                    first_index: int = 0) -> dict[str, list[Port]]:
+                    first_index: int = 0, limit: Mapping[str, int] | None = None) -> dict[str, list[Port]]:
     """Give each server the NICs that `requests` names, in order, and return them by server id.
 
     "auto" is the only network the project may use, or its default one; "none" gives nothing. The number of
-    statements does not grow with the number of servers. `first_index` numbers the first NIC (hot plug).
+    statements does not grow with the number of servers. `first_index` numbers the first NIC (hot plug); `limit` are
+    the project's limits, when the caller has read them.
     Raises Invalid for a network, port or group that is not there, Conflict for a port or address in use and for
     an "auto" that is ambiguous, NoAddress, QuotaExceeded.
     """
@@ -77,13 +82,17 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
         return {server.id: [] for server in servers}
     project_id = str(context.project_id)
     if isinstance(requests, str):
-        requests = [NetworkRequest(network_id=automatic_network(session, project_id))]
+        automatic = [_automatic_network(session, project_id)]
+        requests = [NetworkRequest(network_id=automatic[0].id)]
+    else:
+        automatic = []
     _check_repeatable(requests, len(servers))
     taken = _take_ports(session, context, servers, requests, first_index)
     new = [(index, request) for index, request in enumerate(requests) if request.port_id is None]
-    drafts = _drafts(session, context, servers, new, security_groups, first_index)
+    drafts = _drafts(session, context, servers, new, security_groups, first_index, automatic)
     if drafts:
-        quota.claim(db, session, conf, project_id, {"ports": len(drafts)})
+        quota.claim_within(db, session, quota.limits(session, conf, project_id) if limit is None else limit,
+                           project_id, {"ports": len(drafts)})
     made = place_ports.place(session, conf, drafts)
     bound: dict[str, list[Port]] = {server.id: [] for server in servers}
     for port in [*taken, *made]:
@@ -97,11 +106,7 @@ def release_ports(session: orm.Session, server_id: str, context: RequestContext 
     With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
     operations to wake after the commit.
     """
-    ports = session.execute(_OF_SERVER, {"server": server_id}).all()
-    if not ports:
-        return []
-    return _release(session, [row.id for row in ports if row.owned_by_server],
-                    [row.id for row in ports if not row.owned_by_server], server_id, context)
+    return _release(session, session.execute(_RELEASED, {"server": server_id}).all(), context)
 
 
 def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, status: str,
@@ -130,11 +135,7 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
 
 def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
     """Delete one port that was made for its server, or give the user's own back; otherwise as `release_ports`."""
-    row = session.execute(sa.select(Port.server_id, Port.owned_by_server).where(Port.id == port_id)).one_or_none()
-    if row is None or row.server_id is None:
-        return []
-    made, own = ([port_id], []) if row.owned_by_server else ([], [port_id])
-    return _release(session, made, own, row.server_id, context)
+    return _release(session, session.execute(_RELEASED_ONE, {"port": port_id}).all(), context)
 
 
 def is_admin(context: RequestContext) -> bool:
@@ -142,10 +143,14 @@ def is_admin(context: RequestContext) -> bool:
     return bool(context.is_admin)
 
 
-def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], server_id: str,
-             context: RequestContext | None) -> list[str]:
-    port_ids = [*made, *own]
-    group_ids = security_groups.groups_of(session, port_ids)
+def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext | None) -> list[str]:
+    """Let go of ports of one server, of which there is a row with each of their groups."""
+    if not rows:
+        return []
+    made = sorted({row.id for row in rows if row.owned_by_server})
+    own = sorted({row.id for row in rows if not row.owned_by_server})
+    server_id, port_ids = rows[0].server_id, [*made, *own]
+    group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
     revisions.members_changed(session, group_ids, port_ids)
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
@@ -162,8 +167,12 @@ def _release(session: orm.Session, made: Sequence[str], own: Sequence[str], serv
 
 def automatic_network(session: orm.Session, project_id: str) -> str:
     """Return the only network a project may use, or its default one; raises Invalid, and Conflict for several."""
-    rows = session.execute(
-        sa.select(Network.id, Network.is_default, Network.project_id)
+    return _automatic_network(session, project_id).id
+
+
+def _automatic_network(session: orm.Session, project_id: str) -> Network:
+    rows = session.scalars(
+        sa.select(Network)
         .where(sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external),
                sa.exists().where(Subnet.network_id == Network.id))).all()
     if not rows:
@@ -172,7 +181,7 @@ def automatic_network(session: orm.Session, project_id: str) -> str:
     candidates = [row for row in defaults if row.project_id == project_id] or defaults or rows
     if len(candidates) > 1:
         raise errors.Conflict(reason="Multiple possible networks found, use a Network ID to be more specific.")
-    return str(candidates[0].id)
+    return candidates[0]
 
 
 def _check_repeatable(requests: Sequence[NetworkRequest], count: int) -> None:
@@ -220,11 +229,12 @@ def _take_port(session: orm.Session, context: RequestContext, server: NewServer,
 
 def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
             new: Sequence[tuple[int, NetworkRequest]], groups: Sequence[str], first_index: int,
-            ) -> list[place_ports.Draft]:
+            automatic: Sequence[Network]) -> list[place_ports.Draft]:
     if not new:
         return []
     project_id = str(context.project_id)
-    networks = _networks(session, context, {str(request.network_id) for _, request in new})
+    networks = ({network.id: network for network in automatic}
+                or _networks(session, context, {str(request.network_id) for _, request in new}))
     subnets = _subnets(session, networks)
     secured = any(network.port_security_enabled for network in networks.values())
     group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()

@@ -24,6 +24,7 @@ from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import revisions
 from hostler.resources.network import security_groups
+from hostler.resources.server import migrations
 from hostler.resources.server.moves import move
 from hostler.resources.server.status import check_may_start
 
@@ -70,7 +71,10 @@ def unlock(services: Services, context: RequestContext, server_id: str) -> None:
 
 
 def reset_state(services: Services, context: RequestContext, server_id: str, state: str) -> None:
-    """Set the state to active or error, for administrators; refused while an operation holds the server."""
+    """Set the state to active or error, for administrators; refused while an operation holds the server.
+
+    A move that waits to be confirmed ends with it: the server stays where it is.
+    """
 
     def work(session: orm.Session) -> None:
         server = to_change(services, session, context, server_id, "os_compute_api:os-admin-actions:reset_state",
@@ -79,6 +83,7 @@ def reset_state(services: Services, context: RequestContext, server_id: str, sta
         if not move(session, server.id, state):
             raise errors.InvalidState(action="os-resetState", resource="instance", id=server.id,
                                       attribute="vm_state", state=server.vm_state)
+        migrations.end_open(session, server.id)
         journal.note(session, context, kinds.RESET_STATE, server)
 
     services.db.write(work)

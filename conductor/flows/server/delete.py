@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
+from conductor.faults import Failure
 from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Run
@@ -57,7 +58,7 @@ def build(with_volumes: bool, moved: bool) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """Only the record stays, for lists of deleted servers."""
     allocations.release(session, run.resource_id)
-    migrations.end_with_server(session, run.resource_id)
+    migrations.end_open(session, run.resource_id, migrations.CONFIRMED)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
     shelved_image_id = session.scalar(sa.select(Server.shelved_image_id).where(Server.id == run.resource_id))
@@ -77,5 +78,10 @@ def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) 
             "fault": {"message": why, "details": "", "created": clock.iso_z(clock.utcnow())}})
 
 
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, fails_as(SERVER, states.ERROR),
-                      shape=lambda run: (has_volumes(run), has_moved(run)))
+def failed(session: orm.Session, run: Run, failure: Failure) -> None:
+    """The server is in error; what a move had set aside for its way back is gone."""
+    fails_as(SERVER, states.ERROR)(session, run, failure)
+    migrations.end_open(session, run.resource_id)
+
+
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed, shape=lambda run: (has_volumes(run), has_moved(run)))

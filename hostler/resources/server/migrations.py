@@ -168,11 +168,11 @@ def release_claim(session: orm.Session, migration: Migration) -> None:
     allocations.release(session, migration.id)
 
 
-def end_with_server(session: orm.Session, server_id: str) -> None:
-    """Release and end what a deleted server left open."""
+def end_open(session: orm.Session, server_id: str, status: str = ERROR) -> None:
+    """End what a server left open, and release what was set aside: it stays where it is, or is gone."""
     for row in session.scalars(_OPEN_OF, {"server": server_id}).all():
         release_claim(session, row)
-        move(session, row.id, CONFIRMED if may_become(row.status, CONFIRMED) else CANCELLED)
+        move(session, row.id, status if may_become(row.status, status) else CANCELLED)
 
 
 def _hand_over(session: orm.Session, old: str, new: str) -> None:

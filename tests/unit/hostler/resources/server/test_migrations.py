@@ -102,7 +102,7 @@ def test_quota_counts_the_larger_of_both_flavors_until_the_migration_ends(db: Da
 def test_a_deleted_server_leaves_no_claim_and_no_open_migration(db: Database, servers: list[str]) -> None:
     _begin(db, servers[0])
     db.write(lambda session: migrations.set_claim_aside(session, session.scalars(sa.select(Migration)).one()))
-    db.write(lambda session: migrations.end_with_server(session, servers[0]))
+    db.write(lambda session: migrations.end_open(session, servers[0], migrations.CONFIRMED))
     with db.reading() as session:
         row = session.scalars(sa.select(Migration)).one()
         assert row.status == migrations.CANCELLED and row.ended_at is not None

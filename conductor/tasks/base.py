@@ -32,10 +32,11 @@ class OperationTask(flows.Task):
     attributes.
 
     `weight` is its part of the operation's progress. In a flow whose one long step reports its own progress, the
-    others weigh nothing.
+    others weigh nothing. Past the point of no return (`no_return`) a cancellation comes too late.
     """
 
     weight = 1
+    no_return = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(name=options.pop("name", type(self).__name__), **options)
@@ -47,7 +48,7 @@ class OperationTask(flows.Task):
 
     def pre_execute(self) -> None:
         """Check whether this task may still start."""
-        self.run.check_may_start(undoing=False)
+        self.run.check_may_start(undoing=self.no_return)
 
     def pre_revert(self) -> None:
         """Reverting goes on whatever happened; only a stopping conductor hands it over."""

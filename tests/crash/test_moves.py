@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.timeout(900)]
 
 _LET_GO = ("set_aside.off", "set_aside.guest", "set_aside.ports", "set_aside.rename", "set_aside.offer")
 _TAKE = ("take_in.files", "transfer.fetch", "take_in.disks", "take_in.rename", "enter", "driver.create:after")
-RESIZE = [*conductor_points(["SelectTarget", "SetServerAside", "SwitchToTarget", "TakeServerIn"],
+RESIZE = [*conductor_points(["ClaimTarget", "SetServerAside", "SwitchToTarget", "TakeServerIn"],
                             ["set_server_aside", "take_server_in"]), *agent_points(*_LET_GO, *_TAKE)]
 CONFIRM = [*conductor_points(["DiscardServer"], ["discard_server"]), *agent_points("discard")]
 REVERT = [*conductor_points(["RemoveFromTarget", "SwitchToSource", "RestoreServer"],

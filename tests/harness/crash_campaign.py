@@ -33,12 +33,13 @@ BACKENDS = {"node1": "fake", "node2": "other"}
 
 @dataclasses.dataclass(frozen=True)
 class Point:
-    """One place to die: in a control service (`<service>`, `<point>`), in the compute agent (`agent`, `<step>`) or in
-    the agent of a storage node (`node1` or `node2`, `<step>`)."""
+    """One place to die: in a control service (`<service>`, `<point>`), in a compute agent (`agent` on the first host,
+    `host2` on the second, `<step>`) or in the agent of a storage node (`node1` or `node2`, `<step>`)."""
 
     process: str
     name: str
     skip: int = 0  # how often the step of an agent is passed before
+    slow_s: float = 0.0  # in place of a failure: the step takes as long
 
     def __str__(self) -> str:
         return f"{self.process}/{self.name}"
@@ -80,13 +81,13 @@ def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) ->
 
 
 class Campaign:
-    """A fleet whose processes come back when they die, armed with crash points: one fake host and, with `volumes`,
-    two storage nodes with a fake back end each (`BACKENDS`); with `successor`, a second conductor."""
+    """A fleet whose processes come back when they die, armed with crash points: fake hosts and, with `volumes`, two
+    storage nodes with a fake back end each (`BACKENDS`); with `successor`, a second conductor."""
 
-    def __init__(self, directory: Path, *, volumes: bool = False, successor: bool = False,
+    def __init__(self, directory: Path, *, hosts: int = 1, volumes: bool = False, successor: bool = False,
                  overrides: dict[str, dict[str, Any]] | None = None) -> None:
         self._successor = successor
-        self.fleet = Fleet(directory, hosts=1, nodes=len(BACKENDS) if volumes else 0, overrides={
+        self.fleet = Fleet(directory, hosts=hosts, nodes=len(BACKENDS) if volumes else 0, overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
             SUCCESSOR: {"DEFAULT": {"state_path": directory / "shared"}},
@@ -95,12 +96,13 @@ class Campaign:
             **{node: {"volume": {"enabled_backends": name}, f"backend:{name}": {"driver": "fake"}}
                for node, name in BACKENDS.items()}, **(overrides or {})})
         self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, *self._agents())}
-        self.faults = {"agent": directory / HOST / "compute" / "fake" / "faults.json",
+        self.faults = {**{"agent" if host == HOST else host: directory / host / "compute" / "fake" / "faults.json"
+                          for host in self.fleet.hosts},
                        **{node: directory / node / "volume" / "fake" / "faults.json" for node in BACKENDS}}
 
     def _agents(self) -> dict[str, str]:
         """Return agent → its service."""
-        return {HOST: "compute", **dict.fromkeys(self.fleet.nodes, "volume")}
+        return {**dict.fromkeys(self.fleet.hosts, "compute"), **dict.fromkeys(self.fleet.nodes, "volume")}
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client."""
@@ -130,10 +132,12 @@ class Campaign:
         return sum(count.stat().st_size for count in counts if count.exists())
 
     def arm(self, point: Point, *, failing: Sequence[Point] = ()) -> None:
-        """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail."""
+        """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail, or are
+        slow."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
         for step in failing:
-            orders[step.process].append({"step": step.name, "action": "fail", "times": 0, "skip": step.skip})
+            orders[step.process].append({"step": step.name, "action": "slow" if step.slow_s else "fail", "times": 0,
+                                         "skip": step.skip, "seconds": step.slow_s})
         if point.process in orders:
             orders[point.process].append({"step": point.name, "action": "crash"})
         else:
@@ -213,8 +217,9 @@ class Campaign:
 
     def find_faults(self) -> list[str]:
         """Return what is wrong now."""
-        faults = [*invariants.database_faults(self.db),
-                  *invariants.host_faults(self.db, HOST, self.fleet.directory / HOST)]
+        faults = invariants.database_faults(self.db)
+        for host in self.fleet.hosts:
+            faults += invariants.host_faults(self.db, host, self.fleet.directory / host)
         for node in self.fleet.nodes:
             faults += invariants.node_faults(self.db, node, self.fleet.directory / node)
         return faults

@@ -1,7 +1,8 @@
 """A conductor that sleeps past its lease before a write, and wakes up when its successor is done.
 
-`SERVER_WRITES`, `VOLUME_WRITES` and `OTHER_WRITES` say which steps write in which scenarios. Unit tests put a run to
-sleep before each of those writes in one process, as here; `tests/crash/test_zombies.py` stops a real conductor there.
+`SERVER_WRITES`, `VOLUME_WRITES`, `EVACUATION_WRITES` and `OTHER_WRITES` say which steps write in which scenarios.
+Unit tests put a run to sleep before each of those writes in one process, as here (not `OTHER_WRITES`);
+`tests/crash/test_zombies.py` stops a real conductor there.
 
 >>> seen = tried_writes(make_rig, scenario, faults=(2,))     # {"SelectHost.revert", "AssignHost.execute", …}
 
@@ -91,6 +92,12 @@ VOLUME_WRITES = [
     _writes("connect", "ConnectAttachment.execute"),
     _writes("connect", "ConnectAttachment.revert", (0,), "node1/volume.connect:before"),
     _writes("disconnect"),
+]
+_EVACUATION = "FenceHost.execute LockVolumes.execute ClaimTarget.execute MoveConnections.execute RebuildServer.execute"
+EVACUATION_WRITES = [
+    _writes("evacuate", _EVACUATION),
+    _writes("evacuate", f"{_EVACUATION} MoveConnections.revert ClaimTarget.revert", (2,),
+            "host2/driver.create:before"),
 ]
 # Without a scenario in the unit tests of flows with volumes.
 OTHER_WRITES = [

@@ -1,5 +1,5 @@
-"""A server that left VERIFY_RESIZE by another way than its confirmation kept its migration, with the claim and the files
-on the host that it came from, for ever: an administrator reset its state, or its deletion failed."""
+"""A server that left VERIFY_RESIZE by another way than its confirmation kept its migration for ever, with the claim and
+the files on the host that it came from: an administrator reset its state, or its deletion failed."""
 
 from __future__ import annotations
 

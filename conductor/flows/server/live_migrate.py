@@ -26,10 +26,11 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.live_migration import CleanSource, PrepareTarget, SendGuest, TakeOver
-from conductor.tasks.records.live_migration import has_landed, migration_of
+from conductor.tasks.records.live_migration import has_landed
 from conductor.tasks.records.locks import LockVolumes
+from conductor.tasks.records.migrations import migration_in
 from conductor.tasks.records.server_volumes import has_volumes
-from conductor.tasks.scheduler.live_target import ClaimTarget
+from conductor.tasks.scheduler.targets import ClaimTarget
 from hostler import errors
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import migrations, states
@@ -49,7 +50,7 @@ def build(with_volumes: bool) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The server is at its target; one that went off on arrival is stopped there."""
     power_state = results["guest"]["power_state"]
-    migration = migration_of(session, run)
+    migration = migration_in(session, run)
     migrations.release_claim(session, migration)
     migrations.move(session, migration.id, migrations.COMPLETED)
     move(session, run.resource_id, states.STOPPED if power_state in _OFF else None,
@@ -58,7 +59,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server runs on where it was."""
-    migration = migration_of(session, run)
+    migration = migration_in(session, run)
     if has_landed(session, run):
         migrations.move(session, migration.id, migrations.COMPLETED)
         return

@@ -1,6 +1,6 @@
 """server.resize, server.migrate: to another flavor, or another host, and there (off, or running) until it is confirmed.
 
-1. SelectTarget     the scheduler chooses and claims a target beside the claim on the source (revert: as before)
+1. ClaimTarget      the scheduler chooses and claims a target beside the claim on the source (revert: as before)
 2. SetServerAside   the source switches the server off and offers its files (revert: it puts it back and starts it)
 3. SwitchToTarget   the records name the target and the new flavor (revert: the source and the old one)
 4. TakeServerIn     the target fetches and grows the disks, starts the server (revert: it removes all of it)
@@ -27,7 +27,7 @@ from conductor.tasks.host.moves import SetServerAside, TakeServerIn
 from conductor.tasks.node.server_moves import MoveConnections
 from conductor.tasks.records.migrations import SwitchToTarget, migration_in
 from conductor.tasks.records.server_volumes import has_volumes
-from conductor.tasks.scheduler.targets import SelectTarget
+from conductor.tasks.scheduler.targets import ClaimTarget
 from hostler import clock
 from hostler.db.models import Server
 from hostler.operations import notes
@@ -55,10 +55,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     cancelled = failure.code == Cancelled.code
     at_source = server.host_id == migration.source_host_id
     back = at_source and not notes.keys(session, run.held.id, notes.NOT_RESTORED)
-    if at_source:
-        migrations.take_claim_back(session, migration)
-    else:
-        migrations.release_claim(session, migration)
+    migrations.keep_one_claim(session, migration)
     ports.set_ports_host(session, run.resource_id, server.host_id, "ACTIVE")
     migrations.move(session, migration.id, migrations.CANCELLED if cancelled else migrations.ERROR)
     move(session, run.resource_id, None if back else states.ERROR, {} if cancelled else {"fault": fault_of(failure)})
@@ -70,7 +67,7 @@ def procedure(kind: Kind[kinds.Move]) -> Procedure:
     def build(with_volumes: bool) -> linear_flow.Flow:
         follow = [MoveConnections()] if with_volumes else []
         return linear_flow.Flow(kind.name).add(
-            SelectTarget(), SetServerAside(), SwitchToTarget(), *follow, TakeServerIn())
+            ClaimTarget(), SetServerAside(), SwitchToTarget(), *follow, TakeServerIn())
 
     return Procedure(kind, build, succeeded, failed, shape=lambda run: (has_volumes(run),))
 

@@ -34,7 +34,7 @@ from hostler.resources.server.moves import move
 
 def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
-    follow = [MoveConnections()] if with_volumes else []
+    follow = [MoveConnections(back=True)] if with_volumes else []
     return linear_flow.Flow("server.revert_resize").add(
         RemoveFromTarget(), SwitchToSource(), *follow, RestoreServer())
 

@@ -10,7 +10,8 @@ from conductor.tasks.base import OperationTask
 from conductor.tasks.host.sending import Sending, settle
 from conductor.tasks.host.servers import load_spec, tell_late_changes
 from conductor.tasks.node.calls import tried
-from conductor.tasks.records.live_migration import enter, has_landed, switch_host
+from conductor.tasks.records.live_migration import enter, has_landed, land
+from conductor.tasks.records.migrations import migration_in
 from hostler import errors
 from hostler.db.models import Host, Server
 from hostler.resources import revisions
@@ -74,21 +75,14 @@ class SendGuest(OperationTask):
                       error)
             run.write(lambda session: move(session, run.resource_id, states.ERROR))
             return
-        run.write(lambda session: switch_host(session, run, choice["host_id"]))
+        run.write(lambda session: land(session, run))
 
 
-class _PastReturn(OperationTask):
-    """A task after the guest has left its source: nobody can stop it, there is no way back."""
-
-    def pre_execute(self) -> None:
-        """Check only whether the conductor stops."""
-        self.run.check_may_start(undoing=True)
-
-
-class TakeOver(_PastReturn):
+class TakeOver(OperationTask):
     """Have the target take the guest over, and write that it is there. Revert: nothing to undo."""
 
     default_provides = "guest"
+    no_return = True
 
     def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> dict[str, Any]:
         """Return {"power_state"}."""
@@ -98,18 +92,19 @@ class TakeOver(_PastReturn):
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
         def switch(session: Any) -> None:
-            switch_host(session, run, choice["host_id"])
-            migrations.move(session, _migration_id(session, run), migrations.POST_MIGRATING)
+            land(session, run)
+            migrations.move(session, migration_in(session, run).id, migrations.POST_MIGRATING)
 
         run.write(switch)
         tell_late_changes(run, choice["host"], spec)
         return guest
 
 
-class CleanSource(_PastReturn):
+class CleanSource(OperationTask):
     """Have the source remove what it keeps of the server. Revert: nothing to undo."""
 
     weight = 0
+    no_return = True
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Remove; a host that stays silent cleans up by itself when it returns."""
@@ -129,11 +124,6 @@ def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], sp
                     run.resource_id)
         return
     run.ask_host(choice["host"], compute.compare_server_disks, spec, sums)
-
-
-def _migration_id(session: Any, run: Any) -> str:
-    found = migrations.of_operation(session, run.held.id)
-    return found.id if found is not None else ""
 
 
 def _remove(task: OperationTask, host: str) -> None:

@@ -1,4 +1,4 @@
-"""Tasks that prepare an evacuation: the old host is kept from the disks, and its claim is set aside."""
+"""The task that keeps a server's old host from its disks before they are used elsewhere."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from sqlalchemy import orm
 from conductor import fencing
 from conductor.run import HandOver, Run
 from conductor.tasks.base import OperationTask
+from conductor.tasks.records.migrations import migration_in
 from hostler import errors
-from hostler.db.models import Migration, Server
+from hostler.db.models import Server
 from hostler.resources.server import migrations
 
 LOG = logging.getLogger(__name__)
@@ -27,8 +28,7 @@ class FenceHost(OperationTask):
         run = self.run
         with run.reading() as session:
             server = session.get(Server, run.resource_id)
-            migration = migrations.of_operation(session, run.held.id)
-            assert migration is not None
+            migration = migration_in(session, run)
             if server is None or server.deleted_at is not None:
                 raise errors.NotFound(resource="Instance", id=run.resource_id)
             if server.host_id is None or server.host_id != migration.source_host_id:
@@ -47,18 +47,6 @@ class FenceHost(OperationTask):
 
         if not run.write(work):
             raise _in_use(host.name)
-
-
-class SetClaimAside(OperationTask):
-    """Let the migration hold the claim on the old host, so that the server may claim another. Revert: give it back."""
-
-    def execute(self) -> None:
-        """Set it aside."""
-        self.run.write(lambda session: migrations.set_claim_aside(session, _migration(session, self.run)))
-
-    def revert(self, **_: object) -> None:
-        """Give it back."""
-        self.run.write(lambda session: migrations.take_claim_back(session, _migration(session, self.run)))
 
 
 def wait_for_fence(run: Run, host: str, danger: fencing.Danger) -> None:
@@ -92,9 +80,3 @@ def _fence(command: str, host: str, timeout_s: float) -> bool:
 
 def _in_use(host: str) -> errors.HostlerError:
     return errors.Conflict(reason=f"Compute service of {host} is still in use.")
-
-
-def _migration(session: orm.Session, run: Run) -> Migration:
-    migration = migrations.of_operation(session, run.held.id)
-    assert migration is not None
-    return migration

@@ -15,7 +15,7 @@ from hostler.db.models import Server, VolumeAttachment
 from hostler.operations import notes
 from hostler.resources.server import allocations
 from hostler.resources.server.migrations import flavor_of
-from scheduler.rpcapi import Request
+from scheduler.rpcapi import Choice, Request
 
 _WANTED = sa.select(
     Server.id, Server.project_id, Server.vcpus, Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib,
@@ -32,16 +32,10 @@ class SelectHost(OperationTask):
 
     def execute(self) -> dict[str, Any]:
         """Return {"host_id", "host", "zone"}."""
-        with self.run.reading() as session:
-            request = self.request(session)
-        try:
-            return self.run.ask_scheduler(request).to_wire()
-        except errors.NoValidHost as error:
-            raise _with_earlier_failure(self.run, error) from error
-
-    def request(self, session: orm.Session) -> Request:
-        """Return what is asked of the scheduler."""
-        return _request(session, self.run)
+        run = self.run
+        with run.reading() as session:
+            request = request_for(session, run, excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
+        return choose(run, request).to_wire()
 
     def revert(self, result: Any, **_: Any) -> None:
         """Release the claim."""
@@ -55,16 +49,26 @@ class SelectHost(OperationTask):
         self.run.write(work)
 
 
-def _request(session: orm.Session, run: Run) -> Request:
+def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None = None, **more: Any) -> Request:
+    """Return what is asked of the scheduler for the run's server: with `flavor` (as `flavor_of`) instead of its own,
+    and `more` instead of what its record says."""
     server = session.execute(_WANTED, {"server": run.resource_id}).one_or_none()
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
-    return Request(
-        consumer_id=server.id, project_id=server.project_id, vcpus=server.vcpus, ram_mib=server.ram_mib,
-        disk_gib=local_disk_gib(session, server.id, flavor_of(server)), zone=server.requested_zone,
-        host=server.requested_host, extra_specs=server.flavor.get("extra_specs", {}),
-        image_properties=server.image_properties, hints=server.scheduler_hints,
-        excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
+    size = flavor or flavor_of(server)
+    return Request(**{
+        "consumer_id": server.id, "project_id": server.project_id, "vcpus": size["vcpus"], "ram_mib": size["ram_mib"],
+        "disk_gib": local_disk_gib(session, server.id, size), "zone": server.requested_zone,
+        "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
+        "image_properties": server.image_properties, "hints": server.scheduler_hints, **more})
+
+
+def choose(run: Run, request: Request) -> Choice:
+    """Return the host that the scheduler chose and claimed; an earlier failure explains why none is left."""
+    try:
+        return run.ask_scheduler(request)
+    except errors.NoValidHost as error:
+        raise _with_earlier_failure(run, error) from error
 
 
 def local_disk_gib(session: orm.Session, server_id: str, flavor: Mapping[str, Any]) -> int:

@@ -1,62 +1,76 @@
-"""The task that finds a moving server its target."""
+"""The task that finds a server another host: it is resized, migrated (cold or live), or evacuated."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
-from conductor.tasks.records.migrations import migration_of
-from conductor.tasks.scheduler.hosts import local_disk_gib
+from conductor.tasks.records.migrations import migration_in
+from conductor.tasks.scheduler.hosts import choose, request_for
 from hostler import errors
-from hostler.db.models import Host, Migration, Server
+from hostler.db.models import Host, Migration
+from hostler.operations import notes
 from hostler.resources.server import migrations
 from scheduler.rpcapi import Request
 
+_COLD: Final = (migrations.RESIZE, migrations.MIGRATION)
 
-class SelectTarget(OperationTask):
-    """Set the claim on the source aside and have the scheduler claim a target. Revert: release the target, take the
-    claim on the source back."""
+
+class ClaimTarget(OperationTask):
+    """Have the scheduler choose and claim the target; what the server holds of its source becomes the migration's.
+
+    Revert: release the target, which is not tried again, and give the source back; when the guest has landed
+    nevertheless, release the source.
+    """
 
     default_provides = "choice"
+    weight = 0
 
-    def execute(self, host: str | None = None) -> dict[str, Any]:
-        """Return {"host_id", "host", "zone"}; `host` is the only one allowed."""
-        run, migration = self.run, migration_of(self.run)
-        run.write(lambda session: migrations.set_claim_aside(session, migration))
+    def execute(self, host: str | None = None, force: bool = False) -> dict[str, Any]:
+        """Return {"host_id", "host", "zone", "source_id", "source"}.
+
+        `host` is the only one allowed; `force` keeps to it against zone and hints.
+        """
+        run = self.run
+
+        def begin(session: orm.Session) -> Migration:
+            migration = migration_in(session, run)
+            if migration.source_host_id is None:
+                raise errors.Conflict(reason=f"Instance {run.resource_id} is on no host.")
+            migrations.set_claim_aside(session, migration)
+            if migration.status == migrations.ACCEPTED:
+                migrations.move(session, migration.id, migrations.QUEUED)
+            return migration
+
+        migration = run.write(begin)
         with run.reading() as session:
-            request = _request(session, run, migration, host)
-        choice = run.ask_scheduler(request)
+            request = _request(session, run, migration, host, force=force)
+        choice = choose(run, request)
         run.write(lambda session: migrations.set_target(session, migration.id, choice.host_id))
-        with run.reading() as session:
-            _check_disks_can_travel(session, migration, choice.host_id)
-        return choice.to_wire()
+        if migration.type in _COLD:
+            with run.reading() as session:
+                _check_disks_can_travel(session, migration, choice.host_id)
+        return {**choice.to_wire(), "source_id": migration.source_host_id, "source": migration.source_host}
 
     def revert(self, result: Any, **_: Any) -> None:
         """Give back."""
-        migration = migration_of(self.run)
-
         def work(session: orm.Session) -> None:
-            migrations.take_claim_back(session, migration)
-            if not failed(result):
-                migrations.set_target(session, migration.id, None)
+            migrations.keep_one_claim(session, migration_in(session, self.run))
+            if not failed(result) and result:
+                notes.write(session, self.run.held.id, notes.EXCLUDED, key=result["host"])
 
         self.run.write(work)
 
 
-def _request(session: orm.Session, run: Run, migration: Migration, host: str | None) -> Request:
-    server = session.get_one(Server, migration.server_id)
-    flavor = migration.new_flavor
+def _request(session: orm.Session, run: Run, migration: Migration, host: str | None, *, force: bool) -> Request:
     stays = migration.type == migrations.RESIZE and run.conf.compute.allow_resize_to_same_host
-    excluded = () if stays or migration.source_host_id is None else (migration.source_host_id,)
-    return Request(
-        consumer_id=server.id, project_id=server.project_id, vcpus=flavor["vcpus"], ram_mib=flavor["ram_mib"],
-        disk_gib=local_disk_gib(session, server.id, flavor), zone=server.requested_zone, host=host,
-        extra_specs=flavor["flavor"].get("extra_specs", {}), image_properties=server.image_properties,
-        hints=server.scheduler_hints, excluded_hosts=excluded)
+    excluded = [*notes.keys(session, run.held.id, notes.EXCLUDED), *([] if stays else [migration.source_host_id])]
+    free: dict[str, Any] = {"zone": None, "hints": {}} if force else {}
+    return request_for(session, run, migration.new_flavor, host=host, excluded_hosts=tuple(excluded), **free)
 
 
 def _check_disks_can_travel(session: orm.Session, migration: Migration, target_id: str) -> None:

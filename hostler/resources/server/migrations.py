@@ -163,6 +163,15 @@ def take_claim_back(session: orm.Session, migration: Migration) -> None:
     _hand_over(session, migration.id, migration.server_id)
 
 
+def keep_one_claim(session: orm.Session, migration: Migration) -> None:
+    """End a move in between: the server keeps its claim on the host that its record names, and no other."""
+    host_id = session.scalar(sa.select(Server.host_id).where(Server.id == migration.server_id))
+    if host_id == migration.source_host_id:
+        take_claim_back(session, migration)
+    else:
+        release_claim(session, migration)
+
+
 def release_claim(session: orm.Session, migration: Migration) -> None:
     """Release what was set aside: the server stays at its target."""
     allocations.release(session, migration.id)

@@ -22,6 +22,7 @@ from hostler.operations.kinds import server as kinds
 from hostler.resources.server import allocations, evacuations
 from hostler.resources.volume import states as volume_states
 from scheduler.rpcapi import Choice, Request
+from tests.harness import zombies
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 
 CALLS = ["shut_out_host", "connect_volume", "spawn_server"]
@@ -245,3 +246,11 @@ def test_the_fence_command(rig: EvacuationRig, command: str, goes: bool) -> None
     assert rig.finish(operation_id) == operation_states.FAILED
     assert "may still run its guests" in str(rig.one(Operation, operation_id).message)
     assert rig.check_at(operation_id, "host1").vm_state == "active"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("writes", zombies.EVACUATION_WRITES, ids=str)
+def test_a_conductor_that_wakes_up_before_a_write_changes_nothing(
+        tmp_path_factory: pytest.TempPathFactory, writes: zombies.Writes) -> None:
+    assert zombies.tried_writes(lambda: EvacuationRig(tmp_path_factory.mktemp("rig")), EvacuationRig.begin,
+                                faults=writes.faults) == writes.writers

@@ -41,7 +41,7 @@ class Isolation:
     def admitting(self, held: lease.Claim, db: Database) -> Iterator[None]:
         """Hold an operation's place among the running ones; a suspect waits a limited time to be alone.
 
-        `db` is the run's, for what is written of it.
+        `db` is the run's: an unreachable database hands the operation over.
         """
         suspect = held.crashes >= self._max_attempts
         timer: threading.Timer | None = None
@@ -90,5 +90,5 @@ class Isolation:
         try:
             self._db.write(lambda session: lease.note_alone(session, held, False))
         except (errors.DatabaseUnavailable, lease.LeaseLost) as error:
-            LOG.warning("operation %s is not alone any more; that could not be noted: %s", held.id, error)
+            LOG.warning("operation %s no longer runs alone, which could not be written: %s", held.id, error)
         self.release(held.id)

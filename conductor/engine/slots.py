@@ -7,7 +7,7 @@ from collections import defaultdict, deque
 
 
 class Slots:
-    """Places at hosts, and the operations that wait for one."""
+    """Counts the runs at each host, and queues the operations that wait for a place."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

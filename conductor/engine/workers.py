@@ -72,7 +72,7 @@ class Workers:
         except errors.DatabaseUnavailable as error:
             LOG.warning("operation %s waits: %s", operation_id, error)
         except Exception:
-            LOG.exception("operation %s: its run broke; it is taken over when its lease ends", operation_id)
+            LOG.exception("operation %s: its run failed; it is taken over when its lease ends", operation_id)
         finally:
             with self._lock:
                 self._queued.discard(operation_id)
@@ -116,7 +116,7 @@ class Workers:
             except errors.DatabaseUnavailable as error:
                 LOG.warning("looking for operations failed: %s", error)
             except Exception:
-                LOG.exception("looking for operations failed; this thread must outlive it")
+                LOG.exception("looking for operations failed; the thread goes on")
 
     def _renew(self) -> None:
         while not self._stop.is_set() or self._held:
@@ -132,6 +132,6 @@ class Workers:
             except errors.DatabaseUnavailable as error:
                 LOG.warning("renewing %s leases failed: %s", len(held), error)
             except Exception:
-                LOG.exception("renewing %s leases failed; this thread must outlive it", len(held))
+                LOG.exception("renewing %s leases failed; the thread goes on", len(held))
             if self._stop.is_set():
                 threading.Event().wait(0.2)

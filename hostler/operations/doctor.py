@@ -1,4 +1,4 @@
-"""The doctor's operation: how a command that reaches nothing but the database accepts it."""
+"""The doctor's operation, and how a command that reaches only the database accepts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Draining hosts: how the command and the API accept it, and take it back."""
+"""Draining hosts: how the command and the API start and cancel it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def drain(session: orm.Session, context: RequestContext, host_id: str, reason: s
 
 
 def undrain(session: orm.Session, host_id: str) -> None:
-    """Let a host have servers again; a drain under way ends, and what it sent away stays where it is."""
+    """Put a host back into service; a drain under way ends, and the servers it moved stay where they are."""
     session.execute(sa.update(Host).where(Host.id == host_id).values(
         enabled=True, disabled_reason=None, changed_at=now()))
     session.execute(sa.update(Operation).where(
@@ -47,7 +47,7 @@ def undrain(session: orm.Session, host_id: str) -> None:
 
 
 def follow(session: orm.Session, context: RequestContext, host_ids: Collection[str], *, wanted: bool) -> list[str]:
-    """Drain hosts, or take that back; returns the operations to wake."""
+    """Drain hosts or put them back into service; returns the operations to wake."""
     if wanted:
         return [drain(session, context, host_id) for host_id in sorted(host_ids)]
     for host_id in sorted(host_ids):

@@ -1,4 +1,4 @@
-"""Changes that need no host: done at once, yet in the list of what was done to a server like all others."""
+"""Changes that need no host: made within the request, and recorded in the server's action list like all others."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _KEYS = sa.select(OperationNote.key).where(
 
 
 def write(session: orm.Session, operation_id: str, name: str, *, key: str = "", value: Any = None) -> None:
-    """Note something, in place of what was noted under the same name and key."""
+    """Write a note, replacing one of the same name and key."""
     note = session.get(OperationNote, (operation_id, name, key))
     if note is not None:
         note.value = value
@@ -38,7 +38,7 @@ def write(session: orm.Session, operation_id: str, name: str, *, key: str = "", 
 
 
 def erase(session: orm.Session, operation_id: str, name: str, *, key: str = "") -> None:
-    """Remove a note; fine when there is none."""
+    """Remove a note, if there is one."""
     session.execute(sa.delete(OperationNote).where(
         OperationNote.operation_id == operation_id, OperationNote.name == name, OperationNote.key == key))
 

@@ -1,4 +1,4 @@
-"""Servers of a real fleet as tests deal with them: made by the client, watched from their host, spoken to by ssh."""
+"""Servers of a real fleet: made by the client, watched from their host, spoken to by ssh."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from tests.harness.realfleet import RealFleet
 from tests.harness.realhost import Host
 
 BOOT_S = 150  # an emulated guest on a busy machine
+SSH_OPTIONS = [word for option in ("BatchMode=yes", "ConnectTimeout=3", "StrictHostKeyChecking=no",
+                                   "UserKnownHostsFile=/dev/null", "LogLevel=ERROR") for word in ("-o", option)]
 
 
 class Cloud(Protocol):
@@ -74,16 +76,14 @@ class Guest:
 
     def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the guest, with openssh on its host."""
-        return self.host.run(
-            f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
-            f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} '{command}'", timeout_s=60)
+        return self.host.run(self._ssh(command), timeout_s=60)
 
     def copy(self, path: Path, to: str) -> subprocess.CompletedProcess[str]:
         """Write a file of the test's into the guest."""
-        return self.host.run(
-            f"ssh -i {self.world.directory / 'key'} -o BatchMode=yes -o ConnectTimeout=3 -o StrictHostKeyChecking=no "
-            f"-o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@{self.address} 'cat > {to}' < {path}",
-            timeout_s=60)
+        return self.host.run(f"{self._ssh(f'cat > {to}')} < {path}", timeout_s=60)
+
+    def _ssh(self, command: str) -> str:
+        return f"ssh -i {self.world.directory / 'key'} {' '.join(SSH_OPTIONS)} root@{self.address} '{command}'"
 
     def wait_ssh(self) -> None:
         """Wait until the guest answers with its name."""
@@ -104,7 +104,7 @@ class Guest:
         return str(answer.json()["output"]) if answer.ok else f"(no console log: {answer.text})"
 
     def wait_boots(self, count: int) -> None:
-        """Wait until it came up so often."""
+        """Wait until it came up that often."""
         wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=0.3)
 
     def domain_state(self) -> str:

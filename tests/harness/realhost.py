@@ -1,8 +1,8 @@
 """Compute hosts on one machine, each in namespaces of its own: mounts, host name, network and processes.
 
-A host has its own libvirtd and its own kernel network (bridges, taps, filters); a fabric bridge joins it to the test,
-whose end has the fabric's first address: broker and api listen there. All that runs in a host ends with its first
-process, and that one with the test's, so that nothing outlives a failed run.
+A host (`tools/private-host`) has its own libvirtd and its own kernel network (bridges, taps, filters); a fabric bridge
+joins it to the test, whose end has the fabric's first address: broker and api listen there. Everything that runs on a
+host ends with its first process, and that one with the test's, so nothing outlives a failed run.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from tests.harness.ports import wait_for
 
 _ROOT = Path(__file__).resolve().parents[2]
 _LIBVIRTD = _ROOT / "tools" / "private-libvirtd"
-_INSIDE = Path(__file__).with_name("inside.py")
+_HOST = _ROOT / "tools" / "private-host"
+_ON_HOST = _ROOT / "tools" / "on_host.py"
 _PROGRAMS = ("libvirtd", "virsh", "qemu-system-x86_64", "qemu-img", "unshare", "setpriv", "dnsmasq", "nft", "ip")
-# The first process of a host: nothing but a parent for orphans, which it never has to wait for.
-_KEEPER = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN); print('up', flush=True); signal.pause()"
 
 
 def missing() -> str | None:
@@ -50,22 +49,13 @@ class Fabric:
         _run("ip", "addr", "add", f"{self.address}/24", "dev", self.bridge)
         _run("ip", "link", "set", self.bridge, "up")
 
-    def attach(self, number: int, pid: int) -> str:
-        """Join the network namespace of `pid`; returns the name of the link's end on the bridge."""
-        name = f"{self.bridge}h{number}"
-        # The kernel removes a dead host's link in its own time.
-        wait_for(lambda: not Path("/sys/class/net", name).exists(), f"the end of the old {name}", 30)
-        _run("ip", "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", str(pid))
-        _run("ip", "link", "set", name, "master", self.bridge, "up")
-        return name
-
     def stop(self) -> None:
         """Remove the bridge; the links of hosts that are gone went with them."""
         subprocess.run(["ip", "link", "del", self.bridge], check=False, capture_output=True)
 
 
 class Host:
-    """One compute host: `host<number>` at the fabric's address 10 + number."""
+    """One compute host: `host<number>` at the fabric's address 10 + number; eth1 is for its guests' network."""
 
     def __init__(self, fabric: Fabric, number: int, directory: Path) -> None:
         self.name = f"host{number}"
@@ -74,7 +64,7 @@ class Host:
         self.libvirt_dir = directory / "v"
         self._fabric = fabric
         self._number = number
-        self._outer: subprocess.Popen[bytes] | None = None
+        self._outer: subprocess.Popen[str] | None = None
         self.pid = 0
 
     @property
@@ -85,27 +75,25 @@ class Host:
     @property
     def launcher(self) -> list[str]:
         """What to put before a command so that it runs on this host."""
-        return [sys.executable, str(_INSIDE), str(self.pid)]
+        return [sys.executable, str(_ON_HOST), str(self.pid)]
 
     def start(self) -> None:
-        """Make the namespaces, join the fabric, start libvirtd. Raises RuntimeError with what went wrong.
+        """Switch it on and start libvirtd. Raises RuntimeError with what went wrong.
 
-        After `stop` it is the same machine that boots again: its disk is as it was, its /run is empty.
+        After `stop` the same machine boots again: its disk is as it was, its /run is empty.
         """
         self.directory.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.libvirt_dir / "run", ignore_errors=True)
         (self.libvirt_dir / "libvirtd.pid").unlink(missing_ok=True)
-        setup = (f"hostname {self.name} && mount -t sysfs sysfs /sys && mount -t tmpfs tmpfs /run && "
-                 f"mkdir -p /run/lock /run/netns && exec {sys.executable} -c \"{_KEEPER}\"")
         self._outer = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "unshare", "--mount", "--uts", "--net", "--pid", "--fork",
-             "--kill-child", "--mount-proc", "sh", "-c", setup], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL)
+            ["setpriv", "--pdeathsig", "KILL", "bash", str(_HOST), self.name, f"{self.address}/24",
+             self._fabric.bridge, f"{self._fabric.bridge}h{self._number}"],
+            stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
         assert self._outer.stdout is not None
-        if self._outer.stdout.readline() != b"up\n":
+        words = self._outer.stdout.readline().split()
+        if words[:1] != ["up"]:
             raise RuntimeError(f"the namespaces of {self.name} cannot be made")
-        [self.pid] = children_of(self._outer.pid)
-        self._fabric.attach(self._number, self.pid)
-        self.check(f"ip link set lo up && ip link set eth0 up && ip addr add {self.address}/24 dev eth0")
+        self.pid = int(words[1])
         self.start_libvirtd()
 
     def start_libvirtd(self) -> None:
@@ -132,7 +120,7 @@ class Host:
         return done.stdout
 
     def hide(self, path: Path) -> None:
-        """Let the host see an empty directory in the place of `path`."""
+        """Let the host see an empty directory where `path` is."""
         self.check(f"mkdir -p {path} && mount -t tmpfs tmpfs {path}")
 
     def domains(self) -> list[str]:
@@ -140,9 +128,9 @@ class Host:
         return self.check(f"virsh -q -c '{self.uri}' list --all --name").split()
 
     def links(self) -> list[str]:
-        """Return its network links but lo and eth0."""
+        """Return its network links but lo, eth0 and eth1."""
         names = [line.split(":")[1].split("@")[0].strip() for line in self.check("ip -o link").splitlines()]
-        return [name for name in names if name not in ("lo", "eth0")]
+        return [name for name in names if name not in ("lo", "eth0", "eth1")]
 
     def programs(self) -> list[str]:
         """Return the names of the programs that run on it."""

@@ -1,12 +1,14 @@
-"""Live migration of a real guest between two hosts: it goes on counting, a connection stays open, its disk is whole.
+"""Live migration of a real guest between two hosts, over TLS: it goes on counting, a connection stays open, its disk
+keeps what was written.
 
-There and back twice; HOSTLER_MIGRATIONS says how many times in all.
+There and back; HOSTLER_MIGRATIONS is the number of moves.
 """
 
 from __future__ import annotations
 
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,15 +17,18 @@ from typing import Any
 import pytest
 
 from tests.harness import invariants, real_parts, realfleet
+from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest
-from tests.harness.realfleet import RealFleet
+from tests.harness.real_guests import SSH_OPTIONS, Guest
+from tests.harness.realhost import Fabric
 
 _TIMES = int(os.environ.get("HOSTLER_MIGRATIONS", "2"))
 _LATEST = {"OpenStack-API-Version": "compute 2.80"}
 # Counts five times a second in memory alone.
 _COUNT = "n=0; while true; do n=$((n+1)); echo $n > /tmp/new; mv /tmp/new /tmp/count; sleep 0.2; done"
+# Counts into the connection that started it.
+_STREAM = "n=0; while sleep 0.2; do n=$((n+1)); echo $n; done"
 # Writes files whose checksums are kept beside them, each after a look at what the disk holds of the one before it.
 _WRITE = """echo $$ > /tmp/load.pid
 n=0
@@ -43,10 +48,68 @@ _CHECK = "echo 3 > /proc/sys/vm/drop_caches; cd /persist; for f in load?; do [ -
     "sha256sum < $f | cmp -s - $f.sum || echo broken $f; done; echo checked"
 
 
+class LiveFleet(CertifiedFleet):
+    """Guests can be on the fabric, with addresses that are good on any host; the second host compares their disks."""
+
+    def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Say which link leads there."""
+        options = super().overrides()
+        options[self.hosts[1].name]["libvirt"]["verify_block_migration"] = True
+        for host in self.hosts:
+            options[host.name]["network"] = {"bridge_mappings": "fabric:eth1"}
+        return options
+
+
+class Stream:
+    """A TCP connection from the test to the guest, which counts into it, on a network that all hosts share."""
+
+    def __init__(self, guest: Guest) -> None:
+        self._guest, self._run = guest, guest.world.cloud.openstack
+        address = self._connect_guest(guest.world.cloud.fabric)
+        self.numbers: list[int] = []
+        self._ssh = subprocess.Popen(
+            ["ssh", "-i", guest.world.directory / "key", *SSH_OPTIONS, f"root@{address}", _STREAM],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _connect_guest(self, fabric: Fabric) -> str:
+        """Plug the guest into the fabric; returns its address."""
+        self._run("network", "create", "--provider-network-type", "flat", "--provider-physical-network", "fabric",
+                  "lan")
+        self._run("subnet", "create", "--network", "lan", "--subnet-range", f"{fabric.prefix}.0/24", "--gateway",
+                  fabric.address, "--allocation-pool", f"start={fabric.prefix}.100,end={fabric.prefix}.200", "lan")
+        self._run("server", "add", "network", self._guest.name, "lan")
+        [found] = wait_for(lambda: self._guest.world.client.show(self._guest.id)["addresses"].get("lan"),
+                           "its second address", 20)
+        address = found["addr"]
+        wait_for(lambda: f"{address}/24" in self._guest.ssh("ip addr show dev eth1").stdout, "its second network card",
+                 60, every_s=0.5)
+        return str(address)
+
+    def wait_for_more(self) -> None:
+        """Wait until the guest has counted on."""
+        seen = len(self.numbers)
+        wait_for(lambda: len(self.numbers) > seen, "more numbers over the connection", 30)
+
+    def close(self) -> None:
+        """End it, and take the network away."""
+        self._ssh.kill()
+        self._ssh.wait()
+        self._reader.join()
+        self._run("server", "remove", "network", self._guest.name, "lan")
+        self._run("network", "delete", "lan")
+
+    def _read(self) -> None:
+        assert self._ssh.stdout is not None
+        for line in self._ssh.stdout:
+            self.numbers.append(int(line))
+
+
 class World:
     """The cloud and its server."""
 
-    def __init__(self, cloud: RealFleet, client: Client, directory: Path) -> None:
+    def __init__(self, cloud: LiveFleet, client: Client, directory: Path) -> None:
         self.cloud, self.client, self.directory = cloud, client, directory
         self.guest = Guest(self, "traveller", cloud.hosts[0])
 
@@ -91,7 +154,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.skip(missing)
     real_parts.tiny_image()
     directory = tmp_path_factory.mktemp("live")
-    cloud = RealFleet(directory)
+    cloud = LiveFleet(directory)
     try:
         made = World(cloud, cloud.start(), directory)
         made.prepare()
@@ -101,8 +164,17 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         cloud.stop()
 
 
+@pytest.fixture
+def stream(world: World) -> Iterator[Stream]:
+    """Open the connection."""
+    made = Stream(world.guest)
+    yield made
+    made.close()
+
+
+@pytest.mark.timeout(600)
 @pytest.mark.contract("N-MIGRATE", "N-CLI")
-def test_the_guest_goes_on(world: World) -> None:
+def test_the_guest_goes_on(world: World, stream: Stream) -> None:
     guest = world.guest
     for name, script in (("count", _COUNT), ("load", _WRITE)):
         # By way of a file: the script is quoted once already, for ssh.
@@ -112,6 +184,7 @@ def test_the_guest_goes_on(world: World) -> None:
         assert started.returncode == 0, started.stderr
     boot_id = guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout
     wait_for(lambda: guest.ssh("cat /tmp/count").stdout.strip(), "the first count", 30)
+    stream.wait_for_more()
     counted = 0
     for turn in range(_TIMES):
         source = guest.host
@@ -123,11 +196,14 @@ def test_the_guest_goes_on(world: World) -> None:
         counted = now
         wait_for(lambda now=now: int(guest.ssh("cat /tmp/count").stdout or 0) > now, "it to go on counting", 20)
         assert guest.ssh("cat /tmp/broken").stdout == ""
+        stream.wait_for_more()
         print(f"migration {turn + 1}: {took:.1f} s")
         assert source.domains() == []
         assert not (world.cloud.state(source) / "servers" / guest.id).exists()
         assert [link for link in source.links() if link.startswith("tap")] == []
         assert guest.domain_state() == "running"
+    numbers = list(stream.numbers)
+    assert numbers == list(range(1, len(numbers) + 1))
     assert guest.ssh("cat /tmp/rounds").stdout.strip()
     guest.ssh("kill $(cat /tmp/load.pid); sync")
     assert guest.ssh(_CHECK).stdout == "checked\n"

@@ -8,33 +8,16 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from hostler import clock, pki
 from tests.harness import invariants, real_parts, realfleet
+from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import Guest
-from tests.harness.realfleet import RealFleet
 
 _GIB = 1 << 30
-
-
-class CertifiedFleet(RealFleet):
-    """A fleet whose hosts have certificates, so that disks travel between them."""
-
-    def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Give each host its own."""
-        options = super().overrides()
-        pki.init_authority(self.directory / "authority", clock.utcnow())
-        for host in self.hosts:
-            out = self.directory / f"certificates-{host.name}"
-            pki.issue(self.directory / "authority", host.name, [host.address], out, clock.utcnow())
-            options[host.name]["compute"] |= {"tls_dir": str(out), "shutdown_timeout": 5}
-        options["conductor"] = {**options.get("conductor", {}), "compute": {"shutdown_timeout": 5}}
-        return options
 
 
 class World:

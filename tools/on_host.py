@@ -1,7 +1,7 @@
-"""`inside.py <pid> <command…>`: runs a command in a process's mount, uts, network and pid namespaces, like `nsenter`.
+"""`on_host.py PID COMMAND…`: runs a command on the private host (`tools/private-host`) whose first process is PID.
 
-Unlike `nsenter` it stands for the command: it passes SIGTERM on, dies with it, and takes it along when it is killed.
-So the starter of a service has one process to signal and to wait for.
+Unlike `nsenter` it passes SIGTERM on to the command, ends with it, and takes it along when killed, so a service has one
+process to signal and to wait for.
 """
 
 from __future__ import annotations

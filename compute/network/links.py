@@ -148,6 +148,9 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
         if link is None:
             raise faults.fault(f"the bridge {layout.bridge} vanished while it was made")
     sysctl.disable_ipv6(layout.bridge)
+    # It answers for its own address alone: where the host's other interfaces are on the uplink's segment, hosts would
+    # take this bridge, whose MAC address all of them share, for one another.
+    sysctl.write(f"ipv4/conf/{layout.bridge}/arp_ignore", "1")
     _change(ipr, link, mtu=layout.network.mtu, state="up")
     return int(link["index"])
 

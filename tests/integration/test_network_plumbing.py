@@ -416,6 +416,30 @@ def test_two_hosts_on_one_wire_each_answer_their_own_guests(tmp_path: Path) -> N
         ipr.link("del", index=wire["index"])
 
 
+def test_a_bridge_does_not_answer_for_the_host_s_other_addresses(tmp_path: Path) -> None:
+    net = make_network(physical_network="wire")
+    with IPRoute() as ipr:
+        ipr.link("add", ifname="wire0", kind="veth", peer="far0")
+        ipr.link("set", index=ipr.link_lookup(ifname="far0")[0], state="up")
+        ipr.addr("add", index=1, address="10.77.0.200", prefixlen=32)
+    cloud = Cloud(tmp_path, network__bridge_mappings={"wire": "wire0"})
+    try:
+        assert cloud.boot(10, net, ALLOW_OUT).dhcp()
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as far:
+            far.bind(("far0", 3))
+            far.settimeout(0.4)
+            asker, asked = socket.inet_aton("10.77.0.99"), socket.inet_aton("10.77.0.200")
+            far.send(b"\xff" * 6 + b"\x02" * 6 + bytes.fromhex("08060001080006040001") + b"\x02" * 6 + asker
+                     + bytes(6) + asked)
+            answers = [frame for frame in hear_all(far) if frame[12:14] == b"\x08\x06" and frame[28:32] == asked]
+            assert answers == []
+    finally:
+        cloud.tear_down()
+        with IPRoute() as ipr:
+            ipr.addr("del", index=1, address="10.77.0.200", prefixlen=32)
+            ipr.link("del", index=ipr.link_lookup(ifname="wire0")[0])
+
+
 def test_missing_uplinks_are_named(cloud: Cloud, tmp_path: Path) -> None:
     server, port = make_server(10, make_network(physical_network="nowhere"), ())
     with pytest.raises(errors.AgentError) as unknown:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from hostler.resources.server.specs import ImageSpec
 from hostler.resources.volume.specs import BackupSpec, SourceSpec, VolumeSpec
 from volume import contents
 from volume.backends import Backends
@@ -45,6 +46,12 @@ class VolumeMaker:
         with work.copying(), self._backup_content(backup, work) as content:
             work.pass_step("restore_backup.write")
             return driver.overwrite_volume(volume, content, work.part(50, 100))
+
+    def reimage(self, volume: VolumeSpec, image: ImageSpec, work: Work) -> Provider:
+        """Give an existing volume an image's content."""
+        driver = self._backends.driver(volume.backend)
+        with work.copying(), self._images.content(image, volume.size_gib) as content:
+            return driver.overwrite_volume(volume, content, work.progress)
 
     def _create_filled(self, volume: VolumeSpec, source: SourceSpec, work: Work) -> Provider:
         driver = self._backends.driver(volume.backend)

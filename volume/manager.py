@@ -10,6 +10,7 @@ from typing import Any
 from hostler.bus import open_to, rpc_method
 from hostler.bus.senders import VOLUME
 from hostler.context import RequestContext
+from hostler.resources.server.specs import ImageSpec
 from hostler.resources.volume.specs import BackupSpec, ConnectorSpec, SnapshotSpec, SourceSpec, UploadSpec, VolumeSpec
 from volume import contents
 from volume.backends import Backends
@@ -93,6 +94,16 @@ class VolumeManager:
             work.pass_step("revert_volume.begin")
             provider = driver.revert_to_snapshot(spec, SnapshotSpec.from_wire(snapshot), work.progress)
             work.pass_step("revert_volume.end")
+            return {"provider": provider}
+
+    @rpc_method
+    def reimage_volume(self, context: RequestContext, volume: Wire, image: Wire) -> Wire:
+        """Give a volume an image's content."""
+        spec = VolumeSpec.from_wire(volume)
+        with self._bench.work_on(spec.id, context) as work:
+            work.pass_step("reimage_volume.begin")
+            provider = self._maker.reimage(spec, ImageSpec.from_wire(image), work)
+            work.pass_step("reimage_volume.end")
             return {"provider": provider}
 
     @rpc_method

@@ -13,6 +13,7 @@ from typing import Any
 
 from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
+from hostler.resources.server.specs import ImageSpec
 from hostler.resources.volume.specs import (
     BackupSpec,
     ConnectionSpec,
@@ -24,7 +25,7 @@ from hostler.resources.volume.specs import (
 )
 
 TOPIC = "volume"
-RPC_VERSION = "2.0"
+RPC_VERSION = "2.1"
 COPY_TIMEOUT_S = 7 * 24 * 3600.0
 
 Provided = dict[str, Any]  # {"provider": what the driver wants to find again}
@@ -65,6 +66,11 @@ class VolumeAPI:
         """Give a volume its snapshot's content."""
         return self._copier(node).call(context, "revert_volume", {
             "volume": volume.to_wire(), "snapshot": snapshot.to_wire()})
+
+    def reimage_volume(self, context: RequestContext, node: str, volume: VolumeSpec, image: ImageSpec) -> Provided:
+        """Give an existing volume that nobody uses an image's content."""
+        return self._copier(node).call(context, "reimage_volume", {
+            "volume": volume.to_wire(), "image": image.to_wire()})
 
     def connect_volume(self, context: RequestContext, node: str, volume: VolumeSpec, attachment_id: str,
                        connector: ConnectorSpec, readonly: bool) -> ConnectionSpec:

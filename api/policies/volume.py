@@ -25,6 +25,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("volume:retype", OWNER_OR_ADMIN, "Change a volume's type."),
     ("volume:update_readonly_flag", OWNER_OR_ADMIN, "Make a volume read-only, or writable."),
     ("volume:reimage", OWNER_OR_ADMIN, "Give a volume an image's content."),
+    ("volume:reimage_reserved", OWNER_OR_ADMIN, "Give a reserved volume an image's content."),
     ("volume:get_volume_metadata", READER, "Show a volume's metadata."),
     ("volume:create_volume_metadata", OWNER_OR_ADMIN, "Add metadata to a volume."),
     ("volume:update_volume_metadata", OWNER_OR_ADMIN, "Change a volume's metadata."),

@@ -29,7 +29,7 @@ from conductor.flows.server import (
 from conductor.flows.server import create as server_create
 from conductor.flows.server import delete as server_delete
 from conductor.flows.server import update as server_update
-from conductor.flows.volume import attachment, backup, extend, move, revert, snapshot, upload
+from conductor.flows.volume import attachment, backup, extend, move, reimage, revert, snapshot, upload
 from conductor.flows.volume import create as volume_create
 from conductor.flows.volume import delete as volume_delete
 from conductor.procedure import Procedure
@@ -48,7 +48,7 @@ _ALL: Final = (
     live_migrate.PROCEDURE,
     *guest_calls.PROCEDURES,
     volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
-    revert.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
+    revert.PROCEDURE, reimage.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
     attachment.CONNECT, attachment.DELETE, audit.PROCEDURE, drain.PROCEDURE)
 PROCEDURES: Final[Mapping[str, Procedure]] = {procedure.kind.name: procedure for procedure in _ALL}
 

@@ -22,7 +22,8 @@ STATUSES: Final = (QUEUED, *WORKING, ACTIVE, DEACTIVATED, KILLED, DELETED)
 
 # Every status but DELETED may also become DELETED: see `may_become`.
 TRANSITIONS: Final = frozenset({
-    (QUEUED, SAVING), (QUEUED, UPLOADING), (UPLOADING, IMPORTING), (SAVING, ACTIVE), (IMPORTING, ACTIVE),
+    (QUEUED, SAVING), (QUEUED, ACTIVE),  # the latter of an image that has no content but names snapshots
+    (QUEUED, UPLOADING), (UPLOADING, IMPORTING), (SAVING, ACTIVE), (IMPORTING, ACTIVE),
     *((status, QUEUED) for status in WORKING),  # it failed, or its worker died
     *((status, KILLED) for status in (QUEUED, *WORKING)),
     (ACTIVE, DEACTIVATED), (DEACTIVATED, ACTIVE),

@@ -26,6 +26,8 @@ _BLOCK = re.compile(r"(<!-- generated: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DO
 # Forms of flows that depend on their arguments: name → (kind, arguments).
 _FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "server.create with volumes": ("server.create", {"volumes": True}),
+    "server.create_image of volumes": ("server.create_image", {"image_id": "x", "snapshot_ids": ("y",)}),
+    "server.rebuild of a volume": ("server.rebuild", {"image_id": "x", "attachment_id": "y", "volume_id": "z"}),
     "volume.delete with cascade": ("volume.delete", {"cascade": True}),
 }
 

@@ -128,6 +128,11 @@ class ScriptedNodes:
             self.volumes[(node, volume.backend)][volume.id] = f"snapshot {snapshot.id}"
         return {"provider": {"made_by": node}}
 
+    def reimage_volume(self, _context: Any, node: str, volume: Any, image: Any) -> dict[str, Any]:
+        with self._call("reimage_volume", node):
+            self.volumes[(node, volume.backend)][volume.id] = f"image {image.id}"
+        return {"provider": {"made_by": node}}
+
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, _connector: Any,
                        readonly: bool) -> ConnectionSpec:
         with self._call("connect_volume", node):
@@ -201,7 +206,8 @@ class VolumeRig:
         chooser = make_chooser(self.db)
         scheduler = mock.Mock()
         scheduler.select_backends = lambda _context, requests: chooser.choose(requests)
-        self.cloud = CloudAccess(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
+        self.cloud = CloudAccess(self.conf, self.db, scheduler, self.nodes,
+                                 mock.Mock(**{"signed_url.return_value": "/signed"}), self.nodes)  # type: ignore[arg-type]
         self.stopping = False
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)
 

@@ -194,6 +194,7 @@ SCENARIOS: dict[str, Callable[[ZombieScene], Callable[[], requests.Response]]] =
         "new_type": THERE, "migration_policy": "on-demand"}}),
     "migrate": _migrate,
     "revert": _revert,
+    "reimage": lambda scene: scene.acting(scene.make("volume"), {"os-reimage": {"image_id": scene.image_id}}),
     "create_snapshot": lambda scene: scene.creating("snapshot", volume_id=scene.make("volume")),
     "delete_snapshot": lambda scene: scene.deleting(f"{V3}/snapshots/{_snapshot(scene)}"),
     "create_backup": lambda scene: scene.creating("backup", volume_id=scene.make("volume")),

@@ -84,6 +84,7 @@ VOLUME_WRITES = [
     _writes("migrate", "CopyVolume.revert ChooseTarget.revert", (3, 4),
             "node2/volume.create_volume:middle", "node2/volume.delete_volume:before", skip=1),
     _writes("revert"),
+    _writes("reimage"),
     _writes("create_snapshot"),
     _writes("delete_snapshot"),
     _writes("create_backup", "AssignStore.execute"),

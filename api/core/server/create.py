@@ -16,7 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.server import block_devices
+from api.core.server import block_devices, image_disks
 from api.core.server import disks as server_disks
 from api.core.server import inputs as server_inputs
 from api.services import Services
@@ -85,6 +85,7 @@ class _Inputs:
     public_key: str | None
     placement: server_inputs.Placement
     hints: dict[str, Any]
+    image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)  # of one that names disks
 
 
 def create(services: Services, context: RequestContext, new: NewServers) -> Accepted:
@@ -112,8 +113,9 @@ def create(services: Services, context: RequestContext, new: NewServers) -> Acce
 
 def _look_up(services: Services, session: orm.Session, context: RequestContext, new: NewServers) -> _Inputs:
     flavor = server_inputs.usable_flavor(session, context, new.flavor_id)
-    arrangement = block_devices.arrange(new.block_devices, new.image_id, ephemeral_gib=flavor.ephemeral_gib,
-                                        swap_mib=flavor.swap_mib)
+    named, devices = _disks_of_image(session, context, new)
+    arrangement = block_devices.arrange(devices, None if named is not None else new.image_id,
+                                        ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib)
     image = None
     if arrangement.image_id is not None:
         image = server_inputs.usable_image(session, context, arrangement.image_id)
@@ -124,6 +126,8 @@ def _look_up(services: Services, session: orm.Session, context: RequestContext, 
     elif arrangement.root_volume is not None and arrangement.root_volume.source == "image":
         server_inputs.check_memory(
             server_inputs.usable_image(session, context, str(arrangement.root_volume.id)), flavor)
+    if named is not None:
+        server_inputs.check_memory(named, flavor)
     if new.metadata:
         quota.check_items(session, services.conf, str(context.project_id), "metadata_items", len(new.metadata))
     return _Inputs(
@@ -131,7 +135,21 @@ def _look_up(services: Services, session: orm.Session, context: RequestContext, 
         server_inputs.public_key(session, context, new.key_name) if new.key_name is not None else None,
         server_inputs.placement(services, session, context, zone=new.zone, host=new.host,
                                 hypervisor_hostname=new.hypervisor_hostname),
-        server_inputs.check_hints(session, context, dict(new.hints)) if new.hints else {})
+        server_inputs.check_hints(session, context, dict(new.hints)) if new.hints else {},
+        image_disks.described(named) if named is not None else {})
+
+
+def _disks_of_image(session: orm.Session, context: RequestContext,
+                    new: NewServers) -> tuple[Image | None, Sequence[block_devices.BlockDevice]]:
+    """Return all disks of the servers to be, and their image when it is that which names the root disk."""
+    image_id = new.image_id or next((device.id for device in new.block_devices
+                                     if device.source == "image" and device.boot_index == 0), None)
+    if image_id is None:
+        return None, new.block_devices
+    image = server_inputs.usable_image(session, context, image_id, empty=True)
+    found = image_disks.devices_of(image)
+    names_root = any(device.boot_index == 0 for device in found)
+    return image if names_root else None, image_disks.merged(new.block_devices, found)
 
 
 def _full_key(context: RequestContext, key: str) -> str:
@@ -164,7 +182,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
     reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
-    image_properties = dict(inputs.image.properties) if inputs.image is not None else disks.image_properties
+    image_properties = dict(inputs.image.properties) if inputs.image is not None else {
+        **disks.image_properties, **inputs.image_properties}
     check_properties(image_properties, inputs.flavor.extra_specs, vcpus=inputs.flavor.vcpus)
     servers = [_row(context, new, inputs, disks, image_properties, reservation_id, index, count)
                for index in range(count)]

@@ -14,6 +14,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.image.images import MAX_PROPERTIES, READ_ONLY, RESERVED, WRITABLE
+from api.core.server import image_disks
+from api.core.server import snapshots as server_snapshots
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
 from hostler import errors, ids
@@ -31,7 +33,9 @@ _P: Final = "os_compute_api:"
 # Of the image that a server was made from, what an image of the server does not take over (as the reference's).
 _NOT_INHERITED: Final = frozenset({
     "cache_in_nova", "bittorrent", "img_signature", "img_signature_hash_method", "img_signature_key_type",
-    "img_signature_certificate_uuid", "mappings", "block_device_mapping", "bdm_v2", "root_device_name"})
+    "img_signature_certificate_uuid", "mappings", *image_disks.PROPERTIES})
+# What a volume remembers of its image's identity, which is not that of an image of its server.
+_OF_VOLUMES: Final = frozenset({"image_id", "image_name"})
 _ATTRIBUTES: Final = frozenset({*WRITABLE, *READ_ONLY, *RESERVED, "tags"})
 
 
@@ -48,7 +52,7 @@ def create_image(services: Services, context: RequestContext, server_id: str, na
                           "createImage")
         if is_volume_backed(session, server):
             services.policy.check(context, _P + "servers:create_image:allow_volume_backed")
-            raise errors.NotImplementedHere(feature="Creating images of volume-backed servers")
+            return _of_volumes(services, session, context, server, name, metadata, bounded=bounded)
         _check_freezable(server)
         image = new_image(services, session, context, server, name, "snapshot", metadata, bounded=bounded)
         return image.id, _accept(session, context, server, kinds.CREATE_IMAGE, kinds.CreateImage(image_id=image.id),
@@ -114,6 +118,22 @@ def is_volume_backed(session: orm.Session, server: Server) -> bool:
         VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0).limit(1)) is not None
 
 
+def _of_volumes(services: Services, session: orm.Session, context: RequestContext, server: Server, name: str,
+                metadata: Mapping[str, str], *, bounded: bool) -> tuple[str, str]:
+    """Write the image of a server that boots from a volume: it names a snapshot of each volume, all made or none."""
+    if server.vm_state == states.ACTIVE and must_freeze(server.image_properties):
+        raise errors.Conflict(reason=f"Quiescing is not supported in instance {server.id}: it boots from a volume.")
+    attachments = server_snapshots.hold_volumes(services, session, server)  # before the project's row is held
+    image = new_image(services, session, context, server, name, "snapshot", metadata, bounded=bounded)
+    copies = server_snapshots.write(services, session, context, server, attachments, f"snapshot for {name}")
+    image.properties = {**image.properties, **image_disks.properties_of(copies)}
+    arguments = kinds.CreateImage(image_id=image.id, snapshot_ids=tuple(snapshot.id for _, snapshot in copies))
+    return image.id, accept(
+        session, context, kinds.CREATE_IMAGE, Target("server", server.id), arguments, project_id=server.project_id,
+        also_lock=[Target("image", image.id), *(Target("snapshot", snapshot.id) for _, snapshot in copies),
+                   *(Target("volume", attachment.volume_id) for attachment, _ in copies)]).id
+
+
 def _subject(services: Services, session: orm.Session, context: RequestContext, server_id: str, kind: Kind[Any],
              policy: str, said_as: str) -> Server:
     # A user's lock protects from changes; an image of the server changes nothing.
@@ -140,7 +160,7 @@ def _accept(session: orm.Session, context: RequestContext, server: Server, kind:
 
 def _inherited(server: Server) -> dict[str, str]:
     properties = {name: value for name, value in server.image_properties.items()
-                  if name not in _NOT_INHERITED and name not in _ATTRIBUTES}
+                  if name not in _NOT_INHERITED | _ATTRIBUTES | _OF_VOLUMES}
     if server.image_id is not None:
         properties.setdefault("base_image_ref", server.image_id)
     return properties

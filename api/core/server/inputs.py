@@ -42,8 +42,8 @@ class Placement:
     host: str | None = None
 
 
-def usable_image(session: orm.Session, context: RequestContext, image_id: str) -> Image:
-    """Return an image the caller may boot from; raises Invalid."""
+def usable_image(session: orm.Session, context: RequestContext, image_id: str, *, empty: bool = False) -> Image:
+    """Return an image the caller may boot from, with `empty` also one without content; raises Invalid."""
     identifier = ids.canonical(image_id)
     query = sa.select(Image).where(Image.id == identifier, Image.deleted_at.is_(None))
     if not context.is_admin:
@@ -56,6 +56,9 @@ def usable_image(session: orm.Session, context: RequestContext, image_id: str) -
         raise errors.Invalid(reason="Can not find requested image")
     if image.status != "active":
         raise errors.Invalid(reason=f"Image {image.id} is not active.")
+    if image.sha256 is None and not empty:
+        raise errors.Invalid(reason=f"Image {image.id} is unacceptable: it has no content, it names snapshots of a "
+                                    "server's volumes.")
     if image.container_format in WRAPPED:
         raise errors.Invalid(reason=f"Image {image.id} is unacceptable: no server boots from a disk in a container of "
                                     f"format {image.container_format}.")

@@ -12,6 +12,8 @@ from sqlalchemy import orm
 from api.core.server import inputs
 from api.core.server.images import is_volume_backed
 from api.core.server.servers import check_idle, to_change
+from api.core.volume import rows as volume_rows
+from api.core.volume.reimage import check_one_server, image_for
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
@@ -22,6 +24,7 @@ from hostler.resources import quota, revisions
 from hostler.resources.server import states
 from hostler.resources.server.properties import check_properties
 from hostler.resources.server.status import check_may_start
+from hostler.resources.volume.volume_record import image_metadata_of
 
 _POLICY: Final = "os_compute_api:servers:rebuild"
 
@@ -29,7 +32,7 @@ _POLICY: Final = "os_compute_api:servers:rebuild"
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rebuilt:
     """What a rebuild asks for; `changes` are columns of the server, and `key_name` (None: no key) when it is among
-    them. With `reimages` the content of a boot volume would be replaced, too."""
+    them. With `reimages` the content of a boot volume is replaced, too."""
 
     image_id: str
     admin_password: str
@@ -50,8 +53,15 @@ def rebuild(services: Services, context: RequestContext, server_id: str, wanted:
         if wanted.preserve_ephemeral:
             raise errors.Invalid(reason="The current driver does not support preserving ephemeral partitions.")
         image = inputs.usable_image(session, context, wanted.image_id)
+        arguments = kinds.Rebuild(admin_password=wanted.admin_password, stopped=server.vm_state == states.STOPPED)
+        locks: list[Target] = []
         if is_volume_backed(session, server):
-            _check_boot_volume(session, server, image, wanted)
+            if wanted.reimages:
+                arguments = _reimage(services, session, context, server, image, arguments)
+                locks.append(Target("volume", str(arguments.volume_id)))
+            elif image.id != boot_image_id(session, server):
+                raise errors.Invalid(reason=f"Image {image.id} is unacceptable: Unable to rebuild with a different "
+                                            "image for a volume-backed server.")
         else:
             inputs.check_fit(image, server)
             server.image_id, server.image_properties = image.id, dict(image.properties)
@@ -59,9 +69,7 @@ def rebuild(services: Services, context: RequestContext, server_id: str, wanted:
         _change(services, session, context, server, dict(wanted.changes))
         session.flush()
         revisions.server_changed(session, server.id)
-        return accept(session, context, kinds.REBUILD, Target("server", server.id),
-                      kinds.Rebuild(admin_password=wanted.admin_password,
-                                    stopped=server.vm_state == states.STOPPED),
+        return accept(session, context, kinds.REBUILD, Target("server", server.id), arguments, also_lock=locks,
                       project_id=server.project_id, host_id=server.host_id).id
 
     services.waker.wake(context, services.db.write(work))
@@ -79,13 +87,19 @@ def _change(services: Services, session: orm.Session, context: RequestContext, s
         setattr(server, column, value)
 
 
-def _check_boot_volume(session: orm.Session, server: Server, image: Image, wanted: Rebuilt) -> None:
-    """The volume's content stays, so another image would change nothing but the record."""
-    if wanted.reimages:
-        raise errors.NotImplementedHere(feature="Writing an image to the volume that a server boots from (rebuild)")
-    if image.id != boot_image_id(session, server):
-        raise errors.Invalid(reason=f"Image {image.id} is unacceptable: Unable to rebuild with a different image for a "
-                                    "volume-backed server.")
+def _reimage(services: Services, session: orm.Session, context: RequestContext, server: Server, image: Image,
+             arguments: kinds.Rebuild) -> kinds.Rebuild:
+    """Check that the volume a server boots from can hold an image, and hold it; returns what the operation needs."""
+    inputs.check_memory(image, server)
+    attachment = session.scalars(sa.select(VolumeAttachment).where(
+        VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0)).one()
+    volume = session.get_one(Volume, attachment.volume_id)
+    volume_rows.hold(services, session, volume)
+    volume_rows.check_status(session, volume, "in-use")
+    check_one_server(session, volume)
+    image_for(services, session, context, volume, image.id)
+    server.image_properties = image_metadata_of(image)
+    return dataclasses.replace(arguments, image_id=image.id, attachment_id=attachment.id, volume_id=volume.id)
 
 
 def boot_image_id(session: orm.Session, server: Server) -> str | None:

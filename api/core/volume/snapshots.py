@@ -50,45 +50,47 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
 
     Raises NotFound, WrongStatus, Invalid, ResourceLocked, QuotaExceeded, NoCapacity.
     """
-    snapshot_id = ids.new_id()
-
-    def work(session: orm.Session) -> str:
+    def work(session: orm.Session) -> tuple[str, str]:
         volume = volume_rows.to_change(services, session, context, volume_id, "volume:create_snapshot")
-        _check_volume(session, volume, force=force)
-        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(metadata))
-        backend, node = session.execute(sa.select(Backend, VolumeNode).join(
-            VolumeNode, VolumeNode.id == Backend.node_id).where(Backend.id == volume.backend_id)).tuples().one()
-        _check_attached(session, volume, backend)
-        wanted = quota.of_type(_type_name(session, volume), {"snapshots": 1, "gigabytes": volume.size_gib})
-        quota.claim(services.db, session, services.conf, volume.project_id, wanted)
-        if not backend_claims.claim(session, backend.id, gib=volume.size_gib):
-            raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for a snapshot of "
-                                           f"{volume.size_gib} GiB.")
-        session.add(Snapshot(id=snapshot_id, project_id=volume.project_id, user_id=context.user_id, name=name,
-                             description=description, volume_id=volume.id, state=states.CREATING,
-                             size_gib=volume.size_gib, extra=dict(metadata),
-                             volume_record=VolumeRecord.of(volume).to_row()))
-        session.flush()
-        return accept(session, context, kinds.CREATE_SNAPSHOT, Target("snapshot", snapshot_id), Arguments(),
-                      also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
-                      agent=volume_agent(node.name)).id
+        status = volume_rows.check_status(session, volume, states.READY, "in-use")
+        if status != states.READY and not force:
+            raise volume_rows.wrong_status(volume.id, status, (states.READY,))
+        snapshot = write(services, session, context, volume, name=name, description=description, metadata=metadata,
+                         at_rest=status == states.READY)
+        return snapshot.id, accept(
+            session, context, kinds.CREATE_SNAPSHOT, Target("snapshot", snapshot.id), Arguments(),
+            also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
+            agent=_agent_of(session, snapshot)).id
 
-    services.waker.wake(context, services.db.write(work))
+    snapshot_id, operation_id = services.db.write(work)
+    services.waker.wake(context, operation_id)
     return snapshot_id
 
 
-def _check_volume(session: orm.Session, volume: Volume, *, force: bool) -> None:
-    status = volume_rows.check_status(session, volume, states.READY, "in-use")
-    if status != states.READY and not force:
-        raise volume_rows.wrong_status(volume.id, status, (states.READY,))
+def write(services: Services, session: orm.Session, context: RequestContext, volume: Volume, *, name: str,
+          description: str | None, metadata: Mapping[str, str], at_rest: bool) -> Snapshot:
+    """Claim quota and room for a snapshot of a volume that the caller holds, and write it in state creating.
+
+    `at_rest` says that nobody writes to the volume. Raises Invalid, QuotaExceeded, NoCapacity.
+    """
     if volume.backend_id is None:
         raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is on no back end.")
-
-
-def _check_attached(session: orm.Session, volume: Volume, backend: Backend) -> None:
-    if volume_rows.status_of(session, volume) == "in-use" and not backend.capabilities.get("online_snapshot"):
+    quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(metadata))
+    backend = session.get_one(Backend, volume.backend_id)
+    if not at_rest and not backend.capabilities.get("online_snapshot"):
         raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is in use, and its back end "
                                     f"({backend.driver}) can make snapshots of detached volumes only.")
+    wanted = quota.of_type(_type_name(session, volume), {"snapshots": 1, "gigabytes": volume.size_gib})
+    quota.claim(services.db, session, services.conf, volume.project_id, wanted)
+    if not backend_claims.claim(session, backend.id, gib=volume.size_gib):
+        raise errors.NoCapacity(reason=f"The back end of volume {volume.id} has no room for a snapshot of "
+                                       f"{volume.size_gib} GiB.")
+    snapshot = Snapshot(id=ids.new_id(), project_id=volume.project_id, user_id=context.user_id, name=name,
+                        description=description, volume_id=volume.id, state=states.CREATING,
+                        size_gib=volume.size_gib, extra=dict(metadata), volume_record=VolumeRecord.of(volume).to_row())
+    session.add(snapshot)
+    session.flush()
+    return snapshot
 
 
 def _type_name(session: orm.Session, volume: Volume) -> str | None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.image import access as image_access
+from api.core.server import image_disks
 from api.core.volume import rows as volume_rows
 from api.core.volume import zones as volume_zones
 from api.services import Services
@@ -22,7 +23,7 @@ from hostler.context import RequestContext
 from hostler.db.models import Backend, Backup, Image, Snapshot, Volume, VolumeNode, VolumeType, Zone
 from hostler.operations.accept import Target, check_unlocked
 from hostler.resources.volume import states
-from hostler.resources.volume.volume_record import VolumeRecord
+from hostler.resources.volume.volume_record import VolumeRecord, image_metadata_of
 
 _GIB: Final = 1024 ** 3
 _BACKEND_NAME: Final = "volume_backend_name"
@@ -53,7 +54,10 @@ Finder = Callable[[Services, orm.Session, RequestContext, str], Source]
 
 
 def find_image(services: Services, session: orm.Session, context: RequestContext, image_id: str) -> Source:
-    """Return an active image the caller sees, whose format a volume can be made of; raises Invalid, Forbidden."""
+    """Return an active image the caller sees, whose format a volume can be made of; raises Invalid, Forbidden.
+
+    Of an image that names snapshots in place of content, it is the snapshot of the root disk.
+    """
     services.policy.check(context, "volume:create_from_image")
     try:
         image = image_access.find(session, services.policy, context, image_id.rsplit("/", 1)[-1])
@@ -61,6 +65,9 @@ def find_image(services: Services, session: orm.Session, context: RequestContext
         raise errors.Invalid(reason="Invalid image identifier or unable to access requested image.") from None
     if image.status != "active":
         raise errors.Invalid(reason=f"Image {image.id} is not active (its status is {image.status}).")
+    snapshot_id = image_disks.root_snapshot(image)
+    if snapshot_id is not None:
+        return find_snapshot(services, session, context, snapshot_id)
     if image.disk_format not in _FORMATS or image.container_format != "bare":
         raise errors.Invalid(reason=f"Image {image.id} is unacceptable: volumes are made of bare images of format "
                                     f"{' or '.join(_FORMATS)}, not {image.container_format}/{image.disk_format}.")
@@ -80,15 +87,6 @@ def check_image_fits(session: orm.Session, image_id: str, size_gib: int) -> None
     if size_gib < image.min_disk_gib:
         raise errors.Invalid(reason=f"Volume size {size_gib}GB cannot be smaller than the image minDisk size "
                                     f"{image.min_disk_gib}GB.")
-
-
-def image_metadata_of(image: Image) -> dict[str, str]:
-    """Return what a volume remembers of the image it was made from, all of it text."""
-    columns: dict[str, Any] = {
-        "image_id": image.id, "image_name": image.name, "checksum": image.md5, "size": image.size_bytes,
-        "container_format": image.container_format, "disk_format": image.disk_format, "min_disk": image.min_disk_gib,
-        "min_ram": image.min_ram_mib}
-    return {key: str(value) for key, value in {**(image.properties or {}), **columns}.items() if value is not None}
 
 
 def find_snapshot(services: Services, session: orm.Session, context: RequestContext, snapshot_id: str) -> Source:

@@ -26,6 +26,9 @@ from api.core.volume import (
     metadata as volume_metadata,
 )
 from api.core.volume import (
+    reimage as volume_reimage,
+)
+from api.core.volume import (
     upload as volume_upload,
 )
 from api.core.volume import (
@@ -98,6 +101,11 @@ def _migrate(call: Call) -> None:
 
 def _revert(call: Call) -> None:
     volume_actions.revert(*call.target, call.argument.get("snapshot_id"))
+
+
+def _reimage(call: Call) -> None:
+    volume_reimage.reimage(*call.target, call.argument["image_id"],
+                           reserved=schema.truth(call.argument.get("reimage_reserved", False)))
 
 
 def _set_readonly(call: Call) -> None:
@@ -235,7 +243,8 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
         _OLD + "terminate_connection", _OLD_WAY.format("os-terminate_connection")), _CONNECTOR),),
     "os-unmanage": (Action(_missing(
         "volume_extension:volume_unmanage", "Forgetting a volume and leaving it on its back end")),),
-    "os-reimage": (Action(_missing("volume:reimage", "Rewriting a volume with an image"), span=since(68)),),
+    "os-reimage": (Action(_reimage, _members(("image_id",), image_id=schema.UUID, reimage_reserved=schema.BOOLEAN),
+                          since(68)),),
 }
 
 

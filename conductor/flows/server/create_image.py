@@ -2,6 +2,10 @@
 
 1. UploadServer   the host copies the disk and sends it to the image store (revert: it removes the copy)
 
+Of a server that boots from a volume, the image has no content but names a snapshot of each of the server's volumes:
+
+1. SnapshotVolumes   the nodes keep the volumes' present content (revert: they remove all the snapshots)
+
 The image is written when the operation is accepted, and deleted when the operation fails. A backup's end deletes the
 oldest of the server's backups of its kind, in the transaction that ends the operation: the server is locked until
 then, so no two rotations see each other's images half made.
@@ -20,20 +24,32 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.snapshots import UploadServer
-from conductor.tasks.records import images
-from hostler.db.models import Image
+from conductor.tasks.node.snapshots import SnapshotVolumes
+from conductor.tasks.records import images, snapshots
+from hostler.db.models import Image, Snapshot
 from hostler.images import statuses
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
+from hostler.resources.volume import moves
+from hostler.resources.volume import states as volume_states
 
 
-def build(kind: str) -> linear_flow.Flow:
+def build(kind: str, of_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
-    return linear_flow.Flow(kind).add(UploadServer())
+    return linear_flow.Flow(kind).add(SnapshotVolumes() if of_volumes else UploadServer())
 
 
-def _image_made(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
-    """Nothing to write: the image store finished the image; the server is as it was."""
+def _shape(run: Run) -> tuple[str, bool]:
+    return run.kind.name, bool(run.arguments_of(kinds.CREATE_IMAGE).snapshot_ids)
+
+
+def _image_made(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
+    """The snapshots and their image are there; one with content was finished by the image store."""
+    arguments = run.arguments_of(kinds.CREATE_IMAGE)
+    if arguments.snapshot_ids:
+        moves.SNAPSHOT.move_all(session, volume_states.READY, {"fault": None},
+                                where=[Snapshot.id.in_(arguments.snapshot_ids)])
+        images.finish_empty(session, arguments.image_id)
 
 
 def _backup_made(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -51,11 +67,13 @@ def _backup_made(session: orm.Session, run: Run, _results: Mapping[str, Any]) ->
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The image is gone; the server is as it was, and records the cause."""
-    images.remove(session, [run.store["image_id"]])
+    """Image and snapshots are gone; the server is as it was, and records the cause."""
+    arguments = run.arguments_of(kinds.CREATE_IMAGE)
+    images.remove(session, [arguments.image_id])
+    snapshots.mark_deleted(session, arguments.snapshot_ids)
     if failure.code != Cancelled.code:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-CREATE_IMAGE = Procedure(kinds.CREATE_IMAGE, build, _image_made, failed, shape=lambda run: (run.kind.name,))
-CREATE_BACKUP = Procedure(kinds.CREATE_BACKUP, build, _backup_made, failed, shape=lambda run: (run.kind.name,))
+CREATE_IMAGE = Procedure(kinds.CREATE_IMAGE, build, _image_made, failed, shape=_shape)
+CREATE_BACKUP = Procedure(kinds.CREATE_BACKUP, build, _backup_made, failed, shape=_shape)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import orm
 from taskflow.patterns import linear_flow
 
@@ -17,10 +16,9 @@ from conductor.flows.ends import fails_as
 from conductor.procedure import Procedure
 from conductor.run import Run
 from conductor.tasks.node.snapshots import CreateSnapshot, DeleteSnapshot
-from hostler import clock
-from hostler.db.models import Snapshot, Volume
+from conductor.tasks.records import snapshots
 from hostler.operations.kinds import volume as kinds
-from hostler.resources.volume import backend_claims, moves
+from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
 
@@ -38,10 +36,7 @@ def _build_delete() -> linear_flow.Flow:
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
-    moves.SNAPSHOT.move(session, run.resource_id, volume_states.DELETED, {"deleted_at": clock.utcnow()})
-    backend_claims.touch(session, session.scalars(
-        sa.select(Volume.backend_id).join(Snapshot, Snapshot.volume_id == Volume.id).where(
-            Snapshot.id == run.resource_id)))
+    snapshots.mark_deleted(session, [run.resource_id])
 
 
 CREATE = Procedure(kinds.CREATE_SNAPSHOT, _build_create, _created, fails_as(moves.SNAPSHOT, volume_states.ERROR))

@@ -67,8 +67,8 @@ class ChangePower(OperationTask):
 
     default_provides = "guest"
 
-    def __init__(self, verb: str) -> None:
-        super().__init__(name=f"{verb.capitalize()}Server")
+    def __init__(self, verb: str, **options: Any) -> None:
+        super().__init__(name=f"{verb.capitalize()}Server", **options)
         self._verb = verb
 
     def execute(self, hard: bool = False) -> dict[str, Any]:

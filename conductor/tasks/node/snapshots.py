@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from typing import Any
 
 import sqlalchemy as sa
@@ -9,7 +11,10 @@ import sqlalchemy as sa
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from conductor.tasks.node.calls import load_volume, tried
-from hostler.db.models import Snapshot, Volume
+from conductor.tasks.records import images
+from hostler import errors
+from hostler.db.models import Server, Snapshot, Volume
+from hostler.resources.server import states
 from hostler.resources.volume.records import snapshot_spec
 
 
@@ -30,6 +35,23 @@ class CreateSnapshot(OperationTask):
         """Remove it; what a silent node keeps goes with the snapshot's deletion."""
         tried(f"snapshot {self.run.resource_id} may be left until it is deleted",
               lambda: delete_snapshot(self.run, self.run.resource_id))
+
+
+class SnapshotVolumes(OperationTask):
+    """Have the nodes keep the present content of several volumes. Revert: have them remove all these snapshots."""
+
+    def execute(self, image_id: str, snapshot_ids: tuple[str, ...]) -> None:
+        """Snapshot one by one; a snapshot that is there stays as it is. Fails when the image was deleted."""
+        for snapshot_id in snapshot_ids:
+            _snapshot_in_server(self.run, snapshot_id)
+        if not images.is_wanted(self.run, image_id):
+            raise errors.AgentError(reason=f"Image {image_id} was deleted before it was made.")
+
+    def revert(self, snapshot_ids: tuple[str, ...], **_: Any) -> None:
+        """Remove them; what a silent node keeps is removed when it reconciles, once the records are gone."""
+        for snapshot_id in snapshot_ids:
+            tried(f"snapshot {snapshot_id} may be left until its node reconciles",
+                  functools.partial(delete_snapshot, self.run, snapshot_id))
 
 
 class DeleteSnapshot(OperationTask):
@@ -53,6 +75,20 @@ class DeleteSnapshots(OperationTask):
                 .order_by(Snapshot.created_at.desc(), Snapshot.id)).all()
         for snapshot_id in found:
             delete_snapshot(self.run, snapshot_id)
+
+
+def _snapshot_in_server(run: Run, snapshot_id: str) -> None:
+    """Have a volume of the run's server kept in a snapshot, and write what the node says of it."""
+    with run.reading() as session:
+        snapshot = snapshot_spec(session, snapshot_id)
+        off = session.get_one(Server, run.resource_id).vm_state == states.STOPPED
+    volume, place = load_volume(run, snapshot.volume_id)
+    # A file that only a guest opens is not in use while the guest is off, which it stays: the server is locked.
+    at_rest = off and not place.capabilities.get("online_snapshot")
+    made = run.ask_node_to_copy(place.node, run.cloud.volumes.create_snapshot, snapshot,
+                                dataclasses.replace(volume, attached=volume.attached and not at_rest))
+    run.write(lambda session: session.execute(
+        sa.update(Snapshot).where(Snapshot.id == snapshot_id).values(provider=made["provider"])))
 
 
 def delete_snapshot(run: Run, snapshot_id: str) -> None:

@@ -13,9 +13,11 @@ from conductor.tasks.node.calls import delete_at, delete_or_note, load_volume
 from conductor.tasks.records import images
 from conductor.tasks.records.holders import holders_of
 from hostler import errors
-from hostler.db.models import Volume
+from hostler.db.models import Image, Volume
+from hostler.images.spec import image_spec
 from hostler.operations import notes
 from hostler.resources.volume.records import snapshot_spec, source_spec, volume_spec
+from hostler.resources.volume.specs import VolumeSpec
 
 # Over these an attached volume is a file that QEMU on the host grows itself; the node must not touch it.
 _GROWN_BY_HOST = frozenset({"file"})
@@ -94,6 +96,34 @@ class RevertVolume(OperationTask):
         with run.reading() as session:
             snapshot = snapshot_spec(session, snapshot_id)
         return run.ask_node_to_copy(place.node, run.cloud.volumes.revert_volume, spec, snapshot)
+
+
+class ReimageVolume(OperationTask):
+    """Have the node give the volume an image's content. Revert: nothing to undo, the old content is gone."""
+
+    default_provides = "reimaged"
+
+    def execute(self, image_id: str) -> dict[str, Any]:
+        """Return {"provider"}."""
+        spec, place = load_volume(self.run, self.run.resource_id)
+        return _reimage(self.run, place.node, spec, image_id)
+
+
+class ReimageBootVolume(OperationTask):
+    """As `ReimageVolume`, for the volume of a server that its host does not reach for that time."""
+
+    default_provides = "reimaged"
+
+    def execute(self, volume_id: str, image_id: str) -> dict[str, Any]:
+        """Return {"provider"}."""
+        spec, place = load_volume(self.run, volume_id)
+        return _reimage(self.run, place.node, dataclasses.replace(spec, attached=False), image_id)
+
+
+def _reimage(run: Run, node: str, volume: VolumeSpec, image_id: str) -> dict[str, Any]:
+    with run.reading() as session:
+        image = image_spec(session.get_one(Image, image_id), run.conf, run.cloud.images)
+    return run.ask_node_to_copy(node, run.cloud.volumes.reimage_volume, volume, image)
 
 
 class UploadVolume(OperationTask):

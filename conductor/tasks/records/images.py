@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection
 
 import sqlalchemy as sa
@@ -29,6 +30,18 @@ def fill(run: Run, image_id: str, disk_format: str, send: Callable[[UploadSpec],
     status = _status(run, image_id)
     if status != statuses.ACTIVE:
         raise errors.AgentError(reason=f"Image {image_id} is {status or 'gone'} after its content was sent.")
+
+
+def finish_empty(session: orm.Session, image_id: str) -> None:
+    """Make a waiting image active that has no content: its properties name what it consists of."""
+    IMAGE.move(session, image_id, statuses.ACTIVE, {
+        "size_bytes": 0, "claimed_bytes": None, "md5": hashlib.md5(usedforsecurity=False).hexdigest(),
+        "sha512": hashlib.sha512().hexdigest()}, where=[Image.deleted_at.is_(None)])
+
+
+def is_wanted(run: Run, image_id: str) -> bool:
+    """Return whether a waiting image is still there; its owner may delete it at any time."""
+    return _status(run, image_id) is not None
 
 
 def remove(session: orm.Session, image_ids: Collection[str]) -> None:

@@ -72,17 +72,22 @@ class ServerPort(Arguments):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Rebuild(Arguments):
-    """`stopped`: it was off, and is off afterwards."""
+    """`stopped`: it was off, and is off afterwards; `image_id`: what the volume that it boots from is to hold, None
+    when its content stays."""
 
     admin_password: str | None = secret()
     stopped: bool = False
+    image_id: str | None = None
+    attachment_id: str | None = None
+    volume_id: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CreateImage(Arguments):
-    """The image that gets the disk's content."""
+    """The image that gets the disk's content; of a server that boots from a volume, it names these snapshots."""
 
     image_id: str
+    snapshot_ids: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -198,7 +203,7 @@ DETACH_INTERFACE: Final = Kind(
 REBUILD: Final = Kind(
     name="server.rebuild", resources=_SERVER, arguments=Rebuild,
     starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), ends_in=states.ACTIVE, action="rebuild",
-    shows={"server": "rebuilding"}, status="REBUILD")
+    shows={"server": "rebuilding", "volume": "downloading"}, status="REBUILD")
 CREATE_IMAGE: Final = Kind(
     name="server.create_image", resources=_SERVER, arguments=CreateImage, starts_in=_HAS_A_DISK, action="createImage",
     shows={"server": "image_snapshot"})

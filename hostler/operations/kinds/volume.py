@@ -69,6 +69,13 @@ class RevertVolume(Arguments):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class ReimageVolume(Arguments):
+    """The image whose content the volume takes."""
+
+    image_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class RestoreBackup(Arguments):
     """The volume that gets the backup's content."""
 
@@ -103,6 +110,9 @@ MIGRATE: Final = Kind(
 REVERT: Final = Kind(
     name="volume.revert", resources=_VOLUME, arguments=RevertVolume, starts_in=(states.READY,), ends_in=states.READY,
     shows={"volume": "reverting", "snapshot": "restoring"})
+REIMAGE: Final = Kind(
+    name="volume.reimage", resources=_VOLUME, arguments=ReimageVolume, starts_in=(states.READY, states.ERROR),
+    shows={"volume": "downloading"})
 
 CREATE_SNAPSHOT: Final = Kind(
     name="snapshot.create", resources=_SNAPSHOT, arguments=Arguments, ends_in=states.READY,
@@ -127,5 +137,5 @@ DELETE_ATTACHMENT: Final = Kind(
     name="attachment.delete", resources=_VOLUME, arguments=VolumeConnection, shows={"volume": "detaching"},
     cancellable=False)
 
-KINDS: Final = (CREATE, DELETE, EXTEND, UPLOAD, RETYPE, MIGRATE, REVERT, CREATE_SNAPSHOT, DELETE_SNAPSHOT,
+KINDS: Final = (CREATE, DELETE, EXTEND, UPLOAD, RETYPE, MIGRATE, REVERT, REIMAGE, CREATE_SNAPSHOT, DELETE_SNAPSHOT,
                 CREATE_BACKUP, DELETE_BACKUP, RESTORE_BACKUP, CONNECT_ATTACHMENT, DELETE_ATTACHMENT)

@@ -10,7 +10,16 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from hostler.db.models import Volume
+from hostler.db.models import Image, Volume
+
+
+def image_metadata_of(image: Image) -> dict[str, str]:
+    """Return what a volume remembers of the image it was made from, all of it text."""
+    columns: dict[str, Any] = {
+        "image_id": image.id, "image_name": image.name, "checksum": image.md5, "size": image.size_bytes,
+        "container_format": image.container_format, "disk_format": image.disk_format, "min_disk": image.min_disk_gib,
+        "min_ram": image.min_ram_mib}
+    return {key: str(value) for key, value in {**(image.properties or {}), **columns}.items() if value is not None}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

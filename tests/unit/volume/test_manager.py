@@ -84,6 +84,15 @@ def test_a_volume_grows_goes_back_and_goes(agent: Agent) -> None:
     assert agent.api.get_inventory(CTX, NODE)["backends"]["red"]["volumes"] == []
 
 
+def test_an_image_takes_the_place_of_what_a_volume_held(agent: Agent, tmp_path: Path) -> None:
+    volume, image = agent.create(size_gib=2), make_image(tmp_path / "images")
+    for _ in range(2):
+        agent.api.reimage_volume(attempt_of(op("reimage")), NODE, volume, image)
+    made = agent.create(image=image)
+    assert agent.fake().content(volume.id) == agent.fake().content(made.id) != ""
+    assert agent.fake().size_gib(volume.id) == 2
+
+
 def test_connections_come_and_go(agent: Agent) -> None:
     volume, attachment = agent.create(), ids.new_id()
     connector = ConnectorSpec(host="host1")

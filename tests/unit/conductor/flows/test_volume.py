@@ -105,6 +105,13 @@ def revert(rig: VolumeRig) -> str:
     return rig.accept("volume.revert", volume_id, (("snapshot", snapshot_id),), snapshot_id=snapshot_id)
 
 
+def reimage(rig: VolumeRig) -> str:
+    image_id = rig.add(Image(name="i", project_id=rig.context.project_id, status="active", disk_format="raw",
+                             container_format="bare", sha256="0" * 64, sha512="0" * 128, md5="0" * 32, size_bytes=512,
+                             virtual_size_bytes=512))
+    return rig.accept("volume.reimage", rig.volume(), image_id=image_id)
+
+
 def create_snapshot(rig: VolumeRig) -> str:
     volume_id = rig.volume()
     return rig.accept("snapshot.create", rig.snapshot(volume_id, there=False), (("volume", volume_id),))
@@ -160,6 +167,7 @@ SCENARIOS: dict[Scenario, list[str]] = {
     migrate: ["delete_volume", "connect_volume", "connect_volume", "create_volume", "disconnect_volume",
               "delete_volume"],
     revert: ["revert_volume"],
+    reimage: ["reimage_volume"],
     create_snapshot: ["create_snapshot"],
     delete_snapshot: ["delete_snapshot"],
     create_backup: ["create_backup"],
@@ -173,6 +181,7 @@ AFTER_A_REFUSAL = {
     delete_volume: volume_states.ERROR_DELETING, delete_with_snapshots: volume_states.ERROR_DELETING,
     extend: volume_states.ERROR_EXTENDING, extend_attached_file: volume_states.ERROR_EXTENDING,
     extend_attached_rbd: volume_states.ERROR_EXTENDING, revert: volume_states.ERROR,
+    reimage: volume_states.ERROR,
     restore_backup: volume_states.ERROR_RESTORING,
     create_from_snapshot: volume_states.ERROR, create_from_volume: volume_states.ERROR,
 }
@@ -267,6 +276,7 @@ def test_create_provides_what_its_end_writes() -> None:
     assert "extended" in provided["volume.extend"]
     assert {"choice", "moved"} <= provided["volume.retype"] == provided["volume.migrate"]
     assert "reverted" in provided["volume.revert"]
+    assert "reimaged" in provided["volume.reimage"]
     assert "made" in provided["snapshot.create"]
     assert {"store", "made"} <= provided["backup.create"]
     assert "restored" in provided["backup.restore"]

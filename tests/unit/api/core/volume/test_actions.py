@@ -252,8 +252,34 @@ def test_the_old_way_to_attach(cloud: Cloud) -> None:
     for action in ("os-initialize_connection", "os-terminate_connection"):
         assert "use attachments" in _refused(cloud, volume, action, {"connector": {}}, 501)
         _refused(cloud, volume, action, {})
-    assert "not supported" in _refused(cloud, volume, "os-reimage", {"image_id": IMAGE}, 501)
     _refused(cloud, volume, "os-reimage", {"image_id": IMAGE}, version="3.67")
+
+
+def test_reimage(cloud: Cloud) -> None:
+    volume = cloud.ready(size=3)
+    assert _accepted(cloud, volume, "os-reimage", {"image_id": IMAGE}, "volume.reimage") == {"image_id": IMAGE}
+    assert cloud.get(f"/volumes/{volume}")["volume"]["status"] == "downloading"
+    broken = cloud.ready(size=3)
+    cloud.settle(broken, state="error")
+    _accepted(cloud, broken, "os-reimage", {"image_id": IMAGE, "reimage_reserved": True}, "volume.reimage")
+
+
+def test_reimage_refused(cloud: Cloud) -> None:
+    volume = cloud.ready(size=3)
+    for argument in ({}, {"image_id": "x"}, {"image_id": IMAGE, "more": 1}, {"image_id": IMAGE, "reimage_reserved": 7}):
+        _refused(cloud, volume, "os-reimage", argument)
+    assert "unable to access" in _refused(cloud, volume, "os-reimage", {"image_id": ids.new_id()})
+    for size, said in ((1, "image 2GB is larger than volume size 1GB"), (2, "minDisk size 3GB")):
+        assert said in _refused(cloud, cloud.ready(size=size), "os-reimage", {"image_id": IMAGE})
+    cloud.add(VolumeAttachment(id=ids.new_id(), volume_id=volume, state="reserved"))
+    message = _refused(cloud, volume, "os-reimage", {"image_id": IMAGE})
+    assert "status must be available or error, but current status is: reserved" in message
+    assert cloud.act(volume, "os-reimage", {"image_id": IMAGE, "reimage_reserved": True}).status_code == 202
+    second = cloud.ready(size=3)
+    for _ in range(2):
+        cloud.add(VolumeAttachment(id=ids.new_id(), volume_id=second, state="reserved"))
+    assert "more than one server" in _refused(cloud, second, "os-reimage", {
+        "image_id": IMAGE, "reimage_reserved": True}, 409)
 
 
 def test_attachments_without_a_server_can_be_ended(cloud: Cloud) -> None:

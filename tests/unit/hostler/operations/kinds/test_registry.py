@@ -47,6 +47,7 @@ def test_what_volumes_show() -> None:
     assert shown("volume") == {
         "volume.create": "creating", "volume.delete": "deleting", "volume.extend": "extending",
         "volume.upload": "uploading", "volume.retype": "retyping", "volume.revert": "reverting",
+        "volume.reimage": "downloading", "server.rebuild": "downloading",
         "backup.create": "backing-up", "backup.restore": "restoring-backup", "server.attach_volume": "attaching",
         "server.detach_volume": "detaching", "attachment.connect": "attaching", "attachment.delete": "detaching",
         "server.create": "attaching", "server.delete": "detaching", "server.shelve_offload": "reserved"}

@@ -169,6 +169,71 @@ def test_volumes_stay_reserved(cloud: Cloud, client: Client, server_id: str) -> 
     _rest(cloud)
 
 
+@pytest.mark.contract("N-SHELVE")
+def test_a_server_on_a_volume_is_shelved_without_an_image(cloud: Cloud, client: Client, image: str) -> None:
+    disk = {"boot_index": 0, "uuid": image, "source_type": "image", "destination_type": "volume", "volume_size": 1,
+            "delete_on_termination": True}
+    made = client.post(SERVERS, client.server_body("", "book", block_device_mapping_v2=[disk]))
+    server_id = made.json()["server"]["id"]
+    volumes = client.wait_server(server_id, "ACTIVE")["os-extended-volumes:volumes_attached"]
+    images, launched = len(_shelved_images(client)), _row(cloud, server_id).launched_at
+    assert _act(client, server_id, "shelve").status_code == 202
+    shelved = client.wait_server(server_id, "SHELVED_OFFLOADED")
+    assert shelved["os-extended-volumes:volumes_attached"] == volumes
+    assert len(_shelved_images(client)) == images
+    client.wait_volume(volumes[0]["id"], "reserved")
+    refused = client.delete(f"{SERVERS}/{server_id}/os-volume_attachments/{volumes[0]['id']}")
+    assert refused.status_code == 400 and "root device" in refused.text
+    assert _act(client, server_id, "unshelve").status_code == 202
+    assert client.wait_server(server_id, "ACTIVE")["os-extended-volumes:volumes_attached"] == volumes
+    assert client.wait_volume(volumes[0]["id"], "in-use")["attachments"][0]["server_id"] == server_id
+    assert _row(cloud, server_id).launched_at > launched
+    _rest(cloud)
+    client.delete(f"{SERVERS}/{server_id}")
+    client.wait_gone(server_id)
+    client.wait_block_gone(f"volumes/{volumes[0]['id']}")
+
+
+def _attach(client: Client, server_id: str, volume_id: str, **more: Any) -> requests.Response:
+    return client.post(f"{SERVERS}/{server_id}/os-volume_attachments", {
+        "volumeAttachment": {"volumeId": volume_id, **more}})
+
+
+@pytest.mark.parametrize("offloaded", [False, True])
+def test_a_shelved_server_gets_volumes_and_gives_them_back(cloud: Cloud, client: Client, server_id: str,
+                                                           request: pytest.FixtureRequest, offloaded: bool) -> None:
+    if not offloaded:
+        request.getfixturevalue("stays")
+    volumes = [client.post("/volume/v3/volumes", {"volume": {"size": 1}}).json()["volume"]["id"] for _ in range(2)]
+    for volume_id in volumes:
+        client.wait_volume(volume_id, "available")
+    _act(client, server_id, "shelve")
+    client.wait_server(server_id, "SHELVED_OFFLOADED" if offloaded else "SHELVED")
+    _rest(cloud)
+    tagged = _attach(client, server_id, volumes[0], tag="data")
+    if offloaded:
+        assert tagged.status_code == 400 and "Tagged volume attachment is not supported" in tagged.text
+        assert _attach(client, server_id, volumes[0]).status_code == 200
+    else:
+        assert tagged.status_code == 200, tagged.text
+    client.wait_volume(volumes[0], "in-use")
+    _rest(cloud)
+    assert _attach(client, server_id, volumes[1]).status_code == 200
+    client.wait_volume(volumes[1], "in-use")
+    _rest(cloud)
+    assert client.delete(f"{SERVERS}/{server_id}/os-volume_attachments/{volumes[0]}").status_code == 202
+    client.wait_volume(volumes[0], "available")
+    _rest(cloud)
+    assert _act(client, server_id, "unshelve").status_code == 202
+    shown = client.wait_server(server_id, "ACTIVE")["os-extended-volumes:volumes_attached"]
+    assert [one["id"] for one in shown] == [volumes[1]]
+    _rest(cloud)
+    assert {volume for agent in cloud.agents.values() for volume in agent.tools.driver.list_volumes().get(server_id, ())
+            } == {volumes[1]}
+    assert client.delete(f"{SERVERS}/{server_id}/os-volume_attachments/{volumes[1]}").status_code == 202
+    client.wait_volume(volumes[1], "available")
+
+
 def test_a_shelved_servers_image_goes_with_it(client: Client, image: str) -> None:
     made = client.create_server(image, "book")
     client.wait_server(made, "ACTIVE")

@@ -48,6 +48,27 @@ def _names(client: Client, query: str = "") -> set[str]:
     return {server["name"] for server in client.get(f"{SERVERS}?{query}").json()["servers"]}
 
 
+def test_a_server_in_the_trash_gets_a_volume_and_gives_it_back(cloud: Cloud, client: Client, image: str) -> None:
+    server_id = _made(client, image, "with-volumes")
+    volumes = [client.post("/volume/v3/volumes", {"volume": {"size": 1}}).json()["volume"]["id"] for _ in range(2)]
+    client.delete(f"{SERVERS}/{server_id}")
+    client.wait_server(server_id, "SOFT_DELETED")
+    path = f"{SERVERS}/{server_id}/os-volume_attachments"
+    for volume_id in volumes:
+        client.wait_volume(volume_id, "available")
+        assert client.post(path, {"volumeAttachment": {"volumeId": volume_id}}).status_code == 200
+        client.wait_volume(volume_id, "in-use")
+    assert client.delete(f"{path}/{volumes[0]}").status_code == 202
+    client.wait_volume(volumes[0], "available")
+    assert _act(client, server_id, "restore") == 202
+    client.wait_server(server_id, "ACTIVE")
+    assert [agent.tools.driver.list_volumes()[server_id] for agent in cloud.agents.values()] == [[volumes[1]]]
+    assert client.delete(f"{SERVERS}/{server_id}").status_code == 204
+    client.wait_server(server_id, "SOFT_DELETED")
+    client.post(f"{SERVERS}/{server_id}/action", {"forceDelete": None}).raise_for_status()
+    client.wait_volume(volumes[1], "available")
+
+
 @pytest.mark.contract("N-RESTORE", "N-DELETE")
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_deleted_server_comes_back_as_it_was(client: Client, image: str, stopped: bool) -> None:

@@ -99,7 +99,8 @@ def _volume_faults(session: orm.Session, servers: set[str], offloaded: set[str])
         if attachment.volume_id not in volumes or attachment.server_id not in (None, *servers):
             faults.append(f"attachment {attachment.id} of a volume or server that is gone")
         if attachment.server_id in offloaded:
-            if attachment.connection or attachment.state != volume_states.RESERVED:
+            # Reserved since the server left its host, or attached since then: the reference shows "in-use" for that.
+            if attachment.connection or attachment.state not in (volume_states.RESERVED, volume_states.ATTACHED):
                 faults.append(f"attachment {attachment.id} of an offloaded server is {attachment.state}, connected by "
                               f"{attachment.connection}")
             continue

@@ -22,6 +22,7 @@ from hostler.operations.accept import Target, accept
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import server as kinds
 from hostler.query.paging import Query, read_page
+from hostler.resources.server import states
 from hostler.resources.server.status import check_may_start
 from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
@@ -61,6 +62,8 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
         volume_limit.check_attach(session, server)
         volume = usable_volume(services, session, context, volume_id, server_id=server.id,
                                multiattach_refusal=multiattach_refusal)
+        if server.vm_state == states.SHELVED_OFFLOADED:
+            _check_offloaded(volume, tag)
         check_zones(services, volume, server.id, _zone_of(session, server) or volume.zone)
         attachment = VolumeAttachment(
             id=ids.new_id(), volume_id=volume.id, server_id=server.id, state=volume_states.RESERVED,
@@ -113,6 +116,14 @@ def update(services: Services, context: RequestContext, server_id: str, volume_i
             attachment.delete_on_termination = delete_on_termination
 
     services.db.write(work)
+
+
+def _check_offloaded(volume: Volume, tag: str | None) -> None:
+    """Raise Invalid for what the host that a server will be on may not support, as the reference does."""
+    if tag is not None:
+        raise errors.Invalid(reason="Tagged volume attachment is not supported for shelved-offloaded instances.")
+    if volume.multiattach:
+        raise errors.Invalid(reason="Attaching multiattach volumes is not supported for shelved-offloaded instances.")
 
 
 def _find(session: orm.Session, server_id: str, volume_id: str) -> VolumeAttachment:

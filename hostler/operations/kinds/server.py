@@ -14,7 +14,8 @@ _SERVER: Final = ("server",)
 _LIVING: Final = tuple(state for state in states.VM_STATES if state != states.DELETED)
 _TAKES_NICS: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.SHELVED_OFFLOADED)
 _HAS_A_DISK: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED)
-_TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SHELVED_OFFLOADED)
+_TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SOFT_DELETED,
+                         states.SHELVED, states.SHELVED_OFFLOADED)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

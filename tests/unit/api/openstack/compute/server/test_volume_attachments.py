@@ -136,6 +136,7 @@ def test_a_shared_volume_is_for_several_servers_and_for_clients_that_know_of_it(
 
 
 @pytest.mark.parametrize(("state", "status"), [("active", 200), ("stopped", 200), ("paused", 200), ("suspended", 409),
+                                               ("soft-delete", 200), ("shelved", 200), ("rescued", 409),
                                                ("error", 409), ("building", 409)])
 def test_states_of_servers(cloud: Cloud, state: str, status: int) -> None:
     server_id = cloud.boot()["id"]

@@ -113,21 +113,22 @@ def create(services: Services, context: RequestContext, new: NewServers) -> Acce
 
 def _look_up(services: Services, session: orm.Session, context: RequestContext, new: NewServers) -> _Inputs:
     flavor = server_inputs.usable_flavor(session, context, new.flavor_id)
-    named, devices = _disks_of_image(session, context, new)
-    arrangement = block_devices.arrange(devices, None if named is not None else new.image_id,
-                                        ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib)
+    boot_image = _boot_image(session, context, new)
+    named = image_disks.devices_of(boot_image) if boot_image is not None else []
+    has_root = any(device.boot_index == 0 for device in named)
+    arrangement = block_devices.arrange(
+        image_disks.merged(new.block_devices, named), None if has_root else new.image_id,
+        ephemeral_gib=flavor.ephemeral_gib, swap_mib=flavor.swap_mib)
     image = None
     if arrangement.image_id is not None:
-        image = server_inputs.usable_image(session, context, arrangement.image_id)
+        image = boot_image or server_inputs.usable_image(session, context, arrangement.image_id)
+        server_inputs.check_content(image)
         server_inputs.check_fit(image, flavor)
         if not flavor.root_gib and not services.policy.allows(context, _ZERO_DISK):
             # Such a disk is as large as the image says, which no quota and no claim of the scheduler knows.
             raise errors.Forbidden("Only volume-backed servers are allowed for flavors with zero disk.")
-    elif arrangement.root_volume is not None and arrangement.root_volume.source == "image":
-        server_inputs.check_memory(
-            server_inputs.usable_image(session, context, str(arrangement.root_volume.id)), flavor)
-    if named is not None:
-        server_inputs.check_memory(named, flavor)
+    elif boot_image is not None:
+        server_inputs.check_memory(boot_image, flavor)
     if new.metadata:
         quota.check_items(session, services.conf, str(context.project_id), "metadata_items", len(new.metadata))
     return _Inputs(
@@ -136,20 +137,14 @@ def _look_up(services: Services, session: orm.Session, context: RequestContext, 
         server_inputs.placement(services, session, context, zone=new.zone, host=new.host,
                                 hypervisor_hostname=new.hypervisor_hostname),
         server_inputs.check_hints(session, context, dict(new.hints)) if new.hints else {},
-        image_disks.described(named) if named is not None else {})
+        image_disks.described(boot_image) if boot_image is not None and has_root else {})
 
 
-def _disks_of_image(session: orm.Session, context: RequestContext,
-                    new: NewServers) -> tuple[Image | None, Sequence[block_devices.BlockDevice]]:
-    """Return all disks of the servers to be, and their image when it is that which names the root disk."""
+def _boot_image(session: orm.Session, context: RequestContext, new: NewServers) -> Image | None:
+    """Return the image to boot from, which may name disks in place of content."""
     image_id = new.image_id or next((device.id for device in new.block_devices
                                      if device.source == "image" and device.boot_index == 0), None)
-    if image_id is None:
-        return None, new.block_devices
-    image = server_inputs.usable_image(session, context, image_id, empty=True)
-    found = image_disks.devices_of(image)
-    names_root = any(device.boot_index == 0 for device in found)
-    return image if names_root else None, image_disks.merged(new.block_devices, found)
+    return server_inputs.usable_image(session, context, image_id, empty=True) if image_id is not None else None
 
 
 def _full_key(context: RequestContext, key: str) -> str:

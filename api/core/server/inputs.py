@@ -56,13 +56,19 @@ def usable_image(session: orm.Session, context: RequestContext, image_id: str, *
         raise errors.Invalid(reason="Can not find requested image")
     if image.status != "active":
         raise errors.Invalid(reason=f"Image {image.id} is not active.")
-    if image.sha256 is None and not empty:
-        raise errors.Invalid(reason=f"Image {image.id} is unacceptable: it has no content, it names snapshots of a "
-                                    "server's volumes.")
+    if not empty:
+        check_content(image)
     if image.container_format in WRAPPED:
         raise errors.Invalid(reason=f"Image {image.id} is unacceptable: no server boots from a disk in a container of "
                                     f"format {image.container_format}.")
     return image
+
+
+def check_content(image: Image) -> None:
+    """Raise Invalid for an image that names snapshots of volumes in place of content."""
+    if image.sha256 is None:
+        raise errors.Invalid(reason=f"Image {image.id} is unacceptable: it has no content, it names snapshots of a "
+                                    "server's volumes.")
 
 
 def check_fit(image: Image, flavor: Flavor | Server) -> None:

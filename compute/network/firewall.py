@@ -11,9 +11,9 @@ kernel's conntrack and outlast that. How a frame is judged:
    Members of a security group are a set of the table, which the rules name: when only they change, so does only
    the set (`render_groups`).
 3. family bridge, forward, input (guest to host) and output (host to guest): sender's `egress_*`, receiver's
-   `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is held
-   against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it allowed, at
-   once, and no others. DHCP and metadata always pass.
+   `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is
+   checked against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it
+   allowed, at once, and no others. DHCP and metadata always pass.
 4. family inet, input and forward (what the host itself receives and routes): a guest may ping its gateway and answer
    the host's connections. Every other service of the host is closed to it, also at addresses that are not the
    network's. What is routed must not be link-local, or a guest would read the host's own cloud metadata; a network

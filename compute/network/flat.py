@@ -5,7 +5,7 @@ make the whole network so (`_make`), in steps that compare before they act. Henc
 careless hand left behind, and `restore` is only that for all networks.
 
 Refuses, with `NotImplementedHere`: network types other than flat, and IPv6 addresses on ports (no router
-advertisements, no DHCPv6; IPv6 subnets of a network are passed over). With `AgentError`: a physical network without
+advertisements, no DHCPv6; IPv6 subnets of a network are ignored). With `AgentError`: a physical network without
 a mapping, and two networks on one physical network.
 """
 
@@ -95,7 +95,7 @@ class FlatPlumbing:
         LOG.info("Port %s unplugged from network %s", port.id, network_id)
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:
-        """Enforce the ports as they are now; those that are not plugged here are passed over."""
+        """Enforce the ports as they are now; those that are not plugged here are ignored."""
         for network_id in dict.fromkeys(port.network.id for port in ports):
             with self._changing(network_id):
                 record = self._records.get(network_id)
@@ -124,7 +124,7 @@ class FlatPlumbing:
             raise failure
 
     def update_network(self, network: NetworkSpec, ports: Sequence[PortSpec]) -> None:
-        """Adopt the network's new values; one that has no port here is passed over."""
+        """Adopt the network's new values; one that has no port here is ignored."""
         with self._changing(network.id):
             if network.id not in self._records:
                 return
@@ -249,7 +249,7 @@ class FlatPlumbing:
         self._watchdog.start()
 
     def _unmake(self, network_id: str) -> None:
-        """Remove a network: the reverse of `_make`; the directory goes last, so that a crash is made good."""
+        """Remove a network: the reverse of `_make`; the directory goes last, so that a restart finishes it."""
         with self._guard:
             record = self._records.get(network_id)
         network = record.network if record is not None else NetworkSpec(id=network_id, name="")
@@ -306,7 +306,7 @@ class FlatPlumbing:
                     record.ports[port.port.id] = port
                     self._store.save_port(port)
                 self._make(record)
-                # The agent before this one may have written entries and died before it told.
+                # The agent before this one may have written entries and died before dnsmasq read them.
                 self._dnsmasq(network_id).reload()
             except errors.HostlerError as failure:
                 LOG.error("Network %s could not be restored on this host: %s", network_id, failure.details)
@@ -320,7 +320,7 @@ class FlatPlumbing:
             self._store.remove_port(network_id, port_id)
 
     def _repair(self) -> None:
-        """Make good what others broke: filters that were flushed, DHCP servers that ended (the watchdog calls this).
+        """Repair what others broke: filters that were flushed, DHCP servers that ended (the watchdog calls this).
 
         Packet filters are often reloaded by flushing everything there is, ours included.
         """

@@ -31,7 +31,7 @@ _ZONES = 65535
 
 @dataclasses.dataclass
 class PortRecord:
-    """A plugged port and the server whose it is; `documents` is the cache of the server's metadata."""
+    """A plugged port and its server; `documents` is the cache of the server's metadata."""
 
     port: PortSpec
     server: ServerSpec

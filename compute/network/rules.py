@@ -21,13 +21,13 @@ from hostler.resources.server.specs import RuleSpec
 
 _WITH_PORTS = {6: "tcp", 17: "udp", 33: "dccp", 132: "sctp", 136: "udplite"}
 _ICMP = 1
-# MACs are put into scripts as they are, so they are checked.
+# MACs go into scripts unquoted, so they are checked.
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ANY_MAC = "00:00:00:00:00:00-ff:ff:ff:ff:ff:ff"
 
 
 def matches(rule: RuleSpec) -> list[str]:
-    """Return the match expressions of `rule`: none (nobody is meant) or one.
+    """Return the match expressions of `rule`: one, or none when it matches nobody.
 
     Raises `Invalid` for a protocol that is neither a known name nor a number.
     """
@@ -65,7 +65,7 @@ def members(told: Iterable[str]) -> list[str]:
     >>> members(["fa:16:3e:00:00:01 10.0.0.5/32", "fa:16:3e:00:00:01 10.0.0.4/32"])
     ['fa:16:3e:00:00:01 . 10.0.0.4/31']
 
-    Raises `Invalid` when a MAC is none. An entry without MAC (told by an earlier release) means any, where no entry of
+    Raises `Invalid` when a MAC is none. An entry without MAC (sent by an earlier release) means any, where no entry of
     the group has one.
     """
     by_mac: dict[str, list[str]] = {}

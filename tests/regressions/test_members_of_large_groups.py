@@ -20,8 +20,11 @@ from hostler.agent.faults import Faults, Order
 from hostler.context import RequestContext
 from hostler.db.models import Server
 from hostler.resources.network import port_specs, ports
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
 from tests.harness.network_core import DEMO, USER
 from tests.harness.network_rest import Api
+from tests.harness.ports import wait_for
 
 SMALL, RECENT, KEPT = 3, 6, 12
 
@@ -201,3 +204,29 @@ def test_an_address_that_two_ports_have_stays_while_one_is_a_member(scene: Scene
     scene.host.take(scene.message())
     scene.check()
     assert f"{first['mac_address']} {first['fixed_ips'][0]['ip_address']}/32" in scene.network.groups[scene.group]
+
+
+def test_hosts_of_a_cloud_ask_for_what_they_lack(cloud: Cloud, client: Client, image: str,
+                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the bus: each host knows the addresses of all servers of the group, and forgets those that go."""
+    for name, value in (("SMALL", 0), ("RECENT", 0)):
+        monkeypatch.setattr(port_specs, name, value)
+    servers = [client.create_server(image, f"member-{number}") for number in range(3)]
+    addresses = {server: client.wait_server(server, "ACTIVE")["addresses"] for server in servers}
+    group = client.get("/network/v2.0/security-groups?name=default&project_id=" + client.project_id
+                       ).json()["security_groups"][0]["id"]
+
+    def check(expected: list[str]) -> None:
+        wanted = {f"{nic['OS-EXT-IPS-MAC:mac_addr']} {nic['addr']}/32" for server in expected
+                  for nics in addresses[server].values() for nic in nics}
+        hosts = {client.show(server)["OS-EXT-SRV-ATTR:host"] for server in expected}  # type: ignore[index]
+        wait_for(lambda: all(set(cloud.agents[host].tools.network.groups.get(group, ())) == wanted for host in hosts),
+                 "the hosts know the members", timeout_s=20)
+
+    check(servers)
+    client.delete(f"/compute/v2.1/servers/{servers[0]}")
+    client.wait_gone(servers[0])
+    check(servers[1:])
+    for server in servers[1:]:
+        client.delete(f"/compute/v2.1/servers/{server}")
+        client.wait_gone(server)

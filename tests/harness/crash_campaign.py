@@ -39,7 +39,6 @@ class Point:
     process: str
     name: str
     skip: int = 0  # how often the step of an agent is passed before
-    slow_s: float = 0.0  # in place of a failure: the step takes as long
 
     def __str__(self) -> str:
         return f"{self.process}/{self.name}"
@@ -132,12 +131,10 @@ class Campaign:
         return sum(count.stat().st_size for count in counts if count.exists())
 
     def arm(self, point: Point, *, failing: Sequence[Point] = ()) -> None:
-        """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail, or are
-        slow."""
+        """Make the next process that reaches `point` die there; until `disarm` the agents' steps `failing` fail."""
         orders: dict[str, list[dict[str, Any]]] = {process: [] for process in self.faults}
         for step in failing:
-            orders[step.process].append({"step": step.name, "action": "slow" if step.slow_s else "fail", "times": 0,
-                                         "skip": step.skip, "seconds": step.slow_s})
+            orders[step.process].append({"step": step.name, "action": "fail", "times": 0, "skip": step.skip})
         if point.process in orders:
             orders[point.process].append({"step": point.name, "action": "crash"})
         else:

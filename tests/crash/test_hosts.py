@@ -1,0 +1,277 @@
+"""Kill -9 around every step that takes a server to another host: live migrations, evacuations and drains, with their
+reverts; and around what is asked of its guest.
+
+Whatever dies wherever: without an operator the server ends on one of the two hosts, and nothing of it is left on the
+other. One server with a volume serves the whole campaign, going from host to host. A sample of the points is tried, by
+a seed of its own; HOSTLER_CRASHES=all tries every one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from tests.harness import backends
+from tests.harness.client import Client
+from tests.harness.crash_campaign import (
+    HOST,
+    Campaign,
+    Point,
+    api_points,
+    conductor_points,
+    scheduler_points,
+    volume_points,
+)
+from tests.harness.ports import wait_for
+from tests.harness.volume_scene import VolumeScene
+
+pytestmark = [pytest.mark.timeout(1800)]
+SERVERS = "/compute/v2.1/servers"
+V80 = {"OpenStack-API-Version": "compute 2.80"}
+V53 = {"OpenStack-API-Version": "compute 2.53"}
+
+
+def _around(*names: str) -> list[Point]:
+    return [Point("conductor", f"{name}:{side}") for name in names for side in ("before", "after")]
+
+
+def _at(role: str, *steps: str) -> list[Point]:
+    """Return points in the agent of the server's host (`source`), or of the other (`target`)."""
+    return [Point(role, step) for step in steps]
+
+
+LIVE = [
+    *conductor_points(["LockVolumes", "ClaimTarget", "PrepareTarget", "SendGuest", "TakeOver", "CleanSource"],
+                      ["select_host", "describe_migration", "prepare_migration", "send_server", "watch_migration",
+                       "arrive_server", "destroy_server"]),
+    *api_points(wake=False), *scheduler_points("select_host"),
+    *_at("source", "migrate.describe", "driver.describe_migration", "migrate.send", "driver.send:before",
+         "driver.send:copy", "driver.send:after", "migrate.sent", "destroy.guest", "destroy.ports", "destroy.files",
+         "destroy.end"),
+    *_at("target", "migrate.spec", "network.plug:before", "network.plug:after", "migrate.ports", "migrate.disks",
+         "disk.ensure:before", "disk.ensure:after", "migrate.landing", "driver.prepare_migration", "migrate.prepared",
+         "migrate.arrive", "network.activate", "migrate.arrived")]
+FAILED_LIVE = [*_around("revert.SendGuest", "revert.PrepareTarget", "revert.ClaimTarget", "rpc.destroy_server",
+                        "finish"),
+               *_at("target", "destroy.guest", "destroy.files", "destroy.end")]
+EVACUATION = [
+    *conductor_points(["FenceHost", "LockVolumes", "ClaimTarget", "MoveConnections", "RebuildServer"],
+                      ["select_host", "shut_out_host", "connect_volume", "spawn_server"]),
+    *api_points(wake=False), *scheduler_points("select_host"),
+    *volume_points("volume.disconnect:before", "volume.disconnect:after", "volume.connect:before",
+                   "volume.connect:after"),
+    *_at("target", "spawn.spec", "spawn.ports", "spawn.image", "spawn.disk", "spawn.start", "driver.create:before",
+         "driver.create:after", "spawn.end")]
+FAILED_EVACUATION = [*_around("revert.RebuildServer", "revert.MoveConnections", "revert.ClaimTarget",
+                              "rpc.destroy_server", "finish"),
+                     *_at("target", "destroy.guest", "destroy.files")]
+DRAIN = [*(Point("conductor", f"MoveServersAway:{where}") for where in ("before", "write", "commit", "after")),
+         *_around("SendGuest", "TakeOver"), *_at("source", "driver.send:after"), *_at("target", "migrate.arrive"),
+         *api_points(wake=False)]
+PASSWORD = [*conductor_points(["ChangePassword"], ["change_password"]), *api_points(wake=False),
+            *_at("source", "driver.set_password")]
+CRASH_DUMP = [*conductor_points(["InjectNmi"], ["inject_nmi"]), *api_points(wake=False),
+              *_at("source", "driver.inject_nmi")]
+FLOWS = {"live": LIVE, "failed_live": FAILED_LIVE, "evacuation": EVACUATION,
+         "failed_evacuation": FAILED_EVACUATION, "drain": DRAIN, "password": PASSWORD, "crash_dump": CRASH_DUMP}
+_ALL = [(flow, point) for flow, points in FLOWS.items() for point in points]
+
+
+def _chosen(flow: str) -> list[Point]:
+    if os.environ.get("HOSTLER_CRASHES") == "all":
+        return FLOWS[flow]
+    return random.Random(f"11 {flow}").sample(FLOWS[flow], 1)
+
+
+class Scene(VolumeScene):
+    """Two hosts; one server with a volume, on either."""
+
+    def __init__(self, campaign: Campaign, client: Client) -> None:
+        super().__init__(campaign, client)
+        client.request("PATCH", f"/image/v2/images/{self.image_id}", json=[
+            {"op": "add", "path": "/hw_qemu_guest_agent", "value": "yes"}],
+            headers={"Content-Type": "application/openstack-images-v2.1-json-patch"}).raise_for_status()
+        self.server = client.create_server(self.image_id, "subject")
+        client.wait_server(self.server, "ACTIVE")
+        self.volume = self.make("volume")
+        client.post(f"{SERVERS}/{self.server}/os-volume_attachments", {
+            "volumeAttachment": {"volumeId": self.volume}}).raise_for_status()
+        self.wait("volume", self.volume, "in-use")
+        self.aggregates = {host: self._aggregate(host) for host in campaign.fleet.hosts}
+
+    def _aggregate(self, host: str) -> str:
+        made = self.client.post("/compute/v2.1/os-aggregates", {"aggregate": {"name": host}}).json()["aggregate"]["id"]
+        self.client.post(f"/compute/v2.1/os-aggregates/{made}/action", {"add_host": {"host": host}}).raise_for_status()
+        return str(made)
+
+    @property
+    def host(self) -> str:
+        """Where the server is."""
+        return str((self.client.show(self.server) or {})["OS-EXT-SRV-ATTR:host"])
+
+    def other(self, host: str) -> str:
+        """Return the other host."""
+        [other] = set(self.campaign.fleet.hosts) - {host}
+        return other
+
+    def placed(self, point: Point) -> Point:
+        """Return a point in the agent that has its role now."""
+        hosts = {"source": self.host, "target": self.other(self.host)}
+        if point.process not in hosts:
+            return point
+        host = hosts[point.process]
+        return dataclasses.replace(point, process="agent" if host == HOST else host)
+
+    def act(self, action: dict[str, Any], version: dict[str, str] = V80) -> requests.Response:  # type: ignore[override]
+        """Ask for an action."""
+        return self.client.post(f"{SERVERS}/{self.server}/action", action, headers=version)
+
+    def migrate(self) -> requests.Response:
+        """Ask for a live migration."""
+        return self.act({"os-migrateLive": {"host": None, "block_migration": "auto"}})
+
+    def migrations(self) -> list[dict[str, Any]]:
+        """Return the server's migrations, the newest first."""
+        return list(self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.server}",
+                                    headers=V80).json()["migrations"])
+
+    def survive_move(self, point: Point, request: Any, *, failing: Point | None = None) -> str:
+        """Disturbed by `point`, ask for a move, once; returns how it ended when all is at rest."""
+        before = len(self.migrations())
+        answer = self.campaign.survive(self.placed(point), request,
+                                       failing=self.placed(failing) if failing is not None else None)
+        if answer is None and len(self.migrations()) == before:
+            request().raise_for_status()
+        wait_for(lambda: len(self.migrations()) > before and self.migrations()[0]["status"] in (
+            "completed", "done", "error", "failed", "cancelled"), "the end of the move", 90, every_s=0.1)
+        self.campaign.disarm()
+        return str(self.migrations()[0]["status"])
+
+    def force_down(self, host: str, *, down: bool) -> None:
+        """Force a host's service down, or no longer."""
+        [service] = self.client.get(f"/compute/v2.1/os-services?binary=nova-compute&host={host}",
+                                    headers=V53).json()["services"]
+        self.client.request("PUT", f"/compute/v2.1/os-services/{service['id']}", json={"forced_down": down},
+                            headers=V53).raise_for_status()
+
+    @contextlib.contextmanager
+    def hung(self, host: str) -> Iterator[None]:
+        """Stop a host's agent in the middle of whatever it does, and vouch for the host; afterwards it goes on."""
+        process = self.campaign.fleet.processes[host]
+        os.killpg(process.pid, signal.SIGSTOP)
+        try:
+            self.force_down(host, down=True)
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGCONT)
+            self.force_down(host, down=False)
+            wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 30)
+
+    def maintain(self, host: str, *, wanted: bool) -> requests.Response:
+        """Drain a host, or take that back."""
+        return self.client.post(f"/compute/v2.1/os-aggregates/{self.aggregates[host]}/action", {
+            "set_metadata": {"metadata": {"hostler:maintenance": "true" if wanted else None}}})
+
+    def guest(self) -> dict[str, Any]:
+        """Return what the hypervisor keeps of the guest."""
+        path = self.campaign.fleet.directory / self.host / "compute" / "fake" / "domains" / f"{self.server}.json"
+        return dict(json.loads(path.read_text()))
+
+    def check_at(self, host: str, status: str = "ACTIVE") -> None:
+        """Wait until all is at rest, with the server at `host`."""
+        self.campaign.wait_rest()
+        server = self.client.show(self.server) or {}
+        assert (server["OS-EXT-SRV-ATTR:host"], server["status"]) == (host, status)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"), hosts=2, volumes=True, overrides={
+        "compute": {"compute": {"reconcile_interval": 1}, "fake": {"migration_seconds": 0.3}}})
+    try:
+        yield Scene(made, made.start())
+    finally:
+        made.stop()
+
+
+@pytest.mark.contract("N-MIGRATE")
+@pytest.mark.parametrize("point", _chosen("live"), ids=str)
+def test_a_live_migration_survives(scene: Scene, point: Point) -> None:
+    target = scene.other(scene.host)
+    assert scene.survive_move(point, scene.migrate) == "completed"
+    scene.check_at(target)
+
+
+@pytest.mark.parametrize("point", _chosen("failed_live"), ids=str)
+def test_the_revert_of_a_live_migration_survives(scene: Scene, point: Point) -> None:
+    source = scene.host
+    assert scene.survive_move(point, scene.migrate, failing=Point("source", "driver.send:copy")) == "failed"
+    scene.check_at(source)
+
+
+@pytest.mark.contract("N-EVACUATE")
+@pytest.mark.parametrize("point", _chosen("evacuation"), ids=str)
+def test_an_evacuation_survives(scene: Scene, point: Point) -> None:
+    source, target = scene.host, scene.other(scene.host)
+    with scene.hung(source):
+        assert scene.survive_move(point, lambda: scene.act({"evacuate": {}})) == "done"
+    scene.check_at(target)
+
+
+@pytest.mark.parametrize("point", _chosen("failed_evacuation"), ids=str)
+def test_the_revert_of_an_evacuation_survives(scene: Scene, point: Point) -> None:
+    source = scene.host
+    with scene.hung(source):
+        assert scene.survive_move(point, lambda: scene.act({"evacuate": {}}),
+                                  failing=Point("target", "driver.create:before")) == "error"
+    scene.check_at(source, "ERROR")
+    scene.act({"reboot": {"type": "HARD"}}).raise_for_status()
+    wait_for(lambda: (scene.client.show(scene.server) or {})["status"] == "ACTIVE", "the guest, put right", 60)
+    scene.check_at(source)
+
+
+@pytest.mark.parametrize("point", _chosen("drain"), ids=str)
+def test_a_drain_survives(scene: Scene, point: Point) -> None:
+    source, target = scene.host, scene.other(scene.host)
+    before = len(scene.migrations())
+    if scene.campaign.survive(scene.placed(point), lambda: scene.maintain(source, wanted=True)) is None:
+        scene.maintain(source, wanted=True).raise_for_status()
+    scene.campaign.wait_rest()
+    scene.maintain(source, wanted=False).raise_for_status()
+    scene.check_at(target)
+    assert [row["status"] for row in scene.migrations()][:-before or None] == ["completed"], "moved once"
+
+
+@pytest.mark.parametrize("point", _chosen("password"), ids=str)
+def test_a_change_of_password_survives(scene: Scene, point: Point) -> None:
+    scene.campaign.survive(scene.placed(point), lambda: scene.act({"changePassword": {"adminPass": "secret"}}))
+    scene.check_at(scene.host)
+
+
+@pytest.mark.parametrize("point", _chosen("crash_dump"), ids=str)
+def test_a_crash_dump_survives(scene: Scene, point: Point) -> None:
+    before = scene.guest()["nmis"]
+    if scene.campaign.survive(scene.placed(point), lambda: scene.act({"trigger_crash_dump": None})) is None:
+        assert scene.act({"trigger_crash_dump": None}).status_code in (202, 409)
+    scene.check_at(scene.host)
+    assert scene.guest()["nmis"] > before
+
+
+def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
+    """Say how many crash points were tried."""
+    with capsys.disabled():
+        print(f"\ncrash campaign: {sum(len(_chosen(flow)) for flow in FLOWS)} of {len(_ALL)} points were tried in "
+              "moves between hosts")
+    assert len(_ALL) >= 150

@@ -63,7 +63,7 @@ def _backup_made(session: orm.Session, run: Run, _results: Mapping[str, Any]) ->
             Image.properties["backup_type"].as_string() == wanted.backup_type,
             Image.properties["instance_uuid"].as_string() == run.resource_id)
         .order_by(Image.created_at.desc(), Image.id)).all()
-    images.remove(session, kept[wanted.rotation:])
+    images.remove_unprotected(session, kept[wanted.rotation:])
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:

@@ -63,7 +63,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
     shelved_image_id = session.scalar(sa.select(Server.shelved_image_id).where(Server.id == run.resource_id))
     if shelved_image_id is not None:
-        images.remove(session, [shelved_image_id])
+        images.remove_unprotected(session, [shelved_image_id])
     if "volumes" in results:
         _let_go_of_volumes(session, run, results["volumes"])
     move(session, run.resource_id, states.DELETED, {

@@ -71,7 +71,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
         volume_moves.ATTACHMENT.move_all(session, volume_states.ATTACHED, {"attached_at": clock.utcnow()},
                                          where=[VolumeAttachment.server_id == run.resource_id])
     if image_id is not None:
-        images.remove(session, [image_id])
+        images.remove_unprotected(session, [image_id])
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:

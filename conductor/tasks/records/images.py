@@ -50,6 +50,12 @@ def remove(session: orm.Session, image_ids: Collection[str]) -> None:
                    where=[Image.id.in_(image_ids), Image.deleted_at.is_(None)])
 
 
+def remove_unprotected(session: orm.Session, image_ids: Collection[str]) -> None:
+    """Delete images that have served their turn, but for those that somebody has protected since."""
+    remove(session, session.scalars(sa.select(Image.id).where(
+        Image.id.in_(image_ids), Image.protected.is_(False))).all())
+
+
 def _status(run: Run, image_id: str) -> str | None:
     with run.reading() as session:
         return session.scalar(sa.select(Image.status).where(Image.id == image_id, Image.deleted_at.is_(None)))

@@ -136,7 +136,9 @@ def _remove_server(actor: Actor, verb: Verb, thing: Thing) -> None:
 
 def _soft_delete(actor: Actor, verb: Verb, thing: Thing) -> None:
     outcome, found = actor.send("show server", "GET", f"{COMPUTE}/servers/{thing.id}")
-    if outcome == DONE and found["server"]["status"] != "BUILD":  # else it has nothing yet that might be restored
+    # Restored it is what it was when it went to the trash, which is known of a server at rest alone.
+    at_rest = outcome == DONE and found["server"]["OS-EXT-STS:task_state"] is None
+    if at_rest and found["server"]["status"] == "ACTIVE":
         outcome, _ = actor.send(verb.name, "DELETE", f"{COMPUTE}/servers/{thing.id}")
         note(thing, outcome, verb.ends)
         if outcome != REFUSED:  # it cancels what is under way: a volume on its way in does not get there

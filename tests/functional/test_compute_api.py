@@ -34,6 +34,7 @@ def openstack(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.contract("N-CLI")
+@pytest.mark.long
 def test_a_server_by_command_line(openstack: Run, client: Client, image: str, tmp_path: Path) -> None:
     openstack(f"keypair create --private-key {tmp_path / 'key'} mine")
     made = openstack(f"server create --image {image} --flavor m1.nano --key-name mine --property role=web "

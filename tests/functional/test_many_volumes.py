@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent import futures
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from hostler.db.models import Volume
@@ -19,6 +20,7 @@ AGAIN, LIMIT = 60, 45  # the second round asks for more than its quota allows
 V3 = "/volume/v3"
 
 
+@pytest.mark.long
 def test_200_at_once(tmp_path: Path) -> None:
     cloud = Cloud(tmp_path, hosts=0, nodes=2, overrides={"quota.volumes": COUNT, "quota.gigabytes": -1})
     client = cloud.start()

@@ -42,6 +42,7 @@ def openstack(running: tuple[Cloud, Client], tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.mark.contract("N-CLI")
+@pytest.mark.long
 def test_volumes_come_and_go(openstack: Run, client: Client, cloud: Cloud, image: str) -> None:
     openstack(f"server create --image {image} --flavor m1.nano --wait holder")
     volume_id = make_volume(client, name="data")
@@ -65,6 +66,7 @@ def test_volumes_come_and_go(openstack: Run, client: Client, cloud: Cloud, image
 
 @pytest.mark.timeout(600)
 @pytest.mark.contract("N-BOOT", "N-CLI")
+@pytest.mark.long
 def test_every_way_to_boot_with_volumes(openstack: Run, client: Client, cloud: Cloud, image: str) -> None:
     bootable, data = make_volume(client, imageRef=image, name="root"), make_volume(client, name="data")
     snapshot = openstack("volume snapshot create --volume root snap")["id"]

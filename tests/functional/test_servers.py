@@ -59,6 +59,7 @@ def test_power_actions(client: Client, image: str) -> None:
     client.wait_gone(server_id)
 
 
+@pytest.mark.long
 def test_200_servers_at_once(cloud: Cloud, client: Client, image: str) -> None:
     answer = client.post("/compute/v2.1/servers", client.server_body(image, "many", min_count=200, max_count=200))
     assert answer.status_code == 202, answer.text

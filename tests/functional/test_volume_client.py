@@ -103,6 +103,7 @@ def test_old_and_new_versions(openstack: Run, settled: Callable[[], None], versi
     wait_for(lambda: openstack("volume list", version=version) == [], "the volume gone", timeout_s=60)
 
 
+@pytest.mark.long
 def test_moved_retyped_copied_reverted(running: tuple[Path, Cloud, Client], openstack: Run,
                                        settled: Callable[[], None]) -> None:
     openstack("volume type create first")

@@ -118,6 +118,7 @@ def test_transfers(openstack: Run) -> None:
     openstack(f"volume transfer request delete {made['id']}")
 
 
+@pytest.mark.long
 def test_attachments(openstack: Run) -> None:
     openstack("volume create --size 1 v5")
     volume = reach(openstack, "volumes", "v5")
@@ -201,6 +202,7 @@ def sdk(openstack: Run) -> Iterator[Any]:
     connection.close()
 
 
+@pytest.mark.long
 def test_sdk_snapshots_and_backups(sdk: Any) -> None:
     volume = sdk.create_volume(size=1, name="sdk", wait=True, timeout=60)
     snapshot = sdk.create_volume_snapshot(volume.id, name="snap", wait=True, timeout=60)

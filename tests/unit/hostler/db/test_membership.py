@@ -31,4 +31,4 @@ def test_rows_among_the_ids_are_found(db: Database, ids: list[str]) -> None:
 
 
 def test_postgresql_gets_one_parameter() -> None:
-    assert "zones.id = ANY (%(ids)s::TEXT[])" in str(_NAMES.compile(dialect=postgresql.psycopg.dialect()))
+    assert "zones.id IN (SELECT unnest(%(ids)s::TEXT[])" in str(_NAMES.compile(dialect=postgresql.psycopg.dialect()))

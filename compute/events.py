@@ -3,9 +3,9 @@
 Hypervisors repeat themselves (a start is reported as started and resumed, a guest's reboot up to three times) and also
 report what the agent itself has done. So consecutive events of a server with the same state become one, and events
 during the agent's own work on a server are held until the work ends: those that say the same as its reply are
-dropped, unless the work before it failed: what that left was reported, perhaps too late for the operation that undid
-it, and only a newer report corrects it. Events wait here while the broker is unreachable; past a limit only the last
-of each server is kept, which is all that reconciliation needs.
+dropped, unless another state was reported since the last work that succeeded: that report may come too late for the
+operation, and only a newer one corrects it. Events wait here while the broker is unreachable; past a limit only the
+last of each server is kept, which is all that reconciliation needs.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class EventRelay:
         self._pending: list[Event] = []
         self._held: dict[str, list[Event]] = {}
         self._holders: Counter[str] = Counter()
-        self._reported: set[str] = set()  # servers whose last work failed in a state that was reported
+        self._reported: dict[str, str] = {}  # server → power state last reported, until a work on it succeeds
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -64,6 +64,7 @@ class EventRelay:
             held = self._held.get(event.server_id)
             if held is None:
                 _append(self._pending, self._stamped(event))
+                self._reported[event.server_id] = event.power_state
             else:
                 _append(held, event)
             if len(self._pending) > MAX_PENDING:
@@ -84,13 +85,14 @@ class EventRelay:
                 return
             del self._holders[server_id]
             held = self._held.pop(server_id, [])
-            if held and (held[-1].power_state != expected_state or server_id in self._reported):
+            reported = self._reported.pop(server_id, expected_state)
+            if held and not held[-1].power_state == reported == expected_state:
                 for event in held:
                     _append(self._pending, self._stamped(event))
                 self._condition.notify_all()
-                self._reported.discard(server_id)
-                if expected_state is None:
-                    self._reported.add(server_id)
+                reported = held[-1].power_state
+            if expected_state is None and reported is not None:
+                self._reported[server_id] = reported
 
     def start(self) -> None:
         """Begin to send."""

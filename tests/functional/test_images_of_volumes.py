@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import requests
 
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
@@ -15,16 +14,6 @@ from tests.harness.ports import wait_for
 from tests.harness.volume_words import V3, order, wait_for_rest, wait_volume
 
 SERVERS = "/compute/v2.1/servers"
-
-
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Client]]:
-    cloud = Cloud(tmp_path_factory.mktemp("cloud"), hosts=2)
-    client = cloud.start()
-    try:
-        yield cloud, client
-    finally:
-        cloud.stop()
 
 
 @pytest.fixture(autouse=True)
@@ -59,16 +48,6 @@ def _gone(client: Client, server_id: str) -> None:
     client.wait_gone(server_id)
 
 
-def _act(client: Client, server: str, action: str, version: str = "2.96", **argument: Any) -> requests.Response:
-    return client.post(f"{SERVERS}/{server}/action", {action: argument},
-                       headers={"OpenStack-API-Version": f"compute {version}"})
-
-
-def _image(client: Client, image_id: str) -> dict[str, Any]:
-    answer = client.get(f"/image/v2/images/{image_id}")
-    return dict(answer.json()) if answer.ok else {"status": "gone"}
-
-
 def _volumes(client: Client, server_id: str) -> list[str]:
     return [one["id"] for one in (client.show(server_id) or {})["os-extended-volumes:volumes_attached"]]
 
@@ -87,11 +66,11 @@ def _content(cloud: Cloud, volume_id: str) -> Any:
 @pytest.mark.contract("N-SNAPSHOT", "N-BOOT")
 def test_an_image_names_a_snapshot_of_each_volume_and_servers_boot_from_it(cloud: Cloud, client: Client,
                                                                            server: str) -> None:
-    answer = _act(client, server, "createImage", name="golden", metadata={"team": "a"})
+    answer = client.act(server, "createImage", name="golden", metadata={"team": "a"})
     assert answer.status_code == 202, answer.text
     image_id = answer.json()["image_id"]
-    wait_for(lambda: _image(client, image_id)["status"] == "active", "the image", 20)
-    made = _image(client, image_id)
+    wait_for(lambda: client.show_image(image_id)["status"] == "active", "the image", 20)
+    made = client.show_image(image_id)
     assert (made["size"], made["disk_format"], made["container_format"]) == (0, "qcow2", "bare")
     assert made | {"bdm_v2": "True", "root_device_name": "/dev/vda", "image_type": "snapshot", "team": "a",
                    "instance_uuid": server, "visibility": "private"} == made
@@ -145,8 +124,8 @@ def test_when_one_snapshot_fails_none_is_left(cloud: Cloud, client: Client, serv
     root, data = _volumes(client, server)
     for node in cloud.volume_agents.values():
         order(node.faults, "agent.create_snapshot.begin", server_id=data)
-    image_id = _act(client, server, "createImage", name="broken").json()["image_id"]
-    wait_for(lambda: _image(client, image_id)["status"] == "gone", "no image", 20)
+    image_id = client.act(server, "createImage", name="broken").json()["image_id"]
+    wait_for(lambda: client.show_image(image_id)["status"] == "gone", "no image", 20)
     wait_for_rest(cloud)
     assert _snapshots(client, [root, data]) == []
     assert (client.show(server) or {})["status"] == "ACTIVE"
@@ -160,13 +139,13 @@ def test_a_rebuild_gives_the_boot_volume_the_image_and_keeps_the_others(cloud: C
     root, data = _volumes(client, server)
     new = client.make_image("other", b"\7" * 1048576)
     before = {volume_id: _content(cloud, volume_id) for volume_id in (root, data)}
-    answer = _act(client, server, "rebuild", "2.92", imageRef=new)
+    answer = client.act(server, "rebuild", "2.92", imageRef=new)
     assert answer.status_code == 400 and "different image for a volume-backed server" in answer.text
     for stopped in (False, True):
         if stopped:
-            assert _act(client, server, "os-stop").status_code == 202
+            assert client.act(server, "os-stop").status_code == 202
             client.wait_server(server, "SHUTOFF")
-        answer = _act(client, server, "rebuild", imageRef=new)
+        answer = client.act(server, "rebuild", imageRef=new)
         assert answer.status_code == 202, answer.text
         assert answer.json()["server"]["image"] == ""
         assert client.wait_server(server, "SHUTOFF" if stopped else "ACTIVE")["image"] == ""
@@ -191,10 +170,10 @@ def test_a_rebuild_whose_volume_fails_is_in_error_and_the_next_one_heals_it(clou
     new = client.make_image("other", b"\7" * 1048576)
     for node in cloud.volume_agents.values():
         order(node.faults, f"agent.{step}", server_id=root)
-    assert _act(client, server, "rebuild", imageRef=new).status_code == 202
+    assert client.act(server, "rebuild", imageRef=new).status_code == 202
     client.wait_server(server, "ERROR")
     wait_volume(client, root, "in-use")
-    assert _act(client, server, "rebuild", imageRef=new).status_code == 202
+    assert client.act(server, "rebuild", imageRef=new).status_code == 202
     client.wait_server(server, "ACTIVE")
     wait_for_rest(cloud)
     assert wait_volume(client, root, "in-use")["volume_image_metadata"]["image_id"] == new
@@ -207,7 +186,7 @@ def test_an_image_that_the_boot_volume_cannot_hold_is_refused(client: Client, se
         changes = [{"op": "replace", "path": f"/{name}", "value": value}]
         client.request("PATCH", f"/image/v2/images/{image_id}", json=changes, headers={
             "Content-Type": "application/openstack-images-v2.1-json-patch"}).raise_for_status()
-        answer = _act(client, server, "rebuild", imageRef=image_id)
+        answer = client.act(server, "rebuild", imageRef=image_id)
         assert answer.status_code == 400 and said in answer.text, answer.text
     assert (client.show(server) or {})["status"] == "ACTIVE"
 
@@ -216,7 +195,7 @@ def test_an_image_that_the_boot_volume_cannot_hold_is_refused(client: Client, se
 def test_without_quota_for_all_snapshots_nothing_is_made(client: Client, server: str) -> None:
     path = f"{V3}/os-quota-sets/{client.project_id}"
     assert client.request("PUT", path, json={"quota_set": {"snapshots": 1}}).ok
-    answer = _act(client, server, "createImage", name="too much")
+    answer = client.act(server, "createImage", name="too much")
     assert client.delete(path).ok
     assert answer.status_code == 403 and "quota 'snapshots'" in answer.text, answer.text
     assert _snapshots(client, _volumes(client, server)) == []
@@ -225,7 +204,7 @@ def test_without_quota_for_all_snapshots_nothing_is_made(client: Client, server:
 
 @pytest.mark.contract("N-BACKUP")
 def test_a_server_on_a_volume_has_no_backups(client: Client, server: str) -> None:
-    answer = _act(client, server, "createBackup", name="b", backup_type="daily", rotation=1)
+    answer = client.act(server, "createBackup", name="b", backup_type="daily", rotation=1)
     assert answer.status_code == 400 and "not supported for volume-backed instances" in answer.text
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import requests
 
 from hostler.agent.faults import Order
 from tests.harness.client import Client
@@ -30,20 +29,10 @@ def server(client: Client, image: str) -> str:
     return server_id
 
 
-def _act(client: Client, server: str, action: str, version: str = "2.96", **argument: Any) -> requests.Response:
-    return client.post(f"{SERVERS}/{server}/action", {action: argument},
-                       headers={"OpenStack-API-Version": f"compute {version}"})
-
-
-def _image(client: Client, image_id: str) -> dict[str, Any]:
-    answer = client.get(f"/image/v2/images/{image_id}")
-    return dict(answer.json()) if answer.ok else {"status": "gone"}
-
-
 def _wait_image(client: Client, image_id: str, status: str = "active") -> dict[str, Any]:
-    wait_for(lambda: _image(client, image_id)["status"] == status, f"image {status}", 20)
+    wait_for(lambda: client.show_image(image_id)["status"] == status, f"image {status}", 20)
     _wait_idle(client)
-    return _image(client, image_id)
+    return client.show_image(image_id)
 
 
 def _wait_idle(client: Client) -> None:
@@ -61,7 +50,7 @@ def _fail(cloud: Cloud, client: Client, server: str, step: str) -> None:
 
 @pytest.mark.contract("N-SNAPSHOT")
 def test_an_image_says_where_it_comes_from(client: Client, server: str, image: str) -> None:
-    answer = _act(client, server, "createImage", name="mine", metadata={"team": "a", "os_distro": "tiny"})
+    answer = client.act(server, "createImage", name="mine", metadata={"team": "a", "os_distro": "tiny"})
     assert answer.status_code == 202 and "Location" not in answer.headers, answer.text
     made = _wait_image(client, answer.json()["image_id"])
     user = (client.show(server) or {})["user_id"]
@@ -77,7 +66,7 @@ def test_an_image_says_where_it_comes_from(client: Client, server: str, image: s
     assert actions[0]["action"] == "createImage"
     again = client.create_server(made["id"], "two")
     assert client.wait_server(again, "ACTIVE")["image"]["id"] == made["id"]
-    of_a_copy = _act(client, again, "createImage", name="copy of a copy").json()["image_id"]
+    of_a_copy = client.act(again, "createImage", name="copy of a copy").json()["image_id"]
     copy = _wait_image(client, of_a_copy)
     assert (copy["base_image_ref"], copy["instance_uuid"], copy["team"]) == (image, again, "a")
     client.delete(f"{SERVERS}/{again}")
@@ -86,7 +75,7 @@ def test_an_image_says_where_it_comes_from(client: Client, server: str, image: s
 
 @pytest.mark.contract("N-SNAPSHOT")
 def test_until_2_44_the_location_names_the_image(client: Client, server: str) -> None:
-    answer = _act(client, server, "createImage", "2.44", name="mine")
+    answer = client.act(server, "createImage", "2.44", name="mine")
     assert answer.status_code == 202 and answer.text == ""
     location = answer.headers["Location"]
     assert location.startswith("http://127.0.0.1:") and "/image/v2/images/" in location
@@ -99,7 +88,7 @@ def test_a_server_that_does_not_run_is_copied_too(client: Client, server: str, v
                                                   back: str) -> None:
     client.post(f"{SERVERS}/{server}/action", {verb: None}).raise_for_status()
     client.wait_server(server, status)
-    _wait_image(client, _act(client, server, "createImage", name="off").json()["image_id"])
+    _wait_image(client, client.act(server, "createImage", name="off").json()["image_id"])
     assert (client.show(server) or {})["status"] == status
     client.post(f"{SERVERS}/{server}/action", {back: None}).raise_for_status()
     client.wait_server(server, "ACTIVE")
@@ -108,7 +97,7 @@ def test_a_server_that_does_not_run_is_copied_too(client: Client, server: str, v
 @pytest.mark.parametrize("step", ["driver.copy_disk:before", "snapshot.send", "snapshot.end"])
 def test_an_image_that_fails_is_removed(cloud: Cloud, client: Client, server: str, step: str) -> None:
     _fail(cloud, client, server, step)
-    image_id = _act(client, server, "createImage", name="broken").json()["image_id"]
+    image_id = client.act(server, "createImage", name="broken").json()["image_id"]
     # The content was stored before the last step failed: what is whole stays, as when the answer is lost.
     _wait_image(client, image_id, "active" if step == "snapshot.end" else "gone")
     assert (client.show(server) or {})["status"] == "ACTIVE"
@@ -119,28 +108,28 @@ def test_an_image_that_fails_is_removed(cloud: Cloud, client: Client, server: st
 def test_an_image_deleted_on_its_way_ends_the_operation(cloud: Cloud, client: Client, server: str) -> None:
     host = (client.show(server) or {})["OS-EXT-SRV-ATTR:host"]
     cloud.agents[host].tools.driver.faults.order(Order("snapshot.send", "slow", server, seconds=0.5))
-    image_id = _act(client, server, "createImage", name="unwanted").json()["image_id"]
+    image_id = client.act(server, "createImage", name="unwanted").json()["image_id"]
     assert client.delete(f"/image/v2/images/{image_id}").status_code == 204
     _wait_idle(client)
-    assert _image(client, image_id)["status"] == "gone"
+    assert client.show_image(image_id)["status"] == "gone"
 
 
 @pytest.mark.contract("N-BACKUP")
 def test_backups_rotate_by_type(client: Client, server: str) -> None:
     made = []
     for number in range(3):
-        answer = _act(client, server, "createBackup", name=f"daily{number}", backup_type="daily", rotation=2)
+        answer = client.act(server, "createBackup", name=f"daily{number}", backup_type="daily", rotation=2)
         assert answer.status_code == 202, answer.text
         made.append(answer.json()["image_id"])
         shown = _wait_image(client, made[-1])
         assert (shown["image_type"], shown["backup_type"]) == ("backup", "daily")
-    weekly = _act(client, server, "createBackup", name="w", backup_type="weekly", rotation=1).json()["image_id"]
+    weekly = client.act(server, "createBackup", name="w", backup_type="weekly", rotation=1).json()["image_id"]
     _wait_image(client, weekly)
-    assert [_image(client, image_id)["status"] for image_id in (*made, weekly)] == ["gone", *["active"] * 3]
-    answer = _act(client, server, "createBackup", "2.1", name="none", backup_type="daily", rotation=0)
+    assert [client.show_image(image_id)["status"] for image_id in (*made, weekly)] == ["gone", *["active"] * 3]
+    answer = client.act(server, "createBackup", "2.1", name="none", backup_type="daily", rotation=0)
     assert answer.status_code == 202 and "Location" not in answer.headers
     _wait_idle(client)
-    assert [_image(client, image_id)["status"] for image_id in (*made, weekly)] == [*["gone"] * 3, "active"]
+    assert [client.show_image(image_id)["status"] for image_id in (*made, weekly)] == [*["gone"] * 3, "active"]
     actions = client.get(f"{SERVERS}/{server}/os-instance-actions").json()["instanceActions"]
     assert actions[0]["action"] == "createBackup"
 
@@ -149,9 +138,9 @@ def test_backups_rotate_by_type(client: Client, server: str) -> None:
 def test_of_two_backups_at_once_one_is_told_to_wait(cloud: Cloud, client: Client, server: str) -> None:
     host = (client.show(server) or {})["OS-EXT-SRV-ATTR:host"]
     cloud.agents[host].tools.driver.faults.order(Order("snapshot.copy", "slow", server, seconds=0.5))
-    first = _act(client, server, "createBackup", name="a", backup_type="hourly", rotation=1)
+    first = client.act(server, "createBackup", name="a", backup_type="hourly", rotation=1)
     assert (client.show(server) or {})["OS-EXT-STS:task_state"] == "image_backup"
-    second = _act(client, server, "createBackup", name="b", backup_type="hourly", rotation=1)
+    second = client.act(server, "createBackup", name="b", backup_type="hourly", rotation=1)
     assert second.status_code == 409 and "image_backup" in second.text
     _wait_image(client, first.json()["image_id"])
 
@@ -166,15 +155,15 @@ def test_file_systems_that_must_be_frozen_need_an_agent(cloud: Cloud, client: Cl
     deaf = client.create_server(image, "deaf")
     client.wait_server(deaf, "ACTIVE")
     for action, argument in (("createImage", {"name": "x"}), ("createBackup", BACKUP)):
-        answer = _act(client, deaf, action, **argument)
+        answer = client.act(deaf, action, **argument)
         assert answer.status_code == 409 and "guest agent is not enabled" in answer.text
     client.request("PATCH", path, json=[{"op": "replace", "path": "/hw_qemu_guest_agent", "value": "yes"}],
                    headers=headers).raise_for_status()
     server = client.create_server(image, "frozen")
     client.wait_server(server, "ACTIVE")
     _fail(cloud, client, server, "driver.freeze")
-    _wait_image(client, _act(client, server, "createImage", name="x").json()["image_id"], "gone")
-    _wait_image(client, _act(client, server, "createImage", name="x").json()["image_id"])
+    _wait_image(client, client.act(server, "createImage", name="x").json()["image_id"], "gone")
+    _wait_image(client, client.act(server, "createImage", name="x").json()["image_id"])
     for gone in (deaf, server):
         client.delete(f"{SERVERS}/{gone}")
         client.wait_gone(gone)
@@ -182,7 +171,7 @@ def test_file_systems_that_must_be_frozen_need_an_agent(cloud: Cloud, client: Cl
 
 def test_a_locked_server_may_be_copied(client: Client, server: str) -> None:
     client.post(f"{SERVERS}/{server}/action", {"lock": None}).raise_for_status()
-    _wait_image(client, _act(client, server, "createImage", name="of a locked one").json()["image_id"])
+    _wait_image(client, client.act(server, "createImage", name="of a locked one").json()["image_id"])
     client.post(f"{SERVERS}/{server}/action", {"unlock": None}).raise_for_status()
 
 
@@ -199,13 +188,13 @@ def test_a_locked_server_may_be_copied(client: Client, server: str) -> None:
     ("createBackup", {**BACKUP, "backup_type": 7}, 400, "backup_type")])
 def test_bad_input_is_refused_with_the_field(client: Client, server: str, action: str, argument: dict[str, Any],
                                              status: int, said: str) -> None:
-    answer = _act(client, server, action, **argument)
+    answer = client.act(server, action, **argument)
     assert answer.status_code == status and said in answer.text, answer.text
 
 
 def test_a_server_in_error_has_no_disk_to_copy(client: Client, server: str) -> None:
     client.post(f"{SERVERS}/{server}/action", {"os-resetState": {"state": "error"}}).raise_for_status()
     for action, argument in (("createImage", {"name": "x"}), ("createBackup", BACKUP)):
-        answer = _act(client, server, action, **argument)
+        answer = client.act(server, action, **argument)
         assert answer.status_code == 409 and "vm_state error" in answer.text
     client.post(f"{SERVERS}/{server}/action", {"os-resetState": {"state": "active"}}).raise_for_status()

@@ -1,4 +1,4 @@
-"""What each verb may ask of the database, at most: whoever adds a statement to a hot path sees it here.
+"""What each verb may ask of the database, at most: a statement added to a hot path is seen here.
 
 `python -m tests.harness.statement_counts sqlite --texts create` prints the statements behind a number.
 """

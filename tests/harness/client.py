@@ -93,6 +93,16 @@ class Client:
         server: dict[str, Any] = answer.json()["server"]
         return server
 
+    def act(self, server_id: str, action: str, version: str = "2.96", **argument: Any) -> requests.Response:
+        """Ask for an action of a server."""
+        return self.post(f"/compute/v2.1/servers/{server_id}/action", {action: argument},
+                         headers={"OpenStack-API-Version": f"compute {version}"})
+
+    def show_image(self, image_id: str) -> dict[str, Any]:
+        """Return an image; of one that is gone, that alone."""
+        answer = self.get(f"/image/v2/images/{image_id}")
+        return dict(answer.json()) if answer.ok else {"status": "gone"}
+
     def wait_server(self, server_id: str, *statuses: str, timeout_s: float = 60) -> dict[str, Any]:
         """Wait for one of `statuses`; an ERROR that is not among them fails at once with the fault."""
         end = time.monotonic() + timeout_s

@@ -1,6 +1,6 @@
 """A security group's members were read and sent whole with every boot, so that boots slowed down as groups grew.
 
-What changed is sent instead. It must come to the same: whoever left is out on every host, in whatever order the
+What changed is sent instead. It must come to the same: a member that left is out on every host, in whatever order the
 messages arrive, also when the host missed some.
 """
 

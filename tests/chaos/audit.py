@@ -151,8 +151,8 @@ def rule_faults(cloud: ChaosCloud, host: str) -> list[str]:
         wanted = port_specs(session, server_ids=servers)
     found = []
     for server_id in servers:
-        path = cloud.state_path(host) / "compute" / "servers" / server_id / "spec.json"
-        kept = {port["id"]: port for port in json.loads(path.read_text())["ports"]} if path.exists() else {}
+        directory = cloud.state_path(host) / "compute" / "servers" / server_id
+        kept = {port["id"]: port for _, spec in invariants.documents(directory, "spec.json") for port in spec["ports"]}
         for port in wanted[server_id]:
             there = kept.get(port.id)
             if there is None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import types
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -128,7 +130,7 @@ def node_faults(db: Database, node: str, state_path: Path) -> list[str]:
     faults = []
     for directory in sorted(path for path in (state_path / "volume" / "fake").iterdir() if path.is_dir()):
         here = {row.id: row for row in volumes if row.backend == directory.name}
-        sizes = {path.stem: json.loads(path.read_text())["size_gib"] for path in (directory / "volumes").glob("*.json")}
+        sizes = {path.stem: kept["size_gib"] for path, kept in documents(directory / "volumes", "*.json")}
         faults += _compare("volume", {key for key, row in here.items() if row.state != volume_states.ERROR},
                            set(here), {path.stem for path in (directory / "volumes").iterdir()})
         faults += [f"volume {key} has {here[key].size_gib} GiB and {size} on its back end"
@@ -149,6 +151,13 @@ def _compare(kind: str, needed: set[str], allowed: set[str], found: set[str]) ->
             *(f"{kind} {key} is not there" for key in sorted(needed - found))]
 
 
+def documents(directory: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """Read the JSON files that an agent at work keeps; one that it deletes meanwhile is not there."""
+    for path in directory.glob(pattern):
+        with contextlib.suppress(FileNotFoundError):
+            yield path, json.loads(path.read_text())
+
+
 def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     """Return what is wrong on one fake host: guests and files without a record, and records without a guest."""
     with db.reading() as session:
@@ -163,8 +172,7 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
             Migration.source_host == host, Migration.ended_at.is_(None)))}
     wanted = {row.id for row in rows}
     running = {row.id for row in rows if row.vm_state == "active"}
-    domains = {path.stem: json.loads(path.read_text())
-               for path in (state_path / "compute" / "fake" / "domains").glob("*.json")}
+    domains = {path.stem: domain for path, domain in documents(state_path / "compute" / "fake" / "domains", "*.json")}
     guests = {server_id: domain["state"] for server_id, domain in domains.items()}
     rescued = {row.id for row in rows if row.vm_state == "rescued"}  # their guests have the root volume alone
     plugged = {(server_id, volume_id) for server_id, domain in domains.items()
@@ -176,8 +184,8 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     faults += [f"{host}: {folder} is gone, and its server may go back" for folder in asides - folders]
     faults += [f"{host}: server {server} is active without a running guest"
                for server in running if guests.get(server) != "running"]
-    specs = {path.parent.name: json.loads(path.read_text())
-             for path in (state_path / "compute" / "servers").glob("*/spec.json") if path.parent.name not in asides}
+    specs = {path.parent.name: spec for path, spec in documents(state_path / "compute" / "servers", "*/spec.json")
+             if path.parent.name not in asides}
     kept = {(server_id, volume["volume_id"]) for server_id, spec in specs.items() for volume in spec.get("volumes", ())}
     nics = {(server_id, port_id) for server_id, domain in domains.items() for port_id in domain["nics"]}
     named = {(server_id, port["id"]) for server_id, spec in specs.items() for port in spec["ports"]}

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, not_found
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Port, SecurityGroup, Subnet
-from hostler.resources.network import ipam, place_ports, security_groups
+from hostler.resources.network import autoconf, ipam, place_ports, security_groups
 
 MAX_PAIRS = 10
 MAX_ADDRESSES = 16
@@ -79,19 +79,30 @@ def check_bound(port: Port, new: Mapping[str, Any]) -> None:
 
 
 def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],
-           given: Sequence[Mapping[str, str]] | None) -> tuple[ipam.AddressRequest, ...]:
-    """Return the addresses wanted: those `given`, or with None one of each family that the network has."""
+             given: Sequence[Mapping[str, str]] | None, *, device_owner: str,
+             held: Sequence[FixedIp] = ()) -> tuple[ipam.AddressRequest, ...]:
+    """Return the addresses wanted: those `given`, or with None one of each family that the network has.
+
+    What the port forms in automatic subnets is always among them, unless it is a router's. `held` are the addresses it
+    has, which may be named again.
+    """
     if given is None:
-        return place_ports.automatic(subnets)
+        return place_ports.wanted(subnets)
     if len(given) > MAX_ADDRESSES:
         raise errors.InvalidField(field="fixed_ips", value=str(len(given)), reason=f"At most {MAX_ADDRESSES} fit.")
-    return tuple(_request(caller, network, subnets, item) for item in given)
+    formed = () if device_owner in autoconf.ROUTERS else place_ports.formed(subnets)
+    automatic = {request.subnets[0].id for request in formed}
+    own = {row.ip_address for row in held if row.subnet_id in automatic}
+    named = (item for item in given if item.get("ip_address") not in own
+             and (item.get("ip_address") or ids.canonical(item.get("subnet_id", "")) not in automatic))
+    return (*(_request(caller, network, subnets, item) for item in named), *formed)
 
 
 def requests_after(caller: Caller, network: Network, subnets: Sequence[Subnet], held: Sequence[FixedIp],
-                 given: Sequence[Mapping[str, str]]) -> tuple[list[ipam.AddressRequest], set[str]]:
+                   given: Sequence[Mapping[str, str]], *,
+                   device_owner: str) -> tuple[list[ipam.AddressRequest], set[str]]:
     """Return what must be added to make a port's addresses those `given`, and the ids of the rows that stay."""
-    asked = requests(caller, network, subnets, given)
+    asked = requests(caller, network, subnets, given, device_owner=device_owner, held=held)
     kept: set[str] = set()
     missing: list[ipam.AddressRequest] = []
     for request in sorted(asked, key=lambda item: item.address is None):  # named ones choose first

@@ -80,6 +80,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         after = port_rules.groups_after(session, caller, port, before, values)
         moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
         changed = set_changed(port, new)
+        if "mac_address" in changed:
+            moved = place_ports.form_again(session, port) or moved
         regrouped = _set_groups(session, port, before, after)
         if (moved or regrouped) and not changed:
             port.revision += 1
@@ -146,7 +148,8 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
     port_rules.check_rights(caller, "create", project_id, network, values)
     new = port_rules.columns(network, values)
     new.setdefault("port_security_enabled", network.port_security_enabled)
-    requests = port_rules.requests(caller, network, _subnets(session, network.id), values.get("fixed_ips"))
+    requests = port_rules.requests(caller, network, _subnets(session, network.id), values.get("fixed_ips"),
+                                   device_owner=new.get("device_owner", ""))
     groups = port_rules.groups_of_new(session, caller, project_id, new, values)
     return place_ports.Draft(network, project_id, requests, new.pop("mac_address", None), tuple(groups), new)
 
@@ -155,7 +158,8 @@ def _move(session: orm.Session, caller: Caller, port: Port, network: Network,
           given: Sequence[Mapping[str, str]]) -> bool:
     """Make the port's addresses those given, keeping what fits; return whether anything is different."""
     rows = session.scalars(sa.select(FixedIp).where(FixedIp.port_id == port.id)).all()
-    requests, kept = port_rules.requests_after(caller, network, _subnets(session, network.id), rows, given)
+    requests, kept = port_rules.requests_after(caller, network, _subnets(session, network.id), rows, given,
+                                               device_owner=port.device_owner)
     gone = [row.id for row in rows if row.id not in kept]
     if gone:
         session.execute(sa.delete(FixedIp).where(FixedIp.id.in_(gone)))

@@ -1,11 +1,8 @@
-"""Checks a subnet's block, gateway, pools, name servers and routes, and returns their canonical spellings.
-
-IPv6 subnets are stored and their addresses allocated, but no host serves DHCPv6 or router advertisements: requests for
-either are refused.
-"""
+"""Checks a subnet's block, IPv6 modes, gateway, pools, name servers and routes; returns their canonical spellings."""
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,19 +10,29 @@ from typing import Any
 
 from hostler import errors
 from hostler.db.models import Subnet
-from hostler.resources.network import ipam
+from hostler.resources.network import autoconf, ipam
 from hostler.resources.network.ipam import Address, Block
 
 MAX_DNS_NAMESERVERS = 5
 MAX_HOST_ROUTES = 20
+# A longer prefix has no room for a DHCP server beside a gateway and a guest (as the reference has it).
+_LONGEST_SERVED = 126
 _CIDR = re.compile(r"[0-9a-fA-F.:]+/[0-9]{1,3}")
+
+
+@dataclasses.dataclass(frozen=True)
+class Modes:
+    """How a request wants a subnet advertised, and how guests are to get their addresses."""
+
+    ipv6_ra_mode: str | None
+    ipv6_address_mode: str | None
 
 
 def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns of a new subnet: the checked request with defaults filled in."""
     block = _block(values.get("cidr"), values["ip_version"])
-    _check_ipv6(block, values)
-    gateway = _address("gateway_ip", values["gateway_ip"], block) if values.get("gateway_ip") is not None else None
+    _check_modes(block, values)
+    gateway = _gateway(values["gateway_ip"], block) if values.get("gateway_ip") is not None else None
     if "gateway_ip" not in values:
         gateway = _first_host(block)
     _check_gateway(block, gateway)
@@ -41,12 +48,13 @@ def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
 def changed_values(subnet: Subnet, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the columns that a change sets, checked against the rest of the subnet."""
     block = ipam.block_of(subnet)
-    _check_ipv6(block, {"enable_dhcp": subnet.enable_dhcp, **values})
+    if block.version == 6 and values.get("enable_dhcp", subnet.enable_dhcp) != subnet.enable_dhcp:
+        _check_dhcp(block, values["enable_dhcp"], subnet)
     new = dict(values)
     if new.get("allocation_pools") is not None:
         new["allocation_pools"] = _pools(block, new["allocation_pools"])
     if new.get("gateway_ip") is not None:
-        gateway = _address("gateway_ip", new["gateway_ip"], block)
+        gateway = _gateway(new["gateway_ip"], block)
         _check_gateway(block, gateway)
         new["gateway_ip"] = str(gateway)
         if new["gateway_ip"] == subnet.dhcp_ip:
@@ -91,17 +99,41 @@ def _link_local(block: Block) -> Any:
     return ipaddress.ip_network("169.254.0.0/16" if block.version == 4 else "fe80::/10")
 
 
-def _check_ipv6(block: Block, values: Mapping[str, Any]) -> None:
-    modes = [values.get("ipv6_ra_mode"), values.get("ipv6_address_mode")]
+def _check_modes(block: Block, values: Mapping[str, Any]) -> None:
+    asked = Modes(values.get("ipv6_ra_mode"), values.get("ipv6_address_mode"))
     if block.version == 4:
-        if any(modes):
-            raise _wrong("ipv6_ra_mode", str(modes[0] or modes[1]), "It cannot be set when ip_version is 4.")
+        for field, mode in vars(asked).items():
+            if mode is not None:
+                raise _refused(f"{field} is not valid when ip_version is 4", field, mode)
         return
-    if any(modes):
-        raise errors.NotImplementedHere(feature="DHCPv6 and router advertisement")
-    if values.get("enable_dhcp", True):
-        raise errors.NotImplementedHere(
-            "DHCPv6 is not supported by this cloud: set enable_dhcp to false for an IPv6 subnet.", feature="DHCPv6")
+    _check_dhcp(block, values.get("enable_dhcp", True), asked)
+    if asked.ipv6_ra_mode and asked.ipv6_address_mode and asked.ipv6_ra_mode != asked.ipv6_address_mode:
+        raise _refused(f"ipv6_ra_mode set to '{asked.ipv6_ra_mode}' with ipv6_address_mode set to "
+                       f"'{asked.ipv6_address_mode}' is not valid. If both attributes are set, they must be the same "
+                       "value", "ipv6_ra_mode", asked.ipv6_ra_mode)
+    if autoconf.is_automatic(asked) and block.prefixlen != 64:
+        raise _refused(f"Invalid CIDR {block} for IPv6 address mode. OpenStack uses the EUI-64 address format, which "
+                       "requires the prefix to be /64", "cidr", str(block))
+
+
+def _check_dhcp(block: Block, enable_dhcp: bool, modes: autoconf.Modes) -> None:
+    mode = modes.ipv6_ra_mode or modes.ipv6_address_mode
+    if mode is not None and not enable_dhcp:
+        raise _refused("ipv6_ra_mode or ipv6_address_mode cannot be set when enable_dhcp is set to False",
+                       "enable_dhcp", mode)
+    if enable_dhcp and block.prefixlen > _LONGEST_SERVED:
+        raise _refused("Subnet has a prefix length that is incompatible with DHCP service enabled", "cidr", str(block))
+
+
+def _gateway(text: str, block: Block) -> Address:
+    """Return a gateway's address: in the block, or for IPv6 link-local, as a router's often is."""
+    try:
+        address = ipam.parse_address(text)
+    except ValueError:
+        address = None
+    if isinstance(address, ipaddress.IPv6Address) and block.version == 6 and address.is_link_local:
+        return address
+    return _address("gateway_ip", text, block)
 
 
 def _address(field: str, text: str, block: Block) -> Address:
@@ -187,6 +219,10 @@ def _host_routes(block: Block, given: Sequence[Mapping[str, str]]) -> list[dict[
             raise _wrong("host_routes", str(dict(route)), "It is of another family than the subnet.")
         routes.append({"destination": str(destination), "nexthop": str(nexthop)})
     return routes
+
+
+def _refused(message: str, field: str, value: str) -> errors.InvalidField:
+    return errors.InvalidField(f"Invalid input for operation: {message}.", field=field, value=value, reason="modes")
 
 
 def _text(address: Address | None) -> str | None:

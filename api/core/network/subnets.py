@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -11,11 +11,11 @@ from sqlalchemy import exc, orm
 from api.core.network import subnet_rules
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Network, Subnet
+from hostler.db.models import FixedIp, Network, Port, Subnet
 from hostler.query.fields import ADDRESS, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network import ipam
+from hostler.resources.network import autoconf, ipam, place_ports, security_groups
 from hostler.resources.network.host_updates import notify_of_network
 
 SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) for name in ("cidr", "gateway_ip")})
@@ -39,9 +39,9 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
     """Write subnets, all or none; their networks' hosts follow."""
     def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
         made = [_create(session, caller, values) for values in bodies]
-        operation_ids = [operation for network_id in {subnet.network_id for subnet in made}
-                for operation in notify_of_network(session, caller.context, network_id)]
-        return made, operation_ids
+        port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
+                    for port_id in place_ports.give_all(session, subnet)]
+        return made, _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
     return caller.write(work)
 
 
@@ -64,19 +64,37 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
 
 
 def delete_subnet(caller: Caller, identifier: str) -> None:
-    """Delete a subnet; raises InUse while ports have addresses of it."""
+    """Delete a subnet; raises InUse while ports have addresses of it that they do not form by themselves."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
         subnet = find_to_change(session, caller, Subnet, identifier)
         caller.check("delete_subnet", subnet.project_id)
-        if session.scalars(sa.select(FixedIp.id).where(FixedIp.subnet_id == subnet.id).limit(1)).first() is not None:
+        held = sa.select(FixedIp.port_id).join(Port, Port.id == FixedIp.port_id).where(FixedIp.subnet_id == subnet.id)
+        port_ids: Sequence[str] = ()
+        if autoconf.is_automatic(subnet):
+            port_ids = session.scalars(held.where(Port.device_owner.not_in(autoconf.ROUTERS))).all()
+            session.execute(sa.delete(FixedIp).where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(port_ids)))
+        if session.scalars(held.limit(1)).first() is not None:
             raise _in_use(subnet.id)
         session.delete(subnet)
         session.flush()
-        return None, notify_of_network(session, caller.context, subnet.network_id)
+        return None, _notify(session, caller, {subnet.network_id}, port_ids)
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # an address was allocated concurrently
         raise _in_use(identifier) from error
+
+
+def _notify(session: orm.Session, caller: Caller, network_ids: Collection[str], port_ids: Sequence[str]) -> list[str]:
+    """Make hosts follow: those of the networks, and those whose rules admit ports that have other addresses now."""
+    operation_ids = [operation for network_id in sorted(network_ids)
+                     for operation in notify_of_network(session, caller.context, network_id)]
+    if port_ids:
+        session.execute(sa.update(Port).where(Port.id.in_(port_ids)).values(revision=Port.revision + 1)
+                        .execution_options(synchronize_session=False))
+        groups = security_groups.groups_of(session, port_ids)
+        operation_ids += security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
+                                                      port_ids=port_ids)
+    return operation_ids
 
 
 def _in_use(subnet_id: str) -> errors.InUse:

@@ -21,7 +21,7 @@ from hostler.operations import journal
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import Kind
-from hostler.resources.network import host_updates, ipam, place_ports, ports, security_groups
+from hostler.resources.network import autoconf, host_updates, ipam, place_ports, ports, security_groups
 from hostler.resources.server.status import check_may_start
 
 _POLICY = "os_compute_api:os-attach-interfaces:"
@@ -80,8 +80,9 @@ def add_fixed_ip(services: Services, context: RequestContext, server_id: str, ne
         if port is None:
             raise errors.NotFound(f"Network {network_id} could not be found for instance {server.id}.",
                                   resource="network", id=network_id)
-        subnets = session.scalars(sa.select(Subnet).where(Subnet.network_id == port.network_id)
-                                  .order_by(Subnet.ip_version, Subnet.created_at, Subnet.id)).all()
+        subnets = [subnet for subnet in session.scalars(
+            sa.select(Subnet).where(Subnet.network_id == port.network_id)
+            .order_by(Subnet.ip_version, Subnet.created_at, Subnet.id)) if not autoconf.is_automatic(subnet)]
         if not subnets:
             raise errors.Invalid(reason=f"Network {network_id} has no subnet.")
         first = tuple(subnet for subnet in subnets if subnet.ip_version == subnets[0].ip_version)

@@ -29,6 +29,7 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("NotUnique", "MAC address"): "MacAddressInUse",
     ("NotUnique", "default security group"): "SecurityGroupDefaultAlreadyExists",
     ("NotUnique", "security group rule"): "SecurityGroupRuleExists",
+    ("InvalidField", "automatic addresses"): "AllocationOnAutoAddressSubnet",
     ("Conflict", "quota"): "OverQuota",
     ("Conflict", "default group"): "SecurityGroupCannotRemoveDefault",
     ("Conflict", "pool out of bounds"): "OutOfBoundsAllocationPool",

@@ -22,6 +22,7 @@ from sqlalchemy import orm
 
 from hostler import errors
 from hostler.db.models import FixedIp, Network, Subnet
+from hostler.resources.network import autoconf
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Block = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -81,6 +82,10 @@ def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -
     block = block_of(subnet)
     if address.version != block.version or address not in block:
         raise errors.InvalidField(field="fixed_ips", value=text, reason=f"It is not a valid IP for subnet {subnet.id}.")
+    if autoconf.is_automatic(subnet):
+        raise errors.InvalidField(
+            f"IPv6 address {text} cannot be directly assigned to a port on subnet {subnet.id} as the subnet is "
+            "configured for automatic addresses", field="fixed_ips", value=text, reason="automatic addresses")
     number = int(address)
     if number in _edges(block):
         raise errors.InvalidField(field="fixed_ips", value=text,

@@ -17,9 +17,9 @@ from oslo_config import cfg
 from sqlalchemy import exc, orm
 
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup
+from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources import revisions
-from hostler.resources.network import ipam
+from hostler.resources.network import autoconf, ipam
 
 _ATTEMPTS = 8
 # For this many ports and fewer, collisions of random MACs are left to the constraint; for more they are checked first.
@@ -47,8 +47,10 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
         return []
     _refuse_taken_macs(session, drafts)
     for attempt in range(_ATTEMPTS):
-        choices = ipam.choose(session, [request for draft in drafts for request in draft.requests], current=attempt > 0)
         macs = _macs(session, conf, drafts, look=attempt > 0 or len(drafts) > _LOOK_FOR_MACS)
+        requests = [_formed(request, mac) for draft, mac in zip(drafts, macs, strict=True)
+                    for request in draft.requests]
+        choices = ipam.choose(session, requests, current=attempt > 0)
         try:
             with session.begin_nested():
                 return _write(session, drafts, choices, macs)
@@ -62,7 +64,8 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
 def give_addresses(session: orm.Session, port: Port, requests: Sequence[ipam.AddressRequest]) -> list[FixedIp]:
     """Add one address for each request to a port that exists; raises as `place`."""
     for attempt in range(_ATTEMPTS):
-        choices = ipam.choose(session, requests, current=attempt > 0)
+        choices = ipam.choose(session, [_formed(request, port.mac_address) for request in requests],
+                              current=attempt > 0)
         try:
             with session.begin_nested():
                 rows = [FixedIp(port_id=port.id, subnet_id=choice.subnet_id, ip_address=choice.ip_address)
@@ -76,10 +79,49 @@ def give_addresses(session: orm.Session, port: Port, requests: Sequence[ipam.Add
     raise AssertionError("unreachable")
 
 
-def automatic(subnets: Sequence[Any]) -> tuple[ipam.AddressRequest, ...]:
-    """Return the requests of a port that names no address: one of IPv4 and one of IPv6, where there are subnets."""
-    families = [tuple(subnet for subnet in subnets if subnet.ip_version == version) for version in (4, 6)]
-    return tuple(ipam.AddressRequest(family) for family in families if family)
+def give_all(session: orm.Session, subnet: Subnet) -> list[str]:
+    """Give every port of an automatic subnet's network its address there, except routers'; return the ports' ids."""
+    ports = session.execute(sa.select(Port.id, Port.mac_address).where(
+        Port.network_id == subnet.network_id, Port.device_owner.not_in(autoconf.ROUTERS)).order_by(Port.id)).all()
+    session.add_all([FixedIp(port_id=port.id, subnet_id=subnet.id,
+                             ip_address=autoconf.address_in(subnet.cidr, port.mac_address)) for port in ports])
+    session.flush()
+    return [port.id for port in ports]
+
+
+def form_again(session: orm.Session, port: Port) -> bool:
+    """Replace the addresses formed from a MAC address that the port had before; return whether it has such."""
+    rows = session.execute(sa.select(FixedIp, Subnet).join(Subnet, Subnet.id == FixedIp.subnet_id)
+                           .where(FixedIp.port_id == port.id, Subnet.ip_version == 6)).tuples().all()
+    old = [] if port.device_owner in autoconf.ROUTERS else [
+        (row, subnet) for row, subnet in rows if autoconf.is_automatic(subnet)]
+    for row, subnet in old:
+        row.ip_address = autoconf.address_in(subnet.cidr, port.mac_address)
+    return bool(old)
+
+
+def wanted(subnets: Sequence[Subnet]) -> tuple[ipam.AddressRequest, ...]:
+    """Return the requests of a port that names no address.
+
+    It gets one address of IPv4 and one of IPv6 from the subnets that give addresses out, and what it forms in each
+    automatic subnet.
+    """
+    giving = [subnet for subnet in subnets if not autoconf.is_automatic(subnet)]
+    families = [tuple(subnet for subnet in giving if subnet.ip_version == version) for version in (4, 6)]
+    return (*(ipam.AddressRequest(family) for family in families if family), *formed(subnets))
+
+
+def formed(subnets: Sequence[Subnet]) -> tuple[ipam.AddressRequest, ...]:
+    """Return the requests that every port makes, whatever addresses it names: one for each automatic subnet."""
+    return tuple(ipam.AddressRequest((subnet,)) for subnet in subnets if autoconf.is_automatic(subnet))
+
+
+def _formed(request: ipam.AddressRequest, mac: str) -> ipam.AddressRequest:
+    """Return the request with the address that `mac` forms, where the subnet is automatic."""
+    subnet = request.subnets[0]
+    if request.address is not None or not autoconf.is_automatic(subnet):
+        return request
+    return dataclasses.replace(request, address=autoconf.address_in(subnet.cidr, mac))
 
 
 def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam.Choice],

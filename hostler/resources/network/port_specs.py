@@ -55,7 +55,8 @@ _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, 
 _PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
 _PORTS_OF_IDS = _PORTS.where(Port.id.in_(_IDS))
 _SUBNETS = (sa.select(Subnet.id, Subnet.network_id, Subnet.cidr, Subnet.ip_version, Subnet.gateway_ip,
-                      Subnet.enable_dhcp, Subnet.dhcp_ip, Subnet.dns_nameservers, Subnet.host_routes)
+                      Subnet.enable_dhcp, Subnet.dhcp_ip, Subnet.dns_nameservers, Subnet.host_routes,
+                      Subnet.ipv6_ra_mode, Subnet.ipv6_address_mode)
             .where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id))
 _NETWORKS = sa.select(Network.id, Network.name, Network.mtu, Network.network_type, Network.physical_network,
                       Network.segmentation_id, Network.host_gateway, Network.dns_domain).where(Network.id.in_(_IDS))
@@ -120,7 +121,8 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
         subnets[subnet.network_id].append(SubnetSpec(
             id=subnet.id, cidr=subnet.cidr, ip_version=subnet.ip_version, gateway_ip=subnet.gateway_ip,
             enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
-            host_routes=tuple(subnet.host_routes)))
+            host_routes=tuple(subnet.host_routes), ipv6_ra_mode=subnet.ipv6_ra_mode,
+            ipv6_address_mode=subnet.ipv6_address_mode))
     return {network.id: NetworkSpec(
         id=network.id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,

@@ -282,9 +282,10 @@ def _subnets(session: orm.Session, networks: dict[str, Network]) -> dict[str, li
 def _wishes(context: RequestContext, network: Network, subnets: Sequence[Subnet],
             address: str | None) -> tuple[ipam.AddressRequest, ...]:
     if address is None:
-        return place_ports.automatic(subnets)
+        return place_ports.wanted(subnets)
     subnet = ipam.subnet_with(subnets, address)
     if subnet is None:
         raise errors.Invalid(reason=f"Fixed IP address {address} is not in a subnet of network {network.id}.")
     owner = is_admin(context) or network.project_id == context.project_id
-    return (ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner)),)
+    named = ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner))
+    return (named, *place_ports.formed(subnets))

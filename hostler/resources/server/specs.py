@@ -98,6 +98,9 @@ class SubnetSpec(Spec):
     dhcp_ip: str | None = None
     dns_nameservers: tuple[str, ...] = ()
     host_routes: tuple[dict[str, str], ...] = ()
+    # slaac, dhcpv6-stateful, dhcpv6-stateless: how hosts advertise an IPv6 subnet, and how guests get their addresses.
+    ipv6_ra_mode: str | None = None
+    ipv6_address_mode: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

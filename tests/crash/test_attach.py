@@ -8,7 +8,7 @@ is left half attached.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ from tests.harness.crash_campaign import (
     Point,
     agent_points,
     api_points,
+    around,
     conductor_points,
+    each,
     patient,
     scheduler_points,
     volume_points,
@@ -35,17 +37,12 @@ from tests.harness.volume_scene import HERE, V3, VERSION, VolumeScene
 pytestmark = [pytest.mark.timeout(1500)]
 SERVERS = "/compute/v2.1/servers"
 
-
-def _around(*names: str) -> list[Point]:
-    return [Point("conductor", f"{name}:{side}") for name in names for side in ("before", "after")]
-
-
 ATTACH = [*conductor_points(["ConnectVolume", "PlugVolume"], ["connect_volume", "attach_volume"]), *api_points(),
           *volume_points("agent.connect_volume.begin", "volume.connect:before", "volume.connect:after",
                          "agent.connect_volume.end"),
           *agent_points("attach.connection", "attach.spec", "attach.plug", "driver.attach_volume:before",
                         "driver.attach_volume:after", "attach.end")]
-FAILED_ATTACH = [*_around("revert.PlugVolume", "revert.ConnectVolume", "rpc.detach_volume", "rpc.disconnect_volume"),
+FAILED_ATTACH = [*around("revert.PlugVolume", "revert.ConnectVolume", "rpc.detach_volume", "rpc.disconnect_volume"),
                  Point("conductor", "finish:before"), Point("conductor", "finish:after"),
                  *agent_points("detach.unplug", "detach.spec", "detach.end"),
                  *volume_points("volume.disconnect:before", "volume.disconnect:after")]
@@ -55,7 +52,7 @@ DETACH = [*conductor_points(["UnplugVolume", "DisconnectVolume"], ["detach_volum
                         "detach.end"),
           *volume_points("agent.disconnect_volume.begin", "volume.disconnect:before", "volume.disconnect:after",
                          "agent.disconnect_volume.end")]
-BOOT = [*_around("PlaceVolumes", "FillVolumes", "ConnectVolumes", "rpc.select_backends", "rpc.create_volume",
+BOOT = [*around("PlaceVolumes", "FillVolumes", "ConnectVolumes", "rpc.select_backends", "rpc.create_volume",
                  "rpc.connect_volume"),
         *(Point("conductor", name) for name in ("SpawnServer:before", "rpc.spawn_server:after", "finish:before",
                                                 "finish:after")),
@@ -63,10 +60,10 @@ BOOT = [*_around("PlaceVolumes", "FillVolumes", "ConnectVolumes", "rpc.select_ba
         *volume_points("agent.create_volume.fetched", "volume.create_volume:middle", "volume.create_volume:after",
                        "volume.connect:after"),
         *agent_points("spawn.disk", "driver.create:before", "driver.create:after")]
-FAILED_BOOT = [*_around("revert.ConnectVolumes", "revert.PlaceVolumes", "rpc.delete_volume", "rpc.disconnect_volume"),
+FAILED_BOOT = [*around("revert.ConnectVolumes", "revert.PlaceVolumes", "rpc.delete_volume", "rpc.disconnect_volume"),
                Point("conductor", "finish:before"),
                *volume_points("volume.disconnect:after", "volume.delete_volume:before", "volume.delete_volume:after")]
-DELETE = [*_around("LockVolumes", "DestroyServer", "DisconnectVolumes", "DeleteVolumes", "rpc.disconnect_volume",
+DELETE = [*around("LockVolumes", "DestroyServer", "DisconnectVolumes", "DeleteVolumes", "rpc.disconnect_volume",
                    "rpc.delete_volume"),
           Point("conductor", "finish:before"), Point("conductor", "finish:after"), Point("api", "commit:after"),
           *agent_points("destroy.guest", "destroy.files"),
@@ -131,11 +128,6 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerScene]:
         yield ServerScene(made, made.start())
     finally:
         made.stop()
-
-
-def each(points: Sequence[Point]) -> pytest.MarkDecorator:
-    """Run a test for each point."""
-    return pytest.mark.parametrize("point", points, ids=str)
 
 
 @each(ATTACH)
@@ -205,7 +197,7 @@ def test_delete_of_a_server_with_volumes_survives(scene: ServerScene, point: Poi
 
 def test_extend_of_an_attached_volume_survives(scene: ServerScene) -> None:
     scene.attached(wanted=True)
-    for number, point in enumerate([*_around("rpc.extend_volume", "rpc.resize_volume"),
+    for number, point in enumerate([*around("rpc.extend_volume", "rpc.resize_volume"),
                                     *agent_points("resize.volume", "driver.resize_volume", "resize.end")]):
         size = 2 + number
         scene.survive(point, partial(scene.client.post, f"{V3}/volumes/{scene.volume}/action", {

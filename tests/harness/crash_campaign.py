@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 import sqlalchemy as sa
 
@@ -44,11 +45,24 @@ class Point:
         return f"{self.process}/{self.name}"
 
 
+def in_conductor(*names: str) -> list[Point]:
+    """Return points in the conductor."""
+    return [Point("conductor", name) for name in names]
+
+
+def around(*names: str) -> list[Point]:
+    """Return the points before and after tasks, reverts and calls of the conductor."""
+    return in_conductor(*(f"{name}:{side}" for name in names for side in ("before", "after")))
+
+
+def each(points: Sequence[Point]) -> pytest.MarkDecorator:
+    """Run a test for each point."""
+    return pytest.mark.parametrize("point", points, ids=str)
+
+
 def conductor_points(flow_tasks: Sequence[str], rpcs: Sequence[str]) -> list[Point]:
     """Return a flow's points in the conductor: claim, tasks, calls, end."""
-    names = ["claim:after", *(f"{task}:{side}" for task in flow_tasks for side in ("before", "after")),
-             *(f"rpc.{rpc}:{side}" for rpc in rpcs for side in ("before", "after")), "finish:before", "finish:after"]
-    return [Point("conductor", name) for name in names]
+    return [*in_conductor("claim:after"), *around(*flow_tasks, *(f"rpc.{rpc}" for rpc in rpcs), "finish")]
 
 
 def api_points(*, wake: bool = True) -> list[Point]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
 import requests
 
+from tests.harness import backends
 from tests.harness.client import Client
 from tests.harness.crash_campaign import BACKENDS, Campaign, Point, patient
 
@@ -110,3 +112,15 @@ class VolumeScene:
         shown = self.client.get(f"{V3}/os-quota-sets/{project}?usage=true").json()["quota_set"]
         return {name: shown[name]["in_use"] for name in ("volumes", "gigabytes", "snapshots", "backups")}
 
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VolumeScene]:
+    """A module's own cloud; skips without a broker and databases."""
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"), volumes=True)
+    try:
+        yield VolumeScene(made, made.start())
+    finally:
+        made.stop()

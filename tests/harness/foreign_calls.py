@@ -74,7 +74,7 @@ BODIES: Final[tuple[Call, ...]] = (
         os__show_image_metadata=None, os__force_detach={}, os__detach={"attachment_id": "{attachment}"},
         os__reserve=None, os__unreserve=None, os__attach=None, os__begin_detaching=None, os__roll_detaching=None,
         os__initialize_connection={"connector": {}}, os__terminate_connection={"connector": {}},
-        os__force_delete=None),
+        os__reimage={"image_id": "{image}"}, os__force_delete=None),
     Call("POST", f"{_V}/volumes/{{volume}}/action", {"os-retype": {"new_type": "{type}"}}),
     Call("POST", f"{_V}/snapshots", {"snapshot": {"volume_id": "{volume}", "force": True}}),
     Call("PUT", f"{_V}/snapshots/{{snapshot}}", {"snapshot": {"name": "taken"}}),

@@ -1,4 +1,4 @@
-"""Create to ACTIVE, delete, show, list, memory: `python bench/servers.py [--cloud all-in-one|fleet] [--count N]`."""
+"""Create to ACTIVE, delete, show, list, memory: `python bench/servers.py [--cloud NAME] [--count N]`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: i
         if clients == 1:
             client.wait_server(made[-1], "ACTIVE")
 
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = measure.in_parallel(create, count, clients)
-        cloud.wait_until_none("/compute/v2.1/servers?limit=1&status=BUILD")
+        cloud.settle()
     measure.rate(f"create_to_active/{cloud.name}/{clients}_clients", count, spent, latencies)
 
     def delete(number: int) -> None:
@@ -36,9 +36,9 @@ def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: i
         if clients == 1:
             client.wait_gone(made[number])
 
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = measure.in_parallel(delete, count, clients)
-        cloud.wait_until_none("/compute/v2.1/servers?limit=1&name=bench-")
+        cloud.settle()
     measure.rate(f"delete/{cloud.name}/{clients}_clients", count, spent, latencies)
 
 
@@ -47,7 +47,7 @@ def show(cloud: clouds.Measured, image: str, count: int) -> None:
     server = cloud.client.create_server(image, "shown")
     cloud.client.wait_server(server, "ACTIVE")
     measure.in_parallel(lambda _: cloud.own_client().show(server), 64, 16)
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = measure.in_parallel(lambda _: cloud.own_client().show(server), count, 16)
     measure.rate(f"show/{cloud.name}/16_clients", count, spent, latencies)
 
@@ -87,7 +87,7 @@ def list_detail(cloud: clouds.Measured, stored: int, repeats: int = 10) -> None:
     """Measure a page of 1,000 servers in detail."""
     path = "/compute/v2.1/servers/detail?limit=1000"
     assert len(cloud.client.get(path).json()["servers"]) == 1000
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = [measure.in_parallel(lambda _: cloud.client.get(path), 1, 1)[0] for _ in range(repeats)]
     measure.rate(f"list_1000_detail/{cloud.name}/{stored}_stored", repeats, spent, latencies)
 
@@ -95,8 +95,8 @@ def list_detail(cloud: clouds.Measured, stored: int, repeats: int = 10) -> None:
 def memory(cloud: clouds.Measured) -> None:
     """Print each process's proportional set size at rest."""
     total = 0.0
-    for name, pid in cloud.processes().items():
-        size = measure.pss_mib(pid)
+    for name, pids in cloud.processes().items():
+        size = sum(measure.pss_mib(pid) for pid in pids)
         total += size
         measure.figure(f"memory/{cloud.name}/{name}", size, "MiB")
     measure.figure(f"memory/{cloud.name}/all", total, "MiB")

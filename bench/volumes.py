@@ -40,17 +40,17 @@ def create_and_delete(cloud: clouds.Measured, count: int, clients: int) -> None:
         if clients == 1:
             wait_available(client, made[-1])
 
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = measure.in_parallel(create, count, clients)
-        cloud.wait_until_none(f"{V3}/volumes?limit=1&status=creating")
+        cloud.settle()
     report(f"volume_create/{cloud.name}/{clients}_clients", count, spent, latencies)
 
     def delete(number: int) -> None:
         cloud.own_client().delete(f"{V3}/volumes/{made[number]}")
 
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = measure.in_parallel(delete, count, clients)
-        cloud.wait_until_none(f"{V3}/volumes?limit=1&name~=bench-")
+        cloud.settle()
     report(f"volume_delete/{cloud.name}/{clients}_clients", count, spent, latencies)
 
 
@@ -80,7 +80,7 @@ def list_detail(cloud: clouds.Measured, stored: int, repeats: int = 10) -> None:
     """Measure a page of 1,000 volumes in detail."""
     path = f"{V3}/volumes/detail?limit=1000"
     assert len(cloud.client.get(path).json()["volumes"]) == 1000
-    with measure.spending(cloud.pids) as spent:
+    with cloud.meter.spending() as spent:
         latencies = [measure.in_parallel(lambda _: cloud.client.get(path), 1, 1)[0] for _ in range(repeats)]
     measure.rate(f"volume_list_1000_detail/{cloud.name}/{stored}_stored", repeats, spent, latencies)
 

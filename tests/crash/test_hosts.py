@@ -1,5 +1,5 @@
-"""Kill -9 around every step that takes a server to another host: live migrations, evacuations and drains, with their
-reverts; and around what is asked of its guest.
+"""Kill -9 around every step that takes a server to another host: live migrations, evacuations (also those that nobody
+asks for) and drains, with their reverts; and around what is asked of its guest.
 
 Whatever dies wherever: without an operator the server ends on one of the two hosts, and nothing of it is left on the
 other. One server with a volume serves the whole campaign, going from host to host. A sample of the points is tried, by
@@ -27,7 +27,9 @@ from tests.harness.crash_campaign import (
     Campaign,
     Point,
     api_points,
+    around,
     conductor_points,
+    in_conductor,
     scheduler_points,
     volume_points,
 )
@@ -36,12 +38,9 @@ from tests.harness.volume_scene import VolumeScene
 
 pytestmark = [pytest.mark.timeout(1800)]
 SERVERS = "/compute/v2.1/servers"
+POLICY = "hostler:on_host_failure"
 V80 = {"OpenStack-API-Version": "compute 2.80"}
 V53 = {"OpenStack-API-Version": "compute 2.53"}
-
-
-def _around(*names: str) -> list[Point]:
-    return [Point("conductor", f"{name}:{side}") for name in names for side in ("before", "after")]
 
 
 def _at(role: str, *steps: str) -> list[Point]:
@@ -60,7 +59,7 @@ LIVE = [
     *_at("target", "migrate.spec", "network.plug:before", "network.plug:after", "migrate.ports", "migrate.disks",
          "disk.ensure:before", "disk.ensure:after", "migrate.landing", "driver.prepare_migration", "migrate.prepared",
          "migrate.arrive", "network.activate", "migrate.arrived")]
-FAILED_LIVE = [*_around("revert.SendGuest", "revert.PrepareTarget", "revert.ClaimTarget", "rpc.destroy_server",
+FAILED_LIVE = [*around("revert.SendGuest", "revert.PrepareTarget", "revert.ClaimTarget", "rpc.destroy_server",
                         "finish"),
                *_at("target", "destroy.guest", "destroy.files", "destroy.end")]
 EVACUATION = [
@@ -71,18 +70,21 @@ EVACUATION = [
                    "volume.connect:after"),
     *_at("target", "spawn.spec", "spawn.ports", "spawn.image", "spawn.disk", "spawn.start", "driver.create:before",
          "driver.create:after", "spawn.end")]
-FAILED_EVACUATION = [*_around("revert.RebuildServer", "revert.MoveConnections", "revert.ClaimTarget",
+FAILED_EVACUATION = [*around("revert.RebuildServer", "revert.MoveConnections", "revert.ClaimTarget",
                               "rpc.destroy_server", "finish"),
                      *_at("target", "destroy.guest", "destroy.files")]
-DRAIN = [*(Point("conductor", f"MoveServersAway:{where}") for where in ("before", "write", "commit", "after")),
-         *_around("SendGuest", "TakeOver"), *_at("source", "driver.send:after"), *_at("target", "migrate.arrive"),
+RESTART = in_conductor("host_failures:before", "host_failures:after", "claim:after", "FenceHost:before",
+                       "rpc.spawn_server:after", "finish:before")
+DRAIN = [*in_conductor(*(f"MoveServersAway:{where}" for where in ("before", "write", "commit", "after"))),
+         *around("SendGuest", "TakeOver"), *_at("source", "driver.send:after"), *_at("target", "migrate.arrive"),
          *api_points(wake=False)]
 PASSWORD = [*conductor_points(["ChangePassword"], ["change_password"]), *api_points(wake=False),
             *_at("source", "driver.set_password")]
 CRASH_DUMP = [*conductor_points(["InjectNmi"], ["inject_nmi"]), *api_points(wake=False),
               *_at("source", "driver.inject_nmi")]
 FLOWS = {"live": LIVE, "failed_live": FAILED_LIVE, "evacuation": EVACUATION,
-         "failed_evacuation": FAILED_EVACUATION, "drain": DRAIN, "password": PASSWORD, "crash_dump": CRASH_DUMP}
+         "failed_evacuation": FAILED_EVACUATION, "restart": RESTART, "drain": DRAIN, "password": PASSWORD,
+         "crash_dump": CRASH_DUMP}
 _ALL = [(flow, point) for flow, points in FLOWS.items() for point in points]
 
 
@@ -156,20 +158,34 @@ class Scene(VolumeScene):
         self.campaign.disarm()
         return str(self.migrations()[0]["status"])
 
-    def force_down(self, host: str, *, down: bool) -> None:
+    def force_down(self, host: str, *, down: bool) -> requests.Response:
         """Force a host's service down, or no longer."""
         [service] = self.client.get(f"/compute/v2.1/os-services?binary=nova-compute&host={host}",
                                     headers=V53).json()["services"]
-        self.client.request("PUT", f"/compute/v2.1/os-services/{service['id']}", json={"forced_down": down},
-                            headers=V53).raise_for_status()
+        answer = self.client.request("PUT", f"/compute/v2.1/os-services/{service['id']}", json={"forced_down": down},
+                                     headers=V53)
+        answer.raise_for_status()
+        return answer
 
     @contextlib.contextmanager
-    def hung(self, host: str) -> Iterator[None]:
+    def restarts_elsewhere(self) -> Iterator[None]:
+        """Have the server evacuated whenever its host is down."""
+        path = f"{SERVERS}/{self.server}/metadata"
+        self.client.post(path, {"metadata": {POLICY: "restart"}}).raise_for_status()
+        self.campaign.wait_rest()
+        try:
+            yield
+        finally:
+            self.client.delete(f"{path}/{POLICY}").raise_for_status()
+
+    @contextlib.contextmanager
+    def hung(self, host: str, *, down: bool = True) -> Iterator[None]:
         """Stop a host's agent in the middle of whatever it does, and vouch for the host; afterwards it goes on."""
         process = self.campaign.fleet.processes[host]
         os.killpg(process.pid, signal.SIGSTOP)
         try:
-            self.force_down(host, down=True)
+            if down:
+                self.force_down(host, down=True)
             yield
         finally:
             os.killpg(process.pid, signal.SIGCONT)
@@ -199,6 +215,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     if reason:
         pytest.skip(reason)
     made = Campaign(tmp_path_factory.mktemp("crash"), hosts=2, volumes=True, overrides={
+        "conductor": {"conductor": {"restart_interval": 0.5}},
         "compute": {"compute": {"reconcile_interval": 1}, "fake": {"migration_seconds": 0.3}}})
     try:
         yield Scene(made, made.start())
@@ -240,6 +257,16 @@ def test_the_revert_of_an_evacuation_survives(scene: Scene, point: Point) -> Non
     scene.act({"reboot": {"type": "HARD"}}).raise_for_status()
     wait_for(lambda: (scene.client.show(scene.server) or {})["status"] == "ACTIVE", "the guest, put right", 60)
     scene.check_at(source)
+
+
+@pytest.mark.parametrize("point", _chosen("restart"), ids=str)
+def test_an_evacuation_that_nobody_asks_for_survives(scene: Scene, point: Point) -> None:
+    source, target = scene.host, scene.other(scene.host)
+    before = len(scene.migrations())
+    with scene.restarts_elsewhere(), scene.hung(source, down=False):
+        assert scene.survive_move(point, lambda: scene.force_down(source, down=True)) == "done"
+    scene.check_at(target)
+    assert len(scene.migrations()) == before + 1
 
 
 @pytest.mark.parametrize("point", _chosen("drain"), ids=str)

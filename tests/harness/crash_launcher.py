@@ -8,6 +8,7 @@ With `sleep <point>` in it the process stops there instead (SIGSTOP), and writes
 
 Points: `<Task>:before|after`, `<Task>:write|commit` (before each transaction of its own, and before that is committed),
 the same as `revert.<Task>:…`, `end:write|commit` (of the transaction that ends the operation),
+`<module>:before|after` (in the transaction that accepts what became due by itself; `confirmations`, `host_failures`),
 `rpc.<method>:before|after`, `claim:after`, `finish:before|after` (around the operation's last commit),
 `commit:before|after` (a request's transaction in the api), `select_host:before|after` and `select_backends:…` (in the
 scheduler).
@@ -90,6 +91,9 @@ def arm_conductor() -> None:
     around(task, "pre_revert", lambda self: begin(self, "revert."), lambda self: f"revert.{self.name}:before")
     around(task, "post_revert", nowhere, lambda self: f"revert.{self.name}:after")
     arm_writes(run.Run, step)
+    for name in ("confirmations", "host_failures"):
+        around(importlib.import_module(f"conductor.{name}"), "_accept", lambda *_args, name=name, **_: f"{name}:before",
+               lambda *_args, name=name, **_: f"{name}:after")
     around(bus.Peer, "call", lambda _self, _context, method, *_: f"rpc.{method}:before",
            lambda _self, _context, method, *_: f"rpc.{method}:after")
     around(lease, "claim", nowhere, lambda *_args, **_: "claim:after")

@@ -20,8 +20,8 @@ from tests.harness.zombie_scene import ZombieScene
 
 pytestmark = [pytest.mark.timeout(600)]
 
-ALL = [(writes, point) for writes in (*zombies.SERVER_WRITES, *zombies.VOLUME_WRITES, *zombies.OTHER_WRITES)
-       for point in writes.points]
+ALL = [(writes, point) for writes in (*zombies.SERVER_WRITES, *zombies.VOLUME_WRITES, *zombies.EVACUATION_WRITES,
+                                      *zombies.OTHER_WRITES) for point in writes.points]
 SEED = os.environ.get("HOSTLER_SEED", "1")
 HOW_MANY = os.environ.get("HOSTLER_ZOMBIES", "8")
 CHOSEN = ALL if HOW_MANY == "all" else random.Random(SEED).sample(ALL, int(HOW_MANY))
@@ -33,8 +33,11 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZombieScene]:
     if reason:
         pytest.skip(reason)
     # The database ends the transaction of a process that is stopped; its successor waits for that.
-    made = Campaign(tmp_path_factory.mktemp("zombies"), volumes=True, successor=True, overrides={
-        "conductor": {"database": {"idle_transaction_timeout": 3, "lock_timeout": 1}}})
+    made = Campaign(tmp_path_factory.mktemp("zombies"), hosts=2, volumes=True, successor=True, overrides={
+        "conductor": {"database": {"idle_transaction_timeout": 3, "lock_timeout": 1}},
+        "compute": {"compute": {"reconcile_interval": 2, "deletion_policy": "never"},
+                    "fake": {"migration_seconds": 0.3}},
+        "api": {"compute": {"deletion_policy": "never"}}})
     try:
         yield ZombieScene(made, made.start())
     finally:

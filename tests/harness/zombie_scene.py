@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -12,23 +13,94 @@ import sqlalchemy as sa
 from hostler.db.models import Base
 from tests.harness.client import Client
 from tests.harness.crash_campaign import BACKENDS, Campaign
+from tests.harness.ports import wait_for
 from tests.harness.volume_scene import HERE, THERE, V3, VERSION, Request, VolumeScene
 
 SERVERS = "/compute/v2.1/servers"
 _ATTACHMENTS = {"OpenStack-API-Version": "volume 3.54"}
+_V53 = {"OpenStack-API-Version": "compute 2.53"}
+_V93 = {"OpenStack-API-Version": "compute 2.93"}
+_V80 = {"OpenStack-API-Version": "compute 2.80"}
+_LIVE: dict[str, Any] = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
+# Status → what leads from it to ACTIVE; to it from there (None: a deletion).
+_BACK: dict[str, dict[str, Any]] = {
+    "SHUTOFF": {"os-start": None}, "PAUSED": {"unpause": None}, "RESCUE": {"unrescue": None},
+    "SHELVED_OFFLOADED": {"unshelve": None}, "SOFT_DELETED": {"restore": None},
+    "VERIFY_RESIZE": {"confirmResize": None}, "ERROR": {"reboot": {"type": "HARD"}}}
+_INTO: dict[str, dict[str, Any] | None] = {
+    "SHUTOFF": {"os-stop": None}, "PAUSED": {"pause": None}, "RESCUE": {"rescue": {}},
+    "SHELVED_OFFLOADED": {"shelve": None}, "SOFT_DELETED": None}
 
 
 class ZombieScene(VolumeScene):
-    """A cloud with one server, which serves all scenarios that need one."""
+    """A cloud with one server, which serves all scenarios that need one, and with another that goes from host to host.
+
+    Both are on the first host; the second takes servers in scenarios of `_MOVES` alone.
+    """
 
     def __init__(self, campaign: Campaign, client: Client) -> None:
         super().__init__(campaign, client)
         self._numbers = itertools.count(1)
+        client.request("PATCH", f"/image/v2/images/{self.image_id}", json=[
+            {"op": "add", "path": "/hw_qemu_guest_agent", "value": "yes"}],
+            headers={"Content-Type": "application/openstack-images-v2.1-json-patch"}).raise_for_status()
+        self.set_service("host2", status="disabled")
         self.server = client.create_server(self.image_id, "subject")
         client.wait_server(self.server, "ACTIVE")
+        self.servers = [self.server]
+        self._scenario = ""
+
+    @functools.cached_property
+    def mover(self) -> str:
+        """A server with a volume."""
+        made = self.client.create_server(self.image_id, "mover", availability_zone="nova:host1")
+        self.client.wait_server(made, "ACTIVE")
+        self.servers.append(made)
+        volume_id = self.make("volume")
+        self.client.post(f"{SERVERS}/{made}/os-volume_attachments", {
+            "volumeAttachment": {"volumeId": volume_id}}).raise_for_status()
+        self.wait("volume", volume_id, "in-use")
+        return made
+
+    def set_service(self, host: str, **values: Any) -> None:
+        """Change the record of a host's service."""
+        [service] = self.client.get(f"/compute/v2.1/os-services?binary=nova-compute&host={host}",
+                                    headers=_V53).json()["services"]
+        self.client.request("PUT", f"/compute/v2.1/os-services/{service['id']}", json=values,
+                            headers=_V53).raise_for_status()
+
+    @functools.cached_property
+    def on_volume(self) -> str:
+        """A server that boots from a volume."""
+        made = str(self.server_with_volumes()().json()["server"]["id"])
+        self.client.wait_server(made, "ACTIVE")
+        self.servers.append(made)
+        return made
+
+    @functools.cached_property
+    def _aggregate(self) -> str:
+        """The way to change an aggregate of the first host."""
+        made = self.client.post("/compute/v2.1/os-aggregates", {"aggregate": {"name": "maintained"}})
+        act = f"/compute/v2.1/os-aggregates/{made.json()['aggregate']['id']}/action"
+        self.client.post(act, {"add_host": {"host": "host1"}}).raise_for_status()
+        return act
+
+    def maintain(self, *, wanted: bool) -> requests.Response:
+        """Drain the first host, or take that back."""
+        return self.client.post(self._aggregate, {
+            "set_metadata": {"metadata": {"hostler:maintenance": "true" if wanted else None}}})
 
     def prepare(self, scenario: str) -> Request:
         """Return the request of a scenario, once all that it needs is there and at rest."""
+        if self._scenario == "drain":
+            self.maintain(wanted=False).raise_for_status()
+        self._scenario = scenario
+        self.set_service("host1", forced_down=False)
+        self.set_service("host1", status="enabled")
+        wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 30)
+        for server in self.servers:
+            self._bring_home(server)
+        self.set_service("host2", status="enabled" if scenario in _MOVES else "disabled")
         request = SCENARIOS[scenario](self)
         self.campaign.wait_rest()
         return request
@@ -39,6 +111,19 @@ class ZombieScene(VolumeScene):
             return {table.name: sorted(repr(tuple(row)) for row in session.execute(sa.select(table)))
                     for table in Base.metadata.sorted_tables
                     if "last_seen_at" not in table.columns and table.name != "backends"}
+
+    def _bring_home(self, server: str) -> None:
+        if self._host_of(server) == "host1" and (self.client.show(server) or {})["status"] != "ERROR":
+            return
+        self.bring("ACTIVE", server)
+        self.campaign.wait_rest()
+        if self._host_of(server) != "host1":
+            self.client.post(f"{SERVERS}/{server}/action", _LIVE, headers=_V80).raise_for_status()
+            self.campaign.wait_rest()
+
+    def _host_of(self, server: str) -> str | None:
+        host: str | None = (self.client.show(server) or {})["OS-EXT-SRV-ATTR:host"]
+        return host
 
     def posting(self, path: str, body: dict[str, Any], headers: dict[str, str] | None = None) -> Request:
         """Return a POST."""
@@ -63,17 +148,31 @@ class ZombieScene(VolumeScene):
 
     def power(self, before: str, action: dict[str, Any]) -> Request:
         """Return a change of power of the server, which is in the state `before`."""
-        ways = {"SHUTOFF": {"os-stop": None}, "PAUSED": {"pause": None}}
-        if (self.client.show(self.server) or {})["status"] != "ACTIVE":
-            now = (self.client.show(self.server) or {})["status"]
-            self._change_power({"os-start": None} if now == "SHUTOFF" else {"unpause": None}, "ACTIVE")
-        if before != "ACTIVE":
-            self._change_power(ways[before], before)
-        return self.posting(f"{SERVERS}/{self.server}/action", action)
+        self.bring(before, self.server)
+        return self.posting(f"{SERVERS}/{self.server}/action", action, _V80)
 
-    def _change_power(self, action: dict[str, Any], status: str) -> None:
-        self.client.post(f"{SERVERS}/{self.server}/action", action).raise_for_status()
-        self.client.wait_server(self.server, status)
+    def bring(self, status: str, server: str) -> None:
+        """Undisturbed, bring a server into a status, by way of ACTIVE."""
+        for step in ("ACTIVE", status):
+            now = (self.client.show(server) or {})["status"]
+            if now != step:
+                path, action = f"{SERVERS}/{server}", _BACK[now] if step == "ACTIVE" else _INTO[step]
+                answer = (self.client.delete(path) if action is None
+                          else self.client.post(f"{path}/action", action, headers=_V80))
+                answer.raise_for_status()
+                self.client.wait_server(server, step)
+
+    def moving(self, before: str, action: dict[str, Any]) -> Request:
+        """Return an action on the server that moves, which is in the state `before`."""
+        if before == "VERIFY_RESIZE":
+            self.client.post(f"{SERVERS}/{self.mover}/action", {"migrate": None}).raise_for_status()
+            self.client.wait_server(self.mover, before)
+        return self.posting(f"{SERVERS}/{self.mover}/action", action, _V80)
+
+    def of_volumes(self, action: dict[str, Any]) -> Request:
+        """Return an action on the server that boots from a volume, which is ACTIVE."""
+        self.bring("ACTIVE", self.on_volume)
+        return self.posting(f"{SERVERS}/{self.on_volume}/action", action, _V93)
 
     def attachment(self, volume_id: str) -> Request:
         """Return the connection of a volume to a client outside."""
@@ -89,6 +188,50 @@ class ZombieScene(VolumeScene):
             {"boot_index": -1, "uuid": self.make("volume"), "source_type": "volume", "destination_type": "volume"}]
         return self.posting(SERVERS, self.client.server_body(
             "", self.name("zombie"), block_device_mapping_v2=disks))
+
+
+def _resize(scene: ZombieScene) -> Request:
+    """Return a resize in place, to and fro between two flavors."""
+    scene.bring("ACTIVE", scene.server)
+    now = (scene.client.show(scene.server) or {})["flavor"]["original_name"]
+    return scene.power("ACTIVE", {"resize": {"flavorRef": "1" if now == "m1.nano" else "42"}})
+
+
+def _resized(scene: ZombieScene, action: str) -> Request:
+    _resize(scene)().raise_for_status()
+    scene.client.wait_server(scene.server, "VERIFY_RESIZE")
+    return scene.posting(f"{SERVERS}/{scene.server}/action", {action: None})
+
+
+def _soft_delete(scene: ZombieScene) -> Request:
+    scene.bring("ACTIVE", scene.server)
+    return scene.deleting(f"{SERVERS}/{scene.server}")
+
+
+def _attach_interface(scene: ZombieScene) -> Request:
+    scene.bring("ACTIVE", scene.server)
+    network = scene.client.get("/network/v2.0/networks?name=default").json()["networks"][0]["id"]
+    return scene.posting(f"{SERVERS}/{scene.server}/os-interface", {"interfaceAttachment": {"net_id": network}})
+
+
+def _detach_interface(scene: ZombieScene) -> Request:
+    answer = _attach_interface(scene)()
+    answer.raise_for_status()
+    scene.campaign.wait_rest()
+    return scene.deleting(f"{SERVERS}/{scene.server}/os-interface/{answer.json()['interfaceAttachment']['port_id']}")
+
+
+def _evacuate(scene: ZombieScene) -> Request:
+    request = scene.moving("ACTIVE", {"evacuate": {}})
+    scene.campaign.wait_rest()
+    scene.set_service("host1", forced_down=True)
+    return request
+
+
+def _drain(scene: ZombieScene) -> Request:
+    """Drain the first host, with whatever is on it."""
+    scene.bring("ACTIVE", scene.server)
+    return lambda: scene.maintain(wanted=True)
 
 
 def _attach(scene: ZombieScene, volume_id: str | None = None) -> Request:
@@ -178,6 +321,25 @@ SCENARIOS: dict[str, Callable[[ZombieScene], Callable[[], requests.Response]]] =
     "stop": lambda scene: scene.power("ACTIVE", {"os-stop": None}),
     "start": lambda scene: scene.power("SHUTOFF", {"os-start": None}),
     "pause": lambda scene: scene.power("ACTIVE", {"pause": None}),
+    "rebuild": lambda scene: scene.power("ACTIVE", {"rebuild": {"imageRef": scene.image_id}}),
+    "create_image": lambda scene: scene.power("ACTIVE", {"createImage": {"name": scene.name("image")}}),
+    "rebuild_of_a_volume": lambda scene: scene.of_volumes({"rebuild": {"imageRef": scene.image_id}}),
+    "image_of_volumes": lambda scene: scene.of_volumes({"createImage": {"name": scene.name("image")}}),
+    "create_server_backup": lambda scene: scene.power("ACTIVE", {
+        "createBackup": {"name": scene.name("backup"), "backup_type": "daily", "rotation": 1}}),
+    "rescue": lambda scene: scene.power("ACTIVE", {"rescue": {}}),
+    "unrescue": lambda scene: scene.power("RESCUE", {"unrescue": None}),
+    "shelve": lambda scene: scene.power("ACTIVE", {"shelve": None}),
+    "unshelve": lambda scene: scene.power("SHELVED_OFFLOADED", {"unshelve": None}),
+    "soft_delete": _soft_delete,
+    "restore": lambda scene: scene.power("SOFT_DELETED", {"restore": None}),
+    "attach_interface": _attach_interface,
+    "detach_interface": _detach_interface,
+    "change_password": lambda scene: scene.power("ACTIVE", {"changePassword": {"adminPass": "secret"}}),
+    "crash_dump": lambda scene: scene.power("ACTIVE", {"trigger_crash_dump": None}),
+    "resize": _resize,
+    "confirm": lambda scene: _resized(scene, "confirmResize"),
+    "revert_resize": lambda scene: _resized(scene, "revertResize"),
     "rename": lambda scene: scene.putting(f"{SERVERS}/{scene.server}", {"server": {"name": scene.name("renamed")}}),
     "rules": _rules,
     "network": _network,
@@ -204,3 +366,13 @@ SCENARIOS: dict[str, Callable[[ZombieScene], Callable[[], requests.Response]]] =
     "connect": lambda scene: scene.attachment(scene.make("volume")),
     "disconnect": _disconnect,
 }
+# Those that take the other server to the second host.
+_MOVES: dict[str, Callable[[ZombieScene], Request]] = {
+    "migrate_server": lambda scene: scene.moving("ACTIVE", {"migrate": None}),
+    "confirm_migration": lambda scene: scene.moving("VERIFY_RESIZE", {"confirmResize": None}),
+    "revert_migration": lambda scene: scene.moving("VERIFY_RESIZE", {"revertResize": None}),
+    "live_migrate": lambda scene: scene.moving("ACTIVE", _LIVE),
+    "evacuate": _evacuate,
+    "drain": _drain,
+}
+SCENARIOS |= _MOVES

@@ -100,8 +100,37 @@ EVACUATION_WRITES = [
     _writes("evacuate", f"{_EVACUATION} MoveConnections.revert ClaimTarget.revert", (2,),
             "host2/driver.create:before"),
 ]
+_LIVE = "LockVolumes.execute ClaimTarget.execute PrepareTarget.execute SendGuest.execute"
+_MOVE = "ClaimTarget.execute SetServerAside.execute SwitchToTarget.execute"
 # Without a scenario in the unit tests of flows with volumes.
 OTHER_WRITES = [
+    _writes("rebuild", "RebuildServer.execute"),
+    _writes("create_image"),
+    _writes("rebuild_of_a_volume", "StopServer.execute ConnectVolume.execute RebuildServer.execute"),
+    _writes("image_of_volumes", "SnapshotVolumes.execute"),
+    _writes("create_server_backup"),
+    _writes("rescue", "RescueServer.execute"),
+    _writes("unrescue", "UnrescueServer.execute"),
+    _writes("shelve", "SwitchOff.execute"),
+    _writes("unshelve", "AssignHost.execute"),
+    _writes("soft_delete", "SwitchOff.execute"),
+    _writes("restore", "SwitchOn.execute"),
+    _writes("attach_interface"),
+    _writes("detach_interface"),
+    _writes("change_password"),
+    _writes("crash_dump"),
+    _writes("resize", _MOVE),
+    _writes("resize", f"{_MOVE} SwitchToTarget.revert ClaimTarget.revert", (), "agent/take_in.files"),
+    _writes("confirm"),
+    _writes("revert_resize", "SwitchToSource.execute"),
+    _writes("migrate_server", f"{_MOVE} MoveConnections.execute"),
+    _writes("migrate_server", f"{_MOVE} MoveConnections.execute MoveConnections.revert SwitchToTarget.revert "
+                              "ClaimTarget.revert", (), "host2/take_in.files"),
+    _writes("confirm_migration"),
+    _writes("revert_migration", "SwitchToSource.execute MoveConnections.execute"),
+    _writes("live_migrate", f"{_LIVE} TakeOver.execute"),
+    _writes("live_migrate", f"{_LIVE} ClaimTarget.revert", (), "agent/driver.send:copy"),
+    _writes("drain", "MoveServersAway.execute"),
     _writes("boot_from_image", "AssignHost.execute"),
     _writes("stop", "StopServer.execute"),
     _writes("start", "StartServer.execute"),

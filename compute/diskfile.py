@@ -84,7 +84,9 @@ class DiskFiles:
         if not boots_from_volume(server):
             root = self._layout.disk(server.id)
             self._make(root, lambda part: _create_root(server, base, part))
-            disks.append(Disk(root, "vda"))
+            # The guest finds what it boots from in its drive: an ISO says nothing to a disk's driver.
+            iso = server.image is not None and server.image.disk_format == "iso"
+            disks.append(Disk(root, "vda", readonly=iso, cdrom=iso))
         targets = iter(("vdb", "vdc"))  # vda is what the server boots from, a volume or not
         if server.ephemeral_gib:
             path = self._layout.disk(server.id, "disk.eph0")
@@ -171,6 +173,9 @@ def _create_root(server: ServerSpec, base: Path | None, part: Path) -> None:
         run_tool(["qemu-img", "convert", "-q", "-f", image.disk_format, "-O", "qcow2", str(base), str(part)])
         if size > image.virtual_size_bytes:
             run_tool(["qemu-img", "resize", "-q", "-f", "qcow2", str(part), str(size)])
+        return
+    if image.disk_format == "iso":  # as large as it is: a disc has no free space
+        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(base), str(part)])
         return
     # root_gib 0 means: as large as the image.
     run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", image.disk_format, "-b", str(base), str(part),

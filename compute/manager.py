@@ -13,6 +13,7 @@ from compute.groups import Groups, Members
 from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
+from compute.isos import Isos
 from compute.layout import Layout
 from compute.migration import Migrations
 from compute.moving import Mover
@@ -28,7 +29,7 @@ from hostler import errors
 from hostler.bus import open_to, rpc_method
 from hostler.bus.senders import API, COMPUTE
 from hostler.context import RequestContext
-from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec
 from hostler.resources.volume.specs import UploadSpec
 
 Wire = dict[str, Any]
@@ -41,7 +42,7 @@ class ComputeManager:
                  members: Members, reporter: Reporter, volumes: Volumes, rescuer: Rescuer,
                  interfaces: Interfaces, snapshots: Snapshots, consoles: Consoles, rebuilder: Rebuilder,
                  mover: Mover, migrations: Migrations,
-                 guest_calls: GuestCalls) -> None:
+                 guest_calls: GuestCalls, isos: Isos) -> None:
         self._tools = tools
         self._layout = layout
         self._spawner = spawner
@@ -58,6 +59,7 @@ class ComputeManager:
         self._mover = mover
         self._migrations = migrations
         self._guest_calls = guest_calls
+        self._isos = isos
 
     @rpc_method
     def spawn_server(self, context: RequestContext, spec: Wire, groups: Groups | None = None) -> Wire:
@@ -152,6 +154,16 @@ class ComputeManager:
     def detach_interface(self, context: RequestContext, server_id: str, port: Wire, timeout_s: int) -> None:
         """Unplug a NIC."""
         self._interfaces.detach(server_id, PortSpec.from_wire(port), timeout_s, context)
+
+    @rpc_method
+    def attach_iso(self, context: RequestContext, server_id: str, iso: Wire) -> None:
+        """Fill the drive."""
+        self._isos.attach(server_id, ImageSpec.from_wire(iso), context)
+
+    @rpc_method
+    def detach_iso(self, context: RequestContext, server_id: str) -> None:
+        """Empty the drive."""
+        self._isos.detach(server_id, context)
 
     @rpc_method
     def rebuild_server(self, context: RequestContext, spec: Wire, start: bool, groups: Groups | None = None) -> Wire:

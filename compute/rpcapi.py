@@ -13,7 +13,7 @@ from typing import Any
 
 from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
-from hostler.resources.server.specs import AttachedSpec, NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec
 from hostler.resources.volume.specs import UploadSpec
 
 TOPIC = "compute"
@@ -122,6 +122,14 @@ class ComputeAPI:
         """
         self._agent(host).call(context, "detach_interface", {
             "server_id": server_id, "port": port.to_wire(), "timeout_s": timeout_s})
+
+    def attach_iso(self, context: RequestContext, host: str, server_id: str, iso: ImageSpec) -> None:
+        """Put an ISO into the server's CD-ROM drive; fine when it is there."""
+        self._client.to(host, long=True).call(context, "attach_iso", {"server_id": server_id, "iso": iso.to_wire()})
+
+    def detach_iso(self, context: RequestContext, host: str, server_id: str) -> None:
+        """Empty the server's drive; fine when it is empty. Raises AgentError when the guest keeps the tray locked."""
+        self._agent(host).call(context, "detach_iso", {"server_id": server_id})
 
     def rebuild_server(self, context: RequestContext, host: str, server: ServerSpec, start: bool,
                        groups: Groups | None = None) -> Power:

@@ -20,6 +20,7 @@ from compute.groups import Members
 from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
+from compute.isos import Isos
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.migration import Migrations
@@ -157,7 +158,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                              Mover(tools, layout, specs, bench, spawner, power),
                              Migrations(tools, layout, specs, bench, spawner, manner_of(conf),
                                         verify=conf.libvirt.verify_block_migration),
-                             GuestCalls(tools, bench))
+                             GuestCalls(tools, bench), Isos(tools, specs, bench))
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     tools.network.on_password(functools.partial(link.password_posted, conf.host))

@@ -66,12 +66,13 @@ class SpecFiles:
     def refresh(self, server: ServerSpec) -> ServerSpec | None:
         """Keep what `server` says of itself, where it is newer; None when the server is not here (any more).
 
-        Which volumes and ports it has, and whether it is rescued, is left: only its host knows that for sure unless the
-        sender holds the server's lock. So is its password, which came with the boot alone.
+        Which volumes, ports and ISO it has, and whether it is rescued, is left: only its host knows that for sure
+        unless the sender holds the server's lock. So is its password, which came with the boot alone.
         """
         sent = {port.id: port for port in server.ports}
         return self.update(server.id, lambda kept: dataclasses.replace(
-            merged(kept, server), volumes=kept.volumes, rescue=kept.rescue, admin_password=kept.admin_password,
+            merged(kept, server), volumes=kept.volumes, rescue=kept.rescue, iso=kept.iso,
+            admin_password=kept.admin_password,
             ports=tuple(newer(port, sent.get(port.id, port)) for port in kept.ports)))
 
     def revision_of(self, server_id: str) -> int:

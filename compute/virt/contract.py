@@ -193,6 +193,25 @@ class DriverContract:
             assert driver.get_diagnostics(server_id)["num_nics"] == before + 1
         driver.destroy(server_id)
 
+    def test_a_medium_is_changed(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
+        """A drive takes an ISO and gives it back, each twice, whether its guest runs or not; one without refuses."""
+        guest = make_guest()
+        server_id, disc = guest.server.id, guest.disks[0].path.with_name("disc.iso")
+        disc.write_bytes(bytes(1 << 20))
+        driver.change_medium(server_id, disc)
+        driver.create(guest)
+        driver.change_medium(server_id, None)
+        _expect(errors.AgentError, lambda: driver.change_medium(server_id, disc))
+        driver.power_off(server_id)
+        driver.change_medium(server_id, disc)
+        drive = dataclasses.replace(guest.server, image_properties={"hw_cdrom_bus": "sata"})
+        driver.create(dataclasses.replace(guest, server=drive))
+        for _ in range(2):
+            for medium in (disc, disc, None, None):
+                driver.change_medium(server_id, medium)
+            driver.power_off(server_id)
+        driver.destroy(server_id)
+
     def test_a_disk_is_copied_while_the_guest_runs(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
         """Again and again; a guest that is off is not copied here."""
         guest = make_guest()

@@ -29,6 +29,8 @@ NOSTATE = "nostate"  # the hypervisor has no such guest
 # Reasons that users read.
 NOT_RUNNING = "The server does not run."
 NO_AGENT = "The QEMU guest agent does not run in the guest."
+NO_DRIVE = ("The server runs without a CD-ROM drive. It gets one when an ISO is attached while it is stopped, or when "
+            "its image has the property hw_cdrom_bus.")
 
 EVENT_STATES = {"started": RUNNING, "stopped": SHUTDOWN, "paused": PAUSED, "resumed": RUNNING,
                 "suspended": SUSPENDED, "crashed": CRASHED, "removed": NOSTATE}
@@ -42,6 +44,7 @@ class Disk:
     target: str
     format: str = "qcow2"
     readonly: bool = False
+    cdrom: bool = False  # it is in a drive of its own, which the guest boots from
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Guest:
     nics: tuple[Nic, ...]
     console_log: Path
     volumes: tuple[VolumeDisk, ...] = ()
+    iso: Path | None = None  # in its CD-ROM drive
 
 
 @dataclasses.dataclass(frozen=True)
@@ -248,6 +252,13 @@ class Driver(Protocol):
 
     def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
         """As `detach_volume`, a NIC."""
+
+    def change_medium(self, server_id: str, iso: Path | None) -> None:
+        """Put an ISO into the guest's CD-ROM drive, or take out what is there; fine when there is no such guest.
+
+        One that is off and has no drive gets one when it starts. Raises AgentError for a guest that runs without, or
+        that keeps the tray locked.
+        """
 
     def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
         """Write what a running guest's disk (a file of its own) holds at this moment to `copy`, a qcow2 without a base;

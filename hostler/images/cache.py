@@ -25,7 +25,7 @@ from hostler.images import download
 from hostler.resources.server.specs import ImageSpec
 
 LOG = logging.getLogger(__name__)
-FORMATS = ("qcow2", "raw")
+FORMATS = ("qcow2", "raw", "iso")
 
 
 class Images(Protocol):

@@ -59,9 +59,9 @@ class Client:
         """DELETE."""
         return self.request("DELETE", path)
 
-    def make_image(self, name: str = "small", data: bytes = b"\0" * 1048576) -> str:
-        """Make a raw image; returns its id."""
-        made = self.post("/image/v2/images", {"name": name, "disk_format": "raw", "container_format": "bare"})
+    def make_image(self, name: str = "small", data: bytes = b"\0" * 1048576, disk_format: str = "raw") -> str:
+        """Make an image; returns its id."""
+        made = self.post("/image/v2/images", {"name": name, "disk_format": disk_format, "container_format": "bare"})
         made.raise_for_status()
         image_id = str(made.json()["id"])
         self.request("PUT", f"/image/v2/images/{image_id}/file", data=data,

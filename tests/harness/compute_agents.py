@@ -15,6 +15,7 @@ from compute.groups import Members
 from compute.guestcalls import GuestCalls
 from compute.guestdata import GuestData
 from compute.interfaces import Interfaces
+from compute.isos import Isos
 from compute.layout import Layout
 from compute.manager import ComputeManager
 from compute.migration import Migrations
@@ -192,7 +193,7 @@ def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = 
                              Rebuilder(tools, layout, specs, bench, spawner),
                              Mover(tools, layout, specs, bench, spawner, power),
                              Migrations(tools, layout, specs, bench, spawner, Manner()),
-                             GuestCalls(tools, bench))
+                             GuestCalls(tools, bench), Isos(tools, specs, bench))
     return Agent(Direct(manager), tools.driver, tools.network, tools.driver.faults, conductor, relay, reconciler,
                  reporter, layout, specs, bench, tools, self_fence)
 

@@ -161,7 +161,8 @@ def documents(directory: Path, pattern: str) -> Iterator[tuple[Path, dict[str, A
 def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
     """Return what is wrong on one fake host: guests and files without a record, and records without a guest."""
     with db.reading() as session:
-        rows = session.execute(sa.select(Server.id, Server.vm_state).join(Host, Host.id == Server.host_id)
+        rows = session.execute(sa.select(Server.id, Server.vm_state, Server.iso_image_id)
+                               .join(Host, Host.id == Server.host_id)
                                .where(Host.name == host, Server.deleted_at.is_(None))).all()
         attached = {(row.server_id, row.volume_id) for row in session.execute(
             sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id)
@@ -196,4 +197,9 @@ def host_faults(db: Database, host: str, state_path: Path) -> list[str]:
         faults += [f"{host}: only one side knows of volume {volume_id} in the {where} of {server_id}"
                    for server_id, volume_id in {pair for pair in present if pair[0] not in rescued or where == "spec"}
                    ^ {pair for pair in attached if pair[0] in known}]
+    for row in rows:
+        held = {(spec["iso"] or {}).get("id") for spec in (specs.get(row.id),) if spec is not None}
+        drives = {bool(domain["iso"]) for domain in (domains.get(row.id),) if domain is not None and domain["drive"]}
+        if held - {row.iso_image_id} or drives - {row.iso_image_id is not None}:
+            faults.append(f"{host}: server {row.id} does not hold ISO {row.iso_image_id}")
     return faults

@@ -16,13 +16,13 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Image, Server, VolumeAttachment
-from hostler.images.cache import FORMATS
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server.status import check_may_start
 
 # They ask for a disk on another bus, after all others: refused, for the rescue disk is always the first.
 _STABLE_DEVICE: Final = ("hw_rescue_device", "hw_rescue_bus")
+_FORMATS: Final = ("qcow2", "raw")
 
 
 def rescue(services: Services, context: RequestContext, server_id: str, *, image_id: str | None, password: str,
@@ -66,7 +66,7 @@ def _image(services: Services, session: orm.Session, context: RequestContext, se
         if name in image.properties:
             raise errors.InvalidField(field=name, value=str(image.properties[name]), reason=(
                 f"Image {image.id} asks for it, and rescue disks on a bus of their own are not supported."))
-    if (image.disk_format or "raw") not in FORMATS:
+    if (image.disk_format or "raw") not in _FORMATS:
         raise errors.Invalid(reason=f"Requested rescue image '{image.id}' is not supported")
     return image
 

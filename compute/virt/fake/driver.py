@@ -18,6 +18,7 @@ from typing import Any
 
 from compute.virt import driver as virt
 from compute.virt.fake import consoles, disks
+from compute.virt.fake.devices import FakeDevices
 from compute.virt.fake.guest import FakeDomain
 from compute.virt.fake.migration import FakeMigrations
 from hostler import clock, errors
@@ -25,12 +26,11 @@ from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
 from hostler.agent.programs import Progress
 from hostler.resources.server.hardware import Freeze, Hardware
-from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 
 
-class FakeDriver(FakeMigrations):
+class FakeDriver(FakeDevices, FakeMigrations):
     """Implements `compute.virt.driver.Driver`; safe for use by many threads."""
 
     def __init__(self, host: str, *, directory: Path | None = None, faults: Faults | None = None, vcpus: int = 64,
@@ -94,7 +94,9 @@ class FakeDriver(FakeMigrations):
                                     disks=[disk.target for disk in guest.disks],
                                     volumes=[disk.volume_id for disk in guest.volumes],
                                     base=server.image.sha256 if server.image is not None else "",
-                                    agent=Hardware.of(server).guest_agent)
+                                    agent=Hardware.of(server).guest_agent,
+                                    iso=guest.iso.name if guest.iso is not None else "",
+                                    drive=bool(guest.iso is not None or Hardware.of(server).cdrom_bus))
                 self.domains[server.id] = domain
                 self._keep(server.id)
                 self._write_console(guest, domain)
@@ -169,69 +171,6 @@ class FakeDriver(FakeMigrations):
         """suspended -> running."""
         self._move(server_id, "resume", {virt.SUSPENDED}, virt.RUNNING, "started")
 
-    def attach_volume(self, server_id: str, disk: virt.VolumeDisk) -> None:
-        """Add it to the list."""
-        self._answer("driver.attach_volume:before", server_id)
-        with self._lock:
-            domain = self._find(server_id)
-            if domain is None:
-                raise errors.AgentError(reason="The server is not on this host.")
-            if disk.volume_id not in domain.volumes:
-                domain.volumes.append(disk.volume_id)
-                self._keep(server_id)
-        self._answer("driver.attach_volume:after", server_id)
-
-    def detach_volume(self, server_id: str, volume_id: str, *, ask: bool = True) -> bool:
-        """Take it off the list."""
-        self._answer("driver.detach_volume:before", server_id)
-        with self._lock:
-            domain = self._find(server_id)
-            if domain is None or volume_id not in domain.volumes:
-                return True
-            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id, "volume")):
-                return False
-            domain.volumes.remove(volume_id)
-            self._keep(server_id)
-        self._answer("driver.detach_volume:after", server_id)
-        return True
-
-    def resize_volume(self, server_id: str, volume_id: str, size_bytes: int) -> bool:
-        """Nothing has a size here."""
-        self._answer("driver.resize_volume", server_id)
-        with self._lock:
-            domain = self._find(server_id)
-            if domain is None or domain.state not in (virt.RUNNING, virt.PAUSED):
-                return False
-            if volume_id not in domain.volumes:
-                raise errors.AgentError(reason=f"The server has no volume {volume_id}.")
-            return True
-
-    def attach_interface(self, server: ServerSpec, nic: virt.Nic) -> None:
-        """Add it to the list."""
-        self._answer("driver.attach_interface:before", server.id)
-        with self._lock:
-            domain = self._find(server.id)
-            if domain is None:
-                raise errors.AgentError(reason="The server is not on this host.")
-            if nic.port_id not in domain.nics:
-                domain.nics.append(nic.port_id)
-                self._keep(server.id)
-        self._answer("driver.attach_interface:after", server.id)
-
-    def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
-        """Take it off the list."""
-        self._answer("driver.detach_interface:before", server_id)
-        with self._lock:
-            domain = self._find(server_id)
-            if domain is None or port_id not in domain.nics:
-                return True
-            if domain.state != virt.SHUTDOWN and not (ask and self._lets_go(server_id, "interface")):
-                return False
-            domain.nics.remove(port_id)
-            self._keep(server_id)
-        self._answer("driver.detach_interface:after", server_id)
-        return True
-
     def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
         """Copy the fake disk's file at once; a guest that must freeze does, unless `driver.freeze` fails."""
         self._answer("driver.copy_disk:before", server_id)
@@ -248,19 +187,6 @@ class FakeDriver(FakeMigrations):
     def end_copy(self, server_id: str) -> None:
         """Nothing goes on here."""
         self._answer("driver.end_copy", server_id)
-
-    def list_volumes(self) -> dict[str, list[str]]:
-        """Return the lists."""
-        self._answer("driver.list_volumes")
-        with self._lock:
-            return {key: sorted(domain.volumes) for key, domain in self.domains.items() if domain.host == self.host}
-
-    def _lets_go(self, server_id: str, what: str) -> bool:
-        try:
-            self._answer(f"driver.detach_{what}:guest", server_id)
-        except errors.AgentError:
-            return False
-        return True
 
     def set_password(self, server_id: str, user: str, password: str) -> None:
         """Remember it, in a guest with an agent."""

@@ -20,4 +20,6 @@ class FakeDomain:
     agent: bool = True  # an agent answers in the guest
     nmis: int = 0
     base: str = ""  # checksum of its image
+    drive: bool = False  # it has a CD-ROM drive, and
+    iso: str = ""  # what is in it
     sent_to: str = ""  # the agent that may take it over

@@ -7,6 +7,7 @@ set disk by disk, since the root disk may be a volume.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from lxml import etree
@@ -17,6 +18,8 @@ from hostler import errors
 
 ROOT_TARGET = "vda"
 _CONFIG_TARGET = "vdz"
+_DRIVE_TARGET = "sdy"
+_DRIVE_UNITS = {"sata": "1", "scsi": "24"}  # SATA's controller has six; SCSI disks have those of their letters
 _ALIAS = "ua-"
 
 
@@ -43,7 +46,12 @@ def volumes_in(domain: str) -> dict[str, Any]:
 
 def disk_bus(domain: str) -> str:
     """Return the bus of a domain's disks."""
-    return "virtio" if etree.fromstring(domain).find("devices/controller[@type='scsi']") is None else "scsi"
+    tree = etree.fromstring(domain)
+    if tree.find("devices/controller[@type='scsi']") is None:
+        return "virtio"
+    buses = {disk.find("target").get("bus") for disk in tree.findall("devices/disk[@device='disk']")}
+    drives = {disk.find("target").get("bus") for disk in tree.findall("devices/disk[@device='cdrom']")}
+    return "scsi" if "scsi" in buses or "scsi" not in drives else "virtio"
 
 
 def volume_xml(disk: VolumeDisk, bus: str = "virtio") -> str:
@@ -52,9 +60,13 @@ def volume_xml(disk: VolumeDisk, bus: str = "virtio") -> str:
     return etree.tostring(add_volume(holder, disk, bus=bus, plugged=True), encoding="unicode")
 
 
-def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio",
+def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio", cdrom_bus: str = "sata",
              limits: Mapping[str, int] | None = None) -> None:
     """Add a disk of the server's own; `limits` are elements of <iotune>."""
+    if disk.cdrom:
+        element = _add_drive(devices, disk.path, disk.format, "sda", cdrom_bus)
+        add(element, "boot", order="1")
+        return
     element = add(devices, "disk", type="file", device="disk")
     driver = add(element, "driver", name="qemu", type=disk.format)
     if disk.readonly:
@@ -89,6 +101,41 @@ def add_volume(devices: Any, disk: VolumeDisk, *, bus: str = "virtio", plugged: 
         add(element, "shareable")
     if disk.boot_index is not None and disk.boot_index >= 0 and not plugged:
         add(element, "boot", order=str(disk.boot_index + 1))
+    return element
+
+
+def add_cdrom(devices: Any, iso: Path | None, bus: str) -> None:
+    """Add the drive whose medium can be changed; without `iso` it is empty."""
+    _add_drive(devices, iso, "raw", _DRIVE_TARGET, bus)
+
+
+def drive_in(domain: str) -> Any | None:
+    """Return the <disk> element of that drive in a domain's XML; None when the domain has none."""
+    for element in etree.fromstring(domain).findall("devices/disk[@device='cdrom']"):
+        if element.find("target").get("dev") == _DRIVE_TARGET:
+            return element
+    return None
+
+
+def with_medium(drive: Any, iso: Path | None) -> str:
+    """Return the XML of `drive` with `iso` in it, or empty."""
+    for name in ("source", "backingStore"):
+        for element in drive.findall(name):
+            drive.remove(element)
+    if iso is not None:
+        add(drive, "source", file=str(iso))
+    return etree.tostring(drive, encoding="unicode")
+
+
+def _add_drive(devices: Any, medium: Path | None, disk_format: str, target: str, bus: str) -> Any:
+    element = add(devices, "disk", type="file", device="cdrom")
+    add(element, "driver", name="qemu", type=disk_format)
+    if medium is not None:
+        add(element, "source", file=str(medium))
+    add(element, "target", dev=target, bus=bus)
+    add(element, "readonly")
+    unit = _DRIVE_UNITS[bus] if target == _DRIVE_TARGET else "0"
+    add(element, "address", type="drive", controller="0", bus="0", target="0", unit=unit)
     return element
 
 

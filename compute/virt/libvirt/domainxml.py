@@ -16,7 +16,7 @@ from typing import Any
 from lxml import etree
 
 from compute.virt.driver import Disk, Guest, VolumeDisk
-from compute.virt.libvirt.diskxml import add_disk, add_volume
+from compute.virt.libvirt.diskxml import add_cdrom, add_disk, add_volume
 from compute.virt.libvirt.elements import add
 from compute.virt.libvirt.nicxml import add_nic
 from hostler.resources.server.cpu_topology import Topology
@@ -134,13 +134,18 @@ def _add_clock(domain: Any, machine: Machine, hardware: Hardware) -> None:
 def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware) -> None:
     devices = add(domain, "devices")
     # In the order of their names, which is the order in which guests find and so name them.
+    cdrom_bus = hardware.cdrom_bus or "sata"
     disks: list[Disk | VolumeDisk] = [*guest.disks, *guest.volumes]
     for disk in sorted(disks, key=lambda disk: (len(disk.target), disk.target)):
         if isinstance(disk, Disk):
-            add_disk(devices, disk, machine.disk_cache, bus=hardware.disk_bus, limits=hardware.disk_limits)
+            add_disk(devices, disk, machine.disk_cache, bus=hardware.disk_bus, cdrom_bus=cdrom_bus,
+                     limits=hardware.disk_limits)
         else:
             add_volume(devices, disk, bus=hardware.disk_bus)
-    if hardware.disk_bus == "scsi":
+    has_drive = bool(guest.iso is not None or hardware.cdrom_bus)
+    if has_drive:
+        add_cdrom(devices, guest.iso, cdrom_bus)
+    if hardware.disk_bus == "scsi" or (cdrom_bus == "scsi" and has_drive):
         add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
     add(devices, "controller", type="usb", model="none")
     add(devices, "controller", type="pci", index="0", model="pcie-root")

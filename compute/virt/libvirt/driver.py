@@ -26,6 +26,7 @@ from compute.virt.libvirt import (
     domainxml,
     guestagent,
     host_info,
+    media,
     migration,
     nicdevices,
     probe,
@@ -230,6 +231,10 @@ class LibvirtDriver(Guests):
     def detach_interface(self, server_id: str, port_id: str, *, ask: bool = True) -> bool:
         """Unplug."""
         return self._on_guest(server_id, lambda domain: nicdevices.detach(domain, port_id, ask), True)
+
+    def change_medium(self, server_id: str, iso: Path | None) -> None:
+        """Insert, or eject."""
+        self._on_guest(server_id, lambda domain: media.change(domain, iso), None, patience=SLOW)
 
     def copy_disk(self, server_id: str, disk: Path, copy: Path, progress: Progress, *, freeze: Freeze) -> bool:
         """Run a backup job to its end."""

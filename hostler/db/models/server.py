@@ -89,6 +89,7 @@ class Server(Resource, Base):
     image_properties: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     rescue_image_id: orm.Mapped[str | None] = orm.mapped_column(Id)  # while it is rescued
     shelved_image_id: orm.Mapped[str | None] = orm.mapped_column(Id)  # while it is shelved: what its disk is in
+    iso_image_id: orm.Mapped[str | None] = orm.mapped_column(Id)  # what is in its CD-ROM drive
     # Since when it is shelved or in the trash, and, in the trash, the state that `restore` brings back.
     parked_at: orm.Mapped[dt.datetime | None]
     parked_from: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))

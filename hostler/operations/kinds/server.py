@@ -13,6 +13,7 @@ from hostler.resources.server import states
 _SERVER: Final = ("server",)
 _LIVING: Final = tuple(state for state in states.VM_STATES if state != states.DELETED)
 _TAKES_NICS: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.SHELVED_OFFLOADED)
+_TAKES_ISOS: Final = (states.ACTIVE, states.PAUSED, states.STOPPED)
 _HAS_A_DISK: Final = (states.ACTIVE, states.STOPPED, states.PAUSED, states.SUSPENDED)
 _TAKES_VOLUMES: Final = (states.ACTIVE, states.PAUSED, states.STOPPED, states.RESIZED, states.SOFT_DELETED,
                          states.SHELVED, states.SHELVED_OFFLOADED)
@@ -69,6 +70,13 @@ class ServerPort(Arguments):
     """One NIC of a server."""
 
     port_id: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AttachIso(Arguments):
+    """`image_id`: what goes into the server's CD-ROM drive."""
+
+    image_id: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -201,6 +209,10 @@ ATTACH_INTERFACE: Final = Kind(
 DETACH_INTERFACE: Final = Kind(
     name="server.detach_interface", resources=_SERVER, arguments=ServerPort, starts_in=_TAKES_NICS,
     action="detach_interface")
+ATTACH_ISO: Final = Kind(
+    name="server.attach_iso", resources=_SERVER, arguments=AttachIso, starts_in=_TAKES_ISOS, action="attach_iso")
+DETACH_ISO: Final = Kind(
+    name="server.detach_iso", resources=_SERVER, arguments=Arguments, starts_in=_TAKES_ISOS, action="detach_iso")
 REBUILD: Final = Kind(
     name="server.rebuild", resources=_SERVER, arguments=Rebuild,
     starts_in=(states.ACTIVE, states.STOPPED, states.ERROR), ends_in=states.ACTIVE, action="rebuild",
@@ -249,7 +261,7 @@ UPDATE: Final = Kind(
 KINDS: Final = (SOFT_DELETE, RESTORE, SHELVE, SHELVE_OFFLOAD, UNSHELVE,
                 CREATE, DELETE, START, STOP, REBOOT, PAUSE, UNPAUSE, SUSPEND, RESUME, RESCUE, UNRESCUE,
                 ATTACH_VOLUME, DETACH_VOLUME, EVACUATE, UPDATE,
-                ATTACH_INTERFACE, DETACH_INTERFACE,
+                ATTACH_INTERFACE, DETACH_INTERFACE, ATTACH_ISO, DETACH_ISO,
                 REBUILD, CREATE_IMAGE, CREATE_BACKUP,
                 RESIZE, MIGRATE, CONFIRM_RESIZE, REVERT_RESIZE, LIVE_MIGRATE,
                 CHANGE_PASSWORD, CRASH_DUMP, RESET_NETWORK, INJECT_NETWORK_INFO)

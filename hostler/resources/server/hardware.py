@@ -28,6 +28,7 @@ class Hardware:
 
     topology: Topology
     disk_bus: str = "virtio"
+    cdrom_bus: str = ""  # none: it gets a drive, on SATA, only when something is in it
     vif_model: str = "virtio"
     video_model: str = "vga"
     video_mib: int = 16
@@ -53,6 +54,7 @@ class Hardware:
                   if name.startswith(_DISK_QUOTA)}
         return cls(
             topology=_topology(server), disk_bus=image.word("hw_disk_bus", "virtio"),
+            cdrom_bus=image.word("hw_cdrom_bus", ""),
             vif_model=image.word("hw_vif_model", "virtio"), video_model=image.word("hw_video_model", "vga"),
             guest_agent=has_guest_agent(server.image_properties),
             boot_menu=image.flag("hw_boot_menu", flavor.flag("hw:boot_menu", False)),

@@ -63,7 +63,7 @@ VIF_LIMITS: Final = ("average", "peak", "burst")  # KiB a second, KiB a second, 
 
 # Carried out by the libvirt driver, by name.
 HONOURED_IMAGE: Final[dict[str, Accepts]] = {
-    "hw_disk_bus": one_of("virtio", "scsi"),
+    "hw_disk_bus": one_of("virtio", "scsi"), "hw_cdrom_bus": one_of("sata", "scsi"),
     "hw_vif_model": one_of("virtio", "e1000", "e1000e", "rtl8139"),
     "hw_rng_model": one_of("virtio"),
     "hw_video_model": one_of("vga", "virtio", "cirrus", "none"),
@@ -105,7 +105,7 @@ _GIVEN_FLAVOR: Final[dict[str, Accepts]] = {
 # About devices that no guest has: there is nothing to carry out.
 _HARMLESS_IMAGE: Final = dict.fromkeys(
     # hw_architecture is what the scheduler chooses hosts by.
-    ("hw_architecture", "hw_cdrom_bus", "hw_floppy_bus", "hw_rescue_bus", "hw_rescue_device", "hw_auto_disk_config"),
+    ("hw_architecture", "hw_floppy_bus", "hw_rescue_bus", "hw_rescue_device", "hw_auto_disk_config"),
     _ANY)
 
 # `os_` names describe the guest (os_distro, os_type, os_admin_user …): of those only names that ask for something of

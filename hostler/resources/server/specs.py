@@ -236,9 +236,10 @@ class ServerSpec(Spec):
     reservation_id: str = ""
     revision: int = 0
     rescue: RescueSpec | None = None
+    iso: ImageSpec | None = None  # in its CD-ROM drive
 
     @property
     def images(self) -> tuple[ImageSpec, ...]:
-        """The images that the server's disks are overlays on."""
+        """The images that the server's disks are overlays on, or that are in its drive."""
         rescue = self.rescue.image if self.rescue is not None else None
-        return tuple(image for image in (self.image, rescue) if image is not None)
+        return tuple(image for image in (self.image, rescue, self.iso) if image is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import http.server
 import json
@@ -130,6 +131,18 @@ def test_disks_are_made_once_and_grow_to_the_flavor(tmp_path: Path, stored: Path
     info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", disks[0].path]))
     assert info["virtual-size"] == 2 << 30 and info["backing-filename-format"] == "raw"
     assert not list(layout.server(server.id).glob("*.part")) and stored.read_bytes() == CONTENT
+
+
+@needs_qemu_img
+def test_an_iso_is_a_disc_of_its_own_size(tmp_path: Path, stored: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.prepare()
+    server = make_server(image=dataclasses.replace(image_of(CONTENT), disk_format="iso"), root_gib=2)
+    layout.server(server.id).mkdir()
+    [disc] = DiskFiles(layout).ensure(server, stored)
+    assert (disc.target, disc.format, disc.readonly, disc.cdrom) == ("vda", "qcow2", True, True)
+    info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", disc.path]))
+    assert info["virtual-size"] - len(CONTENT) in range(512) and info["backing-filename-format"] == "raw"
 
 
 @needs_qemu_img

@@ -11,7 +11,7 @@ pytest.importorskip("libvirt", reason="libvirt-python is not installed")
 from lxml import etree
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, events, probe
+from compute.virt.libvirt import diskxml, domainxml, events, probe
 from tests.harness.compute_agents import make_server
 
 MACHINE = domainxml.Machine(host="host1", virt_type="kvm", cpu_mode="host-model", disk_cache="none",
@@ -89,6 +89,33 @@ def test_hardware_that_the_flavor_asks_for() -> None:
     assert len(domain.findall("devices/disk/iotune")) == 1, "the config drive is not limited"
     assert dict(domain.find("cpu/topology").attrib) == {"sockets": "1", "cores": "2", "threads": "2"}
     assert tree(guest=with_properties({}, {"hw_rng:allowed": "False"})).find("devices/rng") is None
+
+
+def test_a_server_of_an_iso_boots_from_its_drive() -> None:
+    disc = virt.Disk(Path("/d/disk"), "vda", readonly=True, cdrom=True)
+    domain = tree(guest=dataclasses.replace(GUEST, disks=(disc,)))
+    [drive] = domain.findall("devices/disk")
+    assert (drive.get("device"), drive.find("target").get("bus"), drive.find("boot").get("order")) == (
+        "cdrom", "sata", "1")
+    assert drive.find("driver").attrib == {"name": "qemu", "type": "qcow2"} and drive.find("readonly") is not None
+
+
+@pytest.mark.parametrize(("properties", "iso", "expected"), [
+    ({}, None, None), ({}, Path("/i/1"), ("sata", "1", "/i/1")), ({"hw_cdrom_bus": "sata"}, None, ("sata", "1", None)),
+    ({"hw_cdrom_bus": "scsi"}, Path("/i/1"), ("scsi", "24", "/i/1"))])
+def test_a_drive_is_there_for_an_iso_or_when_the_image_names_its_bus(
+        properties: dict[str, object], iso: Path | None, expected: tuple[str, str, str | None] | None) -> None:
+    text = domainxml.build(dataclasses.replace(with_properties(properties), iso=iso), MACHINE)
+    drive = diskxml.drive_in(text)
+    assert (drive is None) == (expected is None)
+    assert etree.fromstring(text).findall("devices/disk/boot")[0].getparent().find("target").get("dev") == "vda"
+    if drive is not None and expected is not None:
+        source = drive.find("source")
+        assert expected == (drive.find("target").get("bus"), drive.find("address").get("unit"),
+                            None if source is None else source.get("file"))
+        assert diskxml.disk_bus(text) == "virtio"
+        assert etree.fromstring(diskxml.with_medium(drive, Path("/i/2"))).find("source").get("file") == "/i/2"
+        assert etree.fromstring(diskxml.with_medium(drive, None)).find("source") is None
 
 
 def test_limits_firmware_and_machine() -> None:

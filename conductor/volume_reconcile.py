@@ -34,7 +34,7 @@ class _Known:
 
     volumes: dict[str, Any]
     snapshots: dict[str, tuple[str, bool]]  # its volume, and whether it is deleted
-    attachments: frozenset[str]
+    connections: frozenset[str]  # of attachments
     backups: dict[str, Any]
     locked: frozenset[str]
     left_on: dict[str, frozenset[str]]  # volume → back ends
@@ -87,10 +87,10 @@ def _plan_backend(backend: Any, found: dict[str, Any], known: _Known, unwanted: 
             volume_id, deleted = known.backups[snapshot_id].volume_id, True
         if deleted and volume_id is not None and not {snapshot_id, volume_id} & known.locked:
             unwanted["snapshots"].append({"backend": backend.name, "id": snapshot_id, "volume_id": volume_id})
-    for attachment_id, volume_id in found.get("connections", {}).items():
-        if volume_id in known.volumes and volume_id not in known.locked and attachment_id not in known.attachments:
+    for connection_id, volume_id in found.get("connections", {}).items():
+        if volume_id in known.volumes and volume_id not in known.locked and connection_id not in known.connections:
             unwanted["connections"].append({"backend": backend.name, "volume_id": volume_id,
-                                            "attachment_id": attachment_id})
+                                            "attachment_id": connection_id})
 
 
 def _is_left_over(volume_id: str, backend: Any, known: _Known) -> bool:
@@ -119,11 +119,11 @@ def _read(session: orm.Session, present: dict[str, Any], own_operation: str | No
                     Volume.deleted_at)
     snapshots = _rows(session, snapshot_ids, Snapshot.id, Snapshot.volume_id, Snapshot.deleted_at)
     backups = _rows(session, backup_ids | snapshot_ids, Backup.id, Backup.volume_id, Backup.store, Backup.deleted_at)
-    attachments = _rows(session, set(connections), VolumeAttachment.id)
+    attached = _rows(session, set(connections.values()), VolumeAttachment.volume_id, VolumeAttachment.connected_as)
     return _Known(
         volumes={row.id: row for row in volumes},
         snapshots={row.id: (row.volume_id, row.deleted_at is not None) for row in snapshots},
-        attachments=frozenset(row.id for row in attachments), backups={row.id: row for row in backups},
+        connections=frozenset(row.connected_as for row in attached), backups={row.id: row for row in backups},
         locked=frozenset(locked), left_on=_left_on(session, volume_ids),
         backends={row.id: row for row in session.execute(sa.select(
             Backend.id, Backend.name, Backend.node_id, Backend.driver, Backend.capabilities))})

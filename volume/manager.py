@@ -108,7 +108,7 @@ class VolumeManager:
 
     @rpc_method
     def connect_volume(self, context: RequestContext, volume: Wire, attachment_id: str, connector: Wire,
-                       readonly: bool) -> Wire:
+                       readonly: bool, beside: str | None = None) -> Wire:
         """Let a host reach a volume."""
         spec, peer = VolumeSpec.from_wire(volume), ConnectorSpec.from_wire(connector)
         with self._bench.work_on(spec.id, context) as work:
@@ -117,7 +117,7 @@ class VolumeManager:
             if contents.is_own(peer, self._node):
                 connection = contents.connect_locally(spec)
             else:
-                connection = driver.connect(spec, attachment_id, peer, readonly)
+                connection = driver.connect(spec, attachment_id, peer, readonly, beside)
             work.pass_step("connect_volume.end")
             return connection.to_wire()
 

@@ -25,7 +25,7 @@ from hostler.resources.volume.specs import (
 )
 
 TOPIC = "volume"
-RPC_VERSION = "2.1"
+RPC_VERSION = "2.2"
 COPY_TIMEOUT_S = 7 * 24 * 3600.0
 
 Provided = dict[str, Any]  # {"provider": what the driver wants to find again}
@@ -73,11 +73,14 @@ class VolumeAPI:
             "volume": volume.to_wire(), "image": image.to_wire()})
 
     def connect_volume(self, context: RequestContext, node: str, volume: VolumeSpec, attachment_id: str,
-                       connector: ConnectorSpec, readonly: bool) -> ConnectionSpec:
-        """Let a host reach a volume; the same answer each time."""
+                       connector: ConnectorSpec, readonly: bool, *, beside: str | None = None) -> ConnectionSpec:
+        """Let a host reach a volume; the same answer each time. `attachment_id` names the connection.
+
+        `beside` is the connection of the host from which a guest moves to this one while it runs: it stays open.
+        """
         return ConnectionSpec.from_wire(self._agent(node).call(context, "connect_volume", {
             "volume": volume.to_wire(), "attachment_id": attachment_id, "connector": connector.to_wire(),
-            "readonly": readonly}))
+            "readonly": readonly, "beside": beside}))
 
     def disconnect_volume(self, context: RequestContext, node: str, volume: VolumeSpec, attachment_id: str) -> None:
         """End a connection; fine when there is none."""

@@ -49,18 +49,22 @@ def _at(role: str, *steps: str) -> list[Point]:
 
 
 LIVE = [
-    *conductor_points(["LockVolumes", "ClaimTarget", "PrepareTarget", "SendGuest", "TakeOver", "CleanSource"],
-                      ["select_host", "describe_migration", "prepare_migration", "send_server", "watch_migration",
-                       "arrive_server", "destroy_server"]),
+    *conductor_points(["LockVolumes", "ClaimTarget", "ConnectTarget", "PrepareTarget", "SendGuest", "TakeOver",
+                       "CleanSource", "DisconnectSource"],
+                      ["select_host", "connect_volume", "describe_migration", "prepare_migration", "send_server",
+                       "watch_migration", "arrive_server", "destroy_server", "disconnect_volume"]),
     *api_points(wake=False), *scheduler_points("select_host"),
+    *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
+                   "volume.disconnect:after"),
     *_at("source", "migrate.describe", "driver.describe_migration", "migrate.send", "driver.send:before",
          "driver.send:copy", "driver.send:after", "migrate.sent", "destroy.guest", "destroy.ports", "destroy.files",
          "destroy.end"),
     *_at("target", "migrate.spec", "network.plug:before", "network.plug:after", "migrate.ports", "migrate.disks",
          "disk.ensure:before", "disk.ensure:after", "migrate.landing", "driver.prepare_migration", "migrate.prepared",
          "migrate.arrive", "network.activate", "migrate.arrived")]
-FAILED_LIVE = [*around("revert.SendGuest", "revert.PrepareTarget", "revert.ClaimTarget", "rpc.destroy_server",
-                        "finish"),
+FAILED_LIVE = [*around("revert.SendGuest", "revert.PrepareTarget", "revert.ConnectTarget", "revert.ClaimTarget",
+                       "rpc.destroy_server", "rpc.disconnect_volume", "finish"),
+               *volume_points("volume.disconnect:before", "volume.disconnect:after"),
                *_at("target", "destroy.guest", "destroy.files", "destroy.end")]
 EVACUATION = [
     *conductor_points(["FenceHost", "LockVolumes", "ClaimTarget", "MoveConnections", "RebuildServer"],

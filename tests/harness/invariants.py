@@ -123,7 +123,7 @@ def node_faults(db: Database, node: str, state_path: Path) -> list[str]:
         snapshots = session.execute(sa.select(Snapshot.id, Snapshot.volume_id, Snapshot.state)
                                     .where(Snapshot.deleted_at.is_(None))).all()
         attachments = session.execute(
-            sa.select(VolumeAttachment.id, VolumeAttachment.volume_id, VolumeAttachment.connection)).all()
+            sa.select(VolumeAttachment.connected_as, VolumeAttachment.volume_id, VolumeAttachment.connection)).all()
         backups = {row.id: row.state for row in session.execute(
             sa.select(Backup.id, Backup.state).join(VolumeNode, VolumeNode.backup_store == Backup.store)
             .where(VolumeNode.name == node, Backup.deleted_at.is_(None)))}
@@ -138,7 +138,7 @@ def node_faults(db: Database, node: str, state_path: Path) -> list[str]:
         kept = {row.id: row for row in snapshots if row.volume_id in here}
         faults += _compare("snapshot", {key for key, row in kept.items() if row.state != volume_states.ERROR},
                            set(kept), {path.stem for path in (directory / "snapshots").glob("*.json")})
-        wanted = {row.id for row in attachments if row.volume_id in here and row.connection}
+        wanted = {row.connected_as for row in attachments if row.volume_id in here and row.connection}
         faults += _compare("export", wanted, wanted, {path.stem for path in (directory / "connections").glob("*.json")})
     stored = {path.name.partition(".")[0] for path in (state_path / "backups").glob("[!.]*")}
     faults += _compare("backup", {key for key, state in backups.items() if state != volume_states.ERROR}, set(backups),

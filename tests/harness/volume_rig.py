@@ -134,7 +134,7 @@ class ScriptedNodes:
         return {"provider": {"made_by": node}}
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, _connector: Any,
-                       readonly: bool) -> ConnectionSpec:
+                       readonly: bool, *, beside: str | None = None) -> ConnectionSpec:
         with self._call("connect_volume", node):
             content = self.volumes[(node, volume.backend)][volume.id]
             self.connections.setdefault((node, volume.backend), {})[attachment_id] = volume.id
@@ -352,7 +352,7 @@ class VolumeRig:
                 Snapshot.deleted_at.is_(None), Snapshot.state != volume_states.ERROR)))
             backups = set(session.scalars(sa.select(Backup.id).where(
                 Backup.deleted_at.is_(None), Backup.state != volume_states.ERROR)))
-            attachments = session.execute(sa.select(VolumeAttachment.id, VolumeAttachment.connection)).all()
+            attachments = session.execute(sa.select(VolumeAttachment.connected_as, VolumeAttachment.connection)).all()
         assert all(row.target_backend_id is None for row in volumes)
         name_of = {backend_id: name for name, backend_id in self.backends.items()}
         recorded = {(row.id, name_of[row.backend_id]) for row in volumes if row.backend_id is not None}
@@ -361,7 +361,7 @@ class VolumeRig:
         assert {key for kept in self.nodes.snapshots.values() for key in kept} == snapshots
         assert {key for kept in self.nodes.backups.values() for key in kept} == backups
         assert {key for kept in self.nodes.connections.values() for key in kept} \
-            == {row.id for row in attachments if row.connection}
+            == {row.connected_as for row in attachments if row.connection}
 
     def close(self) -> None:
         """Close the database."""

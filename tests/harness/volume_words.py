@@ -87,9 +87,10 @@ def volume_faults(cloud: Cloud) -> list[str]:
     faults += [f"volume {volume_id} is on {node}, not on {places[str(volumes[volume_id].backend_id)]}"
                for volume_id, node in found.items()
                if volume_id in here and places[str(volumes[volume_id].backend_id)] != node]
-    faults += [f"export {key} without an attachment" for key in exported - attachments.keys()]
+    connected = {row.connected_as for row in attachments.values()}
+    faults += [f"export {key} without an attachment" for key in exported - connected]
     faults += [f"attachment {row.id} without an export" for row in attachments.values()
-               if row.connection and row.id not in exported]
+               if row.connection and row.connected_as not in exported]
     plugged = {(server_id, volume_id) for agent in cloud.agents.values()
                for server_id, volume_ids in agent.tools.driver.list_volumes().items() for volume_id in volume_ids}
     wanted = {(row.server_id, row.volume_id) for row in attachments.values() if row.connection}

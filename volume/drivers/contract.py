@@ -7,6 +7,7 @@ and, unless the default will do, `connector`. Contents are compared by a digest 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -237,6 +238,20 @@ class DriverContract:
             assert driver.find().connections == {second: volume.id}
         driver.delete_volume(volume)
         assert driver.find().connections == {}
+
+    def test_a_second_host_is_connected_beside_the_first(self, driver: Driver, connector: ConnectorSpec) -> None:
+        """While a guest goes from one to the other; each is let go alone."""
+        volume, first, second = new_volume(), ids.new_id(), ids.new_id()
+        driver.create_volume(volume, None, calm)
+        driver.connect(volume, first, connector, False)
+        target = dataclasses.replace(connector, host="host2")
+        connection = driver.connect(volume, second, target, False, first)
+        assert driver.connect(volume, second, target, False, first) == connection
+        assert driver.find().connections == dict.fromkeys((first, second), volume.id)
+        driver.disconnect(volume.id, first)
+        assert driver.find().connections == {second: volume.id}
+        assert driver.connect(volume, second, target, False) == connection
+        driver.delete_volume(volume)
 
     def test_everything_is_found_after_a_restart(self, driver: Driver, reopen: Reopen) -> None:
         """The agent remembers nothing that the back end does not."""

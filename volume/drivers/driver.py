@@ -108,9 +108,13 @@ class Driver(Protocol):
     def source_of_snapshot(self, snapshot: SnapshotSpec, volume: VolumeSpec) -> DiskSource:
         """Return how to read a snapshot."""
 
-    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
-                ) -> ConnectionSpec:
-        """Let `connector`'s host reach the volume; asked again, the same answer (port and name do not change)."""
+    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool,
+                beside: str | None = None) -> ConnectionSpec:
+        """Let `connector`'s host reach the volume; asked again, the same answer (port and name do not change).
+
+        `attachment_id` names the connection. `beside` is the one of the host from which a running guest comes: both
+        hosts have the volume open until that is ended. Raises AgentError, also where the storage cannot do that.
+        """
 
     def disconnect(self, volume_id: str, attachment_id: str) -> None:
         """End one connection; fine when there is none."""

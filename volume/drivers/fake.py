@@ -181,8 +181,8 @@ class FakeDriver:
         """Return a raw file that begins with the token."""
         return self._raw("snapshots", snapshot.id)
 
-    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
-                ) -> ConnectionSpec:
+    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool,
+                beside: str | None = None) -> ConnectionSpec:
         """Note the connection; its data say where another fake back end finds the volume's token."""
         self._answer("connect:before", volume.id, change=True)
         with self._lock:

@@ -202,8 +202,8 @@ class RbdDriver:
         image = self._need(snapshot.volume_id, snapshot.id)
         return DiskSource(self._cluster.blockdev(image.name, _SNAPSHOT + snapshot.id), image.size_bytes)
 
-    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
-                ) -> ConnectionSpec:
+    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool,
+                beside: str | None = None) -> ConnectionSpec:
         """Note the connection and say where the image is; anyone with the user's key can open it."""
         image = self._need(volume.id)
         if "rbd" not in connector.protocols:

@@ -20,19 +20,19 @@ class LeftoverConnections:
 
     def find(self, session: orm.Session, inventory: Inventory) -> list[Finding]:
         """Compare what nodes export with the attachments."""
-        seen = [(node, backend, attachment_id, volume_id) for node, backend, content in inventory.backends()
-                for attachment_id, volume_id in sorted(content.get("connections", {}).items())]
-        attachments = rows_of(session, {item[2] for item in seen}, VolumeAttachment.id)
+        seen = [(node, backend, connection_id, volume_id) for node, backend, content in inventory.backends()
+                for connection_id, volume_id in sorted(content.get("connections", {}).items())]
+        attachments = rows_of(session, {item[2] for item in seen}, VolumeAttachment.connected_as)
         volumes = rows_of(session, {item[3] for item in seen}, Volume.id)
         return [self._finding(*item, known=item[3] in volumes) for item in seen
                 if item[2] not in attachments and item[3] not in inventory.locked]
 
-    def _finding(self, node: str, backend: str, attachment_id: str, volume_id: str, *, known: bool) -> Finding:
+    def _finding(self, node: str, backend: str, connection_id: str, volume_id: str, *, known: bool) -> Finding:
         target = Target("volume", volume_id)
         return Finding(
-            self.name, target, f"is exported for attachment {attachment_id}, which no record tells of"
+            self.name, target, f"is exported for attachment {connection_id}, which has no record"
             + ("" if known else "; neither does one of the volume"), "end the connection", place=f"{node}@{backend}",
-            node=node, unknown=not known, hold=(target,), details={"of": attachment_id, "backend": backend})
+            node=node, unknown=not known, hold=(target,), details={"of": connection_id, "backend": backend})
 
     def repair(self, repairs: Repairs, finding: Finding) -> str:
         """Disconnect."""

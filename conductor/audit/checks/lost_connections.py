@@ -28,7 +28,8 @@ class LostConnections:
         there = {(node, backend): content.get("connections", {}) for node, backend, content in inventory.backends()}
         rows = session.execute(
             sa.select(VolumeAttachment.id, VolumeAttachment.volume_id, VolumeAttachment.server_id,
-                      VolumeAttachment.connection, VolumeNode.name.label("node"), Backend.name.label("backend"))
+                      VolumeAttachment.connection, VolumeAttachment.connected_as,
+                      VolumeNode.name.label("node"), Backend.name.label("backend"))
             .join(Volume, Volume.id == VolumeAttachment.volume_id).join(Backend, Backend.id == Volume.backend_id)
             .join(VolumeNode, VolumeNode.id == Backend.node_id)
             .where(Volume.deleted_at.is_(None)).order_by(VolumeAttachment.id))
@@ -37,7 +38,7 @@ class LostConnections:
             held = {row.volume_id, row.server_id} & inventory.locked
             if (row.connection or {}).get("protocol") not in _KEPT_UP or held or (row.node, row.backend) not in there:
                 continue
-            if row.id not in there[row.node, row.backend]:
+            if row.connected_as not in there[row.node, row.backend]:
                 target = Target("volume", row.volume_id)
                 hold = (target, *([Target("server", row.server_id)] if row.server_id else []))
                 found.append(Finding(
@@ -52,7 +53,8 @@ class LostConnections:
             attachment = session.get_one(VolumeAttachment, finding.details["of"])
             connector, before = _connector(session, attachment), dict(attachment.connection)
             spec, readonly = volume_spec(session, finding.target.id), attachment.mode == "ro"
-        connection = repairs.ask(str(finding.node), repairs.cloud.volumes.connect_volume, spec, finding.details["of"],
+            connection_id = attachment.connected_as
+        connection = repairs.ask(str(finding.node), repairs.cloud.volumes.connect_volume, spec, connection_id,
                                  connector, readonly).to_wire()
         if connection == before:
             return "connected it again"

@@ -45,10 +45,11 @@ class StaleAttachments:
         with repairs.run.reading() as session:
             volume, attachment = session.get(Volume, finding.target.id), session.get(VolumeAttachment, attachment_id)
             place = spec = None
+            connection_id = attachment.connected_as if attachment is not None else attachment_id
             if volume is not None and volume.backend_id is not None and attachment is not None:
                 place, spec = place_of(session, volume.backend_id), volume_spec(session, volume.id)
         if place is not None and spec is not None:
-            repairs.ask(place.node, repairs.cloud.volumes.disconnect_volume, spec, attachment_id)
+            repairs.ask(place.node, repairs.cloud.volumes.disconnect_volume, spec, connection_id)
         repairs.write(lambda session: session.execute(
             sa.delete(VolumeAttachment).where(VolumeAttachment.id == attachment_id)))
         return "removed the attachment"

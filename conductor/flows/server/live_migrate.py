@@ -9,9 +9,11 @@
                    name the target (from here there is no way back)
 5. CleanSource     the source's agent removes what is left
 
-With volumes, before 1:
+With volumes, before 1, between 1 and 2, and at the end:
 
-0. LockVolumes     nobody else works on them; the target reaches them as the source does
+0. LockVolumes          nobody else works on them
+1a. ConnectTarget       their nodes let the target in, beside the source (revert: no longer)
+6. DisconnectSource     their nodes let the source in no longer
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.live_migration import CleanSource, PrepareTarget, SendGuest, TakeOver
+from conductor.tasks.node.live_moves import ConnectTarget, DisconnectSource
 from conductor.tasks.records.live_migration import has_landed
 from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.migrations import migration_in
@@ -42,9 +45,10 @@ _OFF = ("shutdown", "crashed")
 def build(with_volumes: bool) -> linear_flow.Flow:
     """Return the flow."""
     flow = linear_flow.Flow("server.live_migrate")
+    travel = PrepareTarget(), SendGuest(), TakeOver(), CleanSource()
     if with_volumes:
-        flow.add(LockVolumes())
-    return flow.add(ClaimTarget(), PrepareTarget(), SendGuest(), TakeOver(), CleanSource())
+        return flow.add(LockVolumes(), ClaimTarget(), ConnectTarget(), *travel, DisconnectSource())
+    return flow.add(ClaimTarget(), *travel)
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from conductor.tasks.base import OperationTask
 from conductor.tasks.host.sending import Sending, settle
 from conductor.tasks.host.servers import load_spec, tell_late_changes
 from conductor.tasks.node.calls import tried
+from conductor.tasks.node.live_moves import Connections, at_target
 from conductor.tasks.records.live_migration import enter, has_landed, land
 from conductor.tasks.records.migrations import migration_in
 from hostler import errors
@@ -30,7 +31,8 @@ class PrepareTarget(OperationTask):
     default_provides = "landing"
     weight = 0
 
-    def execute(self, choice: dict[str, Any], block_migration: bool | None) -> dict[str, Any]:
+    def execute(self, choice: dict[str, Any], block_migration: bool | None,
+                connections: Connections | None = None) -> dict[str, Any]:
         """Return where the guest lands."""
         run, compute = self.run, self.run.cloud.compute
         enter(run, migrations.PREPARING)
@@ -38,7 +40,8 @@ class PrepareTarget(OperationTask):
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run)
         origin = run.ask_host(choice["source"], compute.describe_migration, spec)
-        return run.ask_host(choice["host"], compute.prepare_migration, spec, origin, block_migration, groups)
+        return run.ask_host(choice["host"], compute.prepare_migration, at_target(spec, connections), origin,
+                            block_migration, groups)
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
         """Remove; a host that stays silent cleans up by itself when it returns."""
@@ -58,7 +61,8 @@ class SendGuest(OperationTask):
         enter(self.run, migrations.RUNNING)
         Sending(self.run, choice["source"], landing).follow()
 
-    def revert(self, choice: dict[str, Any], landing: dict[str, Any], **_: Any) -> None:
+    def revert(self, choice: dict[str, Any], landing: dict[str, Any], connections: Connections | None = None,
+               **_: Any) -> None:
         """Settle."""
         run = self.run
         with run.reading() as session:
@@ -67,6 +71,7 @@ class SendGuest(OperationTask):
         if not settle(run, choice["source"]):
             return
         spec, groups = load_spec(run)
+        spec = at_target(spec, connections)
         try:
             _compare_disks(run, choice, landing, spec)
             run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
@@ -75,7 +80,7 @@ class SendGuest(OperationTask):
                       error)
             run.write(lambda session: move(session, run.resource_id, states.ERROR))
             return
-        run.write(lambda session: land(session, run))
+        run.write(lambda session: land(session, run, connections))
 
 
 class TakeOver(OperationTask):
@@ -84,15 +89,17 @@ class TakeOver(OperationTask):
     default_provides = "guest"
     no_return = True
 
-    def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> dict[str, Any]:
+    def execute(self, choice: dict[str, Any], landing: dict[str, Any],
+                connections: Connections | None = None) -> dict[str, Any]:
         """Return {"power_state"}."""
         run = self.run
         spec, groups = load_spec(run)
+        spec = at_target(spec, connections)
         _compare_disks(run, choice, landing, spec)
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
         def switch(session: Any) -> None:
-            land(session, run)
+            land(session, run, connections)
             migrations.move(session, migration_in(session, run).id, migrations.POST_MIGRATING)
 
         run.write(switch)

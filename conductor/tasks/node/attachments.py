@@ -93,8 +93,17 @@ def attachments_of(run: Run) -> list[str]:
 
 def connect(run: Run, attachment_id: str, host: str) -> None:
     """Have the volume's node let `host` in, and keep how. Asked again, the node answers the same."""
+    _keep(run, attachment_id, **ask_to_connect(run, attachment_id, host))
+
+
+def ask_to_connect(run: Run, attachment_id: str, host: str, connection_id: str | None = None) -> dict[str, Any]:
+    """Have the volume's node let `host` in; returns {"connection", "connector"} as the row keeps them.
+
+    A `connection_id` makes it a second connection, beside the current one.
+    """
     with run.reading() as session:
         attachment = session.get_one(VolumeAttachment, attachment_id)
+        current = attachment.connected_as
         known = session.scalar(sa.select(Host.connector).where(Host.name == host)) or {}
         connector = ConnectorSpec.from_wire({**known, "host": host})
         volume = volume_records.volume_spec(session, attachment.volume_id)
@@ -102,12 +111,12 @@ def connect(run: Run, attachment_id: str, host: str) -> None:
         readonly = attachment.mode == "ro" or session.get_one(Volume, attachment.volume_id).readonly
     if place is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
-    connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, volume, attachment_id, connector,
-                              readonly)
+    connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, volume, connection_id or current, connector,
+                              readonly, beside=None if connection_id is None else current)
     if connection.protocol == "file" and not str(connection.data.get("path")).startswith(f"volume-{volume.id}"):
         # The host may see a directory that this node does not: a node must not hand out other nodes' volumes.
         raise errors.AgentError(reason=f"Storage node {place.node} named another file than volume {volume.id}.")
-    _keep(run, attachment_id, connection=connection.to_wire(), connector=connector.to_wire())
+    return {"connection": connection.to_wire(), "connector": connector.to_wire()}
 
 
 def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
@@ -115,19 +124,25 @@ def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:
 
     Fine when there is none, also of a row or a node that is gone.
     """
+    end_connection(run, attachment_id)
+    if not keep:
+        _keep(run, attachment_id, connection={}, connector={})
+
+
+def end_connection(run: Run, attachment_id: str, connection_id: str | None = None) -> None:
+    """Have the volume's node end one connection of an attachment, the current one by default; the row stays."""
     with run.reading() as session:
         attachment = session.get(VolumeAttachment, attachment_id)
         place = volume_records.place_of_volume(session, attachment.volume_id) if attachment is not None else None
         if attachment is None or place is None:
             return
         volume = volume_records.volume_spec(session, attachment.volume_id)
+        ended = connection_id or attachment.connected_as
     try:
-        run.ask_node(place.node, run.cloud.volumes.disconnect_volume, volume, attachment_id)
+        run.ask_node(place.node, run.cloud.volumes.disconnect_volume, volume, ended)
     except errors.HostUnreachable:
-        LOG.warning("attachment %s of volume %s may be exported by silent node %s until that reconciles",
-                    attachment_id, volume.id, place.node)
-    if not keep:
-        _keep(run, attachment_id, connection={}, connector={})
+        LOG.warning("volume %s may be exported as %s by silent node %s until that reconciles", volume.id, ended,
+                    place.node)
 
 
 def _keep(run: Run, attachment_id: str, **values: Any) -> None:

@@ -61,6 +61,7 @@ def shut_out(run: Run, attachment_id: str) -> None:
         place = volume_records.place_of_volume(session, attachment.volume_id)
         volume = volume_records.volume_spec(session, attachment.volume_id)
         connector = ConnectorSpec.from_wire({"host": "", **(attachment.connector or {})})
+        connection_id = attachment.connected_as
     if place is None:
         raise errors.Conflict(reason=f"Volume {volume.id} is on no back end.")
-    run.ask_node(place.node, run.cloud.volumes.shut_out_host, volume, attachment_id, connector)
+    run.ask_node(place.node, run.cloud.volumes.shut_out_host, volume, connection_id, connector)

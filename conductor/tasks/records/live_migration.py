@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.records.migrations import migration_in, switch
-from hostler.db.models import Host, Operation, Server, VolumeAttachment
+from hostler.db.models import Operation, Server, VolumeAttachment
 from hostler.operations import notes
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import migrations
@@ -48,10 +49,10 @@ def enter(run: Run, status: str) -> None:
     run.write(lambda session: migrations.move(session, migration_in(session, run).id, status))
 
 
-def land(session: orm.Session, run: Run) -> None:
-    """Write that the server is at its target."""
+def land(session: orm.Session, run: Run, connections: Mapping[str, dict[str, Any]] | None) -> None:
+    """Write that the server is at its target, which has these connections to its volumes."""
     migration = migration_in(session, run)
     switch(session, migration, migration.dest_host_id, migration.new_flavor, "ACTIVE")
-    host = session.get_one(Host, migration.dest_host_id)
-    session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.server_id == run.resource_id).values(
-        connector={**host.connector, "host": host.name}))
+    for attachment_id, made in (connections or {}).items():
+        session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == attachment_id).values(
+            connection_id=made["id"], connection=made["connection"], connector=made["connector"]))

@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
+from sqlalchemy.ext import hybrid
 
 from hostler import clock
 from hostler.db.models.base import TABLE_OPTIONS, Base, Id, Name, Resource, relation
@@ -134,7 +135,9 @@ class Snapshot(Resource, Base):
 class VolumeAttachment(Base):
     """A volume in a server (or with a caller's own connector). The row is the reservation; it is removed by detaching.
 
-    `connection` is what the host needs to reach the volume, as the volume agent said; it may hold secrets.
+    `connection` is what the host needs to reach the volume, as the volume agent said; it may hold secrets. The agent
+    knows it by `connected_as`: the attachment's id, or another since a live migration, during which both hosts are
+    connected.
     """
 
     __tablename__ = "volume_attachments"
@@ -150,8 +153,19 @@ class VolumeAttachment(Base):
     tag: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
     connector: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     connection: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    connection_id: orm.Mapped[str | None] = orm.mapped_column(Id)
     created_at: orm.Mapped[dt.datetime] = orm.mapped_column(default=clock.utcnow)
     attached_at: orm.Mapped[dt.datetime | None]
+
+    @hybrid.hybrid_property
+    def connected_as(self) -> str:
+        """The id of its connection at the storage node."""
+        return self.connection_id or self.id
+
+    @connected_as.inplace.expression
+    @classmethod
+    def _connected_as(cls) -> sa.ColumnElement[str]:
+        return sa.func.coalesce(cls.connection_id, cls.id)
 
 
 class Backup(Resource, Base):

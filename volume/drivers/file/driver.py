@@ -17,6 +17,10 @@ from volume.drivers.file.exports import Exports
 from volume.drivers.file.files import FORMATS, GIB, DiskFiles
 
 FORMAT_SPEC = "hostler:format"  # extra spec of volume types
+# A second program would go by the file's tables as it found them, and the guest changes these until it has moved.
+_HAS_ONE_USER = ("The volume is kept as {}, which one program at a time can have open: a running server takes it to "
+                 "hosts that have its directory, or where exports are not encrypted. Migrate it cold, or keep such "
+                 "volumes as raw.")
 
 
 class FileDriver:
@@ -135,23 +139,31 @@ class FileDriver:
         self._directory.check()
         return self._files.source("snapshot", snapshot.id)
 
-    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool
-                ) -> ConnectionSpec:
+    def connect(self, volume: VolumeSpec, attachment_id: str, connector: ConnectorSpec, readonly: bool,
+                beside: str | None = None) -> ConnectionSpec:
         """Name the file to a host that has the directory, export it to any other."""
         share = self._directory.check()
         path, image_format = self._files.get("volume", volume.id)
         if volume.multiattach and image_format != "raw":
             raise errors.AgentError(reason=f"The volume is kept as {image_format}, which one server at a time can use; "
                                            "one for several servers needs a back end that makes raw ones.")
-        if "file" in connector.protocols and share in connector.shares and self._exports.get(attachment_id) is None:
+        first = self._exports.get(beside) if beside is not None else None
+        exported = first is not None or self._exports.get(attachment_id) is not None
+        if "file" in connector.protocols and share in connector.shares and not exported:
             return ConnectionSpec(protocol="file", format=image_format, data={"share": share, "path": path.name})
         if "nbd" not in connector.protocols:
             raise errors.AgentError(
                 reason="The server's host cannot reach the volume.",
                 details=f"Host {connector.host} has neither the directory of the volume (mark it finds by "
                         f"{SHARE_MARK}) nor a way to reach it over NBD.")
-        export = self._exports.start(volume.id, attachment_id, path, image_format, connector.host,
-                                     has_certificate=connector.tls, readonly=readonly)
+        if first is not None and not first.tls:
+            export = self._exports.join(first, attachment_id, connector.host)
+        elif beside is not None and image_format != "raw":
+            raise errors.AgentError(reason=_HAS_ONE_USER.format(image_format))
+        else:
+            export = self._exports.start(
+                volume.id, attachment_id, path, image_format, connector.host, has_certificate=connector.tls,
+                readonly=readonly, locking=beside is None or first is not None)
         return ConnectionSpec(protocol="nbd", data={
             "host": export.address, "port": export.port, "export": export.name, "tls": export.tls,
             "tls_name": self._exports.server_name() if export.tls else ""})

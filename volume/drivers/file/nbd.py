@@ -35,13 +35,18 @@ class PortTaken(Exception):
 
 
 def start(pid_file: Path, name: str, address: str, port: int, path: Path, image_format: str, *, readonly: bool,
-          direct: bool, options: Sequence[str]) -> None:
-    """Serve a disk file; returns when it is served. Raises PortTaken, AgentError."""
+          direct: bool, locking: bool, options: Sequence[str]) -> None:
+    """Serve a disk file; returns when it is served. Without `locking` another program may have the file open.
+
+    Raises PortTaken, AgentError.
+    """
+    image = [f"--format={image_format}", str(path)] if locking else [
+        "--image-opts", f"driver={image_format},file.driver=file,file.locking=off,"
+                        f"file.filename={str(path).replace(',', ',,')}"]
     # Any number of connections: a host that lost one must get in again before the node has noticed.
     command = [PROGRAM, "--fork", f"{_PID_OPTION}{pid_file}", "--persistent", "--shared=0", f"--bind={address}",
-               f"--port={port}", f"{_NAME_OPTION}{name}", f"--format={image_format}", "--discard=unmap",
-               f"--cache={'none' if direct else 'writeback'}", *(["--read-only"] if readonly else []), *options,
-               str(path)]
+               f"--port={port}", f"{_NAME_OPTION}{name}", "--discard=unmap",
+               f"--cache={'none' if direct else 'writeback'}", *(["--read-only"] if readonly else []), *options, *image]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S,
                               stdin=subprocess.DEVNULL)

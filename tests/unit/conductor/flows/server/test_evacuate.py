@@ -38,8 +38,8 @@ class Parts(ScriptedNodes):
         self.let_in: dict[str, str] = {}
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, connector: Any,
-                       readonly: bool) -> Any:
-        answer = super().connect_volume(_context, node, volume, attachment_id, connector, readonly)
+                       readonly: bool, *, beside: str | None = None) -> Any:
+        answer = super().connect_volume(_context, node, volume, attachment_id, connector, readonly, beside=beside)
         self.let_in[attachment_id] = connector.host
         return answer
 

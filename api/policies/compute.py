@@ -80,6 +80,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-attach-interfaces:show", READER, "Show a server's interface."),
     ("os-attach-interfaces:create", OWNER_OR_ADMIN, "Attach an interface to a server."),
     ("os-attach-interfaces:delete", OWNER_OR_ADMIN, "Detach an interface from a server."),
+    ("server-hardware:set_boot_order", OWNER_OR_ADMIN, "Choose what a server boots from."),
+    ("server-hardware:set_cpu_mode", OWNER_OR_ADMIN, "Choose the processor that a server sees."),
     ("server-isos:attach", OWNER_OR_ADMIN, "Put an ISO image into a server's CD-ROM drive."),
     ("server-isos:detach", OWNER_OR_ADMIN, "Empty a server's CD-ROM drive."),
     ("os-admin-password", OWNER_OR_ADMIN, "Set the password of a server's administrator."),

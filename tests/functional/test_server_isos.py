@@ -1,13 +1,15 @@
-"""ISO images on fake hosts: a server that boots from one, and one in the drive of another."""
+"""ISO images on fake hosts: a server that boots from one, and one in the drive of another; what users choose of their
+servers' hardware."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from api.core.server import isos
+from api.core.server import hardware, isos
 from hostler import errors
 from hostler.agent.faults import Order
 from hostler.context import RequestContext
@@ -68,7 +70,6 @@ def drive(cloud: Cloud, client: Client, server_id: str) -> Drive:
     return Drive(cloud, client, server_id)
 
 
-@pytest.mark.contract("Z-ISO")
 def test_an_iso_goes_in_stays_over_starts_and_comes_out(drive: Drive, client: Client, iso: str) -> None:
     checksum = client.get(f"/image/v2/images/{iso}").json()["os_hash_value"]
     drive.attach(iso)
@@ -91,7 +92,6 @@ def test_an_iso_goes_in_stays_over_starts_and_comes_out(drive: Drive, client: Cl
     assert [row["action"] for row in actions][:3] == ["start", "attach_iso", "stop"]
 
 
-@pytest.mark.contract("Z-ISO")
 def test_what_cannot_be_is_refused(drive: Drive, cloud: Cloud, client: Client, image: str, iso: str) -> None:
     with pytest.raises(errors.Invalid, match="is not an ISO"):
         drive.attach(image)
@@ -113,9 +113,33 @@ def test_what_cannot_be_is_refused(drive: Drive, cloud: Cloud, client: Client, i
         drive.detach()
 
 
-@pytest.mark.contract("Z-ISO")
 def test_a_server_boots_from_an_iso(client: Client, iso: str) -> None:
     made = client.create_server(iso, "installer")
     client.wait_server(made, "ACTIVE")
     client.delete(f"{_SERVERS}/{made}")
     client.wait_gone(made)
+
+
+def test_boot_order_and_cpu_mode_reach_the_guest_with_its_next_start(drive: Drive, cloud: Cloud, client: Client
+                                                                     ) -> None:
+    services, host = cloud.api.services, (client.show(drive.server_id) or {})["OS-EXT-SRV-ATTR:host"]
+
+    def built() -> tuple[list[str], str | None]:
+        spec = json.loads((cloud.directory / host / "compute" / "servers" / drive.server_id / "spec.json").read_bytes())
+        return spec["boot_order"], spec["cpu_mode"]
+
+    hardware.set_boot_order(services, drive.context, drive.server_id, ["cdrom", "disk"])
+    hardware.set_cpu_mode(services, drive.context, drive.server_id, "host-passthrough")
+    drive.act("ACTIVE", reboot={"type": "HARD"})
+    assert built() == (["cdrom", "disk"], "host-passthrough")
+    hardware.set_boot_order(services, drive.context, drive.server_id, [])
+    hardware.set_cpu_mode(services, drive.context, drive.server_id, None)
+    drive.act("ACTIVE", reboot={"type": "HARD"})
+    assert built() == ([], None)
+    for order in (["disk", "disk"], ["floppy"]):
+        with pytest.raises(errors.InvalidField):
+            hardware.set_boot_order(services, drive.context, drive.server_id, order)
+    with pytest.raises(errors.InvalidField):
+        hardware.set_cpu_mode(services, drive.context, drive.server_id, "486")
+    actions = client.get(f"{_SERVERS}/{drive.server_id}/os-instance-actions").json()["instanceActions"]
+    assert {"set_boot_order", "set_cpu_mode"} <= {row["action"] for row in actions}

@@ -45,7 +45,8 @@ FIXED_IPS: Any = FixedIp.__table__
 MEMBERS: Any = PortSecurityGroup.__table__
 # Large, or shown in no list.
 _HEAVY = frozenset({"user_data", "public_key", "image_properties", "scheduler_hints", "last_host_id", "rescue_image_id",
-                    "shelved_image_id", "iso_image_id", "parked_at", "parked_from", "encrypted_password"})
+                    "shelved_image_id", "iso_image_id", "boot_order", "cpu_mode",
+                    "parked_at", "parked_from", "encrypted_password"})
 _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 
 # Built once: composing a statement costs as much as running it on one server.

@@ -119,12 +119,17 @@ def drive_in(domain: str) -> Any | None:
 
 def with_medium(drive: Any, iso: Path | None) -> str:
     """Return the XML of `drive` with `iso` in it, or empty."""
-    for name in ("source", "backingStore"):
-        for element in drive.findall(name):
-            drive.remove(element)
+    empty(drive)
     if iso is not None:
         add(drive, "source", file=str(iso))
     return etree.tostring(drive, encoding="unicode")
+
+
+def empty(drive: Any) -> None:
+    """Take out what is in a drive, in its element."""
+    for name in ("source", "backingStore"):
+        for element in drive.findall(name):
+            drive.remove(element)
 
 
 def _add_drive(devices: Any, medium: Path | None, disk_format: str, target: str, bus: str) -> Any:

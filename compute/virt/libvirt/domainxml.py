@@ -16,6 +16,7 @@ from typing import Any
 from lxml import etree
 
 from compute.virt.driver import Disk, Guest, VolumeDisk
+from compute.virt.libvirt.bootorder import boot_in_order
 from compute.virt.libvirt.diskxml import add_cdrom, add_disk, add_volume
 from compute.virt.libvirt.elements import add
 from compute.virt.libvirt.nicxml import add_nic
@@ -84,12 +85,14 @@ def build(guest: Guest, machine: Machine) -> str:
     features = add(domain, "features")
     add(features, "acpi")
     add(features, "apic")
-    _add_cpu(domain, machine, hardware.topology)
+    _add_cpu(domain, server.cpu_mode or machine.cpu_mode, hardware.topology)
     _add_clock(domain, machine, hardware)
     add(domain, "on_poweroff", text="destroy")
     add(domain, "on_reboot", text="restart")
     add(domain, "on_crash", text="destroy")
     _add_devices(domain, guest, machine, hardware)
+    if server.boot_order:
+        boot_in_order(domain.find("devices"), server.boot_order)
     return etree.tostring(domain, encoding="unicode", pretty_print=True)
 
 
@@ -108,18 +111,18 @@ def _add_sysinfo(domain: Any, smbios: Smbios, server_id: str) -> None:
             add(system, "entry", name=name, text=_clean(text))
 
 
-def _add_cpu(domain: Any, machine: Machine, topology: Topology) -> None:
-    if machine.cpu_mode == "none":
+def _add_cpu(domain: Any, mode: str, topology: Topology) -> None:
+    if mode == "none":
         if topology.cores * topology.threads == 1:
             return
         cpu = add(domain, "cpu")
-    elif machine.cpu_mode in ("host-model", "host-passthrough", "maximum"):
-        cpu = add(domain, "cpu", mode=machine.cpu_mode)
-        if machine.cpu_mode == "host-model":
+    elif mode in ("host-model", "host-passthrough", "maximum"):
+        cpu = add(domain, "cpu", mode=mode)
+        if mode == "host-model":
             cpu.set("check", "partial")
     else:
         cpu = add(domain, "cpu", mode="custom", match="exact", check="none")
-        add(cpu, "model", text=machine.cpu_mode, fallback="allow")
+        add(cpu, "model", text=mode, fallback="allow")
     add(cpu, "topology", **{part: str(count) for part, count in topology._asdict().items()})
 
 

@@ -34,14 +34,21 @@ def describe(domain: libvirt.virDomain) -> terms.Origin:
     if domain.state()[0] not in _RUNS:
         raise errors.AgentError(reason="The guest does not run on its host.")
     tree = etree.fromstring(domain.XMLDesc(0))
-    cpu = tree.find("cpu")
     own = {_key(disk): disk for disk in _own_disks(tree)}
     root = own.get(diskxml.ROOT_TARGET)
     base = root.find("backingStore/source") if root is not None else None
     return terms.Origin(
-        "" if cpu is None else etree.tostring(cpu, encoding="unicode"),
+        _cpu_of(domain, tree),
         {target: domain.blockInfo(target)[0] for target in own},
         "" if base is None else Path(base.get("file", "")).name)
+
+
+def _cpu_of(domain: libvirt.virDomain, tree: Any) -> str:
+    """Return the processor that the guest sees; one that is its host's is written out."""
+    cpu = tree.find("cpu")
+    if cpu is not None and cpu.get("mode") == "host-passthrough":
+        return _host_cpu(domain.connect(), tree.get("type"))
+    return "" if cpu is None else etree.tostring(cpu, encoding="unicode")
 
 
 def check_cpu(conn: libvirt.virConnect, cpu: str, virt_type: str) -> None:
@@ -63,6 +70,9 @@ def adapted(running: str, definition: str) -> str:
     disks = {_key(disk): disk for disk in there.findall("devices/disk")}
     for disk in tree.findall("devices/disk"):
         wanted = disks.get(_key(disk))
+        if disk.get("device") == "cdrom" and (wanted is None or wanted.find("source") is None):
+            diskxml.empty(disk)  # its ISO is out again, or gone for good: the guest keeps the drive
+            continue
         if wanted is None:
             raise errors.AgentError(reason=f"The target host does not know the guest's disk {_key(disk)}.")
         disk.set("type", wanted.get("type"))

@@ -97,6 +97,9 @@ class Server(Resource, Base):
     public_key: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     user_data: orm.Mapped[str | None] = orm.mapped_column(LongText)
     config_drive: orm.Mapped[bool] = orm.mapped_column(default=False)
+    # What its user chose of its hardware; None: as its host is configured. See `hostler.resources.server.hardware`.
+    boot_order: orm.Mapped[list[str] | None] = orm.mapped_column(sa.JSON)
+    cpu_mode: orm.Mapped[str | None] = orm.mapped_column(sa.String(32))
     # What the guest posted to its metadata service: its password, encrypted with the user's key.
     encrypted_password: orm.Mapped[str | None] = orm.mapped_column(sa.Text)
     auto_disk_config: orm.Mapped[bool] = orm.mapped_column(default=False, server_default=sa.false())

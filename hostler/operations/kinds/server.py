@@ -273,8 +273,10 @@ ABORT_MIGRATION: Final = Immediate(name="server.abort_migration", action="live_m
 FORCE_MIGRATION: Final = Immediate(name="server.force_migration", action="live_migration_force_complete")
 EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume")
 
+SET_BOOT_ORDER: Final = Immediate(name="server.set_boot_order", action="set_boot_order")
+SET_CPU_MODE: Final = Immediate(name="server.set_cpu_mode", action="set_cpu_mode")
 ADD_FIXED_IP: Final = Immediate(name="server.add_fixed_ip", action="addFixedIp")
 REMOVE_FIXED_IP: Final = Immediate(name="server.remove_fixed_ip", action="removeFixedIp")
 
 IMMEDIATE: Final = (LOCK, UNLOCK, RESET_STATE, ABORT_MIGRATION, FORCE_MIGRATION, EXTEND_VOLUME, ADD_FIXED_IP,
-                    REMOVE_FIXED_IP)
+                    REMOVE_FIXED_IP, SET_BOOT_ORDER, SET_CPU_MODE)

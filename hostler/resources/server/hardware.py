@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from oslo_utils import strutils
 
@@ -20,6 +20,8 @@ from hostler.resources.server.properties import HONOURED_FLAVOR, HONOURED_IMAGE,
 from hostler.resources.server.specs import ServerSpec
 
 _DISK_QUOTA = "quota:disk_"
+BOOT_DEVICES: Final = ("disk", "cdrom", "network")
+CPU_MODES: Final = ("none", "host-model", "host-passthrough")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -22,7 +22,7 @@ _SERVER = sa.select(
     Server.id, Server.name, Server.hostname, Server.project_id, Server.user_id, Server.vm_state, Server.vcpus,
     Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib, Server.flavor, Server.image_id,
     Server.image_properties, Server.shelved_image_id, Server.rescue_image_id, Server.iso_image_id, Server.extra,
-    Server.key_name,
+    Server.boot_order, Server.cpu_mode, Server.key_name,
     Server.public_key, Server.user_data, Server.config_drive, Server.encrypted_password, Server.requested_zone,
     Server.launch_index, Server.reservation_id, Server.revision).where(Server.id == sa.bindparam("server"))
 _ATTACHED = (sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
@@ -53,7 +53,8 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         reservation_id=server.reservation_id, revision=server.revision,
         rescue=RescueSpec(image=usable_image_spec(session, conf, images, server.rescue_image_id))
         if server.vm_state == states.RESCUED else None,
-        iso=usable_image_spec(session, conf, images, server.iso_image_id))
+        iso=usable_image_spec(session, conf, images, server.iso_image_id),
+        boot_order=tuple(server.boot_order or ()), cpu_mode=server.cpu_mode)
 
 
 def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:

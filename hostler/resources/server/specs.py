@@ -237,6 +237,8 @@ class ServerSpec(Spec):
     revision: int = 0
     rescue: RescueSpec | None = None
     iso: ImageSpec | None = None  # in its CD-ROM drive
+    boot_order: tuple[str, ...] = ()  # of `hardware.BOOT_DEVICES`; empty: its disks, as their boot indexes say
+    cpu_mode: str | None = None  # of `hardware.CPU_MODES`; None: its host's
 
     @property
     def images(self) -> tuple[ImageSpec, ...]:

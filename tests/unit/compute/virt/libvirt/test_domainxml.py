@@ -118,6 +118,26 @@ def test_a_drive_is_there_for_an_iso_or_when_the_image_names_its_bus(
         assert etree.fromstring(diskxml.with_medium(drive, None)).find("source") is None
 
 
+@pytest.mark.parametrize(("order", "expected"), [
+    ((), {"vda": "1", "vdb": "2"}), (("disk", "cdrom"), {"vda": "1", "vdb": "2", "sdy": "3"}),
+    (("cdrom", "disk"), {"sdy": "1", "vda": "2", "vdb": "3"}), (("network", "cdrom"), {"tap0": "1", "sdy": "2"})])
+def test_a_boot_order_numbers_devices_by_their_kinds(order: tuple[str, ...], expected: dict[str, str]) -> None:
+    guest = dataclasses.replace(GUEST, server=dataclasses.replace(SERVER, boot_order=order), iso=Path("/i/1"), volumes=(
+        virt.VolumeDisk("v1", "vdb", virt.FileSource(Path("/v/1")), boot_index=1),
+        virt.VolumeDisk("v2", "vdc", virt.FileSource(Path("/v/2")))))
+    numbered = {boot.getparent().find("target").get("dev"): boot.get("order")
+                for boot in tree(guest=guest).findall("devices/*/boot")}
+    assert numbered == expected
+
+
+@pytest.mark.parametrize(("chosen", "expected"), [(None, "host-model"), ("host-passthrough", "host-passthrough"),
+                                                  ("none", None)])
+def test_a_server_may_choose_its_cpu_mode(chosen: str | None, expected: str | None) -> None:
+    guest = dataclasses.replace(GUEST, server=dataclasses.replace(SERVER, cpu_mode=chosen))
+    cpu = tree(dataclasses.replace(MACHINE, cpu_mode="host-model"), guest).find("cpu")
+    assert (None if cpu is None else cpu.get("mode")) == expected
+
+
 def test_limits_firmware_and_machine() -> None:
     domain = tree(guest=with_properties({"hw_video_ram": "64", "hw_machine_type": "pc-q35-7.2"}, {
         "quota:cpu_shares": "512", "quota:cpu_period": "10000", "quota:cpu_quota": "5000", "hw:firmware_type": "uefi",

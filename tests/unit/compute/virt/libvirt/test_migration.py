@@ -10,7 +10,7 @@ import pytest
 from lxml import etree
 
 from compute.virt import driver as virt
-from compute.virt.libvirt import domainxml, migration
+from compute.virt.libvirt import diskxml, domainxml, migration
 from compute.virt.libvirt.events import kind_of
 from hostler import errors, ids
 from hostler.resources.server.specs import ServerSpec
@@ -19,11 +19,12 @@ _SERVER = ServerSpec(id=ids.new_id(), name="a", hostname="a", project_id="p", us
                      root_gib=1)
 
 
-def definition(host: str, directory: str, *, bridge: str = "br", volumes: tuple[virt.VolumeDisk, ...] = ()) -> str:
+def definition(host: str, directory: str, *, bridge: str = "br", volumes: tuple[virt.VolumeDisk, ...] = (),
+               iso: Path | None = None) -> str:
     guest = virt.Guest(
         _SERVER, (virt.Disk(Path(directory, "disk"), "vda"), virt.Disk(Path(directory, "disk.config"), "vdz", "raw",
                                                                        readonly=True)),
-        (virt.Nic("port", "fa:16:3e:00:00:01", bridge, "tap1", 1500),), Path(directory, "console.log"), volumes)
+        (virt.Nic("port", "fa:16:3e:00:00:01", bridge, "tap1", 1500),), Path(directory, "console.log"), volumes, iso)
     return domainxml.build(guest, domainxml.Machine(host, "qemu", "none", "none", 4))
 
 
@@ -60,6 +61,16 @@ def test_a_volume_is_reached_as_the_target_reaches_it() -> None:
                              definition("host2", "/target", volumes=(elsewhere,)))
     disk = etree.fromstring(made).find("devices/disk[serial]")
     assert (disk.get("type"), disk.find("source").get("protocol")) == ("network", "nbd")
+
+
+@pytest.mark.parametrize(("there", "found"), [(Path("/target/i/1"), "/target/i/1"), (None, None)])
+def test_a_drive_stays_and_holds_what_the_target_has(there: Path | None, found: str | None) -> None:
+    made = migration.adapted(running(definition("host1", "/source", iso=Path("/i/1"))),
+                             definition("host2", "/target", iso=there))
+    drive = diskxml.drive_in(made)
+    assert drive is not None
+    source = drive.find("source")
+    assert (None if source is None else source.get("file")) == found
 
 
 def test_a_disk_that_the_target_does_not_know_is_refused() -> None:

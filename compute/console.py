@@ -1,7 +1,7 @@
 """The console log of a server: its last lines, kept across reboots, cut to a size.
 
 The hypervisor appends to `console.log` for as long as the guest runs. `cut` moves the older half to `console.log.0`
-(where libvirt's log daemon also puts what it rotates) and empties the log in place; the writer appends, so it goes on
+(where libvirt's log daemon also puts what it rotates) and empties the log in place; the writer appends, so it continues
 at the new end.
 """
 
@@ -16,12 +16,12 @@ MAX_ANSWER_BYTES = 512 * 1024  # what one message on the bus should carry at mos
 
 
 def older(log: Path) -> Path:
-    """Return the name under which the previous part of `log` is kept."""
+    """Return the path of the previous part of `log`."""
     return log.with_name(f"{log.name}.0")
 
 
 def read_tail(log: Path, lines: int | None = None) -> str:
-    """Return the last `lines` lines (None or negative: as much as one answer may carry); '' when there is no log."""
+    """Return the last `lines` lines (None or negative: as much as one answer may hold); '' when there is no log."""
     if lines == 0:
         return ""
     content = _tail_bytes(log, MAX_ANSWER_BYTES)
@@ -35,7 +35,7 @@ def read_tail(log: Path, lines: int | None = None) -> str:
 
 
 def cut(log: Path, max_bytes: int) -> bool:
-    """Keep about the last half of `max_bytes` when the log is larger than that; tells whether it was."""
+    """Keep about the last half of `max_bytes` when the log is larger than that; returns whether it was cut."""
     try:
         size = log.stat().st_size
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def cut(log: Path, max_bytes: int) -> bool:
     temporary.write_bytes(kept)
     temporary.chmod(0o600)
     temporary.replace(older(log))
-    # What the guest writes between reading and truncating is lost: a few lines of a log that overflows anyway.
+    # What the guest writes between the read and the truncation is lost: a few lines of a log that overflows anyway.
     os.truncate(log, 0)
     LOG.debug("Console log %s cut from %d bytes", log, size)
     return True

@@ -1,9 +1,9 @@
 """Who may open a guest's console on this host, and for how long.
 
-A console is granted by the api's call and opened later by a proxy, which shows what it was granted: a path that names
-server, protocol and end, signed together with the token by a key that never leaves the host. So the agent remembers
-nothing, grants outlive its restart, and neither a copy of the database (which has paths and digests of tokens) nor
-another host's certificate opens a console. That a token works once is the proxy's business.
+The api asks for a console, and a proxy opens it later by presenting the grant: a path with the server, the protocol and
+the expiry, signed together with the token by a key that never leaves the host. So the agent remembers nothing, grants
+survive its restart, and neither a copy of the database (which holds paths and digests of tokens) nor another host's
+certificate opens a console. The proxy sees to it that a token works only once.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from compute.virt.driver import Driver
 from hostler import errors
 from hostler.agent.files import write_atomically
 
-# The proxy judges by the database's clock, this host by its own.
+# The proxy checks expiry by the database's clock, this host by its own.
 _CLOCKS_DIFFER_S = 120
 
 
 class Passes:
-    """Signs what is granted and checks what is shown."""
+    """Signs grants and checks them when they are presented."""
 
     def __init__(self, key_file: Path) -> None:
         try:
@@ -42,7 +42,7 @@ class Passes:
         return token, f"{granted}/{self._sign(granted, token)}"
 
     def check(self, path: str, token: str) -> tuple[str, str]:
-        """Return (server id, protocol); raises Forbidden for what was not granted, or not for now."""
+        """Return (server id, protocol); raises Forbidden for a forged or expired grant."""
         granted, _, signature = path.rpartition("/")
         if not hmac.compare_digest(self._sign(granted, token).encode(), signature.encode()):
             raise errors.Forbidden(action="console")
@@ -56,7 +56,7 @@ class Passes:
 
 
 class Consoles:
-    """Grants consoles; called by the manager. `where` returns address and port of the relay."""
+    """Grants consoles; called by the manager. `where` returns the relay's address and port."""
 
     def __init__(self, driver: Driver, passes: Passes, where: Callable[[], tuple[str, int]]) -> None:
         self._driver = driver

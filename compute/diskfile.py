@@ -16,7 +16,7 @@ from typing import Protocol
 
 from compute import configdrive, disksizes, disksums
 from compute.layout import Layout
-from compute.virt.driver import Disk
+from compute.virt.driver import RESCUE_TARGET, RESCUED_TARGET, ROOT_TARGET, Disk
 from hostler import errors
 from hostler.agent import programs
 from hostler.agent.confine import confined
@@ -26,7 +26,6 @@ from hostler.resources.server.specs import RescueSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 GIB = 1024**3
-RESCUED_TARGET = "vdb"  # the root disk of a server that runs a rescue disk
 TOOL_TIMEOUT_S = 300
 
 
@@ -37,7 +36,8 @@ class Disks(Protocol):
                ) -> tuple[Disk, ...]:
         """Make the disks of `server` that are missing and return all of them; raises AgentError.
 
-        Of a server to be rescued these are its rescue disk, as vda, and its root disk, as vdb, when that is no volume.
+        `base` is the image of the root disk; of a server to be rescued, of its rescue disk. That one comes first, as
+        vda, with the root disk as vdb unless that is a volume; or last, when the rescue image names a device.
         `sizes` (target: bytes) are those of disks that are to be copied into them.
         """
 
@@ -71,22 +71,21 @@ class DiskFiles:
     def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
                ) -> tuple[Disk, ...]:
         """Make what is missing; `base` is the cached image (None: an empty root disk)."""
-        disks = self._ensure(server, base)
+        disks = self._ensure_own(server, base) if server.rescue is None else self._ensure_rescue(
+            server, server.rescue, base)
         for disk in disks:
             if sizes is not None and disk.target in sizes:
                 run_tool(["qemu-img", "resize", "-q", "-f", disk.format, str(disk.path), str(sizes[disk.target])])
         return disks
 
-    def _ensure(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
-        if server.rescue is not None:
-            return self._ensure_rescue(server, server.rescue, base)
+    def _ensure_own(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
         disks = []
         if not boots_from_volume(server):
             root = self._layout.disk(server.id)
             self._make(root, lambda part: _create_root(server, base, part))
             # The guest finds what it boots from in its drive: an ISO says nothing to a disk's driver.
             iso = server.image is not None and server.image.disk_format == "iso"
-            disks.append(Disk(root, "vda", readonly=iso, cdrom=iso))
+            disks.append(Disk(root, ROOT_TARGET, readonly=iso, cdrom=iso))
         targets = iter(("vdb", "vdc"))  # vda is what the server boots from, a volume or not
         if server.ephemeral_gib:
             path = self._layout.disk(server.id, "disk.eph0")
@@ -106,9 +105,10 @@ class DiskFiles:
     def _ensure_rescue(self, server: ServerSpec, rescue: RescueSpec, base: Path | None) -> tuple[Disk, ...]:
         path = self._layout.disk(server.id, "disk.rescue")
         self._make(path, lambda part: _create_rescue(rescue, base, part))
-        rescue_disk = Disk(path, "vda")
-        return (rescue_disk,) if boots_from_volume(server) else (
-            rescue_disk, Disk(self._layout.disk(server.id), RESCUED_TARGET))
+        if rescue.device is not None:
+            return *self._ensure_own(server, None), rescue_disk(path, rescue)
+        return (rescue_disk(path, rescue),) if boots_from_volume(server) else (
+            rescue_disk(path, rescue), Disk(self._layout.disk(server.id), RESCUED_TARGET))
 
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
         """Convert; needs no syncing, since an interrupted copy is made again."""
@@ -186,7 +186,16 @@ def _create_rescue(rescue: RescueSpec, base: Path | None, part: Path) -> None:
     """Make the rescue disk: as large as its image, whatever the flavor says."""
     if base is None or rescue.image is None:
         raise errors.AgentError(reason="The image of the rescue disk is gone.")
-    run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", rescue.image.disk_format, "-b", str(base), str(part)])
+    backing = "raw" if rescue.image.disk_format == "iso" else rescue.image.disk_format
+    run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", backing, "-b", str(base), str(part)])
+
+
+def rescue_disk(path: Path, rescue: RescueSpec) -> Disk:
+    """Return the rescue disk at `path`."""
+    if rescue.device is None:
+        return Disk(path, ROOT_TARGET)
+    cdrom = rescue.device == "cdrom"
+    return Disk(path, RESCUE_TARGET, readonly=cdrom, cdrom=cdrom, bus=rescue.bus)
 
 
 def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
-"""The consoles' relay: takes connections of the proxies and joins each to one console of one guest.
+"""The console relay: accepts connections from proxies and connects each to one console of one guest.
 
-Guests' consoles have no ports: the driver hands out a connected socket. A proxy connects here, over TLS with a
-certificate of its own, and asks `CONNECT <path> HTTP/1.1` with the token as `Authorization: Bearer`; after the answer
+Guests' consoles have no ports: the driver returns a connected socket. A proxy connects here, over TLS with a
+certificate of its own, and sends `CONNECT <path> HTTP/1.1` with the token as `Authorization: Bearer`; after the answer
 200 the connection is the console. Without certificates the relay listens on loopback only.
 """
 
@@ -50,14 +50,14 @@ class ConsoleRelay:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
 
     def where(self) -> tuple[str, int]:
-        """Return the address and port at which proxies find it; raises Unavailable when it does not serve."""
+        """Return the address and port at which proxies reach it; raises Unavailable when it is not listening."""
         listener = self._listener
         if listener is None:
-            raise errors.Unavailable(part="The consoles' relay")
+            raise errors.Unavailable(part="The console relay")
         return self._address, listener.getsockname()[1]
 
     def start(self) -> None:
-        """Listen; raises AgentError saying what the operator must change."""
+        """Listen; raises AgentError with what the operator must change."""
         if self._tls_dir:
             self._context = _server_context(Path(self._tls_dir))
         elif not _is_loopback(self._host):
@@ -67,12 +67,12 @@ class ConsoleRelay:
             family = socket.AF_INET6 if ":" in self._host else socket.AF_INET
             self._listener = socket.create_server((self._host, self._port), family=family)
         except OSError as error:
-            raise errors.AgentError(reason=f"The consoles' relay cannot listen at {self._host}, port {self._port}: "
+            raise errors.AgentError(reason=f"The console relay cannot listen at {self._host}, port {self._port}: "
                                            f"{error.strerror}. See [console] relay_host and relay_port.") from error
         threading.Thread(target=self._accept, args=(self._listener,), name="console-relay", daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more connections and end those that are open."""
+        """Stop listening and end all open connections."""
         self._stopped.set()
         listener, self._listener = self._listener, None
         if listener is not None:
@@ -86,10 +86,10 @@ class ConsoleRelay:
                 connection, _ = listener.accept()
             except OSError as error:
                 if not self._stopped.wait(0.1):
-                    LOG.warning("The consoles' relay could not take a connection: %s", error)
+                    LOG.warning("The console relay could not accept a connection: %s", error)
                 continue
             if not self._places.acquire(blocking=False):
-                LOG.warning("The consoles' relay serves %d connections already; one more was refused", MAX_CONNECTIONS)
+                LOG.warning("The console relay has %d connections already; one more was refused", MAX_CONNECTIONS)
                 connection.close()
                 continue
             threading.Thread(target=self._serve, args=(connection,), name="console", daemon=True).start()
@@ -104,7 +104,7 @@ class ConsoleRelay:
             with contextlib.closing(connection):
                 self._join(connection)
         except OSError as error:  # ssl.SSLError is one
-            LOG.info("A connection to the consoles' relay ended: %s", error)
+            LOG.info("A connection to the console relay ended: %s", error)
         finally:
             connection.close()
             self._places.release()
@@ -136,16 +136,16 @@ class ConsoleRelay:
 
 
 def _read_request(connection: socket.socket) -> tuple[str, str]:
-    """Return (path, token) of the request's head; the proxy sends nothing after it before it is answered."""
+    """Return (path, token) from the request's head; the proxy sends nothing more until it has the answer."""
     head = b""
     while not head.endswith(b"\r\n\r\n"):
         data = connection.recv(_HEAD_BYTES)
         head += data
         if not data or len(head) > _HEAD_BYTES:
-            raise errors.Invalid(reason="no request of a console proxy")
+            raise errors.Invalid(reason="not a console proxy's request")
     match = _REQUEST.fullmatch(head)
     if match is None:
-        raise errors.Invalid(reason="no request of a console proxy")
+        raise errors.Invalid(reason="not a console proxy's request")
     return match[1].decode("latin-1"), match[2].decode("latin-1")
 
 

@@ -1,11 +1,13 @@
 """Rescue: the guest runs from a small disk made from an image, with its own root disk beside it, and goes back.
 
-The kept spec says whether a server is rescued, and `Spawner.make` builds the guest accordingly, so that a start by
-reconciliation brings back what there was. `unrescue.xml` is the definition from before, byte for byte: what the guest
-knew of its devices' places holds again afterwards.
+An image that names a rescue device leaves all the server's disks in their places, and its own comes after them.
 
-A call that is repeated goes by the kept spec: it is written when the former guest is off and its definition saved, and
-the other way round when the rescue guest is off.
+The spec file says whether a server is rescued, and `Spawner.make` builds the guest accordingly, so that reconciliation
+restarts the guest that was running. `unrescue.xml` is the previous definition, byte for byte, so that the guest finds
+its devices where they were.
+
+A repeated call goes by the spec file: rescue writes it once the old guest is off and its definition saved, unrescue
+once the rescue guest is off.
 """
 
 from __future__ import annotations
@@ -46,7 +48,7 @@ class Rescuer:
             if kept.rescue is None:
                 self._step(work, "rescue.definition")
                 self._keep_definition(server.id)
-                self._layout.disk(server.id, "disk.rescue").unlink(missing_ok=True)  # of a try that was given up
+                self._layout.disk(server.id, "disk.rescue").unlink(missing_ok=True)  # of a rescue that was given up
                 self._step(work, "rescue.off")
                 self._power.switch_off(server.id, work)
             state = self._spawner.make(server, work)
@@ -54,7 +56,7 @@ class Rescuer:
             return state
 
     def unrescue(self, server: ServerSpec, context: RequestContext, *, start: bool) -> str:
-        """Put the guest back as it was before; returns the power state. Fine when it is not rescued."""
+        """Restore the guest from before the rescue; returns the power state. Does no harm when it is not rescued."""
         with self._bench.work_on(server.id, context) as work:
             kept = self._require(server.id)
             if kept.rescue is not None:
@@ -67,7 +69,7 @@ class Rescuer:
             self._layout.disk(server.id, "disk.rescue").unlink(missing_ok=True)
             self._layout.unrescue(server.id).unlink(missing_ok=True)
             work.ended_in(state)
-            LOG.info("Server %s is not rescued any more", server.id)
+            LOG.info("Server %s is no longer rescued", server.id)
             return state
 
     def _put_back(self, server: ServerSpec, work: Work, *, start: bool) -> str:
@@ -75,12 +77,12 @@ class Rescuer:
         try:
             definition = self._layout.unrescue(server.id).read_text()
         except FileNotFoundError:
-            # It had none, or all of this was done before.
+            # There was no definition, or an earlier call finished this step.
             return self._spawner.make(server, work) if start else tools.driver.get_power_state(server.id)
         for port in server.ports:
             tools.network.plug(server, port)
         for volume in server.volumes:
-            tools.connections.resolve(volume)  # names the one that cannot be reached
+            tools.connections.resolve(volume)  # raises, naming a volume that cannot be reached
         self._step(work, "unrescue.restore")
         with self._bench.starting(server.id):
             tools.driver.restore(server.id, definition, start=start)

@@ -139,8 +139,9 @@ class Spawner:
         nics = tuple(virt.Nic(port.id, port.mac_address, bridges[port.id], tools.tap_name(port.id), port.network.mtu)
                      for port in server.ports)
         volumes = tuple(tools.connections.resolve(volume) for volume in guest_volumes(server))
-        # "No other disk" in a rescue.
-        iso = tools.images.fetch(server.iso) if server.iso is not None and server.rescue is None else None
+        # "No other disk" in a rescue, unless the rescue image names a device.
+        bare = server.rescue is not None and server.rescue.device is None
+        iso = tools.images.fetch(server.iso) if server.iso is not None and not bare else None
         return virt.Guest(server, disks, nics, log, volumes, iso)
 
     def _make_disks(self, server: ServerSpec, work: Work) -> tuple[virt.Disk, ...]:

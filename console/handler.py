@@ -1,8 +1,8 @@
 """One browser's connection: pages over HTTP, consoles over WebSockets (websockify does the framing).
 
-Of websockify's proxy these are our own: the token is taken and the host connected before the WebSocket is accepted, so
-that a refusal is an HTTP status; the target belongs to the connection, where websockify keeps it at the server, which
-threads share; what one side does not take is not read from the other; and no line of its log names a token.
+It differs from websockify's own proxy in four ways. The token is used and the host connected before the WebSocket is
+accepted, so that a refusal is an HTTP status. The target belongs to the connection; websockify keeps it in the server,
+which threads share. A slow reader slows the other side down instead of filling memory. Tokens are never logged.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from hostler import errors
 
 LOG = logging.getLogger(__name__)
 HEALTH_PATH = "healthcheck"
-_HTTP_S = 15  # to send a request, and to take an answer
-_PING_S = 30  # keeps proxies and address translators in between from forgetting the connection
+_HTTP_S = 15  # to send a request, and to read an answer
+_PING_S = 30  # keeps idle connections alive in proxies and NAT on the way
 _LARGEST_MESSAGE = 16 * 1024 * 1024
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -36,12 +36,12 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
     timeout = _HTTP_S
 
     def log_message(self, format: str, *_arguments: Any) -> None:
-        """Say nothing: requests name tokens, and what matters is said where they are taken."""
+        """Log nothing: requests contain tokens, and the token plugin logs what matters."""
 
     def handle_upgrade(self) -> None:
-        """Take the token and connect; refuse with an HTTP status."""
+        """Use up the token and connect; refusals are HTTP statuses."""
         if not self.server.origins.allows(self.headers.get("Origin"), self.headers.get("Host")):
-            LOG.warning("%s asked for a console from a page of another site", self.client_address[0])
+            LOG.warning("A page of another site tried to open a console for %s", self.client_address[0])
             self._refuse(403, "This page may not open consoles")
             return
         token = parse_qs(urlsplit(self.path).query).get("token", [""])[0]
@@ -58,18 +58,18 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             super().handle_upgrade()
 
     def validate_connection(self) -> None:
-        """Nothing more: `handle_upgrade` did."""
+        """Nothing left to check: `handle_upgrade` has done it."""
 
     def auth_connection(self) -> None:
         """The token is the authentication."""
 
     def new_websocket_client(self) -> None:
-        """Carry bytes until either side ends."""
+        """Relay bytes until either side closes."""
         with contextlib.suppress(ConnectionError):
             self.do_proxy(self._target)
 
     def do_proxy(self, target: socket.socket) -> None:
-        """Carry bytes between the WebSocket and `target`; raises CClose when the console ended."""
+        """Relay bytes between the WebSocket and `target`; raises CClose when the console ends."""
         target.setblocking(False)
         self.request.setblocking(False)
         to_target, stuck = b"", False
@@ -94,7 +94,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
                 stuck = self._forward(target)
 
     def _forward(self, target: socket.socket) -> bool:
-        """Send on what `target` has; returns whether the client could not take all of it."""
+        """Forward what `target` has sent; returns whether part of it is still waiting for the client."""
         try:
             data = target.recv(self.buffer_size)
         except _NOT_NOW:
@@ -104,7 +104,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
         return bool(self.send_frames([data]))
 
     def _wait(self, target: socket.socket, of_target: int, of_client: int) -> bool:
-        """Wait for one of the events, but not for ever; returns whether there was one."""
+        """Wait up to `_PING_S` for one of the events; returns whether there was one."""
         if of_client & select.POLLIN and self.request.pending():
             return True
         poll = select.poll()
@@ -114,7 +114,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
         return bool(poll.poll(_PING_S * 1000))
 
     def do_GET(self) -> None:
-        """Answer with a page."""
+        """Serve a page."""
         parts = urlsplit(self.path)
         path = parts.path.lstrip("/")
         if path == HEALTH_PATH:
@@ -128,7 +128,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
         self.send_response(page.status)
         self.send_header("Content-Type", page.type)
         self.send_header("Content-Length", str(len(page.content)))
-        # Pages are opened with a token in their URL: it must not get into caches, or to what a page links to.
+        # Page URLs contain tokens, which must not reach caches or linked sites.
         self.send_header("Cache-Control", "no-store" if page.type.startswith("text/html") else "max-age=3600")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")

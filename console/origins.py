@@ -1,6 +1,6 @@
-"""Which web pages may open consoles: a browser says in `Origin` whose page asks.
+"""Which web pages may open consoles: a browser names the page's site in `Origin`.
 
-Without this, any page that a user visits could use a console's URL that it learned. Programs send no Origin.
+Without this check any page that a user visits could use a console URL it had learned. Programs send no Origin.
 """
 
 from __future__ import annotations

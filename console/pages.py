@@ -1,7 +1,7 @@
-"""What a browser may fetch: pages of noVNC and of the SPICE client, as installed on this machine, and our own.
+"""What a browser may fetch: the pages of noVNC and the SPICE client, as installed on this machine, and our own.
 
-Users come with `?token=…`. noVNC and the SPICE client know no tokens, but a path for their WebSocket: they are sent on
-to `?path=?token=…`. Nothing here looks into a token.
+Users arrive with `?token=…`. noVNC and the SPICE client have no notion of tokens but take a path for their WebSocket,
+so browsers are redirected to `?path=?token=…`. Tokens are not checked here.
 """
 
 from __future__ import annotations
@@ -54,9 +54,15 @@ class Pages:
         if any(part.startswith(".") or "\0" in part for part in parts):
             return _text(404, "Not found")
         if parts[0] == "xterm":
-            return _file(self._xterm.joinpath(*parts[1:]))
+            return self._of_xterm(parts[1:])
         found = _file(self._novnc / path)
         return found if found.status == 200 else _file(self._spice / path)
+
+    def _of_xterm(self, parts: list[str]) -> Page:
+        """Return a file of xterm.js: npm's package has them in folders by their kinds, others side by side."""
+        found = (_file(self._xterm.joinpath(folder, *parts)) for folder in ("", "lib", "css"))
+        return next((page for page in found if page.status == 200), _text(404, _MISSING.format(
+            what="xterm.js", package="@xterm/xterm of npm", option="xterm_path")))
 
     def _client(self, path: str, token: str, directory: Path, pages: tuple[str, ...],
                 missing: tuple[str, str, str]) -> Page:

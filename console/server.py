@@ -25,12 +25,12 @@ _TLS_HANDSHAKE_S = 15
 
 
 class ProxyServer(socketserver.ThreadingTCPServer):
-    """Listens between `listen` and `stop`; what its handlers need hangs here, under websockify's names."""
+    """Listens until `stop`; holds what its handlers need, under the names that websockify expects."""
 
     daemon_threads = True
     allow_reuse_address = True
     request_queue_size = 128
-    # What websockify's handler asks for.
+    # Read by websockify's handler.
     only_upgrade = run_once = verbose = traffic = web_auth = host_token = record = file_only = False
     auth_plugin = heartbeat = None
 
@@ -54,7 +54,7 @@ class ProxyServer(socketserver.ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """The port that is listened at."""
+        """The port it listens on."""
         return int(self.server_address[1])
 
     def look_after_health(self) -> Page:
@@ -66,7 +66,7 @@ class ProxyServer(socketserver.ThreadingTCPServer):
         return Page(200, b"OK\n", "text/plain")
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Serve a connection in a thread, unless there are too many."""
+        """Serve a connection in a thread of its own, unless too many are open."""
         if not self._places.acquire(blocking=False):
             LOG.warning("The console proxy is full: a connection of %s was refused", client_address[0])
             self.shutdown_request(request)
@@ -92,7 +92,7 @@ class ProxyServer(socketserver.ThreadingTCPServer):
             super().finish_request(secured, client_address)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
-        """Log what a connection ended with; that a client went away is nothing to look at."""
+        """Log why a connection ended; a client that hangs up is not an error."""
         error = sys.exc_info()[1]
         if isinstance(error, OSError):
             LOG.debug("The connection of %s ended: %s", client_address[0], error)
@@ -100,7 +100,7 @@ class ProxyServer(socketserver.ThreadingTCPServer):
             LOG.error("The connection of %s ended", client_address[0], exc_info=True)
 
     def stop(self) -> None:
-        """Take no more connections and end those that are open."""
+        """Stop listening and end all open connections."""
         self.shutdown()
         self.server_close()
         for request in list(self._open):

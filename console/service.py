@@ -28,12 +28,12 @@ class ConsoleService:
 
     @property
     def port(self) -> int:
-        """The port that is listened at, once started."""
+        """The port it listens on, once started."""
         assert self._server is not None
         return self._server.port
 
     def start(self) -> None:
-        """Listen; raises Unavailable when the address is taken, Invalid for a certificate that cannot be used."""
+        """Listen; raises Unavailable when the address is in use, Invalid for an unusable certificate."""
         self._server = ProxyServer(self._conf, self._db, TokenPlugin(self._conf, self._db, self._trail))
         self._trail.start()
         threading.Thread(target=self._server.serve_forever, name="console-proxy", daemon=True).start()
@@ -48,5 +48,5 @@ class ConsoleService:
 
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None) -> ConsoleService:
-    """Return a proxy, sharing the database when given."""
+    """Return a proxy; it shares `db` when given, else opens the configured database."""
     return ConsoleService(conf, db or schema.open_database(conf))

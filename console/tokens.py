@@ -1,8 +1,8 @@
 """The token plugin: what a token opens, and the connection to it.
 
-Tokens are read from the database. That is one statement which marks the token as used, too, so that of two proxies one
-wins; a call to a conductor would add a hop and make consoles depend on the broker, while a proxy is a control service
-that has the database's address anyway.
+Tokens are read from the database, by one statement that also marks them as used, so that only one of two proxies wins.
+Asking a conductor instead would add a hop and make consoles depend on the broker; as a control service the proxy has
+the database's address anyway.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _HEAD_BYTES = 1024
 
 
 class TokenPlugin(BasePlugin):  # type: ignore[misc]
-    """Opens the console that a token is for."""
+    """Opens the consoles that tokens stand for."""
 
     def __init__(self, conf: cfg.ConfigOpts, db: Database, trail: Trail) -> None:
         super().__init__(None)
@@ -42,13 +42,13 @@ class TokenPlugin(BasePlugin):  # type: ignore[misc]
         self._tls_dir = Path(conf.console.tls_dir) if conf.console.tls_dir else None
 
     def lookup(self, token: str) -> tuple[str, int] | None:
-        """Return (address, port) of a token's host without using it; None when it opens nothing."""
+        """Return (address, port) of a token's host without using the token; None when it opens nothing."""
         with self._db.reading() as session:
             target = consoles.find(session, token)
         return (target.address, target.port) if target is not None else None
 
     def open(self, token: str, client: str) -> socket.socket:
-        """Return a connection to the console; raises Forbidden for a token that opens nothing, Unavailable."""
+        """Return a connection to the console; raises Forbidden for a token that opens nothing, and Unavailable."""
         def take(session: orm.Session) -> tuple[Target, str | None] | None:
             target = consoles.take(session, token, client, single_use=self._single_use)
             return None if target is None else (target, session.scalar(
@@ -56,7 +56,7 @@ class TokenPlugin(BasePlugin):  # type: ignore[misc]
 
         taken = self._db.write(take)
         if taken is None:
-            LOG.info("%s showed a token that opens no console", client)
+            LOG.info("%s presented a token that opens no console", client)
             raise errors.Forbidden("This console's URL has expired, was used, or its server is gone.", action="console")
         target, host = taken
         try:
@@ -92,10 +92,10 @@ class TokenPlugin(BasePlugin):  # type: ignore[misc]
 
 
 def _ask(connection: socket.socket, path: str, token: str) -> None:
-    """Have the host's relay join this connection to the console (`compute.relay`)."""
+    """Have the host's relay connect us to the console (`compute.relay`)."""
     connection.sendall(f"CONNECT {path} HTTP/1.1\r\nAuthorization: Bearer {token}\r\n\r\n".encode())
     head = b""
-    # Byte by byte: what follows the head is the console's.
+    # Byte by byte: what follows the head belongs to the console.
     while not head.endswith(b"\r\n\r\n"):
         data = connection.recv(1)
         head += data
@@ -107,7 +107,7 @@ def _ask(connection: socket.socket, path: str, token: str) -> None:
 
 
 def _client_context(directory: Path) -> ssl.SSLContext:
-    """Return a context that shows this machine's certificate and takes only the host that is meant."""
+    """Return a context that presents this machine's certificate and accepts only the intended host."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_verify_locations(directory / "ca-cert.pem")

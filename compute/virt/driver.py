@@ -26,6 +26,10 @@ CRASHED = "crashed"  # went down without being asked to
 SUSPENDED = "suspended"  # saved to disk
 NOSTATE = "nostate"  # the hypervisor has no such guest
 
+ROOT_TARGET = "vda"
+RESCUED_TARGET = "vdb"  # the root disk behind a rescue disk that took its place
+RESCUE_TARGET = "vdaa"  # a rescue disk that leaves the others in theirs: sorts after all of them, which end at vdz
+
 # Reasons that users read.
 NOT_RUNNING = "The server does not run."
 NO_AGENT = "The QEMU guest agent does not run in the guest."
@@ -44,7 +48,8 @@ class Disk:
     target: str
     format: str = "qcow2"
     readonly: bool = False
-    cdrom: bool = False  # it is in a drive of its own, which the guest boots from
+    cdrom: bool = False  # it is in a drive of its own
+    bus: str | None = None  # None: as the guest's other disks, or drives
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,6 +125,12 @@ class Guest:
     console_log: Path
     volumes: tuple[VolumeDisk, ...] = ()
     iso: Path | None = None  # in its CD-ROM drive
+
+    @property
+    def boot_target(self) -> str:
+        """The disk of its own that the guest boots from, unless it boots from a volume and has none."""
+        rescue = self.server.rescue
+        return ROOT_TARGET if rescue is None or rescue.device is None else RESCUE_TARGET
 
 
 @dataclasses.dataclass(frozen=True)

@@ -50,9 +50,9 @@ OPTS = [
     cfg.StrOpt("novnc_path", default="/usr/share/novnc", help="Directory of noVNC (Debian: the package novnc)."),
     cfg.StrOpt("spice_html5_path", default="/usr/share/spice-html5",
                help="Directory of the SPICE HTML5 client (Debian: the package spice-html5)."),
-    cfg.StrOpt("xterm_path", default="/usr/share/nodejs/xterm/dist",
-               help="Directory with xterm.js and xterm.css (Debian: the package node-xterm). Without them the serial "
-                    "page is a plain one."),
+    cfg.StrOpt("xterm_path", default="/usr/local/lib/node_modules/@xterm/xterm",
+               help="Directory of xterm.js (npm install -g @xterm/xterm; Debian 12's libjs-xterm is in parts that no "
+                    "browser loads). Without it the serial page is a plain one."),
 ]
 
 

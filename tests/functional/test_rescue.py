@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+from typing import Any
+
 import pytest
 
 from hostler.agent.faults import Order
@@ -56,13 +59,43 @@ def test_a_bad_rescue_is_refused(client: Client, server_id: str, body: dict[str,
     assert (client.show(server_id) or {})["status"] == "ACTIVE"
 
 
-@pytest.mark.parametrize("name", ["hw_rescue_device", "hw_rescue_bus"])
-def test_rescue_disks_on_a_bus_of_their_own_are_refused_by_name(client: Client, server_id: str, name: str) -> None:
-    other = client.make_image(name)
-    client.request("PATCH", f"/image/v2/images/{other}", json=[{"op": "add", "path": f"/{name}", "value": "cdrom"}],
+# The least that is an ISO 9660 file system: a primary volume descriptor that says 32 blocks of 2 KiB.
+ISO = (bytes(32768) + (b"\x01CD001\x01".ljust(80, b"\0") + struct.pack("<I", 32) + struct.pack(">I", 32)).ljust(
+    128, b"\0") + struct.pack("<H", 2048) + struct.pack(">H", 2048)).ljust(65536, b"\0")
+
+
+def _image_with(client: Client, properties: dict[str, str], *content: Any) -> str:
+    image_id = client.make_image("-".join(properties.values()), *content)
+    patch = [{"op": "add", "path": f"/{name}", "value": value} for name, value in properties.items()]
+    client.request("PATCH", f"/image/v2/images/{image_id}", json=patch,
                    headers={"Content-Type": "application/openstack-images-v2.1-json-patch"}).raise_for_status()
+    return image_id
+
+
+@pytest.mark.parametrize(("properties", "name"), [
+    ({"hw_rescue_device": "floppy"}, "hw_rescue_device"), ({"hw_rescue_bus": "cdrom"}, "hw_rescue_bus"),
+    ({"hw_rescue_device": "cdrom", "hw_rescue_bus": "virtio"}, "hw_rescue_bus")], ids=str)
+def test_rescue_devices_that_no_guest_can_have_are_refused_by_name(client: Client, server_id: str,
+                                                                   properties: dict[str, str], name: str) -> None:
+    other = _image_with(client, properties)
     answer = client.post(PATH.format(server_id), {"rescue": {"rescue_image_ref": other}})
     assert answer.status_code == 400 and name in answer.text
+    assert (client.show(server_id) or {})["status"] == "ACTIVE"
+
+
+@pytest.mark.contract("N-RESCUE")
+def test_an_image_with_a_rescue_device_leaves_all_disks_in_their_places(cloud: Cloud, client: Client,
+                                                                        server_id: str) -> None:
+    plain = client.make_image("disc", ISO, "iso")
+    assert client.post(PATH.format(server_id), {"rescue": {"rescue_image_ref": plain}}).status_code == 400
+    other = _image_with(client, {"hw_rescue_device": "cdrom", "hw_rescue_bus": "usb"}, ISO, "iso")
+    assert client.post(PATH.format(server_id), {"rescue": {"rescue_image_ref": other}}).status_code == 200
+    client.wait_server(server_id, "RESCUE")
+    [domain] = [agent.tools.driver.domains[server_id] for agent in cloud.agents.values()
+                if agent and server_id in agent.tools.driver.domains]
+    assert domain.disks == ["vda", "vdaa"]
+    assert client.post(PATH.format(server_id), {"unrescue": None}).status_code == 202
+    client.wait_server(server_id, "ACTIVE")
 
 
 def test_a_rescue_that_fails_leaves_the_server_as_it_was(cloud: Cloud, client: Client, server_id: str) -> None:

@@ -109,8 +109,12 @@ class Guest:
 
     def domain_state(self) -> str:
         """Return what virsh says."""
+        return self.virsh("domstate").strip()
+
+    def virsh(self, command: str, *arguments: str) -> str:
+        """Run a command of virsh on the server's domain; returns what it prints."""
         [domain] = [name for name in self.host.domains() if self.id in name]
-        return self.host.check(f"virsh -q -c '{self.host.uri}' domstate {domain}").strip()
+        return self.host.check(f"virsh -q -c '{self.host.uri}' {command} {domain} {' '.join(arguments)}")
 
 
 def fail_on_error(client: Client, server_id: str) -> bool:

@@ -56,6 +56,17 @@ class WebSocket:
         """Send one binary message."""
         self._send(0x2, data)
 
+    def send_text(self, text: str) -> None:
+        """Send one text message."""
+        self._send(0x1, text.encode())
+
+    def read_message(self) -> bytes:
+        """Return one whole message; not to be mixed with the other ways to read. Raises Closed, TimeoutError."""
+        while not self._take_frame():
+            pass
+        message, self._received = self._received, b""
+        return message
+
     def read(self, count: int) -> bytes:
         """Return exactly `count` bytes; raises Closed, TimeoutError."""
         while len(self._received) < count:
@@ -77,7 +88,8 @@ class WebSocket:
         """Hang up."""
         self._socket.close()
 
-    def _take_frame(self) -> None:
+    def _take_frame(self) -> bool:
+        """Take one frame; returns whether it ended a message."""
         first, second = self._exactly(2)
         size = second & 0x7F
         if size == 126:
@@ -92,6 +104,8 @@ class WebSocket:
             self._send(0xA, data)
         elif kind in (0x0, 0x1, 0x2):
             self._received += data
+            return bool(first & 0x80)
+        return False
 
     def _exactly(self, count: int) -> bytes:
         while len(self._waiting) < count:

@@ -1,4 +1,4 @@
-"""Rescue: a server runs from a small disk made from another image, with its own root disk beside it.
+"""Rescue: a server runs from a small disk made from another image, with its own disks beside it.
 
 The image is the one the request names, else the one the operator configured, else the server's own.
 """
@@ -18,10 +18,9 @@ from hostler.context import RequestContext
 from hostler.db.models import Image, Server, VolumeAttachment
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
+from hostler.resources.server.rescue_device import check_rescue_device, rescue_device
 from hostler.resources.server.status import check_may_start
 
-# They ask for a disk on another bus, after all others: refused, for the rescue disk is always the first.
-_STABLE_DEVICE: Final = ("hw_rescue_device", "hw_rescue_bus")
 _FORMATS: Final = ("qcow2", "raw")
 
 
@@ -62,11 +61,9 @@ def _image(services: Services, session: orm.Session, context: RequestContext, se
             raise _not_rescuable(server, "its image is gone; name another one" if configured or server.image_id
                                  else "it has no image of its own; name one")
         image = found
-    for name in _STABLE_DEVICE:
-        if name in image.properties:
-            raise errors.InvalidField(field=name, value=str(image.properties[name]), reason=(
-                f"Image {image.id} asks for it, and rescue disks on a bus of their own are not supported."))
-    if (image.disk_format or "raw") not in _FORMATS:
+    check_rescue_device(image.properties)
+    accepted = _FORMATS if rescue_device(image.properties) is None else (*_FORMATS, "iso")
+    if (image.disk_format or "raw") not in accepted:
         raise errors.Invalid(reason=f"Requested rescue image '{image.id}' is not supported")
     return image
 

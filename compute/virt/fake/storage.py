@@ -6,13 +6,13 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from compute.diskfile import RESCUED_TARGET, boots_from_volume
+from compute.diskfile import boots_from_volume, rescue_disk
 from compute.layout import Layout
-from compute.virt.driver import Disk, FakeSource, VolumeDisk
+from compute.virt.driver import RESCUED_TARGET, ROOT_TARGET, Disk, FakeSource, VolumeDisk
 from compute.virt.fake import disks
 from hostler.agent.faults import Faults
 from hostler.agent.programs import Progress
-from hostler.resources.server.specs import AttachedSpec, ImageSpec, ServerSpec
+from hostler.resources.server.specs import AttachedSpec, ImageSpec, RescueSpec, ServerSpec
 from hostler.resources.volume.specs import ConnectorSpec
 
 
@@ -51,18 +51,21 @@ class FakeDisks:
         """Touch the root disk's file."""
         self.faults.reach("disk.ensure:before", server.id)
         if server.rescue is not None:
-            return self._ensure_rescue(server)
+            return self._ensure_rescue(server, server.rescue)
         path = self._layout.disk(server.id)
         path.touch()
         self.faults.reach("disk.ensure:after", server.id)
-        return () if boots_from_volume(server) else (Disk(path, "vda"),)
+        return () if boots_from_volume(server) else (Disk(path, ROOT_TARGET),)
 
-    def _ensure_rescue(self, server: ServerSpec) -> tuple[Disk, ...]:
+    def _ensure_rescue(self, server: ServerSpec, rescue: RescueSpec) -> tuple[Disk, ...]:
         path = self._layout.disk(server.id, "disk.rescue")
         path.touch()
         self.faults.reach("disk.ensure:after", server.id)
-        root = Disk(self._layout.disk(server.id), RESCUED_TARGET)
-        return (Disk(path, "vda"),) if boots_from_volume(server) else (Disk(path, "vda"), root)
+        added = rescue_disk(path, rescue)
+        if boots_from_volume(server):
+            return (added,)
+        root = self._layout.disk(server.id)
+        return (added, Disk(root, RESCUED_TARGET)) if rescue.device is None else (Disk(root, ROOT_TARGET), added)
 
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
         """Copy the fake disk's file."""

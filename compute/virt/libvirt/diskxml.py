@@ -16,10 +16,9 @@ from compute.virt.driver import Disk, FileSource, NbdSource, RbdSource, VolumeDi
 from compute.virt.libvirt.elements import add
 from hostler import errors
 
-ROOT_TARGET = "vda"
 _CONFIG_TARGET = "vdz"
 _DRIVE_TARGET = "sdy"
-_DRIVE_UNITS = {"sata": "1", "scsi": "24"}  # SATA's controller has six; SCSI disks have those of their letters
+_SATA_UNITS = {"a": 0, "y": 1, "aa": 2}  # of six: the ISO that the guest boots from, that drive, a rescue disk
 _ALIAS = "ua-"
 
 
@@ -60,13 +59,16 @@ def volume_xml(disk: VolumeDisk, bus: str = "virtio") -> str:
     return etree.tostring(add_volume(holder, disk, bus=bus, plugged=True), encoding="unicode")
 
 
-def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio", cdrom_bus: str = "sata",
+def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio", cdrom_bus: str = "sata", boots: bool = False,
              limits: Mapping[str, int] | None = None) -> None:
     """Add a disk of the server's own; `limits` are elements of <iotune>."""
-    if disk.cdrom:
-        element = _add_drive(devices, disk.path, disk.format, "sda", cdrom_bus)
+    element = (_add_drive(devices, disk.path, disk.format, disk.target, disk.bus or cdrom_bus)
+               if disk.cdrom else _add_own(devices, disk, cache, bus, limits or {}))
+    if boots:
         add(element, "boot", order="1")
-        return
+
+
+def _add_own(devices: Any, disk: Disk, cache: str, bus: str, limits: Mapping[str, int]) -> Any:
     element = add(devices, "disk", type="file", device="disk")
     driver = add(element, "driver", name="qemu", type=disk.format)
     if disk.readonly:
@@ -76,13 +78,12 @@ def add_disk(devices: Any, disk: Disk, cache: str, *, bus: str = "virtio", cdrom
         driver.set("discard", "unmap")
     add(element, "source", file=str(disk.path))
     # The config drive stays on virtio: a guest without that driver misses its data only.
-    _add_target(element, disk.target, "virtio" if disk.target == _CONFIG_TARGET else bus)
+    _add_target(element, disk.target, disk.bus or ("virtio" if disk.target == _CONFIG_TARGET else bus))
     if limits and not disk.readonly:
         tune = add(element, "iotune")
         for name, value in limits.items():
             add(tune, name, text=str(value))
-    if disk.target == ROOT_TARGET:
-        add(element, "boot", order="1")
+    return element
 
 
 def add_volume(devices: Any, disk: VolumeDisk, *, bus: str = "virtio", plugged: bool = False) -> Any:
@@ -137,10 +138,8 @@ def _add_drive(devices: Any, medium: Path | None, disk_format: str, target: str,
     add(element, "driver", name="qemu", type=disk_format)
     if medium is not None:
         add(element, "source", file=str(medium))
-    add(element, "target", dev=target, bus=bus)
+    _add_target(element, target, bus)
     add(element, "readonly")
-    unit = _DRIVE_UNITS[bus] if target == _DRIVE_TARGET else "0"
-    add(element, "address", type="drive", controller="0", bus="0", target="0", unit=unit)
     return element
 
 
@@ -153,13 +152,15 @@ def secret_xml(source: RbdSource) -> str:
 
 
 def _add_target(element: Any, target: str, bus: str) -> None:
-    """Add where the guest finds the disk: the cloud's name for it, vdb, is sdb on a SCSI bus."""
-    if bus == "virtio":
-        add(element, "target", dev=target, bus=bus)
-        return
-    add(element, "target", dev=f"sd{target[-1]}", bus=bus)
-    # Without an address libvirt adds a controller for every seven disks.
-    add(element, "address", type="drive", controller="0", bus="0", target="0", unit=str(ord(target[-1]) - ord("a")))
+    """Add where the guest finds the disk: the cloud's name for it, vdb, is sdb on all other buses than virtio's.
+
+    Without an address libvirt adds a controller for every seven (SCSI) or six (SATA) letters.
+    """
+    letters = target[2:]
+    add(element, "target", dev=target if bus == "virtio" else f"sd{letters}", bus=bus)
+    if bus in ("scsi", "sata"):
+        unit = _SATA_UNITS[letters] if bus == "sata" else ord(letters[-1]) - ord("a") + 26 * (len(letters) - 1)
+        add(element, "address", type="drive", controller="0", bus="0", target="0", unit=str(unit))
 
 
 def _add_source(element: Any, disk: VolumeDisk) -> None:

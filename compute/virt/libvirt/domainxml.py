@@ -142,15 +142,16 @@ def _add_devices(domain: Any, guest: Guest, machine: Machine, hardware: Hardware
     for disk in sorted(disks, key=lambda disk: (len(disk.target), disk.target)):
         if isinstance(disk, Disk):
             add_disk(devices, disk, machine.disk_cache, bus=hardware.disk_bus, cdrom_bus=cdrom_bus,
-                     limits=hardware.disk_limits)
+                     limits=hardware.disk_limits, boots=disk.target == guest.boot_target)
         else:
             add_volume(devices, disk, bus=hardware.disk_bus)
-    has_drive = bool(guest.iso is not None or hardware.cdrom_bus)
-    if has_drive:
+    buses = {hardware.disk_bus, *(disk.bus for disk in guest.disks)}
+    if guest.iso is not None or hardware.cdrom_bus:
         add_cdrom(devices, guest.iso, cdrom_bus)
-    if hardware.disk_bus == "scsi" or (cdrom_bus == "scsi" and has_drive):
+        buses.add(cdrom_bus)
+    if "scsi" in buses:
         add(devices, "controller", type="scsi", index="0", model="virtio-scsi")
-    add(devices, "controller", type="usb", model="none")
+    add(devices, "controller", type="usb", model="qemu-xhci" if "usb" in buses else "none")
     add(devices, "controller", type="pci", index="0", model="pcie-root")
     # One for each device at boot, and one for each volume that may still be attached: q35 cannot grow any.
     for index in range(1, _fixed_devices(guest) + max(machine.pcie_ports, len(guest.volumes)) + 1):

@@ -17,6 +17,7 @@ import libvirt
 from lxml import etree
 
 from compute.virt import migration as terms
+from compute.virt.driver import ROOT_TARGET
 from compute.virt.libvirt import diskxml
 from hostler import errors
 
@@ -35,7 +36,7 @@ def describe(domain: libvirt.virDomain) -> terms.Origin:
         raise errors.AgentError(reason="The guest does not run on its host.")
     tree = etree.fromstring(domain.XMLDesc(0))
     own = {_key(disk): disk for disk in _own_disks(tree)}
-    root = own.get(diskxml.ROOT_TARGET)
+    root = own.get(ROOT_TARGET)
     base = root.find("backingStore/source") if root is not None else None
     return terms.Origin(
         _cpu_of(domain, tree),

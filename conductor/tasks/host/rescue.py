@@ -14,8 +14,7 @@ from hostler.db.models import Server
 from hostler.resources import revisions
 from hostler.resources.server import states
 from hostler.resources.server.moves import move
-from hostler.resources.server.records import usable_image_spec
-from hostler.resources.server.specs import RescueSpec
+from hostler.resources.server.records import rescue_spec
 
 
 class RescueServer(OperationTask):
@@ -30,11 +29,11 @@ class RescueServer(OperationTask):
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run, admin_password=admin_password)
         with run.reading() as session:
-            image = usable_image_spec(session, run.conf, run.cloud.images, image_id)
-        if image is None:
+            rescue = rescue_spec(session, run.conf, run.cloud.images, image_id)
+        if rescue.image is None:
             raise errors.Conflict(reason=f"Rescue image {image_id} is gone.")
         return run.ask_host(host, run.cloud.compute.rescue_server,
-                            dataclasses.replace(spec, rescue=RescueSpec(image=image)), groups)
+                            dataclasses.replace(spec, rescue=rescue), groups)
 
     def revert(self, **_: Any) -> None:
         """Put back; a server whose guest stays in between is in error, and a hard reboot brings it back."""

@@ -15,6 +15,7 @@ from hostler.images.spec import image_spec
 from hostler.images.store import ImageStore
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server import states
+from hostler.resources.server.rescue_device import rescue_device
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 
 # Built once: every boot, action and reconciliation runs them.
@@ -51,10 +52,17 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         config_drive=server.config_drive, admin_password=admin_password, encrypted_password=server.encrypted_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
         reservation_id=server.reservation_id, revision=server.revision,
-        rescue=RescueSpec(image=usable_image_spec(session, conf, images, server.rescue_image_id))
+        rescue=rescue_spec(session, conf, images, server.rescue_image_id)
         if server.vm_state == states.RESCUED else None,
         iso=usable_image_spec(session, conf, images, server.iso_image_id),
         boot_order=tuple(server.boot_order or ()), cpu_mode=server.cpu_mode)
+
+
+def rescue_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, image_id: str | None) -> RescueSpec:
+    """Return how a server is rescued with this image."""
+    image = session.get(Image, image_id) if image_id else None
+    device, bus = (image and rescue_device(image.properties)) or (None, None)
+    return RescueSpec(image=usable_image_spec(session, conf, images, image_id), device=device, bus=bus)
 
 
 def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:

@@ -198,9 +198,15 @@ class AttachedSpec(Spec):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RescueSpec(Spec):
-    """That a guest runs a rescue disk; `image` is what that is made from, None when the image is gone by now."""
+    """That a guest runs a rescue disk; `image` is what that is made from, None when the image is gone by now.
+
+    With a `device` (disk, cdrom) the disk is attached on `bus` after all the server's disks, which keep their places;
+    without, it comes first, with the root disk alone beside it.
+    """
 
     image: ImageSpec | None = None
+    device: str | None = None
+    bus: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The consoles' relay: what it joins, and what it refuses."""
+"""The console relay: what it joins, and what it refuses."""
 
 from __future__ import annotations
 

@@ -46,6 +46,18 @@ def test_the_rescue_disk_comes_first_and_goes_again(agent: Agent, running: Serve
     assert layout.disk(running.id).exists()
 
 
+@pytest.mark.contract("N-RESCUE")
+def test_a_rescue_disk_with_a_device_of_its_own_comes_last(agent: Agent, running: ServerSpec) -> None:
+    rescue = RescueSpec(image=IMAGE, device="cdrom", bus="usb")
+    wire = dataclasses.replace(running, rescue=rescue).to_wire()
+    assert agent.manager.rescue_server(attempt_of("r"), wire) == {"power_state": "running"}
+    assert agent.driver.domains[running.id].disks == ["vda", "vdaa"]
+    assert agent.specs.require(running.id).rescue == rescue, "so that a start by reconciliation has it, too"
+    agent.manager.unrescue_server(attempt_of("u"), running.to_wire(), True)
+    assert agent.driver.domains[running.id].disks == ["vda"]
+    assert not agent.layout.disk(running.id, "disk.rescue").exists()
+
+
 @pytest.mark.parametrize("step", ["rescue.definition", "rescue.off", "spawn.spec", "spawn.disk",
                                   "disk.ensure:after", "driver.create:before", "driver.create:after", "spawn.end"])
 def test_a_rescue_that_breaks_off_is_finished_by_the_next_try(agent: Agent, running: ServerSpec, step: str) -> None:
@@ -74,12 +86,27 @@ def test_an_end_of_rescue_that_breaks_off_is_finished(agent: Agent, running: Ser
     assert not agent.layout.unrescue(running.id).exists() and agent.specs.require(running.id).rescue is None
 
 
-def test_a_rescued_guest_has_its_root_volume_alone(agent: Agent, server: ServerSpec) -> None:
+def _with_volumes(server: ServerSpec) -> ServerSpec:
     def volume(name: str, index: int | None) -> AttachedSpec:
         return AttachedSpec(attachment_id=f"a-{name}", volume_id=name, size_gib=1, boot_index=index,
                             connection=ConnectionSpec(protocol="fake"), device="vda" if index == 0 else "vdb")
 
-    server = dataclasses.replace(server, volumes=(volume("root", 0), volume("data", None)))
+    return dataclasses.replace(server, volumes=(volume("root", 0), volume("data", None)))
+
+
+def test_all_volumes_stay_beside_a_rescue_disk_with_a_device_of_its_own(agent: Agent, server: ServerSpec) -> None:
+    server = _with_volumes(server)
+    agent.spawn(server)
+    rescue = RescueSpec(image=IMAGE, device="disk", bus="virtio")
+    agent.manager.rescue_server(attempt_of("r"), dataclasses.replace(server, rescue=rescue).to_wire())
+    domain = agent.driver.domains[server.id]
+    assert domain.disks == ["vdaa"] and domain.volumes == ["root", "data"]
+    agent.manager.unrescue_server(attempt_of("u"), server.to_wire(), True)
+    assert agent.driver.domains[server.id].disks == [] and domain.volumes == ["root", "data"]
+
+
+def test_a_rescued_guest_has_its_root_volume_alone(agent: Agent, server: ServerSpec) -> None:
+    server = _with_volumes(server)
     agent.spawn(server)
     agent.manager.rescue_server(attempt_of("r"), _rescued(server))
     domain = agent.driver.domains[server.id]

@@ -30,6 +30,17 @@ def test_files_of_the_clients(pages: Pages, path: str, content: bytes) -> None:
     assert (pages.find(path, "").status, pages.find(path, "").content) == (200, content)
 
 
+def test_xterm_is_found_side_by_side_and_as_npm_has_it(pages: Pages, tmp_path: Path) -> None:
+    (tmp_path / "xterm" / "xterm.js").rename(tmp_path / "xterm.js")
+    missing = pages.find("xterm/xterm.js", "")
+    assert missing.status == 404
+    assert b"package @xterm/xterm of npm" in missing.content and b"xterm_path" in missing.content
+    for folder, name in (("lib", "xterm.js"), ("css", "xterm.css")):
+        (tmp_path / "xterm" / folder).mkdir()
+        (tmp_path / "xterm" / folder / name).write_text(name)
+        assert (pages.find(f"xterm/{name}", "").status, pages.find(f"xterm/{name}", "").content) == (200, name.encode())
+
+
 def test_a_token_becomes_the_path_of_the_web_socket(pages: Pages) -> None:
     for asked, page in (("vnc_auto.html", "vnc_lite.html"), ("vnc_lite.html", "vnc_lite.html"),
                         ("spice_auto.html", "spice_auto.html")):

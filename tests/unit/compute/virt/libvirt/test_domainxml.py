@@ -12,6 +12,7 @@ from lxml import etree
 
 from compute.virt import driver as virt
 from compute.virt.libvirt import diskxml, domainxml, events, probe
+from hostler.resources.server.specs import RescueSpec
 from tests.harness.compute_agents import make_server
 
 MACHINE = domainxml.Machine(host="host1", virt_type="kvm", cpu_mode="host-model", disk_cache="none",
@@ -51,6 +52,22 @@ def test_devices() -> None:
     assert drive.find("readonly") is not None and drive.find("target").get("dev") == "vdz"
     ports = [item for item in domain.findall("devices/controller") if item.get("model") == "pcie-root-port"]
     assert len(ports) >= 12 + len(GUEST.disks) + len(GUEST.nics)
+
+
+@pytest.mark.parametrize(("device", "bus", "target", "controller"), [
+    ("disk", "virtio", "vdaa", None), ("disk", "scsi", "sdaa", "virtio-scsi"), ("cdrom", "sata", "sdaa", None),
+    ("cdrom", "usb", "sdaa", "qemu-xhci")])
+def test_a_rescue_disk_of_its_own_comes_last_and_is_booted(device: str, bus: str, target: str,
+                                                           controller: str | None) -> None:
+    rescue = virt.Disk(Path("/d/disk.rescue"), virt.RESCUE_TARGET, cdrom=device == "cdrom", bus=bus)
+    server = dataclasses.replace(SERVER, rescue=RescueSpec(device=device, bus=bus))
+    devices = tree(guest=dataclasses.replace(GUEST, server=server, disks=(*GUEST.disks, rescue))).find("devices")
+    assert devices is not None
+    disks = [(disk.get("device"), disk.find("target").get("dev"), disk.find("target").get("bus"),
+              disk.find("boot") is not None) for disk in devices.findall("disk")]
+    assert disks == [("disk", "vda", "virtio", False), ("disk", "vdz", "virtio", False), (device, target, bus, True)]
+    models = {item.get("model") for item in devices.findall("controller")}
+    assert controller is None or controller in models
 
 
 def test_smbios_is_what_cloud_init_looks_for() -> None:

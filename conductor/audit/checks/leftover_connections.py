@@ -30,7 +30,7 @@ class LeftoverConnections:
     def _finding(self, node: str, backend: str, connection_id: str, volume_id: str, *, known: bool) -> Finding:
         target = Target("volume", volume_id)
         return Finding(
-            self.name, target, f"is exported for attachment {connection_id}, which has no record"
+            self.name, target, f"is exported for attachment {connection_id}, which no record tells of"
             + ("" if known else "; neither does one of the volume"), "end the connection", place=f"{node}@{backend}",
             node=node, unknown=not known, hold=(target,), details={"of": connection_id, "backend": backend})
 

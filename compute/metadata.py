@@ -33,6 +33,7 @@ OPENSTACK_VERSIONS = ("2012-08-10", "2013-04-04", "2013-10-17", "2015-10-15", "2
                       "2018-08-27", "2020-10-14", "latest")
 EC2_VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2008-02-01", "2008-09-01", "2009-04-04", "latest")
 METADATA_IP = "169.254.169.254"
+METADATA_IPV6 = "fe80::a9fe:a9fe"
 MAX_PASSWORD_BYTES = 1020
 _SEED_BYTES = 512
 
@@ -173,9 +174,11 @@ def _network_entry(name: str, link_id: str, port: PortSpec, address: str, subnet
     kind = f"ipv{subnet.ip_version}"
     entry: dict[str, Any] = {"id": name, "link": link_id, "network_id": port.network.id, "routes": []}
     entry["services"] = [{"type": "dns", "address": dns} for dns in subnet.dns_nameservers]
-    if subnet.enable_dhcp:
+    # With a mode guests are told the address, too: they form it, or ask for it.
+    mode = subnet.ipv6_address_mode
+    if subnet.enable_dhcp and mode is None:
         return {**entry, "type": f"{kind}_dhcp"}
-    entry.update(type=kind, ip_address=address, netmask=str(net.netmask))
+    entry.update(type=kind if mode is None else f"{kind}_{mode}", ip_address=address, netmask=str(net.netmask))
     if subnet.gateway_ip and first:
         any_net, any_mask = ("0.0.0.0", "0.0.0.0") if subnet.ip_version == 4 else ("::", "::")
         entry["routes"].append({"network": any_net, "netmask": any_mask, "gateway": subnet.gateway_ip})

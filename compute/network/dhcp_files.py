@@ -4,9 +4,9 @@ The configuration changes only with the subnets' ranges and needs a new process;
 options (`--dhcp-optsfile`) are read again on SIGHUP, so plugging a port costs no restart. Only ports of this host are
 listed: each host answers its own guests.
 
-dnsmasq reads `ignore`, `infinite`, `45m` and `10` in a host entry as keywords, so guests of such names are told none by
-DHCP (their metadata has it). A tag for each port, whose options could hold any name, is no way out: dnsmasq 2.89 ends
-when it reads tagged entries again after it has given leases.
+dnsmasq reads `ignore`, `infinite`, `45m` and `10` in a host entry as keywords, so DHCP tells guests with such names
+no name (their metadata has it). A tag for each port, whose options could hold any name, does not help: dnsmasq 2.89
+crashes when it rereads tagged entries after it has given leases.
 """
 
 from __future__ import annotations
@@ -17,46 +17,54 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compute.metadata import METADATA_IP
-from compute.network.links import ipv4_subnets
+from compute.network import dhcp_ipv6
 from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]{1,253}", re.IGNORECASE)
-# What dnsmasq takes for an order, not for a name.
+# What dnsmasq takes for a keyword, not for a name.
 _KEYWORD = re.compile(r"ignore|infinite|\d+[smhdw]?", re.IGNORECASE)
 _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def served_subnets(network: NetworkSpec) -> list[SubnetSpec]:
-    """Return the subnets whose guests get addresses from us."""
-    return [subnet for subnet in ipv4_subnets(network) if subnet.enable_dhcp and subnet.dhcp_ip is not None]
+    """Return the subnets that dnsmasq has to do with: those of IPv4 first."""
+    served = [subnet for subnet in network.subnets if subnet.enable_dhcp and subnet.dhcp_ip is not None
+              and (subnet.ip_version == 4 or dhcp_ipv6.is_served(subnet))]
+    return sorted(served, key=lambda subnet: subnet.ip_version)
 
 
 def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int, user: str) -> str:
     """Return dnsmasq's configuration file.
 
-    It serves DHCP and nothing else, to known guests and nobody else, as `user`, who must be able to read its entries
-    and options again on SIGHUP; all other files it opens while it is still root.
+    It serves only DHCP and only known guests, as `user`, who must be able to reread its entries and options on SIGHUP;
+    it opens all other files while it is still root.
     """
     lines = ["port=0", "no-hosts", "no-resolv", "no-ping", f"user={user}", "quiet-dhcp", "dhcp-authoritative",
              "dhcp-no-override", "dhcp-ignore-names", f"interface={interface}", "except-interface=lo",
              "bind-interfaces", "dhcp-lease-max=65536", f"pid-file={directory / 'dnsmasq.pid'}",
              f"log-facility={directory / 'dnsmasq.log'}", f"dhcp-leasefile={directory / 'dnsmasq.leases'}",
              f"dhcp-hostsfile={directory / 'dnsmasq.hosts'}", f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
-    if network.dns_domain and _DOMAIN.fullmatch(network.dns_domain.rstrip(".")):
-        lines.append(f"domain={network.dns_domain.rstrip('.')}")
-    for number, subnet in enumerate(served_subnets(network)):
+    domain = _domain(network)
+    if domain is not None:
+        lines.append(f"domain={domain}")
+    served = served_subnets(network)
+    for number, subnet in enumerate(served):
         cidr = ipaddress.ip_network(subnet.cidr)
-        lines.append(f"dhcp-range=set:subnet{number},{cidr.network_address},static,{cidr.netmask},{lease_time_s}s")
-    return "\n".join([*lines, ""])
+        mode = f"static,{cidr.netmask}" if subnet.ip_version == 4 else dhcp_ipv6.mode(subnet)
+        lines.append(f"dhcp-range=set:subnet{number},{cidr.network_address},{mode},{lease_time_s}s")
+    return "\n".join([*lines, *dhcp_ipv6.advertisements(interface, network.mtu, served), ""])
 
 
 def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
     """Return the options file: router, routes, DNS servers and MTU, by subnet."""
-    lines = []
+    lines: list[str] = []
     for number, subnet in enumerate(served_subnets(network)):
         tag = f"tag:subnet{number}"
-        # Without a value dnsmasq leaves an option out that it would fill in by itself.
+        if subnet.ip_version == 6:
+            lines += [f"{tag},{option}" for option in dhcp_ipv6.options(subnet, default_dns, _domain(network))]
+            continue
+        # An option without a value keeps dnsmasq from filling in its own.
         lines.append(f"{tag},option:router" + (f",{subnet.gateway_ip}" if subnet.gateway_ip else ""))
         lines.append(f"{tag},option:classless-static-route,{','.join(_routes(subnet))}")
         dns = _ipv4(subnet.dns_nameservers or default_dns)
@@ -66,23 +74,34 @@ def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
 
 
 def entries(network: NetworkSpec, ports: Iterable[PortSpec]) -> dict[str, str]:
-    """Return the host entries' lines by `mac ip` (the first two fields of a lease as dnsmasq stores it)."""
-    served = {subnet.id for subnet in served_subnets(network)}
+    """Return the host entries' lines by `mac ip` (the first two fields of a lease as dnsmasq stores it).
+
+    A port has one line for both families, which is then there under each address: of several lines with one MAC,
+    dnsmasq may take one that has no address of the family it is asked for.
+    """
+    giving = {subnet.id: subnet.ip_version for subnet in served_subnets(network)
+              if subnet.ip_version == 4 or dhcp_ipv6.gives_addresses(subnet)}
     lines: dict[str, str] = {}
     for port in ports:
-        address = next((fixed.ip_address for fixed in port.fixed_ips if fixed.subnet_id in served), None)
-        if address is None:
-            continue
         mac = port.mac_address.lower()
-        if _MAC.fullmatch(mac):
-            name = _name(port)
-            fields = [mac, str(ipaddress.ip_address(address)), *([name] if name else [])]
-            lines[f"{mac} {address}"] = ",".join(fields)
+        addresses = {giving[fixed.subnet_id]: str(ipaddress.ip_address(fixed.ip_address))
+                     for fixed in reversed(port.fixed_ips) if fixed.subnet_id in giving}
+        if not addresses or not _MAC.fullmatch(mac):
+            continue
+        name = _name(port)
+        fields = [mac, *(f"[{address}]" if version == 6 else address for version, address in sorted(addresses.items())),
+                  *([name] if name else [])]
+        lines |= {f"{mac} {address}": ",".join(fields) for address in addresses.values()}
     return lines
 
 
+def _domain(network: NetworkSpec) -> str | None:
+    domain = network.dns_domain.rstrip(".")
+    return domain if _DOMAIN.fullmatch(domain) else None
+
+
 def _name(port: PortSpec) -> str | None:
-    """Return the port's host name where an entry can hold it; the address matters more."""
+    """Return the port's host name, or None if an entry cannot hold it: the address matters more."""
     name = port.hostname.partition(".")[0]
     return name if _LABEL.fullmatch(name) and not _KEYWORD.fullmatch(name) else None
 

@@ -1,4 +1,4 @@
-"""Gives a lease back in the name of a guest that is gone: one DHCPRELEASE (RFC 2131, 4.4.6), to which none answers."""
+"""Releases a lease on behalf of a guest that is gone: one DHCPRELEASE (RFC 2131, 4.4.6), which gets no answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _END = b"\xff"
 
 
 def packet(mac: str, address: str, server_ip: str) -> bytes:
-    """Return the message by which the guest with `mac` gives `address` back to the server at `server_ip`."""
+    """Return the message with which the guest with `mac` releases `address` to the server at `server_ip`."""
     hardware = bytes.fromhex(mac.replace(":", ""))
     head = struct.pack("!BBBB4sHH4s4s4s4s16s64s128s", _BOOTREQUEST, _ETHERNET, len(hardware), 0, os.urandom(4), 0, 0,
                        ipaddress.IPv4Address(address).packed, b"", b"", b"", hardware, b"", b"")

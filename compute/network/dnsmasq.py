@@ -1,8 +1,8 @@
-"""The DHCP server process of one network: started, told, replaced, and found again by a later agent.
+"""The DHCP server process of one network: started, reconfigured, replaced, and recognised by a later agent.
 
 dnsmasq runs on its own (it makes itself a daemon), so guests keep their leases while the agent is down. A process is
 known by its command line, which names a configuration file of the network's directory; the file's name holds a hash
-of its text, so a look at the command line also tells whether the process runs with the present configuration.
+of its text, so the command line also shows whether the process runs with the current configuration.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import pwd
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from compute.network import dhcp_release, faults, namespaces
+from compute.network import dhcp_release, dhcp_release_ipv6, faults, namespaces
 from compute.network.records import replace_file
 from hostler.agent.passage import DHCP_USERS, can_reach, first_user, make_passage
 
@@ -30,17 +30,18 @@ _LOG_BYTES = 1 << 20
 
 
 class Dnsmasq:
-    """One network's dnsmasq, whose files are in `directory` and whose life is in `namespace`."""
+    """One network's dnsmasq, which keeps its files in `directory` and runs in `namespace`."""
 
     def __init__(self, directory: Path, namespace: Path) -> None:
         self._directory = directory
         self._namespace = namespace
 
-    def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str) -> None:
-        """Run a process with these settings, by a signal rather than a restart where possible; free stale leases."""
+    def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str,
+             interface: str) -> None:
+        """Have a process run with these settings, by a signal rather than a restart if possible; free stale leases."""
         for passage in (self._directory.parent, self._directory):
             make_passage(passage, self.user)
-        changed = self._write("dnsmasq.hosts", "\n".join([*entries.values(), ""]))
+        changed = self._write("dnsmasq.hosts", "\n".join([*dict.fromkeys(entries.values()), ""]))
         changed = self._write("dnsmasq.opts", options) or changed
         path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
         replace_file(path, configuration)
@@ -54,15 +55,15 @@ class Dnsmasq:
         for other in self._directory.glob("dnsmasq-*.conf"):
             if other != path:
                 other.unlink()
-        self._free_leases(entries, server_ip)
+        self._free_leases(entries, server_ip, interface)
         self._trim_log()
 
     @property
     def user(self) -> pwd.struct_passwd:
-        """Whom the process runs as once it has opened its sockets and logs.
+        """The user that the process switches to once it has opened its sockets and logs.
 
-        That is the agent's own user where the state directory is below one that is closed to others (a trial in a
-        home directory): the process could not read its entries again.
+        It is the agent's own user if others cannot reach the state directory (a trial in a home directory), because
+        the process could not read its entries again.
         """
         user = first_user(DHCP_USERS)
         reaches = user is not None and can_reach(user, self._directory.parent.parent)
@@ -73,7 +74,7 @@ class Dnsmasq:
         return self._running() is not None
 
     def reload(self) -> None:
-        """Have the files read again, for a process that may have missed a change (its teller crashed)."""
+        """Make the process read its files again, in case the agent crashed between writing and signalling."""
         running = self._running()
         if running is not None:
             os.kill(running[0], signal.SIGHUP)
@@ -140,22 +141,30 @@ class Dnsmasq:
         return (status.st_dev, status.st_ino) == namespaces.identity(self._namespace)
 
     def _trim_log(self) -> None:
-        """Empty a log that has grown large; dnsmasq appends, so it goes on at the beginning."""
+        """Empty a log that has grown large; dnsmasq appends, so it continues at the start of the file."""
         path = self._directory / "dnsmasq.log"
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size > _LOG_BYTES:
                 os.truncate(path, 0)
 
-    def _free_leases(self, entries: Mapping[str, str], server_ip: str) -> None:
+    def _free_leases(self, entries: Mapping[str, str], server_ip: str, interface: str) -> None:
         """Give back leases that no entry has: dnsmasq would not hand their addresses to the next guest."""
         try:
             lines = (self._directory / "dnsmasq.leases").read_text().splitlines()
         except FileNotFoundError:
             return
+        held = {key.partition(" ")[2] for key in entries}
+        server_duid = ""
         for line in lines:
-            # expiry, MAC, address, name, client id
+            # expiry, MAC (of IPv6: the guest's number for the address), address, name, client id
             fields = line.split()
-            if len(fields) >= 5 and f"{fields[1]} {fields[2]}" not in entries:
-                mac, address = fields[1], fields[2]
-                namespaces.run_inside(self._namespace, lambda mac=mac, address=address:  # type: ignore[misc]
-                                      dhcp_release.send(mac, address, server_ip))
+            if fields[:1] == ["duid"] and len(fields) == 2:
+                server_duid = fields[1]
+            elif len(fields) >= 5 and ":" in fields[2]:
+                if fields[2] not in held and server_duid:
+                    self._inside(dhcp_release_ipv6.send, interface, server_duid, fields[4], fields[1], fields[2])
+            elif len(fields) >= 5 and f"{fields[1]} {fields[2]}" not in entries:
+                self._inside(dhcp_release.send, fields[1], fields[2], server_ip)
+
+    def _inside(self, send: Callable[..., None], *arguments: str) -> None:
+        namespaces.run_inside(self._namespace, lambda: send(*arguments))

@@ -23,7 +23,7 @@ A `host_gateway` network stays in the host's own zone, so that masquerading find
 so that equal addresses in two networks do not meet. Another firewall of the host that drops in inet forward (such as
 a `policy drop` for containers) still drops bridged packets, too: a table cannot overrule another.
 
-Refuses IPv6: ports with port security carry none.
+IPv6 has chains of its own (`compute.network.firewall_ipv6`), for ports that have an IPv6 address; others carry none.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
-from compute.network import names, rules
+from compute.network import firewall_ipv6, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
 from hostler.resources.server.specs import PortSpec, RuleSpec
@@ -42,6 +42,8 @@ _MASK = 0x30000000
 _ANSWER = 0x10000000
 _INVALID = 0x20000000
 _KEEP = 0xFFFFFFFF ^ _MASK
+_BY_CONNECTION = (f"meta mark and {_MASK:#x} == {_ANSWER:#x} return",
+                  f"meta mark and {_MASK:#x} == {_INVALID:#x} drop")
 
 _LINK_LOCAL = "169.254.0.0/16"
 _IS_UNICAST = "ether daddr and 01:00:00:00:00:00 == 00:00:00:00:00:00"
@@ -49,9 +51,10 @@ _IS_UNICAST = "ether daddr and 01:00:00:00:00:00 == 00:00:00:00:00:00"
 
 @dataclasses.dataclass(frozen=True)
 class Claims:
-    """Who a port may be: IPv4 ranges by MAC."""
+    """Who a port may be: IPv4 ranges by MAC, and IPv6 ranges by MAC where it speaks IPv6."""
 
     by_mac: dict[str, list[str]]
+    ipv6_by_mac: dict[str, list[str]]
 
     @property
     def macs(self) -> str:
@@ -71,12 +74,22 @@ def claims(port: PortSpec) -> Claims:
     for mac in ranges:
         if not rules.MAC.fullmatch(mac):
             raise errors.Invalid(reason=f"{mac} is not a MAC address")
-    return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()})
+    return Claims({mac: rules.collapse(cidrs) for mac, cidrs in ranges.items()}, firewall_ipv6.ranges_by_mac(port))
 
 
 def groups_named(ports: Iterable[PortSpec]) -> list[str]:
     """Return the ids of the security groups whose members the ports' rules mean."""
     return sorted({rule.remote_group_id for port in ports for rule in port.rules if rule.remote_group_id is not None})
+
+
+def member_sets(groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the elements of the groups' sets, by the sets' names: one for each group and IP version.
+
+    `groups` has the members of each group as `rules.members` gives them.
+    """
+    return {names.group_set(group_id, version): tuple(
+        member for member in members if (":" in member.rpartition(" ")[2]) == (version == 6))
+        for group_id, members in groups.items() for version in (4, 6)}
 
 
 def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping[str, Sequence[str]]) -> str:
@@ -89,7 +102,7 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
     return "\n".join([
         *_drop_tables(table),
         f"table bridge {table} {{",
-        *(line for group_id in sorted(groups) for line in _group_set(group_id, groups[group_id])),
+        *(line for name, members in sorted(member_sets(groups).items()) for line in _group_set(name, members)),
         *chains,
         *_chain("services", "", _services(layout)),
         *_chain("prerouting", "filter hook prerouting priority -300", _prerouting(layout, ports)),
@@ -103,11 +116,11 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
         "}", ""])
 
 
-def render_groups(network_id: str, groups: Mapping[str, Sequence[str]]) -> str:
+def render_groups(network_id: str, sets: Mapping[str, Sequence[str]]) -> str:
     """Return the script that gives sets of the network's table, which must be there, other members."""
     table, lines = names.table_name(network_id), []
-    for group_id, members in sorted(groups.items()):
-        where = f"bridge {table} {names.group_set(group_id)}"
+    for name, members in sorted(sets.items()):
+        where = f"bridge {table} {name}"
         lines.append(f"flush set {where}")
         if members:
             lines.append(f"add element {where} {_set(members)}")
@@ -125,9 +138,10 @@ def _drop_tables(table: str) -> list[str]:
             for line in (f"add table {family} {table}", f"delete table {family} {table}")]
 
 
-def _group_set(group_id: str, members: Sequence[str]) -> list[str]:
+def _group_set(name: str, members: Sequence[str]) -> list[str]:
     elements = [f"  elements = {_set(members)}"] if members else []
-    return [f" set {names.group_set(group_id)} {{", "  type ether_addr . ipv4_addr; flags interval;", *elements, " }"]
+    address = "ipv6_addr" if name.startswith(names.IPV6_SET_PREFIX) else "ipv4_addr"
+    return [f" set {name} {{", f"  type ether_addr . {address}; flags interval;", *elements, " }"]
 
 
 def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
@@ -167,20 +181,28 @@ def _port_chains(port: PortSpec) -> list[str]:
         return [line for kind in ("spoof", "egress", "ingress") for line in _chain(f"{kind}_{short}", "", ["drop"])]
     if not port.port_security:
         return _chain(f"guard_{short}", "", _guard(port))
-    return [*_chain(f"spoof_{short}", "", _spoof(claims(port))),
-            *_chain(f"egress_{short}", "", _judge([], "egress", port.rules)),
-            *_chain(f"ingress_{short}", "", _judge([f"{_IS_UNICAST} ether daddr != {claims(port).macs} drop"],
-                                                    "ingress", port.rules))]
+    allowed = claims(port)
+    lines: list[str] = []
+    rest: dict[str, list[str]] = {"spoof": [], "egress": [], "ingress": []}
+    if allowed.ipv6_by_mac:
+        rest = {kind: [f"ether type ip6 goto {kind}6_{short}"] for kind in rest}
+        lines += _chain(f"spoof6_{short}", "", firewall_ipv6.spoof(allowed.ipv6_by_mac))
+        for direction in ("egress", "ingress"):
+            lines += _chain(f"{direction}6_{short}", "", firewall_ipv6.judge(direction, port.rules, _BY_CONNECTION))
+    mine = f"{_IS_UNICAST} ether daddr != {allowed.macs} drop"
+    return [*lines, *_chain(f"spoof_{short}", "", _spoof(allowed, rest["spoof"])),
+            *_chain(f"egress_{short}", "", _judge([], "egress", port.rules, rest["egress"])),
+            *_chain(f"ingress_{short}", "", _judge([mine], "ingress", port.rules, rest["ingress"]))]
 
 
-def _spoof(allowed: Claims) -> list[str]:
+def _spoof(allowed: Claims, ipv6: Sequence[str]) -> list[str]:
     lines = [f"ether saddr != {allowed.macs} drop", "ether type 8021q drop"]
     for mac, cidrs in sorted(allowed.by_mac.items()):
         # 0.0.0.0 is the sender of a probe for duplicate addresses (RFC 5227).
         probe = cidrs if "0.0.0.0/0" in cidrs else ["0.0.0.0", *cidrs]
         lines.append(f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {_set(probe)} return")
     # Reverse ARP is what the hypervisor announces a moved guest with.
-    lines += ["ether type 0x8035 return", "ether type != ip drop", "udp sport 67 drop",
+    lines += ["ether type 0x8035 return", *ipv6, "ether type != ip drop", "udp sport 67 drop",
               "ip saddr 0.0.0.0 udp sport 68 udp dport 67 return"]
     lines += [f"ether saddr {mac} ip saddr {_set(cidrs)} return"
               for mac, cidrs in sorted(allowed.by_mac.items()) if cidrs]
@@ -190,25 +212,24 @@ def _spoof(allowed: Claims) -> list[str]:
 def _guard(port: PortSpec) -> list[str]:
     """Rules between a port without port security and our services: it must not ask for another server's secrets."""
     own = _set(["0.0.0.0", *(rules.collapse(fixed.ip_address for fixed in port.fixed_ips))])
-    return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop"]
+    return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop", *firewall_ipv6.guard(port)]
 
 
-def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec]) -> list[str]:
-    lines = [*first, "ether type { arp, 0x8035 } return", "ether type != ip drop",
-             f"meta mark and {_MASK:#x} == {_ANSWER:#x} return",
-             f"meta mark and {_MASK:#x} == {_INVALID:#x} drop"]
+def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec], ipv6: Sequence[str]) -> list[str]:
+    lines = [*first, "ether type { arp, 0x8035 } return", *ipv6, "ether type != ip drop", *_BY_CONNECTION]
     for rule in port_rules:
-        if rule.direction == direction:
+        if rule.direction == direction and rule.ethertype == "IPv4":
             lines.extend(f"{match} return".strip() for match in rules.matches(rule))
     return [*dict.fromkeys(lines), "drop"]
 
 
 def _services(layout: Layout) -> list[str]:
-    """What may reach the namespace: ARP, DHCP, metadata, ping."""
+    """What may reach the namespace: ARP, DHCP, metadata, ping, and what IPv6 has for them."""
     own = _set(ip for ip in dict.fromkeys([METADATA_IP, *(subnet.dhcp_ip for subnet in ipv4_subnets(layout.network)
                                                          if subnet.dhcp_ip)]))
     return ["ether type arp accept", "ether type ip udp sport 68 udp dport 67 accept",
-            f"ip daddr {own} tcp dport 80 accept", f"ip daddr {own} icmp type echo-request accept", "drop"]
+            f"ip daddr {own} tcp dport 80 accept", f"ip daddr {own} icmp type echo-request accept",
+            *firewall_ipv6.services(layout.network), "drop"]
 
 
 def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
@@ -217,7 +238,7 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
         local = _set(_local_ips(layout))
         lines += [f'iifname "{layout.uplink}" {match} drop' for match in
                   (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
-                   "ether type ip udp dport { 67, 68 }")]
+                   "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
     return lines
 
 
@@ -229,7 +250,8 @@ def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
                   f'iifname "{layout.uplink}" oifname "{layout.veth}" drop',
                   f'oifname "{layout.uplink}" arp daddr ip {local} drop',
                   f'oifname "{layout.uplink}" ip daddr {local} drop',
-                  f'oifname "{layout.uplink}" ether type ip udp dport {{ 67, 68 }} drop']
+                  f'oifname "{layout.uplink}" ether type ip udp dport {{ 67, 68 }} drop',
+                  *(f'oifname "{layout.uplink}" {match} drop' for match in firewall_ipv6.to_uplink(layout.network))]
     lines += [f'oifname "{layout.veth}" {jump}' for jump in _dispatch("iifname", "guard", _open(ports))]
     down = [f'"{names.tap_name(port.id)}"' for port in ports if not port.admin_state_up]
     if down:

@@ -4,8 +4,7 @@
 make the whole network so (`_make`), in steps that compare before they act. Hence any method repairs what a crash or a
 careless hand left behind, and `restore` is only that for all networks.
 
-Refuses, with `NotImplementedHere`: network types other than flat, and IPv6 addresses on ports (no router
-advertisements, no DHCPv6; IPv6 subnets of a network are ignored). With `AgentError`: a physical network without
+Refuses, with `NotImplementedHere`: network types other than flat. With `AgentError`: a physical network without
 a mapping, and two networks on one physical network.
 """
 
@@ -13,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ipaddress
 import logging
 import subprocess
 import threading
@@ -31,6 +29,7 @@ from compute.network.plumbing import PasswordListener
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
 from compute.network.watchdog import Watchdog
 from hostler import errors
+from hostler.resources.network import autoconf
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -190,8 +189,6 @@ class FlatPlumbing:
         network = port.network
         if network.network_type != "flat":
             raise errors.NotImplementedHere(feature=f"Network type {network.network_type}")
-        if any(ipaddress.ip_address(fixed.ip_address).version != 4 for fixed in port.fixed_ips):
-            raise errors.NotImplementedHere(feature="An IPv6 address on a port")
         self._layout(network)
         if network.physical_network is not None:
             with self._guard:
@@ -265,12 +262,13 @@ class FlatPlumbing:
     def _filter(self, record: NetworkRecord) -> None:
         groups = self._groups.ranges(firewall.groups_named(record.port_specs))
         nft.apply(firewall.render(self._layout(record.network), record.zone, record.port_specs, groups))
-        record.loaded = groups
+        record.loaded = firewall.member_sets(groups)
 
     def _refill(self, record: NetworkRecord) -> None:
         """Give the sets of a loaded table the members that are known now."""
-        now = self._groups.ranges(record.loaded)
-        changed = {group_id: ranges for group_id, ranges in now.items() if ranges != record.loaded[group_id]}
+        now = firewall.member_sets(self._groups.ranges(firewall.groups_named(record.port_specs)))
+        changed = {name: elements for name, elements in now.items()
+                   if elements != record.loaded.get(name, elements)}
         if not changed:
             return
         try:
@@ -279,7 +277,7 @@ class FlatPlumbing:
             # The table may have been flushed by hand: load all of it, or raise why that fails.
             self._filter(record)
         else:
-            record.loaded = now
+            record.loaded = {**record.loaded, **changed}
 
     def _serve_dhcp(self, record: NetworkRecord) -> None:
         network, dnsmasq = record.network, self._dnsmasq(record.network.id)
@@ -291,7 +289,8 @@ class FlatPlumbing:
                                               self._store.directory(network.id), self._lease_time_s,
                                               dnsmasq.user.pw_name),
                      dhcp_files.options(network, self._default_dns),
-                     dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip))
+                     dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip),
+                     names.veth_inner_name(network.id))
 
     def _restore_one(self, network_id: str, ports: list[PortRecord]) -> None:
         with self._changing(network_id):
@@ -365,7 +364,8 @@ class FlatPlumbing:
             record = self._records.get(network_id)
             ports = list(record.ports.values()) if record is not None else []
         return next((port for port in ports
-                     if any(fixed.ip_address == source_ip for fixed in port.port.fixed_ips)), None)
+                     if source_ip in (autoconf.link_local(port.port.mac_address),
+                                      *(fixed.ip_address for fixed in port.port.fixed_ips))), None)
 
     def _check_host(self) -> None:
         """Once: load what the filters need (`AgentError` without it), and say who else may drop guests' packets."""

@@ -17,7 +17,7 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from compute.metadata import METADATA_IP
-from compute.network import faults, names, namespaces, sysctl
+from compute.network import faults, ipv6, names, namespaces, sysctl
 from hostler.resources.server.specs import NetworkSpec, SubnetSpec
 
 _AF_INET = 2
@@ -143,10 +143,13 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
         # the IP hooks, where connection tracking is; other bridges of the host stay as they are.
         ipr.link("add", ifname=layout.bridge, kind="bridge", address=names.bridge_mac(layout.network.id),
                  mtu=layout.network.mtu, br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0,
-                 br_nf_call_iptables=1, br_nf_call_arptables=0)
+                 br_nf_call_iptables=1, br_nf_call_ip6tables=1, br_nf_call_arptables=0)
         link = _find(ipr, layout.bridge)
         if link is None:
             raise faults.fault(f"the bridge {layout.bridge} vanished while it was made")
+    elif not link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_NF_CALL_IP6TABLES"):
+        # Made by a release whose guests had no IPv6.
+        ipr.link("set", index=link["index"], kind="bridge", br_nf_call_ip6tables=1)
     sysctl.disable_ipv6(layout.bridge)
     # It answers for its own address alone: where the host's other interfaces are on the uplink's segment, hosts would
     # take this bridge, whose MAC address all of them share, for one another.
@@ -229,7 +232,6 @@ def _make_inside(layout: Layout) -> None:
     """Run in the namespace: addresses of DHCP and metadata, and a way back to guests of subnets without DHCP."""
     # A new namespace inherits IPv4 settings from the host, which may forward; this one must never be a router.
     sysctl.write("ipv4/ip_forward", "0")
-    sysctl.disable_ipv6(layout.inner)
     with _netlink() as ipr:
         loopback, inner = _find(ipr, "lo"), _find(ipr, layout.inner)
         if loopback is None or inner is None:
@@ -244,5 +246,6 @@ def _make_inside(layout: Layout) -> None:
             else:
                 bare.append(subnet.cidr)
         _make_addresses(ipr, inner["index"], wanted)
+        ipv6.make_service(ipr, layout.network, layout.inner, inner["index"])
         for cidr in bare:
             ipr.route("replace", dst=cidr, oif=inner["index"], scope=_SCOPE_LINK, prefsrc=METADATA_IP)

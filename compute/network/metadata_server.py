@@ -2,8 +2,8 @@
 
 A listening socket is opened inside the namespace (and so belongs to it); one thread waits on all of them, and each
 connection gets a short thread of its own. The caller is known by its network and source address, which anti-spoofing
-guarantees. What it may ask is `compute.metadata`'s tree; all else is 404. A guest holds few connections at a time
-and each for a bounded time, so that none can starve the others.
+guarantees. It may ask for what is in `compute.metadata`'s tree; everything else is 404. A guest may hold few
+connections at a time, each for a bounded time, so that it cannot starve the others.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from compute import metadata
-from compute.network import namespaces
+from compute.network import namespaces, sysctl
 from hostler import errors
 
 LOG = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class MetadataServer:
         self._find = find
         self._take = take
         self._lock = threading.Lock()
-        self._listeners: dict[str, tuple[socket.socket, tuple[int, int]]] = {}
+        self._listeners: dict[str, tuple[list[socket.socket], tuple[int, int]]] = {}
         self._busy: collections.Counter[tuple[str, str]] = collections.Counter()
         self._selector = selectors.DefaultSelector()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -53,22 +53,23 @@ class MetadataServer:
         self._thread: threading.Thread | None = None
 
     def listen(self, network_id: str, namespace: Path) -> None:
-        """Answer in the namespace at `namespace`, unless that is so already."""
+        """Answer in the namespace at `namespace`, unless it does already."""
         identity = namespaces.identity(namespace)
         with self._lock:
             present = self._listeners.get(network_id)
             if present is not None and present[1] == identity:
                 return
             self._drop(network_id)
-            listener = namespaces.run_inside(namespace, _open_listener)
-            self._listeners[network_id] = (listener, identity)
-            self._selector.register(listener, selectors.EVENT_READ, network_id)
+            listeners = namespaces.run_inside(namespace, _open_listeners)
+            self._listeners[network_id] = (listeners, identity)
+            for listener in listeners:
+                self._selector.register(listener, selectors.EVENT_READ, network_id)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="metadata", daemon=True)
                 self._thread.start()
 
     def stop(self, network_id: str) -> None:
-        """Stop answering in one network; fine when it was not answered."""
+        """Stop answering in one network; does nothing if it did not."""
         with self._lock:
             self._drop(network_id)
 
@@ -88,8 +89,9 @@ class MetadataServer:
     def _drop(self, network_id: str) -> None:
         present = self._listeners.pop(network_id, None)
         if present is not None:
-            self._selector.unregister(present[0])
-            present[0].close()
+            for listener in present[0]:
+                self._selector.unregister(listener)
+                listener.close()
 
     def _serve(self) -> None:
         while True:
@@ -108,7 +110,8 @@ class MetadataServer:
             # The guest went away, or `stop` closed the listener, between the report and now.
             LOG.debug("Metadata connection in network %s lost: %s", network_id, failure)
             return
-        guest = (network_id, address[0])
+        # A link-local address names the interface, too, of which a namespace has one.
+        guest = (network_id, address[0].partition("%")[0])
         with self._lock:
             if self._busy[guest] >= _PER_GUEST:
                 LOG.warning("Guest %s in network %s holds %d metadata connections, refusing more", address[0],
@@ -131,13 +134,21 @@ class MetadataServer:
                     del self._busy[guest]
 
 
-def _open_listener() -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", _PORT))
-    listener.listen(_BACKLOG)
-    listener.setblocking(False)
-    return listener
+def _open_listeners() -> list[socket.socket]:
+    """Listen at every address the namespace has or will have, of each family that the kernel speaks."""
+    listeners = []
+    for family, anywhere in ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")):
+        if family == socket.AF_INET6 and not sysctl.ipv6_available():
+            continue
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((anywhere, _PORT))
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+        listeners.append(listener)
+    return listeners
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -209,5 +220,5 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Log as ours; requests are many and the guest's own affair."""
+        """Log requests at debug level: they are many, and the guest's own business."""
         LOG.debug("Metadata request of %s in network %s: " + format, self._guest[1], self._guest[0], *args)

@@ -15,6 +15,7 @@ BRIDGE_PREFIX = "hbr"
 TAP_PREFIX = "htp"
 VETH_HOST_PREFIX = "hvh"
 VETH_INNER_PREFIX = "hvn"
+IPV6_SET_PREFIX = "group6_"
 
 
 def short_id(identifier: str) -> str:
@@ -56,9 +57,9 @@ def table_name(network_id: str) -> str:
     return f"hostler_{short_id(network_id)}"
 
 
-def group_set(group_id: str) -> str:
+def group_set(group_id: str, ip_version: int = 4) -> str:
     """Return the name of the nftables set with the members of a security group, in each table that needs it."""
-    return f"group_{group_id.replace('-', '')}"
+    return f"{IPV6_SET_PREFIX if ip_version == 6 else 'group_'}{group_id.replace('-', '')}"
 
 
 def bridge_mac(network_id: str) -> str:

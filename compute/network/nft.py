@@ -31,7 +31,7 @@ def apply(script: str) -> None:
 def foreign_drops() -> list[str]:
     """Return other programs' chains that drop forwarded packets by default, as `family table chain`.
 
-    Connection tracking takes bridged packets past such chains, too, and no table of ours can overrule them.
+    Bridged packets pass through such chains, too, and no table of ours can overrule them.
     """
     chains = (item["chain"] for item in _list("chains") or () if "chain" in item)
     return [f"{chain['family']} {chain['table']} {chain['name']}" for chain in chains
@@ -39,7 +39,7 @@ def foreign_drops() -> list[str]:
 
 
 def tables() -> set[tuple[str, str]] | None:
-    """Return the family and name of every table there is; None when that cannot be told."""
+    """Return the family and name of every table; None if they cannot be listed."""
     listed = _list("tables")
     if listed is None:
         return None

@@ -45,7 +45,7 @@ class NetworkRecord:
     network: NetworkSpec
     zone: int
     ports: dict[str, PortRecord] = dataclasses.field(default_factory=dict)
-    # The members in the sets of the table in the kernel, by group; empty until this agent has loaded the table.
+    # The members in the sets of the table in the kernel, by set; empty until this agent has loaded the table.
     loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     @property

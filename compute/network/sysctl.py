@@ -24,8 +24,13 @@ def write(name: str, value: str) -> None:
 
 def disable_ipv6(interface: str) -> None:
     """Keep the kernel from giving `interface` IPv6 addresses; a kernel without IPv6 needs nothing."""
-    if (_ROOT / "ipv6").exists():
+    if ipv6_available():
         write(f"ipv6/conf/{interface}/disable_ipv6", "1")
+
+
+def ipv6_available() -> bool:
+    """Return whether the kernel speaks IPv6."""
+    return (_ROOT / "ipv6").exists()
 
 
 def bridge_filtering_available() -> bool:

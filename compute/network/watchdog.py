@@ -21,7 +21,7 @@ class Watchdog:
         self._closed = threading.Event()
 
     def start(self) -> None:
-        """Begin to watch, unless that is so or the watchdog is closed."""
+        """Begin to watch, unless it does already or is closed."""
         with self._lock:
             if self._thread is None and not self._closed.is_set():
                 self._thread = threading.Thread(target=self._run, name="network-watchdog", daemon=True)

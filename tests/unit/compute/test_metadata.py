@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
+
+import pytest
 
 from compute import configdrive, metadata
 from hostler.resources.server.specs import FixedIpSpec, ImageSpec, NetworkSpec, PortSpec, ServerSpec, SubnetSpec
@@ -61,6 +64,22 @@ def test_network_data_of_a_static_subnet() -> None:
     assert (entry["type"], entry["ip_address"], entry["netmask"]) == ("ipv4", "10.0.0.7", "255.255.255.0")
     assert {"network": "10.9.0.0", "netmask": "255.255.0.0", "gateway": "10.0.0.9"} in entry["routes"]
     assert data["services"] == [{"type": "dns", "address": "9.9.9.9"}]
+
+
+@pytest.mark.parametrize(("mode", "kind"), [
+    ("slaac", "ipv6_slaac"), ("dhcpv6-stateful", "ipv6_dhcpv6-stateful"),
+    ("dhcpv6-stateless", "ipv6_dhcpv6-stateless"), (None, "ipv6_dhcp")])
+def test_network_data_of_an_ipv6_subnet(mode: str | None, kind: str) -> None:
+    subnet = SubnetSpec(id="six", cidr="fd77::/64", ip_version=6, gateway_ip="fe80::1", ipv6_address_mode=mode,
+                        dns_nameservers=("fd77::53",))
+    port = dataclasses.replace(PORT, network=dataclasses.replace(PORT.network, subnets=(subnet,)),
+                               fixed_ips=(FixedIpSpec(ip_address="fd77::7", subnet_id="six"),))
+    data = metadata.network_data(dataclasses.replace(SERVER, ports=(port,)))
+    [entry] = data["networks"]
+    assert entry["type"] == kind and entry["services"] == [{"type": "dns", "address": "fd77::53"}]
+    if mode is not None:
+        assert (entry["ip_address"], entry["netmask"]) == ("fd77::7", "ffff:ffff:ffff:ffff::")
+        assert entry["routes"] == [{"network": "::", "netmask": "::", "gateway": "fe80::1"}]
 
 
 def test_ec2_tree_can_be_crawled() -> None:

@@ -49,7 +49,8 @@ def test_configuration_serves_dhcp_only() -> None:
     lines = dhcp_files.configuration(network, "hvn1", Path("/state"), 3600, "dhcp").splitlines()
     assert [line for line in lines if line.startswith("dhcp-range")] == [
         "dhcp-range=set:subnet0,10.0.0.0,static,255.255.255.0,3600s",
-        "dhcp-range=set:subnet1,10.1.0.0,static,255.255.0.0,3600s"]
+        "dhcp-range=set:subnet1,10.1.0.0,static,255.255.0.0,3600s",
+        "dhcp-range=set:subnet2,fd00::,static,64,3600s"]
     assert {"port=0", "interface=hvn1", "domain=cloud.example", "dhcp-hostsfile=/state/dnsmasq.hosts",
             "user=dhcp"} <= set(lines)
 

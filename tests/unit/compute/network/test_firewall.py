@@ -46,7 +46,7 @@ def test_members_stand_once_however_many_rules_mean_them() -> None:
 
 def test_other_members_touch_their_sets_alone() -> None:
     table = names.table_name(factories.NETWORK_ID)
-    members = {"a": ("10.0.0.4/31", "10.0.0.8/32"), "b": ()}
+    members = {"group_a": ("10.0.0.4/31", "10.0.0.8/32"), "group_b": ()}
     assert firewall.render_groups(factories.NETWORK_ID, members).splitlines() == [
         f"flush set bridge {table} group_a", f"add element bridge {table} group_a {{ 10.0.0.4/31, 10.0.0.8/32 }}",
         f"flush set bridge {table} group_b"]

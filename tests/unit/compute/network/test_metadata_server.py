@@ -23,7 +23,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> socket.socket:
     made = socket.create_server(("127.0.0.1", 0))
     made.setblocking(False)
     monkeypatch.setattr(metadata_server.namespaces, "identity", lambda path: (1, 1))
-    monkeypatch.setattr(metadata_server.namespaces, "run_inside", lambda path, work: made)
+    monkeypatch.setattr(metadata_server.namespaces, "run_inside", lambda path, work: [made])
     return made
 
 

@@ -38,9 +38,17 @@ def rule(**values: Any) -> RuleSpec:
      ["ether saddr . ip saddr @group_abcd ip protocol 6"]),
     ({"remote_is_group": True, "remote_group_id": "ab-cd", "direction": "egress"},
      ["ether daddr . ip daddr @group_abcd"]),
-    ({"remote_is_group": True, "remote_group_id": "ab-cd", "ethertype": "IPv6"}, []),
+    ({"remote_is_group": True, "remote_group_id": "ab-cd", "ethertype": "IPv6"},
+     ["ether saddr . ip6 saddr @group6_abcd"]),
     ({"remote_is_group": True, "remote_cidrs": ("10.0.0.4/32", "10.0.0.5/32")}, ["ip saddr { 10.0.0.4/31 }"]),
-    ({"ethertype": "IPv6"}, []),
+    ({"ethertype": "IPv6"}, [""]),
+    ({"ethertype": "IPv6", "remote_cidrs": ("::/0",), "protocol": "tcp", "port_min": 22, "port_max": 22},
+     ["meta l4proto 6 tcp dport 22"]),
+    ({"ethertype": "IPv6", "remote_cidrs": ("fd00::5/64",), "direction": "egress"}, ["ip6 daddr { fd00::/64 }"]),
+    ({"ethertype": "IPv6", "remote_cidrs": ("10.0.0.0/8",)}, []),
+    ({"ethertype": "IPv6", "protocol": "ipv6-icmp", "port_min": 128, "port_max": 0},
+     ["meta l4proto 58 icmpv6 type 128 icmpv6 code 0"]),
+    ({"ethertype": "IPv6", "protocol": "icmp"}, ["meta l4proto 58"]),
 ])
 def test_matches(values: dict[str, Any], expected: list[str]) -> None:
     assert rules.matches(rule(**values)) == expected
@@ -54,3 +62,4 @@ def test_an_unknown_protocol_is_refused(protocol: str) -> None:
 
 def test_overlapping_ranges_become_one() -> None:
     assert rules.collapse(["10.0.0.0/8", "10.1.0.0/16", "192.0.2.1", "fd00::1"]) == ["10.0.0.0/8", "192.0.2.1/32"]
+    assert rules.collapse(["10.0.0.0/8", "fd00::/64", "fd00::1"], version=6) == ["fd00::/64"]

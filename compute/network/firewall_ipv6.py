@@ -1,0 +1,113 @@
+"""What the packet filter says about IPv6 (pure functions; `compute.network.firewall` puts the lines into its chains).
+
+A port that has an IPv6 address speaks IPv6 from its addresses, its pairs' and the link-local address of its MAC, and
+advertises itself as their neighbour alone. It is never a router or a DHCP server to others (RFC 6105, RFC 7610):
+advertisements come from this host's namespace, or from a physical router for subnets that no host advertises.
+What every guest needs to speak IPv6 at all (neighbours, routers, multicast groups) passes without a rule.
+
+nft 1.0.6 has no word for the target of a neighbour message, so it is matched where it stands: 8 bytes into the
+ICMPv6 message.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+
+from compute.network import ipv6, rules
+from hostler.resources.network import autoconf
+from hostler.resources.server.specs import NetworkSpec, PortSpec, RuleSpec
+
+_LISTENERS = "mld-listener-report, mld-listener-done, mld2-listener-report"
+_NEIGHBOURS = "nd-neighbor-solicit, nd-neighbor-advert"
+# Without a rule: what a guest sends, and what it receives.
+_NEEDED: Mapping[str, str] = {
+    "egress": f"icmpv6 type {{ nd-router-solicit, {_NEIGHBOURS}, {_LISTENERS} }} return",
+    "ingress": f"icmpv6 type {{ mld-listener-query, nd-router-advert, {_NEIGHBOURS} }} return"}
+_FROM_CLIENT = "udp sport 546 udp dport 547"
+
+
+def ranges_by_mac(port: PortSpec) -> dict[str, list[str]]:
+    """Return the IPv6 ranges a port may be, by MAC; empty when it has no IPv6 address, and so speaks none."""
+    own = port.mac_address.lower()
+    found: dict[str, list[str]] = {}
+    for mac, cidr in [*((own, fixed.ip_address) for fixed in port.fixed_ips),
+                      *(((pair.get("mac_address") or own).lower(), pair["ip_address"]) for pair in port.allowed_pairs)]:
+        if ":" in cidr:
+            found.setdefault(mac, [autoconf.link_local(mac)]).append(cidr)
+    return {mac: rules.collapse(cidrs, version=6) for mac, cidrs in found.items()}
+
+
+def spoof(allowed: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return the rules for what a port sends; `allowed` are its ranges by MAC."""
+    lines = ["icmpv6 type { nd-router-advert, nd-redirect } drop", "udp sport 547 drop",
+             f"ip6 saddr :: icmpv6 type {{ nd-router-solicit, {_LISTENERS} }} return"]
+    for mac, cidrs in sorted(allowed.items()):
+        for target in map(_target, cidrs):
+            # From `::` a guest asks whether its address is taken (RFC 4862, 5.4).
+            lines += [f"ether saddr {mac} ip6 saddr :: icmpv6 type nd-neighbor-solicit {target}return",
+                      f"ether saddr {mac} ip6 saddr {_set(cidrs)} icmpv6 type nd-neighbor-advert {target}return"]
+    lines.append("icmpv6 type nd-neighbor-advert drop")
+    lines += [f"ether saddr {mac} ip6 saddr {_set(cidrs)} return" for mac, cidrs in sorted(allowed.items())]
+    return [*lines, "drop"]
+
+
+def judge(direction: str, port_rules: Sequence[RuleSpec], known: Sequence[str]) -> list[str]:
+    """Return the rules of a port's security groups in one direction, after those for what is `known` already."""
+    lines = [_NEEDED[direction], *known]
+    for rule in port_rules:
+        if rule.direction == direction and rule.ethertype == "IPv6":
+            lines.extend(f"{match} return".strip() for match in rules.matches(rule))
+    return [*dict.fromkeys(lines), "drop"]
+
+
+def guard(port: PortSpec) -> list[str]:
+    """Return the rules between a port without port security and our services, on a network with IPv6."""
+    if not ipv6.subnets(port.network):
+        return []
+    own = [address for ranges in ranges_by_mac(port).values() for address in ranges]
+    return [f"ip6 saddr != {_set(rules.collapse(['::', *own], version=6))} drop",
+            *(f"icmpv6 type nd-neighbor-advert {_target(cidr)}return" for cidr in own),
+            "icmpv6 type nd-neighbor-advert drop"]
+
+
+def services(network: NetworkSpec) -> list[str]:
+    """Return what may reach the namespace: neighbours, router solicitations, DHCPv6, metadata, ping."""
+    own = ipv6.service_addresses(network)
+    if not own:
+        return []
+    return [f"icmpv6 type {{ nd-router-solicit, {_NEIGHBOURS}, {_LISTENERS} }} accept",
+            f"ether type ip6 {_FROM_CLIENT} accept", f"ip6 daddr {_set(own)} tcp dport 80 accept",
+            f"ip6 daddr {_set(own)} icmpv6 type echo-request accept"]
+
+
+def from_uplink(network: NetworkSpec) -> list[str]:
+    """Return the matches of what must not come in: our own addresses, DHCPv6, and a second router's advertisements."""
+    own = ipv6.service_addresses(network)
+    if not own:
+        return []
+    advertised = all(subnet.ipv6_ra_mode for subnet in ipv6.subnets(network))
+    return [f"ip6 saddr {_set(own)}", *to_uplink(network), *(["icmpv6 type nd-router-advert"] if advertised else [])]
+
+
+def to_uplink(network: NetworkSpec) -> list[str]:
+    """Return the matches of what must not go out (nor come in): what this host answers itself."""
+    own = ipv6.service_addresses(network)
+    if not own:
+        return []
+    return [f"ip6 daddr {_set(own)}",
+            *(f"icmpv6 type {{ {_NEIGHBOURS} }} {_target(f'{address}/128')}".strip() for address in own),
+            "ether type ip6 udp dport { 546, 547 }"]
+
+
+def _target(cidr: str) -> str:
+    """Return the match of a neighbour message's target within `cidr`, with a space behind it."""
+    block = ipaddress.IPv6Network(cidr)
+    if not block.prefixlen:
+        return ""
+    bits = int(block.network_address) >> (128 - block.prefixlen)
+    return f"@th,64,{block.prefixlen} {bits:#x} "
+
+
+def _set(items: Iterable[str]) -> str:
+    return f"{{ {', '.join(items)} }}"

@@ -91,7 +91,7 @@ def build(guest: Guest, machine: Machine) -> str:
     add(domain, "on_reboot", text="restart")
     add(domain, "on_crash", text="destroy")
     _add_devices(domain, guest, machine, hardware)
-    if server.boot_order:
+    if server.boot_order and server.rescue is None:  # a rescued server boots from its rescue disk
         boot_in_order(domain.find("devices"), server.boot_order)
     return etree.tostring(domain, encoding="unicode", pretty_print=True)
 

@@ -81,7 +81,7 @@ class Runner:
         try:
             with running(run):
                 engine.run()
-        except Exception as error:  # noqa: BLE001 - whatever a task raised, the operation must end
+        except Exception as error:  # noqa: BLE001 - the operation must end, no matter what a task raised
             self._end_failed(procedure, run, record, _cause(engine, error))
         else:
             self._end_succeeded(procedure, run, record, engine.storage.fetch_all())

@@ -67,7 +67,7 @@ def look(client: Client) -> Seen:
 
 
 def check_promises(ledger: Ledger, number: int, seen: Seen, *, excuse_errors: bool) -> list[str]:
-    """Hold what a client was promised against what is there, and take over what is there; returns broken promises.
+    """Compare what a client was promised with what is there, which it expects from now on; returns broken promises.
 
     With `excuse_errors` operations may have failed for a good reason: only what must never be is reported.
     """
@@ -129,7 +129,7 @@ def failed_operations(cloud: ChaosCloud, since: dt.datetime) -> list[str]:
 
 
 def check_parts(cloud: ChaosCloud, timeout_s: float) -> list[str]:
-    """Hold records, hosts, nodes, rules and quotas against one another; reconciliation has until `timeout_s`."""
+    """Compare records, hosts, nodes, rules and quotas; reconciliation has until `timeout_s`."""
     return _until_none(lambda: _differences(cloud), timeout_s)
 
 

@@ -20,7 +20,7 @@ from tests.chaos.verbs import COMPUTE, FLAVORS, NETWORK, Actor
 from tests.harness.client import Client
 
 REST_S = 150  # until every operation has ended, once nothing is broken any more
-REPAIR_S = 40  # until reconciliation has put right what a fault left
+REPAIR_S = 40  # until reconciliation has repaired what a fault left
 
 
 @dataclasses.dataclass
@@ -101,7 +101,7 @@ class Campaign:
     def _work(self, actor: Actor) -> None:
         try:
             actor.run()
-        except Exception as error:  # noqa: BLE001 - a fault of the campaign's own must be seen, not end it
+        except Exception as error:  # noqa: BLE001 - an error of the campaign itself is reported, and does not end it
             actor.ledger.violate(f"client {actor.number} broke: {error!r}")
 
     def _hurt(self, chosen: list[Fault], rng: random.Random) -> None:
@@ -133,7 +133,7 @@ class Campaign:
         return found
 
     def _whole(self) -> Client:
-        """Return a client once the api answers again, whatever was broken last."""
+        """Return a client once the api answers again."""
         end = time.monotonic() + 90
         while True:
             try:
@@ -150,7 +150,7 @@ class Campaign:
             audit.remove_server(actor.ledger, actor.client, thing)
 
     def table(self) -> str:
-        """Return what was done and found."""
+        """Return the faults, the requests and the number of violations as text."""
         lines = ["", f"{'fault':45} times"]
         lines += [f"{name:45} {count}" for name, count in sorted(self.inflicted.items())]
         lines += ["", f"{'verb':20} {'done':>6} {'refused':>8} {'answer lost':>12}"]

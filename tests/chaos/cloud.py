@@ -1,6 +1,6 @@
 """The cloud under attack: real processes that come back when they die, on a real broker and a real database.
 
-Two api processes, two conductors and two schedulers, so that one may be hurt while the other must go on, three fake
+Two api processes, two conductors and two schedulers, so that one can be disturbed while the other goes on, three fake
 hosts and two storage nodes.
 """
 
@@ -28,7 +28,7 @@ QUOTA = {"instances": 60, "cores": 60, "ram": 100_000, "ports": 200, "volumes": 
 
 
 class Server(Protocol):
-    """A broker or a database that can be hurt."""
+    """A broker or a database that can be disturbed."""
 
     def start(self) -> None:
         """Start it, or start it again with what it had."""
@@ -41,7 +41,7 @@ class Server(Protocol):
 
 
 class ChaosCloud:
-    """What the faults hurt and the clients use."""
+    """The cloud that the faults disturb and the clients use."""
 
     def __init__(self, directory: Path, database: str) -> None:
         self.directory = directory

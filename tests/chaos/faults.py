@@ -1,4 +1,4 @@
-"""What can go wrong, one function per fault: it hurts the cloud, waits, and takes the hurt back.
+"""What can go wrong, one function per fault: it does the damage, waits, and undoes it.
 
 Each fault is given the cloud and a random generator of its own, so that a seed repeats the campaign's choices (not
 its timing). Faults run one after the other, changes to the cloud go on beside them.
@@ -85,7 +85,7 @@ def _freeze_database(cloud: ChaosCloud, rng: random.Random) -> None:
 
 
 def _hold_rows(cloud: ChaosCloud, rng: random.Random) -> None:
-    """A transaction that somebody forgot holds rows that everybody needs."""
+    """A forgotten transaction holds rows that every service needs."""
     table = rng.choice(("projects", "hosts", "operations", "networks"))
     with cloud.db.engine.connect() as connection:
         connection.execute(sa.text(f"SELECT id FROM {table} ORDER BY id LIMIT 5 FOR UPDATE")).all()
@@ -94,7 +94,7 @@ def _hold_rows(cloud: ChaosCloud, rng: random.Random) -> None:
 
 
 def _spoil_state(cloud: ChaosCloud, rng: random.Random) -> None:
-    """An agent's log of attempts ends in bytes that nobody wrote, as after a power cut; the agent starts again."""
+    """An agent's log of attempts ends in random bytes, as after a power cut; the agent starts again."""
     name = rng.choice([*cloud.fleet.hosts, *cloud.fleet.nodes])
     kill(cloud.pids(name))
     for path in cloud.state_path(name).glob("*/attempts.log"):
@@ -115,7 +115,7 @@ def _fill_disk(cloud: ChaosCloud, rng: random.Random) -> None:
 
 
 def _lose_host(cloud: ChaosCloud, rng: random.Random) -> None:
-    """A host hangs, an administrator vouches that it is dead and evacuates it, and it comes back all the same."""
+    """A host hangs, an administrator forces it down and evacuates it, and it comes back nevertheless."""
     host = rng.choice(cloud.fleet.hosts)
     client = cloud.client(0)
     path = f"{COMPUTE}/os-services"
@@ -153,7 +153,7 @@ FAULTS: Final = (
 
 
 def missing(fault: Fault, cloud: ChaosCloud) -> str | None:
-    """Return why a fault cannot be had on this machine, or None."""
+    """Return why this machine cannot have a fault, or None."""
     if fault.inflict is _fill_disk and not os.path.ismount(cloud.state_path(cloud.fleet.hosts[0])):
         return "agents' state is on no file system of its own (needs root)"
     return None
@@ -177,7 +177,7 @@ def mount_state(cloud: ChaosCloud) -> None:
 
 
 def unmount_state(cloud: ChaosCloud) -> None:
-    """Take those file systems away."""
+    """Unmount those file systems."""
     for name in (*cloud.fleet.hosts, *cloud.fleet.nodes):
         if os.path.ismount(cloud.state_path(name)):
             subprocess.run(["umount", "-l", str(cloud.state_path(name))], check=False)

@@ -23,7 +23,7 @@ class Thing:
 
     @property
     def certain(self) -> bool:
-        """Whether it is known where it is and what it is."""
+        """Whether its id and its state are known."""
         return self.id is not None and len(self.allowed) == 1
 
 
@@ -52,6 +52,6 @@ class Ledger:
             self.counts[verb, outcome] = self.counts.get((verb, outcome), 0) + 1
 
     def violate(self, what: str) -> None:
-        """Note what must not be."""
+        """Note a violation."""
         with self._lock:
             self.violations.append(what)

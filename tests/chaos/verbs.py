@@ -16,7 +16,7 @@ from tests.harness.client import Client
 
 DONE, REFUSED, UNKNOWN = "done", "refused", "unknown"
 COMPUTE, VOLUME, NETWORK = "/compute/v2.1", "/volume/v3", "/network/v2.0"
-# No request may take longer, whatever is broken.
+# No request may take longer, during any fault.
 PATIENCE_S = 45
 # What servers are made with and resized to; the campaign's cloud makes all but the first.
 FLAVORS: Final = ("42", "chaos2", "chaos3")
@@ -68,7 +68,7 @@ class Actor:
         return outcome, content
 
     def _outcome(self, answer: requests.Response | None, what: str, took_s: float) -> str:
-        if answer is None or answer.status_code == 504:  # 504: the database did not tell whether it was done
+        if answer is None or answer.status_code == 504:  # 504: whether it was committed is unknown
             return UNKNOWN
         if answer.status_code < 300:
             return DONE

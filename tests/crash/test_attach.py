@@ -87,7 +87,7 @@ class ServerScene(VolumeScene):
             "volumeAttachment": {"volumeId": self.volume}})
 
     def detach(self) -> requests.Response:
-        """Ask for its end."""
+        """Ask for the volume to be detached."""
         return self.client.delete(f"{SERVERS}/{self.server}/os-volume_attachments/{self.volume}")
 
     def attached(self, *, wanted: bool) -> None:
@@ -111,7 +111,7 @@ class ServerScene(VolumeScene):
         return server
 
     def wait_gone(self, server: str) -> None:
-        """Wait until a server is not there any more, whatever dies meanwhile."""
+        """Wait until a server is gone, although the api may die under a request."""
         end = time.monotonic() + 60
         while (answer := patient(partial(self.client.get, f"{SERVERS}/{server}"))) is None or answer.status_code != 404:
             assert time.monotonic() < end, f"server {server} does not go"
@@ -181,7 +181,7 @@ def test_revert_of_a_failed_boot_survives(scene: ServerScene, point: Point) -> N
     scene.client.wait_server(server, "ERROR")
     scene.campaign.disarm()
     scene.campaign.wait_rest()
-    assert scene.sizes() == before  # the new volume went with the failure
+    assert scene.sizes() == before  # the failure took the new volume along
     scene.client.delete(f"{SERVERS}/{server}")
     scene.wait_gone(server)
 

@@ -1,6 +1,6 @@
 """Kill -9 of every control service and of the agent, before and after every step of boot and delete.
 
-Whatever dies wherever: without an operator the server becomes ACTIVE (boot) or is gone (delete), never shows a false
+Whichever process dies: without an operator the server becomes ACTIVE (boot) or is gone (delete), never shows a false
 ERROR on the way, and nothing is left running, locked, claimed or on the host.
 """
 

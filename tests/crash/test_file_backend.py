@@ -70,7 +70,7 @@ class Storage:
         return next(path for path in (self.home / "volumes" / BACKEND).glob(f"{kind}-{key}.*"))
 
     def release(self) -> None:
-        """Hold nobody any more; who was held and outlived the agent ends."""
+        """Hold no qemu-img any longer; those that outlived the agent end."""
         (self.hold / "order").unlink(missing_ok=True)
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, ValueError):
             os.kill(int((self.hold / "reached").read_text()), signal.SIGKILL)
@@ -123,7 +123,7 @@ class Storage:
         return self.client.post(f"{V3}/{noun}s", {noun: values}, headers={"OpenStack-API-Version": "volume 3.59"})
 
     def check(self) -> None:
-        """See that nothing is left, by the records, by the files and by the doctor."""
+        """Check that nothing is left: in the records, among the files, by the doctor."""
         wait_for(lambda: not invariants.database_faults(self.db), "rest")
         assert not list((self.home / "volumes" / BACKEND).glob("*.part"))
         assert not list((self.home / "volume" / "work").iterdir())

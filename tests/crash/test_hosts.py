@@ -1,7 +1,7 @@
 """Kill -9 around every step that takes a server to another host: live migrations, evacuations (also those that nobody
 asks for) and drains, with their reverts; and around what is asked of its guest.
 
-Whatever dies wherever: without an operator the server ends on one of the two hosts, and nothing of it is left on the
+Whichever process dies: without an operator the server ends on one of the two hosts, and nothing of it is left on the
 other. One server with a volume serves the whole campaign, going from host to host. A sample of the points is tried, by
 a seed of its own; HOSTLER_CRASHES=all tries every one.
 """
@@ -121,7 +121,7 @@ class Scene(VolumeScene):
 
     @property
     def host(self) -> str:
-        """Where the server is."""
+        """The host that the server is on."""
         return str((self.client.show(self.server) or {})["OS-EXT-SRV-ATTR:host"])
 
     def other(self, host: str) -> str:
@@ -184,7 +184,7 @@ class Scene(VolumeScene):
 
     @contextlib.contextmanager
     def hung(self, host: str, *, down: bool = True) -> Iterator[None]:
-        """Stop a host's agent in the middle of whatever it does, and vouch for the host; afterwards it goes on."""
+        """Stop a host's agent amid its work and force the host down, unless the caller does; then resume it."""
         process = self.campaign.fleet.processes[host]
         os.killpg(process.pid, signal.SIGSTOP)
         try:
@@ -194,10 +194,10 @@ class Scene(VolumeScene):
         finally:
             os.killpg(process.pid, signal.SIGCONT)
             self.force_down(host, down=False)
-            wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 30)
+            wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 60)
 
     def maintain(self, host: str, *, wanted: bool) -> requests.Response:
-        """Drain a host, or take that back."""
+        """Start or end the maintenance of a host."""
         return self.client.post(f"/compute/v2.1/os-aggregates/{self.aggregates[host]}/action", {
             "set_metadata": {"metadata": {"hostler:maintenance": "true" if wanted else None}}})
 
@@ -259,7 +259,7 @@ def test_the_revert_of_an_evacuation_survives(scene: Scene, point: Point) -> Non
                                   failing=Point("target", "driver.create:before")) == "error"
     scene.check_at(source, "ERROR")
     scene.act({"reboot": {"type": "HARD"}}).raise_for_status()
-    wait_for(lambda: (scene.client.show(scene.server) or {})["status"] == "ACTIVE", "the guest, put right", 60)
+    wait_for(lambda: (scene.client.show(scene.server) or {})["status"] == "ACTIVE", "the repaired guest", 60)
     scene.check_at(source)
 
 

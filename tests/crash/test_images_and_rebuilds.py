@@ -65,7 +65,7 @@ _REIMAGES = {"OpenStack-API-Version": "compute 2.93"}
 
 
 class Scene(VolumeScene):
-    """A campaign with one server that boots from an image, and one that boots from a volume and has another."""
+    """A campaign with one server that boots from an image, and one that boots from a volume and has a second one."""
 
     def __init__(self, campaign: Campaign, client: Client) -> None:
         super().__init__(campaign, client)
@@ -97,14 +97,14 @@ class Scene(VolumeScene):
         return [image["status"] for image in self.client.get(f"/image/v2/images?name={name}").json()["images"]]
 
     def reimage(self, point: Point, **more: Any) -> str:
-        """Disturbed by `point`, rebuild the server on its volume from the image that the volume has not; returns it."""
+        """Disturbed by `point`, rebuild the server on a volume from the other of two images; returns the image."""
         made_from = (self.show("volume", self.volume_id) or {})["volume_image_metadata"]["image_id"]
         [wanted] = set(self.images_of_volume) - {made_from}
         self.disturb(point, lambda: self.ask("rebuild", self.on_volume, imageRef=wanted), **more)
         return wanted
 
     def content(self) -> str:
-        """Return what the node has in the volume."""
+        """Return the volume's content as its node has it."""
         path = self.campaign.fleet.directory / "node1" / "volume" / "fake" / HERE / "volumes"
         return str(json.loads((path / f"{self.volume_id}.json").read_text())["content"])
 
@@ -114,7 +114,7 @@ class Scene(VolumeScene):
         return self.campaign.fleet.directory / HOST / "compute" / "servers" / self.server_id
 
     def copies(self) -> list[Path]:
-        """Return what is left of copies on the host."""
+        """Return the copies of the disk that are left on the host."""
         return list(self.directory.glob("snapshot.*"))
 
 

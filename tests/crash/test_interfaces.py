@@ -69,7 +69,7 @@ class Scene:
             "interfaceAttachment": {"port_id": self.port}})
 
     def detach(self) -> requests.Response:
-        """Ask for its end."""
+        """Ask for the NIC to be removed."""
         return self.client.delete(f"{_SERVERS}/{self.server}/os-interface/{self.port}")
 
     def change_iso(self, *, attached: bool) -> None:
@@ -107,7 +107,7 @@ class Scene:
         self.campaign.disarm()
 
     def has_it(self) -> bool:
-        """Return whether the server has the port by the records."""
+        """Return whether the port belongs to the server, by the records."""
         found = self.client.get(f"/network/v2.0/ports/{self.port}").json()["port"]["device_id"]
         return bool(found == self.server)
 
@@ -143,7 +143,7 @@ def each(points: Sequence[Point]) -> pytest.MarkDecorator:
 def test_attach_survives(scene: Scene, point: Point) -> None:
     scene.bring(attached=False)
     if scene.campaign.survive(point, scene.attach) is None:
-        assert scene.attach().status_code < 500  # the api died: again; a refusal says that the first was taken
+        assert scene.attach().status_code < 500  # again, because the api died; a refusal says that it had accepted
     scene.campaign.wait_rest()
     assert scene.has_it()
 

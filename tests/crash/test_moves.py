@@ -1,6 +1,6 @@
 """Kill -9 around every step of resizes and cold migrations, of their confirmation and their revert.
 
-Whatever dies wherever: without an operator the move takes place, or is undone, and nothing stays locked, claimed or
+Whichever process dies: without an operator the move takes place, or is undone, and nothing stays locked, claimed or
 set aside. One server serves the whole campaign.
 """
 

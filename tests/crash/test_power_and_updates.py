@@ -1,6 +1,6 @@
 """Kill -9 around every step of changes of power, of names, rules and networks.
 
-Whatever dies wherever: without an operator the change takes place, once asked for, and nothing stays locked or
+Whichever process dies: without an operator the change takes place, once asked for, and nothing stays locked or
 unfinished. One server serves the whole campaign.
 """
 

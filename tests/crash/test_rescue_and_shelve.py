@@ -1,6 +1,6 @@
 """Kill -9 around every step of rescue, shelving, the trash and a resize that is confirmed by itself.
 
-Whatever dies wherever: without an operator the change takes place, once asked for, and nothing stays locked or
+Whichever process dies: without an operator the change takes place, once asked for, and nothing stays locked or
 unfinished; images, claims, ports and files are exact. One server serves the whole campaign. A sample of the points is
 tried; HOSTLER_CRASHES=all tries all of them.
 """

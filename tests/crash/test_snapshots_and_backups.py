@@ -1,6 +1,6 @@
 """Kill -9 around every step that makes, restores and removes snapshots and backups.
 
-Whatever dies wherever: without an operator the change takes place, and no file is without a record and no record
+Whichever process dies: without an operator the change takes place, and no file is without a record and no record
 without its file.
 """
 

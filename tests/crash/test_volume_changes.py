@@ -1,6 +1,6 @@
-"""Kill -9 around every step that changes a volume, or puts its record right.
+"""Kill -9 around every step that changes a volume, or repairs its record.
 
-Whatever dies wherever: without an operator the change takes place, and no volume stays in a half state.
+Whichever process dies: without an operator the change takes place, and no volume stays in a half state.
 """
 
 from __future__ import annotations

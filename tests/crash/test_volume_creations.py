@@ -1,6 +1,6 @@
 """Kill -9 around every step that makes volumes, from every source, and removes them.
 
-Whatever dies wherever: without an operator the volume comes or goes, no volume stays in a half state, no file is
+Whichever process dies: without an operator the volume comes or goes, no volume stays in a half state, no file is
 without a record and no record without its file, and quota is what is there.
 """
 

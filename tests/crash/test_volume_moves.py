@@ -1,6 +1,6 @@
 """Kill -9 around every step that takes a volume to another back end.
 
-Whatever dies wherever: without an operator the volume arrives, and nothing of it is left where it was.
+Whichever process dies: without an operator the volume arrives, and nothing of it is left where it was.
 """
 
 from __future__ import annotations

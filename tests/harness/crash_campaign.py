@@ -192,7 +192,7 @@ class Campaign:
     @contextlib.contextmanager
     def zombie(self, point: Point, request: Callable[[], requests.Response], *, failing: Sequence[Point] = ()
                ) -> Iterator[Zombie]:
-        """Make a request and wait until a conductor stops at `point`; whatever happens, it goes on in the end."""
+        """Make a request and wait until a conductor stops at `point`; it is resumed in any case."""
         try:
             made = self._put_to_sleep(point, request, failing)
             try:
@@ -282,7 +282,7 @@ class Zombie:
         return self._campaign.logs().count(f"operation {self._operation_id} ")
 
     def release(self) -> None:
-        """Let it go on, whatever comes of it."""
+        """Resume it in any case."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._process, signal.SIGCONT)
 

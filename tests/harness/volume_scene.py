@@ -73,7 +73,7 @@ class VolumeScene:
 
     def survive(self, point: Point, request: Request) -> requests.Response | None:
         """Make a request disturbed by `point`, and again if the api died under it: then the first may have been
-        accepted, which a 4xx tells. Returns the answer that came, if any."""
+        accepted, as a 4xx shows. Returns the first answer, if one came."""
         answer = self.campaign.survive(point, request)
         if answer is None:
             again = request()

@@ -22,7 +22,7 @@ _V53 = {"OpenStack-API-Version": "compute 2.53"}
 _V93 = {"OpenStack-API-Version": "compute 2.93"}
 _V80 = {"OpenStack-API-Version": "compute 2.80"}
 _LIVE: dict[str, Any] = {"os-migrateLive": {"host": None, "block_migration": "auto"}}
-# Status → what leads from it to ACTIVE; to it from there (None: a deletion).
+# Status → the action that leads from it to ACTIVE; the one that leads to it (None: a deletion).
 _BACK: dict[str, dict[str, Any]] = {
     "SHUTOFF": {"os-start": None}, "PAUSED": {"unpause": None}, "RESCUE": {"unrescue": None},
     "SHELVED_OFFLOADED": {"unshelve": None}, "SOFT_DELETED": {"restore": None},
@@ -79,14 +79,14 @@ class ZombieScene(VolumeScene):
 
     @functools.cached_property
     def _aggregate(self) -> str:
-        """The way to change an aggregate of the first host."""
+        """The path of actions on an aggregate of the first host."""
         made = self.client.post("/compute/v2.1/os-aggregates", {"aggregate": {"name": "maintained"}})
         act = f"/compute/v2.1/os-aggregates/{made.json()['aggregate']['id']}/action"
         self.client.post(act, {"add_host": {"host": "host1"}}).raise_for_status()
         return act
 
     def maintain(self, *, wanted: bool) -> requests.Response:
-        """Drain the first host, or take that back."""
+        """Start or end the maintenance of the first host."""
         return self.client.post(self._aggregate, {
             "set_metadata": {"metadata": {"hostler:maintenance": "true" if wanted else None}}})
 
@@ -97,7 +97,7 @@ class ZombieScene(VolumeScene):
         self._scenario = scenario
         self.set_service("host1", forced_down=False)
         self.set_service("host1", status="enabled")
-        wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 30)
+        wait_for(lambda: self.campaign.fleet._hosts_up(self.client) == 2, "both hosts up", 60)
         for server in self.servers:
             self._bring_home(server)
         self.set_service("host2", status="enabled" if scenario in _MOVES else "disabled")
@@ -229,7 +229,7 @@ def _evacuate(scene: ZombieScene) -> Request:
 
 
 def _drain(scene: ZombieScene) -> Request:
-    """Drain the first host, with whatever is on it."""
+    """Drain the first host, with all its servers."""
     scene.bring("ACTIVE", scene.server)
     return lambda: scene.maintain(wanted=True)
 

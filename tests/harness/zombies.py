@@ -1,4 +1,4 @@
-"""A conductor that sleeps past its lease before a write, and wakes up when its successor is done.
+"""A conductor that sleeps past its lease before a write, and wakes up when its successor has finished.
 
 `SERVER_WRITES`, `VOLUME_WRITES`, `EVACUATION_WRITES` and `OTHER_WRITES` say which steps write in which scenarios.
 Unit tests put a run to sleep before each of those writes in one process, as here (not `OTHER_WRITES`);

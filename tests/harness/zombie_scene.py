@@ -251,7 +251,7 @@ def _detach(scene: ZombieScene) -> Request:
 def _delete(scene: ZombieScene) -> Request:
     server = str(scene.server_with_volumes()().json()["server"]["id"])
     scene.client.wait_server(server, "ACTIVE")
-    return scene.deleting(f"{SERVERS}/{server}")
+    return scene.posting(f"{SERVERS}/{server}/action", {"forceDelete": None})  # past the trash
 
 
 def _snapshot(scene: ZombieScene) -> str:

@@ -92,6 +92,18 @@ def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], 
     return operation
 
 
+def accept_next(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A, *,
+                after: str, **options: Any) -> Operation:
+    """As `accept`, in the transaction that ends the operation `after`: its lock of the resource passes to the new one.
+
+    No third operation comes between the two.
+    """
+    operation = accept(session, context, kind, resource, arguments, lock=False, **options)
+    session.execute(sa.update(Lock).where(Lock.resource_id == resource.id, Lock.operation_id == after)
+                    .values(operation_id=operation.id, kind=kind.name))
+    return operation
+
+
 def unfinished(session: orm.Session, kind: Kind[Any], resource_id: str) -> str | None:
     """Return the unfinished operation of `kind` about a resource, if any, whether it holds the lock or waits for it."""
     return session.scalar(_UNFINISHED, {"resource": resource_id, "verb": kind.name})

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import orm
+from sqlalchemy import exc, orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
@@ -150,7 +150,10 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
                 lease_until=row.present + dt.timedelta(seconds=lease_s), started_at=row.started_at or clock.utcnow())
         return Claim(**{field: getattr(row, field) for field in _CLAIMED} | taken, claimed_at=row.present)
 
-    return db.write(work)
+    try:
+        return db.write(work)
+    except exc.IntegrityError:
+        return None  # another operation took the lock at the same moment: this one is still due
 
 
 def _change(session: orm.Session, row: Any, **values: Any) -> None:

@@ -36,7 +36,7 @@ from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.server_volumes import has_volumes
 from hostler.db.models import Server, VolumeAttachment
 from hostler.db.moments import now
-from hostler.operations.accept import Target, accept
+from hostler.operations.accept import Target, accept_next
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network import ports
@@ -58,9 +58,8 @@ def _shelved(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None
         "shelved_image_id": arguments.image_id})
     if arguments.offload:
         server = session.get_one(Server, run.resource_id)
-        operation = accept(session, run.context, kinds.SHELVE_OFFLOAD, Target("server", server.id), Arguments(),
-                           lock=False, project_id=server.project_id, host_id=server.host_id)
-        operation.waits_for_lock = True  # which this operation still has
+        operation = accept_next(session, run.context, kinds.SHELVE_OFFLOAD, Target("server", server.id), Arguments(),
+                                after=run.held.id, project_id=server.project_id, host_id=server.host_id)
         run.follow([operation.id])
 
 

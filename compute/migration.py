@@ -126,15 +126,17 @@ class Migrations:
         return self.watch(server_id, 0, context)
 
     def watch(self, server_id: str, wait_s: float, context: RequestContext) -> dict[str, Any]:
-        """Return {"state", "reason", "progress"} as soon as the sending ends, or after `wait_s`."""
+        """Return {"state", "reason", "progress", "power_state"} as soon as the sending ends, or after `wait_s`."""
         self._bench.admit(context)
         with self._lock:
             job = self._jobs.get(server_id)
         if job is None or job.operation_id != context.operation_id:
-            return self._watch_stranger(server_id, wait_s)
-        job.done.wait(wait_s)
-        progress = None if job.done.is_set() else self._tools.driver.get_migration(server_id)
-        return _status(job.state, job.reason, progress)
+            status = self._watch_stranger(server_id, wait_s)
+        else:
+            job.done.wait(wait_s)
+            progress = None if job.done.is_set() else self._tools.driver.get_migration(server_id)
+            status = _status(job.state, job.reason, progress)
+        return {**status, "power_state": self._tools.driver.get_power_state(server_id)}
 
     def steer(self, server_id: str, how: str, context: RequestContext) -> None:
         """Abort the sending, or force its end (`terms.ABORT`, `terms.FORCE`)."""
@@ -164,8 +166,9 @@ class Migrations:
         """Put into force what needs the guest's devices, and return its power state; raises AgentError without it."""
         with self._bench.work_on(server.id, context) as work:
             self._tools.checkpoint("migrate.arrive", server.id)
-            server = self._specs.save(server)
-            self._let_run(server.id)
+            with self._bench.starting(server.id):  # this host may have been fenced since it prepared
+                server = self._specs.save(server)
+                self._let_run(server.id)
             state = self._tools.driver.get_power_state(server.id)
             if state not in RUNS:
                 raise errors.AgentError(reason="The guest did not arrive at its target.")

@@ -169,6 +169,21 @@ def test_forced_to_an_end(cloud: Cloud, client: Client, server_id: str) -> None:
 
 
 @pytest.mark.usefixtures("slowly")
+def test_a_guest_that_dies_on_its_way_is_off_where_it_was(cloud: Cloud, client: Client, server_id: str) -> None:
+    source = host_of(client, server_id)
+    assert migrate(client, server_id).status_code == 202
+    wait_sending(client, server_id)
+    wait_for(lambda: cloud.agents[source].tools.driver.get_migration(server_id), "the sending", 30)
+    cloud.agents[source].tools.driver.happen(server_id, "stopped")
+    wait_migration(client, server_id, "failed")
+    assert client.wait_server(server_id, "SHUTOFF")["OS-EXT-SRV-ATTR:host"] == source
+    assert claims(cloud, server_id) == [source]
+    assert client.post(f"{_SERVERS}/{server_id}/action", {"os-start": None}).status_code == 202
+    client.wait_server(server_id, "ACTIVE")
+    rest(cloud)
+
+
+@pytest.mark.usefixtures("slowly")
 def test_a_deletion_stops_it(cloud: Cloud, client: Client, server_id: str) -> None:
     assert migrate(client, server_id).status_code == 202
     wait_sending(client, server_id)

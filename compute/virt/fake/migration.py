@@ -10,6 +10,7 @@ import dataclasses
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -33,11 +34,13 @@ class Sending:
     aborted: threading.Event = dataclasses.field(default_factory=threading.Event)
     hurried: threading.Event = dataclasses.field(default_factory=threading.Event)
 
-    def last(self) -> None:
-        """Wait as long as it takes; raises MigrationAborted."""
+    def last(self, goes_on: Callable[[], bool]) -> None:
+        """Wait as long as it takes; raises MigrationAborted, or AgentError when the guest does not go on."""
         while not self.hurried.is_set() and self._part() < 1:
             if self.aborted.wait(0.02):
                 raise errors.MigrationAborted()
+            if not goes_on():
+                raise errors.AgentError(reason="The guest went off on its way.")
         if self.aborted.is_set():
             raise errors.MigrationAborted()
 
@@ -104,7 +107,7 @@ class FakeMigrations:
         sending = self._sendings.setdefault(server_id, Sending(self.migration_s))
         try:
             self._answer("driver.send:copy", server_id)
-            sending.last()
+            sending.last(lambda: self._goes_on(server_id))
             self._hand_over(server_id, landing)
         finally:
             self._sendings.pop(server_id, None)
@@ -135,6 +138,11 @@ class FakeMigrations:
         sending = self._sendings.get(server_id)
         if sending is not None:
             sending.hurried.set()
+
+    def _goes_on(self, server_id: str) -> bool:
+        with self._lock:
+            domain = self._find(server_id)
+            return domain is None or domain.state in (virt.RUNNING, virt.PAUSED)
 
     def _hand_over(self, server_id: str, landing: terms.Landing) -> None:
         with self._lock:

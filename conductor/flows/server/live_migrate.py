@@ -28,6 +28,7 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.live_migration import CleanSource, PrepareTarget, SendGuest, TakeOver
+from conductor.tasks.host.sending import OFF
 from conductor.tasks.node.live_moves import ConnectTarget, DisconnectSource
 from conductor.tasks.records.live_migration import has_landed
 from conductor.tasks.records.locks import LockVolumes
@@ -38,8 +39,6 @@ from hostler import errors
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
-
-_OFF = ("shutdown", "crashed")
 
 
 def build(with_volumes: bool) -> linear_flow.Flow:
@@ -57,12 +56,12 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     migration = migration_in(session, run)
     migrations.release_claim(session, migration)
     migrations.move(session, migration.id, migrations.COMPLETED)
-    move(session, run.resource_id, states.STOPPED if power_state in _OFF else None,
+    move(session, run.resource_id, states.STOPPED if power_state in OFF else None,
          {"power_state": power_state, "fault": None})
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server runs on where it was."""
+    """The server runs on where it was, or is off there."""
     migration = migration_in(session, run)
     if has_landed(session, run):
         migrations.move(session, migration.id, migrations.COMPLETED)

@@ -14,9 +14,12 @@ from typing import Any, Final
 from conductor.run import Run
 from conductor.tasks.records.live_migration import ABORT, FORCE, report
 from hostler import errors
+from hostler.resources.server import states
+from hostler.resources.server.moves import move
 
 LOG = logging.getLogger(__name__)
 _WAIT_S: Final = 1.0
+OFF: Final = ("shutdown", "crashed")
 _BEGINNINGS: Final = 3  # how often an agent may forget, in restarts, that it was asked to send
 _RUNNING, _MOVED, _ABORTED, _IDLE = "running", "moved", "aborted", "idle"  # as the agents say
 
@@ -78,7 +81,8 @@ class Sending:
 def settle(run: Run, source: str) -> bool:
     """Stop a sending and wait for its end; returns whether the guest has left its source.
 
-    A source that stays silent is believed to be gone, with what it had.
+    What went off there on its way is stopped from now on: conductors ignore a host's events of a server that an
+    operation holds. A source that stays silent is believed to be gone, with what it had.
     """
     compute = run.cloud.compute
     try:
@@ -89,4 +93,9 @@ def settle(run: Run, source: str) -> bool:
     except errors.HostUnreachable:
         LOG.warning("source %s of server %s stays silent", source, run.resource_id)
         return False
-    return bool(status["state"] == _MOVED)
+    if status["state"] == _MOVED:
+        return True
+    power_state = status.get("power_state")  # not said by agents of earlier releases
+    if power_state in OFF:
+        run.write(lambda session: move(session, run.resource_id, states.STOPPED, {"power_state": power_state}))
+    return False

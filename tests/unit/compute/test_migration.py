@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from compute import watchdog
 from compute.virt import driver as virt
-from hostler import errors
+from hostler import errors, ids
 from hostler.agent.faults import Order
-from hostler.resources.server.specs import ServerSpec
-from tests.harness.compute_agents import Agent, make_agent
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ServerSpec
+from tests.harness.compute_agents import Agent, make_agent, make_server
 from tests.harness.contexts import attempt_of
 from tests.harness.ports import wait_for
 
@@ -118,6 +119,35 @@ def test_disks_that_both_hosts_have_are_left_alone(agent: Agent, target: Agent, 
         target.manager.prepare_migration(context, running.to_wire(), origin, None)
     assert target.layout.disk(running.id).read_text() == "the guest's"
     assert target.layout.owner(running.id).read_text() == "host1"  # so that the target's clean-up spares them
+
+
+def test_a_target_that_was_fenced_takes_no_guest_until_it_knows_whose_it_is(agent: Agent, target: Agent) -> None:
+    volume = AttachedSpec(attachment_id=ids.new_id(), volume_id=ids.new_id(), size_gib=1, device="vdb",
+                          connection=ConnectionSpec(protocol="fake", data={"path": "/nowhere"}))
+    server = make_server(volumes=(volume,))
+    agent.spawn(server)
+    landing = prepare(agent, target, server)
+    for generation in (1, 2):
+        target.self_fence.heard(watchdog.clock(), {"accepted": True, "fence_generation": generation})
+    with pytest.raises(errors.Silent):
+        prepare(agent, target, server, 2)
+    assert send(agent, server, landing, 3) == "moved", "it was on its way"
+    with pytest.raises(errors.Silent):
+        target.manager.arrive_server(attempt_of("move", 4), server.to_wire())
+    target.self_fence.clear(server.id)
+    assert target.manager.arrive_server(attempt_of("move", 5), server.to_wire()) == {"power_state": virt.RUNNING}
+
+
+def test_a_guest_that_went_off_on_its_way_stays_at_its_source(agent: Agent, target: Agent, running: ServerSpec) -> None:
+    agent.driver.migration_s = 60
+    landing = prepare(agent, target, running)
+    context = attempt_of("move")
+    agent.manager.send_server(context, running.id, landing)
+    wait_for(lambda: agent.driver.get_migration(running.id), "the sending", 30)
+    agent.driver.happen(running.id, "crashed")
+    status = agent.manager.watch_migration(context, running.id, 30)
+    assert (status["state"], status["reason"]) == ("failed", "The guest went off on its way.")
+    assert (agent.driver.get_power_state(running.id), target.driver.list_servers()) == (virt.CRASHED, {})
 
 
 def test_only_a_guest_that_runs_is_described(agent: Agent, running: ServerSpec) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from unittest import mock
 
 import libvirt
 import pytest
 from lxml import etree
 
 from compute.virt import driver as virt
+from compute.virt import migration as terms
 from compute.virt.libvirt import diskxml, domainxml, migration
 from compute.virt.libvirt.events import kind_of
 from hostler import errors, ids
@@ -77,6 +79,33 @@ def test_a_disk_that_the_target_does_not_know_is_refused() -> None:
     volume = virt.VolumeDisk(ids.new_id(), "vdb", virt.FileSource(Path("/share/volume")))
     with pytest.raises(errors.AgentError, match="vdb"):
         migration.adapted(running(definition("host1", "/source", volumes=(volume,))), definition("host2", "/target"))
+
+
+@pytest.mark.parametrize(("permitted", "paused", "flagged"), [
+    (True, False, True), (False, False, False), (True, True, False)])
+def test_post_copy_is_permitted_by_the_host_for_a_guest_that_runs_at_its_target(
+        monkeypatch: pytest.MonkeyPatch, *, permitted: bool, paused: bool, flagged: bool) -> None:
+    domain = mock.Mock()
+    domain.XMLDesc.return_value = running(definition("host1", "/source"))
+    monkeypatch.setattr(libvirt, "open", lambda _uri: mock.Mock(lookupByUUIDString=lambda _id: domain))
+    landing = terms.Landing("qemu+tls://host2/system", definition("host2", "/target"), paused=paused)
+    migration.send("qemu:///system", _SERVER.id, landing, terms.Manner(post_copy=permitted))
+    [[uri, _parameters, flags]] = [call.args for call in domain.migrateToURI3.call_args_list]
+    assert uri == "qemu+tls://host2/system"
+    assert bool(flags & libvirt.VIR_MIGRATE_POSTCOPY) is flagged
+
+
+def test_forced_to_an_end_it_goes_on_in_post_copy() -> None:
+    domain = mock.Mock()
+    migration.force(domain)
+    assert [call[0] for call in domain.method_calls] == ["migrateStartPostCopy"]
+
+
+def test_without_post_copy_it_stands_still_until_it_has_arrived() -> None:
+    domain = mock.Mock()
+    domain.migrateStartPostCopy.side_effect = libvirt.libvirtError("not begun with it")
+    migration.force(domain)
+    domain.suspend.assert_called_once_with()
 
 
 def test_a_guest_that_was_sent_away_has_not_stopped() -> None:

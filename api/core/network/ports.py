@@ -81,6 +81,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
         changed = set_changed(port, new)
         if "mac_address" in changed:
+            _flush(session, port)  # an address that is taken is refused here, before anything else is read
             moved = place_ports.form_again(session, port) or moved
         regrouped = _set_groups(session, port, before, after)
         if (moved or regrouped) and not changed:

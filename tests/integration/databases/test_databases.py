@@ -66,7 +66,9 @@ def test_the_migrations_make_what_the_models_say(db: Database) -> None:
 
 def test_a_cloud_works_on_it(db: Database, url: str, tmp_path: Path) -> None:
     cloud = Cloud(tmp_path, hosts=2, overrides={
-        "database.connection": url, "quota.instances": 100, "quota.cores": 100, "quota.ports": 100})
+        "database.connection": url, "quota.instances": 100, "quota.cores": 100, "quota.ports": 100,
+        # Twenty creates queue for their project's row.
+        "database.lock_timeout": 30, "database.patience": 60})
     client = cloud.start()
     try:
         image = client.make_image()

@@ -101,6 +101,7 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
                 ip_address=ADDRESSES[0]).one()))
             raise errors.Silent(part="The host")
 
+    rig.cloud.silences = Silences(window_s=300)
     told: Any = rig.host.update_groups  # type: ignore[attr-defined]
     told.side_effect = silent
     (operation_id,) = rig.db.write(lambda session: security_groups.notify_hosts(

@@ -88,7 +88,7 @@ def test_an_image_with_a_rescue_device_leaves_all_disks_in_their_places(cloud: C
                                                                         server_id: str) -> None:
     plain = client.make_image("disc", ISO, "iso")
     assert client.post(PATH.format(server_id), {"rescue": {"rescue_image_ref": plain}}).status_code == 400
-    other = _image_with(client, {"hw_rescue_device": "cdrom", "hw_rescue_bus": "usb"}, ISO, "iso")
+    other = _image_with(client, {"hw_rescue_device": "cdrom", "hw_rescue_bus": "scsi"}, ISO, "iso")
     assert client.post(PATH.format(server_id), {"rescue": {"rescue_image_ref": other}}).status_code == 200
     client.wait_server(server_id, "RESCUE")
     [domain] = [agent.tools.driver.domains[server_id] for agent in cloud.agents.values()

@@ -16,11 +16,12 @@ from compute import diskfile
 from compute.layout import Layout
 from compute.virt import driver as virt
 from compute.virt.contract import DriverContract, MakeGuest, MakeNic, MakeVolume
-from compute.virt.libvirt import domainxml
+from compute.virt.libvirt import domainxml, probe
 from compute.virt.libvirt.driver import LibvirtDriver
 from hostler import errors, ids
 from hostler.images.cache import ImageCache
-from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, ServerSpec
+from hostler.resources.server import rescue_device
+from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 from tests.harness import real_parts
 
 BOOT_S = 120  # an emulated guest on a busy machine
@@ -228,6 +229,34 @@ def test_every_accepted_video_card_starts(driver: LibvirtDriver, make_guest: Mak
     driver.create(dataclasses.replace(guest, server=server))
     assert driver.get_power_state(server.id) == virt.RUNNING
     driver.destroy(server.id)
+
+
+def _bootable(path: Path, device: str) -> None:
+    """Write a boot sector that says so on the serial port; on a CD behind its catalogue."""
+    if device == "disk":
+        path.write_bytes(probe.probe_image())
+        return
+    content = path.with_name("cd")
+    content.mkdir(exist_ok=True)
+    (content / "sector").write_bytes(probe.probe_image()[:2048])
+    subprocess.run(["genisoimage", "-quiet", "-b", "sector", "-no-emul-boot", "-boot-load-size", "4", "-o", str(path),
+                    str(content)], check=True, capture_output=True)
+
+
+@pytest.mark.contract("N-RESCUE")
+@pytest.mark.parametrize(("device", "bus"), [(device, bus) for device, buses in rescue_device.BUSES.items()
+                                             for bus in buses])
+def test_a_rescue_disk_is_booted_on_every_accepted_bus(driver: LibvirtDriver, make_guest: MakeGuest, layout: Layout,
+                                                       device: str, bus: str) -> None:
+    guest = make_guest()
+    rescue = RescueSpec(device=device, bus=bus)
+    path = layout.disk(guest.server.id, "disk.rescue")
+    _bootable(path, device)
+    disk = dataclasses.replace(diskfile.rescue_disk(path, rescue), format="raw")
+    driver.create(dataclasses.replace(guest, server=dataclasses.replace(guest.server, rescue=rescue),
+                                      disks=(*guest.disks, disk)))
+    wait_for(lambda: probe.MARKER in guest.console_log.read_bytes(), BOOT_S, "boot from the rescue disk")
+    driver.destroy(guest.server.id)
 
 
 def test_a_guest_boots_from_a_volume_and_has_no_other_disk(

@@ -20,7 +20,7 @@ MACHINE = domainxml.Machine(host="host1", virt_type="kvm", cpu_mode="host-model"
 
 
 @pytest.mark.parametrize("rescue", [RescueSpec(), RescueSpec(device="disk", bus="scsi"),
-                                    RescueSpec(device="cdrom", bus="usb")], ids=str)
+                                    RescueSpec(device="cdrom", bus="sata")], ids=str)
 def test_a_rescued_server_boots_from_its_rescue_disk(rescue: RescueSpec) -> None:
     server = dataclasses.replace(make_server(), boot_order=("network", "disk", "cdrom"), rescue=rescue)
     path = Path("/d/disk.rescue")

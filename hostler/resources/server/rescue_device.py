@@ -14,8 +14,9 @@ from hostler import errors
 
 _DEVICE: Final = "hw_rescue_device"
 _BUS: Final = "hw_rescue_bus"
-# What q35 machines boot from, by device; the first bus is used when the image names none.
-BUSES: Final = {"disk": ("virtio", "scsi", "sata", "usb"), "cdrom": ("sata", "scsi", "usb")}
+# What q35 machines boot from, by device; the first bus is used when the image names none. No CD-ROM on USB: QEMU shows
+# it to the guest as a disk, and an ISO is not bootable as one unless it is made for both.
+BUSES: Final = {"disk": ("virtio", "scsi", "sata", "usb"), "cdrom": ("sata", "scsi")}
 
 
 def rescue_device(properties: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -48,7 +48,7 @@ def test_the_rescue_disk_comes_first_and_goes_again(agent: Agent, running: Serve
 
 @pytest.mark.contract("N-RESCUE")
 def test_a_rescue_disk_with_a_device_of_its_own_comes_last(agent: Agent, running: ServerSpec) -> None:
-    rescue = RescueSpec(image=IMAGE, device="cdrom", bus="usb")
+    rescue = RescueSpec(image=IMAGE, device="cdrom", bus="scsi")
     wire = dataclasses.replace(running, rescue=rescue).to_wire()
     assert agent.manager.rescue_server(attempt_of("r"), wire) == {"power_state": "running"}
     assert agent.driver.domains[running.id].disks == ["vda", "vdaa"]

@@ -56,7 +56,7 @@ def test_devices() -> None:
 
 @pytest.mark.parametrize(("device", "bus", "target", "controller"), [
     ("disk", "virtio", "vdaa", None), ("disk", "scsi", "sdaa", "virtio-scsi"), ("cdrom", "sata", "sdaa", None),
-    ("cdrom", "usb", "sdaa", "qemu-xhci")])
+    ("disk", "usb", "sdaa", "qemu-xhci")])
 def test_a_rescue_disk_of_its_own_comes_last_and_is_booted(device: str, bus: str, target: str,
                                                            controller: str | None) -> None:
     rescue = virt.Disk(Path("/d/disk.rescue"), virt.RESCUE_TARGET, cdrom=device == "cdrom", bus=bus)

@@ -8,15 +8,20 @@ import shutil
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from oslo_config import cfg
 
+from compute.addresses import tunnel_ip
 from compute.connections import Connections
 from compute.layout import Layout
 from compute.self_fence import SelfFence
 from compute.virt.driver import Driver, HostInfo
 from hostler import clock, errors
+
+if TYPE_CHECKING:
+    # A fake host needs none of the real network's libraries.
+    from compute.network.plumbing import NetworkPlumbing
 
 LOG = logging.getLogger(__name__)
 GIB = 1024**3
@@ -26,9 +31,10 @@ UPTIME = Path("/proc/uptime")
 class Reporter:
     """Builds reports. When the hypervisor does not answer, the report repeats what was known last and says so."""
 
-    def __init__(self, conf: cfg.ConfigOpts, driver: Driver, connections: Connections, layout: Layout,
-                 fence: SelfFence) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, driver: Driver, network: NetworkPlumbing, connections: Connections,
+                 layout: Layout, fence: SelfFence) -> None:
         self._conf = conf
+        self._network = network
         self._driver = driver
         self._connections = connections
         self._layout = layout
@@ -46,14 +52,15 @@ class Reporter:
         return {
             "service": "compute", "started_at": self._started_at, "availability_zone": options.availability_zone,
             "hypervisor_type": info.hypervisor_type, "hypervisor_version": info.hypervisor_version,
-            "hypervisor_hostname": info.hypervisor_hostname, "host_ip": options.my_ip, "cpu_info": info.cpu_info,
-            "arch": info.arch, "vcpus": info.vcpus, "ram_mib": info.ram_mib,
+            "hypervisor_hostname": info.hypervisor_hostname, "host_ip": options.my_ip,
+            "tunnel_ip": tunnel_ip(self._conf), "cpu_info": info.cpu_info, "arch": info.arch, "vcpus": info.vcpus,
+            "ram_mib": info.ram_mib,
             "disk_gib": self._disk_gib() if info.disk_gib is None else info.disk_gib,
             "ratios": {"cpu": options.cpu_allocation_ratio, "ram": options.ram_allocation_ratio,
                        "disk": options.disk_allocation_ratio},
             "reserved": {"ram_mib": options.reserved_ram_mib, "disk_gib": options.reserved_disk_gib},
             "running_servers": info.running_servers, "uptime_s": _uptime_s(), "healthy": reason is None,
-            "unhealthy_reason": reason, "traits": list(info.traits),
+            "unhealthy_reason": reason, "traits": [*info.traits, *self._network.traits()],
             "connector": dataclasses.replace(self._connections.connector(),
                                              max_volumes=self._driver.max_volumes).to_wire(),
             "self_fence_s": self._fence.promised_s(), "servers_share": self._layout.servers_share(),

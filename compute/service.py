@@ -146,7 +146,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                   reboot_timeout_s=conf.libvirt.wait_soft_reboot_seconds)
     interfaces = Interfaces(tools, specs, bench, spawner)
     snapshots = Snapshots(tools, layout, specs, bench, max_concurrent=options.max_concurrent_snapshots)
-    reporter, members = Reporter(conf, tools.driver, tools.connections, layout, self_fence), Members(
+    reporter, members = Reporter(conf, tools.driver, tools.network, tools.connections, layout, self_fence), Members(
         tools.network, functools.partial(link.group_members, conf.host))
     passes = Passes(layout.console_key)
     consoles = ConsoleRelay(tools.driver, passes, conf.console)

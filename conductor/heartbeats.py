@@ -15,6 +15,7 @@ from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Host, Zone
 from hostler.db.moments import now
+from hostler.resources.network import peers
 
 LOG = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> dict[st
 
     def work(session: orm.Session) -> int:
         session.execute(sa.update(Host).where(Host.id == known.id).values(**{"updated_at": Host.updated_at, **seen}))
+        if "tunnel_ip" in changed:
+            # Its peers take the new address when they reconcile, or with the next change of one of these networks.
+            peers.host_changed(session, known.id)
         return session.scalars(sa.select(Host.fence_generation).where(Host.id == known.id)).one()
 
     return {"accepted": True, "fence_generation": db.write(work)}
@@ -82,6 +86,7 @@ def _columns(report: dict[str, Any]) -> dict[str, Any]:
     return {
         "hypervisor_type": report["hypervisor_type"], "hypervisor_version": int(report["hypervisor_version"]),
         "hypervisor_hostname": report.get("hypervisor_hostname", ""), "host_ip": report["host_ip"],
+        "tunnel_ip": report.get("tunnel_ip") or "",
         "arch": report.get("arch", "x86_64"), "cpu_info": report.get("cpu_info", {}),
         "traits": report.get("traits", []), "connector": report.get("connector", {}),
         "vcpus": report["vcpus"], "ram_mib": report["ram_mib"],

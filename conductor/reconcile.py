@@ -14,7 +14,8 @@ from conductor.guest_reports import record_look
 from conductor.run import CloudAccess
 from hostler.db.models import Host, Lock, Migration, Server
 from hostler.operations.kinds import server as kinds
-from hostler.resources.network.port_specs import group_members
+from hostler.resources.network import peers
+from hostler.resources.network.port_specs import Groups, group_members
 from hostler.resources.network.security_groups import groups_admitted_on
 from hostler.resources.server import states
 from hostler.resources.server.fingerprints import fingerprints
@@ -29,7 +30,8 @@ _NO_GUEST = "nostate"
 def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
          known_groups: Mapping[str, int] | None = None, asides: Collection[str] = ()) -> dict[str, Any]:
     """Return {"servers": [{"server_id", "action", "server", "fingerprint"}], "groups"} for what runs on `host` and
-    what its records say should; `groups` are the members of all groups that rules of the host's ports name.
+    what its records say should; `groups` are the members of all groups that rules of the host's ports name, and where
+    the other ports of its VXLAN networks are.
 
     What the host has already is left out: the spec of a server whose `fingerprint` it named, the members of a group
     whose revision it knows.
@@ -64,7 +66,7 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
                  for server_id, action in actions.items()
                  if action == "start" or (action == "keep" and agreed[server_id] != prints.get(server_id))}
         # Of all ports here, also of servers that an operation works on: it may be one that brings no members.
-        groups = group_members(session, groups_admitted_on(session, host_id), known_groups or {})
+        groups = _members(session, host_id, known_groups or {})
         discard = [server_id for server_id in _over(session, host_id, asides) if server_id in left_over]
     record_look(cloud.db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
     for server_id, action in actions.items():
@@ -75,6 +77,11 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
                          "fingerprint": prints.get(server_id)}
                         for server_id, action in sorted(actions.items())],
             "groups": groups, "discard": discard}
+
+
+def _members(session: orm.Session, host_id: str, known: Mapping[str, int]) -> Groups:
+    """Return the members of what the host's rules and VXLAN networks name, but for those of a revision it knows."""
+    return group_members(session, [*groups_admitted_on(session, host_id), *peers.networks_on(session, host_id)], known)
 
 
 def _strangers(session: orm.Session, host_id: str, found: Collection[str], asides: Collection[str]) -> list[Any]:

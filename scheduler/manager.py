@@ -14,6 +14,7 @@ from hostler.bus import rpc_method
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Allocation
+from hostler.resources.network import kinds
 from scheduler import groups
 from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_request import BackendChoice, BackendRequest
@@ -81,7 +82,7 @@ class SchedulerManager:
             request = self._completed(request)
             plan = self._selector.select(request, snapshot)
             if not plan.rows:
-                raise no_valid_host(plan, len(snapshot))
+                raise no_valid_host(plan, len(snapshot), request.networks)
             host_id = self._claimer.claim_first(request, plan, snapshot, context)
         if host_id is None:
             raise errors.NoValidHost(reason="There are not enough hosts available. (other requests took every host "
@@ -110,9 +111,11 @@ def _listed(hint: Any) -> list[str]:
     return [hint] if isinstance(hint, str) else [str(item) for item in hint]
 
 
-def no_valid_host(plan: Plan, hosts: int) -> errors.NoValidHost:
-    """Return the error that says what each filter took away."""
+def no_valid_host(plan: Plan, hosts: int, networks: Sequence[str] = ()) -> errors.NoValidHost:
+    """Return the error that says what each filter took away, and what the server's `networks` need."""
     parts = [f"{name} removed {count} of {reached}" for name, (count, reached) in plan.removed.items()]
+    if networks and "traits" in plan.removed:
+        parts.append(f"the server's networks need {' and '.join(kinds.words(trait) for trait in networks)}")
     why = ", ".join(parts) if hosts else "no host has reported in yet"
     return errors.NoValidHost(reason=f"There are not enough hosts available. ({why})",
                               removed={name: count for name, (count, _) in plan.removed.items()},

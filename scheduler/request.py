@@ -29,6 +29,8 @@ class Request(Message):
     image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)
     hints: dict[str, Any] = dataclasses.field(default_factory=dict)
     excluded_hosts: tuple[str, ...] = ()
+    # Traits that the server's networks need: `hostler.resources.network.kinds`.
+    networks: tuple[str, ...] = ()
     patient: bool = False
     # The scheduler's own completions from the records. The group's policy is proved again in the claim;
     # `group_host_ids` (the host of each placed member) counts only where there are no rows.

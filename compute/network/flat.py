@@ -1,11 +1,12 @@
-"""Flat networks on one host: each network is a Linux bridge with a namespace that answers DHCP and metadata.
+"""Networks on one host: each is a Linux bridge with a namespace that answers DHCP and metadata.
+
+What joins the bridge to other hosts is of the network's kind: `compute.network.uplinks`.
 
 `FlatPlumbing` is the agent's `NetworkPlumbing`. Every change goes the same way: write the records (`records`), then
 make the whole network so (`_make`), in steps that compare before they act. Hence any method repairs what a crash or a
 careless hand left behind, and `restore` is only that for all networks.
 
-Refuses, with `NotImplementedHere`: network types other than flat. With `AgentError`: a physical network without
-a mapping, and two networks on one physical network.
+Refuses, with `AgentError`: a network that this host cannot carry, and two flat networks on one physical network.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import logging
-import subprocess
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,15 +21,16 @@ from pathlib import Path
 from oslo_config import cfg
 
 from compute import metadata
-from compute.network import dhcp_files, faults, firewall, links, names, nft, sysctl
+from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, overlay
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
 from compute.network.plumbing import PasswordListener
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
+from compute.network.uplinks import Uplinks
 from compute.network.watchdog import Watchdog
 from hostler import errors
-from hostler.resources.network import autoconf
+from hostler.resources.network import autoconf, kinds
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -39,12 +40,13 @@ class FlatPlumbing:
     """See `compute.network.plumbing.NetworkPlumbing` for what each method promises."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
-        self._bridge_mappings: dict[str, str] = dict(conf.network.bridge_mappings)
+        self._uplinks = Uplinks(conf)
         self._default_dns: tuple[str, ...] = tuple(conf.network.dns_servers)
         self._lease_time_s: int = conf.network.dhcp_lease_time
         self._store = RecordStore(Path(conf.state_path).absolute() / "compute" / "networks")
         self._records = self._store.load()
         self._groups = GroupStore(self._store.root.with_name("groups"))
+        self._peers = GroupStore(self._store.root.with_name("peers"), read=list)
         # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
@@ -52,6 +54,10 @@ class FlatPlumbing:
         self._listener: PasswordListener = lambda _server_id, _password: False
         self._metadata = MetadataServer(self._find_documents, self._take_password)
         self._watchdog = Watchdog(self._repair)
+
+    def traits(self) -> list[str]:
+        """Return what this host reports of the networks that it can carry."""
+        return kinds.traits_of(self._uplinks.kinds, self._uplinks.physical_networks)
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Make all that `port` needs and return its bridge's name."""
@@ -103,9 +109,11 @@ class FlatPlumbing:
                     self._filter(record)
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
-        """Remember the members, then let the networks whose rules name the groups follow: one set, not the rules."""
-        for group_id, cidrs in groups.items():
-            self._groups.save(group_id, cidrs)
+        """Remember the members, then let the networks whose rules name the groups follow: one set, not the rules; and
+        those whose ports are elsewhere now: the lines that differ."""
+        moved = {name: kinds.network_of(name) for name in groups}
+        for name, members in groups.items():
+            (self._groups if moved[name] is None else self._peers).save(moved[name] or name, members)
         with self._guard:
             network_ids = list(self._records)
         failure = None
@@ -115,9 +123,12 @@ class FlatPlumbing:
                 try:
                     if record is not None:
                         self._refill(record)
+                        if network_id in moved.values():
+                            self._reach(record)
                 except errors.HostlerError as error:
                     # The next message tries again; the other networks follow now.
-                    LOG.error("Members of security groups in network %s: %s", network_id, error.details)
+                    LOG.error("Members of security groups, or ports elsewhere, of network %s: %s", network_id,
+                              error.details)
                     failure = error
         if failure is not None:
             raise failure
@@ -145,6 +156,8 @@ class FlatPlumbing:
             for port in server.ports:
                 wanted.setdefault(port.network.id, []).append(PortRecord(port, server))
         self._groups.keep_only(firewall.groups_named(port for server in servers for port in server.ports))
+        self._peers.keep_only(wanted)
+        links.remove_strays(wanted)
         with self._guard:
             known = set(self._records)
         for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
@@ -187,25 +200,18 @@ class FlatPlumbing:
 
     def _refuse(self, port: PortSpec) -> None:
         network = port.network
-        if network.network_type != "flat":
-            raise errors.NotImplementedHere(feature=f"Network type {network.network_type}")
         self._layout(network)
-        if network.physical_network is not None:
+        if network.network_type == kinds.FLAT and network.physical_network is not None:
             with self._guard:
                 others = [record.network.id for record in self._records.values() if record.network.id != network.id
+                          and record.network.network_type == kinds.FLAT
                           and record.network.physical_network == network.physical_network]
             if others:
                 raise faults.fault(f"physical network {network.physical_network} carries network {others[0]} on this "
                                    "host already")
 
     def _layout(self, network: NetworkSpec) -> Layout:
-        uplink = None
-        if network.physical_network is not None:
-            uplink = self._bridge_mappings.get(network.physical_network)
-            if uplink is None:
-                raise faults.fault(f"physical network {network.physical_network} is not in this host's "
-                                   "bridge_mappings")
-        return Layout(network, self._namespace(network.id), uplink)
+        return self._uplinks.layout(network, self._namespace(network.id))
 
     def _namespace(self, network_id: str) -> Path:
         return self._store.directory(network_id) / names.namespace_name(network_id)
@@ -233,14 +239,17 @@ class FlatPlumbing:
         return bool(mine)
 
     def _make(self, record: NetworkRecord) -> None:
-        """Make a network so: 1. filters, 2. links, 3. DHCP, 4. metadata.
+        """Make a network so: 1. filters, 2. links, 3. where ports elsewhere are, 4. DHCP, 5. metadata.
 
         Filters name devices and may stand before them; a guest is never on the bridge without.
         """
-        self._check_host()
+        if not self._host_checked:
+            host_check.check()
+            self._host_checked = True
         layout = self._layout(record.network)
         self._filter(record)
         links.make_network(layout)
+        self._reach(record)
         self._serve_dhcp(record)
         self._metadata.listen(record.network.id, layout.namespace)
         self._watchdog.start()
@@ -278,6 +287,14 @@ class FlatPlumbing:
             self._filter(record)
         else:
             record.loaded = {**record.loaded, **changed}
+
+    def _reach(self, record: NetworkRecord) -> None:
+        """Write where the ports of a VXLAN network are that other hosts have."""
+        network = record.network
+        if network.network_type == kinds.VXLAN and record.ports:
+            [members] = self._peers.ranges([network.id]).values()
+            record.programmed = links.program(self._layout(network), overlay.entries(members, self._uplinks.tunnel_ip),
+                                              record.programmed)
 
     def _serve_dhcp(self, record: NetworkRecord) -> None:
         network, dnsmasq = record.network, self._dnsmasq(record.network.id)
@@ -366,19 +383,3 @@ class FlatPlumbing:
         return next((port for port in ports
                      if source_ip in (autoconf.link_local(port.port.mac_address),
                                       *(fixed.ip_address for fixed in port.port.fixed_ips))), None)
-
-    def _check_host(self) -> None:
-        """Once: load what the filters need (`AgentError` without it), and say who else may drop guests' packets."""
-        if self._host_checked:
-            return
-        if not sysctl.bridge_filtering_available():
-            try:
-                subprocess.run(["modprobe", "br_netfilter"], capture_output=True, timeout=30, check=False)
-            except (FileNotFoundError, subprocess.TimeoutExpired) as failure:
-                LOG.warning("modprobe br_netfilter: %s", failure)
-        if not sysctl.bridge_filtering_available():
-            raise faults.fault("this host's kernel cannot filter bridged packets (module br_netfilter)")
-        for chain in nft.foreign_drops():
-            LOG.warning("Packet filter chain '%s' drops what it does not know, guests' packets too; let it accept "
-                        "what comes from and goes to '%s*'", chain, names.BRIDGE_PREFIX)
-        self._host_checked = True

@@ -9,7 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ipaddress
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,29 @@ from pyroute2 import IPRoute
 from pyroute2.netlink.exceptions import NetlinkError
 
 from compute.metadata import METADATA_IP
-from compute.network import faults, ipv6, names, namespaces, sysctl
+from compute.network import faults, ipv6, names, namespaces, overlay, sysctl, vlans
+from compute.network.overlay import Entry, Tables
+from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, SubnetSpec
 
+LOG = logging.getLogger(__name__)
 _AF_INET = 2
 _SCOPE_LINK = 253
 
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The links of one network on this host, by name."""
+    """The links of one network on this host, by name.
+
+    `uplink` is the bridge's port to other hosts, None where there is none: an interface of the host's, or a device of
+    the network's own, a tunnel from `tunnel_ip` or a VLAN of the interface `parent`.
+    """
 
     network: NetworkSpec
     namespace: Path
     uplink: str | None
+    parent: str | None = None
+    tunnel_ip: str | None = None
 
     @property
     def bridge(self) -> str:
@@ -84,7 +94,8 @@ def remove_network(layout: Layout) -> None:
         if bridge is not None:
             for member in ipr.get_links(master=bridge["index"]):
                 ipr.link("set", index=member["index"], master=0)
-        for name in (layout.veth, layout.bridge):
+        own = (names.vxlan_name(layout.network.id), names.vlan_name(layout.network.id))
+        for name in (layout.veth, layout.bridge, *own):
             link = _find(ipr, name)
             if link is not None:
                 ipr.link("del", index=link["index"])
@@ -161,13 +172,75 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
 def _make_uplink(ipr: Any, layout: Layout, bridge: int) -> None:
     if layout.uplink is None:
         return
-    link = _find(ipr, layout.uplink)
-    if link is None:
-        raise faults.fault(f"the host has no interface {layout.uplink} for physical network "
-                           f"{layout.network.physical_network}")
+    if layout.tunnel_ip is not None:
+        link = overlay.make_device(ipr, layout.uplink, int(layout.network.segmentation_id or 0), layout.tunnel_ip,
+                                   layout.network.mtu)
+        _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+        overlay.close_device(ipr, link["index"])
+        sysctl.disable_ipv6(layout.uplink)
+        return
+    link = _interface(ipr, layout, layout.parent or layout.uplink)
+    if layout.parent is not None:
+        _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), state="up")
+        link = vlans.make_device(ipr, layout.uplink, int(layout.network.segmentation_id or 0), link)
+        _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+        sysctl.disable_ipv6(layout.uplink)
+        return
     if link.get_attr("IFLA_MASTER") not in (None, bridge):
         raise faults.fault(f"the host's interface {layout.uplink} belongs to another bridge")
     _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), master=bridge, state="up")
+
+
+def _interface(ipr: Any, layout: Layout, name: str) -> Any:
+    link = _find(ipr, name)
+    if link is None:
+        raise faults.fault(f"the host has no interface {name} for physical network {layout.network.physical_network}")
+    return link
+
+
+def program(layout: Layout, wanted: Iterable[Entry], written: Tables | None) -> Tables:
+    """Fill the tables of a VXLAN network (`overlay.program`); raises `AgentError` when its device is not there."""
+    with _netlink() as ipr:
+        device, bridge = _find(ipr, str(layout.uplink)), _find(ipr, layout.bridge)
+        if device is None or bridge is None:
+            raise faults.fault(f"the tunnel device {layout.uplink} is missing")
+        return overlay.program(ipr, device["index"], bridge["index"], wanted, written)
+
+
+def kinds() -> tuple[str, ...]:
+    """Return the kinds of networks that this host's kernel can carry."""
+    return ("flat", *(kind for kind, probe in (("vxlan", overlay.probe), ("vlan", vlans.probe)) if _works(probe)))
+
+
+def _works(probe: Callable[[Any], None]) -> bool:
+    def _try() -> bool:
+        with IPRoute() as ipr:
+            try:
+                probe(ipr)
+            except NetlinkError as failure:
+                LOG.info("This host's kernel cannot make %s devices: %s", probe.__module__, failure)
+                return False
+        return True
+
+    try:
+        return namespaces.try_in_fresh(_try)
+    except errors.AgentError as failure:
+        LOG.error("Whether this host's kernel can make %s devices is unknown: %s", probe.__module__, failure.details)
+        return False
+
+
+def remove_strays(network_ids: Collection[str]) -> None:
+    """Remove the tunnel and VLAN devices of networks that are not among `network_ids`."""
+    wanted = {name(network_id) for network_id in network_ids for name in (names.vxlan_name, names.vlan_name)}
+    with _netlink() as ipr:
+        for link in ipr.get_links():
+            name = str(link.get_attr("IFLA_IFNAME"))
+            if name.startswith((names.VXLAN_PREFIX, names.VLAN_PREFIX)) and name not in wanted:
+                LOG.warning("The device %s belongs to no network on this host; removing it", name)
+                try:
+                    ipr.link("del", index=link["index"])
+                except NetlinkError as failure:
+                    LOG.error("The device %s cannot be removed: %s", name, failure)
 
 
 def _make_gateway(ipr: Any, layout: Layout, bridge: int) -> None:

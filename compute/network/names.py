@@ -16,6 +16,8 @@ TAP_PREFIX = "htp"
 VETH_HOST_PREFIX = "hvh"
 VETH_INNER_PREFIX = "hvn"
 IPV6_SET_PREFIX = "group6_"
+VXLAN_PREFIX = "hvx"
+VLAN_PREFIX = "hvl"
 
 
 def short_id(identifier: str) -> str:
@@ -41,6 +43,16 @@ def veth_host_name(network_id: str) -> str:
 def veth_inner_name(network_id: str) -> str:
     """Return the end of the veth pair that is in the namespace."""
     return VETH_INNER_PREFIX + short_id(network_id)
+
+
+def vxlan_name(network_id: str) -> str:
+    """Return the name of the network's tunnel device, a port of the bridge."""
+    return VXLAN_PREFIX + short_id(network_id)
+
+
+def vlan_name(network_id: str) -> str:
+    """Return the name of the network's VLAN interface, a port of the bridge."""
+    return VLAN_PREFIX + short_id(network_id)
 
 
 def namespace_name(network_id: str) -> str:

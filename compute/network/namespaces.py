@@ -74,6 +74,15 @@ def run_inside(path: Path, work: Callable[[], Result]) -> Result:
     return _in_thread(_visit)
 
 
+def try_in_fresh(work: Callable[[], Result]) -> Result:
+    """Return `work()` as done by a thread in a network namespace of its own, which ends with it."""
+    def _visit() -> Result:
+        _check(_LIBC.unshare(_CLONE_NEWNET), "unshare")
+        return work()
+
+    return _in_thread(_visit)
+
+
 def _in_thread(work: Callable[[], Result]) -> Result:
     results: list[Result] = []
     failures: list[BaseException] = []

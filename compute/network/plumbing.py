@@ -18,6 +18,9 @@ PasswordListener = Callable[[str, str], bool]  # server id, encrypted password: 
 class NetworkPlumbing(Protocol):
     """Connects servers' ports to networks on one host."""
 
+    def traits(self) -> list[str]:
+        """Return what this host can carry, as `hostler.resources.network.kinds` has it."""
+
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Make all that `port` needs and return the name of the bridge its tap device belongs in.
 
@@ -35,7 +38,8 @@ class NetworkPlumbing(Protocol):
         """Enforce the rules, allowed pairs and addresses of `ports` as they are now; ports not plugged are ignored."""
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
-        """Take the members of `groups` ("MAC CIDR" by group id) and update the rules that name them.
+        """Take the members of `groups` ("MAC CIDR" by group id) and update the rules that name them; and the places
+        of the ports of VXLAN networks ("MAC ADDRESS TUNNEL-ADDRESS" by `kinds.key`), and update what leads there.
 
         Groups that no rule here names are remembered for a port that is yet to come.
         """

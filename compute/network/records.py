@@ -4,6 +4,7 @@
     <network id>/ports/<port id>.json   the port and its server (mode 600: user data and passwords are in it)
 
     ../groups/<group id>.json           the members of a security group that rules may name, once per host
+    ../peers/<network id>.json          where the ports of a VXLAN network are
 
 A network's directory is written before anything of the network exists in the kernel and removed after it, so what the
 agent made is always found again. Files are replaced by rename; none is ever half written.
@@ -15,11 +16,12 @@ import dataclasses
 import json
 import logging
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from compute.network import rules
+from compute.network.overlay import Tables
 from hostler.agent.files import make_directory, write_atomically
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
@@ -47,6 +49,8 @@ class NetworkRecord:
     ports: dict[str, PortRecord] = dataclasses.field(default_factory=dict)
     # The members in the sets of the table in the kernel, by set; empty until this agent has loaded the table.
     loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    # What this agent wrote into the tables of a VXLAN network; None until it has.
+    programmed: Tables | None = None
 
     @property
     def port_specs(self) -> list[PortSpec]:
@@ -121,31 +125,33 @@ class RecordStore:
 
 
 class GroupStore:
-    """The members of security groups, as last received: a file for each group, the set elements of all in memory.
+    """The members of security groups (or of VXLAN networks), as last received: a file for each group, and what `read`
+    makes of them in memory: of security groups, the elements of sets.
 
     Nothing is dropped while the agent runs: a message brings the groups before the port that needs them.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, read: Callable[[Sequence[str]], Sequence[str]] = rules.members) -> None:
         self._root = root
+        self._read = read
         self._told: dict[str, list[str]] = {}
         self._ranges: dict[str, tuple[str, ...]] = {}
         for path in sorted(root.glob("*.json")):
             values = _read(path)
             if values is not None:
-                self._ranges[path.stem] = tuple(rules.members(values["cidrs"]))
+                self._ranges[path.stem] = tuple(read(values["cidrs"]))
 
     def save(self, group_id: str, cidrs: Sequence[str]) -> None:
         """Remember a group's members; cheap when they are the same, as most messages repeat them."""
         told = list(cidrs)
         if self._told.get(group_id) == told:
             return
-        ranges = tuple(rules.members(told))
+        ranges = tuple(self._read(told))
         _write(self._root / f"{group_id}.json", {"cidrs": told})
         self._told[group_id], self._ranges[group_id] = told, ranges
 
     def ranges(self, group_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
-        """Return the members of groups as `rules.members` gives them; none for an unknown group."""
+        """Return the members of groups as `read` gives them; none for an unknown group."""
         return {group_id: self._ranges.get(group_id, ()) for group_id in group_ids}
 
     def keep_only(self, group_ids: Collection[str]) -> None:

@@ -11,6 +11,9 @@ OPTS = [
                help="Hypervisor driver: libvirt, or fake (no guests; for tests and scale trials)."),
     cfg.StrOpt("availability_zone", default="nova", help="Zone this host joins when it registers for the first time."),
     cfg.HostAddressOpt("my_ip", default="127.0.0.1", help="This host's address, shown to administrators."),
+    cfg.IPOpt("tunnel_ip", version=4, sample_default="my_ip",
+              help="IPv4 address of this host at which other hosts reach it with the frames of VXLAN networks (UDP "
+                   "port 4789). my_ip when empty."),
     cfg.FloatOpt("cpu_allocation_ratio", default=4.0, min=0.1, help="Virtual processors offered per real one."),
     cfg.FloatOpt("ram_allocation_ratio", default=1.0, min=0.1, help="Memory offered per MiB of real memory."),
     cfg.FloatOpt("disk_allocation_ratio", default=1.0, min=0.1, help="Disk offered per GiB of real disk."),

@@ -14,6 +14,7 @@ its own message then repeats, but never older.
                                        on none is read when it gets there)
     security_groups.members_revision   addresses of the members, for rules that admit them; SecurityGroupChange says
                                        which ports each revision was about
+    networks.peers_revision            hosts and addresses of a VXLAN network's ports, which its other hosts send to
 
 `hostler.resources.network.host_updates` moves the numbers of what it tells hosts.
 """

@@ -42,6 +42,7 @@ RULES = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(wa
          *agent_points("network.update_groups", "network.apply_rules")]
 NETWORK = [*conductor_points(["UpdateNetwork"], ["update_network"]), *api_points(wake=False),
            *agent_points("network.apply_rules")]
+PEERS = [*conductor_points(["UpdatePeers"], ["update_groups"]), *agent_points("network.update_groups")]
 
 # Verb → (the request, the status it must start from, the status it ends in, its points).
 VERBS: dict[str, tuple[dict[str, object], str, str, list[Point]]] = {
@@ -154,10 +155,34 @@ def test_change_of_network_survives(scene: Scene, point: Point) -> None:
     assert f'"{server}"' in scene.spec()
 
 
+@pytest.fixture(scope="module")
+def overlay_port(scene: Scene) -> str:
+    """A port of the server on a VXLAN network, whose host is told of each change of its addresses."""
+    network = scene.client.post("/network/v2.0/networks", {"network": {"provider:network_type": "vxlan"}}
+                                ).json()["network"]["id"]
+    scene.client.post("/network/v2.0/subnets", {"subnet": {
+        "network_id": network, "ip_version": 4, "cidr": "10.66.0.0/24"}}).raise_for_status()
+    scene.bring_to("ACTIVE")
+    made = scene.client.post(f"/compute/v2.1/servers/{scene.server_id}/os-interface", {
+        "interfaceAttachment": {"net_id": network}})
+    assert made.status_code == 200, made.text
+    scene.campaign.wait_rest()
+    return str(made.json()["interfaceAttachment"]["port_id"])
+
+
+@pytest.mark.parametrize("point", PEERS, ids=str)
+def test_change_of_places_survives(scene: Scene, overlay_port: str, point: Point) -> None:
+    mac = f"02:00:00:00:00:{next(_ADDRESSES):02x}"
+    scene.survive(point, lambda: scene.put(f"/network/v2.0/ports/{overlay_port}", {
+        "port": {"allowed_address_pairs": [{"ip_address": "10.66.0.200", "mac_address": mac}]}}))
+    scene.campaign.wait_rest()
+    assert mac in scene.spec()
+
+
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
     """Say how many crash points were tried."""
     power = sum(len(points) for *_, points in VERBS.values())
     with capsys.disabled():
         print(f"\ncrash campaign: {power} points were tried in changes of power, {len(RENAME)} in renaming, "
-              f"{len(RULES)} in changes of rules, {len(NETWORK)} of networks")
+              f"{len(RULES)} in changes of rules, {len(NETWORK)} of networks, {len(PEERS)} of places")
     assert power >= 40

@@ -13,6 +13,7 @@ from sqlalchemy import orm
 from hostler import ids
 from hostler.agent.faults import Order
 from hostler.db.models import Allocation, Host
+from hostler.resources.network import kinds
 from hostler.resources.server import allocations
 from tests.harness import invariants
 from tests.harness.client import Client
@@ -104,6 +105,57 @@ def claims(cloud: Cloud, server_id: str) -> list[str]:
     with cloud.db.reading() as session:
         return list(session.scalars(sa.select(Host.name).join(Allocation, Allocation.host_id == Host.id)
                                     .where(Allocation.consumer_id == server_id)))
+
+
+@pytest.fixture
+def overlay(client: Client) -> Iterator[str]:
+    """A VXLAN network."""
+    network = client.post("/network/v2.0/networks", {"network": {
+        "name": "overlay", "provider:network_type": "vxlan"}}).json()["network"]
+    client.post("/network/v2.0/subnets", {"subnet": {
+        "network_id": network["id"], "ip_version": 4, "cidr": "10.66.0.0/24"}}).raise_for_status()
+    yield network["id"]
+    client.delete(f"/network/v2.0/networks/{network['id']}").raise_for_status()
+
+
+def test_frames_follow_a_guest_on_a_vxlan_network(cloud: Cloud, client: Client, image: str, overlay: str) -> None:
+    servers = [client.create_server(image, f"on-{host}", networks=[{"uuid": overlay}], availability_zone=f"nova:{host}")
+               for host in ("host1", "host2")]
+    for server_id in servers:
+        client.wait_server(server_id, "ACTIVE")
+    macs = [(client.show(server_id) or {})["addresses"]["overlay"][0]["OS-EXT-IPS-MAC:mac_addr"]
+            for server_id in servers]
+
+    def knows(host: str, *places: tuple[str, str]) -> bool:
+        members = cloud.agents[host].tools.network.groups.get(kinds.key(overlay), ())
+        return {(mac, place) for mac, _, place in map(str.split, members)} == set(places)
+
+    first, second = "192.0.2.1", "192.0.2.2"
+    for host in ("host1", "host2"):
+        wait_for(lambda host=host: knows(host, (macs[0], first), (macs[1], second)), f"both places on {host}", 30)
+    assert migrate(client, servers[0]).status_code == 202
+    wait_migration(client, servers[0], "completed")
+    client.wait_server(servers[0], "ACTIVE")
+    wait_for(lambda: knows("host2", (macs[0], second), (macs[1], second)), "the new place", 30)
+    client.delete(f"{_SERVERS}/{servers[0]}")
+    client.wait_gone(servers[0])
+    wait_for(lambda: knows("host2", (macs[1], second)), "the one that is left", 30)
+    client.delete(f"{_SERVERS}/{servers[1]}")
+    client.wait_gone(servers[1])
+    rest(cloud)
+
+
+def test_a_server_that_no_host_can_carry_says_why(client: Client, image: str) -> None:
+    network = client.post("/network/v2.0/networks", {"network": {"provider:physical_network": "nowhere"}}
+                          ).json()["network"]
+    client.post("/network/v2.0/subnets", {"subnet": {
+        "network_id": network["id"], "ip_version": 4, "cidr": "10.67.0.0/24"}}).raise_for_status()
+    server_id = client.create_server(image, "stranded", networks=[{"uuid": network["id"]}])
+    server = client.wait_server(server_id, "ERROR")
+    assert "the server's networks need physical network nowhere" in server["fault"]["message"]
+    client.delete(f"{_SERVERS}/{server_id}")
+    client.wait_gone(server_id)
+    client.delete(f"/network/v2.0/networks/{network['id']}").raise_for_status()
 
 
 @pytest.mark.contract("N-MIGRATE")

@@ -181,7 +181,7 @@ def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = 
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     interfaces = Interfaces(tools, specs, bench, spawner)
-    reporter, members = Reporter(config, tools.driver, tools.connections, layout, self_fence), Members(
+    reporter, members = Reporter(config, tools.driver, tools.network, tools.connections, layout, self_fence), Members(
         tools.network, conductor.missed_members)
     reconciler = Reconciler("host1", tools, layout, specs, bench, spawner, power, interfaces, members, conductor,
                             console_max_bytes=4096, fence=self_fence)

@@ -71,7 +71,9 @@ class Cloud:
 
     def make_agent(self, name: str) -> Any:
         """Return a compute agent on a fake host, not started."""
-        return compute_service.build(self._conf(name, self.directory / name), bus=self.bus)
+        conf = self._conf(name, self.directory / name)
+        conf.set_override("tunnel_ip", f"192.0.2.{name.removeprefix('host')}", "compute")
+        return compute_service.build(conf, bus=self.bus)
 
     def make_volume_agent(self, name: str) -> volume_service.VolumeService:
         """Return a volume agent, not started; a node of the same name finds its former volumes."""

@@ -1,7 +1,7 @@
 """Networks: list, show, create, change, delete.
 
-The agents know flat networks; other provider types are refused. Deleting a network deletes its subnets; it is
-refused while the network has ports.
+What a network is made of (`provider:*`) is the administrators' business: `hostler.resources.network.segments`. Deleting
+a network deletes its subnets; it is refused while the network has ports.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from hostler.db.models import Network, Port, Subnet, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
+from hostler.resources.network import segments
 from hostler.resources.network.host_updates import notify_of_network
 
 # Columns that only some may set, and the published name of the attribute in the rule.
@@ -67,8 +68,8 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         network = find_to_change(session, caller, Network, identifier)
         caller.check("update_network", network.project_id)
         _check_guarded(caller, "update", network.project_id, values)
-        _check_provider(session, {"network_type": network.network_type, "physical_network": network.physical_network,
-                                  "segmentation_id": network.segmentation_id, **values}, network.id)
+        segments.replace(session, network, values)
+        segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
         if values.get("shared") is False and network.shared:
             _check_unshared(session, network)
         changed = set_changed(network, values)
@@ -118,12 +119,14 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     project_id = owner_of_new(session, caller, values)
     caller.check("create_network", project_id)
     _check_guarded(caller, "create", project_id, values)
-    _check_provider(session, values, None)
+    conf = caller.services.conf
+    kind = segments.kind_of(conf, values)
+    wanted = {"mtu": segments.max_mtu(conf, kind), **values, "network_type": kind, "project_id": project_id}
+    segments.check_mtu(conf, kind, wanted["mtu"])
     _check_zones(session, values.get("zone_hints") or ())
     claim_quota(caller, session, project_id, "networks")
-    network = Network(**{"mtu": caller.services.conf.network.mtu, **values, "project_id": project_id})
-    session.add(network)
-    session.flush()
+    network = Network(**wanted)
+    segments.place(session, conf, network)
     return network
 
 
@@ -133,22 +136,6 @@ def _check_guarded(caller: Caller, verb: str, project_id: str, values: Mapping[s
         if verb == "create" and values[column] in (False, None):
             continue
         caller.check(f"{verb}_network:{GUARDED[column]}", project_id)
-
-
-def _check_provider(session: orm.Session, values: Mapping[str, Any], network_id: str | None) -> None:
-    kind = values.get("network_type", "flat")
-    if kind != "flat":
-        raise errors.NotImplementedHere(feature=f"provider:network_type {kind}")
-    if values.get("segmentation_id") is not None:
-        raise errors.InvalidField(field="provider:segmentation_id", value=values["segmentation_id"],
-                                  reason="A flat network has none.")
-    physical = values.get("physical_network")
-    if physical is None:
-        return
-    if session.scalars(sa.select(Network.id).where(
-            Network.physical_network == physical, Network.id != (network_id or "")).limit(1)).first() is not None:
-        raise errors.InUse(f"Unable to create the flat network. Physical network {physical} is in use.",
-                           resource="flat network", id=physical, reason="taken")
 
 
 def _check_zones(session: orm.Session, hints: Collection[str]) -> None:

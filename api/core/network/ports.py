@@ -20,8 +20,8 @@ from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, S
 from hostler.query.fields import ADDRESS, ID, LOWER, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network import place_ports, security_groups
-from hostler.resources.network.host_updates import notify_of_network, notify_of_port
+from hostler.resources.network import peers, place_ports, security_groups
+from hostler.resources.network.host_updates import notify_of_network, notify_of_peers, notify_of_port
 
 _HOST_NAME: Final = sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery()
 PORT: Final = declare(Port, {
@@ -91,6 +91,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up",
                                             "mac_address"}:
             operation_ids += notify_of_port(session, caller.context, port)
+            network_ids = peers.ports_changed(session, [port.id]) if port.host_id is not None else ()
+            operation_ids += notify_of_peers(session, caller.context, network_ids)
             operation_ids += security_groups.notify_hosts(session, caller.context, {*before, *after},
                                                           rules_changed=False, port_ids=[port.id])
         if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):

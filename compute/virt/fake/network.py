@@ -7,20 +7,26 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from hostler.agent.faults import Faults
+from hostler.resources.network import kinds
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 
 class FakeNetworkPlumbing:
     """`plugged` maps port id to its spec, `active` holds the ports whose filters stand; both for tests to look at."""
 
-    def __init__(self, faults: Faults | None = None) -> None:
+    def __init__(self, faults: Faults | None = None, physical_networks: tuple[str, ...] = ()) -> None:
         self.faults = faults or Faults()
         self.plugged: dict[str, PortSpec] = {}
         self.active: set[str] = set()
         self.servers: dict[str, ServerSpec] = {}
         self.groups: dict[str, list[str]] = {}
+        self.physical_networks = physical_networks
         self.post_password: Callable[[str, str], bool] = lambda _server_id, _password: False
         self._lock = threading.Lock()
+
+    def traits(self) -> list[str]:
+        """Return that every kind of network can be carried, and the configured physical networks."""
+        return kinds.traits_of((kinds.FLAT, kinds.VLAN, kinds.VXLAN), self.physical_networks)
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Remember the port; returns a bridge name."""

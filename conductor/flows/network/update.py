@@ -1,6 +1,6 @@
-"""network.apply_rules and network.update: hosts are told what changed; no resource waits for it.
+"""network.apply_rules, network.update and network.update_peers: hosts are told what changed; no resource waits for it.
 
-1. ApplyRules or UpdateNetwork (nothing to undo)
+1. ApplyRules, UpdateNetwork or UpdatePeers (nothing to undo)
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.host.networks import ApplyRules, UpdateNetwork
+from conductor.tasks.host.networks import ApplyRules, UpdateNetwork, UpdatePeers
 from hostler.operations.kinds import network as kinds
 
 
@@ -24,6 +24,10 @@ def _build_apply_rules() -> linear_flow.Flow:
 
 def _build_update() -> linear_flow.Flow:
     return linear_flow.Flow("network.update").add(UpdateNetwork())
+
+
+def _build_update_peers() -> linear_flow.Flow:
+    return linear_flow.Flow("network.update_peers").add(UpdatePeers())
 
 
 def _succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
@@ -36,3 +40,4 @@ def _failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
 
 APPLY_RULES = Procedure(kinds.APPLY_RULES, _build_apply_rules, _succeeded, _failed)
 UPDATE = Procedure(kinds.UPDATE, _build_update, _succeeded, _failed)
+UPDATE_PEERS = Procedure(kinds.UPDATE_PEERS, _build_update_peers, _succeeded, _failed)

@@ -73,7 +73,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     move(session, run.resource_id, None if cancelled else states.ERROR,
          {"host_id": None} if cancelled else {"host_id": None, "fault": fault_of(failure)})
     allocations.release(session, run.resource_id)
-    ports.set_ports_host(session, run.resource_id, None, "DOWN")
+    run.follow(ports.set_ports_host(session, run.resource_id, None, "DOWN", run.context, arrived=False))
     if run.arguments_of(kinds.CREATE).volumes:
         _volumes_are_gone(session, run)
 

@@ -65,7 +65,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     move(session, run.resource_id, states.ACTIVE if power_state == "running" else states.STOPPED, {
         "power_state": power_state, "host_id": choice["host_id"], "last_host_id": Server.host_id, "event_number": 0,
         "launched_at": clock.utcnow(), "fault": None})
-    run.follow(ports.set_ports_host(session, run.resource_id, choice["host_id"], "ACTIVE", run.context))
+    run.follow(ports.set_ports_host(session, run.resource_id, choice["host_id"], "ACTIVE", run.context, moved=True))
     migrations.keep_one_claim(session, migration)
     migrations.move(session, migration.id, migrations.DONE)
 

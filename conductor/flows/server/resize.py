@@ -56,7 +56,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     at_source = server.host_id == migration.source_host_id
     back = at_source and not notes.keys(session, run.held.id, notes.NOT_RESTORED)
     migrations.keep_one_claim(session, migration)
-    ports.set_ports_host(session, run.resource_id, server.host_id, "ACTIVE")
+    run.follow(ports.set_ports_host(session, run.resource_id, server.host_id, "ACTIVE", run.context, arrived=False))
     migrations.move(session, migration.id, migrations.CANCELLED if cancelled else migrations.ERROR)
     move(session, run.resource_id, None if back else states.ERROR, {} if cancelled else {"fault": fault_of(failure)})
 

@@ -81,7 +81,7 @@ def _build_offload(with_volumes: bool) -> linear_flow.Flow:
 
 def _offloaded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     allocations.release(session, run.resource_id)
-    ports.set_ports_host(session, run.resource_id, None, "DOWN")
+    run.follow(ports.set_ports_host(session, run.resource_id, None, "DOWN", run.context, arrived=False))
     volume_moves.ATTACHMENT.move_all(session, volume_states.RESERVED, {"connection": {}, "connector": {}},
                                      where=[VolumeAttachment.server_id == run.resource_id])
     move(session, run.resource_id, states.SHELVED_OFFLOADED, {

@@ -82,7 +82,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"parked_at": Server.parked_at, **values})
         return
     allocations.release(session, run.resource_id)
-    ports.set_ports_host(session, run.resource_id, None, "DOWN")
+    run.follow(ports.set_ports_host(session, run.resource_id, None, "DOWN", run.context, arrived=False))
 
 
 PROCEDURE = Procedure(kinds.UNSHELVE, build, succeeded, failed, _shape)

@@ -12,6 +12,7 @@ from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
 from hostler.db.models import Host, Port
+from hostler.resources.network import kinds, peers
 from hostler.resources.network.port_specs import Groups, group_members, members_for, port_specs
 from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.server.specs import PortSpec
@@ -42,6 +43,18 @@ class _NotifyHosts(OperationTask):
             return False
         return True
 
+    def _tell_members(self, name: str, hosts: Iterable[str]) -> None:
+        """Tell hosts the members of a group or a network (`kinds.key`)."""
+        run = self.run
+
+        def tell(host: str) -> None:
+            # Read for each host: one before it may have been silent for long, and newer members must not be undone.
+            with run.reading() as session:
+                groups = group_members(session, [name])
+            run.cloud.compute.update_groups(run.context, host, groups)
+
+        self._tell(hosts, tell)
+
     def _members(self, ports: list[PortSpec]) -> Groups:
         with self.run.reading() as session:
             return members_for(session, ports)
@@ -53,25 +66,14 @@ class ApplyRules(_NotifyHosts):
     def execute(self, port_ids: tuple[str, ...], security_group_id: str | None, members_only: bool) -> None:
         """Tell the ports' rules, or the group's members alone."""
         if members_only and security_group_id is not None:
-            self._tell_members(security_group_id)
+            with self.run.reading() as session:
+                hosts = hosts_admitting(session, security_group_id)
+            self._tell_members(security_group_id, hosts)
             return
         run = self.run
         ports = _ports_by_host(run, self._concerned(port_ids, security_group_id))
         self._tell(ports, lambda host: run.cloud.compute.apply_port_rules(
             run.context, host, ports[host], self._members(ports[host])))
-
-    def _tell_members(self, group_id: str) -> None:
-        run = self.run
-
-        def tell(host: str) -> None:
-            # Read for each host: one before it may have been silent for long, and newer members must not be undone.
-            with run.reading() as session:
-                groups = group_members(session, [group_id])
-            run.cloud.compute.update_groups(run.context, host, groups)
-
-        with run.reading() as session:
-            hosts = hosts_admitting(session, group_id)
-        self._tell(hosts, tell)
 
     def _concerned(self, port_ids: tuple[str, ...], group_id: str | None) -> list[str]:
         with self.run.reading() as session:
@@ -90,6 +92,16 @@ class UpdateNetwork(_NotifyHosts):
         ports = _ports_by_host(run, list(ids))
         self._tell(ports, lambda host: run.cloud.compute.update_network(
             run.context, host, ports[host][0].network, ports[host], self._members(ports[host])))
+
+
+class UpdatePeers(_NotifyHosts):
+    """Have every host with ports of a VXLAN network send to the others where they now are. Revert: nothing to undo."""
+
+    def execute(self, network_id: str) -> None:
+        """Tell where the ports are."""
+        with self.run.reading() as session:
+            hosts = peers.hosts_on(session, network_id)
+        self._tell_members(kinds.key(network_id), hosts)
 
 
 def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:

@@ -52,7 +52,7 @@ def enter(run: Run, status: str) -> None:
 def land(session: orm.Session, run: Run, connections: Mapping[str, dict[str, Any]] | None) -> None:
     """Write that the server is at its target, which has these connections to its volumes."""
     migration = migration_in(session, run)
-    switch(session, migration, migration.dest_host_id, migration.new_flavor, "ACTIVE")
+    switch(session, run, migration, migration.dest_host_id, migration.new_flavor, "ACTIVE")
     for attachment_id, made in (connections or {}).items():
         session.execute(sa.update(VolumeAttachment).where(VolumeAttachment.id == attachment_id).values(
             connection_id=made["id"], connection=made["connection"], connector=made["connector"]))

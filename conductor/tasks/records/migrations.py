@@ -23,12 +23,14 @@ class SwitchToTarget(OperationTask):
     def execute(self, choice: dict[str, Any]) -> None:
         """Switch."""
         migration = migration_of(self.run)
-        self.run.write(lambda session: switch(session, migration, choice["host_id"], migration.new_flavor))
+        self.run.write(lambda session: switch(
+            session, self.run, migration, choice["host_id"], migration.new_flavor))
 
     def revert(self, **_: Any) -> None:
         """Switch back."""
         migration = migration_of(self.run)
-        self.run.write(lambda session: switch(session, migration, migration.source_host_id, migration.old_flavor))
+        self.run.write(lambda session: switch(
+            session, self.run, migration, migration.source_host_id, migration.old_flavor))
 
 
 class SwitchToSource(OperationTask):
@@ -40,7 +42,8 @@ class SwitchToSource(OperationTask):
     def execute(self) -> None:
         """Switch back."""
         migration = migration_of(self.run)
-        self.run.write(lambda session: switch(session, migration, migration.source_host_id, migration.old_flavor))
+        self.run.write(lambda session: switch(
+            session, self.run, migration, migration.source_host_id, migration.old_flavor))
 
 
 def migration_of(run: Run) -> Migration:
@@ -63,10 +66,10 @@ def has_moved(run: Run) -> bool:
         return migrations.open_of(session, run.resource_id) is not None
 
 
-def switch(session: orm.Session, migration: Migration, host_id: str | None, flavor: dict[str, Any],
+def switch(session: orm.Session, run: Run, migration: Migration, host_id: str | None, flavor: dict[str, Any],
            port_status: str = "BUILD") -> None:
-    """Write a moving server's host and flavor, and its ports."""
+    """Write a moving server's host and flavor, and its ports; the hosts of its networks follow."""
     # Another host numbers its reports by another clock.
     session.execute(sa.update(Server).where(Server.id == migration.server_id).values(
         host_id=host_id, event_number=0, **flavor))
-    ports.set_ports_host(session, migration.server_id, host_id, port_status)
+    run.follow(ports.set_ports_host(session, migration.server_id, host_id, port_status, run.context, arrived=False))

@@ -13,6 +13,7 @@ from conductor.tasks.base import OperationTask, failed
 from hostler import errors
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations import notes
+from hostler.resources.network import reach
 from hostler.resources.server import allocations
 from hostler.resources.server.migrations import flavor_of
 from scheduler.rpcapi import Choice, Request
@@ -60,7 +61,8 @@ def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None
         "consumer_id": server.id, "project_id": server.project_id, "vcpus": size["vcpus"], "ram_mib": size["ram_mib"],
         "disk_gib": local_disk_gib(session, server.id, size), "zone": server.requested_zone,
         "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
-        "image_properties": server.image_properties, "hints": server.scheduler_hints, **more})
+        "image_properties": server.image_properties, "hints": server.scheduler_hints,
+        "networks": reach.needed(session, server.id), **more})
 
 
 def choose(run: Run, request: Request) -> Choice:

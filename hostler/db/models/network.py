@@ -26,6 +26,10 @@ class Network(Resource, Base):
     network_type: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="flat")
     physical_network: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     segmentation_id: orm.Mapped[int | None]
+    # The three above in one word, which no other network may have (`hostler.resources.network.segments`).
+    segment: orm.Mapped[str | None] = orm.mapped_column(sa.String(128), unique=True)
+    # What hosts are sent about where its ports are: see `hostler.resources.network.peers`.
+    peers_revision: orm.Mapped[int] = orm.mapped_column(default=0, server_default="0")
     # Each host answers at the gateway address and masquerades (the default network of a single node).
     host_gateway: orm.Mapped[bool] = orm.mapped_column(default=False)
     dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
@@ -139,7 +143,7 @@ class SecurityGroupChange(Base):
     """A port joined a group, left it or has other addresses since a revision of the group's members.
 
     The last of them are kept (`hostler.resources.network.port_specs`), also for ports that are gone: what hosts
-    are sent of a large group.
+    are sent of a large group. `group_id` may also be a VXLAN network's, whose ports are its members.
     """
 
     __tablename__ = "security_group_changes"

@@ -35,6 +35,8 @@ class Host(Resource, Base):
     hypervisor_version: orm.Mapped[int] = orm.mapped_column(default=0)
     hypervisor_hostname: orm.Mapped[str] = orm.mapped_column(Name, default="")
     host_ip: orm.Mapped[str] = orm.mapped_column(sa.String(64), default="")
+    # Where other hosts send the frames of VXLAN networks; empty until an agent that can carry them reports.
+    tunnel_ip: orm.Mapped[str] = orm.mapped_column(sa.String(64), default="", server_default="")
     arch: orm.Mapped[str] = orm.mapped_column(sa.String(32), default="x86_64")
     cpu_info: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
     traits: orm.Mapped[list[Any]] = orm.mapped_column(default=list)

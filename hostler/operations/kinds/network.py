@@ -28,9 +28,18 @@ class UpdateNetwork(Arguments):
     network_id: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdatePeers(Arguments):
+    """The VXLAN network of which ports came, went or moved."""
+
+    network_id: str
+
+
 APPLY_RULES: Final = Kind(
     name="network.apply_rules", resources=("security_group", "port", "server"), arguments=ApplyRules,
     action="updateSecurityGroups", cancellable=False)
 UPDATE: Final = Kind(name="network.update", resources=("network",), arguments=UpdateNetwork, cancellable=False)
+UPDATE_PEERS: Final = Kind(
+    name="network.update_peers", resources=("network",), arguments=UpdatePeers, cancellable=False)
 
-KINDS: Final = (APPLY_RULES, UPDATE)
+KINDS: Final = (APPLY_RULES, UPDATE, UPDATE_PEERS)

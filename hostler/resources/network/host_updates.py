@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.context import RequestContext
-from hostler.db.models import Operation, Port, Server
+from hostler.db.models import Network, Operation, Port, Server
 from hostler.db.moments import now
 from hostler.operations import states
 from hostler.operations.accept import Target, accept
@@ -22,6 +23,12 @@ from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import revisions
+
+# Built once, for every boot and delete.
+_CARRIED: Any = sa.select(Network.id).where(
+    Network.id.in_(sa.bindparam("ids", expanding=True)),
+    sa.exists().where(Port.network_id == Network.id, Port.host_id.is_not(None),
+                      Port.host_id != sa.bindparam("except_host")))
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wanted: Mapping[Target, A], *,
@@ -75,6 +82,16 @@ def notify_of_network(session: orm.Session, context: RequestContext, network_id:
     revisions.network_changed(session, network_id)
     return accept_once(session, context, network.UPDATE, {
         Target("network", network_id): network.UpdateNetwork(network_id=network_id)})
+
+
+def notify_of_peers(session: orm.Session, context: RequestContext, network_ids: Collection[str],
+                    except_host: str | None = None) -> list[str]:
+    """Make the hosts of VXLAN networks send to the ports where they now are; nothing where only `except_host`, which
+    knows, has a port."""
+    concerned = session.scalars(_CARRIED, {"ids": list(network_ids),
+                                           "except_host": except_host or ""}).all() if network_ids else ()
+    return accept_once(session, context, network.UPDATE_PEERS, {
+        Target("network", network_id): network.UpdatePeers(network_id=network_id) for network_id in concerned})
 
 
 def notify_of_server(session: orm.Session, context: RequestContext, server: Server) -> list[str]:

@@ -1,7 +1,7 @@
 """The ports as agents see them: network, addresses and rules of each NIC, in a fixed number of statements.
 
 A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
-once for each group.
+once for each group; so do the places of the other ports of VXLAN networks (`hostler.resources.network.peers`).
 
 To send every member with every message is simple, and right for small groups. In a group of 10,000 each boot would read
 and send all of them, twice. So of a group with more than `SMALL` ports a message has those that changed in its last
@@ -31,10 +31,12 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
+from hostler.resources.network import kinds, peers
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
-# {group id: {"revision", and one of: "members": ["MAC CIDR"], all of them; "ports": {port id: ["MAC CIDR"], empty when
-# it left} with "since": to those that have this revision at least, or None: that are all of them}}
+# {group id, or a network's `kinds.key`: {"revision", and one of: "members": ["MAC CIDR"], all of them; "ports":
+# {port id: ["MAC CIDR"], empty when it left} with "since": to those that have this revision at least, or None: that are
+# all of them}}
 Groups = dict[str, dict[str, Any]]
 
 # Groups with more ports than this are sent by their changes.
@@ -155,9 +157,11 @@ def _rule_spec(rule: Any) -> RuleSpec:
 
 
 def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
-    """Return the members of all groups that the ports' rules name (see `group_members`)."""
-    return group_members(session, {rule.remote_group_id for port in ports for rule in port.rules
-                                   if rule.remote_group_id is not None})
+    """Return the members of all groups that the ports' rules name (see `group_members`), and of VXLAN networks."""
+    known = list(ports)
+    return group_members(session, {
+        *(rule.remote_group_id for port in known for rule in port.rules if rule.remote_group_id is not None),
+        *(kinds.key(port.network.id) for port in known if port.network.network_type == kinds.VXLAN)})
 
 
 def group_members(session: orm.Session, group_ids: Collection[str],
@@ -181,8 +185,10 @@ def missed_members(session: orm.Session, known: Mapping[str, int | None]) -> Gro
 
 def prune_changes(session: orm.Session) -> None:
     """Forget changes that no host is sent any more."""
-    kept = sa.exists().where(SecurityGroup.id == SecurityGroupChange.group_id,
-                             SecurityGroup.members_revision <= SecurityGroupChange.revision + 2 * KEPT)
+    last = SecurityGroupChange.revision + 2 * KEPT
+    kept = sa.or_(
+        sa.exists().where(SecurityGroup.id == SecurityGroupChange.group_id, SecurityGroup.members_revision <= last),
+        sa.exists().where(Network.id == SecurityGroupChange.group_id, Network.peers_revision <= last))
     session.execute(sa.delete(SecurityGroupChange).where(~kept).execution_options(synchronize_session=False))
 
 
@@ -191,7 +197,7 @@ def _read_groups(session: orm.Session, group_ids: Collection[str], known: Mappin
     if not group_ids:
         return {}
     # Read before the members, which may then be newer than their revision, but never older.
-    rows = {row.id: row for row in session.execute(_REVISIONS, {"ids": list(group_ids), "small": SMALL})}
+    rows = _revisions(session, group_ids)
     revisions = {group_id: rows[group_id].members_revision if group_id in rows else 0 for group_id in group_ids}
     news = [group_id for group_id in group_ids if group_id not in known or revisions[group_id] != known[group_id]]
     small = [group_id for group_id in news if group_id not in rows or rows[group_id].beyond is None]
@@ -203,12 +209,28 @@ def _read_groups(session: orm.Session, group_ids: Collection[str], known: Mappin
     return {group_id: {"revision": revisions[group_id], **group} for group_id, group in found.items()}
 
 
+def _revisions(session: orm.Session, names: Collection[str]) -> dict[str, Any]:
+    """Return the revisions of groups and networks, and whether they are large, by what messages call them."""
+    groups, networks = _split(names)
+    rows = {row.id: row for row in session.execute(_REVISIONS, {"ids": groups, "small": SMALL})} if groups else {}
+    if networks:
+        rows |= {kinds.key(row.id): row for row in session.execute(peers.REVISIONS, {"ids": networks, "small": SMALL})}
+    return rows
+
+
+def _split(names: Collection[str]) -> tuple[list[str], list[str]]:
+    """Return the ids of groups, and those of networks."""
+    networks = {name: kinds.network_of(name) for name in names}
+    return ([name for name, network_id in networks.items() if network_id is None],
+            [network_id for network_id in networks.values() if network_id is not None])
+
+
 def _changes(session: orm.Session, group_id: str, since: int | None, revision: int,
              at_once: int | None) -> dict[str, Any]:
     if since is None:
         [ports] = _members(session, [group_id]).values()
         return {"since": None, "ports": {port_id: sorted(members) for port_id, members in ports.items()}}
-    changed = session.scalars(_CHANGED, {"group": group_id, "since": since}).all()
+    changed = session.scalars(_CHANGED, {"group": kinds.network_of(group_id) or group_id, "since": since}).all()
     if at_once is not None and len(changed) > at_once:
         return {"since": revision, "ports": {}}
     [ports] = _members(session, [group_id], changed).values()
@@ -217,11 +239,13 @@ def _changes(session: orm.Session, group_id: str, since: int | None, revision: i
 
 def _members(session: orm.Session, group_ids: Collection[str], port_ids: Collection[str] | None = None,
              ) -> dict[str, defaultdict[str, set[str]]]:
-    """Return the members of groups by port; of `port_ids` alone, when given."""
-    found: dict[str, defaultdict[str, set[str]]] = {group_id: defaultdict(set) for group_id in group_ids}
-    if not found or port_ids is not None and not port_ids:
+    """Return the members of groups and networks by port; of `port_ids` alone, when given."""
+    groups, networks = _split(group_ids)
+    found: dict[str, defaultdict[str, set[str]]] = {group_id: defaultdict(set) for group_id in groups}
+    found |= peers.members(session, networks, port_ids)
+    if not groups or port_ids is not None and not port_ids:
         return found
-    asked: dict[str, Any] = {"ids": list(group_ids)}
+    asked: dict[str, Any] = {"ids": groups}
     addresses, pairs_of = _MEMBERS, _PAIRS
     if port_ids is not None:
         asked["ports"] = list(port_ids)

@@ -19,7 +19,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources import quota, revisions
-from hostler.resources.network import ipam, place_ports, security_groups
+from hostler.resources.network import host_updates, ipam, peers, place_ports, security_groups
 
 COMPUTE_OWNER = "compute:nova"
 
@@ -110,18 +110,27 @@ def release_ports(session: orm.Session, server_id: str, context: RequestContext 
 
 
 def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, status: str,
-                   context: RequestContext | None = None) -> list[str]:
+                   context: RequestContext | None = None, *, arrived: bool = True,
+                   moved: bool = False) -> list[str]:
     """Record where a server's ports are and whether they work ("ACTIVE", "DOWN", "BUILD").
 
-    With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
-    operations to wake after the commit. Pass it once, when the ports first become ACTIVE.
+    With `context`, the other hosts of its VXLAN networks are told, and if it has `arrived`, so are those of servers
+    whose rules admit its addresses (needed once, when the ports first become ACTIVE). One that `moved` is known at its
+    host by its old place. Returns the ids of the operations to wake after the commit.
     """
     changed = session.execute(
         _MOVE, {"server": server_id, "host": host_id, "new_status": status, "moment": clock.utcnow()})
-    if context is None or not changed.rowcount:  # type: ignore[attr-defined]
+    if not changed.rowcount:  # type: ignore[attr-defined]
         return []
-    port_ids = session.scalars(_OF_SERVER, {"server": server_id}).all()
-    return security_groups.notify_arrival(session, context, port_ids, server_id, host_id)
+    network_ids = peers.server_changed(session, server_id)
+    if context is None:
+        return []
+    known_at = host_id if arrived and not moved else None
+    operation_ids = host_updates.notify_of_peers(session, context, network_ids, known_at)
+    if arrived:
+        port_ids = session.scalars(_OF_SERVER, {"server": server_id}).all()
+        operation_ids += security_groups.notify_arrival(session, context, port_ids, server_id, host_id)
+    return operation_ids
 
 
 def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
@@ -130,7 +139,10 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
     port = session.get_one(Port, port_id)
     port.status = "ACTIVE"
     port.revision += 1
-    return security_groups.notify_arrival(session, context, [port.id], str(port.server_id), port.host_id)
+    session.flush()
+    network_ids = peers.ports_changed(session, [port.id])
+    return [*host_updates.notify_of_peers(session, context, network_ids, port.host_id),
+            *security_groups.notify_arrival(session, context, [port.id], str(port.server_id), port.host_id)]
 
 
 def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
@@ -152,6 +164,7 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     server_id, port_ids = rows[0].server_id, [*made, *own]
     group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
     revisions.members_changed(session, group_ids, port_ids)
+    network_ids = peers.ports_changed(session, port_ids)
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
@@ -162,6 +175,8 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
             device_tag=None,
             revision=Port.revision + 1, updated_at=clock.utcnow()))
+    if context is not None:
+        operation_ids += host_updates.notify_of_peers(session, context, network_ids)
     return operation_ids
 
 

@@ -6,10 +6,11 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
-from hostler import errors
-from hostler.db.models import FixedIp, Port, SecurityGroup
-from hostler.resources.network import ports
+from hostler import errors, ids
+from hostler.db.models import FixedIp, Network, Port, SecurityGroup
+from hostler.resources.network import ports, segments
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.network.ports import NetworkRequest
 from tests.harness import backends, mariadb
@@ -33,6 +34,30 @@ def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         cloud.db.dispose()
     finally:
         server.stop()
+
+
+def test_concurrent_networks_get_each_number_once_and_in_order(cloud: Cloud) -> None:
+    """Eight allocators; the range has a number for all networks but one."""
+    cloud.conf.set_override("vni_ranges", ["100:138"], "network")
+    failures: list[Exception] = []
+
+    def work() -> None:
+        for _ in range(5):
+            try:
+                cloud.db.write(lambda session: segments.place(session, cloud.conf, Network(
+                    id=ids.new_id(), name="net", project_id=OTHER, network_type="vxlan")))
+            except Exception as error:  # noqa: BLE001 - whatever it is, the test shows it
+                failures.append(error)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [type(error) for error in failures] == [errors.Conflict] and "39 of 39" in str(failures[0]), failures
+    with cloud.db.reading() as session:
+        numbers = session.scalars(sa.select(Network.segmentation_id).where(Network.network_type == "vxlan")).all()
+    assert sorted(numbers) == list(range(100, 139))
 
 
 def test_concurrent_servers_share_a_subnet_to_the_last_address(cloud: Cloud) -> None:

@@ -55,6 +55,15 @@ def test_traits_required_and_forbidden() -> None:
     assert passed("traits", snapshot, extra_specs={"hw:cpu_policy": "shared"}) is None
 
 
+def test_networks_need_hosts_that_carry_them() -> None:
+    flat, vxlan = "network:flat", "network:vxlan"
+    snapshot = make_snapshot({"traits": (flat, vxlan, "physnet:lan")}, {"traits": (flat, "physnet:dmz")}, {})
+    assert passed("traits", snapshot, networks=(vxlan,)) == [0]
+    assert passed("traits", snapshot, networks=("physnet:lan",)) == [0, 2], "an older agent does not say what it has"
+    assert passed("traits", snapshot, networks=(vxlan, "physnet:dmz")) == []
+    assert passed("traits", snapshot, networks=("physnet:dmz",), extra_specs={"trait:A": "required"}) == []
+
+
 def test_aggregate_extra_specs_scoped_keys_only() -> None:
     snapshot = make_snapshot({}, {}, {}, aggregates=(({"ssd": "true", "tier": "1,2"}, (0, 1)), ({"tier": "3"}, (2,))))
     scope = "aggregate_instance_extra_specs:"

@@ -89,7 +89,7 @@ def test_numbers_and_truths_may_be_spelled_as_text(api: Api) -> None:
 
 
 def test_provider_types_that_agents_do_not_know(api: Api) -> None:
-    api.call("POST", "/v2.0/networks", {"network": {"provider:network_type": "vlan"}}, token=ADMIN, status=501)
+    api.call("POST", "/v2.0/networks", {"network": {"provider:network_type": "gre"}}, token=ADMIN, status=501)
     api.make("network", "networks", token=ADMIN, **{"provider:physical_network": "p1"})
     api.refused("POST", "/v2.0/networks", {"network": {"provider:physical_network": "p1"}}, 409, "FlatNetworkInUse",
                 token=ADMIN)

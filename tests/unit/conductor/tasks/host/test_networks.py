@@ -21,7 +21,7 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
-from hostler.resources.network import security_groups
+from hostler.resources.network import host_updates, kinds, security_groups
 from tests.harness.conductor_rig import Rig
 
 ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
@@ -124,6 +124,30 @@ def test_a_silent_host_does_not_hide_the_next_and_that_gets_the_newest(rig: Rig,
     rig.expire_delay(operation_id)
     assert rig.run(operation_id) is None
     assert members(told.mock_calls[1].args[2]) == {group_id: MEMBERS[1:]} and told.mock_calls[1].args[1] == "host1"
+
+
+def test_every_host_of_a_vxlan_network_is_sent_where_its_ports_are(rig: Rig, group_id: str) -> None:
+    def overlay(session: orm.Session) -> str:
+        network = session.query(Network).filter_by(name="net").one()
+        network.network_type = "vxlan"
+        for number, host in enumerate(session.query(Host).order_by(Host.number), 1):
+            host.tunnel_ip = f"192.0.2.{number}"
+        return network.id
+
+    network_id = rig.db.write(overlay)
+    places = [f"fa:16:3e:00:00:{index:02x} {address} 192.0.2.{2 if index == 2 else 1}"
+              for index, address in enumerate(ADDRESSES)]
+    told: Any = rig.host.update_groups  # type: ignore[attr-defined]
+    for _ in range(2):
+        told.reset_mock()
+        [operation_id] = rig.db.write(lambda session: host_updates.notify_of_peers(session, rig.context, [network_id]))
+        assert rig.run(operation_id) is None
+        assert [(call.args[1], members(call.args[2])) for call in told.mock_calls] == [
+            (host, {kinds.key(network_id): places}) for host in ("host1", "host2")]
+    told_at_once = members(reconcile.plan(rig.cloud, "host2", [])["groups"])
+    assert told_at_once == {group_id: MEMBERS, kinds.key(network_id): places}
+    known = {name: group["revision"] for name, group in reconcile.plan(rig.cloud, "host2", [])["groups"].items()}
+    assert reconcile.plan(rig.cloud, "host2", [], known)["groups"] == {}
 
 
 def test_reconciliation_brings_the_members(rig: Rig, group_id: str) -> None:

@@ -12,8 +12,9 @@ from hostler.resources.server.status import STATUS_FILTER, check_may_start, kind
 from hostler.resources.volume import states as volume_states
 
 # Kinds that nothing cancels; a kind is cancellable unless somebody thought otherwise.
-LAST = {"server.delete", "server.update", "network.apply_rules", "network.update", "volume.delete", "snapshot.delete",
-        "backup.delete", "attachment.delete", "cloud.audit", "server.shelve_offload", "server.confirm_resize",
+LAST = {"server.delete", "server.update", "network.apply_rules", "network.update",
+        "network.update_peers", "volume.delete", "snapshot.delete", "backup.delete", "attachment.delete",
+        "cloud.audit", "server.shelve_offload", "server.confirm_resize",
         "server.revert_resize", "server.reset_network", "server.inject_network_info"}
 
 

@@ -1,0 +1,103 @@
+"""Where the ports of VXLAN networks are: what a host must know to send frames to other hosts without asking the wire.
+
+The usual way is to flood and learn: every host hears the first frame to each address. Instead every host that has a
+port of a network is sent where the others are, like the members of a security group: by port, with a revision
+(`networks.peers_revision`), and of large networks only what changed (`hostler.resources.network.port_specs`). In these
+messages a network stands beside the groups under its key (`hostler.resources.network.kinds`). A member is "MAC ADDRESS
+TUNNEL-ADDRESS", with "-" for the address of a MAC that a port may use besides its own.
+
+What is read is where the records say a server is. So a guest's frames follow it when its host is written, not before.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any, Final, cast
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import FixedIp, Host, Network, Port, SecurityGroupChange
+from hostler.resources.network.kinds import VXLAN, key
+
+# Built once, for every boot and delete.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+REVISIONS: Final = sa.select(
+    Network.id, Network.peers_revision.label("members_revision"),
+    sa.select(Port.id).where(Port.network_id == Network.id, Port.host_id.is_not(None)).limit(1)
+    .offset(sa.bindparam("small", type_=sa.Integer)).scalar_subquery().label("beyond"),
+).where(Network.id.in_(_IDS))
+_PEERS = (sa.select(Port.network_id, Port.id, Port.mac_address, Port.allowed_address_pairs, FixedIp.ip_address,
+                    Host.tunnel_ip)
+          .join(Host, Host.id == Port.host_id).outerjoin(FixedIp, FixedIp.port_id == Port.id)
+          .where(Port.network_id.in_(_IDS), Host.tunnel_ip != ""))
+_PEERS_AT = _PEERS.where(Port.id.in_(sa.bindparam("ports", expanding=True)))
+_OVERLAID = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
+             .where(Network.network_type == VXLAN).order_by(Port.network_id, Port.id))
+_OF_SERVER = _OVERLAID.where(Port.server_id == sa.bindparam("server"))
+_OF_PORTS = _OVERLAID.where(Port.id.in_(_IDS))
+_ON_HOST = _OVERLAID.where(Port.host_id == sa.bindparam("host"))
+_NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
+    ["group_id", "revision", "port_id"],
+    sa.select(Network.id, Network.peers_revision, Port.id).join(Port, Port.network_id == Network.id)
+    .where(Network.id.in_(_IDS), Port.id.in_(sa.bindparam("ports", expanding=True))))
+_HOSTS = (sa.select(Host.name).join(Port, Port.host_id == Host.id)
+          .where(Port.network_id == sa.bindparam("network")).distinct().order_by(Host.name))
+
+
+def members(session: orm.Session, network_ids: Collection[str],
+            port_ids: Collection[str] | None = None) -> dict[str, defaultdict[str, set[str]]]:
+    """Return where the ports of networks are, by key and port; of `port_ids` alone, when given."""
+    found: dict[str, defaultdict[str, set[str]]] = {key(network_id): defaultdict(set) for network_id in network_ids}
+    if not found or port_ids is not None and not port_ids:
+        return found
+    asked: dict[str, Any] = {"ids": list(network_ids)}
+    if port_ids is not None:
+        asked["ports"] = list(port_ids)
+    for network_id, port_id, mac, pairs, address, tunnel_ip in session.execute(
+            _PEERS if port_ids is None else _PEERS_AT, asked).tuples():
+        others = {pair["mac_address"].lower() for pair in pairs if pair.get("mac_address")} - {mac.lower()}
+        found[key(network_id)][port_id].update({
+            f"{mac.lower()} {address or '-'} {tunnel_ip}", *(f"{other} - {tunnel_ip}" for other in others)})
+    return found
+
+
+def hosts_on(session: orm.Session, network_id: str) -> list[str]:
+    """Return the names of the hosts that have a port of the network."""
+    return list(session.scalars(_HOSTS, {"network": network_id}))
+
+
+def networks_on(session: orm.Session, host_id: str) -> list[str]:
+    """Return the keys of the VXLAN networks that have a port on a host."""
+    return [key(network_id) for network_id in _networks(session.execute(_ON_HOST, {"host": host_id}).tuples())]
+
+
+def server_changed(session: orm.Session, server_id: str) -> list[str]:
+    """Count that a server's ports are elsewhere; returns the ids of their VXLAN networks."""
+    return _count(session, session.execute(_OF_SERVER, {"server": server_id}).tuples().all())
+
+
+def ports_changed(session: orm.Session, port_ids: Collection[str]) -> list[str]:
+    """Count that ports, which exist, go or have other addresses; returns the ids of their VXLAN networks."""
+    return _count(session, session.execute(_OF_PORTS, {"ids": list(port_ids)}).tuples().all()) if port_ids else []
+
+
+def host_changed(session: orm.Session, host_id: str) -> list[str]:
+    """Count that a host is reached at another address; returns the ids of the VXLAN networks that have ports on it."""
+    return _count(session, session.execute(_ON_HOST, {"host": host_id}).tuples().all())
+
+
+def _count(session: orm.Session, rows: Collection[tuple[str, str]]) -> list[str]:
+    network_ids = _networks(rows)
+    if network_ids:
+        for network_id in network_ids:  # in order, so that two such transactions seldom wait for each other
+            session.execute(sa.update(Network).where(Network.id == network_id).values(
+                peers_revision=Network.peers_revision + 1, updated_at=Network.updated_at)
+                .execution_options(synchronize_session=False))
+        session.execute(_NOTE, {"ids": network_ids, "ports": [port_id for _, port_id in rows]})
+    return network_ids
+
+
+def _networks(rows: Iterable[tuple[str, str]]) -> list[str]:
+    return list(dict.fromkeys(network_id for network_id, _ in rows))

@@ -1,0 +1,25 @@
+"""What a server's networks need of its host, as traits (`hostler.resources.network.kinds`)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import Network, Port
+from hostler.resources.network import kinds
+
+_OF_SERVER: Any = sa.select(Network.network_type, Network.physical_network).distinct().join(
+    Port, Port.network_id == Network.id).where(
+    Port.server_id == sa.bindparam("server"),
+    sa.or_(Network.network_type != kinds.FLAT, Network.physical_network.is_not(None)))
+
+
+def needed(session: orm.Session, server_id: str) -> tuple[str, ...]:
+    """Return the traits that a host of the server must have."""
+    found = set()
+    for kind, physical in session.execute(_OF_SERVER, {"server": server_id}).tuples():
+        found |= {kinds.KIND + kind} - {kinds.REPORTED}
+        found |= {kinds.PHYSICAL + physical} if physical else set()
+    return tuple(sorted(found))

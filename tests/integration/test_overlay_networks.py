@@ -15,6 +15,7 @@ from typing import TypeVar
 
 import pytest
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from compute.network import names, namespaces
 from hostler import ids
@@ -87,8 +88,15 @@ def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
             ipr.addr("add", index=index, address=text, prefixlen=24)
             ipr.link("set", index=index, state="up")
 
+    def unwire() -> None:
+        # Not left to the other namespace's end, which comes when its last process is gone.
+        with IPRoute() as ipr, contextlib.suppress(NetlinkError):
+            for index in ipr.link_lookup(ifname="wire0"):
+                ipr.link("del", index=index)
+
     with contextlib.ExitStack() as stack:
         stack.callback(namespaces.remove, other)
+        stack.callback(unwire)
         with other.open("rb") as handle, IPRoute() as ipr:
             ipr.link("add", ifname="wire0", kind="veth", peer={"ifname": "wire0", "net_ns_fd": handle.fileno()})
         address("wire0", "192.0.2.1")

@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -29,6 +29,7 @@ from hostler.db import committed
 from hostler.db.commits import UnsureCommit, note_rows
 from hostler.db.moments import SharedClock, read_now
 from hostler.db.outage import is_away, is_transient
+from hostler.db.pool import PatientPool
 from hostler.db.reading import ReadSession
 from hostler.db.silence import watch
 from hostler.db.timeouts import Timeouts, execute_singly
@@ -45,6 +46,8 @@ _WRITER_S = 60
 # How long a database that took a commit without an answer, or holds the answer to one, is waited for.
 _UNSURE_S = 30.0
 _ANY = sa.select(sa.literal(1))
+# Execution option of connections that only read: they begin no transaction.
+_READS: Final = "hostler_reads"
 
 
 class _Patience:
@@ -92,7 +95,7 @@ class Database:
         if self.is_sqlite:
             event.listen(self.engine, "connect", lambda connection, _record: connection.execute(
                 f"PRAGMA synchronous={sqlite_synchronous}"))
-        self._reader = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._reader = self.engine.execution_options(**{_READS: True})
         self._read_session = orm.sessionmaker(self._reader, class_=ReadSession, expire_on_commit=False,
                                               autoflush=False)
         self._write_session = orm.sessionmaker(self.engine, expire_on_commit=False)
@@ -110,21 +113,21 @@ class Database:
         backend = self.url.get_backend_name()
         # The values of a statement, passwords' hashes among them, are no part of what an error says.
         # The connections used last come first, so that those of a burst become old and are closed by the server.
-        options: dict[str, Any] = {"hide_parameters": True, "pool_size": pool_size, "max_overflow": max_overflow,
-                                   "pool_use_lifo": True, "pool_timeout": timeouts.connect_s,
+        options: dict[str, Any] = {"hide_parameters": True, "poolclass": PatientPool, "pool_size": pool_size,
+                                   "max_overflow": max_overflow, "pool_use_lifo": True,
+                                   "pool_timeout": timeouts.connect_s,
                                    "connect_args": timeouts.connect_args(backend)}
         if self.is_sqlite:
             path = self.url.database
             if path and path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 Path(path).touch(mode=0o600)  # it holds password hashes; its journals take over its mode
-            options["poolclass"] = sa.QueuePool
             options["pool_timeout"] = _WRITER_S
         else:
             options["pool_recycle"] = 3600
-        # psycopg switches to autocommit without a word to the server. The others would pay several round trips for
-        # each reading; their connections stay in autocommit, and a transaction says BEGIN.
-        options["isolation_level"] = "READ COMMITTED" if backend == "postgresql" else "AUTOCOMMIT"
+        # To switch a connection to autocommit and back costs as much as several statements, or even round trips: all
+        # stay in autocommit, and a transaction says BEGIN.
+        options["isolation_level"] = "AUTOCOMMIT"
         engine = sa.create_engine(self.url, **options)
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
@@ -134,8 +137,7 @@ class Database:
         if backend == "postgresql":
             execute_singly(engine)
             event.listen(engine, "connect", _prepare_postgresql)
-        else:
-            event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", _begin)
         self._clock.follow(engine)
         return engine
 
@@ -286,9 +288,11 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
 def _prepare_postgresql(connection: Any, _record: Any) -> None:
     # More than all statements a process uses; psycopg's default drops and prepares them in turns.
     connection.prepared_max = 1000
+    # By default a statement is parsed five times first, on each connection.
+    connection.prepare_threshold = 1
 
 
 def _begin(connection: sa.Connection) -> None:
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+    if _READS not in connection.get_execution_options():
         # SQLite: at once the writer, not at the first change, which could then come too late.
         connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.dialect.name == "sqlite" else "START TRANSACTION")

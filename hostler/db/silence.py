@@ -92,6 +92,11 @@ def _watched_psycopg(driver: Any, probe: Probe, _timeouts: Timeouts) -> Callable
             except StopIteration as end:
                 return end.value
 
+        def rollback(self) -> None:
+            """Roll back, without taking turns for the connection when there is no transaction, as after reads."""
+            if self.pgconn.transaction_status != driver.pq.TransactionStatus.IDLE:
+                super().rollback()
+
     return Connection.connect  # type: ignore[no-any-return]
 
 

@@ -51,11 +51,10 @@ class Timeouts:
         if backend == "postgresql":
             settings = {"lock_timeout": self.lock_s, "statement_timeout": self.statement_s,
                         "idle_in_transaction_session_timeout": self.idle_transaction_s}
-            # In autocommit: rolling a transaction back would undo the settings.
+            # In autocommit, as all connections: rolling a transaction back would undo the settings.
             connection.autocommit = True
             connection.execute("SELECT " + ", ".join(
                 f"set_config('{name}', '{1000 * value}', false)" for name, value in settings.items()))
-            connection.autocommit = False
         elif backend in ("mysql", "mariadb"):
             with connection.cursor() as cursor:
                 cursor.execute(f"SET SESSION innodb_lock_wait_timeout={self.lock_s}, lock_wait_timeout={self.lock_s}, "

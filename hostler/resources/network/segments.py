@@ -25,6 +25,8 @@ from hostler.resources.network.kinds import FLAT, VLAN, VXLAN
 # Outer Ethernet, IPv4, UDP and VXLAN headers.
 VXLAN_OVERHEAD: Final = 50
 LAST_ID: Final = {VLAN: 4094, VXLAN: 16777215}
+# More than requests at the same time.
+_ATTEMPTS: Final = 256
 
 Range = tuple[int, int]
 
@@ -63,6 +65,8 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, network: Network) -> None:
         except exc.IntegrityError as error:
             if named:
                 raise _in_use(network) from error
+            if len(lost) == _ATTEMPTS:
+                raise
             # A concurrent request took it; MariaDB does not show its network to this transaction.
             lost.add(int(network.segmentation_id or 0))
 

@@ -96,8 +96,9 @@ def test_the_end_of_a_silence_is_told(link: FakeLink) -> None:
 def test_a_report_has_what_the_conductors_expect(agent: Agent) -> None:
     report = agent.manager.get_host_report(CTX)
     assert {"service", "started_at", "availability_zone", "hypervisor_type", "hypervisor_version",
-            "hypervisor_hostname", "host_ip", "cpu_info", "arch", "vcpus", "ram_mib", "disk_gib", "ratios", "reserved",
-            "running_servers", "uptime_s", "healthy", "unhealthy_reason", "traits", "connector", "self_fence_s",
+            "hypervisor_hostname", "host_ip", "tunnel_ip", "cpu_info", "arch", "vcpus", "ram_mib", "disk_gib", "ratios",
+            "reserved", "running_servers", "uptime_s", "healthy", "unhealthy_reason", "traits", "connector",
+            "self_fence_s",
             "fence_generation", "servers_share"} == set(report)
     assert report["healthy"] and report["vcpus"] == 64
 

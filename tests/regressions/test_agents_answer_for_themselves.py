@@ -50,9 +50,9 @@ def test_a_volume_is_opened_to_the_servers_host_whatever_its_report_says(
     let_in: list[str] = []
     connect = FakeDriver.connect
 
-    def noting(self: Any, volume: Any, attachment_id: str, connector: Any, readonly: bool) -> Any:
+    def noting(self: Any, volume: Any, connection_id: str, connector: Any, *modes: bool) -> Any:
         let_in.append(connector.host)
-        return connect(self, volume, attachment_id, connector, readonly)
+        return connect(self, volume, connection_id, connector, *modes)
 
     monkeypatch.setattr(FakeDriver, "connect", noting)
     monkeypatch.setattr(FakeConnections, "connector", lambda _: ConnectorSpec(host="another", ip="192.0.2.66",

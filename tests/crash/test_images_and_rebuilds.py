@@ -8,8 +8,6 @@ A random sample of the points is tried, HOSTLER_CRASHES=all tries all of them; H
 from __future__ import annotations
 
 import json
-import os
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from tests.harness.crash_campaign import (
     api_points,
     around,
     conductor_points,
+    each,
     in_conductor,
     volume_points,
 )
@@ -59,8 +58,6 @@ REIMAGE = [*conductor_points(["StopServer", "DisconnectVolume", "ReimageBootVolu
            *agent_points("rebuild.guest", "driver.create:after")]
 FAILED_REIMAGE = [*around("revert.ReimageBootVolume", "revert.DisconnectVolume", "rpc.connect_volume", "finish"),
                   *volume_points("volume.connect:before", "volume.connect:after")]
-SEED = os.environ.get("HOSTLER_SEED", "1")
-SHARE = 1.0 if os.environ.get("HOSTLER_CRASHES") == "all" else 0.25
 _REIMAGES = {"OpenStack-API-Version": "compute 2.93"}
 
 
@@ -130,13 +127,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         made.stop()
 
 
-def some(points: list[Point]) -> pytest.MarkDecorator:
-    """Run a test for each point, or for a share of them."""
-    chosen = random.Random(SEED).sample(points, max(1, int(len(points) * SHARE)))
-    return pytest.mark.parametrize("point", chosen, ids=str)
-
-
-@some(IMAGE)
+@each(IMAGE)
 def test_an_image_survives(scene: Scene, point: Point) -> None:
     name = scene.name("image")
     scene.disturb(point, lambda: scene.ask("createImage", name=name))
@@ -145,7 +136,7 @@ def test_an_image_survives(scene: Scene, point: Point) -> None:
     assert scene.copies() == []
 
 
-@some(FAILED_IMAGE)
+@each(FAILED_IMAGE)
 def test_the_revert_of_an_image_survives(scene: Scene, point: Point) -> None:
     name = scene.name("broken")
     scene.disturb(point, lambda: scene.ask("createImage", name=name), failing=Point("agent", "snapshot.send"))
@@ -154,7 +145,7 @@ def test_the_revert_of_an_image_survives(scene: Scene, point: Point) -> None:
     assert scene.copies() == []
 
 
-@some(BACKUP)
+@each(BACKUP)
 def test_a_rotation_survives(scene: Scene, point: Point) -> None:
     kind = scene.name("kind")
     for turn in (Point("conductor", "claim:after"), point):
@@ -162,7 +153,7 @@ def test_a_rotation_survives(scene: Scene, point: Point) -> None:
         wait_for(lambda: scene.images(kind) == ["active"], f"one backup; now {scene.images(kind)}", 30)
 
 
-@some(REBUILD)
+@each(REBUILD)
 def test_a_rebuild_survives(scene: Scene, point: Point) -> None:
     (scene.directory / "disk").write_bytes(b"written by the guest")
     scene.disturb(point, lambda: scene.ask("rebuild", imageRef=scene.image_id))
@@ -171,7 +162,7 @@ def test_a_rebuild_survives(scene: Scene, point: Point) -> None:
     scene.campaign.wait_rest()
 
 
-@some(VOLUME_IMAGE)
+@each(VOLUME_IMAGE)
 def test_an_image_of_volumes_survives(scene: Scene, point: Point) -> None:
     before, name = scene.sizes()["snapshots"], scene.name("golden")
     scene.disturb(point, lambda: scene.ask("createImage", scene.on_volume, name=name))
@@ -181,7 +172,7 @@ def test_an_image_of_volumes_survives(scene: Scene, point: Point) -> None:
     assert scene.sizes()["snapshots"] == before + 2 * len(scene.images(name))
 
 
-@some(FAILED_VOLUME_IMAGE)
+@each(FAILED_VOLUME_IMAGE)
 def test_the_revert_of_an_image_of_volumes_survives(scene: Scene, point: Point) -> None:
     before, name = scene.sizes()["snapshots"], scene.name("broken")
     scene.disturb(point, lambda: scene.ask("createImage", scene.on_volume, name=name),
@@ -191,7 +182,7 @@ def test_the_revert_of_an_image_of_volumes_survives(scene: Scene, point: Point) 
     assert scene.sizes()["snapshots"] == before
 
 
-@some(REIMAGE)
+@each(REIMAGE)
 def test_a_rebuild_of_the_volume_survives(scene: Scene, point: Point) -> None:
     before = scene.content()
     wanted = scene.reimage(point)
@@ -202,7 +193,7 @@ def test_a_rebuild_of_the_volume_survives(scene: Scene, point: Point) -> None:
     assert scene.content() != before
 
 
-@some(FAILED_REIMAGE)
+@each(FAILED_REIMAGE)
 def test_the_revert_of_a_rebuild_of_the_volume_survives(scene: Scene, point: Point) -> None:
     wanted = scene.reimage(point, failing=Point("node1", "agent.reimage_volume.begin"))
     scene.campaign.disarm()

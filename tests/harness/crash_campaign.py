@@ -170,7 +170,7 @@ class Campaign:
         for path in (*self.faults.values(), *self.controls.values()):
             path.unlink(missing_ok=True)
 
-    def wait_death(self, before: int, timeout_s: float = 20) -> bool:
+    def wait_death(self, before: int, timeout_s: float = 60) -> bool:
         """Wait until a process died since there were `before` deaths; False when none does."""
         with contextlib.suppress(TimeoutError):
             wait_for(lambda: self.deaths > before, "a death", timeout_s)

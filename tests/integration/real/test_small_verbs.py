@@ -18,7 +18,9 @@ echo $$ > /tmp/agent.pid
 for port in /sys/class/virtio-ports/*; do
   [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] && exec 3<>/dev/${port##*/}
 done
-while read -r line <&3; do
+while :; do
+  # Until the host has opened its end, there is nothing to read.
+  read -r line <&3 || { sleep 0.2; continue; }
   id=${line##*\"id\":}; id=${id%%[!0-9]*}
   case $line in
     *guest-sync-delimited*) printf "\377{\"return\": $id}\n" >&3;;

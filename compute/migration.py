@@ -183,9 +183,11 @@ class Migrations:
         mark = self._layout.unverified_mark(server_id)
         if not mark.exists():
             return
-        if mark.read_text() == virt.RUNNING and self._tools.driver.get_power_state(server_id) == virt.PAUSED:
+        state = self._tools.driver.get_power_state(server_id)
+        if mark.read_text() == virt.RUNNING and state == virt.PAUSED:
             self._tools.driver.unpause(server_id)
-        mark.unlink()
+        if state in RUNS:  # else the guest has not arrived, and the next call is to let it run
+            mark.unlink()
 
     def _sum_disks(self, server: ServerSpec, check: Callable[[], None]) -> dict[str, str]:
         base = self._tools.images.fetch(server.image) if server.image is not None else None

@@ -157,7 +157,7 @@ def test_change_of_network_survives(scene: Scene, point: Point) -> None:
 
 @pytest.fixture(scope="module")
 def overlay_port(scene: Scene) -> str:
-    """A port of the server on a VXLAN network, whose host is told of each change of its addresses."""
+    """A port of the server on a VXLAN network, whose host gets each change of its addresses."""
     network = scene.client.post("/network/v2.0/networks", {"network": {"provider:network_type": "vxlan"}}
                                 ).json()["network"]["id"]
     scene.client.post("/network/v2.0/subnets", {"subnet": {

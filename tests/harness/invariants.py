@@ -152,7 +152,7 @@ def _compare(kind: str, needed: set[str], allowed: set[str], found: set[str]) ->
 
 
 def documents(directory: Path, pattern: str) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """Read the JSON files that an agent at work keeps; one that it deletes meanwhile is not there."""
+    """Read the JSON files that an agent at work keeps; one that it deletes during the reading is left out."""
     for path in directory.glob(pattern):
         with contextlib.suppress(FileNotFoundError):
             yield path, json.loads(path.read_text())

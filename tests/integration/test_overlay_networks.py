@@ -120,7 +120,7 @@ def test_guests_on_two_hosts_reach_each_other_and_nothing_is_learned(hosts: tupl
     first, second = hosts
     net = overlay(7)
     one, two = first.boot(10, net), second.boot(11, net)
-    assert not one.pings(two.address), "neither host was told of the other"
+    assert not one.pings(two.address), "neither host knows the other yet"
     places = [place(one, first), place(two, second)]
     for host in hosts:
         host.tell(net, *places)

@@ -5,8 +5,8 @@
     vxlan   a number (VNI) that its frames carry in tunnels between the hosts
 
 `networks.segment` names all of it in one word with a unique constraint, so that two requests at the same time cannot
-get the same number. The lowest free number of the configured ranges is taken, and whoever loses it to a concurrent
-request takes the next: there is no counter that could drift, and a deleted network's number is free again.
+get the same number. The lowest free number of the configured ranges is taken, and a request that loses it to another
+takes the next: there is no counter that could drift, and a deleted network's number is free again.
 """
 
 from __future__ import annotations

@@ -138,6 +138,19 @@ def test_a_target_that_was_fenced_takes_no_guest_until_it_knows_whose_it_is(agen
     assert target.manager.arrive_server(attempt_of("move", 5), server.to_wire()) == {"power_state": virt.RUNNING}
 
 
+def test_a_call_before_the_guest_is_there_does_not_forget_that_it_is_to_run(agent: Agent, target: Agent,
+                                                                            running: ServerSpec) -> None:
+    landing = prepare(agent, target, running)
+    mark = target.layout.unverified_mark(running.id)
+    mark.write_text(virt.RUNNING)
+    with pytest.raises(errors.AgentError, match="did not arrive"):
+        target.manager.arrive_server(attempt_of("move", 2), running.to_wire())
+    assert send(agent, running, landing, 3) == "moved"
+    target.driver.pause(running.id)  # as a guest arrives whose disks are compared
+    arrived = target.manager.arrive_server(attempt_of("move", 4), running.to_wire())
+    assert (arrived, mark.exists()) == ({"power_state": virt.RUNNING}, False)
+
+
 def test_a_guest_that_went_off_on_its_way_stays_at_its_source(agent: Agent, target: Agent, running: ServerSpec) -> None:
     agent.driver.migration_s = 60
     landing = prepare(agent, target, running)

@@ -84,7 +84,7 @@ def test_members_of_groups_come_back(tmp_path: Path) -> None:
     (tmp_path / "broken.json").write_text("{")
     again = GroupStore(tmp_path)
     expected = {"a": (f"{mac} . 10.0.0.4/31", f"{mac} . fd00::1/128"), "b": (f"{mac} . 10.0.0.9/32",),
-                "never told of": ()}
+                "unknown": ()}
     assert store.ranges(expected) == again.ranges(expected) == expected
     again.keep_only(["b"])
     assert again.ranges(["a"]) == {"a": ()}

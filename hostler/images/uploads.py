@@ -26,7 +26,7 @@ from hostler.images import claims
 from hostler.images.hashing import Content
 from hostler.images.inspect import Inspection
 from hostler.images.moves import IMAGE
-from hostler.images.statuses import ACTIVE, IMPORTING, QUEUED, UPLOADING, WORKING
+from hostler.images.statuses import ACTIVE, IMPORTING, QUEUED, SAVING, UPLOADING, WORKING
 from hostler.images.store import ImageStore
 from hostler.resources import quota
 
@@ -34,6 +34,8 @@ LOG = logging.getLogger(__name__)
 
 TOUCH_INTERVAL_S = 5.0
 STALE_AFTER_S = 60.0
+# Who has watched an image for so long without a touch may take it over from the request that held it.
+DEAD_AFTER_S = 12.0
 
 
 def is_referenced(db: Database) -> Callable[[str], bool]:
@@ -147,6 +149,13 @@ def _move(session: orm.Session, criteria: list[sa.ColumnElement[bool]], before: 
           **values: Any) -> bool:
     return IMAGE.move_all(session, after, {**values, "updated_at": clock.utcnow()}, only_from=before,
                           where=[*criteria, Image.deleted_at.is_(None)]) == 1
+
+
+def take_over(db: Database, image: Image) -> None:
+    """Queue an image that is `saving` again, unless it was touched since it was read; keep its claim."""
+    if db.write(lambda session: _move(session, [Image.id == image.id, Image.updated_at == image.updated_at],
+                                      [SAVING], QUEUED)):
+        LOG.warning("image %s: its upload lost its process; the agent that sends it takes over", image.id)
 
 
 def _status(db: Database, image_id: str) -> str:

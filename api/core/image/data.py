@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Iterable, Iterator
-
-import sqlalchemy as sa
 
 from api.core.image.access import find_for
 from api.services import Services
-from hostler import errors, ids
+from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Image
 from hostler.images import claims, statuses, uploads
@@ -18,9 +15,6 @@ from hostler.images.inspect import Inspection
 
 IMPORT_METHODS = ("glance-direct",)
 STORE_ID = "file"
-# How long a sender waits for another sender of the same image to finish.
-_PATIENCE_S = 15.0
-_LOOK_EVERY_S = 0.2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,36 +43,7 @@ def upload(services: Services, context: RequestContext, image_id: str, blocks: B
     """
     image = _image_for_data(services, context, image_id)
     with uploads.working(services.db, services.conf, image, statuses.QUEUED, statuses.SAVING, action="upload"):
-        _receive(services, image, statuses.SAVING, blocks)
-
-
-def receive_from_agent(services: Services, image_id: str, blocks: Blocks) -> None:
-    """Store what an agent sends for a waiting image; sending it again changes nothing.
-
-    The caller has checked the signature. An agent that died while sending may try again, so its first request gets a
-    moment to end. Raises NotFound, InvalidState, UnsupportedImage, TooLarge; after a failure the image is queued,
-    until the operation that wanted it says that it failed.
-    """
-    image = _waiting_image(services, image_id)
-    if image.status == statuses.ACTIVE:
-        for _block in blocks:
-            pass  # a client reads the answer only once it has sent everything
-        return
-    with uploads.working(services.db, services.conf, image, statuses.QUEUED, statuses.SAVING, action="upload"):
-        _receive(services, image, statuses.SAVING, blocks)
-
-
-def _waiting_image(services: Services, image_id: str) -> Image:
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        with services.db.reading() as session:
-            image = session.scalars(sa.select(Image).where(
-                Image.id == (ids.canonical(image_id) or ""), Image.deleted_at.is_(None))).one_or_none()
-        if image is None:
-            raise errors.NotFound(resource="Image", id=image_id)
-        if image.status != statuses.SAVING or time.monotonic() > deadline:
-            return image
-        time.sleep(_LOOK_EVERY_S)
+        receive(services, image, statuses.SAVING, blocks)
 
 
 def stage(services: Services, context: RequestContext, image_id: str, blocks: Blocks) -> None:
@@ -97,7 +62,7 @@ def import_staged(services: Services, context: RequestContext, image_id: str) ->
                                   state=image.status)
     with uploads.working(services.db, services.conf, image, statuses.UPLOADING, statuses.IMPORTING, action="import"):
         try:
-            _receive(services, image, statuses.IMPORTING, Blocks(services.images.staged_blocks(image.id)))
+            receive(services, image, statuses.IMPORTING, Blocks(services.images.staged_blocks(image.id)))
         finally:
             services.images.unstage(image.id)
 
@@ -127,7 +92,8 @@ def _claimed(services: Services, image: Image, blocks: Blocks) -> Iterator[bytes
     return claims.Claim(services.db, services.conf, image).watch(blocks, blocks.expected_bytes)
 
 
-def _receive(services: Services, image: Image, during: str, blocks: Blocks) -> None:
+def receive(services: Services, image: Image, during: str, blocks: Blocks) -> None:
+    """Inspect and store the data of an image in status `during`, which becomes active."""
     inspection = Inspection(image.id, image.disk_format or "", image.container_format or "",
                             services.conf.image.max_virtual_size_gib << 30)
     services.images.receive(

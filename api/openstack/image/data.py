@@ -8,6 +8,7 @@ import falcon
 
 from api.bodies import read_json
 from api.core.image import data as verbs
+from api.core.image.from_agents import receive_from_agent
 from api.openstack.image.schemas import validate_import
 from api.openstack.image.transfer import RequestBody, send_content
 from api.openstack.resource import Resource
@@ -112,7 +113,7 @@ class AgentUpload(Resource):
         if not expires_at.isdecimal() or len(expires_at) > 15:
             raise errors.Forbidden("The signature is not valid.")
         self._signer.verify_upload(image_id, int(expires_at), request.get_param("signature") or "")
-        _take(request, lambda body: verbs.receive_from_agent(self.services, image_id, body))
+        _take(request, lambda body: receive_from_agent(self.services, image_id, body))
         response.status = 204
 
 

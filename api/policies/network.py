@@ -38,6 +38,15 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_security_group", OWNER_OR_ADMIN, "Delete a security group."),
     ("create_security_group_rule", OWNER_OR_ADMIN, "Create a security group rule."),
     ("delete_security_group_rule", OWNER_OR_ADMIN, "Delete a security group rule."),
+    *((f"{verb}_router", OWNER_OR_ADMIN, f"{text} a router.")
+      for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
+    *((f"{verb}_router:external_gateway_info:{attribute}", ADMIN, f"Set {attribute} of a router's gateway.")
+      for verb in ("create", "update") for attribute in ("enable_snat", "external_fixed_ips")),
+    ("add_router_interface", OWNER_OR_ADMIN, "Join a subnet to a router."),
+    ("remove_router_interface", OWNER_OR_ADMIN, "Take a subnet from a router."),
+    *((f"{verb}_floatingip", OWNER_OR_ADMIN, f"{text} a floating IP.")
+      for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
+    ("create_floatingip:floating_ip_address", ADMIN, "Choose the address of a floating IP."),
     ("get_quota", READER, "Show a project's network quota."),
     ("update_quota", ADMIN, "Change a project's network quota."),
     ("delete_quota", ADMIN, "Take a project's own network limits away."),

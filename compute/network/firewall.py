@@ -35,7 +35,7 @@ from compute.metadata import METADATA_IP
 from compute.network import firewall_ipv6, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
-from hostler.resources.server.specs import PortSpec, RuleSpec
+from hostler.resources.server.specs import PortSpec, RouterPortSpec, RuleSpec
 
 # Two bits of the packet mark. Only they are touched, and only on packets of our bridges.
 _MASK = 0x30000000
@@ -172,7 +172,8 @@ def _dispatch(field: str, chain: str, ports: Sequence[PortSpec]) -> list[str]:
 def _local_ips(layout: Layout) -> list[str]:
     """Return the addresses that every host answers at by itself, which must therefore never cross an uplink."""
     subnets = ipv4_subnets(layout.network)
-    return [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip), *_gateways(layout)]
+    return [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip), *_gateways(layout),
+            *(address for port in _router_ports(layout) for address in _addresses(port))]
 
 
 def _port_chains(port: PortSpec) -> list[str]:
@@ -239,6 +240,10 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
         lines += [f'iifname "{layout.uplink}" {match} drop' for match in
                   (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
                    "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
+        for port in _router_ports(layout):
+            lines += [f'iifname "{layout.uplink}" ether saddr {port.mac_address} drop',
+                      f'iifname "{layout.uplink}" ether daddr {names.wire_mac(port.id, layout.host)} '
+                      f"ether daddr set {port.mac_address}"]
     return lines
 
 
@@ -246,6 +251,7 @@ def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = []
     if layout.uplink is not None:
         local = _set(_local_ips(layout))
+        lines += [line for port in _router_ports(layout) for line in _to_wire(layout, port)]
         lines += [f'iifname "{layout.veth}" oifname "{layout.uplink}" drop',
                   f'iifname "{layout.uplink}" oifname "{layout.veth}" drop',
                   f'oifname "{layout.uplink}" arp daddr ip {local} drop',
@@ -283,6 +289,28 @@ def _inet_chains(layout: Layout, zone: int) -> list[str]:
                         [f'oifname != "{names.BRIDGE_PREFIX}*" ip saddr {cidr} ip daddr != {cidr} masquerade'
                          for cidr in cidrs])
     return lines
+
+
+def _router_ports(layout: Layout) -> list[RouterPortSpec]:
+    """Return the interfaces that routers have on the network."""
+    return [port for router in layout.network.routers for port in router.interfaces
+            if port.network.id == layout.network.id]
+
+
+def _addresses(port: RouterPortSpec) -> list[str]:
+    return [address.partition("/")[0] for address in port.addresses]
+
+
+def _to_wire(layout: Layout, port: RouterPortSpec) -> list[str]:
+    """What happens to a router's frames on their way to guests on other hosts.
+
+    Every host's router has the same MAC and addresses. Where those crossed the wire, the switches would not know where
+    they are, and guests' answers would reach another host's router. So a host's frames carry a MAC of its own, and its
+    ARP requests ask for nobody (a probe, RFC 5227, which is answered as well).
+    """
+    mine, wire = f'oifname "{layout.uplink}" ether saddr {port.mac_address}', names.wire_mac(port.id, layout.host)
+    return [f"{mine} arp saddr ip {_set(_addresses(port))} arp saddr ip set 0.0.0.0",
+            f"{mine} arp saddr ether set {wire}", f"{mine} ether saddr set {wire}"]
 
 
 def _gateways(layout: Layout) -> list[str]:

@@ -15,14 +15,14 @@ import contextlib
 import dataclasses
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from oslo_config import cfg
 
-from compute import metadata
-from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, overlay
+from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, overlay, routers
 from compute.network.dnsmasq import Dnsmasq
+from compute.network.guests import Guests
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
 from compute.network.plumbing import PasswordListener
@@ -50,9 +50,11 @@ class FlatPlumbing:
         # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
+        self._host = str(conf.host)
+        self._routers = routers.Routers(self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle)
         self._host_checked = False
-        self._listener: PasswordListener = lambda _server_id, _password: False
-        self._metadata = MetadataServer(self._find_documents, self._take_password)
+        self._guests = Guests(self._records, self._guard)
+        self._metadata = MetadataServer(self._guests.documents, self._guests.take_password)
         self._watchdog = Watchdog(self._repair)
 
     def traits(self) -> list[str]:
@@ -68,6 +70,7 @@ class FlatPlumbing:
             record.ports[port.id] = PortRecord(port, server)
             self._store.save_port(record.ports[port.id])
             self._make(record)
+        self._route()
         LOG.info("Port %s of server %s plugged into network %s", port.id, server.id, network_id)
         return names.bridge_name(network_id)
 
@@ -92,11 +95,12 @@ class FlatPlumbing:
                 return
             record.ports.pop(port.id, None)
             self._store.remove_port(network_id, port.id)
-            if record.ports:
+            if record.ports or network_id in self._routers.held:
                 self._serve_dhcp(record)
                 self._filter(record)
             else:
                 self._unmake(network_id)
+        self._route()
         LOG.info("Port %s unplugged from network %s", port.id, network_id)
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:
@@ -107,6 +111,7 @@ class FlatPlumbing:
                 if record is not None and self._adopt_ports(record, [p for p in ports if p.network.id == network_id]):
                     self._serve_dhcp(record)
                     self._filter(record)
+        self._route()
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Remember the members, then let the networks whose rules name the groups follow: one set, not the rules; and
@@ -145,6 +150,7 @@ class FlatPlumbing:
                 # A guest that is switched off has no tap; it gets its MTU when it starts.
                 with contextlib.suppress(errors.AgentError):
                     links.activate_tap(names.tap_name(port_id), self._layout(network))
+        self._route()
 
     def restore(self, servers: Sequence[ServerSpec]) -> None:
         """Make everything for `servers` again and remove the rest.
@@ -160,10 +166,16 @@ class FlatPlumbing:
         links.remove_strays(wanted)
         with self._guard:
             known = set(self._records)
+        held = routers.networks_of(routers.wanted((port for server in servers for port in server.ports), self._host))
         for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
-            self._restore_one(network_id, [])
+            if network_id in held and network_id in known:
+                with self._changing(network_id):
+                    self._drop_others(network_id, set())
+            else:
+                self._restore_one(network_id, [])
         for network_id, ports in wanted.items():
             self._restore_one(network_id, ports)
+        self._route(again=True)
 
     def update_server(self, server: ServerSpec) -> None:
         """Answer metadata and DHCP requests of `server` with its new values."""
@@ -184,7 +196,7 @@ class FlatPlumbing:
 
     def on_password(self, listener: PasswordListener) -> None:
         """Hand posted passwords to `listener`."""
-        self._listener = listener
+        self._guests.listener = listener
 
     def close(self) -> None:
         """Stop answering metadata requests and watching; all else goes on."""
@@ -198,8 +210,40 @@ class FlatPlumbing:
         with lock:
             yield
 
+    def _route(self, *, again: bool = False) -> None:
+        self._routers.make(lambda: self._ports, again=again)
+
+    @property
+    def _ports(self) -> list[PortSpec]:
+        with self._guard:
+            return [record.port for network in self._records.values() for record in list(network.ports.values())]
+
+    def _drop_idle(self, held: Collection[str]) -> None:
+        """Remove networks without ports that no router here leads to."""
+        with self._guard:
+            idle = [network_id for network_id, record in self._records.items()
+                    if not record.ports and network_id not in held]
+        for network_id in idle:
+            with self._changing(network_id):
+                if network_id in self._records and not self._records[network_id].ports:
+                    self._unmake(network_id)
+
+    def _hold(self, network: NetworkSpec) -> None:
+        """Make a network that a router here leads to and no guest here is on; where that fails, the router lacks it."""
+        with self._changing(network.id):
+            record = self._records.get(network.id)
+            if record is not None and record.ports:
+                return
+            try:
+                self._refuse_network(network)
+                self._make(self._adopt(network))
+            except errors.HostlerError as failure:
+                LOG.error("Network %s cannot be made for the routers that lead to it: %s", network.id, failure.details)
+
     def _refuse(self, port: PortSpec) -> None:
-        network = port.network
+        self._refuse_network(port.network)
+
+    def _refuse_network(self, network: NetworkSpec) -> None:
         self._layout(network)
         if network.network_type == kinds.FLAT and network.physical_network is not None:
             with self._guard:
@@ -340,6 +384,8 @@ class FlatPlumbing:
 
         Packet filters are often reloaded by flushing everything there is, ours included.
         """
+        if self._routers.broken:
+            self._route()
         with self._guard:
             network_ids = list(self._records)
         present = nft.tables() if network_ids else None
@@ -361,25 +407,3 @@ class FlatPlumbing:
                         self._serve_dhcp(record)
                 except errors.HostlerError as failure:
                     LOG.error("Network %s cannot be repaired: %s", network_id, failure.details)
-
-    def _find_documents(self, network_id: str, source_ip: str) -> dict[str, bytes] | None:
-        """Return the metadata of the server that has `source_ip` in the network, or None."""
-        port = self._find_port(network_id, source_ip)
-        if port is None:
-            return None
-        if port.documents is None:
-            port.documents = metadata.documents(port.server)
-        return port.documents
-
-    def _take_password(self, network_id: str, source_ip: str, password: str) -> bool | None:
-        """Keep what the server at `source_ip` posted; False when it has posted before, None for a stranger."""
-        port = self._find_port(network_id, source_ip)
-        return None if port is None else self._listener(port.server.id, password)
-
-    def _find_port(self, network_id: str, source_ip: str) -> PortRecord | None:
-        with self._guard:
-            record = self._records.get(network_id)
-            ports = list(record.ports.values()) if record is not None else []
-        return next((port for port in ports
-                     if source_ip in (autoconf.link_local(port.port.mac_address),
-                                      *(fixed.ip_address for fixed in port.port.fixed_ips))), None)

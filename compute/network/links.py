@@ -41,6 +41,7 @@ class Layout:
     uplink: str | None
     parent: str | None = None
     tunnel_ip: str | None = None
+    host: str = ""
 
     @property
     def bridge(self) -> str:
@@ -64,7 +65,7 @@ def ipv4_subnets(network: NetworkSpec) -> list[SubnetSpec]:
 
 
 @contextlib.contextmanager
-def _netlink() -> Iterator[Any]:
+def netlink() -> Iterator[Any]:
     """Yield a netlink socket of the calling thread's namespace; the kernel's refusals become `AgentError`."""
     try:
         with IPRoute() as ipr:
@@ -78,7 +79,7 @@ def make_network(layout: Layout) -> None:
 
     Raises `AgentError` when the uplink is missing or in another bridge, or a gateway's subnet is the host's already.
     """
-    with _netlink() as ipr:
+    with netlink() as ipr:
         bridge = _make_bridge(ipr, layout)
         _make_uplink(ipr, layout, bridge)
         _make_gateway(ipr, layout, bridge)
@@ -89,14 +90,14 @@ def make_network(layout: Layout) -> None:
 
 def remove_network(layout: Layout) -> None:
     """Remove what `make_network` made; fine when it is gone. The uplink itself stays, outside any bridge."""
-    with _netlink() as ipr:
-        bridge = _find(ipr, layout.bridge)
+    with netlink() as ipr:
+        bridge = find(ipr, layout.bridge)
         if bridge is not None:
             for member in ipr.get_links(master=bridge["index"]):
                 ipr.link("set", index=member["index"], master=0)
         own = (names.vxlan_name(layout.network.id), names.vlan_name(layout.network.id))
         for name in (layout.veth, layout.bridge, *own):
-            link = _find(ipr, name)
+            link = find(ipr, name)
             if link is not None:
                 ipr.link("del", index=link["index"])
     namespaces.remove(layout.namespace)
@@ -104,11 +105,11 @@ def remove_network(layout: Layout) -> None:
 
 def activate_tap(tap: str, layout: Layout) -> None:
     """Put an existing tap device into its bridge with the network's MTU; raises `AgentError` when it is missing."""
-    with _netlink() as ipr:
-        link, bridge = _find(ipr, tap), _find(ipr, layout.bridge)
+    with netlink() as ipr:
+        link, bridge = find(ipr, tap), find(ipr, layout.bridge)
         if link is None or bridge is None:
             raise faults.fault(f"the server's network device {tap} is missing")
-        _change(ipr, link, mtu=layout.network.mtu, master=bridge["index"], state="up")
+        change(ipr, link, mtu=layout.network.mtu, master=bridge["index"], state="up")
 
 
 def detach_tap(tap: str) -> None:
@@ -116,13 +117,13 @@ def detach_tap(tap: str) -> None:
 
     Without filters, which go with the port, it must not stay connected.
     """
-    with _netlink() as ipr:
-        link = _find(ipr, tap)
+    with netlink() as ipr:
+        link = find(ipr, tap)
         if link is not None:
             ipr.link("set", index=link["index"], master=0, state="down")
 
 
-def _find(ipr: Any, name: str) -> Any | None:
+def find(ipr: Any, name: str) -> Any | None:
     """Return the link's message, or None."""
     found = ipr.link_lookup(ifname=name)
     if not found:
@@ -134,7 +135,7 @@ def _find(ipr: Any, name: str) -> Any | None:
         return None
 
 
-def _change(ipr: Any, link: Any, *, mtu: int, state: str, master: int | None = None) -> None:
+def change(ipr: Any, link: Any, *, mtu: int, state: str, master: int | None = None) -> None:
     """Set what differs on one link."""
     wanted: dict[str, Any] = {}
     if link.get_attr("IFLA_MTU") != mtu:
@@ -148,14 +149,14 @@ def _change(ipr: Any, link: Any, *, mtu: int, state: str, master: int | None = N
 
 
 def _make_bridge(ipr: Any, layout: Layout) -> int:
-    link = _find(ipr, layout.bridge)
+    link = find(ipr, layout.bridge)
     if link is None:
         # No multicast snooping: without a querier it cuts multicast off. Bridged frames of this bridge alone visit
         # the IP hooks, where connection tracking is; other bridges of the host stay as they are.
         ipr.link("add", ifname=layout.bridge, kind="bridge", address=names.bridge_mac(layout.network.id),
                  mtu=layout.network.mtu, br_stp_state=0, br_forward_delay=0, br_mcast_snooping=0,
                  br_nf_call_iptables=1, br_nf_call_ip6tables=1, br_nf_call_arptables=0)
-        link = _find(ipr, layout.bridge)
+        link = find(ipr, layout.bridge)
         if link is None:
             raise faults.fault(f"the bridge {layout.bridge} vanished while it was made")
     elif not link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_NF_CALL_IP6TABLES"):
@@ -165,7 +166,7 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
     # It answers for its own address alone: where the host's other interfaces are on the uplink's segment, hosts would
     # take this bridge, whose MAC address all of them share, for one another.
     sysctl.write(f"ipv4/conf/{layout.bridge}/arp_ignore", "1")
-    _change(ipr, link, mtu=layout.network.mtu, state="up")
+    change(ipr, link, mtu=layout.network.mtu, state="up")
     return int(link["index"])
 
 
@@ -175,24 +176,24 @@ def _make_uplink(ipr: Any, layout: Layout, bridge: int) -> None:
     if layout.tunnel_ip is not None:
         link = overlay.make_device(ipr, layout.uplink, int(layout.network.segmentation_id or 0), layout.tunnel_ip,
                                    layout.network.mtu)
-        _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+        change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
         overlay.close_device(ipr, link["index"])
         sysctl.disable_ipv6(layout.uplink)
         return
     link = _interface(ipr, layout, layout.parent or layout.uplink)
     if layout.parent is not None:
-        _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), state="up")
+        change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), state="up")
         link = vlans.make_device(ipr, layout.uplink, int(layout.network.segmentation_id or 0), link)
-        _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+        change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
         sysctl.disable_ipv6(layout.uplink)
         return
     if link.get_attr("IFLA_MASTER") not in (None, bridge):
         raise faults.fault(f"the host's interface {layout.uplink} belongs to another bridge")
-    _change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), master=bridge, state="up")
+    change(ipr, link, mtu=max(link.get_attr("IFLA_MTU"), layout.network.mtu), master=bridge, state="up")
 
 
 def _interface(ipr: Any, layout: Layout, name: str) -> Any:
-    link = _find(ipr, name)
+    link = find(ipr, name)
     if link is None:
         raise faults.fault(f"the host has no interface {name} for physical network {layout.network.physical_network}")
     return link
@@ -200,8 +201,8 @@ def _interface(ipr: Any, layout: Layout, name: str) -> Any:
 
 def program(layout: Layout, wanted: Iterable[Entry], written: Tables | None) -> Tables:
     """Fill the tables of a VXLAN network (`overlay.program`); raises `AgentError` when its device is not there."""
-    with _netlink() as ipr:
-        device, bridge = _find(ipr, str(layout.uplink)), _find(ipr, layout.bridge)
+    with netlink() as ipr:
+        device, bridge = find(ipr, str(layout.uplink)), find(ipr, layout.bridge)
         if device is None or bridge is None:
             raise faults.fault(f"the tunnel device {layout.uplink} is missing")
         return overlay.program(ipr, device["index"], bridge["index"], wanted, written)
@@ -232,7 +233,7 @@ def _works(probe: Callable[[Any], None]) -> bool:
 def remove_strays(network_ids: Collection[str]) -> None:
     """Remove the tunnel and VLAN devices of networks that are not among `network_ids`."""
     wanted = {name(network_id) for network_id in network_ids for name in (names.vxlan_name, names.vlan_name)}
-    with _netlink() as ipr:
+    with netlink() as ipr:
         for link in ipr.get_links():
             name = str(link.get_attr("IFLA_IFNAME"))
             if name.startswith((names.VXLAN_PREFIX, names.VLAN_PREFIX)) and name not in wanted:
@@ -251,7 +252,7 @@ def _make_gateway(ipr: Any, layout: Layout, bridge: int) -> None:
                 wanted[subnet.gateway_ip] = ipaddress.ip_network(subnet.cidr).prefixlen
         _refuse_overlap(ipr, layout.network, bridge)
         sysctl.write("ipv4/ip_forward", "1")
-    _make_addresses(ipr, bridge, wanted)
+    make_addresses(ipr, bridge, wanted)
 
 
 def _refuse_overlap(ipr: Any, network: NetworkSpec, bridge: int) -> None:
@@ -265,8 +266,8 @@ def _refuse_overlap(ipr: Any, network: NetworkSpec, bridge: int) -> None:
                 raise faults.fault(f"subnet {subnet} overlaps {there}, which this host is part of")
 
 
-def _make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> None:
-    """Give a link exactly the IPv4 addresses `wanted` (address to prefix length)."""
+def make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> list[str]:
+    """Give a link exactly the IPv4 addresses `wanted` (address to prefix length); return those it did not have."""
     present = {}
     for message in ipr.get_addr(family=_AF_INET, index=index):
         present[message.get_attr("IFA_ADDRESS")] = message["prefixlen"]
@@ -276,11 +277,12 @@ def _make_addresses(ipr: Any, index: int, wanted: dict[str, int]) -> None:
     for address, prefixlen in wanted.items():
         if present.get(address) != prefixlen:
             ipr.addr("add", index=index, address=address, prefixlen=prefixlen)
+    return [address for address in wanted if address not in present]
 
 
 def _make_veth(ipr: Any, layout: Layout, bridge: int) -> None:
-    link = _find(ipr, layout.veth)
-    if link is not None and not namespaces.run_inside(layout.namespace, lambda: _has(layout.inner)):
+    link = find(ipr, layout.veth)
+    if link is not None and not namespaces.run_inside(layout.namespace, lambda: has(layout.inner)):
         # Its other end is in a namespace that is lost to us (the file that kept it was removed).
         ipr.link("del", index=link["index"])
         link = None
@@ -289,15 +291,15 @@ def _make_veth(ipr: Any, layout: Layout, bridge: int) -> None:
             ipr.link("add", ifname=layout.veth, kind="veth", mtu=layout.network.mtu,
                      peer={"ifname": layout.inner, "net_ns_fd": handle.fileno(), "mtu": layout.network.mtu,
                            "address": names.service_mac(layout.network.id)})
-        link = _find(ipr, layout.veth)
+        link = find(ipr, layout.veth)
         if link is None:
             raise faults.fault(f"the link {layout.veth} vanished while it was made")
         sysctl.disable_ipv6(layout.veth)
-    _change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
+    change(ipr, link, mtu=layout.network.mtu, master=bridge, state="up")
 
 
-def _has(name: str) -> bool:
-    with _netlink() as ipr:
+def has(name: str) -> bool:
+    with netlink() as ipr:
         return bool(ipr.link_lookup(ifname=name))
 
 
@@ -305,12 +307,12 @@ def _make_inside(layout: Layout) -> None:
     """Run in the namespace: addresses of DHCP and metadata, and a way back to guests of subnets without DHCP."""
     # A new namespace inherits IPv4 settings from the host, which may forward; this one must never be a router.
     sysctl.write("ipv4/ip_forward", "0")
-    with _netlink() as ipr:
-        loopback, inner = _find(ipr, "lo"), _find(ipr, layout.inner)
+    with netlink() as ipr:
+        loopback, inner = find(ipr, "lo"), find(ipr, layout.inner)
         if loopback is None or inner is None:
             raise faults.fault(f"the link {layout.inner} vanished while it was made")
-        _change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
-        _change(ipr, inner, mtu=layout.network.mtu, state="up")
+        change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
+        change(ipr, inner, mtu=layout.network.mtu, state="up")
         wanted = {METADATA_IP: 32}
         bare = []
         for subnet in ipv4_subnets(layout.network):
@@ -318,7 +320,7 @@ def _make_inside(layout: Layout) -> None:
                 wanted[subnet.dhcp_ip] = ipaddress.ip_network(subnet.cidr).prefixlen
             else:
                 bare.append(subnet.cidr)
-        _make_addresses(ipr, inner["index"], wanted)
+        make_addresses(ipr, inner["index"], wanted)
         ipv6.make_service(ipr, layout.network, layout.inner, inner["index"])
         for cidr in bare:
             ipr.route("replace", dst=cidr, oif=inner["index"], scope=_SCOPE_LINK, prefsrc=METADATA_IP)

@@ -18,6 +18,8 @@ VETH_INNER_PREFIX = "hvn"
 IPV6_SET_PREFIX = "group6_"
 VXLAN_PREFIX = "hvx"
 VLAN_PREFIX = "hvl"
+ROUTER_HOST_PREFIX = "hrh"
+ROUTER_INNER_PREFIX = "hrn"
 
 
 def short_id(identifier: str) -> str:
@@ -55,6 +57,21 @@ def vlan_name(network_id: str) -> str:
     return VLAN_PREFIX + short_id(network_id)
 
 
+def router_host_name(port_id: str) -> str:
+    """Return the end of a router port's veth pair that is a port of the network's bridge."""
+    return ROUTER_HOST_PREFIX + short_id(port_id)
+
+
+def router_inner_name(port_id: str) -> str:
+    """Return the end of a router port's veth pair that is in the router's namespace."""
+    return ROUTER_INNER_PREFIX + short_id(port_id)
+
+
+def router_namespace_name(router_id: str) -> str:
+    """Return the name of a router's network namespace, a file as `namespace_name`'s under `compute/routers`."""
+    return f"hostler-router-{router_id}"
+
+
 def namespace_name(network_id: str) -> str:
     """Return the name of the network namespace: the file in the network's state directory that keeps it alive.
 
@@ -82,6 +99,16 @@ def bridge_mac(network_id: str) -> str:
 def service_mac(network_id: str) -> str:
     """Return the MAC of the DHCP and metadata server; the same on every host, like its address."""
     return _mac("service", network_id)
+
+
+def outside_mac(router_id: str, host: str) -> str:
+    """Return the MAC of a router on the external network, at a host without an address of its own there."""
+    return _mac("outside", f"{router_id}:{host}")
+
+
+def wire_mac(port_id: str, host: str) -> str:
+    """Return the MAC that a host's frames from a router's port carry between hosts, where all have the port's own."""
+    return _mac("wire", f"{port_id}:{host}")
 
 
 def _mac(role: str, network_id: str) -> str:

@@ -22,6 +22,7 @@ class Uplinks:
         self._mappings: dict[str, str] = dict(conf.network.bridge_mappings)
         self.physical_networks = tuple(self._mappings)
         self.tunnel_ip = tunnel_ip(conf)
+        self._host = str(conf.host)
 
     @functools.cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -34,7 +35,7 @@ class Uplinks:
         kind = network.network_type
         if kind == kinds.FLAT:
             interface = None if network.physical_network is None else self._interface(network.physical_network)
-            return Layout(network, namespace, interface)
+            return Layout(network, namespace, interface, host=self._host)
         if kind not in (kinds.VLAN, kinds.VXLAN):
             raise errors.NotImplementedHere(feature=f"Network type {kind}")
         if kind not in self.kinds:
@@ -42,8 +43,9 @@ class Uplinks:
             raise faults.fault(f"this host cannot carry {kind} networks ({why})")
         if kind == kinds.VLAN:
             return Layout(network, namespace, names.vlan_name(network.id),
-                          parent=self._interface(str(network.physical_network)))
-        return Layout(network, namespace, names.vxlan_name(network.id), tunnel_ip=self.tunnel_ip)
+                          parent=self._interface(str(network.physical_network)), host=self._host)
+        return Layout(network, namespace, names.vxlan_name(network.id), tunnel_ip=self.tunnel_ip,
+                      host=self._host)
 
     def _interface(self, physical_network: str) -> str:
         found = self._mappings.get(physical_network)

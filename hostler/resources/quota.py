@@ -20,12 +20,14 @@ from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import (
     Backup,
+    FloatingIp,
     Image,
     Migration,
     Network,
     Port,
     Project,
     QuotaLimit,
+    Router,
     SecurityGroup,
     SecurityGroupRule,
     Server,
@@ -46,6 +48,7 @@ TYPE_RESOURCES = ("volumes", "gigabytes", "snapshots")  # of each volume type, a
 _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
+    "routers": Router, "floatingips": FloatingIp,
 }
 IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.

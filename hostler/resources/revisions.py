@@ -12,6 +12,8 @@ its own message then repeats, but never older.
                                        this are about a guest that was
     ports.spec_revision                addresses, network, security, rules of its groups (ports on hosts alone: what is
                                        on none is read when it gets there)
+    routers.spec_revision              interfaces, gateway, routes; of two networks that a host was sent at different
+                                       moments, each with the router, which router is the newer
     security_groups.members_revision   addresses of the members, for rules that admit them; SecurityGroupChange says
                                        which ports each revision was about
     networks.peers_revision            hosts and addresses of a VXLAN network's ports, which its other hosts send to
@@ -27,7 +29,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Port, PortSecurityGroup, SecurityGroup, SecurityGroupChange, Server
+from hostler.db.models import Port, PortSecurityGroup, Router, SecurityGroup, SecurityGroupChange, Server
 
 # Built once, for every boot and delete.
 _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
@@ -70,6 +72,13 @@ def ports_changed(session: orm.Session, port_ids: Collection[str]) -> None:
 def network_changed(session: orm.Session, network_id: str) -> None:
     """Count a change of a network, which all its ports carry."""
     _ports(session, Port.network_id == network_id)
+
+
+def routers_changed(session: orm.Session, router_ids: Collection[str]) -> None:
+    """Count a change of routers; their networks' ports, which carry them, are counted beside."""
+    if router_ids:
+        _execute(session, sa.update(Router).where(Router.id.in_(router_ids)).values(
+            spec_revision=Router.spec_revision + 1, updated_at=Router.updated_at))
 
 
 def rules_changed(session: orm.Session, group_ids: Collection[str]) -> None:

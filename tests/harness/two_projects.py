@@ -85,6 +85,7 @@ def _furnish(tenant: Tenant, admin: Client) -> None:
     tenant.make("credential", f"{IDENTITY}/users/{rows['user'][0]}/application_credentials",
                 "application_credential", name=secret)
     _furnish_network(tenant)
+    _furnish_routers(tenant, admin)
     rows["image"].append(tenant.client.make_image(secret, b"\0" * 65536))
     rows["keypair"].append(str(tenant.call("POST", f"{COMPUTE}/os-keypairs", {
         "keypair": {"name": secret, "public_key": KEY}})["keypair"]["name"]))
@@ -121,6 +122,29 @@ def _furnish_network(tenant: Tenant) -> None:
     for _ in range(2):
         tenant.make("port", f"{NETWORK}/ports", "port", name=secret, network_id=network, security_groups=[group])
     assert len(rows["port"]) == 2
+
+
+def _furnish_routers(tenant: Tenant, admin: Client) -> None:
+    router = tenant.make("router", f"{NETWORK}/routers", "router", name=tenant.secret)
+    subnet = tenant.rows["subnet"][0]
+    tenant.call("PUT", f"{NETWORK}/routers/{router}/add_router_interface", {"subnet_id": subnet})
+    external = _external(admin)
+    tenant.call("PUT", f"{NETWORK}/routers/{router}", {"router": {"external_gateway_info": {"network_id": external}}})
+    tenant.make("floatingip", f"{NETWORK}/floatingips", "floatingip", floating_network_id=external,
+                port_id=tenant.rows["port"][0], description=tenant.secret)
+
+
+def _external(admin: Client) -> str:
+    """Return the administrator's external network, which everybody sees."""
+    there = admin.get(f"{NETWORK}/networks?router:external=True").json()["networks"]
+    if there:
+        return str(there[0]["id"])
+    made = admin.post(f"{NETWORK}/networks", {"network": {"name": "outside", "router:external": True}})
+    made.raise_for_status()
+    network = str(made.json()["network"]["id"])
+    admin.post(f"{NETWORK}/subnets", {"subnet": {
+        "network_id": network, "ip_version": 4, "cidr": "203.0.113.0/24"}}).raise_for_status()
+    return network
 
 
 def _furnish_storage(tenant: Tenant) -> None:

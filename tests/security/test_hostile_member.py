@@ -22,7 +22,8 @@ from tests.harness.projects import new_project
 FEW: Final = 3
 LISTED: Final = 5
 QUOTAS: Final = (
-    "instances", "networks", "subnets", "ports", "security_group_rules", "volumes", "snapshots", "backups", "images",
+    "instances", "networks", "subnets", "ports", "security_group_rules", "routers", "floatingips", "volumes",
+    "snapshots", "backups", "images",
     "key_pairs", "server_groups", "application_credentials", "volume_attachments")
 METHODS: Final = ("POST", "PUT", "PATCH")
 
@@ -124,13 +125,15 @@ ROUTES: Final[Mapping[str, str]] = {
         image_metadata="POST /volumes/{volume_id}/action",
         NOTHING="\n".join(f"POST /{noun}\nPOST /{noun}/detail\nPUT /{noun}/{{absent_id}}"
                           for noun in _NOT_BUILT_VOLUME)),
-    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", NOTHING="POST /floatingips\nPUT /floatingips/{id}",
-             CHANGES="\n".join(f"PUT /{noun}/{{id}}" for noun in (
-                 "networks", "subnets", "ports", "security-groups", "security-group-rules")),
-             networks="POST /networks", subnets="POST /subnets", ports="POST /ports",
+    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
+                 "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips")),
+                 "PUT /routers/{id}/remove_router_interface"]),
+             routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
+             router_interfaces="PUT /routers/{id}/add_router_interface",
+             networks="POST /networks", subnets="POST /subnets",
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
-                 "networks", "subnets", "ports", "security-groups"))),
+                 "networks", "subnets", "ports", "security-groups", "routers", "floatingips"))),
     **_lines("/image/v2", images="POST /images", image_property="PATCH /images/{image_id}",
              image_tag="PUT /images/{image_id}/tags/{tag}", image_member="POST /images/{image_id}/members",
              CHANGES="PUT /images/{image_id}/members/{member_id}",
@@ -192,6 +195,25 @@ class Hostile:
             self.made("/network/v2.0/subnets", "subnet", network_id=found, ip_version=4, cidr="10.1.0.0/24")
             return found
         return self.once("network", make)
+
+    def router(self) -> str:
+        """Return a router without a gateway."""
+        return self.once("router", lambda: self.made("/network/v2.0/routers", "router", name="mine"))
+
+    def subnet(self) -> str:
+        """Return the network's subnet."""
+        network = self.network()
+        return str(self.client.get(f"/network/v2.0/networks/{network}").json()["network"]["subnets"][0])
+
+    def external(self) -> str:
+        """Return an administrator's external network."""
+        def make() -> str:
+            found = str(self.admin.post("/network/v2.0/networks", {"network": {
+                "name": "outside", "router:external": True}}).json()["network"]["id"])
+            self.admin.post("/network/v2.0/subnets", {"subnet": {
+                "network_id": found, "ip_version": 4, "cidr": "203.0.113.0/24"}}).raise_for_status()
+            return found
+        return self.once("external", make)
 
     def group(self) -> str:
         """Return a security group."""
@@ -291,6 +313,11 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
     "ports": (lambda it, _number: ("POST", "/network/v2.0/ports", {"port": {"network_id": it.network()}}), 409),
     "security_groups": (_post("/network/v2.0/security-groups", "security_group"), 409),
     "rules": (_rule, 409),
+    "routers": (_post("/network/v2.0/routers", "router"), 409),
+    "router_interfaces": (lambda it, _number: (
+        "PUT", f"/network/v2.0/routers/{it.router()}/add_router_interface", {"subnet_id": it.subnet()}), 400),
+    "floating_ips": (lambda it, _number: ("POST", "/network/v2.0/floatingips", {"floatingip": {
+        "floating_network_id": it.external()}}), 409),
     "network_tag": (lambda it, number: ("PUT", f"/network/v2.0/networks/{it.network()}/tags/t{number}", None), 400),
     "images": (_post("/image/v2/images", "", disk_format="raw", container_format="bare"), 413),
     "image_property": (lambda it, number: ("PATCH", f"/image/v2/images/{it.image()}", [

@@ -16,7 +16,7 @@ from api.core.fleet import hosts
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import AggregateHost, Allocation, Host, Port, Server, Service, Zone
+from hostler.db.models import AggregateHost, Allocation, Host, Port, RouterPort, Server, Service, Zone
 from hostler.db.moments import now
 
 COMPUTE = "nova-compute"
@@ -162,6 +162,7 @@ def _delete_host(session: orm.Session, host_id: str) -> None:
         raise errors.Conflict(reason="Unable to delete compute service that is hosting instances. Migrate or delete "
                                      "the instances first.")
     session.execute(sa.update(Server).where(Server.host_id == host_id).values(host_id=None))
-    session.execute(sa.update(Port).where(Port.host_id == host_id).values(host_id=None))
+    for model in (Port, RouterPort):
+        session.execute(sa.update(model).where(model.host_id == host_id).values(host_id=None))
     session.execute(sa.delete(AggregateHost).where(AggregateHost.host_id == host_id))
     session.execute(sa.delete(Host).where(Host.id == host_id))

@@ -72,6 +72,8 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
         if values.get("shared") is False and network.shared:
             _check_unshared(session, network)
+        if values.get("external") is False and network.external:
+            _check_leads_nowhere(session, network)
         changed = set_changed(network, values)
         operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
             "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
@@ -150,3 +152,11 @@ def _check_unshared(session: orm.Session, network: Network) -> None:
     if session.scalars(foreign).first() is not None:
         raise errors.InUse(f"Unable to reconfigure sharing settings for network {network.id}. Multiple tenants are "
                            "using it.", resource="shared network", id=network.id, reason="other projects' ports")
+
+
+def _check_leads_nowhere(session: orm.Session, network: Network) -> None:
+    held = sa.select(Port.id).where(Port.network_id == network.id, Port.device_owner.in_(
+        ("network:router_gateway", "network:floatingip"))).limit(1)
+    if session.scalars(held).first() is not None:
+        raise errors.InUse(f"External network {network.id} cannot be updated to be made non-external, since it has "
+                           "existing gateway ports.", resource="external network", id=network.id, reason="gateways")

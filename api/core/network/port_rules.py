@@ -12,7 +12,7 @@ from sqlalchemy import orm
 
 from api.core.network.scope import Caller, not_found
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Network, Port, SecurityGroup, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Network, Port, RouterPort, SecurityGroup, Subnet
 from hostler.resources.network import autoconf, ipam, place_ports, security_groups
 
 MAX_PAIRS = 10
@@ -76,6 +76,15 @@ def check_bound(port: Port, new: Mapping[str, Any]) -> None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; detach it before {name} is changed.",
                                resource="port", id=port.id, reason="server")
+
+
+def check_not_routed(session: orm.Session, port: Port) -> None:
+    """Raise InUse when a router or a floating IP has the port."""
+    held = session.scalars(sa.select(RouterPort.port_id).where(RouterPort.port_id == port.id).union(
+        sa.select(FloatingIp.public_port_id).where(FloatingIp.public_port_id == port.id))).first()
+    if held is not None:
+        raise errors.InUse(f"Port {port.id} cannot be deleted directly via the port API: has device owner "
+                           f"{port.device_owner}.", resource="service port", id=port.id, reason=port.device_owner)
 
 
 def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],

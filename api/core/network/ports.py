@@ -20,7 +20,7 @@ from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, S
 from hostler.query.fields import ADDRESS, ID, LOWER, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network import peers, place_ports, security_groups
+from hostler.resources.network import peers, place_ports, routers, security_groups
 from hostler.resources.network.host_updates import notify_of_network, notify_of_peers, notify_of_port
 
 _HOST_NAME: Final = sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery()
@@ -76,6 +76,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         port_rules.check_rights(caller, "update", port.project_id, network, values)
         new = port_rules.columns(network, values, port)
         port_rules.check_bound(port, new)
+        if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values:
+            port_rules.check_not_routed(session, port)
         before = security_groups.groups_of(session, [port.id])
         after = port_rules.groups_after(session, caller, port, before, values)
         moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
@@ -109,6 +111,8 @@ def delete_port(caller: Caller, identifier: str) -> None:
         if port.server_id is not None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
+        port_rules.check_not_routed(session, port)
+        routers.forget_ports(session, [port.id])
         groups = security_groups.groups_of(session, [port.id])
         operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
                                                      port_ids=[port.id])
@@ -166,6 +170,7 @@ def _move(session: orm.Session, caller: Caller, port: Port, network: Network,
     gone = [row.id for row in rows if row.id not in kept]
     if gone:
         session.execute(sa.delete(FixedIp).where(FixedIp.id.in_(gone)))
+        routers.forget_addresses(session, port.id)
     if requests:
         place_ports.give_addresses(session, port, requests)
     return bool(gone or requests)

@@ -16,16 +16,16 @@ from sqlalchemy import orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Network, Port, Project, SecurityGroup, SecurityGroupRule, Subnet
+from hostler.db.models import FloatingIp, Network, Port, Project, Router, SecurityGroup, SecurityGroupRule, Subnet
 from hostler.resources import quota
 
 Result = TypeVar("Result")
-Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule)
+Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp)
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
-                            SecurityGroupRule: "security group rule"}
+                            SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
-                              SecurityGroupRule: "Security group rule"}
+                              SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,7 +11,7 @@ from sqlalchemy import exc, orm
 from api.core.network import subnet_rules
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Network, Port, Subnet
+from hostler.db.models import FixedIp, Network, Port, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
@@ -53,6 +53,8 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
         new = subnet_rules.changed_values(subnet, values)
         if new.get("gateway_ip") is not None and new["gateway_ip"] != subnet.gateway_ip:
             _check_gateway_free(session, subnet, new["gateway_ip"])
+        if subnet.gateway_ip is not None and new.get("gateway_ip", subnet.gateway_ip) != subnet.gateway_ip:
+            _check_gateway_unrouted(session, subnet, subnet.gateway_ip)
         changed = set_changed(subnet, new)
         if subnet.enable_dhcp and subnet.dhcp_ip is None:
             subnet.dhcp_ip = ipam.choose_dhcp_address(session, subnet)
@@ -130,4 +132,13 @@ def _check_gateway_free(session: orm.Session, subnet: Subnet, address: str) -> N
                                                               FixedIp.ip_address == address)).first()
     if holder is not None:
         raise errors.InUse(f"Gateway ip {address} is already in use by port {holder}. Unable to update.",
+                           resource="gateway", id=address, reason="port")
+
+
+def _check_gateway_unrouted(session: orm.Session, subnet: Subnet, address: str) -> None:
+    router_port = session.scalars(
+        sa.select(FixedIp.port_id).join(RouterPort, RouterPort.port_id == FixedIp.port_id)
+        .where(FixedIp.subnet_id == subnet.id, FixedIp.ip_address == address)).first()
+    if router_port is not None:
+        raise errors.InUse(f"Gateway ip {address} is already in use by port {router_port}. Unable to update.",
                            resource="gateway", id=address, reason="port")

@@ -21,7 +21,7 @@ from hostler.resources.network import ipam
 # The published name of each limit, and ours.
 QUOTAS: Final[Mapping[str, str]] = {
     "network": "networks", "subnet": "subnets", "port": "ports", "security_group": "security_groups",
-    "security_group_rule": "security_group_rules"}
+    "security_group_rule": "security_group_rules", "router": "routers", "floatingip": "floatingips"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -21,7 +21,15 @@ from hostler.operations import journal
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.kind import Kind
-from hostler.resources.network import autoconf, host_updates, ipam, place_ports, ports, security_groups
+from hostler.resources.network import (
+    autoconf,
+    host_updates,
+    ipam,
+    place_ports,
+    ports,
+    routers,
+    security_groups,
+)
 from hostler.resources.server.status import check_may_start
 
 _POLICY = "os_compute_api:os-attach-interfaces:"
@@ -43,6 +51,8 @@ def attach(services: Services, context: RequestContext, server_id: str,
         # From now on its host hears of changes of the port, as for the server's other ports.
         port.host_id, port.status = server.host_id, "BUILD" if server.host_id is not None else "DOWN"
         session.flush()
+        if port.host_id is not None:
+            routers.take_addresses(session, port.host_id, [port.network_id])
         return port.id, _accept(session, context, kinds.ATTACH_INTERFACE, server, port.id)
 
     port_id, operation_id = services.db.write(work)
@@ -107,6 +117,8 @@ def remove_fixed_ip(services: Services, context: RequestContext, server_id: str,
             raise errors.Invalid(reason=f"Instance {server.id} does not have fixed IP '{address}'.")
         row, port = found
         session.delete(row)
+        session.flush()
+        routers.forget_addresses(session, port.id)
         journal.note(session, context, kinds.REMOVE_FIXED_IP, server)
         return _addresses_changed(session, context, port)
 

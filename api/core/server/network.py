@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.network import floating_ips
+from api.core.network.scope import Caller, visible
 from api.core.server.servers import authorised, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
+from hostler.db.models import FixedIp, FloatingIp, Port, Subnet
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import Kind
@@ -24,7 +28,45 @@ def reset(services: Services, context: RequestContext, server_id: str, kind: Kin
     services.waker.wake(context, services.db.write(work))
 
 
-def find_floating_ip(services: Services, context: RequestContext, server_id: str, policy: str) -> None:
-    """Raise NotFound: no network here has floating addresses yet, so there is none to give or take."""
-    authorised(services, context, server_id, policy)
-    raise errors.NotFound("floating IP not found", resource="floating_ip", id=server_id)
+def add_floating_ip(services: Services, context: RequestContext, server_id: str, address: str,
+                    fixed_address: str | None) -> None:
+    """Let a floating IP of the project lead to a server, or to its address `fixed_address`.
+
+    Raises NotFound for the floating IP, Invalid when the server has no such address.
+    """
+    server = authorised(services, context, server_id, "os_compute_api:os-floating-ips:add")
+    found = _floating_ip(services, context, address)
+    with services.db.reading() as session:
+        held = session.execute(
+            sa.select(Port.id, FixedIp.ip_address).join(FixedIp, FixedIp.port_id == Port.id)
+            .join(Subnet, Subnet.id == FixedIp.subnet_id)
+            .where(Port.server_id == server.id, Subnet.ip_version == 4)
+            .order_by(Port.nic_index, FixedIp.ip_address)).tuples().all()
+    fitting = [(port_id, fixed) for port_id, fixed in held if fixed_address in (None, fixed)]
+    if not fitting:
+        raise errors.Invalid(reason="No fixed IPs associated to instance" if fixed_address is None
+                             else f"Specified fixed address {fixed_address} not assigned to instance.")
+    port_id, fixed = fitting[0]
+    floating_ips.update_floating_ip(Caller.of(services, context), found.id,
+                                    {"port_id": port_id, "fixed_ip_address": fixed})
+
+
+def remove_floating_ip(services: Services, context: RequestContext, server_id: str, address: str) -> None:
+    """Let a floating IP that leads to a server lead nowhere; raises NotFound and Conflict when it does not."""
+    server = authorised(services, context, server_id, "os_compute_api:os-floating-ips:remove")
+    found = _floating_ip(services, context, address)
+    with services.db.reading() as session:
+        there = session.scalars(sa.select(Port.id).where(Port.id == found.port_id, Port.server_id == server.id)).first()
+    if there is None:
+        raise errors.Conflict(reason=f"Floating IP {address} is not associated with instance {server.id}.")
+    floating_ips.update_floating_ip(Caller.of(services, context), found.id, {"port_id": None})
+
+
+def _floating_ip(services: Services, context: RequestContext, address: str) -> FloatingIp:
+    caller = Caller.of(services, context)
+    with services.db.reading() as session:
+        found = session.scalars(sa.select(FloatingIp).where(
+            FloatingIp.address == address, visible(caller, FloatingIp))).first()
+    if found is None:
+        raise errors.NotFound("floating IP not found", resource="floating_ip", id=address)
+    return found

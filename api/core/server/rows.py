@@ -20,6 +20,7 @@ from hostler.context import RequestContext
 from hostler.db.membership import among
 from hostler.db.models import (
     FixedIp,
+    FloatingIp,
     Host,
     Lock,
     Network,
@@ -53,10 +54,16 @@ _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 _NETWORKS: Any = Network.__table__
 _GROUP_NAMES: Any = SecurityGroup.__table__
 _ADDRESSES = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, _NETWORKS.c.name,
-                        PORTS.c.mac_address)
+                        PORTS.c.mac_address, sa.literal("fixed").label("kind"))
               .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id)
                            .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
               .where(among(PORTS.c.server_id)))
+_ALL_ADDRESSES = _ADDRESSES.union_all(
+    sa.select(PORTS.c.server_id, PORTS.c.nic_index, FloatingIp.address, _NETWORKS.c.name, PORTS.c.mac_address,
+              sa.literal("floating"))
+    .select_from(PORTS.join(FloatingIp, FloatingIp.port_id == PORTS.c.id)
+                 .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
+    .where(among(PORTS.c.server_id)))
 _SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
                     .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
                                  .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
@@ -90,6 +97,7 @@ class Address:
     version: int
     ip: str
     mac: str
+    kind: str = "fixed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,10 +196,11 @@ def _host_status(row: Any, silent_before: dt.datetime) -> str:
 
 
 def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[Address]]:
-    """Return the addresses of servers in the order of their NICs."""
+    """Return the addresses of servers in the order of their NICs, floating ones last."""
     found: dict[str, list[Address]] = defaultdict(list)
-    for server_id, _, address, network, mac in sorted(session.execute(_ADDRESSES, {"ids": server_ids}).all()):
-        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac))
+    rows = session.execute(_ALL_ADDRESSES, {"ids": server_ids}).all()
+    for server_id, _, address, network, mac, kind in sorted(rows, key=lambda row: (row.kind, *row)):
+        found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac, kind))
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.network import faults, not_built, usage, versions
+from api.openstack.network import faults, not_built, routers, usage, versions
 from api.openstack.network.nouns import NOUNS, BodyReader
 from api.openstack.network.resources import Collection, Item, Tag, Tags
 from api.services import Services
@@ -26,8 +26,8 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/network-ip-availabilities/{id}", usage.AvailabilityOf(services)
     yield "/v2.0/availability_zones", usage.Zones(services)
     yield "/v2.0/service-providers", not_built.ServiceProviders(services)
-    yield "/v2.0/floatingips", not_built.FloatingIps(services)
-    yield "/v2.0/floatingips/{id}", not_built.FloatingIp(services)
+    yield "/v2.0/routers/{id}/add_router_interface", routers.AddInterface(services)
+    yield "/v2.0/routers/{id}/remove_router_interface", routers.RemoveInterface(services)
 
 
 def _noun_routes(services: Services) -> Iterator[tuple[str, Any]]:

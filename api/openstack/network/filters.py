@@ -74,6 +74,12 @@ RULE: Final[Mapping[str, text.Filter]] = {
                           port_range_min="port_min", port_range_max="port_max",
                           belongs_to_default_sg="group.is_default"),
     "direction": _text("direction"), "ethertype": _text("ethertype"), "protocol": _protocol}
+ROUTER: Final[Mapping[str, text.Filter]] = {
+    **_TAGGED, **_equal("admin_state_up", "enable_snat"), "status": _constant("ACTIVE")}
+FLOATING_IP: Final[Mapping[str, text.Filter]] = {
+    **{name: how for name, how in _TAGGED.items() if name != "name"},
+    **_equal("port_id", "router_id", "fixed_ip_address", floating_network_id="network_id",
+             floating_ip_address="address"), "status": _text("status")}
 AVAILABILITY: Final[Mapping[str, text.Filter]] = {
     **_equal(network_id="id", project_id="project_id", tenant_id="project_id"), "network_name": _text("name")}
 
@@ -87,6 +93,10 @@ def _sortable(*names: str, **renamed: str) -> dict[str, str]:
 SORT_NETWORK: Final = _sortable("admin_state_up", "mtu")
 SORT_SUBNET: Final = _sortable("cidr", "network_id", "ip_version", "enable_dhcp", "gateway_ip")
 SORT_PORT: Final = _sortable("mac_address", "network_id", "status", "device_id", "device_owner", "admin_state_up")
+SORT_ROUTER: Final = _sortable("admin_state_up")
+SORT_FLOATING_IP: Final = {name: path for name, path in _sortable(
+    "port_id", "router_id", "fixed_ip_address", "status", floating_network_id="network_id",
+    floating_ip_address="address").items() if name != "name"}
 SORT_GROUP: Final = _sortable()
 SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_group_id="group_id",
                              port_range_min="port_min", port_range_max="port_max")

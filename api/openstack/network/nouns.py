@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.bodies import Validator, compile_schema
-from api.core.network import networks, ports, security_group_rules, security_groups, subnets
+from api.core.network import floating_ips, networks, ports, routers, security_group_rules, security_groups, subnets
 from api.core.network.scope import Caller
 from api.openstack.network import filters, schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors
-from hostler.db.models import Network, Port, SecurityGroup, Subnet
+from hostler.db.models import FloatingIp, Network, Port, Router, SecurityGroup, Subnet
 from hostler.query.paging import Page, Query
 from hostler.query.text import Filter
 
@@ -35,7 +35,7 @@ class Noun:
     delete: Callable[[Caller, str], None]
     view: Callable[[Any, Caller], dict[str, Any]]
     update: Callable[[Caller, str, Values], Any] | None = None
-    tagged: type[Network] | type[Subnet] | type[Port] | type[SecurityGroup] | None = None
+    tagged: type[Network | Subnet | Port | SecurityGroup | Router | FloatingIp] | None = None
 
 
 class BodyReader:
@@ -124,4 +124,13 @@ NOUNS: tuple[Noun, ...] = (
          create=lambda caller, bodies: security_group_rules.create_rules(
              caller, [_without_minus_one(values) for values in bodies]),
          delete=security_group_rules.delete_rule, view=views.rule),
+    Noun(singular="router", plural="routers", path="routers", attributes=schemas.ROUTER,
+         filters=filters.ROUTER, sortable=filters.SORT_ROUTER,
+         list_page=routers.list_routers, show=routers.show_router, create=routers.create_routers,
+         update=routers.update_router, delete=routers.delete_router, view=views.router, tagged=Router),
+    Noun(singular="floatingip", plural="floatingips", path="floatingips", attributes=schemas.FLOATING_IP,
+         filters=filters.FLOATING_IP, sortable=filters.SORT_FLOATING_IP,
+         list_page=floating_ips.list_floating_ips, show=floating_ips.show_floating_ip,
+         create=floating_ips.create_floating_ips, update=floating_ips.update_floating_ip,
+         delete=floating_ips.delete_floating_ip, view=views.floating_ip, tagged=FloatingIp),
 )

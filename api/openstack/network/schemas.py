@@ -135,11 +135,29 @@ RULE: Mapping[str, Attribute] = {
     "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
     "remote_address_group_id": Attribute(NOTHING, put=False, ignored=True),
 }
+_GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
+                     external_fixed_ips=list_of(record_of(subnet_id=ID, ip_address=ADDRESS)))
+ROUTER: Mapping[str, Attribute] = {
+    **_NAMED, "admin_state_up": Attribute(TRUTH), "external_gateway_info": Attribute(nullable(_GATEWAY)),
+    "routes": Attribute(nullable(list_of(_ROUTE)), post=False),
+    "distributed": Attribute({"enum": [None, True]}, ignored=True),
+    "ha": Attribute({"enum": [None, False]}, ignored=True),
+    "availability_zone_hints": Attribute(NOTHING, put=False, ignored=True),
+    "flavor_id": Attribute(NOTHING, put=False, ignored=True),
+}
+FLOATING_IP: Mapping[str, Attribute] = {
+    **_PROJECT, "description": Attribute(LONG_TEXT), "floating_network_id": Attribute(ID, required=True, **_FIXED),
+    "port_id": Attribute(nullable(ID)), "fixed_ip_address": Attribute(nullable(ADDRESS)),
+    "subnet_id": Attribute(nullable(ID), **_FIXED), "floating_ip_address": Attribute(nullable(ADDRESS), **_FIXED),
+    "dns_name": Attribute(NOTHING, put=False, ignored=True), "dns_domain": Attribute(NOTHING, put=False, ignored=True),
+    "qos_policy_id": Attribute(NOTHING, ignored=True),
+}
 CASE_INSENSITIVE = frozenset({"dns_name", "dns_domain"})
 RENAMES: Mapping[str, str] = {
     "tenant_id": "project_id", "router:external": "external", "provider:network_type": "network_type",
     "provider:physical_network": "physical_network", "provider:segmentation_id": "segmentation_id",
     "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
     "availability_zone_hints": "zone_hints", "security_group_id": "group_id", "port_range_min": "port_min",
-    "port_range_max": "port_max",
+    "port_range_max": "port_max", "external_gateway_info": "gateway", "floating_network_id": "network_id",
+    "floating_ip_address": "address",
 }

@@ -7,10 +7,12 @@ from typing import Any
 
 from api.core.network.networks import NetworkRecord
 from api.core.network.ports import PortRecord
+from api.core.network.router_interfaces import InterfaceRecord
+from api.core.network.routers import RouterRecord
 from api.core.network.scope import Caller
 from api.core.network.security_groups import GroupRecord
 from hostler import clock, ids
-from hostler.db.models import SecurityGroupRule, Subnet
+from hostler.db.models import FloatingIp, SecurityGroupRule, Subnet
 
 
 def _standard(row: Any) -> dict[str, Any]:
@@ -93,3 +95,34 @@ def rule(row: SecurityGroupRule, _caller: Caller) -> dict[str, Any]:
 
 def _normalized(prefix: str | None) -> str | None:
     return None if prefix is None else str(ipaddress.ip_network(prefix, strict=False))
+
+
+def router(record: RouterRecord, caller: Caller) -> dict[str, Any]:
+    """Show a router; how it is made to administrators."""
+    row, gateway = record.row, None
+    if record.external_network_id is not None:
+        gateway = {"network_id": record.external_network_id, "enable_snat": row.enable_snat,
+                   "external_fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}
+                                          for subnet_id, address in record.external_addresses]}
+    shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up,
+             "external_gateway_info": gateway, "routes": row.routes, "availability_zone_hints": [],
+             "availability_zones": [], "flavor_id": None}
+    if caller.sees_all:
+        shown |= {"distributed": True, "ha": False}
+    return shown
+
+
+def interface(record: InterfaceRecord) -> dict[str, Any]:
+    """Show an interface that was added to a router or removed."""
+    project_id = ids.bare(record.router.project_id)
+    return {"id": record.router.id, "project_id": project_id, "tenant_id": project_id, "port_id": record.port_id,
+            "network_id": record.network_id, "subnet_id": record.subnet_ids[0], "subnet_ids": list(record.subnet_ids)}
+
+
+def floating_ip(row: FloatingIp, _caller: Caller) -> dict[str, Any]:
+    """Show a floating IP."""
+    shown = {**_standard(row), "floating_network_id": row.network_id, "floating_ip_address": row.address,
+             "port_id": row.port_id, "fixed_ip_address": row.fixed_ip_address, "router_id": row.router_id,
+             "status": row.status, "dns_name": "", "dns_domain": ""}
+    del shown["name"]
+    return shown

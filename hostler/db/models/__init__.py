@@ -27,6 +27,7 @@ from hostler.db.models.network import (
 )
 from hostler.db.models.operation import Lock, Operation, OperationNote, OperationStep
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
+from hostler.db.models.router import FloatingIp, Router, RouterPort
 from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
 from hostler.db.models.volume import (
     Backend,
@@ -43,10 +44,11 @@ from hostler.db.models.volume import (
 __all__ = [
     "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base",
     "ConsoleToken", "Domain",
-    "FixedIp", "Flavor", "FlavorAccess", "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
+    "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
+    "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
-    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "SecurityGroup", "SecurityGroupChange",
-    "SecurityGroupRule", "Server",
+    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "Router", "RouterPort",
+    "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

@@ -23,6 +23,7 @@ from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import revisions
+from hostler.resources.network.router_specs import routers_to
 
 # Built once, for every boot and delete.
 _CARRIED: Any = sa.select(Network.id).where(
@@ -74,14 +75,20 @@ def _widen(session: orm.Session, operation_ids: Collection[str]) -> None:
 
 
 def notify_of_network(session: orm.Session, context: RequestContext, network_id: str) -> list[str]:
-    """Make the hosts serve a network as its rows now say; nothing when none of its ports is on a host."""
-    live = session.scalars(sa.select(Port.id).where(Port.network_id == network_id, Port.host_id.is_not(None))
-                           .limit(1)).first()
-    if live is None:
-        return []
-    revisions.network_changed(session, network_id)
+    """Make the hosts serve a network, and the routers that lead to it, as its rows now say."""
+    router_ids, beside = routers_to(session, network_id)
+    revisions.routers_changed(session, router_ids)
+    return tell_networks(session, context, {network_id, *beside})
+
+
+def tell_networks(session: orm.Session, context: RequestContext, network_ids: Collection[str]) -> list[str]:
+    """Make the hosts serve networks as their rows now say; nothing for those none of whose ports is on a host."""
+    live = session.scalars(sa.select(Port.network_id).distinct().where(
+        Port.network_id.in_(network_ids), Port.host_id.is_not(None))).all()
+    for network_id in live:
+        revisions.network_changed(session, network_id)
     return accept_once(session, context, network.UPDATE, {
-        Target("network", network_id): network.UpdateNetwork(network_id=network_id)})
+        Target("network", network_id): network.UpdateNetwork(network_id=network_id) for network_id in live})
 
 
 def notify_of_peers(session: orm.Session, context: RequestContext, network_ids: Collection[str],

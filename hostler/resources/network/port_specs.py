@@ -11,6 +11,7 @@ however large its groups are. See `compute.groups` for the other end.
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -32,6 +33,7 @@ from hostler.db.models import (
     Subnet,
 )
 from hostler.resources.network import kinds, peers
+from hostler.resources.network.router_specs import floating_ips, router_links, router_specs
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
 # {group id, or a network's `kinds.key`: {"revision", and one of: "members": ["MAC CIDR"], all of them; "ports":
@@ -100,7 +102,9 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
         ports = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
     else:
         ports = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
-    networks = network_specs(session, {port.network_id for port in ports})
+    networks = routed_networks(session, {port.network_id for port in ports})
+    routed = [port.id for port in ports if networks[port.network_id].routers]
+    floating = floating_ips(session, routed) if routed else {}
     addresses = _addresses(session, [port.id for port in ports])
     rules = _rules(session, [port.id for port in ports if port.port_security_enabled])
     specs: dict[str, list[PortSpec]] = {server_id: [] for server_id in server_ids or ()}
@@ -110,8 +114,18 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or port.hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
             allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
-            revision=port.spec_revision, tag=port.device_tag))
+            floating_ips=floating.get(port.id, ()), revision=port.spec_revision, tag=port.device_tag))
     return {server_id: tuple(found) for server_id, found in specs.items()}
+
+
+def routed_networks(session: orm.Session, network_ids: Collection[str]) -> dict[str, NetworkSpec]:
+    """Return networks with their subnets and routers, by id."""
+    links = router_links(session, network_ids)
+    specs = network_specs(session, {*network_ids, *(link.network_id for link in links)})
+    routers = router_specs(links, specs)
+    return {network_id: dataclasses.replace(specs[network_id], routers=tuple(
+        router for router in routers if any(port.network.id == network_id for port in router.interfaces)))
+        for network_id in network_ids if network_id in specs}
 
 
 def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[str, NetworkSpec]:

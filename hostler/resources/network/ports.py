@@ -19,7 +19,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources import quota, revisions
-from hostler.resources.network import host_updates, ipam, peers, place_ports, security_groups
+from hostler.resources.network import host_updates, ipam, peers, place_ports, routers, security_groups
 
 COMPUTE_OWNER = "compute:nova"
 
@@ -123,6 +123,8 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     if not changed.rowcount:  # type: ignore[attr-defined]
         return []
     network_ids = peers.server_changed(session, server_id)
+    if host_id is not None:
+        routers.take_addresses_for(session, host_id, server_id)
     if context is None:
         return []
     known_at = host_id if arrived and not moved else None
@@ -168,6 +170,7 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
+        routers.forget_ports(session, made)
         for delete in _DELETES:
             session.execute(delete, {"ids": list(made)})
     if own:

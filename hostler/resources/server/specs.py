@@ -121,6 +121,46 @@ class NetworkSpec(Spec):
     host_gateway: bool = False
     dns_domain: str = ""
     subnets: tuple[SubnetSpec, ...] = ()
+    routers: tuple[RouterSpec, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RouterPortSpec(Spec):
+    """A router's link to a network: the same on every host, but for the external one's MAC and addresses.
+
+    `network` has no `routers`.
+    """
+
+    id: str
+    mac_address: str
+    network: NetworkSpec
+    addresses: tuple[str, ...] = ()  # with prefix length
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RouterSpec(Spec):
+    """A router, as each host with guests on its networks makes it; of two, the one with the higher revision is true.
+
+    `gateway` leads to the external network; `outside` is where each host, by name, sends from: its MAC and its address
+    with prefix length. With `snat`, nothing else leaves but what comes from a floating IP.
+    """
+
+    id: str
+    revision: int = 0
+    interfaces: tuple[RouterPortSpec, ...] = ()
+    gateway: RouterPortSpec | None = None
+    snat: bool = True
+    outside: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # {host: {"mac", "address"}}
+    routes: tuple[dict[str, str], ...] = ()  # {"destination", "nexthop"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FloatingIpSpec(Spec):
+    """An external address that leads, by a router, to one of a port's own."""
+
+    address: str
+    fixed_ip_address: str
+    router_id: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -163,6 +203,7 @@ class PortSpec(Spec):
     port_security: bool = True
     allowed_pairs: tuple[dict[str, str], ...] = ()
     rules: tuple[RuleSpec, ...] = ()
+    floating_ips: tuple[FloatingIpSpec, ...] = ()
     revision: int = 0
     tag: str | None = None
 

@@ -93,9 +93,25 @@ _RULE = _resource({
     "belongs_to_default_sg": _FLAG})
 _GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE)}, {"shared": _FLAG})
 
+_GATEWAY = {"anyOf": [_EMPTY, _object({"network_id": _UUID, "enable_snat": _FLAG, "external_fixed_ips": _list(
+    _object({"subnet_id": _UUID, "ip_address": _ADDRESS}))}, {"qos_policy_id": _UUID_OR_NULL})]}
+_ROUTER = _resource({
+    **_TAGGED, "admin_state_up": _FLAG, "status": {"enum": ["ACTIVE", "ALLOCATING", "ERROR"]},
+    "external_gateway_info": _GATEWAY, "routes": _list(_object({"destination": _BLOCK, "nexthop": _ADDRESS})),
+    "availability_zone_hints": _list(_TEXT), "availability_zones": _list(_TEXT), "flavor_id": _UUID_OR_NULL,
+}, {"distributed": _FLAG, "ha": _FLAG, "service_type_id": _UUID_OR_NULL, "conntrack_helpers": _list({})})
+_INTERFACE = _object({"id": _UUID, "project_id": _PROJECT, "tenant_id": _PROJECT, "port_id": _UUID,
+                      "network_id": _UUID, "subnet_id": _UUID, "subnet_ids": _list(_UUID)}, {"tags": _list(_TEXT)})
+_FLOATING_IP = _resource({
+    **_STANDARD, "tags": _list(_TEXT), "floating_network_id": _UUID, "floating_ip_address": _ADDRESS,
+    "port_id": _UUID_OR_NULL, "fixed_ip_address": {"anyOf": [_ADDRESS, _EMPTY]}, "router_id": _UUID_OR_NULL,
+    "status": {"enum": ["ACTIVE", "DOWN", "ERROR"]}, "dns_name": _TEXT, "dns_domain": _TEXT,
+}, {"qos_policy_id": _UUID_OR_NULL, "port_details": {}, "port_forwardings": _list({})})
+
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
-_QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule")
-_ABSENT_QUOTAS = ("subnetpool", "router", "floatingip", "rbac_policy")
+_QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule",
+           "router", "floatingip")
+_ABSENT_QUOTAS = ("subnetpool", "rbac_policy")
 _QUOTA = _object(dict.fromkeys(_QUOTAS, _LIMIT),
                  {**dict.fromkeys(_ABSENT_QUOTAS, _LIMIT), "project_id": _TEXT, "tenant_id": _TEXT})
 _USED = _object({"used": _COUNT, "limit": _LIMIT, "reserved": _COUNT})
@@ -113,7 +129,8 @@ _TAGS = _object({"tags": _list(_TEXT)})
 _NOTHING = {"type": ["string", "null"], "maxLength": 0}
 
 _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("ports", "port", _PORT),
-          ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE))
+          ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
+          ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP))
 
 
 def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:
@@ -147,7 +164,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/network-ip-availabilities/{id}", 200, _object({"network_ip_availability": _AVAILABILITY})),
     ("GET", "/service-providers", 200, _object({"service_providers": _list(_object(
         {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
-    ("GET", "/floatingips", 200, _object({"floatingips": {"type": "array", "maxItems": 0}})),
+    ("PUT", "/routers/{id}/add_router_interface", 200, _INTERFACE),
+    ("PUT", "/routers/{id}/remove_router_interface", 200, _INTERFACE),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

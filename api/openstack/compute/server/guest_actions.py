@@ -50,10 +50,12 @@ def _remove_fixed_ip(services: Services, context: RequestContext, server_id: str
     interfaces.remove_fixed_ip(services, context, server_id, argument["address"])
 
 
-def _floating(policy: str) -> Act:
-    def act(services: Services, context: RequestContext, server_id: str, _argument: Any) -> None:
-        server_network.find_floating_ip(services, context, server_id, "os_compute_api:os-floating-ips:" + policy)
-    return act
+def _add_floating_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    server_network.add_floating_ip(services, context, server_id, argument["address"], argument.get("fixed_address"))
+
+
+def _remove_floating_ip(services: Services, context: RequestContext, server_id: str, argument: Any) -> None:
+    server_network.remove_floating_ip(services, context, server_id, argument["address"])
 
 
 ACTIONS: Final[Mapping[str, Action]] = {
@@ -63,6 +65,6 @@ ACTIONS: Final[Mapping[str, Action]] = {
     "injectNetworkInfo": Action(_reset_network(kinds.INJECT_NETWORK_INFO, "inject_network_info")),
     "addFixedIp": Action(_add_fixed_ip, _NETWORK, _TO_43),
     "removeFixedIp": Action(_remove_fixed_ip, _ADDRESS, _TO_43),
-    "addFloatingIp": Action(_floating("add"), _FLOATING, _TO_43),
-    "removeFloatingIp": Action(_floating("remove"), _ADDRESS, _TO_43),
+    "addFloatingIp": Action(_add_floating_ip, _FLOATING, _TO_43),
+    "removeFloatingIp": Action(_remove_floating_ip, _ADDRESS, _TO_43),
 }

@@ -199,7 +199,7 @@ def addresses_view(addresses: Any) -> dict[str, list[dict[str, Any]]]:
     view: dict[str, list[dict[str, Any]]] = {}
     for address in addresses:
         view.setdefault(address.network, []).append({
-            "version": address.version, "addr": address.ip, "OS-EXT-IPS:type": "fixed",
+            "version": address.version, "addr": address.ip, "OS-EXT-IPS:type": address.kind,
             "OS-EXT-IPS-MAC:mac_addr": address.mac})
     return view
 

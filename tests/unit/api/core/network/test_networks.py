@@ -33,7 +33,7 @@ def test_extensions_by_alias_and_not_by_name(api: Api) -> None:
     api.refused("GET", "/v2.0/extensions/Availability Zone", None, 404, "ExtensionNotFound")
 
 
-@pytest.mark.parametrize("path", ["routers", "subnetpools", "agents", "nothing/at/all"])
+@pytest.mark.parametrize("path", ["trunks", "subnetpools", "agents", "nothing/at/all"])
 def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     api.refused("GET", f"/v2.0/{path}", None, 404, "HTTPNotFound")
 
@@ -182,7 +182,7 @@ def test_quotas(api: Api) -> None:
     assert api.call("GET", f"{path}/default")["quota"]["network"] == 100
     assert api.call("GET", "/v2.0/quotas", token=ADMIN)["quotas"][0]["project_id"] == ids.bare(DEMO)
     api.refused("GET", path, None, 403, "PolicyNotAuthorized", token=OTHERS)
-    for limits in ({"router": 1}, {"network": -2}, {"network": "x"}):
+    for limits in ({"trunk": 1}, {"network": -2}, {"network": "x"}):
         api.call("PUT", path, {"quota": limits}, token=ADMIN, status=400)
     api.call("DELETE", path, token=ADMIN, status=204)
     assert api.call("GET", path)["quota"]["network"] == 100

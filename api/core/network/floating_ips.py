@@ -1,0 +1,201 @@
+"""Floating IPs: list, show, create, change, delete.
+
+An address of an external network, held by a port of its own, that leads to an address of a port whose subnet a router
+joins with that network. The port's host translates it, so the address moves with the guest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network.scope import (
+    Caller,
+    claim_quota,
+    find,
+    find_to_change,
+    not_found,
+    owner_of_new,
+    set_changed,
+    visible,
+)
+from hostler import errors, ids
+from hostler.db.models import FixedIp, FloatingIp, Network, Port, Router, RouterPort, Subnet
+from hostler.query.fields import ADDRESS, Field
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
+from hostler.resources.network import ipam, place_ports
+from hostler.resources.network.host_updates import notify_of_port
+from hostler.resources.network.router_specs import GATEWAY, INTERFACE
+from hostler.resources.network.routers import remove_ports
+
+OWNER: Final = "network:floatingip"
+FLOATING_IP: Final = declare(FloatingIp, {
+    "status": Field(FloatingIp.status),
+    **{name: Field(FloatingIp.__table__.c[name], ADDRESS) for name in ("address", "fixed_ip_address")}})
+_TARGET = ("port_id", "fixed_ip_address")
+
+
+def list_floating_ips(caller: Caller, query: Query) -> Page:
+    """Return a page of the floating IPs the caller sees."""
+    with caller.services.db.reading() as session:
+        return read_page(session, FLOATING_IP, query, [visible(caller, FloatingIp)])
+
+
+def show_floating_ip(caller: Caller, identifier: str) -> FloatingIp:
+    """Return one floating IP; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return find(session, caller, FloatingIp, identifier)
+
+
+def create_floating_ips(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[FloatingIp]:
+    """Write floating IPs, all or none; the hosts of the ports they lead to follow."""
+    def work(session: orm.Session) -> tuple[list[FloatingIp], list[str]]:
+        operation_ids: list[str] = []
+        made = [_create(session, caller, values, operation_ids) for values in bodies]
+        return made, operation_ids
+    return caller.write(work)
+
+
+def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any]) -> FloatingIp:
+    """Change a floating IP, or where it leads: `port_id` None is nowhere."""
+    def work(session: orm.Session) -> tuple[FloatingIp, list[str]]:
+        row = find_to_change(session, caller, FloatingIp, identifier)
+        caller.check("update_floatingip", row.project_id)
+        new = {name: value for name, value in values.items() if name not in _TARGET}
+        before = row.port_id
+        if "port_id" in values or values.get("fixed_ip_address") is not None:
+            new |= _target(session, caller, row, values.get("port_id", row.port_id), values.get("fixed_ip_address"))
+        changed = set_changed(row, new)
+        _flush(session, row)
+        moved = changed & {*_TARGET, "router_id"}
+        return row, _tell(session, caller, {before, row.port_id}) if moved else []
+    return caller.write(work)
+
+
+def delete_floating_ip(caller: Caller, identifier: str) -> None:
+    """Delete a floating IP; its address is free for others."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        row = find_to_change(session, caller, FloatingIp, identifier)
+        caller.check("delete_floatingip", row.project_id)
+        port_id, public_port_id = row.port_id, row.public_port_id
+        session.delete(row)
+        session.flush()
+        remove_ports(session, [public_port_id])
+        return None, _tell(session, caller, {port_id})
+    caller.write(work)
+
+
+def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any], operation_ids: list[str]) -> FloatingIp:
+    project_id = owner_of_new(session, caller, values)
+    caller.check("create_floatingip", project_id)
+    if values.get("address") is not None:
+        caller.check("create_floatingip:floating_ip_address", project_id)
+    claim_quota(caller, session, project_id, "floatingips")
+    network = find(session, caller, Network, str(values["network_id"]))
+    if not network.external:
+        raise errors.Invalid(reason=f"Bad floatingip request: Network {network.id} is not a valid external network.")
+    row = FloatingIp(id=ids.new_id(), project_id=project_id, network_id=network.id,
+                     description=values.get("description"))
+    target = _target(session, caller, row, values.get("port_id"), values.get("fixed_ip_address"))
+    [public] = place_ports.place(session, caller.services.conf, [place_ports.Draft(
+        network, network.project_id, (_request(session, caller, network, values),), values={
+            "device_id": row.id, "device_owner": OWNER, "status": "N/A", "port_security_enabled": False})])
+    row.public_port_id = public.id
+    row.address = session.scalars(sa.select(FixedIp.ip_address).where(FixedIp.port_id == public.id)).one()
+    for name, value in target.items():
+        setattr(row, name, value)
+    session.add(row)
+    _flush(session, row)
+    operation_ids += _tell(session, caller, {row.port_id})
+    return row
+
+
+def _request(session: orm.Session, caller: Caller, network: Network, values: Mapping[str, Any]) -> ipam.AddressRequest:
+    subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id, Subnet.ip_version == 4)
+                                   .order_by(Subnet.created_at, Subnet.id)))
+    if values.get("subnet_id") is not None:
+        subnets = [subnet for subnet in subnets if subnet.id == ids.canonical(values["subnet_id"])]
+        if not subnets:
+            raise errors.Invalid(reason=f"Bad floatingip request: Subnet {values['subnet_id']} is not an IPv4 subnet "
+                                        f"of network {network.id}.")
+    if not subnets:
+        raise errors.Invalid(f"Unable to find any IP address on external network {network.id}.",
+                             reason="external addresses exhausted", network=network.id)
+    address = values.get("address")
+    if address is None:
+        return ipam.AddressRequest(tuple(subnets))
+    subnet = ipam.subnet_with(subnets, address)
+    if subnet is None:
+        raise errors.Invalid(f"Invalid input for operation: IP address {address} is not a valid IP for any of the "
+                             "subnets on the specified network.", reason="invalid address", address=address)
+    return ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=True))
+
+
+def _target(session: orm.Session, caller: Caller, row: FloatingIp, port_id: str | None,
+            address: str | None) -> dict[str, str | None]:
+    """Return the columns that say where the floating IP leads; raises when it cannot lead there."""
+    if port_id is None:
+        if address is not None:
+            raise errors.Invalid(reason="Bad floatingip request: fixed_ip_address cannot be specified without a "
+                                        "port_id.")
+        return {"port_id": None, "fixed_ip_address": None, "router_id": None}
+    port = find(session, caller, Port, port_id, hold=True)
+    if port.project_id != row.project_id and not caller.sees_all:
+        raise not_found(Port, port_id)
+    subnet_id, fixed = _fixed_address(session, port, address)
+    return {"port_id": port.id, "fixed_ip_address": fixed,
+            "router_id": _router_between(session, row.network_id, port, subnet_id)}
+
+
+def _fixed_address(session: orm.Session, port: Port, wanted: str | None) -> tuple[str, str]:
+    held = session.execute(
+        sa.select(FixedIp.subnet_id, FixedIp.ip_address).join(Subnet, Subnet.id == FixedIp.subnet_id)
+        .where(FixedIp.port_id == port.id, Subnet.ip_version == 4)).tuples().all()
+    if wanted is not None:
+        for subnet_id, address in held:
+            if address == wanted:
+                return subnet_id, address
+        raise errors.Invalid(reason=f"Bad floatingip request: Port {port.id} does not have fixed ip {wanted}.")
+    if not held:
+        raise errors.Invalid(reason=f"Bad floatingip request: Cannot add floating IP to port {port.id} that has no "
+                                    "fixed IPv4 addresses.")
+    if len(held) > 1:
+        raise errors.Invalid(reason=f"Bad floatingip request: Port {port.id} has multiple fixed IPv4 addresses. Must "
+                                    "provide a specific IPv4 address when assigning a floating IP.")
+    return held[0]
+
+
+def _router_between(session: orm.Session, external_id: str, port: Port, subnet_id: str) -> str:
+    inside, outside, outer = orm.aliased(RouterPort), orm.aliased(RouterPort), orm.aliased(Port)
+    found = session.scalars(
+        sa.select(inside.router_id).join(FixedIp, FixedIp.port_id == inside.port_id)
+        .join(outside, outside.router_id == inside.router_id).join(outer, outer.id == outside.port_id)
+        .where(inside.role == INTERFACE, FixedIp.subnet_id == subnet_id, outside.role == GATEWAY,
+               outer.network_id == external_id).order_by(inside.router_id).limit(1)).first()
+    if found is None:
+        raise errors.NotFound(
+            f"External network {external_id} is not reachable from subnet {subnet_id}. Therefore, cannot associate "
+            f"Port {port.id} with a Floating IP.", resource="external gateway for floating IP", id=external_id)
+    # Its gateway or interface must not go while this transaction relies on it.
+    session.execute(sa.select(Router.id).where(Router.id == found).with_for_update())
+    return str(found)
+
+
+def _tell(session: orm.Session, caller: Caller, port_ids: set[str | None]) -> list[str]:
+    return [operation_id for port in session.scalars(sa.select(Port).where(
+        Port.id.in_([port_id for port_id in port_ids if port_id is not None])).order_by(Port.id))
+        for operation_id in notify_of_port(session, caller.context, port)]
+
+
+def _flush(session: orm.Session, row: FloatingIp) -> None:
+    address, port_id, fixed = row.address, row.port_id, row.fixed_ip_address
+    try:
+        session.flush()
+    except exc.IntegrityError as error:
+        raise errors.Conflict(
+            f"Cannot associate floating IP {address} with port {port_id} using fixed IP {fixed}, as that fixed IP "
+            "already has a floating IP.", reason="port has a floating IP", port=port_id) from error

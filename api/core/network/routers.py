@@ -1,0 +1,164 @@
+"""Routers: list, show, create, change, delete.
+
+Each host that has guests on a router's networks routes for them itself; what hosts are told is derived from the rows
+(`hostler.resources.network.router_specs`). Interfaces are `api.core.network.router_interfaces`'s, the external gateway
+`api.core.network.router_gateway`'s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import exc, orm
+
+from api.core.network import router_gateway
+from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from hostler import errors
+from hostler.db.models import FixedIp, Port, Router, RouterPort, Subnet
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import declare
+from hostler.resources.network import ipam
+from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
+from hostler.resources.network.routers import notify_of_router, remove_ports
+
+ROUTER: Final = declare(Router)
+MAX_ROUTES: Final = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class RouterRecord:
+    """A router; with a gateway, its external network and the addresses [(subnet id, address)] there."""
+
+    row: Router
+    external_network_id: str | None = None
+    external_addresses: tuple[tuple[str, str], ...] = ()
+
+
+def list_routers(caller: Caller, query: Query) -> Page:
+    """Return a page of RouterRecords of the routers the caller sees."""
+    with caller.services.db.reading() as session:
+        page = read_page(session, ROUTER, query, [visible(caller, Router)])
+        return dataclasses.replace(page, rows=records(session, page.rows))
+
+
+def show_router(caller: Caller, identifier: str) -> RouterRecord:
+    """Return one router; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return records(session, [find(session, caller, Router, identifier)])[0]
+
+
+def create_routers(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[RouterRecord]:
+    """Write routers, all or none."""
+    def work(session: orm.Session) -> tuple[list[RouterRecord], list[str]]:
+        made = [_create(session, caller, values) for values in bodies]
+        return records(session, made), []
+    return caller.write(work)
+
+
+def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) -> RouterRecord:
+    """Change a router; the hosts of its guests follow."""
+    def work(session: orm.Session) -> tuple[RouterRecord, list[str]]:
+        router = find_to_change(session, caller, Router, identifier)
+        caller.check("update_router", router.project_id)
+        new = {name: value for name, value in values.items() if name not in ("gateway", "routes")}
+        if "routes" in values:
+            new["routes"] = checked_routes(session, router, values["routes"] or ())
+        changed = set_changed(router, new)
+        regated = "gateway" in values and router_gateway.set_gateway(
+            session, caller, router, values["gateway"] or {}, "update")
+        if regated and not changed:
+            router.revision += 1
+        session.flush()
+        live = regated or changed & {"admin_state_up", "routes"}
+        operation_ids = notify_of_router(session, caller.context, router.id) if live else []
+        return records(session, [router])[0], operation_ids
+    return caller.write(work)
+
+
+def delete_router(caller: Caller, identifier: str) -> None:
+    """Delete a router with its gateway; raises InUse while it has interfaces."""
+    def work(session: orm.Session) -> tuple[None, list[str]]:
+        router = find_to_change(session, caller, Router, identifier)
+        caller.check("delete_router", router.project_id)
+        ports: defaultdict[str, list[str]] = defaultdict(list)
+        for port in session.scalars(sa.select(RouterPort).where(RouterPort.router_id == router.id)):
+            ports[port.role].append(port.port_id)
+        if ports[INTERFACE]:
+            raise _in_use(router.id)
+        remove_ports(session, [*ports[GATEWAY], *ports[SNAT]])
+        session.delete(router)
+        return None, []
+    try:
+        caller.write(work)
+    except exc.IntegrityError as error:  # an interface was added concurrently
+        raise _in_use(identifier) from error
+
+
+def records(session: orm.Session, rows: Sequence[Router]) -> list[RouterRecord]:
+    """Return routers with their gateways."""
+    networks: dict[str, str] = {}
+    addresses: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for router_id, network_id, subnet_id, address in session.execute(
+            sa.select(RouterPort.router_id, Port.network_id, FixedIp.subnet_id, FixedIp.ip_address)
+            .join(Port, Port.id == RouterPort.port_id).join(FixedIp, FixedIp.port_id == Port.id)
+            .where(RouterPort.router_id.in_([row.id for row in rows]), RouterPort.role == GATEWAY)
+            .order_by(FixedIp.ip_address)).tuples():
+        networks[router_id] = network_id
+        addresses[router_id].append((subnet_id, address))
+    return [RouterRecord(row, networks.get(row.id), tuple(addresses[row.id])) for row in rows]
+
+
+def checked_routes(session: orm.Session, router: Router, given: Sequence[Mapping[str, str]]) -> list[dict[str, str]]:
+    """Return the canonical spelling of a router's extra routes; raises Invalid for a next hop out of reach."""
+    if len(given) > MAX_ROUTES:
+        raise errors.Invalid(reason=f"Unable to complete operation for {router.id}. The number of routes exceeds the "
+                                    f"maximum {MAX_ROUTES}.")
+    held = session.execute(
+        sa.select(Subnet.cidr, FixedIp.ip_address).join(FixedIp, FixedIp.subnet_id == Subnet.id)
+        .join(RouterPort, RouterPort.port_id == FixedIp.port_id)
+        .where(RouterPort.router_id == router.id, RouterPort.role != SNAT)).tuples().all()
+    routes = []
+    for route in given:
+        try:
+            destination = ipaddress.ip_network(route["destination"], strict=False)
+            nexthop = ipam.parse_address(route["nexthop"])
+        except ValueError:
+            raise errors.InvalidField(f"Invalid input for routes. Reason: '{dict(route)}' is not a valid route.",
+                                      field="routes", value=str(dict(route)), reason="no route") from None
+        if destination.version != 4 or nexthop.version != 4:
+            raise errors.NotImplementedHere(feature="An IPv6 route of a router")
+        if not any(nexthop in ipaddress.ip_network(cidr) for cidr, _ in held):
+            raise _bad_route(router, destination, nexthop, "the nexthop is not connected with router")
+        if any(str(nexthop) == address for _, address in held):
+            raise _bad_route(router, destination, nexthop, "the nexthop is used by router")
+        routes.append({"destination": str(destination), "nexthop": str(nexthop)})
+    if len({(route["destination"], route["nexthop"]) for route in routes}) < len(routes):
+        raise errors.Invalid(reason="Invalid input for routes. Reason: Duplicate items in the list.")
+    return routes
+
+
+def _bad_route(router: Router, destination: Any, nexthop: Any, reason: str) -> errors.Invalid:
+    return errors.Invalid(f"Invalid format for routes: [{{'destination': '{destination}', 'nexthop': '{nexthop}'}}], "
+                          f"{reason}", reason=reason, router=router.id)
+
+
+def _in_use(router_id: str) -> errors.InUse:
+    return errors.InUse(f"Router {router_id} still has ports", resource="router", id=router_id, reason="interfaces")
+
+
+def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Router:
+    project_id = owner_of_new(session, caller, values)
+    caller.check("create_router", project_id)
+    claim_quota(caller, session, project_id, "routers")
+    columns = {name: value for name, value in values.items() if name != "gateway"}
+    router = Router(**{**columns, "project_id": project_id})
+    session.add(router)
+    session.flush()
+    if values.get("gateway"):
+        router_gateway.set_gateway(session, caller, router, values["gateway"], "create")
+    return router

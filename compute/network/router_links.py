@@ -1,0 +1,144 @@
+"""A router on one host: a namespace with a veth pair to the bridge of each of its networks, addresses and routes.
+
+Each function compares with what is there and changes only the difference.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import socket
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pyroute2.netlink.exceptions import NetlinkError
+
+from compute.network import faults, names, namespaces, nft, router_rules, sysctl
+from compute.network.links import change, find, has, make_addresses, netlink
+from compute.network.router_rules import HostRouter
+from hostler.resources.server.specs import RouterPortSpec
+
+LOG = logging.getLogger(__name__)
+
+_AF_INET = 2
+_STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
+_SCOPE_LINK = 253
+_MAIN = 254
+
+
+def make(router: HostRouter, namespace: Path) -> None:
+    """Create or correct a router; its networks' bridges stand, or the interface to one that does not is left out."""
+    namespaces.create(namespace)
+    with netlink() as ipr:
+        there = [port for port in router.ports if _make_veth(ipr, port, namespace)]
+    # Before the addresses: nothing is let through untranslated.
+    namespaces.run_inside(namespace, lambda: nft.apply(router_rules.render(router)))
+    namespaces.run_inside(namespace, lambda: _make_inside(router, there))
+
+
+def remove(namespace: Path) -> None:
+    """Remove a router; fine when it is gone."""
+    if namespaces.exists(namespace):
+        # The kernel takes a namespace's links away later; a router made again meanwhile would still find them.
+        namespaces.run_inside(namespace, lambda: _drop_links(()))
+    namespaces.remove(namespace)
+
+
+def _make_veth(ipr: Any, port: RouterPortSpec, namespace: Path) -> bool:
+    outer, inner = names.router_host_name(port.id), names.router_inner_name(port.id)
+    bridge, link = find(ipr, names.bridge_name(port.network.id)), find(ipr, outer)
+    if bridge is None:
+        return False
+    if link is not None and not namespaces.run_inside(namespace, lambda: has(inner)):
+        ipr.link("del", index=link["index"])
+        link = None
+    if link is None:
+        with namespace.open("rb") as handle:
+            ipr.link("add", ifname=outer, kind="veth", mtu=port.network.mtu,
+                     peer={"ifname": inner, "net_ns_fd": handle.fileno(), "mtu": port.network.mtu,
+                           "address": port.mac_address})
+        link = find(ipr, outer)
+        if link is None:
+            raise faults.fault(f"the link {outer} vanished while it was made")
+        sysctl.disable_ipv6(outer)
+    change(ipr, link, mtu=port.network.mtu, master=bridge["index"], state="up")
+    return True
+
+
+def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
+    """Run in the namespace."""
+    for setting, value in (("ip_forward", "1"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0"),
+                           ("conf/all/arp_ignore", "1"), ("conf/all/arp_announce", "2")):
+        sysctl.write(f"ipv4/{setting}", value)
+    _drop_links(names.router_inner_name(port.id) for port in ports)
+    with netlink() as ipr:
+        loopback = find(ipr, "lo")
+        if loopback is not None:
+            change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
+        for port in ports:
+            _make_port(ipr, port)
+        _make_routes(ipr, router, {port.id: port for port in ports})
+
+
+def _make_port(ipr: Any, port: RouterPortSpec) -> None:
+    name = names.router_inner_name(port.id)
+    link = find(ipr, name)
+    if link is None:
+        raise faults.fault(f"the link {name} vanished while it was made")
+    sysctl.disable_ipv6(name)
+    sysctl.write(f"ipv4/conf/{name}/rp_filter", "0")
+    if link.get_attr("IFLA_ADDRESS") != port.mac_address:
+        ipr.link("set", index=link["index"], address=port.mac_address)
+    change(ipr, link, mtu=port.network.mtu, state="up")
+    wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)}
+    for address in make_addresses(ipr, link["index"], wanted):
+        announce(name, port.mac_address, address)
+
+
+def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec]) -> None:
+    wanted: dict[str, dict[str, Any]] = {}
+    outside = router.outside
+    if outside is not None and outside.id in ports:
+        index = ipr.link_lookup(ifname=names.router_inner_name(outside.id))[0]
+        for subnet in outside.network.subnets:
+            if subnet.ip_version == 4:
+                wanted[subnet.cidr] = {"oif": index, "scope": _SCOPE_LINK}
+                if subnet.gateway_ip is not None:
+                    wanted.setdefault("0.0.0.0/0", {"gateway": subnet.gateway_ip})
+    wanted.update({route["destination"]: {"gateway": route["nexthop"]} for route in router.spec.routes})
+    for message in ipr.get_routes(family=_AF_INET, table=_MAIN, proto=_STATIC):
+        destination = f"{message.get_attr('RTA_DST') or '0.0.0.0'}/{message['dst_len']}"
+        if destination not in wanted:
+            ipr.route("del", dst=destination, table=_MAIN, proto=_STATIC)
+    for destination, way in wanted.items():
+        try:
+            ipr.route("replace", dst=destination, proto=_STATIC, **way)
+        except NetlinkError as failure:
+            # Its next hop is on a network that this host has not got.
+            LOG.warning("Router %s: the route to %s is not possible on this host: %s", router.spec.id, destination,
+                        failure)
+
+
+def _drop_links(wanted: Iterable[str]) -> None:
+    """Run in the namespace: remove the router's links but those wanted."""
+    keep = set(wanted)
+    with netlink() as ipr:
+        for link in ipr.get_links():
+            name = link.get_attr("IFLA_IFNAME")
+            if name.startswith(names.ROUTER_INNER_PREFIX) and name not in keep:
+                ipr.link("del", index=link["index"])
+
+
+def announce(device: str, mac: str, address: str) -> None:
+    """Tell the segment, by a gratuitous ARP (RFC 5227), where an address now is; run in the namespace."""
+    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
+    frame = (b"\xff" * 6 + own + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + ip + bytes(6) + ip)
+    try:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
+            raw.bind((device, 0))
+            raw.send(frame.ljust(60, b"\0"))
+    except OSError as failure:
+        # Neighbours then ask when what they remember grows old.
+        LOG.warning("Address %s could not be announced on %s: %s", address, device, failure)

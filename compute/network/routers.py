@@ -1,0 +1,108 @@
+"""The routers of one host: each that a guest here is behind is made here, and routes for these guests alone.
+
+What they are comes with the ports (`hostler.resources.network.router_specs`); nothing about them is kept but
+`<state_path>/compute/routers/<router id>/`, which holds the namespace, so that a router is found after a crash.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+
+from compute.network import names, router_links
+from compute.network.router_rules import HostRouter
+from hostler import errors
+from hostler.agent.files import make_directory
+from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, PortSpec, RouterSpec
+
+LOG = logging.getLogger(__name__)
+
+
+def wanted(ports: Iterable[PortSpec], host: str) -> dict[str, HostRouter]:
+    """Return the routers that some ports are behind, by id."""
+    newest: dict[str, RouterSpec] = {}
+    floating: dict[str, list[FloatingIpSpec]] = {}
+    for port in ports:
+        for router in port.network.routers:
+            if router.id not in newest or router.revision > newest[router.id].revision:
+                newest[router.id] = router
+        for address in port.floating_ips:
+            floating.setdefault(address.router_id, []).append(address)
+    return {router_id: HostRouter(router, host, tuple(sorted(floating.get(router_id, ()), key=lambda one: one.address)))
+            for router_id, router in newest.items()}
+
+
+def networks_of(routers: Mapping[str, HostRouter]) -> dict[str, NetworkSpec]:
+    """Return the networks that routers lead to, each with its routers, by id."""
+    found = {port.network.id: port.network for router in routers.values() for port in router.ports}
+    return {network_id: dataclasses.replace(network, routers=tuple(
+        router.spec for router in routers.values()
+        if any(port.network.id == network_id for port in router.spec.interfaces)))
+        for network_id, network in found.items()}
+
+
+class Routers:
+    """Makes and removes routers. `hold` makes a network that a router leads to, `drop_idle` removes those without
+    guests that none leads to any more."""
+
+    def __init__(self, root: Path, host: str, hold: Callable[[NetworkSpec], None],
+                 drop_idle: Callable[[Collection[str]], None]) -> None:
+        self._root, self._host = root, host
+        self._hold, self._drop_idle = hold, drop_idle
+        self._made: dict[str, HostRouter] = {}
+        self._lock = threading.Lock()  # taken with no network's lock held
+        # Networks that must stay though no guest is on them here.
+        self.held: frozenset[str] = frozenset()
+        self.broken = False
+
+    def make(self, ports: Callable[[], Iterable[PortSpec]], *, again: bool = False) -> None:
+        """Make the routers that the present ports are behind, with all their networks, and remove what is left over.
+
+        `again` takes nothing for made, as after a restart. What fails is logged, and `broken` until it is done.
+        """
+        with self._lock:
+            routers = wanted(ports(), self._host)
+            if not routers and not self.known:
+                return
+            if again:
+                self._made = {}
+            held = networks_of(routers)
+            self.held = frozenset(held)
+            for network in held.values():
+                self._hold(network)
+            self._make_only(routers)
+            self._drop_idle(held)
+
+    @property
+    def known(self) -> set[str]:
+        """The ids of the routers that have something on this host."""
+        return {path.name for path in self._root.iterdir()} if self._root.is_dir() else set()
+
+    def _make_only(self, routers: Mapping[str, HostRouter]) -> None:
+        self.broken = False
+        for router_id in self.known - set(routers):
+            self._try(router_id, None)
+        for router_id, router in routers.items():
+            if self._made.get(router_id) != router:
+                self._try(router_id, router)
+
+    def _try(self, router_id: str, router: HostRouter | None) -> None:
+        directory = self._root / router_id
+        namespace = directory / names.router_namespace_name(router_id)
+        self._made.pop(router_id, None)
+        try:
+            if router is None:
+                router_links.remove(namespace)
+                shutil.rmtree(directory)
+                LOG.info("Router %s has no guest left on this host; removed", router_id)
+            else:
+                make_directory(directory, 0o700)
+                router_links.make(router, namespace)
+                self._made[router_id] = router
+        except (errors.HostlerError, OSError) as failure:
+            self.broken = True
+            LOG.error("Router %s cannot be made or removed on this host: %s", router_id, failure)

@@ -1,0 +1,90 @@
+"""Routers and floating IPs as agents see them, which travel with the ports whose guests they serve.
+
+A router of its own in the messages would need an order of its own, a place where each host keeps it, and a word when
+the last guest goes. As a part of the network, it comes with the first port of its networks, in the same message, and
+is ordered, kept, reconciled and forgotten as that is. It costs a router's description for each port.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import FixedIp, FloatingIp, Host, Port, Router, RouterPort, Subnet
+from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec
+
+INTERFACE, GATEWAY, SNAT = "interface", "gateway", "snat"
+
+# Built once: every boot, delete and reconciliation runs them.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+_HERE = orm.aliased(Port)
+_SERVING = (sa.select(RouterPort.router_id).join(_HERE, _HERE.id == RouterPort.port_id)
+            .where(RouterPort.role == INTERFACE, _HERE.network_id.in_(_IDS)))
+_LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_id"), Port.network_id, Port.mac_address,
+                    FixedIp.ip_address, Subnet.cidr, Host.name.label("host"), Router.enable_snat, Router.routes,
+                    Router.spec_revision)
+          .join(Router, Router.id == RouterPort.router_id).join(Port, Port.id == RouterPort.port_id)
+          .join(FixedIp, FixedIp.port_id == Port.id).join(Subnet, Subnet.id == FixedIp.subnet_id)
+          .outerjoin(Host, Host.id == RouterPort.host_id)
+          .where(RouterPort.router_id.in_(_SERVING), Router.admin_state_up, Subnet.ip_version == 4)
+          .order_by(RouterPort.router_id, Port.id, FixedIp.ip_address))
+_FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
+             .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
+
+
+def router_links(session: orm.Session, network_ids: Collection[str]) -> Sequence[Any]:
+    """Return a row for each address of the ports of every router that serves one of the networks."""
+    return session.execute(_LINKS, {"ids": list(network_ids)}).all() if network_ids else ()
+
+
+def routers_to(session: orm.Session, network_id: str) -> tuple[list[str], list[str]]:
+    """Return the ids of the routers that lead to a network, and of the networks that they join."""
+    routers = session.scalars(sa.select(RouterPort.router_id).distinct().join(Port, Port.id == RouterPort.port_id)
+                              .where(Port.network_id == network_id, RouterPort.role != SNAT)).all()
+    joined = sa.select(Port.network_id).distinct().join(RouterPort, RouterPort.port_id == Port.id)
+    beside = session.scalars(joined.where(
+        RouterPort.router_id.in_(routers), RouterPort.role == INTERFACE)).all() if routers else ()
+    return list(routers), list(beside)
+
+
+def router_specs(links: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> list[RouterSpec]:
+    """Return the routers that `links` are of."""
+    by_router: defaultdict[str, list[Any]] = defaultdict(list)
+    for link in links:
+        by_router[link.router_id].append(link)
+    return [_router(router_id, rows, networks) for router_id, rows in by_router.items()]
+
+
+def floating_ips(session: orm.Session, port_ids: Collection[str]) -> dict[str, tuple[FloatingIpSpec, ...]]:
+    """Return the floating IPs of ports that have some, by port id."""
+    found: defaultdict[str, list[FloatingIpSpec]] = defaultdict(list)
+    for row in session.execute(_FLOATING, {"ids": list(port_ids)}):
+        found[row.port_id].append(FloatingIpSpec(address=row.address, fixed_ip_address=row.fixed_ip_address,
+                                                 router_id=row.router_id))
+    return {port_id: tuple(specs) for port_id, specs in found.items()}
+
+
+def _router(router_id: str, rows: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> RouterSpec:
+    ports: defaultdict[str, list[Any]] = defaultdict(list)
+    for row in rows:
+        ports[row.port_id].append(row)
+    links = {role: [_port(same, networks) for same in ports.values() if same[0].role == role]
+             for role in (INTERFACE, GATEWAY)}
+    return RouterSpec(
+        id=router_id, revision=rows[0].spec_revision, interfaces=tuple(links[INTERFACE]),
+        gateway=links[GATEWAY][0] if links[GATEWAY] else None, snat=rows[0].enable_snat, routes=tuple(rows[0].routes),
+        outside={row.host: {"mac": row.mac_address, "address": _with_prefix(row)}
+                 for row in rows if row.host is not None})
+
+
+def _port(rows: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> RouterPortSpec:
+    return RouterPortSpec(id=rows[0].port_id, mac_address=rows[0].mac_address, network=networks[rows[0].network_id],
+                          addresses=tuple(_with_prefix(row) for row in rows))
+
+
+def _with_prefix(row: Any) -> str:
+    return f"{row.ip_address}/{row.cidr.partition('/')[2]}"

@@ -1,0 +1,156 @@
+"""Routers and floating IPs of a whole cloud: what is refused, what servers show, and what their host is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+from tests.harness.ports import wait_for
+
+N = "/network/v2.0"
+
+
+def made(client: Client, noun: str, **values: Any) -> dict[str, Any]:
+    answer = client.post(f"{N}/{noun}s", {noun: values})
+    assert answer.status_code == 201, answer.text
+    return dict(answer.json()[noun])
+
+
+def fault(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["NeutronError"]["type"]
+
+
+def put(client: Client, path: str, body: Any) -> Any:
+    return client.request("PUT", f"{N}/{path}", json=body)
+
+
+def net(client: Client, cidr: str, **values: Any) -> tuple[str, str]:
+    """Return the ids of a network and its subnet."""
+    network = made(client, "network", name=cidr, **values)
+    return network["id"], made(client, "subnet", network_id=network["id"], ip_version=4, cidr=cidr)["id"]
+
+
+def join(client: Client, router: str, subnet: str) -> Any:
+    return put(client, f"routers/{router}/add_router_interface", {"subnet_id": subnet})
+
+
+def gate(client: Client, router: str, network: str | None) -> Any:
+    info = None if network is None else {"network_id": network}
+    return put(client, f"routers/{router}", {"router": {"external_gateway_info": info}})
+
+
+@pytest.fixture
+def inside(client: Client) -> tuple[str, str]:
+    return net(client, "10.41.0.0/24")
+
+
+@pytest.fixture
+def outside(client: Client) -> str:
+    return net(client, "203.0.113.0/24", **{"router:external": True})[0]
+
+
+@pytest.fixture
+def router(client: Client) -> str:
+    return str(made(client, "router", name="r")["id"])
+
+
+def test_interfaces_come_and_go(client: Client, inside: tuple[str, str], router: str) -> None:
+    network, subnet = inside
+    added = join(client, router, subnet)
+    assert added.status_code == 200 and added.json()["network_id"] == network
+    port = client.get(f"{N}/ports/{added.json()['port_id']}").json()["port"]
+    assert (port["device_owner"], port["device_id"]) == ("network:router_interface", router)
+    assert [one["ip_address"] for one in port["fixed_ips"]] == ["10.41.0.1"]
+    assert fault(join(client, router, subnet)) == (400, "HTTPBadRequest")
+    assert fault(client.delete(f"{N}/ports/{port['id']}")) == (409, "ServicePortInUse")
+    assert fault(client.delete(f"{N}/routers/{router}")) == (409, "RouterInUse")
+    assert fault(client.delete(f"{N}/networks/{network}")) == (409, "NetworkInUse")
+    assert fault(put(client, f"subnets/{subnet}", {"subnet": {"gateway_ip": "10.41.0.250"}}))[0] == 409
+    removed = put(client, f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
+    assert removed.status_code == 200
+    again = put(client, f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
+    assert fault(again) == (404, "RouterInterfaceNotFoundForSubnet")
+    assert client.delete(f"{N}/routers/{router}").status_code == 204
+
+
+def test_careless_interfaces_and_routes(client: Client, inside: tuple[str, str], router: str) -> None:
+    network, subnet = inside
+    assert join(client, router, subnet).status_code == 200
+    _, twin = net(client, "10.41.0.0/25")
+    bare = made(client, "subnet", network_id=network, ip_version=4, cidr="10.42.0.0/24", gateway_ip=None)["id"]
+    path = f"routers/{router}/add_router_interface"
+    for body in ({"subnet_id": twin}, {"subnet_id": bare}, {}, {"subnet_id": subnet, "port_id": subnet}, [],
+                 {"subnet_id": 5}, {"network_id": network}):
+        assert put(client, path, body).status_code == 400, body
+    assert fault(join(client, router, "none")) == (404, "SubnetNotFound")
+    route = {"destination": "10.99.0.0/16", "nexthop": "10.41.0.9"}
+    for routes in ([{**route, "nexthop": "10.43.0.9"}], [{**route, "nexthop": "10.41.0.1"}], [route, route],
+                   [{**route, "destination": "x"}], [{"destination": "10.0.0.0/8"}]):
+        assert put(client, f"routers/{router}", {"router": {"routes": routes}}).status_code == 400, routes
+    shown = put(client, f"routers/{router}", {"router": {"routes": [route]}}).json()["router"]
+    assert shown["routes"] == [route]
+    needed = put(client, f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
+    assert fault(needed) == (409, "RouterInterfaceInUseByRoute")
+
+
+def test_gateways_and_floating_ips(client: Client, inside: tuple[str, str], outside: str, router: str) -> None:
+    network, subnet = inside
+    port = made(client, "port", network_id=network)["id"]
+    wanted = {"floating_network_id": outside, "port_id": port}
+    unreachable = client.post(f"{N}/floatingips", {"floatingip": wanted})
+    assert fault(unreachable) == (404, "ExternalGatewayForFloatingIPNotFound")
+    assert fault(gate(client, router, network)) == (400, "HTTPBadRequest")
+    assert join(client, router, subnet).status_code == 200
+    shown = gate(client, router, outside).json()["router"]["external_gateway_info"]
+    assert shown["network_id"] == outside and shown["enable_snat"] and len(shown["external_fixed_ips"]) == 1
+    floating = made(client, "floatingip", **wanted)
+    assert (floating["status"], floating["router_id"], floating["port_id"]) == ("ACTIVE", router, port)
+    assert fault(client.post(f"{N}/floatingips", {"floatingip": wanted})) == (409, "FloatingIPPortAlreadyAssociated")
+    assert fault(gate(client, router, None)) == (409, "RouterExternalGatewayInUseByFloatingIp")
+    leave = f"routers/{router}/remove_router_interface"
+    assert fault(put(client, leave, {"subnet_id": subnet})) == (409, "RouterInterfaceInUseByFloatingIP")
+    assert fault(client.delete(f"{N}/networks/{outside}")) == (409, "NetworkInUse")
+    inward = put(client, f"networks/{outside}", {"network": {"router:external": False}})
+    assert fault(inward) == (409, "ExternalNetworkInUse")
+    found = client.get(f"{N}/floatingips?port_id={port}&status=ACTIVE").json()["floatingips"]
+    assert [one["id"] for one in found] == [floating["id"]]
+    loose = put(client, f"floatingips/{floating['id']}", {"floatingip": {"port_id": None}}).json()["floatingip"]
+    assert (loose["status"], loose["router_id"], loose["fixed_ip_address"]) == ("DOWN", None, None)
+    put(client, f"floatingips/{floating['id']}", {"floatingip": {"port_id": port}}).raise_for_status()
+    assert client.delete(f"{N}/ports/{port}").status_code == 204
+    assert client.get(f"{N}/floatingips/{floating['id']}").json()["floatingip"]["port_id"] is None
+    assert client.delete(f"{N}/floatingips/{floating['id']}").status_code == 204
+    put(client, leave, {"subnet_id": subnet}).raise_for_status()
+    assert client.delete(f"{N}/routers/{router}").status_code == 204
+    assert client.delete(f"{N}/networks/{outside}").status_code == 204
+
+
+def test_a_host_hears_of_routers_and_floating_ips(cloud: Cloud, client: Client, image: str, inside: tuple[str, str],
+                                                  outside: str, router: str) -> None:
+    network, subnet = inside
+    server = client.create_server(image, networks=[{"uuid": network}])
+    client.wait_server(server, "ACTIVE")
+    port = client.get(f"{N}/ports?device_id={server}").json()["ports"][0]["id"]
+
+    def told() -> Any:
+        agent = cloud.agents[(client.show(server) or {})["OS-EXT-SRV-ATTR:host"]]
+        return agent.tools.network.plugged[port]
+
+    assert told().network.routers == ()
+    join(client, router, subnet).raise_for_status()
+    wait_for(lambda: [one.id for one in told().network.routers] == [router], "the router", 30)
+    gate(client, router, outside).raise_for_status()
+    wait_for(lambda: told().network.routers[0].gateway is not None, "the gateway", 30)
+    assert len(told().network.routers[0].outside) == 1
+    floating = made(client, "floatingip", floating_network_id=outside, port_id=port)
+    address = floating["floating_ip_address"]
+    wait_for(lambda: [one.address for one in told().floating_ips] == [address], "the floating IP", 30)
+    kinds = {one["addr"]: one["OS-EXT-IPS:type"]
+             for one in client.get(f"/compute/v2.1/servers/{server}").json()["server"]["addresses"]["10.41.0.0/24"]}
+    assert kinds[address] == "floating" and len(kinds) == 2
+    client.delete(f"/compute/v2.1/servers/{server}").raise_for_status()
+    client.wait_gone(server)
+    assert client.get(f"{N}/floatingips/{floating['id']}").json()["floatingip"]["status"] == "DOWN"

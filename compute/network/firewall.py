@@ -29,14 +29,17 @@ IPv6 has chains of its own (`compute.network.firewall_ipv6`), for ports that hav
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
 from compute.network import firewall_ipv6, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
-from hostler.resources.server.specs import PortSpec, RouterPortSpec, RuleSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
 
+# So many addresses next to each other may be one port's; more are a range of an allowed pair.
+_OF_ONE_PORT = 4
 # Two bits of the packet mark. Only they are touched, and only on packets of our bridges.
 _MASK = 0x30000000
 _ANSWER = 0x10000000
@@ -82,14 +85,31 @@ def groups_named(ports: Iterable[PortSpec]) -> list[str]:
     return sorted({rule.remote_group_id for port in ports for rule in port.rules if rule.remote_group_id is not None})
 
 
-def member_sets(groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """Return the elements of the groups' sets, by the sets' names: one for each group and IP version.
+def member_sets(groups: Mapping[str, Sequence[str]], network: NetworkSpec) -> dict[str, tuple[str, ...]]:
+    """Return the elements of the groups' sets on a network, by the sets' names: one for each group and IP version.
 
     `groups` has the members of each group as `rules.members` gives them.
     """
     return {names.group_set(group_id, version): tuple(
-        member for member in members if (":" in member.rpartition(" ")[2]) == (version == 6))
+        member for member in [*members, *_behind_routers(members, network)]
+        if (":" in member.rpartition(" ")[2]) == (version == 6))
         for group_id, members in groups.items() for version in (4, 6)}
+
+
+def _behind_routers(members: Sequence[str], network: NetworkSpec) -> list[str]:
+    """Return members of other subnets as they are seen here: by their address and the MAC of a router.
+
+    Only their own addresses: an allowed pair that is a range would make everybody behind the router a member.
+    """
+    macs = [port.mac_address for port in _router_ports(network)]
+    if not macs:
+        return []
+    own = [ipaddress.IPv4Network(subnet.cidr) for subnet in ipv4_subnets(network)]
+    told = {ipaddress.IPv4Network(cidr) for _, _, cidr in (member.rpartition(" ") for member in members)
+            if ":" not in cidr}
+    cidrs = rules.collapse([str(cidr) for cidr in told if cidr.num_addresses <= _OF_ONE_PORT
+                            and not any(cidr.subnet_of(subnet) for subnet in own)])
+    return [f"{mac} . {cidr}" for mac in macs for cidr in cidrs]
 
 
 def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping[str, Sequence[str]]) -> str:
@@ -102,7 +122,8 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
     return "\n".join([
         *_drop_tables(table),
         f"table bridge {table} {{",
-        *(line for name, members in sorted(member_sets(groups).items()) for line in _group_set(name, members)),
+        *(line for name, members in sorted(member_sets(groups, layout.network).items())
+          for line in _group_set(name, members)),
         *chains,
         *_chain("services", "", _services(layout)),
         *_chain("prerouting", "filter hook prerouting priority -300", _prerouting(layout, ports)),
@@ -173,7 +194,7 @@ def _local_ips(layout: Layout) -> list[str]:
     """Return the addresses that every host answers at by itself, which must therefore never cross an uplink."""
     subnets = ipv4_subnets(layout.network)
     return [METADATA_IP, *(subnet.dhcp_ip for subnet in subnets if subnet.dhcp_ip), *_gateways(layout),
-            *(address for port in _router_ports(layout) for address in _addresses(port))]
+            *(address for port in _router_ports(layout.network) for address in _addresses(port))]
 
 
 def _port_chains(port: PortSpec) -> list[str]:
@@ -240,18 +261,20 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
         lines += [f'iifname "{layout.uplink}" {match} drop' for match in
                   (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
                    "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
-        for port in _router_ports(layout):
-            lines += [f'iifname "{layout.uplink}" ether saddr {port.mac_address} drop',
-                      f'iifname "{layout.uplink}" ether daddr {names.wire_mac(port.id, layout.host)} '
-                      f"ether daddr set {port.mac_address}"]
-    return lines
+        lines += [f'iifname "{layout.uplink}" ether daddr {names.wire_mac(port.id, layout.host)} '
+                  f"ether daddr set {port.mac_address}" for port in _router_ports(layout.network)]
+    return [*(f'iifname != "{names.router_host_name(port.id)}" ether saddr {port.mac_address} drop'
+              for port in _router_ports(layout.network)), *lines]
 
 
 def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = []
     if layout.uplink is not None:
         local = _set(_local_ips(layout))
-        lines += [line for port in _router_ports(layout) for line in _to_wire(layout, port)]
+        lines += [line for port in _router_ports(layout.network) for line in _to_wire(layout, port)]
+        # To the guests here it comes from their gateway, which is how their rules know who is behind it.
+        lines += [f'iifname "{layout.uplink}" ether saddr & ff:ff:00:00:00:00 == {names.WIRE_MAC_PREFIX}:00:00:00:00 '
+                  f"ether saddr set {port.mac_address}" for port in _router_ports(layout.network)[:1]]
         lines += [f'iifname "{layout.veth}" oifname "{layout.uplink}" drop',
                   f'iifname "{layout.uplink}" oifname "{layout.veth}" drop',
                   f'oifname "{layout.uplink}" arp daddr ip {local} drop',
@@ -291,10 +314,9 @@ def _inet_chains(layout: Layout, zone: int) -> list[str]:
     return lines
 
 
-def _router_ports(layout: Layout) -> list[RouterPortSpec]:
+def _router_ports(network: NetworkSpec) -> list[RouterPortSpec]:
     """Return the interfaces that routers have on the network."""
-    return [port for router in layout.network.routers for port in router.interfaces
-            if port.network.id == layout.network.id]
+    return [port for router in network.routers for port in router.interfaces if port.network.id == network.id]
 
 
 def _addresses(port: RouterPortSpec) -> list[str]:

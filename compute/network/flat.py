@@ -22,6 +22,7 @@ from oslo_config import cfg
 
 from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, overlay, routers
 from compute.network.dnsmasq import Dnsmasq
+from compute.network.filters import Filters
 from compute.network.guests import Guests
 from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
@@ -30,7 +31,7 @@ from compute.network.records import GroupStore, NetworkRecord, PortRecord, Recor
 from compute.network.uplinks import Uplinks
 from compute.network.watchdog import Watchdog
 from hostler import errors
-from hostler.resources.network import autoconf, kinds
+from hostler.resources.network import kinds
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -46,6 +47,7 @@ class FlatPlumbing:
         self._store = RecordStore(Path(conf.state_path).absolute() / "compute" / "networks")
         self._records = self._store.load()
         self._groups = GroupStore(self._store.root.with_name("groups"))
+        self._filters = Filters(self._groups, self._layout)
         self._peers = GroupStore(self._store.root.with_name("peers"), read=list)
         # Guards `_records` and `_locks`; a network's own lock is held while the network is changed.
         self._guard = threading.Lock()
@@ -80,7 +82,7 @@ class FlatPlumbing:
             record = self._records.get(port.network.id)
             if record is None or port.id not in record.ports:
                 raise faults.fault(f"port {port.id} is not plugged on this host")
-            self._filter(record)
+            self._filters.load(record)
             links.activate_tap(names.tap_name(port.id), self._layout(record.network))
 
     def unplug(self, port: PortSpec) -> None:
@@ -95,9 +97,9 @@ class FlatPlumbing:
                 return
             record.ports.pop(port.id, None)
             self._store.remove_port(network_id, port.id)
-            if record.ports or network_id in self._routers.held:
+            if self._needs(record):
                 self._serve_dhcp(record)
-                self._filter(record)
+                self._filters.load(record)
             else:
                 self._unmake(network_id)
         self._route()
@@ -110,7 +112,7 @@ class FlatPlumbing:
                 record = self._records.get(network_id)
                 if record is not None and self._adopt_ports(record, [p for p in ports if p.network.id == network_id]):
                     self._serve_dhcp(record)
-                    self._filter(record)
+                    self._filters.load(record)
         self._route()
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
@@ -127,7 +129,7 @@ class FlatPlumbing:
                 record = self._records.get(network_id)
                 try:
                     if record is not None:
-                        self._refill(record)
+                        self._filters.refill(record)
                         if network_id in moved.values():
                             self._reach(record)
                 except errors.HostlerError as error:
@@ -162,11 +164,11 @@ class FlatPlumbing:
             for port in server.ports:
                 wanted.setdefault(port.network.id, []).append(PortRecord(port, server))
         self._groups.keep_only(firewall.groups_named(port for server in servers for port in server.ports))
-        self._peers.keep_only(wanted)
-        links.remove_strays(wanted)
+        held = routers.networks_of(routers.wanted((port for server in servers for port in server.ports), self._host))
+        self._peers.keep_only({*wanted, *held})
+        links.remove_strays({*wanted, *held})
         with self._guard:
             known = set(self._records)
-        held = routers.networks_of(routers.wanted((port for server in servers for port in server.ports), self._host))
         for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
             if network_id in held and network_id in known:
                 with self._changing(network_id):
@@ -229,16 +231,15 @@ class FlatPlumbing:
                     self._unmake(network_id)
 
     def _hold(self, network: NetworkSpec) -> None:
-        """Make a network that a router here leads to and no guest here is on; where that fails, the router lacks it."""
+        """Make a network that a router here leads to, unless it is there for guests."""
         with self._changing(network.id):
             record = self._records.get(network.id)
-            if record is not None and record.ports:
-                return
-            try:
+            if record is None or not record.ports:
                 self._refuse_network(network)
                 self._make(self._adopt(network))
-            except errors.HostlerError as failure:
-                LOG.error("Network %s cannot be made for the routers that lead to it: %s", network.id, failure.details)
+
+    def _needs(self, record: NetworkRecord) -> bool:
+        return bool(record.ports) or record.network.id in self._routers.held
 
     def _refuse(self, port: PortSpec) -> None:
         self._refuse_network(port.network)
@@ -255,7 +256,7 @@ class FlatPlumbing:
                                    "host already")
 
     def _layout(self, network: NetworkSpec) -> Layout:
-        return self._uplinks.layout(network, self._namespace(network.id))
+        return dataclasses.replace(self._uplinks.layout(network, self._namespace(network.id)), host=self._host)
 
     def _namespace(self, network_id: str) -> Path:
         return self._store.directory(network_id) / names.namespace_name(network_id)
@@ -291,7 +292,7 @@ class FlatPlumbing:
             host_check.check()
             self._host_checked = True
         layout = self._layout(record.network)
-        self._filter(record)
+        self._filters.load(record)
         links.make_network(layout)
         self._reach(record)
         self._serve_dhcp(record)
@@ -312,30 +313,10 @@ class FlatPlumbing:
             self._records.pop(network_id, None)
         LOG.info("Network %s has no port left on this host; removed", network_id)
 
-    def _filter(self, record: NetworkRecord) -> None:
-        groups = self._groups.ranges(firewall.groups_named(record.port_specs))
-        nft.apply(firewall.render(self._layout(record.network), record.zone, record.port_specs, groups))
-        record.loaded = firewall.member_sets(groups)
-
-    def _refill(self, record: NetworkRecord) -> None:
-        """Give the sets of a loaded table the members that are known now."""
-        now = firewall.member_sets(self._groups.ranges(firewall.groups_named(record.port_specs)))
-        changed = {name: elements for name, elements in now.items()
-                   if elements != record.loaded.get(name, elements)}
-        if not changed:
-            return
-        try:
-            nft.apply(firewall.render_groups(record.network.id, changed))
-        except errors.AgentError:
-            # The table may have been flushed by hand: load all of it, or raise why that fails.
-            self._filter(record)
-        else:
-            record.loaded = {**record.loaded, **changed}
-
     def _reach(self, record: NetworkRecord) -> None:
         """Write where the ports of a VXLAN network are that other hosts have."""
         network = record.network
-        if network.network_type == kinds.VXLAN and record.ports:
+        if network.network_type == kinds.VXLAN:
             [members] = self._peers.ranges([network.id]).values()
             record.programmed = links.program(self._layout(network), overlay.entries(members, self._uplinks.tunnel_ip),
                                               record.programmed)
@@ -396,12 +377,12 @@ class FlatPlumbing:
                 continue
             with self._changing(network_id):
                 record = self._records.get(network_id)
-                if record is None or not record.ports:
+                if record is None or not self._needs(record):
                     continue
                 try:
                     if unfiltered:
                         LOG.warning("The filters of network %s are gone; loading them again", network_id)
-                        self._filter(record)
+                        self._filters.load(record)
                     if dhcp_files.served_subnets(record.network) and not self._dnsmasq(network_id).alive():
                         LOG.warning("DHCP server of network %s is gone; starting it again", network_id)
                         self._serve_dhcp(record)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from compute import metadata
 from compute.network.plumbing import PasswordListener
 from compute.network.records import NetworkRecord, PortRecord
+from hostler.resources.network import autoconf
 
 
 class Guests:
@@ -36,4 +37,5 @@ class Guests:
             record = self._records.get(network_id)
             ports = list(record.ports.values()) if record is not None else []
         return next((port for port in ports
-                     if any(fixed.ip_address == source_ip for fixed in port.port.fixed_ips)), None)
+                     if source_ip in (autoconf.link_local(port.port.mac_address),
+                                      *(fixed.ip_address for fixed in port.port.fixed_ips))), None)

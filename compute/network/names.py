@@ -20,6 +20,8 @@ VXLAN_PREFIX = "hvx"
 VLAN_PREFIX = "hvl"
 ROUTER_HOST_PREFIX = "hrh"
 ROUTER_INNER_PREFIX = "hrn"
+# Locally administered, unicast: by these two bytes any host knows a frame that another host's router sent.
+WIRE_MAC_PREFIX = "06:1d"
 
 
 def short_id(identifier: str) -> str:
@@ -108,7 +110,7 @@ def outside_mac(router_id: str, host: str) -> str:
 
 def wire_mac(port_id: str, host: str) -> str:
     """Return the MAC that a host's frames from a router's port carry between hosts, where all have the port's own."""
-    return _mac("wire", f"{port_id}:{host}")
+    return WIRE_MAC_PREFIX + _mac("wire", f"{port_id}:{host}")[5:]
 
 
 def _mac(role: str, network_id: str) -> str:

@@ -54,6 +54,7 @@ class Routers:
         self._root, self._host = root, host
         self._hold, self._drop_idle = hold, drop_idle
         self._made: dict[str, HostRouter] = {}
+        self._made_networks: dict[str, NetworkSpec] = {}
         self._lock = threading.Lock()  # taken with no network's lock held
         # Networks that must stay though no guest is on them here.
         self.held: frozenset[str] = frozenset()
@@ -69,11 +70,11 @@ class Routers:
             if not routers and not self.known:
                 return
             if again:
-                self._made = {}
+                self._made, self._made_networks = {}, {}
             held = networks_of(routers)
             self.held = frozenset(held)
-            for network in held.values():
-                self._hold(network)
+            self.broken = False
+            self._make_networks(held)
             self._make_only(routers)
             self._drop_idle(held)
 
@@ -82,8 +83,20 @@ class Routers:
         """The ids of the routers that have something on this host."""
         return {path.name for path in self._root.iterdir()} if self._root.is_dir() else set()
 
+    def _make_networks(self, networks: Mapping[str, NetworkSpec]) -> None:
+        self._made_networks = {network_id: network for network_id, network in self._made_networks.items()
+                               if networks.get(network_id) == network}
+        for network in networks.values():
+            if network.id in self._made_networks:
+                continue
+            try:
+                self._hold(network)
+                self._made_networks[network.id] = network
+            except errors.HostlerError as failure:
+                self.broken = True
+                LOG.error("Network %s cannot be made for the routers that lead to it: %s", network.id, failure.details)
+
     def _make_only(self, routers: Mapping[str, HostRouter]) -> None:
-        self.broken = False
         for router_id in self.known - set(routers):
             self._try(router_id, None)
         for router_id, router in routers.items():

@@ -22,7 +22,6 @@ class Uplinks:
         self._mappings: dict[str, str] = dict(conf.network.bridge_mappings)
         self.physical_networks = tuple(self._mappings)
         self.tunnel_ip = tunnel_ip(conf)
-        self._host = str(conf.host)
 
     @functools.cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -35,7 +34,7 @@ class Uplinks:
         kind = network.network_type
         if kind == kinds.FLAT:
             interface = None if network.physical_network is None else self._interface(network.physical_network)
-            return Layout(network, namespace, interface, host=self._host)
+            return Layout(network, namespace, interface)
         if kind not in (kinds.VLAN, kinds.VXLAN):
             raise errors.NotImplementedHere(feature=f"Network type {kind}")
         if kind not in self.kinds:
@@ -43,9 +42,8 @@ class Uplinks:
             raise faults.fault(f"this host cannot carry {kind} networks ({why})")
         if kind == kinds.VLAN:
             return Layout(network, namespace, names.vlan_name(network.id),
-                          parent=self._interface(str(network.physical_network)), host=self._host)
-        return Layout(network, namespace, names.vxlan_name(network.id), tunnel_ip=self.tunnel_ip,
-                      host=self._host)
+                          parent=self._interface(str(network.physical_network)))
+        return Layout(network, namespace, names.vxlan_name(network.id), tunnel_ip=self.tunnel_ip)
 
     def _interface(self, physical_network: str) -> str:
         found = self._mappings.get(physical_network)

@@ -1,74 +1,22 @@
-"""VXLAN networks between two hosts on a real kernel: devices, tables, frames.
-
-Two network namespaces joined by a wire are the hosts, each with its own plumbing; what a conductor would send them is
-sent by the test.
-"""
+"""VXLAN networks between two hosts on a real kernel: devices, tables, frames."""
 
 from __future__ import annotations
 
-import contextlib
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
-from compute.network import names, namespaces
+from compute.network import names
 from hostler import ids
-from hostler.resources.network import kinds
-from hostler.resources.server.specs import NetworkSpec
 from tests.harness import network_lab
-from tests.harness.network_lab import (
-    ALLOW_OUT,
-    ALLOW_PING,
-    Cloud,
-    Guest,
-    hear_all,
-    ip_frame,
-    link_names,
-    make_network,
-    wait_for,
-)
+from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, hear_all, ip_frame, wait_for
+from tests.harness.two_hosts import HostOfTwo, overlay, place, two_hosts
 
 pytestmark = network_lab.NEEDS
-Result = TypeVar("Result")
-ALLOW_TCP = network_lab.RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp")
-
-
-class HostOfTwo:
-    """A host: its namespace (None is the test's), its tunnel address, its plumbing."""
-
-    def __init__(self, directory: Path, namespace: Path | None, tunnel_ip: str) -> None:
-        self.namespace, self.tunnel_ip = namespace, tunnel_ip
-        self.cloud = self.on(lambda: Cloud(directory, compute__tunnel_ip=tunnel_ip))
-
-    def on(self, work: Callable[[], Result]) -> Result:
-        return work() if self.namespace is None else namespaces.run_inside(self.namespace, work)
-
-    def boot(self, number: int, net: NetworkSpec) -> Guest:
-        guest = self.on(lambda: self.cloud.boot(number, net, ALLOW_OUT, ALLOW_PING, ALLOW_TCP))
-        guest.run(f"busybox ip addr add {guest.address}/24 dev eth0")
-        return guest
-
-    def tell(self, net: NetworkSpec, *places: str) -> None:
-        self.on(lambda: self.cloud.plumbing.update_groups({kinds.key(net.id): places}))
-
-    def fdb(self, net: NetworkSpec) -> set[str]:
-        """Return the lines of the tunnel device but its own."""
-        name = names.vxlan_name(net.id)
-        shown = self.on(lambda: subprocess.run(["bridge", "fdb", "show", "dev", name], capture_output=True, text=True,
-                                               check=True).stdout)
-        return {line.strip() for line in shown.splitlines() if "master" not in line or "static" in line}
-
-    def links(self) -> list[str]:
-        return self.on(link_names)
-
-    def tear_down(self) -> None:
-        self.on(self.cloud.tear_down)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,41 +27,8 @@ def host_namespace() -> Iterator[None]:
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
-    other = tmp_path / "other"
-    namespaces.create(other)
-
-    def address(name: str, text: str) -> None:
-        with IPRoute() as ipr:
-            index = ipr.link_lookup(ifname=name)[0]
-            ipr.addr("add", index=index, address=text, prefixlen=24)
-            ipr.link("set", index=index, state="up")
-
-    def unwire() -> None:
-        # Not left to the other namespace's end, which comes when its last process is gone.
-        with IPRoute() as ipr, contextlib.suppress(NetlinkError):
-            for index in ipr.link_lookup(ifname="wire0"):
-                ipr.link("del", index=index)
-
-    with contextlib.ExitStack() as stack:
-        stack.callback(namespaces.remove, other)
-        stack.callback(unwire)
-        with other.open("rb") as handle, IPRoute() as ipr:
-            ipr.link("add", ifname="wire0", kind="veth", peer={"ifname": "wire0", "net_ns_fd": handle.fileno()})
-        address("wire0", "192.0.2.1")
-        namespaces.run_inside(other, lambda: address("wire0", "192.0.2.2"))
-        made = []
-        for directory, namespace, tunnel_ip in (("a", None, "192.0.2.1"), ("b", other, "192.0.2.2")):
-            made.append(HostOfTwo(tmp_path / directory, namespace, tunnel_ip))
-            stack.callback(made[-1].tear_down)
-        yield made[0], made[1]
-
-
-def overlay(number: int) -> NetworkSpec:
-    return make_network(network_type=kinds.VXLAN, segmentation_id=number, mtu=1450)
-
-
-def place(guest: Guest, host: HostOfTwo) -> str:
-    return f"{guest.port.mac_address} {guest.address} {host.tunnel_ip}"
+    with two_hosts(tmp_path) as made:
+        yield made
 
 
 def test_guests_on_two_hosts_reach_each_other_and_nothing_is_learned(hosts: tuple[HostOfTwo, HostOfTwo]) -> None:

@@ -23,13 +23,14 @@ from hostler.operations.kinds import server as server_kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import revisions
-from hostler.resources.network.router_specs import routers_to
+from hostler.resources.network.router_specs import joined_networks, routers_to
 
 # Built once, for every boot and delete.
+_ELSEWHERE = (Port.host_id.is_not(None), Port.host_id != sa.bindparam("except_host"))
 _CARRIED: Any = sa.select(Network.id).where(
     Network.id.in_(sa.bindparam("ids", expanding=True)),
-    sa.exists().where(Port.network_id == Network.id, Port.host_id.is_not(None),
-                      Port.host_id != sa.bindparam("except_host")))
+    sa.or_(sa.exists().where(Port.network_id == Network.id, *_ELSEWHERE),
+           sa.exists().where(Port.network_id.in_(joined_networks(Network.id)), *_ELSEWHERE)))
 
 
 def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wanted: Mapping[Target, A], *,

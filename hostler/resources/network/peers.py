@@ -1,10 +1,11 @@
 """Where the ports of VXLAN networks are: what a host must know to send frames to other hosts without asking the wire.
 
 The usual way is to flood and learn: every host hears the first frame to each address. Instead every host that has a
-port of a network is sent where the others are, like the members of a security group: by port, with a revision
-(`networks.peers_revision`), and of large networks only what changed (`hostler.resources.network.port_specs`). In these
-messages a network stands beside the groups under its key (`hostler.resources.network.kinds`). A member is "MAC ADDRESS
-TUNNEL-ADDRESS", with "-" for the address of a MAC that a port may use besides its own.
+port of a network, or of one that a router joins with it, is sent where the ports are, like the members of a security
+group: by port, with a revision (`networks.peers_revision`), and of large networks only what changed
+(`hostler.resources.network.port_specs`). In these messages a network stands beside the groups under its key
+(`hostler.resources.network.kinds`). A member is "MAC ADDRESS TUNNEL-ADDRESS", with "-" for the address of a MAC that a
+port may use besides its own.
 
 What is read is where the records say a server is. So a guest's frames follow it when its host is written, not before.
 """
@@ -20,6 +21,7 @@ from sqlalchemy import orm
 
 from hostler.db.models import FixedIp, Host, Network, Port, SecurityGroupChange
 from hostler.resources.network.kinds import VXLAN, key
+from hostler.resources.network.router_specs import joined_networks
 
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
@@ -43,7 +45,12 @@ _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
     sa.select(Network.id, Network.peers_revision, Port.id).join(Port, Port.network_id == Network.id)
     .where(Network.id.in_(_IDS), Port.id.in_(sa.bindparam("ports", expanding=True))))
 _HOSTS = (sa.select(Host.name).join(Port, Port.host_id == Host.id)
-          .where(Port.network_id == sa.bindparam("network")).distinct().order_by(Host.name))
+          .where(sa.or_(Port.network_id == sa.bindparam("network"),
+                        Port.network_id.in_(joined_networks(sa.bindparam("network")))))
+          .distinct().order_by(Host.name))
+_HERE = sa.select(Port.network_id).where(Port.host_id == sa.bindparam("host"))
+_NEEDED = (sa.select(Network.id).where(Network.network_type == VXLAN, sa.or_(
+    Network.id.in_(_HERE), Network.id.in_(joined_networks(_HERE)))).order_by(Network.id))
 
 
 def members(session: orm.Session, network_ids: Collection[str],
@@ -64,13 +71,13 @@ def members(session: orm.Session, network_ids: Collection[str],
 
 
 def hosts_on(session: orm.Session, network_id: str) -> list[str]:
-    """Return the names of the hosts that have a port of the network."""
+    """Return the names of the hosts that have a port of the network, or of one that a router joins with it."""
     return list(session.scalars(_HOSTS, {"network": network_id}))
 
 
 def networks_on(session: orm.Session, host_id: str) -> list[str]:
-    """Return the keys of the VXLAN networks that have a port on a host."""
-    return [key(network_id) for network_id in _networks(session.execute(_ON_HOST, {"host": host_id}).tuples())]
+    """Return the keys of the VXLAN networks that have a port on a host, or that routers join with one that has."""
+    return [key(network_id) for network_id in session.scalars(_NEEDED, {"host": host_id})]
 
 
 def server_changed(session: orm.Session, server_id: str) -> list[str]:

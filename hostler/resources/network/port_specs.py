@@ -171,11 +171,13 @@ def _rule_spec(rule: Any) -> RuleSpec:
 
 
 def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
-    """Return the members of all groups that the ports' rules name (see `group_members`), and of VXLAN networks."""
+    """Return the members of all groups that the ports' rules name (see `group_members`), and of the VXLAN networks that
+    they are on or that routers lead to."""
     known = list(ports)
+    networks = {network.id: network for port in known for network in port.network.reached()}
     return group_members(session, {
         *(rule.remote_group_id for port in known for rule in port.rules if rule.remote_group_id is not None),
-        *(kinds.key(port.network.id) for port in known if port.network.network_type == kinds.VXLAN)})
+        *(kinds.key(network.id) for network in networks.values() if network.network_type == kinds.VXLAN)})
 
 
 def group_members(session: orm.Session, group_ids: Collection[str],

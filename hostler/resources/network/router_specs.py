@@ -36,6 +36,17 @@ _FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_
              .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
 
 
+def joined_networks(network_ids: Any) -> Any:
+    """Return the statement that reads the networks that routers join with some: one by its id, those of a statement, or
+    that of an enclosing one's row."""
+    here, there = orm.aliased(RouterPort), orm.aliased(RouterPort)
+    port, other = orm.aliased(Port), orm.aliased(Port)
+    among = port.network_id.in_(network_ids) if isinstance(network_ids, sa.Select) else port.network_id == network_ids
+    return (sa.select(other.network_id).join(there, there.port_id == other.id)
+            .join(here, here.router_id == there.router_id).join(port, port.id == here.port_id)
+            .where(here.role == INTERFACE, there.role == INTERFACE, among))
+
+
 def router_links(session: orm.Session, network_ids: Collection[str]) -> Sequence[Any]:
     """Return a row for each address of the ports of every router that serves one of the networks."""
     return session.execute(_LINKS, {"ids": list(network_ids)}).all() if network_ids else ()

@@ -123,6 +123,11 @@ class NetworkSpec(Spec):
     subnets: tuple[SubnetSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
 
+    def reached(self) -> list[NetworkSpec]:
+        """Return this network and those that its routers lead to."""
+        return [self, *(port.network for router in self.routers
+                        for port in (*router.interfaces, *((router.gateway,) if router.gateway is not None else ())))]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RouterPortSpec(Spec):

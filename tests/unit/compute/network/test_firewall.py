@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from compute.network import firewall, names
+from compute.network import firewall, names, rules
 from compute.network.links import Layout
 from hostler import errors
-from hostler.resources.server.specs import FixedIpSpec, PortSpec, RuleSpec
+from hostler.resources.server.specs import FixedIpSpec, PortSpec, RouterPortSpec, RouterSpec, RuleSpec
 from tests.harness import network_factories as factories
 
 TAP = names.tap_name(factories.PORT_ID)
@@ -50,6 +50,24 @@ def test_other_members_touch_their_sets_alone() -> None:
     assert firewall.render_groups(factories.NETWORK_ID, members).splitlines() == [
         f"flush set bridge {table} group_a", f"add element bridge {table} group_a {{ 10.0.0.4/31, 10.0.0.8/32 }}",
         f"flush set bridge {table} group_b"]
+
+
+def test_members_behind_a_router_have_its_mac_and_their_single_addresses() -> None:
+    link = RouterPortSpec(id="a", mac_address="fa:16:3e:01:00:01", network=factories.network(),
+                          addresses=("10.0.0.1/24",))
+    told = rules.members([f"fa:16:3e:00:00:0{number} {cidr}" for number, cidr in enumerate(
+        ["10.0.0.7/32", "10.1.0.4/32", "10.1.0.5/32", "0.0.0.0/0", "10.1.0.0/24"], 1)])
+    routed = factories.network(routers=(RouterSpec(id="r", interfaces=(link,)),))
+    added = set(firewall.member_sets({"ab": told}, routed)["group_ab"]).difference(told)
+    assert added == {"fa:16:3e:01:00:01 . 10.1.0.4/31"}
+    assert firewall.member_sets({"ab": told}, factories.network())["group_ab"] == tuple(told)
+
+
+def test_nobody_but_the_router_sends_from_its_mac() -> None:
+    link = RouterPortSpec(id="a1-b2", mac_address="fa:16:3e:01:00:01", network=factories.network(),
+                          addresses=("10.0.0.1/24",))
+    script = render(factories.port(), routers=(RouterSpec(id="r", interfaces=(link,)),))
+    assert 'iifname != "hrha1b2" ether saddr fa:16:3e:01:00:01 drop' in chain(script, "prerouting")
 
 
 def test_removal_only_drops_the_tables() -> None:

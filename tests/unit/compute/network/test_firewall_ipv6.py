@@ -77,7 +77,7 @@ def test_rules_of_each_family_stand_in_chains_of_their_own() -> None:
 
 def test_members_of_both_families_have_sets_of_their_own() -> None:
     told = ["fa:16:3e:00:00:01 10.0.0.4/32", "fa:16:3e:00:00:01 fd77::4/127", "fa:16:3e:00:00:01 fd77::5/128"]
-    assert firewall.member_sets({"ab": rules.members(told), "cd": ()}) == {
+    assert firewall.member_sets({"ab": rules.members(told), "cd": ()}, factories.network()) == {
         "group_ab": ("fa:16:3e:00:00:01 . 10.0.0.4/32",), "group6_ab": ("fa:16:3e:00:00:01 . fd77::4/127",),
         "group_cd": (), "group6_cd": ()}
     layout = Layout(factories.network(), Path("/nowhere"), None)

@@ -8,11 +8,11 @@ import pytest
 import sqlalchemy as sa
 
 from hostler import ids
-from hostler.db.models import Host, Network, Operation, Port
+from hostler.db.models import Host, Network, Operation, Port, Router, RouterPort, Subnet
 from hostler.operations.kinds import network as operation_kinds
-from hostler.resources.network import kinds, peers, port_specs, ports
+from hostler.resources.network import ipam, kinds, peers, place_ports, port_specs, ports
 from hostler.resources.network.ports import NetworkRequest
-from tests.harness.network_core import Cloud
+from tests.harness.network_core import DEMO, Cloud
 
 
 class Scene:
@@ -74,6 +74,33 @@ def test_hosts_with_other_ports_are_told_and_no_others(scene: Scene) -> None:
     with scene.cloud.db.reading() as session:
         assert peers.hosts_on(session, scene.network_id) == ["host1", "host2"]
         assert peers.networks_on(session, second) == [scene.key]
+
+
+def test_hosts_of_networks_behind_a_router_are_told_too(scene: Scene) -> None:
+    first, second = scene.hosts
+    beside = scene.cloud.network("10.9.0.0/24")
+
+    def join(session: Any) -> None:
+        session.add(row := Router(id=ids.new_id(), name="r", project_id=DEMO))
+        session.flush()
+        for network_id in (scene.network_id, beside):
+            subnet = session.scalars(sa.select(Subnet).where(Subnet.network_id == network_id)).one()
+            [port] = place_ports.place(session, scene.cloud.conf, [place_ports.Draft(
+                session.get_one(Network, network_id), DEMO, (ipam.AddressRequest((subnet,)),))])
+            session.add(RouterPort(port_id=port.id, router_id=row.id, role="interface"))
+
+    scene.cloud.db.write(join)
+    server_id = scene.cloud.server()
+    scene.cloud.db.write(lambda session: ports.bind_ports(
+        scene.cloud.db, session, scene.cloud.conf, scene.cloud.context(), server_id=server_id, hostname="vm",
+        requests=[NetworkRequest(network_id=beside)], security_groups=()) and None)
+    scene.cloud.db.write(lambda session: ports.set_ports_host(session, server_id, second, "ACTIVE"))
+    assert scene.told(scene.boot(first)[1]) == [scene.network_id]
+    with scene.cloud.db.reading() as session:
+        assert peers.hosts_on(session, scene.network_id) == ["host1", "host2"]
+        assert peers.networks_on(session, second) == [scene.key]
+        specs = port_specs.port_specs(session, server_ids=[server_id])[server_id]
+        assert scene.key in port_specs.members_for(session, specs)
 
 
 def test_a_message_says_where_each_address_is(scene: Scene) -> None:

@@ -1,0 +1,77 @@
+"""A router that two hosts make, each for its own guests, between VXLAN networks: what reaches whom, and from where."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hostler import ids
+from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec
+from tests.harness import network_lab
+from tests.harness.network_lab import ALLOW_OUT, Guest, make_network, wait_for
+from tests.harness.two_hosts import HostOfTwo, place, two_hosts
+
+pytestmark = network_lab.NEEDS
+GROUP = ids.new_id()
+FROM_MEMBERS = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=GROUP)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def host_namespace() -> Iterator[None]:
+    with network_lab.host_network():
+        yield
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
+    with two_hosts(tmp_path) as made:
+        yield made
+
+
+def routed() -> tuple[NetworkSpec, NetworkSpec]:
+    """Return two networks that a router joins."""
+    nets = [make_network(network_type="vxlan", segmentation_id=number, subnet={
+        "cidr": f"10.{number}.0.0/24", "gateway_ip": f"10.{number}.0.1", "dhcp_ip": f"10.{number}.0.2"})
+        for number in (41, 42)]
+    router = RouterSpec(id=ids.new_id(), revision=1, interfaces=tuple(RouterPortSpec(
+        id=ids.new_id(), mac_address=f"fa:16:3e:01:00:{number:02x}", network=net,
+        addresses=(f"{net.subnets[0].gateway_ip}/24",)) for number, net in enumerate(nets)))
+    one, two = (dataclasses.replace(net, routers=(router,)) for net in nets)
+    return one, two
+
+
+def boot(host: HostOfTwo, number: int, net: NetworkSpec, *rules: RuleSpec) -> Guest:
+    guest = host.boot(number, net, *rules)
+    assert guest.run(f"busybox ip route add default via {net.subnets[0].gateway_ip}").returncode == 0
+    return guest
+
+
+def test_guests_of_two_subnets_on_two_hosts_reach_each_other(hosts: tuple[HostOfTwo, HostOfTwo]) -> None:
+    first, second = hosts
+    one, two = routed()
+    here, there, member = boot(first, 10, one), boot(second, 11, two), boot(second, 12, two, ALLOW_OUT, FROM_MEMBERS)
+    for host in hosts:
+        host.tell(one, place(here, first))
+        host.tell(two, place(there, second), place(member, second))
+        host.on(lambda host=host: host.cloud.plumbing.update_groups({GROUP: []}))
+    assert wait_for(lambda: here.pings(there.address) and there.pings(here.address), 30)
+    there.listen(80)
+    assert here.reaches(there.address, 80)
+    # Rules that admit a group know its members behind the router, and nobody else.
+    assert not here.pings(member.address) and not there.pings(member.address)
+    for host in hosts:
+        host.on(lambda host=host: host.cloud.plumbing.update_groups({
+            GROUP: [f"{here.port.mac_address} {here.address}/32"]}))
+    assert wait_for(lambda: here.pings(member.address), 30)
+    assert not there.pings(member.address)
+    # An agent that starts again finds all of it in place, and the last guest takes everything along.
+    first.cloud.restart_agent()
+    first.cloud.plumbing.restore([here.server])
+    assert here.pings(there.address)
+    first.on(here.power_off)
+    first.cloud.guests.remove(here)
+    first.cloud.plumbing.unplug(here.port)
+    assert not [name for name in first.links() if name.startswith(("hvx", "hbr", "hvh", "hrh"))]

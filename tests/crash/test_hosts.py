@@ -9,7 +9,6 @@ a seed of its own; HOSTLER_CRASHES=all tries every one.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import random
@@ -23,7 +22,6 @@ import requests
 from tests.harness import backends
 from tests.harness.client import Client
 from tests.harness.crash_campaign import (
-    HOST,
     Campaign,
     Point,
     api_points,
@@ -33,19 +31,13 @@ from tests.harness.crash_campaign import (
     scheduler_points,
     volume_points,
 )
+from tests.harness.moving_scene import SERVERS, MovingServer, at
 from tests.harness.ports import wait_for
 from tests.harness.volume_scene import VolumeScene
 
 pytestmark = [pytest.mark.timeout(1800)]
-SERVERS = "/compute/v2.1/servers"
 POLICY = "hostler:on_host_failure"
-V80 = {"OpenStack-API-Version": "compute 2.80"}
 V53 = {"OpenStack-API-Version": "compute 2.53"}
-
-
-def _at(role: str, *steps: str) -> list[Point]:
-    """Return points in the agent of the server's host (`source`), or of the other (`target`)."""
-    return [Point(role, step) for step in steps]
 
 
 LIVE = [
@@ -56,36 +48,36 @@ LIVE = [
     *api_points(wake=False), *scheduler_points("select_host"),
     *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
                    "volume.disconnect:after"),
-    *_at("source", "migrate.describe", "driver.describe_migration", "migrate.send", "driver.send:before",
+    *at("source", "migrate.describe", "driver.describe_migration", "migrate.send", "driver.send:before",
          "driver.send:copy", "driver.send:after", "migrate.sent", "destroy.guest", "destroy.ports", "destroy.files",
          "destroy.end"),
-    *_at("target", "migrate.spec", "network.plug:before", "network.plug:after", "migrate.ports", "migrate.disks",
+    *at("target", "migrate.spec", "network.plug:before", "network.plug:after", "migrate.ports", "migrate.disks",
          "disk.ensure:before", "disk.ensure:after", "migrate.landing", "driver.prepare_migration", "migrate.prepared",
          "migrate.arrive", "network.activate", "migrate.arrived")]
 FAILED_LIVE = [*around("revert.SendGuest", "revert.PrepareTarget", "revert.ConnectTarget", "revert.ClaimTarget",
                        "rpc.destroy_server", "rpc.disconnect_volume", "finish"),
                *volume_points("volume.disconnect:before", "volume.disconnect:after"),
-               *_at("target", "destroy.guest", "destroy.files", "destroy.end")]
+               *at("target", "destroy.guest", "destroy.files", "destroy.end")]
 EVACUATION = [
     *conductor_points(["FenceHost", "LockVolumes", "ClaimTarget", "MoveConnections", "RebuildServer"],
                       ["select_host", "shut_out_host", "connect_volume", "spawn_server"]),
     *api_points(wake=False), *scheduler_points("select_host"),
     *volume_points("volume.disconnect:before", "volume.disconnect:after", "volume.connect:before",
                    "volume.connect:after"),
-    *_at("target", "spawn.spec", "spawn.ports", "spawn.image", "spawn.disk", "spawn.start", "driver.create:before",
+    *at("target", "spawn.spec", "spawn.ports", "spawn.image", "spawn.disk", "spawn.start", "driver.create:before",
          "driver.create:after", "spawn.end")]
 FAILED_EVACUATION = [*around("revert.RebuildServer", "revert.MoveConnections", "revert.ClaimTarget",
                               "rpc.destroy_server", "finish"),
-                     *_at("target", "destroy.guest", "destroy.files")]
+                     *at("target", "destroy.guest", "destroy.files")]
 RESTART = in_conductor("host_failures:before", "host_failures:after", "claim:after", "FenceHost:before",
                        "rpc.spawn_server:after", "finish:before")
 DRAIN = [*in_conductor(*(f"MoveServersAway:{where}" for where in ("before", "write", "commit", "after"))),
-         *around("SendGuest", "TakeOver"), *_at("source", "driver.send:after"), *_at("target", "migrate.arrive"),
+         *around("SendGuest", "TakeOver"), *at("source", "driver.send:after"), *at("target", "migrate.arrive"),
          *api_points(wake=False)]
 PASSWORD = [*conductor_points(["ChangePassword"], ["change_password"]), *api_points(wake=False),
-            *_at("source", "driver.set_password")]
+            *at("source", "driver.set_password")]
 CRASH_DUMP = [*conductor_points(["InjectNmi"], ["inject_nmi"]), *api_points(wake=False),
-              *_at("source", "driver.inject_nmi")]
+              *at("source", "driver.inject_nmi")]
 FLOWS = {"live": LIVE, "failed_live": FAILED_LIVE, "evacuation": EVACUATION,
          "failed_evacuation": FAILED_EVACUATION, "restart": RESTART, "drain": DRAIN, "password": PASSWORD,
          "crash_dump": CRASH_DUMP}
@@ -98,7 +90,7 @@ def _chosen(flow: str) -> list[Point]:
     return random.Random(f"11 {flow}").sample(FLOWS[flow], 1)
 
 
-class Scene(VolumeScene):
+class Scene(MovingServer, VolumeScene):
     """Two hosts; one server with a volume, on either."""
 
     def __init__(self, campaign: Campaign, client: Client) -> None:
@@ -118,37 +110,6 @@ class Scene(VolumeScene):
         made = self.client.post("/compute/v2.1/os-aggregates", {"aggregate": {"name": host}}).json()["aggregate"]["id"]
         self.client.post(f"/compute/v2.1/os-aggregates/{made}/action", {"add_host": {"host": host}}).raise_for_status()
         return str(made)
-
-    @property
-    def host(self) -> str:
-        """The host that the server is on."""
-        return str((self.client.show(self.server) or {})["OS-EXT-SRV-ATTR:host"])
-
-    def other(self, host: str) -> str:
-        """Return the other host."""
-        [other] = set(self.campaign.fleet.hosts) - {host}
-        return other
-
-    def placed(self, point: Point) -> Point:
-        """Return a point in the agent that has its role now."""
-        hosts = {"source": self.host, "target": self.other(self.host)}
-        if point.process not in hosts:
-            return point
-        host = hosts[point.process]
-        return dataclasses.replace(point, process="agent" if host == HOST else host)
-
-    def act(self, action: dict[str, Any], version: dict[str, str] = V80) -> requests.Response:  # type: ignore[override]
-        """Ask for an action."""
-        return self.client.post(f"{SERVERS}/{self.server}/action", action, headers=version)
-
-    def migrate(self) -> requests.Response:
-        """Ask for a live migration."""
-        return self.act({"os-migrateLive": {"host": None, "block_migration": "auto"}})
-
-    def migrations(self) -> list[dict[str, Any]]:
-        """Return the server's migrations, the newest first."""
-        return list(self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.server}",
-                                    headers=V80).json()["migrations"])
 
     def survive_move(self, point: Point, request: Any, *, failing: Point | None = None) -> str:
         """Disturbed by `point`, ask for a move, once; returns how it ended when all is at rest."""
@@ -206,12 +167,6 @@ class Scene(VolumeScene):
         path = self.campaign.fleet.directory / self.host / "compute" / "fake" / "domains" / f"{self.server}.json"
         return dict(json.loads(path.read_text()))
 
-    def check_at(self, host: str, status: str = "ACTIVE") -> None:
-        """Wait until all is at rest, with the server at `host`."""
-        self.campaign.wait_rest()
-        server = self.client.show(self.server) or {}
-        assert (server["OS-EXT-SRV-ATTR:host"], server["status"]) == (host, status)
-
 
 @pytest.fixture(scope="module")
 def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
@@ -247,7 +202,7 @@ def test_the_revert_of_a_live_migration_survives(scene: Scene, point: Point) -> 
 def test_an_evacuation_survives(scene: Scene, point: Point) -> None:
     source, target = scene.host, scene.other(scene.host)
     with scene.hung(source):
-        assert scene.survive_move(point, lambda: scene.act({"evacuate": {}})) == "done"
+        assert scene.survive_move(point, lambda: scene.ask({"evacuate": {}})) == "done"
     scene.check_at(target)
 
 
@@ -255,10 +210,10 @@ def test_an_evacuation_survives(scene: Scene, point: Point) -> None:
 def test_the_revert_of_an_evacuation_survives(scene: Scene, point: Point) -> None:
     source = scene.host
     with scene.hung(source):
-        assert scene.survive_move(point, lambda: scene.act({"evacuate": {}}),
+        assert scene.survive_move(point, lambda: scene.ask({"evacuate": {}}),
                                   failing=Point("target", "driver.create:before")) == "error"
     scene.check_at(source, "ERROR")
-    scene.act({"reboot": {"type": "HARD"}}).raise_for_status()
+    scene.ask({"reboot": {"type": "HARD"}}).raise_for_status()
     wait_for(lambda: (scene.client.show(scene.server) or {})["status"] == "ACTIVE", "the repaired guest", 60)
     scene.check_at(source)
 
@@ -287,15 +242,15 @@ def test_a_drain_survives(scene: Scene, point: Point) -> None:
 
 @pytest.mark.parametrize("point", _chosen("password"), ids=str)
 def test_a_change_of_password_survives(scene: Scene, point: Point) -> None:
-    scene.campaign.survive(scene.placed(point), lambda: scene.act({"changePassword": {"adminPass": "secret"}}))
+    scene.campaign.survive(scene.placed(point), lambda: scene.ask({"changePassword": {"adminPass": "secret"}}))
     scene.check_at(scene.host)
 
 
 @pytest.mark.parametrize("point", _chosen("crash_dump"), ids=str)
 def test_a_crash_dump_survives(scene: Scene, point: Point) -> None:
     before = scene.guest()["nmis"]
-    if scene.campaign.survive(scene.placed(point), lambda: scene.act({"trigger_crash_dump": None})) is None:
-        assert scene.act({"trigger_crash_dump": None}).status_code in (202, 409)
+    if scene.campaign.survive(scene.placed(point), lambda: scene.ask({"trigger_crash_dump": None})) is None:
+        assert scene.ask({"trigger_crash_dump": None}).status_code in (202, 409)
     scene.check_at(scene.host)
     assert scene.guest()["nmis"] > before
 

@@ -21,17 +21,14 @@ from conductor.run import Run
 from hostler import clock, ids
 from hostler.db.engine import Database
 from hostler.db.models import OperationStep
+from hostler.db.upsert import upsert
 from hostler.operations import lease
 
 _STARTED = (flow_states.RUNNING, flow_states.REVERTING)
 _ENDED = (flow_states.SUCCESS, flow_states.FAILURE, flow_states.REVERTED, flow_states.REVERT_FAILURE)
 
 _STEPS: Any = OperationStep.__table__
-_VALUES: dict[str, Any] = {
-    name: sa.bindparam(name) for name in ("uuid", "state", "detail", "host", "started_at", "finished_at")}
-_INSERT = sa.insert(_STEPS).values(operation_id=sa.bindparam("operation"), name=sa.bindparam("step"), **_VALUES)
-_UPDATE = sa.update(_STEPS).where(_STEPS.c.operation_id == sa.bindparam("operation"),
-                                  _STEPS.c.name == sa.bindparam("step")).values(**_VALUES)
+_WRITE = upsert(_STEPS, ["operation_id", "name"], ["uuid", "state", "detail", "host", "started_at", "finished_at"])
 
 
 class FlowRecord:
@@ -45,7 +42,6 @@ class FlowRecord:
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
-        self._stored: set[str] = set()
         self._progressed = False
         self._stored_flow = self._held.flow
         self.flow_detail = self._load()
@@ -62,15 +58,11 @@ class FlowRecord:
             for row in rows:
                 kind = models.RetryDetail if row.detail.get("kind") == "retry" else models.TaskDetail
                 detail.add(kind.from_dict(row.detail["atom"]))
-                self._stored.add(row.name)
                 self._times[row.name] = {"started_at": row.started_at, "finished_at": row.finished_at}
         return detail
 
     def update_flow_details(self, flow_detail: models.FlowDetail) -> models.FlowDetail:
-        """Note the steps of a flow that begins; its own state goes with the next write."""
-        for atom in flow_detail:
-            if atom.name not in self._stored:
-                self._dirty.setdefault(atom.name, atom)
+        """Leave the flow's state to the next write; steps that have not begun have no record."""
         return flow_detail
 
     def update_atom_details(self, atom_detail: models.AtomDetail) -> models.AtomDetail:
@@ -109,24 +101,25 @@ class FlowRecord:
         cancel_requested = lease.write_step(
             session, self._held, **values, host=self._run.host,
             progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
-        rows = [self._row(name, atom) for name, atom in self._dirty.items()]
-        new = [row for row in rows if row["step"] not in self._stored]
-        known = [row for row in rows if row["step"] in self._stored]
-        connection = session.connection()
-        if new:
-            connection.execute(_INSERT, new)
-        if known:
-            connection.execute(_UPDATE, known)
+        self._write_steps(session)
         return cancel_requested
+
+    def end(self, session: orm.Session, *, state: str, message: str | None) -> None:
+        """Write the steps and the end of the operation, which keeps its locks; raises as `flush`."""
+        lease.end(session, self._held, state=state, message=message, host=self._run.host)
+        self._write_steps(session)
+
+    def _write_steps(self, session: orm.Session) -> None:
+        if rows := [self._row(name, atom) for name, atom in self._dirty.items()]:
+            connection = session.connection()
+            connection.execute(_WRITE[connection.dialect.name], rows)
 
     def _row(self, name: str, atom: Any) -> dict[str, Any]:
         kind = "retry" if isinstance(atom, models.RetryDetail) else "task"
-        times = self._times.get(name, {"started_at": None, "finished_at": None})
-        return {"operation": self._held.id, "step": name, "uuid": atom.uuid,
+        return {"operation_id": self._held.id, "name": name, "uuid": atom.uuid,
                 "state": atom.state or flow_states.PENDING, "host": self._run.host,
-                "detail": {"kind": kind, "atom": atom.to_dict()}, **times}
+                "detail": {"kind": kind, "atom": atom.to_dict()}, **self._times[name]}
 
     def _forget(self) -> None:
-        self._stored.update(self._dirty)
         self._dirty.clear()
         self._stored_flow = self.flow_detail.to_dict()

@@ -88,9 +88,9 @@ class Runner:
 
     def _end_succeeded(self, procedure: Procedure, run: Run, record: FlowRecord, results: Mapping[str, Any]) -> None:
         def work(session: orm.Session) -> None:
-            record.flush(session)
+            record.end(session, state=states.SUCCEEDED, message=None)
             procedure.succeeded(session, run, results)
-            lease.finish(session, run.held, state=states.SUCCEEDED, message=None)
+            lease.free(session, run.held)
 
         run.end(work)
         LOG.info("operation %s %s of %s %s succeeded", run.held.id, run.held.kind, run.held.resource_type,
@@ -98,9 +98,9 @@ class Runner:
 
     def _end_failed(self, procedure: Procedure, run: Run, record: FlowRecord, failure: Failure) -> None:
         def work(session: orm.Session) -> None:
-            record.flush(session)
+            record.end(session, state=states.FAILED, message=failure.message)
             procedure.failed(session, run, failure)
-            lease.finish(session, run.held, state=states.FAILED, message=failure.message)
+            lease.free(session, run.held)
 
         run.end(work)
         LOG.warning("operation %s %s of %s %s failed: %s", run.held.id, run.held.kind, run.held.resource_type,

@@ -31,8 +31,8 @@ class now(FunctionElement[dt.datetime]):
     type = Moment
     inherit_cache = True
 
-    def __init__(self, offset_s: float = 0.0) -> None:
-        super().__init__(sa.literal(float(offset_s), sa.Float()))
+    def __init__(self, offset_s: float | sa.ColumnElement[float] = 0.0) -> None:
+        super().__init__(offset_s if isinstance(offset_s, sa.ColumnElement) else sa.literal(offset_s, sa.Float()))
 
 
 @compiles(now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -26,6 +26,7 @@ _LOCKS = sa.select(Lock.resource_id, Lock.resource_type, Lock.operation_id, Lock
 _UNFINISHED = sa.select(Operation.id).where(
     Operation.resource_id == sa.bindparam("resource"), Operation.kind == sa.bindparam("verb"),
     Operation.state.in_(states.UNFINISHED)).limit(1)
+_LOCK = sa.insert(cast(sa.Table, Lock.__table__))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,18 +38,19 @@ class Target:
 
 
 def accept(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A, *,
-           also_lock: Sequence[Target] = (), lock: bool = True, project_id: str | None = None,
+           also_lock: Sequence[Target] = (), lock: bool = True, is_free: bool = False, project_id: str | None = None,
            host_id: str | None = None, agent: str | None = None, idempotency_key: str | None = None) -> Operation:
     """Write a pending operation and its locks; the caller commits them with the change they belong to.
 
-    `host_id` is the host its first step talks to, or `agent` the agent (`hostler.operations.agents`), when known.
+    `is_free` says that no operation can hold the resource, which is new or was just looked at. `host_id` is the host
+    its first step talks to, or `agent` the agent (`hostler.operations.agents`), when known.
     Raises ResourceLocked when another operation holds one of the resources, InvalidArguments for those of another kind.
     """
     if type(arguments) is not kind.arguments or resource.type not in kind.resources:
         raise errors.InvalidArguments(name=kind.name, reason=f"{arguments!r} of a {resource.type}")
     targets = sorted({target.id: target for target in (*((resource,) if lock else ()), *also_lock)}.values(),
                      key=lambda target: target.id)
-    check_unlocked(session, targets)
+    check_unlocked(session, also_lock if is_free else targets)
     operation = Operation(
         id=ids.new_id(), kind=kind.name, resource_type=resource.type, resource_id=resource.id,
         project_id=project_id or context.project_id, user_id=context.user_id, request_id=context.request_id,
@@ -61,9 +63,10 @@ def accept(session: orm.Session, context: RequestContext, kind: Kind[A], resourc
     session.add(operation)
     try:
         session.flush()
-        session.add_all([Lock(resource_id=target.id, resource_type=target.type, operation_id=operation.id,
-                              kind=kind.name) for target in targets])
-        session.flush()
+        if targets:
+            session.connection().execute(_LOCK, [
+                {"resource_id": target.id, "resource_type": target.type, "operation_id": operation.id,
+                 "kind": kind.name} for target in targets])
     except exc.IntegrityError as error:
         # Lost the race between the check above and the insert; the transaction is void either way.
         raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation="?", kind=kind.name,
@@ -80,7 +83,7 @@ def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], 
     """
     holder = session.execute(_LOCKS, {"ids": [resource.id]}).first()
     if holder is None:
-        return accept(session, context, kind, resource, arguments, **options)
+        return accept(session, context, kind, resource, arguments, is_free=True, **options)
     held = KINDS.get(holder.kind)
     if holder.kind == kind.name or not kind.cancels:
         raise errors.ResourceLocked(resource=resource.type, id=resource.id, operation=holder.operation_id,

@@ -20,15 +20,12 @@ from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
-from hostler.db.moments import now
+from hostler.db.moments import Moment, now
 from hostler.operations import states
 from hostler.operations.kinds.registry import KINDS
 
 _TABLE: Any = Operation.__table__
 # Built once: these run several times for each operation.
-# Held till the transaction ends; SQLite's only writer holds everything anyway.
-_FOUND: Any = (sa.select(_TABLE, now().label("present")).where(_TABLE.c.id == sa.bindparam("operation"))
-               .with_for_update())
 _CHANGE: Any = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("operation"))
 _OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
 _OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
@@ -70,7 +67,27 @@ class Claim:
     cancel_requested: bool = False
 
 
-_CLAIMED: Final = tuple(field.name for field in dataclasses.fields(Claim) if field.name != "claimed_at")
+_EXPIRED = sa.and_(_TABLE.c.state == states.RUNNING,
+                   sa.or_(_TABLE.c.lease_until.is_(None), _TABLE.c.lease_until < now()))
+_CLAIM: Any = _CHANGE.where(sa.or_(
+    sa.and_(_TABLE.c.state == states.PENDING, _TABLE.c.not_before <= now()), _EXPIRED,
+    # Ours already, yet we ask: the answer to our claim was lost.
+    sa.and_(_TABLE.c.state == states.RUNNING, _TABLE.c.owner == sa.bindparam("claimer")),
+)).ordered_values(
+    # MariaDB assigns from left to right: what reads a column comes before what changes it.
+    (_TABLE.c.crashes_alone, _TABLE.c.crashes_alone + sa.case((sa.and_(_EXPIRED, _TABLE.c.alone), 1), else_=0)),
+    (_TABLE.c.crashes, _TABLE.c.crashes + sa.case((_EXPIRED, 1), else_=0)),
+    (_TABLE.c.attempt, _TABLE.c.attempt + 1),
+    (_TABLE.c.alone, sa.false()),
+    (_TABLE.c.state, states.RUNNING),
+    (_TABLE.c.owner, sa.bindparam("claimer")),
+    (_TABLE.c.lease_until, now(sa.bindparam("lease_s", type_=sa.Float()))),
+    (_TABLE.c.started_at, sa.func.coalesce(_TABLE.c.started_at, sa.bindparam("moment", type_=Moment))))
+_CLAIMED: Final = (*(_TABLE.c[field.name] for field in dataclasses.fields(Claim) if field.name != "claimed_at"),
+                   _TABLE.c.waits_for_lock, now().label("claimed_at"))
+_CLAIM_AND_READ: Any = _CLAIM.returning(*_CLAIMED)
+_READ: Any = sa.select(*_CLAIMED).where(_TABLE.c.id == sa.bindparam("operation"))
+_POSTPONE: Any = _CHANGE.where(_TABLE.c.state == states.PENDING).values(not_before=now(0.3))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,18 +154,19 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
     An operation that waits for its resource's lock takes it here, or is postponed briefly.
     """
     def work(session: orm.Session) -> Claim | None:
-        row = session.connection().execute(_FOUND, {"operation": operation_id}).one_or_none()
-        if row is None or not _is_due(row, row.present, owner) or not admit(row.host):
+        row = _claim(session, operation_id, owner, lease_s)
+        if row is None:
+            return None
+        if not admit(row.host):
+            session.rollback()
             return None
         if row.waits_for_lock and not _take_lock(session, row):
-            _change(session, row, not_before=row.present + dt.timedelta(seconds=0.3))
+            session.rollback()
+            session.connection().execute(_POSTPONE, {"operation": operation_id})
             return None
-        expired = _has_expired(row, row.present)
-        taken = {"attempt": row.attempt + 1, "crashes": row.crashes + expired,
-                 "crashes_alone": row.crashes_alone + (expired and row.alone)}
-        _change(session, row, state=states.RUNNING, owner=owner, alone=False, **taken,
-                lease_until=row.present + dt.timedelta(seconds=lease_s), started_at=row.started_at or clock.utcnow())
-        return Claim(**{field: getattr(row, field) for field in _CLAIMED} | taken, claimed_at=row.present)
+        values = row._asdict()
+        del values["waits_for_lock"]
+        return Claim(**values)
 
     try:
         return db.write(work)
@@ -156,19 +174,15 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
         return None  # another operation took the lock at the same moment: this one is still due
 
 
-def _change(session: orm.Session, row: Any, **values: Any) -> None:
-    session.connection().execute(_CHANGE, {"operation": row.id, **values})
-
-
-def _is_due(row: Any, present: dt.datetime, owner: str) -> bool:
-    if row.state == states.PENDING:
-        return row.not_before <= present
-    # Ours already, yet we ask: the answer to our claim was lost.
-    return _has_expired(row, present) or (row.state == states.RUNNING and row.owner == owner)
-
-
-def _has_expired(row: Any, present: dt.datetime) -> bool:
-    return row.state == states.RUNNING and (row.lease_until is None or row.lease_until < present)
+def _claim(session: orm.Session, operation_id: str, owner: str, lease_s: float) -> Any | None:
+    """Own an operation if it is due, and return its row."""
+    connection = session.connection()
+    wanted = {"operation": operation_id, "claimer": owner, "lease_s": lease_s, "moment": clock.utcnow()}
+    if connection.dialect.update_returning:
+        return connection.execute(_CLAIM_AND_READ, wanted).one_or_none()
+    if not connection.execute(_CLAIM, wanted).rowcount:
+        return None
+    return connection.execute(_READ, {"operation": operation_id}).one()
 
 
 def _take_lock(session: orm.Session, row: Any) -> bool:
@@ -241,11 +255,23 @@ def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | 
 
 def finish(session: orm.Session, held: Claim, *, state: str, message: str | None) -> None:
     """End an operation and free what it holds; the caller changes the resource in the same transaction."""
+    end(session, held, state=state, message=message)
+    free(session, held)
+
+
+def end(session: orm.Session, held: Claim, *, state: str, message: str | None, **values: Any) -> None:
+    """The first half of `finish`: end the operation, with further `values`; raises LeaseLost."""
     kind = KINDS.get(held.kind)
     secrets = kind.arguments.secrets() & held.arguments.keys() if kind is not None else frozenset()
-    forgotten: dict[str, Any] = {}
     if secrets:
-        forgotten["arguments"] = {key: value for key, value in held.arguments.items() if key not in secrets}
-    check_owned(session, held, state=state, message=message, finished_at=clock.utcnow(), owner=None,
-                lease_until=None, progress=100, waiting_for=None, waiting_since=None, **forgotten)
+        values["arguments"] = {key: value for key, value in held.arguments.items() if key not in secrets}
+    check_owned(session, held, **values, state=state, message=message, finished_at=clock.utcnow(), owner=None,
+                lease_until=None, progress=100, waiting_for=None, waiting_since=None)
+
+
+def free(session: orm.Session, held: Claim) -> None:
+    """The second half of `finish`: free what the operation holds.
+
+    Last of all in its transaction: who changes a resource holds its row first, and asks for its lock then.
+    """
     session.connection().execute(_UNLOCK, {"operation": held.id})

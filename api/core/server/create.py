@@ -199,7 +199,7 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
             session, context, kinds.CREATE, Target("server", server.id),
             kinds.CreateServer(admin_password=new.admin_password, volumes=bool(volumes[server.id].locks),
                                sources=volumes[server.id].sources),
-            idempotency_key=key, also_lock=volumes[server.id].locks))
+            idempotency_key=key, also_lock=volumes[server.id].locks, is_free=True))
     accepted = Accepted([server.id for server in servers], reservation_id, new.admin_password)
     return accepted, [operation.id for operation in operations]
 

@@ -152,10 +152,10 @@ def find(session: orm.Session, context: RequestContext, server_id: str, *, user_
     return row
 
 
-def load(session: orm.Session, context: RequestContext, server_id: str) -> Server:
-    """Return one server to be changed; raises NotFound when it is gone or another project's."""
+def load(session: orm.Session, context: RequestContext, server_id: str, *, held: bool = False) -> Server:
+    """Return one server, `held` till the transaction ends; raises NotFound when it is gone or another project's."""
     identifier = ids.canonical(server_id)
-    server = session.get(Server, identifier) if identifier is not None else None
+    server = session.get(Server, identifier, with_for_update=held) if identifier is not None else None
     if server is None or server.deleted_at is not None:
         raise not_found(server_id)
     if not context.is_admin and server.project_id != context.project_id:

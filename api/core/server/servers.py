@@ -50,12 +50,8 @@ def to_change(services: Services, session: orm.Session, context: RequestContext,
 
     A server its user locked refuses all but administrators, unless `when_locked`.
     """
-    server = server_rows.load(session, context, server_id)
+    server = server_rows.load(session, context, server_id, held=True)
     services.policy.check(context, action, server_rows.target_of(server))
-    services.db.lock_row(session, Server, Server.id == server.id)
-    session.refresh(server)
-    if server.deleted_at is not None:
-        raise server_rows.not_found(server_id)
     if server.locked and not when_locked and not services.policy.allows(context, _OVERRIDE,
                                                                          server_rows.target_of(server)):
         raise errors.Conflict(f"Instance {server.id} is locked", reason="locked")

@@ -32,17 +32,24 @@ from conductor.tasks.node.attachments import DisconnectVolumes
 from conductor.tasks.node.server_volumes import DeleteVolumes
 from conductor.tasks.records import images
 from conductor.tasks.records.locks import LockVolumes
-from conductor.tasks.records.migrations import has_moved
-from conductor.tasks.records.server_volumes import has_volumes
 from conductor.tasks.records.volumes import mark_deleted
 from hostler import clock
-from hostler.db.models import Server, ServerGroupMember, VolumeAttachment
+from hostler.db.models import Migration, Server, ServerGroupMember, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server import allocations, migrations, states
 from hostler.resources.server.moves import SERVER, move
 from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
+
+# Built once, for every delete: what few servers have, and what the shape of the flow depends on.
+_HAS_MIGRATION = sa.exists().where(Migration.server_id == Server.id, migrations.IS_OPEN).label("migration")
+_LEFT = sa.select(
+    Server.shelved_image_id, _HAS_MIGRATION,
+    sa.exists().where(ServerGroupMember.server_id == Server.id).label("membership")).where(
+    Server.id == sa.bindparam("server"))
+_SHAPE = sa.select(sa.exists().where(VolumeAttachment.server_id == Server.id).label("volumes"), _HAS_MIGRATION).where(
+    Server.id == sa.bindparam("server"))
 
 
 def build(with_volumes: bool, moved: bool) -> linear_flow.Flow:
@@ -58,12 +65,14 @@ def build(with_volumes: bool, moved: bool) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """Only the record stays, for lists of deleted servers."""
     allocations.release(session, run.resource_id)
-    migrations.end_open(session, run.resource_id, migrations.CONFIRMED)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
-    session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
-    shelved_image_id = session.scalar(sa.select(Server.shelved_image_id).where(Server.id == run.resource_id))
-    if shelved_image_id is not None:
-        images.remove_unprotected(session, [shelved_image_id])
+    left = session.execute(_LEFT, {"server": run.resource_id}).one()
+    if left.migration:
+        migrations.end_open(session, run.resource_id, migrations.CONFIRMED)
+    if left.membership:
+        session.execute(sa.delete(ServerGroupMember).where(ServerGroupMember.server_id == run.resource_id))
+    if left.shelved_image_id is not None:
+        images.remove_unprotected(session, [left.shelved_image_id])
     if "volumes" in results:
         _let_go_of_volumes(session, run, results["volumes"])
     move(session, run.resource_id, states.DELETED, {
@@ -84,4 +93,12 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     migrations.end_open(session, run.resource_id)
 
 
-PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed, shape=lambda run: (has_volumes(run), has_moved(run)))
+def _shape(run: Run) -> tuple[bool, bool]:
+    """Return the arguments of `build`; while the run has the server's lock, neither attachments nor moves come or go.
+    """
+    with run.reading() as session:
+        row = session.execute(_SHAPE, {"server": run.resource_id}).one()
+        return bool(row.volumes), bool(row.migration)
+
+
+PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed, shape=_shape)

@@ -60,12 +60,6 @@ def migration_in(session: orm.Session, run: Run) -> Migration:
     return found
 
 
-def has_moved(run: Run) -> bool:
-    """Return whether the run's server has a move that was neither confirmed nor reverted."""
-    with run.reading() as session:
-        return migrations.open_of(session, run.resource_id) is not None
-
-
 def switch(session: orm.Session, run: Run, migration: Migration, host_id: str | None, flavor: dict[str, Any],
            port_status: str = "BUILD") -> None:
     """Write a moving server's host and flavor, and its ports; the hosts of its networks follow."""

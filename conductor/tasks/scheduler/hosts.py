@@ -18,12 +18,14 @@ from hostler.resources.server import allocations
 from hostler.resources.server.migrations import flavor_of
 from scheduler.rpcapi import Choice, Request
 
+_BOOTS_FROM_VOLUME = sa.exists().where(
+    VolumeAttachment.server_id == Server.id, VolumeAttachment.boot_index == 0).label("boots_from_volume")
 _WANTED = sa.select(
     Server.id, Server.project_id, Server.vcpus, Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib,
     Server.flavor_id, Server.flavor, Server.requested_zone, Server.requested_host, Server.image_properties,
-    Server.scheduler_hints).where(Server.id == sa.bindparam("server"))
-_BOOT_VOLUME = sa.select(VolumeAttachment.id).where(
-    VolumeAttachment.server_id == sa.bindparam("server"), VolumeAttachment.boot_index == 0)
+    Server.scheduler_hints, _BOOTS_FROM_VOLUME, reach.IS_LIMITED.label("reach_is_limited")).where(
+    Server.id == sa.bindparam("server"))
+_BOOTED = sa.select(_BOOTS_FROM_VOLUME).where(Server.id == sa.bindparam("server"))
 
 
 class SelectHost(OperationTask):
@@ -59,10 +61,10 @@ def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None
     size = flavor or flavor_of(server)
     return Request(**{
         "consumer_id": server.id, "project_id": server.project_id, "vcpus": size["vcpus"], "ram_mib": size["ram_mib"],
-        "disk_gib": local_disk_gib(session, server.id, size), "zone": server.requested_zone,
+        "disk_gib": _local_disk_gib(size, server.boots_from_volume), "zone": server.requested_zone,
         "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
         "image_properties": server.image_properties, "hints": server.scheduler_hints,
-        "networks": reach.needed(session, server.id), **more})
+        "networks": reach.needed(session, server.id) if server.reach_is_limited else (), **more})
 
 
 def choose(run: Run, request: Request) -> Choice:
@@ -76,8 +78,11 @@ def choose(run: Run, request: Request) -> Choice:
 def local_disk_gib(session: orm.Session, server_id: str, flavor: Mapping[str, Any]) -> int:
     """Return what a server's disks take of its host with `flavor` (`flavor_of`): the root disk nothing when it boots
     from a volume."""
-    volume = session.scalar(_BOOT_VOLUME, {"server": server_id})
-    return (flavor["root_gib"] if volume is None else 0) + flavor["ephemeral_gib"] + -(-flavor["swap_mib"] // 1024)
+    return _local_disk_gib(flavor, bool(session.scalar(_BOOTED, {"server": server_id})))
+
+
+def _local_disk_gib(flavor: Mapping[str, Any], boots_from_volume: bool) -> int:
+    return (0 if boots_from_volume else flavor["root_gib"]) + flavor["ephemeral_gib"] + -(-flavor["swap_mib"] // 1024)
 
 
 def _with_earlier_failure(run: Run, error: errors.NoValidHost) -> errors.HostlerError:

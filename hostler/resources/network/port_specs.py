@@ -78,16 +78,12 @@ _REVISIONS = sa.select(
     sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == SecurityGroup.id).limit(1)
     .offset(sa.bindparam("small", type_=sa.Integer)).scalar_subquery().label("beyond"),
 ).where(SecurityGroup.id.in_(_IDS))
-_MEMBERS = (sa.select(PortSecurityGroup.group_id, PortSecurityGroup.port_id, Port.mac_address, FixedIp.ip_address)
-            .join(FixedIp, FixedIp.port_id == PortSecurityGroup.port_id)
+_MEMBERS = (sa.select(PortSecurityGroup.group_id, PortSecurityGroup.port_id, Port.mac_address, FixedIp.ip_address,
+                      sa.case((sa.cast(Port.allowed_address_pairs, sa.Text) != "[]", Port.allowed_address_pairs)))
             .join(Port, Port.id == PortSecurityGroup.port_id)
+            .outerjoin(FixedIp, FixedIp.port_id == Port.id)
             .where(PortSecurityGroup.group_id.in_(_IDS)))
-_PAIRS = (sa.select(PortSecurityGroup.group_id, PortSecurityGroup.port_id, Port.mac_address,
-                    Port.allowed_address_pairs)
-          .join(Port, Port.id == PortSecurityGroup.port_id)
-          .where(PortSecurityGroup.group_id.in_(_IDS), sa.cast(Port.allowed_address_pairs, sa.Text) != "[]"))
-_IN_PORTS = PortSecurityGroup.port_id.in_(sa.bindparam("ports", expanding=True))
-_MEMBERS_AT, _PAIRS_AT = _MEMBERS.where(_IN_PORTS), _PAIRS.where(_IN_PORTS)
+_MEMBERS_AT = _MEMBERS.where(PortSecurityGroup.port_id.in_(sa.bindparam("ports", expanding=True)))
 _CHANGED = sa.select(SecurityGroupChange.port_id).distinct().where(
     SecurityGroupChange.group_id == sa.bindparam("group"), SecurityGroupChange.revision > sa.bindparam("since"))
 
@@ -262,14 +258,14 @@ def _members(session: orm.Session, group_ids: Collection[str], port_ids: Collect
     if not groups or port_ids is not None and not port_ids:
         return found
     asked: dict[str, Any] = {"ids": groups}
-    addresses, pairs_of = _MEMBERS, _PAIRS
     if port_ids is not None:
         asked["ports"] = list(port_ids)
-        addresses, pairs_of = _MEMBERS_AT, _PAIRS_AT
-    for group_id, port_id, mac, address in session.execute(addresses, asked).tuples():
-        found[group_id][port_id].add(_member(mac, address))
-    for group_id, port_id, mac, pairs in session.execute(pairs_of, asked).tuples():
-        found[group_id][port_id].update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs)
+    rows = session.execute(_MEMBERS if port_ids is None else _MEMBERS_AT, asked)
+    for group_id, port_id, mac, address, pairs in rows.tuples():
+        members = found[group_id][port_id]
+        if address is not None:
+            members.add(_member(mac, address))
+        members.update(_member(pair.get("mac_address") or mac, pair["ip_address"]) for pair in pairs or ())
     return found
 
 

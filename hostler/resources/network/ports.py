@@ -26,7 +26,6 @@ COMPUTE_OWNER = "compute:nova"
 # Built once, for every boot and delete. What they change was not loaded by the session that runs them.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _QUIET = {"synchronize_session": False}
-_OF_SERVER = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"))
 _WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id)
                 .outerjoin(PortSecurityGroup, PortSecurityGroup.port_id == Port.id))
 _RELEASED = _WITH_GROUPS.where(Port.server_id == sa.bindparam("server"))
@@ -130,8 +129,7 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     known_at = host_id if arrived and not moved else None
     operation_ids = host_updates.notify_of_peers(session, context, network_ids, known_at)
     if arrived:
-        port_ids = session.scalars(_OF_SERVER, {"server": server_id}).all()
-        operation_ids += security_groups.notify_arrival(session, context, port_ids, server_id, host_id)
+        operation_ids += security_groups.notify_arrival(session, context, server_id, host_id)
     return operation_ids
 
 
@@ -144,7 +142,7 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
     session.flush()
     network_ids = peers.ports_changed(session, [port.id])
     return [*host_updates.notify_of_peers(session, context, network_ids, port.host_id),
-            *security_groups.notify_arrival(session, context, [port.id], str(port.server_id), port.host_id)]
+            *security_groups.notify_arrival(session, context, str(port.server_id), port.host_id, port_id=port.id)]
 
 
 def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Network, Port
+from hostler.db.models import Network, Port, Server
 from hostler.resources.network import kinds
 
+_LIMITS = sa.or_(Network.network_type != kinds.FLAT, Network.physical_network.is_not(None))
 _OF_SERVER: Any = sa.select(Network.network_type, Network.physical_network).distinct().join(
-    Port, Port.network_id == Network.id).where(
-    Port.server_id == sa.bindparam("server"),
-    sa.or_(Network.network_type != kinds.FLAT, Network.physical_network.is_not(None)))
+    Port, Port.network_id == Network.id).where(Port.server_id == sa.bindparam("server"), _LIMITS)
+# In a SELECT of servers: whether `needed` returns anything.
+IS_LIMITED: Any = sa.exists().where(Port.server_id == Server.id, Network.id == Port.network_id, _LIMITS)
 
 
 def needed(session: orm.Session, server_id: str) -> tuple[str, ...]:

@@ -29,11 +29,13 @@ GATHER_S = 1.0
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _ADMITTING = orm.aliased(PortSecurityGroup)
+_PLUGGED = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"), sa.or_(
+    sa.bindparam("port", type_=sa.String()).is_(None), Port.id == sa.bindparam("port", type_=sa.String())))
 _SENT_GROUPS = sa.select(
     PortSecurityGroup.group_id,
     sa.exists().where(SecurityGroupRule.remote_group_id == PortSecurityGroup.group_id,
-                      _ADMITTING.group_id == SecurityGroupRule.group_id, _ADMITTING.port_id.in_(_IDS))
-).where(PortSecurityGroup.port_id.in_(_IDS)).distinct()
+                      _ADMITTING.group_id == SecurityGroupRule.group_id, _ADMITTING.port_id.in_(_PLUGGED))
+).where(PortSecurityGroup.port_id.in_(_PLUGGED)).distinct()
 # Each stops at the first port it finds: a group may have very many.
 _ELSEWHERE = (Port.host_id.is_not(None), Port.host_id != sa.bindparam("except_host"),
               sa.or_(Port.server_id.is_(None), Port.server_id != sa.bindparam("except_server")))
@@ -142,15 +144,17 @@ def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:
     return list(session.scalars(_GROUPS_OF_PORTS, {"ids": list(port_ids)}))
 
 
-def notify_arrival(session: orm.Session, context: RequestContext, port_ids: Collection[str], server_id: str,
-                   host_id: str | None) -> list[str]:
-    """Make the hosts admit ports of a server that were just plugged on `host_id`; returns as `notify_hosts`.
+def notify_arrival(session: orm.Session, context: RequestContext, server_id: str, host_id: str | None, *,
+                   port_id: str | None = None) -> list[str]:
+    """Make the hosts admit the ports of a server (or one) that were just plugged on `host_id`; returns as
+    `notify_hosts`.
 
     They were counted as members when they were put into their groups. So the message that plugged them had them too,
     if it had their groups: those that rules of the ports themselves admit.
     """
     sent: dict[bool, list[str]] = {True: [], False: []}
-    for group_id, with_message in session.execute(_SENT_GROUPS, {"ids": list(port_ids)}).tuples():
+    for group_id, with_message in session.execute(
+            _SENT_GROUPS, {"server": server_id, "port": port_id}).tuples():
         sent[bool(with_message)].append(group_id)
     return [operation_id for with_message, group_ids in sent.items()
             for operation_id in notify_hosts(session, context, group_ids, rules_changed=False, except_server=server_id,

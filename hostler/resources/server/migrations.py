@@ -72,8 +72,8 @@ TRANSITIONS: Final = frozenset({
     (REVERTING, REVERTED),
     (FINISHED, CONFIRMED),  # the server was deleted
 })
-_OPEN: Final = Migration.ended_at.is_(None)
-_OPEN_OF: Final = sa.select(Migration).where(Migration.server_id == sa.bindparam("server"), _OPEN)
+IS_OPEN: Final = Migration.ended_at.is_(None)
+_OPEN_OF: Final = sa.select(Migration).where(Migration.server_id == sa.bindparam("server"), IS_OPEN)
 _NEWEST_OPEN_OF: Final = _OPEN_OF.order_by(Migration.number.desc()).limit(1)
 
 

@@ -25,7 +25,12 @@ _SERVER = sa.select(
     Server.image_properties, Server.shelved_image_id, Server.rescue_image_id, Server.iso_image_id, Server.extra,
     Server.boot_order, Server.cpu_mode, Server.key_name,
     Server.public_key, Server.user_data, Server.config_drive, Server.encrypted_password, Server.requested_zone,
-    Server.launch_index, Server.reservation_id, Server.revision).where(Server.id == sa.bindparam("server"))
+    Server.launch_index, Server.reservation_id, Server.revision,
+    sa.exists().where(VolumeAttachment.server_id == Server.id).label("has_volumes")).where(
+    Server.id == sa.bindparam("server"))
+_IMAGE: Any = sa.select(
+    Image.id, Image.status, Image.sha256, Image.size_bytes, Image.virtual_size_bytes, Image.disk_format,
+    Image.properties).where(Image.id == sa.bindparam("image"), Image.status == "active", Image.deleted_at.is_(None))
 _ATTACHED = (sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
              .join(Volume, Volume.id == VolumeAttachment.volume_id)
              .where(VolumeAttachment.server_id == sa.bindparam("server"))
@@ -47,7 +52,8 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         image_properties=server.image_properties,
         # Without its image a server that has its disk still starts; one that must be built is refused by its host.
         image=_root_image(session, conf, images, server),
-        ports=tuple(ports), volumes=attached_specs(session, server_id), metadata=server.extra,
+        ports=tuple(ports), volumes=attached_specs(session, server_id) if server.has_volumes else (),
+        metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
         config_drive=server.config_drive, admin_password=admin_password, encrypted_password=server.encrypted_password,
         availability_zone=server.requested_zone or "nova", launch_index=server.launch_index,
@@ -75,9 +81,8 @@ def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
 def usable_image_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore,
                       image_id: str | None) -> ImageSpec | None:
     """Return an image's spec, or None when there is no such image, or none whose data is there."""
-    image = session.get(Image, image_id) if image_id else None
-    usable = image is not None and image.status == "active" and image.deleted_at is None
-    return image_spec(image, conf, images) if image is not None and usable else None
+    image: Any = session.execute(_IMAGE, {"image": image_id}).one_or_none() if image_id else None
+    return image_spec(image, conf, images) if image is not None else None
 
 
 def attached_specs(session: orm.Session, server_id: str) -> tuple[AttachedSpec, ...]:

@@ -97,7 +97,7 @@ def arm_conductor() -> None:
     around(bus.Peer, "call", lambda _self, _context, method, *_: f"rpc.{method}:before",
            lambda _self, _context, method, *_: f"rpc.{method}:after")
     around(lease, "claim", nowhere, lambda *_args, **_: "claim:after")
-    around(lease, "finish", nowhere, lambda *_args, **_: "finish:before")
+    around(lease, "free", nowhere, lambda *_args, **_: "finish:before")
     around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")
     around(runner.Runner, "_end_failed", nowhere, lambda *_args: "finish:after")
 

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from hostler import errors, ids
 from hostler.db.models import Network, SecurityGroup, SecurityGroupRule, Subnet
-from hostler.resources.network import security_groups
+from hostler.resources.network import security_groups, sharing
 
 LOG = logging.getLogger(__name__)
 
@@ -33,9 +33,10 @@ def make_network(session: orm.Session, conf: cfg.ConfigOpts, project_id: str, ci
         return there.id
     block = _block(cidr)
     network = Network(id=ids.new_id(), name=NAME, project_id=project_id, description="The network servers get unasked",
-                      shared=True, is_default=True, host_gateway=True, mtu=conf.network.mtu)
+                      is_default=True, host_gateway=True, mtu=conf.network.mtu)
     session.add(network)
     session.flush()
+    sharing.set_shared(session, network, True)
     session.add(Subnet(
         name=NAME, project_id=project_id, network_id=network.id, cidr=str(block), gateway_ip=str(block[1]),
         dhcp_ip=str(block[2]), allocation_pools=[{"start": str(block[3]), "end": str(block[-2])}],

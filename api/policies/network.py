@@ -47,6 +47,11 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     *((f"{verb}_floatingip", OWNER_OR_ADMIN, f"{text} a floating IP.")
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
     ("create_floatingip:floating_ip_address", ADMIN, "Choose the address of a floating IP."),
+    ("create_rbac_policy", OWNER_OR_ADMIN, "Share what one's project owns."),
+    ("update_rbac_policy", OWNER_OR_ADMIN, "Change with whom something is shared."),
+    ("delete_rbac_policy", OWNER_OR_ADMIN, "No longer share something."),
+    *((f"{verb}_rbac_policy:target_tenant", ADMIN, "Share something with every project.")
+      for verb in ("create", "update")),
     ("get_quota", READER, "Show a project's network quota."),
     ("update_quota", ADMIN, "Change a project's network quota."),
     ("delete_quota", ADMIN, "Take a project's own network limits away."),

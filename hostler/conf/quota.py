@@ -23,6 +23,7 @@ OPTS = [
     cfg.IntOpt("security_group_rules", default=100, min=-1, help="Security group rules of one project."),
     cfg.IntOpt("routers", default=10, min=-1, help="Routers of one project."),
     cfg.IntOpt("floatingips", default=50, min=-1, help="Floating IPs of one project."),
+    cfg.IntOpt("rbac_policies", default=10, min=-1, help="RBAC policies of one project."),
     cfg.IntOpt("volumes", default=10, min=-1, help="Volumes of one project."),
     cfg.IntOpt("gigabytes", default=1000, min=-1, help="Sizes of the volumes and snapshots of one project, GiB."),
     cfg.IntOpt("snapshots", default=10, min=-1, help="Volume snapshots of one project."),

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler import errors
-from hostler.db.models import Base, FlavorAccess, ImageMember, Project, QuotaLimit, RoleAssignment, User
+from hostler.db.models import Base, FlavorAccess, ImageMember, Project, QuotaLimit, RbacPolicy, RoleAssignment, User
 
 # What has no use without its project is removed with it.
-_GOES_ALONG = frozenset({"application_credentials", "security_groups", "security_group_rules", "server_groups"})
+_GOES_ALONG = frozenset({"application_credentials", "rbac_policies", "security_groups", "security_group_rules",
+                         "server_groups"})
 # Tables that name a project without a foreign key.
 _LOOSE = (FlavorAccess, ImageMember, QuotaLimit)
 
@@ -43,6 +44,7 @@ def remove_project(session: orm.Session, project_id: str) -> None:
         raise errors.InUse(resource="Project", id=project_id, reason=f"it still holds {named}; delete them first.")
     for model in _LOOSE:
         session.execute(sa.delete(model).where(model.project_id == project_id))
+    session.execute(sa.delete(RbacPolicy).where(RbacPolicy.target == project_id))
     session.execute(sa.update(User).where(User.default_project_id == project_id).values(default_project_id=None))
     remove_assignments(session, "project", project_id)
     remove_rows(session, Base.metadata.tables["projects"], [project_id])
@@ -82,6 +84,7 @@ def remove_rows(session: orm.Session, table: sa.Table, row_ids: Sequence[str]) -
             remove_rows(session, child, session.execute(sa.select(child.c.id).where(refers)).scalars().all())
         else:
             session.execute(sa.delete(child).where(refers))
+    session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id.in_(row_ids)))  # they have no foreign key
     session.execute(sa.delete(table).where(table.c.id.in_(row_ids)))
 
 

@@ -27,6 +27,7 @@ from hostler.db.models import (
     Port,
     Project,
     QuotaLimit,
+    RbacPolicy,
     Router,
     SecurityGroup,
     SecurityGroupRule,
@@ -49,6 +50,7 @@ _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
     "routers": Router, "floatingips": FloatingIp,
+    "rbac_policies": RbacPolicy,
 }
 IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.

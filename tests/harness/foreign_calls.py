@@ -23,8 +23,8 @@ PARAMETERS: Final = {
     "attachment_id": "attachment", "backup_id": "backup", "snapshot_id": "snapshot", "transfer_id": "transfer",
     "type_id": "type", "quota_project_id": "project",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
-    "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "quotas": "project",
-    "network-ip-availabilities": "network"}
+    "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
+    "quotas": "project", "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
                 "class_name": "default", "aggregate_id": "1", "sha256": "0" * 64}
@@ -169,6 +169,10 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_N}/routers/{{router}}/remove_router_interface", {"subnet_id": "{subnet}"}),
     Call("PUT", f"{_N}/floatingips/{{floatingip}}", {"floatingip": {"description": "taken"}}),
     Call("PUT", f"{_N}/floatingips/{{floatingip}}", {"floatingip": {"port_id": "{port}"}}),
+    *(Call("POST", f"{_N}/rbac-policies", {"rbac_policy": {
+        "object_type": noun, "object_id": f"{{{noun}}}", "action": "access_as_shared",
+        "target_tenant": "0" * 32}}) for noun in ("network", "security_group")),
+    Call("PUT", f"{_N}/rbac-policies/{{rbac_policy}}", {"rbac_policy": {"target_tenant": "1" * 32}}),
     Call("PUT", f"{_N}/quotas/{{project}}", {"quota": {"network": 1}}),
     *(Call("PUT", f"{_N}/{plural}/{{{noun}}}/tags", {"tags": ["taken"]}) for plural, noun in (
         ("networks", "network"), ("subnets", "subnet"), ("ports", "port"), ("security-groups", "security_group"),
@@ -186,7 +190,8 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("POST", f"{_K}/users/{{user}}/application_credentials", {"application_credential": {"name": "x"}}),
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
-                                r"volume-transfers|security-groups|security-group-rules|routers|floatingips)(/detail|/summary)?$")
+                                r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
+                                r"rbac-policies)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

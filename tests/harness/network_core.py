@@ -18,6 +18,7 @@ from hostler import ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Domain, Host, Network, Project, Server, Subnet, User, Zone
+from hostler.resources.network import sharing
 from tests.harness import databases
 
 DEMO = "11111111-1111-4111-8111-111111111111"
@@ -40,8 +41,15 @@ class Cloud:
 
     def network(self, cidr: str | None = "10.0.0.0/24", project_id: str = DEMO, **values: Any) -> str:
         """Write a network, with one subnet when `cidr` is given, and return its id."""
+        shared = values.pop("shared", False)
         network = Network(id=ids.new_id(), name="net", project_id=project_id, **values)
-        self.db.write(lambda session: session.add(network))
+
+        def work(session: Any) -> None:
+            session.add(network)
+            session.flush()
+            sharing.set_shared(session, network, shared)
+
+        self.db.write(work)
         if cidr:
             self.subnet(network.id, cidr, project_id)
         return network.id

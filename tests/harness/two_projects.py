@@ -119,6 +119,8 @@ def _furnish_network(tenant: Tenant) -> None:
     group = tenant.make("security_group", f"{NETWORK}/security-groups", "security_group", name=secret)
     tenant.make("rule", f"{NETWORK}/security-group-rules", "security_group_rule", security_group_id=group,
                 direction="ingress", protocol="tcp", remote_group_id=group, description=secret)
+    tenant.make("rbac_policy", f"{NETWORK}/rbac-policies", "rbac_policy", object_type="network", object_id=network,
+                    action="access_as_shared", target_tenant=str(uuid.uuid4()))
     for _ in range(2):
         tenant.make("port", f"{NETWORK}/ports", "port", name=secret, network_id=network, security_groups=[group])
     assert len(rows["port"]) == 2

@@ -78,6 +78,7 @@ LISTS: Final = (
     _network("subnets", network_filters.SUBNET, shared="false", cidr="203.0.113.0/24"),
     _network("ports", network_filters.PORT), _network("security-groups", network_filters.GROUP, is_default="false"),
     _network("security-group-rules", network_filters.RULE),
+    _network("rbac-policies", network_filters.RBAC_POLICY),
     Listed(f"{NETWORK}/network-ip-availabilities", "network_ip_availabilities", tuple(network_filters.AVAILABILITY)),
     Listed(f"{IMAGE}/images", "images", (*image_filters._FILTERS, "visibility", "os_hidden", "any_property"), _AT),
     _identity("projects", "domain_id", "enabled", "name", "parent_id", "is_domain", "name__contains",

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from api.openstack import compute, identity, image, network, volume
+from api.openstack.network import not_built as network_not_built
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.projects import new_project
@@ -22,8 +23,8 @@ from tests.harness.projects import new_project
 FEW: Final = 3
 LISTED: Final = 5
 QUOTAS: Final = (
-    "instances", "networks", "subnets", "ports", "security_group_rules", "routers", "floatingips", "volumes",
-    "snapshots", "backups", "images",
+    "instances", "networks", "subnets", "ports", "security_group_rules", "routers", "floatingips", "rbac_policies",
+    "volumes", "snapshots", "backups", "images",
     "key_pairs", "server_groups", "application_credentials", "volume_attachments")
 METHODS: Final = ("POST", "PUT", "PATCH")
 
@@ -126,10 +127,12 @@ ROUTES: Final[Mapping[str, str]] = {
         NOTHING="\n".join(f"POST /{noun}\nPOST /{noun}/detail\nPUT /{noun}/{{absent_id}}"
                           for noun in _NOT_BUILT_VOLUME)),
     **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
-                 "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips")),
+                 "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
+                 "rbac-policies")),
                  "PUT /routers/{id}/remove_router_interface"]),
+             NOTHING="\n".join(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT),
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
-             router_interfaces="PUT /routers/{id}/add_router_interface",
+             router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",
              networks="POST /networks", subnets="POST /subnets",
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
@@ -318,6 +321,9 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
         "PUT", f"/network/v2.0/routers/{it.router()}/add_router_interface", {"subnet_id": it.subnet()}), 400),
     "floating_ips": (lambda it, _number: ("POST", "/network/v2.0/floatingips", {"floatingip": {
         "floating_network_id": it.external()}}), 409),
+    "rbac_policies": (lambda it, _number: ("POST", "/network/v2.0/rbac-policies", {"rbac_policy": {
+        "object_type": "network", "object_id": it.network(), "action": "access_as_shared",
+        "target_tenant": str(uuid.uuid4())}}), 409),
     "network_tag": (lambda it, number: ("PUT", f"/network/v2.0/networks/{it.network()}/tags/t{number}", None), 400),
     "images": (_post("/image/v2/images", "", disk_format="raw", container_format="bare"), 413),
     "image_property": (lambda it, number: ("PATCH", f"/image/v2/images/{it.image()}", [

@@ -14,13 +14,22 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from api.core.network.scope import (
+    Caller,
+    claim_quota,
+    find,
+    find_to_change,
+    owner_of_new,
+    set_changed,
+    visible,
+    with_shared,
+)
 from hostler import errors
 from hostler.db.models import Network, Port, Subnet, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network import segments
+from hostler.resources.network import segments, sharing
 from hostler.resources.network.host_updates import notify_of_network
 
 # Columns that only some may set, and the published name of the attribute in the rule.
@@ -36,29 +45,31 @@ NETWORK: Final = declare(Network, {name: Field(Network.__table__.c[name], kind, 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkRecord:
-    """A network and the ids of its subnets."""
+    """A network, the ids of its subnets, and whether it is shared with the caller."""
 
     row: Network
     subnet_ids: tuple[str, ...] = ()
+    shared: bool = False
 
 
 def list_networks(caller: Caller, query: Query) -> Page:
     """Return a page of NetworkRecords of the networks the caller sees."""
     with caller.services.db.reading() as session:
-        page = read_page(session, NETWORK, query, [visible(caller, Network)], allows=caller.allows)
-        return dataclasses.replace(page, rows=_records(session, page.rows))
+        page = read_page(session, with_shared(caller, NETWORK), query, [visible(caller, Network)],
+                         allows=caller.allows)
+        return dataclasses.replace(page, rows=_records(session, caller, page.rows))
 
 
 def show_network(caller: Caller, identifier: str) -> NetworkRecord:
     """Return one network; raises NotFound."""
     with caller.services.db.reading() as session:
-        return _records(session, [find(session, caller, Network, identifier)])[0]
+        return _records(session, caller, [find(session, caller, Network, identifier)])[0]
 
 
 def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[NetworkRecord]:
     """Write networks, all or none."""
     def work(session: orm.Session) -> tuple[list[NetworkRecord], list[str]]:
-        return [NetworkRecord(_create(session, caller, values)) for values in bodies], []
+        return _records(session, caller, [_create(session, caller, values) for values in bodies]), []
     return caller.write(work)
 
 
@@ -70,15 +81,15 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         _check_guarded(caller, "update", network.project_id, values)
         segments.replace(session, network, values)
         segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
-        if values.get("shared") is False and network.shared:
-            _check_unshared(session, network)
         if values.get("external") is False and network.external:
             _check_leads_nowhere(session, network)
-        changed = set_changed(network, values)
+        changed = set_changed(network, {name: value for name, value in values.items() if name != "shared"})
+        if "shared" in values and _share(session, network, values["shared"]) and not changed:
+            network.revision += 1
         operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
             "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
         session.flush()
-        return _records(session, [network])[0], operation_ids
+        return _records(session, caller, [network])[0], operation_ids
     return caller.write(work)
 
 
@@ -90,6 +101,7 @@ def delete_network(caller: Caller, identifier: str) -> None:
         if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
             raise _in_use(network.id)
         session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
+        sharing.forget(session, [network.id])
         session.delete(network)
         return None, []
     try:
@@ -103,9 +115,11 @@ def _in_use(network_id: str) -> errors.InUse:
                         "use on the network.", resource="network", id=network_id, reason="ports")
 
 
-def _records(session: orm.Session, networks: Sequence[Network]) -> list[NetworkRecord]:
-    subnets = _subnet_ids(session, [network.id for network in networks])
-    return [NetworkRecord(network, tuple(subnets[network.id])) for network in networks]
+def _records(session: orm.Session, caller: Caller, networks: Sequence[Network]) -> list[NetworkRecord]:
+    network_ids = [network.id for network in networks]
+    subnets = _subnet_ids(session, network_ids)
+    shared = sharing.shared_among(session, network_ids, caller.project_id)
+    return [NetworkRecord(network, tuple(subnets[network.id]), network.id in shared) for network in networks]
 
 
 def _subnet_ids(session: orm.Session, network_ids: Collection[str]) -> defaultdict[str, list[str]]:
@@ -127,8 +141,11 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     segments.check_mtu(conf, kind, wanted["mtu"])
     _check_zones(session, values.get("zone_hints") or ())
     claim_quota(caller, session, project_id, "networks")
+    shared = wanted.pop("shared", False)
     network = Network(**wanted)
     segments.place(session, conf, network)
+    sharing.set_shared(session, network, shared)
+    session.flush()
     return network
 
 
@@ -147,11 +164,11 @@ def _check_zones(session: orm.Session, hints: Collection[str]) -> None:
             raise errors.NotFound(f"AvailabilityZone {name} could not be found.", resource="availability zone", id=name)
 
 
-def _check_unshared(session: orm.Session, network: Network) -> None:
-    foreign = sa.select(Port.id).where(Port.network_id == network.id, Port.project_id != network.project_id).limit(1)
-    if session.scalars(foreign).first() is not None:
+def _share(session: orm.Session, network: Network, shared: bool) -> bool:
+    if not shared and sharing.dependents(session, network, sharing.EVERYBODY):
         raise errors.InUse(f"Unable to reconfigure sharing settings for network {network.id}. Multiple tenants are "
                            "using it.", resource="shared network", id=network.id, reason="other projects' ports")
+    return sharing.set_shared(session, network, shared)
 
 
 def _check_leads_nowhere(session: orm.Session, network: Network) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, not_found
 from hostler import errors, ids
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, RouterPort, SecurityGroup, Subnet
-from hostler.resources.network import autoconf, ipam, place_ports, security_groups
+from hostler.resources.network import autoconf, ipam, place_ports, security_groups, sharing
 
 MAX_PAIRS = 10
 MAX_ADDRESSES = 16
@@ -25,10 +25,12 @@ _NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "profile"
 _HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
 
 
-def check_rights(caller: Caller, verb: str, project_id: str, network: Network, values: Mapping[str, Any]) -> None:
+def check_rights(session: orm.Session, caller: Caller, verb: str, project_id: str, network: Network,
+                 values: Mapping[str, Any]) -> None:
     """Raise Forbidden unless the caller may set each of `values`, NotImplementedHere for what no agent can do."""
     caller.check(f"{verb}_port", project_id, network.project_id)
-    if verb == "create" and not (caller.sees_all or network.shared or network.project_id == project_id):
+    if verb == "create" and not (caller.sees_all or network.project_id == project_id
+                                 or sharing.shared_among(session, [network.id], project_id)):
         # An external network is visible so that it can be named, not so that guests can be on it.
         raise not_found(Network, network.id)
     for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs"):
@@ -153,7 +155,8 @@ def groups_after(session: orm.Session, caller: Caller, port: Port, before: Colle
 
 def _known_groups(session: orm.Session, caller: Caller, project_id: str, given: Sequence[str]) -> list[str]:
     wanted = {ids.canonical(text) or text: text for text in given}
-    mine = sa.true() if caller.sees_all else SecurityGroup.project_id.in_([project_id, caller.project_id])
+    mine = sa.true() if caller.sees_all else sa.or_(SecurityGroup.project_id.in_([project_id, caller.project_id]),
+                                                    sharing.shared_with(SecurityGroup.id, project_id))
     found = set(session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.id.in_(wanted), mine)))
     for group_id, text in wanted.items():
         if group_id not in found:

@@ -73,7 +73,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
     def work(session: orm.Session) -> tuple[PortRecord, list[str]]:
         port = find_to_change(session, caller, Port, identifier)
         network = session.get_one(Network, port.network_id)
-        port_rules.check_rights(caller, "update", port.project_id, network, values)
+        port_rules.check_rights(session, caller, "update", port.project_id, network, values)
         new = port_rules.columns(network, values, port)
         port_rules.check_bound(port, new)
         if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values:
@@ -152,7 +152,7 @@ def _subnets(session: orm.Session, network_id: str) -> list[Subnet]:
 
 def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mapping[str, Any]) -> place_ports.Draft:
     network = find(session, caller, Network, values["network_id"])
-    port_rules.check_rights(caller, "create", project_id, network, values)
+    port_rules.check_rights(session, caller, "create", project_id, network, values)
     new = port_rules.columns(network, values)
     new.setdefault("port_security_enabled", network.port_security_enabled)
     requests = port_rules.requests(caller, network, _subnets(session, network.id), values.get("fixed_ips"),

@@ -14,7 +14,7 @@ from api.core.network.router_gateway import overlap
 from api.core.network.scope import Caller, find, find_to_change, not_found
 from hostler import errors, ids
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, Router, RouterPort, Subnet
-from hostler.resources.network import ipam, place_ports
+from hostler.resources.network import ipam, place_ports, sharing
 from hostler.resources.network.router_specs import INTERFACE, SNAT
 from hostler.resources.network.routers import notify_of_router, remove_ports
 
@@ -75,7 +75,7 @@ def _new_port(session: orm.Session, caller: Caller, router: Router, subnet_id: s
     subnet = find(session, caller, Subnet, subnet_id)
     network = session.get_one(Network, subnet.network_id)
     owner = caller.sees_all or network.project_id == caller.project_id
-    if not (owner or network.shared):
+    if not (owner or sharing.shared_among(session, [network.id], caller.project_id)):
         raise not_found(Subnet, subnet_id)
     if subnet.gateway_ip is None:
         raise errors.Invalid("Bad router request: Subnet for router interface must have a gateway IP.",

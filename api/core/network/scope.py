@@ -1,7 +1,7 @@
 """Visibility and writes of the Network API, shared by networks, subnets, ports and security groups.
 
-Administrators see everything. Others see what their project owns, shared and external networks with their subnets,
-and the ports on networks they own. A resource that the caller may not see is NotFound.
+Administrators see everything. Others see what their project owns, what is shared with it, external networks, the
+subnets of all these networks, and the ports on networks they own. A resource that the caller may not see is NotFound.
 """
 
 from __future__ import annotations
@@ -16,16 +16,31 @@ from sqlalchemy import orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import FloatingIp, Network, Port, Project, Router, SecurityGroup, SecurityGroupRule, Subnet
+from hostler.db.models import (
+    FloatingIp,
+    Network,
+    Port,
+    Project,
+    RbacPolicy,
+    Router,
+    SecurityGroup,
+    SecurityGroupRule,
+    Subnet,
+)
+from hostler.query.fields import BOOLEAN, Field
+from hostler.query.resources import Resource
 from hostler.resources import quota
+from hostler.resources.network import sharing
 
 Result = TypeVar("Result")
-Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp)
+Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp, RbacPolicy)
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
-                            SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip"}
+                            SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
+                            RbacPolicy: "RBAC policy"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
-                              SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP"}
+                              SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
+                              RbacPolicy: "RBAC policy"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,13 +89,21 @@ def visible(caller: Caller, model: type[Model]) -> sa.ColumnElement[bool]:
         return sa.true()
     mine = model.project_id == caller.project_id
     if model is Network:
-        return sa.or_(mine, Network.shared, Network.external)
+        return sa.or_(mine, Network.external, sharing.shared_with(Network.id, caller.project_id))
     if model is Subnet:
-        return sa.or_(mine, Subnet.network_id.in_(sa.select(Network.id).where(
-            sa.or_(Network.shared, Network.external, Network.project_id == caller.project_id))))
+        return sa.or_(mine, Subnet.network_id.in_(sa.select(Network.id).where(visible(caller, Network))))
+    if model is SecurityGroupRule:
+        return sa.or_(mine, sharing.shared_with(SecurityGroupRule.group_id, caller.project_id))
     if model is Port:
         return sa.or_(mine, Port.network_id.in_(sa.select(Network.id).where(Network.project_id == caller.project_id)))
-    return mine
+    return sa.or_(mine, sharing.shared_with(model.id, caller.project_id)) if model in sharing.TYPES.values() else mine
+
+
+def with_shared(caller: Caller, resource: Resource, object_id: Any = None) -> Resource:
+    """Return `resource` with a field that says whether the object (its own row, or the one a column names) is shared
+    with the caller."""
+    shared = Field(sharing.shared_with(resource.key if object_id is None else object_id, caller.project_id), BOOLEAN)
+    return dataclasses.replace(resource, fields={**resource.fields, "shared": shared})
 
 
 def find(session: orm.Session, caller: Caller, model: type[Model], identifier: str, *, hold: bool = False) -> Model:
@@ -136,8 +159,9 @@ def claim_quota(caller: Caller, session: orm.Session, project_id: str, resource:
     try:
         quota.claim(caller.services.db, session, caller.services.conf, project_id, {resource: amount})
     except errors.QuotaExceeded as error:
+        one = f"{resource.removesuffix('ies')}y" if resource.endswith("ies") else resource.removesuffix("s")
         raise errors.Conflict(
-            f"Quota exceeded for resources: ['{resource.removesuffix('s')}']. Requested {error.fields['requested']}, "
+            f"Quota exceeded for resources: ['{one}']. Requested {error.fields['requested']}, "
             f"but already used {error.fields['used']} of {error.fields['limit']}.", reason="quota", over=resource,
         ) from error
 

@@ -10,43 +10,54 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from api.core.network.scope import (
+    Caller,
+    claim_quota,
+    find,
+    find_to_change,
+    owner_of_new,
+    set_changed,
+    visible,
+    with_shared,
+)
 from hostler import errors, ids
 from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import security_groups as groups
+from hostler.resources.network import sharing
 
 SECURITY_GROUP: Final = declare(SecurityGroup)
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupRecord:
-    """A group with its rules."""
+    """A group with its rules, and whether it is shared with the caller."""
 
     row: SecurityGroup
     rules: tuple[SecurityGroupRule, ...] = ()
+    shared: bool = False
 
 
 def list_groups(caller: Caller, query: Query) -> Page:
     """Return a page of GroupRecords of the groups the caller sees."""
     _ensure_default(caller)
     with caller.services.db.reading() as session:
-        page = read_page(session, SECURITY_GROUP, query, [visible(caller, SecurityGroup)])
-        return dataclasses.replace(page, rows=_records(session, page.rows))
+        page = read_page(session, with_shared(caller, SECURITY_GROUP), query, [visible(caller, SecurityGroup)])
+        return dataclasses.replace(page, rows=_records(session, caller, page.rows))
 
 
 def show_group(caller: Caller, identifier: str) -> GroupRecord:
     """Return one group; raises NotFound."""
     with caller.services.db.reading() as session:
-        return _records(session, [find(session, caller, SecurityGroup, identifier)])[0]
+        return _records(session, caller, [find(session, caller, SecurityGroup, identifier)])[0]
 
 
 def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[GroupRecord]:
     """Write groups, all or none; each lets everything out."""
     def work(session: orm.Session) -> tuple[list[GroupRecord], list[str]]:
         made = [_create(session, caller, values) for values in bodies]
-        return _records(session, made), []
+        return _records(session, caller, made), []
     return caller.write(work)
 
 
@@ -62,7 +73,7 @@ def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> 
         _refuse_stateless(values)
         set_changed(group, values)
         session.flush()
-        return _records(session, [group])[0], []
+        return _records(session, caller, [group])[0], []
     return caller.write(work)
 
 
@@ -83,6 +94,7 @@ def delete_group(caller: Caller, identifier: str) -> None:
             SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id)).all()
         session.execute(sa.delete(SecurityGroupRule).where(sa.or_(
             SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)))
+        sharing.forget(session, [group.id])
         session.delete(group)
         session.flush()
         return None, groups.notify_hosts(session, caller.context, admitting, rules_changed=True)
@@ -108,13 +120,14 @@ def _ensure_default(caller: Caller) -> None:
         caller.write(work)
 
 
-def _records(session: orm.Session, rows: Sequence[SecurityGroup]) -> list[GroupRecord]:
+def _records(session: orm.Session, caller: Caller, rows: Sequence[SecurityGroup]) -> list[GroupRecord]:
     rules: defaultdict[str, list[SecurityGroupRule]] = defaultdict(list)
     for rule in session.scalars(
             sa.select(SecurityGroupRule).where(SecurityGroupRule.group_id.in_([row.id for row in rows]))
             .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)):
         rules[rule.group_id].append(rule)
-    return [GroupRecord(row, tuple(rules[row.id])) for row in rows]
+    shared = sharing.shared_among(session, [row.id for row in rows], caller.project_id)
+    return [GroupRecord(row, tuple(rules[row.id]), row.id in shared) for row in rows]
 
 
 def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> SecurityGroup:

@@ -9,7 +9,16 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import subnet_rules
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from api.core.network.scope import (
+    Caller,
+    claim_quota,
+    find,
+    find_to_change,
+    owner_of_new,
+    set_changed,
+    visible,
+    with_shared,
+)
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Port, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
@@ -26,7 +35,7 @@ _LIVE = {"gateway_ip", "dns_nameservers", "host_routes", "enable_dhcp", "dhcp_ip
 def list_subnets(caller: Caller, query: Query) -> Page:
     """Return a page of the subnets the caller sees."""
     with caller.services.db.reading() as session:
-        return read_page(session, SUBNET, query, [visible(caller, Subnet)])
+        return read_page(session, with_shared(caller, SUBNET, Subnet.network_id), query, [visible(caller, Subnet)])
 
 
 def show_subnet(caller: Caller, identifier: str) -> Subnet:

@@ -21,7 +21,8 @@ from hostler.resources.network import ipam
 # The published name of each limit, and ours.
 QUOTAS: Final[Mapping[str, str]] = {
     "network": "networks", "subnet": "subnets", "port": "ports", "security_group": "security_groups",
-    "security_group_rule": "security_group_rules", "router": "routers", "floatingip": "floatingips"}
+    "security_group_rule": "security_group_rules", "router": "routers", "floatingip": "floatingips",
+    "rbac_policy": "rbac_policies"}
 
 
 @dataclasses.dataclass(frozen=True)

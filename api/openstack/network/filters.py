@@ -60,7 +60,7 @@ NETWORK: Final[Mapping[str, text.Filter]] = {
     "provider:network_type": _text("network_type"), "provider:physical_network": _text("physical_network"),
     "provider:segmentation_id": text.equal("segmentation_id")}
 SUBNET: Final[Mapping[str, text.Filter]] = {
-    **_TAGGED, **_equal("network_id", "cidr", "gateway_ip", "ip_version", "enable_dhcp", shared="network.shared"),
+    **_TAGGED, **_equal("network_id", "cidr", "gateway_ip", "ip_version", "enable_dhcp", "shared"),
     "router:external": text.equal("network.external"), "ipv6_address_mode": _text("ipv6_address_mode"),
     "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _constant(""), "segment_id": _constant("")}
 PORT: Final[Mapping[str, text.Filter]] = {
@@ -68,7 +68,7 @@ PORT: Final[Mapping[str, text.Filter]] = {
                         security_groups="port_security_groups.group_id"),
     **{name: _text(name) for name in ("device_owner", "status", "dns_name")}, "fixed_ips": _fixed_ips,
     "binding:vnic_type": _constant("normal"), "binding:host_id": text.equal("host_name")}
-GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default")}
+GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default", "shared")}
 RULE: Final[Mapping[str, text.Filter]] = {
     **_STANDARD, **_equal("remote_group_id", "remote_ip_prefix", security_group_id="group_id",
                           port_range_min="port_min", port_range_max="port_max",
@@ -80,6 +80,9 @@ FLOATING_IP: Final[Mapping[str, text.Filter]] = {
     **{name: how for name, how in _TAGGED.items() if name != "name"},
     **_equal("port_id", "router_id", "fixed_ip_address", floating_network_id="network_id",
              floating_ip_address="address"), "status": _text("status")}
+RBAC_POLICY: Final[Mapping[str, text.Filter]] = {
+    **_equal("id", "object_id", "project_id", tenant_id="project_id", target_tenant="target"),
+    "object_type": _text("object_type"), "action": _text("action")}
 AVAILABILITY: Final[Mapping[str, text.Filter]] = {
     **_equal(network_id="id", project_id="project_id", tenant_id="project_id"), "network_name": _text("name")}
 
@@ -100,3 +103,5 @@ SORT_FLOATING_IP: Final = {name: path for name, path in _sortable(
 SORT_GROUP: Final = _sortable()
 SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_group_id="group_id",
                              port_range_min="port_min", port_range_max="port_max")
+SORT_RBAC_POLICY: Final = {"id": "id", "project_id": "project_id", "tenant_id": "project_id", "object_id": "object_id",
+                           "object_type": "object_type", "action": "action", "target_tenant": "target"}

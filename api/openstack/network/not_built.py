@@ -1,14 +1,69 @@
-"""Parts of the published API that this cloud does not have but clients call without looking at the extensions.
+"""Parts of the published API that this cloud does not have: clients are told so, with 501, whatever they ask for.
 
-openstacksdk's project cleanup lists VPN providers before it deletes security groups and networks, and gives up at a
-404.
+Service providers are an empty list, because openstacksdk's project cleanup asks for providers of VPNs before it deletes
+security groups and networks, and gives up at an error.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+
 import falcon
 
 from api.openstack.network.resources import Resource
+from api.services import Services
+from hostler import errors
+
+# Collection → what it belongs to. `docs/api-support.md` names them.
+ABSENT: Final = {
+    "trunks": "The trunk extension", "segments": "The segment extension",
+    "network_segment_ranges": "The network-segment-range extension", "agents": "The agent extension",
+    "flavors": "The flavors extension", "service_profiles": "The flavors extension",
+    "auto-allocated-topology": "The auto-allocated-topology extension",
+    "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
+    "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
+    "qos/policies": "The qos extension", "qos/rule-types": "The qos extension",
+    "subnetpools": "The subnet_allocation extension", "address-scopes": "The address-scope extension",
+    "address-groups": "The address-group extension",
+    "default-security-group-rules": "The security-groups-default-rules extension",
+    "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",
+}
+
+
+def routes(services: Services) -> Iterator[tuple[str, Resource]]:
+    """Yield the paths of what is not built."""
+    for path, feature in ABSENT.items():
+        yield f"/v2.0/{path}", AbsentList(services, feature)
+        yield f"/v2.0/{path}/{{id}}", AbsentItem(services, feature)
+
+
+class AbsentList(Resource):
+    """A collection that is not built."""
+
+    def __init__(self, services: Services, feature: str) -> None:
+        super().__init__(services)
+        self._feature = feature
+
+    def on_get(self, _request: falcon.Request, _response: falcon.Response) -> None:
+        """Refuse."""
+        raise errors.NotImplementedHere(feature=self._feature)
+
+    on_post = on_get
+
+
+class AbsentItem(Resource):
+    """One of a collection that is not built."""
+
+    def __init__(self, services: Services, feature: str) -> None:
+        super().__init__(services)
+        self._feature = feature
+
+    def on_get(self, _request: falcon.Request, _response: falcon.Response, id: str) -> None:
+        """Refuse."""
+        raise errors.NotImplementedHere(feature=self._feature)
+
+    on_put = on_delete = on_get
 
 
 class ServiceProviders(Resource):

@@ -7,8 +7,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from api.bodies import Validator, compile_schema
-from api.core.network import floating_ips, networks, ports, routers, security_group_rules, security_groups, subnets
+from api.core.network import (
+    floating_ips,
+    networks,
+    ports,
+    rbac_policies,
+    routers,
+    security_group_rules,
+    security_groups,
+    subnets,
+)
 from api.core.network.scope import Caller
+from api.core.network.verbs import Verbs
 from api.openstack.network import filters, schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors
@@ -100,6 +110,11 @@ def _without_minus_one(values: Values) -> Values:
             for name, value in values.items()}
 
 
+def _verbs(verbs: Verbs) -> dict[str, Any]:
+    return {"list_page": verbs.list_page, "show": verbs.show, "create": verbs.create, "update": verbs.update,
+            "delete": verbs.delete}
+
+
 NOUNS: tuple[Noun, ...] = (
     Noun(singular="network", plural="networks", path="networks", attributes=schemas.NETWORK,
          filters=filters.NETWORK, sortable=filters.SORT_NETWORK,
@@ -133,4 +148,7 @@ NOUNS: tuple[Noun, ...] = (
          list_page=floating_ips.list_floating_ips, show=floating_ips.show_floating_ip,
          create=floating_ips.create_floating_ips, update=floating_ips.update_floating_ip,
          delete=floating_ips.delete_floating_ip, view=views.floating_ip, tagged=FloatingIp),
+    Noun(singular="rbac_policy", plural="rbac_policies", path="rbac-policies", attributes=schemas.RBAC_POLICY,
+         filters=filters.RBAC_POLICY, sortable=filters.SORT_RBAC_POLICY, view=views.rbac_policy,
+         **_verbs(rbac_policies.VERBS)),
 )

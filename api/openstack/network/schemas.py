@@ -152,6 +152,12 @@ FLOATING_IP: Mapping[str, Attribute] = {
     "dns_name": Attribute(NOTHING, put=False, ignored=True), "dns_domain": Attribute(NOTHING, put=False, ignored=True),
     "qos_policy_id": Attribute(NOTHING, ignored=True),
 }
+RBAC_POLICY: Mapping[str, Attribute] = {
+    **_PROJECT, "object_type": Attribute({**TEXT, "minLength": 1}, required=True, **_FIXED),
+    "object_id": Attribute(ID, required=True, **_FIXED),
+    "action": Attribute({**TEXT, "minLength": 1}, required=True, **_FIXED),
+    "target_tenant": Attribute({**TEXT, "minLength": 1}, required=True),
+}
 CASE_INSENSITIVE = frozenset({"dns_name", "dns_domain"})
 RENAMES: Mapping[str, str] = {
     "tenant_id": "project_id", "router:external": "external", "provider:network_type": "network_type",
@@ -159,5 +165,5 @@ RENAMES: Mapping[str, str] = {
     "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
     "availability_zone_hints": "zone_hints", "security_group_id": "group_id", "port_range_min": "port_min",
     "port_range_max": "port_max", "external_gateway_info": "gateway", "floating_network_id": "network_id",
-    "floating_ip_address": "address",
+    "floating_ip_address": "address", "target_tenant": "target",
 }

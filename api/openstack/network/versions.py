@@ -38,6 +38,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "provider": ("Provider Network", "Shows and sets what a network is made of (administrators)."),
     "quotas": ("Quota management support", "Limits of projects."),
     "quota_details": ("Quota details management support", "Limits and use of projects."),
+    "rbac-policies": ("RBAC Policies", "Shares networks and security groups with single projects."),
+    "rbac-security-groups": ("Add security_group type to network RBAC", "Shares security groups."),
     "revision-if-match": ("If-Match constraints based on revision_number",
                           "Makes a change conditional on a resource's revision."),
     "router": ("Neutron L3 Router", "Routers and floating IPs."),

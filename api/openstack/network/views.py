@@ -11,6 +11,7 @@ from api.core.network.router_interfaces import InterfaceRecord
 from api.core.network.routers import RouterRecord
 from api.core.network.scope import Caller
 from api.core.network.security_groups import GroupRecord
+from api.core.network.verbs import Record
 from hostler import clock, ids
 from hostler.db.models import FloatingIp, SecurityGroupRule, Subnet
 
@@ -28,7 +29,7 @@ def _standard(row: Any) -> dict[str, Any]:
 def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
     """Show a network; its provider attributes to those who may see them."""
     row = record.row
-    shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": row.shared,
+    shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": record.shared,
              "router:external": row.external, "is_default": row.is_default, "mtu": row.mtu,
              "port_security_enabled": row.port_security_enabled, "dns_domain": row.dns_domain,
              "subnets": list(record.subnet_ids), "availability_zone_hints": row.zone_hints or [],
@@ -79,7 +80,7 @@ def _dns_assignment(record: PortRecord) -> list[dict[str, str]]:
 
 def group(record: GroupRecord, caller: Caller) -> dict[str, Any]:
     """Show a security group with its rules."""
-    return {**_standard(record.row), "stateful": record.row.stateful,
+    return {**_standard(record.row), "stateful": record.row.stateful, "shared": record.shared,
             "security_group_rules": [rule(item, caller) for item in record.rules]}
 
 
@@ -126,3 +127,11 @@ def floating_ip(row: FloatingIp, _caller: Caller) -> dict[str, Any]:
              "status": row.status, "dns_name": "", "dns_domain": ""}
     del shown["name"]
     return shown
+
+
+def rbac_policy(record: Record, _caller: Caller) -> dict[str, Any]:
+    """Show an RBAC policy."""
+    row = record.row
+    project_id = ids.bare(row.project_id)
+    return {"id": row.id, "object_type": row.object_type, "object_id": row.object_id, "action": row.action,
+            "target_tenant": ids.bare(row.target), "project_id": project_id, "tenant_id": project_id}

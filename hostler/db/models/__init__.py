@@ -29,6 +29,7 @@ from hostler.db.models.operation import Lock, Operation, OperationNote, Operatio
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
 from hostler.db.models.router import FloatingIp, Router, RouterPort
 from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
+from hostler.db.models.sharing import RbacPolicy
 from hostler.db.models.volume import (
     Backend,
     Backup,
@@ -47,7 +48,7 @@ __all__ = [
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
-    "QuotaLimit", "RevokedToken", "Role", "RoleAssignment", "Router", "RouterPort",
+    "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment", "Router", "RouterPort",
     "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",

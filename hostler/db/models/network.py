@@ -18,7 +18,8 @@ class Network(Resource, Base):
     __tablename__ = "networks"
     project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
     admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
-    shared: orm.Mapped[bool] = orm.mapped_column(default=False)
+    # Read by processes of earlier releases alone: see `hostler.resources.network.sharing`.
+    was_shared: orm.Mapped[bool] = orm.mapped_column("shared", default=False)
     external: orm.Mapped[bool] = orm.mapped_column(default=False)
     is_default: orm.Mapped[bool] = orm.mapped_column(default=False)
     port_security_enabled: orm.Mapped[bool] = orm.mapped_column(default=True)

@@ -19,7 +19,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
 from hostler.resources import quota, revisions
-from hostler.resources.network import host_updates, ipam, peers, place_ports, routers, security_groups
+from hostler.resources.network import host_updates, ipam, peers, place_ports, routers, security_groups, sharing
 
 COMPUTE_OWNER = "compute:nova"
 
@@ -189,7 +189,8 @@ def automatic_network(session: orm.Session, project_id: str) -> str:
 def _automatic_network(session: orm.Session, project_id: str) -> Network:
     rows = session.scalars(
         sa.select(Network)
-        .where(sa.or_(Network.project_id == project_id, Network.shared), sa.not_(Network.external),
+        .where(sa.or_(Network.project_id == project_id, sharing.shared_with(Network.id, project_id)),
+               sa.not_(Network.external),
                sa.exists().where(Subnet.network_id == Network.id))).all()
     if not rows:
         raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
@@ -270,15 +271,19 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
 
 
 def _networks(session: orm.Session, context: RequestContext, wanted: set[str]) -> dict[str, Network]:
-    usable: sa.ColumnElement[bool] = sa.or_(Network.project_id == str(context.project_id), Network.shared)
+    usable: sa.ColumnElement[bool] = sa.or_(Network.project_id == str(context.project_id),
+                                            sharing.shared_with(Network.id, context.project_id))
     if is_admin(context):
         usable = sa.true()
     found = {network.id: network for network in
              session.scalars(sa.select(Network).where(Network.id.in_(wanted), sa.or_(usable, Network.external)))}
     for network_id in sorted(wanted - set(found)):
         raise errors.Invalid(reason=f"Network {network_id} could not be found.")
-    for network in found.values():
-        if network.external and not (network.shared or is_admin(context) or network.project_id == context.project_id):
+    foreign = {} if is_admin(context) else {
+        network.id: network for network in found.values()
+        if network.external and network.project_id != context.project_id}
+    for network in foreign.values():
+        if not sharing.shared_among(session, [network.id], context.project_id):
             raise errors.Forbidden(f"It is not allowed to create an interface on external network {network.id}",
                                    action="create_port")
     return found

@@ -19,6 +19,7 @@ from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, Secu
 from hostler.operations.accept import Target
 from hostler.operations.kinds import network as kinds
 from hostler.resources import revisions
+from hostler.resources.network import sharing
 from hostler.resources.network.host_updates import accept_once
 
 DEFAULT = "default"
@@ -82,7 +83,7 @@ def _from_members(group: SecurityGroup) -> list[SecurityGroupRule]:
 
 
 def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> list[str]:
-    """Return the ids of groups given by name or id, `default` when none is given.
+    """Return the ids of groups given by name or id, `default` when none is given; shared ones by id alone.
 
     Raises Invalid for one the project does not have, Conflict for a name that several groups have.
     """
@@ -91,9 +92,10 @@ def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> lis
     others = [name for name in names if name != DEFAULT]
     spelled = [ids.canonical(name) or "" for name in others]
     rows = session.execute(
-        sa.select(SecurityGroup.id, SecurityGroup.name).where(
-            SecurityGroup.project_id == project_id,
-            sa.or_(SecurityGroup.name.in_(others), SecurityGroup.id.in_(spelled)))).all() if others else []
+        sa.select(SecurityGroup.id, SecurityGroup.name).where(sa.or_(
+            sa.and_(SecurityGroup.project_id == project_id, SecurityGroup.name.in_(others)),
+            sa.and_(SecurityGroup.id.in_(spelled), sa.or_(SecurityGroup.project_id == project_id, sharing.shared_with(
+                SecurityGroup.id, project_id)))))).all() if others else []
     for name in names:
         if name == DEFAULT:
             found.append(ensure_default(session, project_id).id)

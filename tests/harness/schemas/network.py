@@ -91,7 +91,13 @@ _RULE = _resource({
     "remote_group_id": _UUID_OR_NULL,
 }, {"remote_address_group_id": _UUID_OR_NULL, "normalized_cidr": {"anyOf": [_BLOCK, _EMPTY]},
     "belongs_to_default_sg": _FLAG})
-_GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE)}, {"shared": _FLAG})
+_GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE), "shared": _FLAG})
+
+_RBAC = _object({"id": _UUID, "object_type": {"enum": [
+    "network", "security_group", "address_group", "subnetpool", "address_scope", "qos_policy"]}, "object_id": _UUID,
+    "action": {"enum": ["access_as_shared", "access_as_external"]},
+    "target_tenant": {"anyOf": [_PROJECT, {"const": "*"}]}, "project_id": _PROJECT, "tenant_id": _PROJECT})
+_RBAC["required"] = []
 
 _GATEWAY = {"anyOf": [_EMPTY, _object({"network_id": _UUID, "enable_snat": _FLAG, "external_fixed_ips": _list(
     _object({"subnet_id": _UUID, "ip_address": _ADDRESS}))}, {"qos_policy_id": _UUID_OR_NULL})]}
@@ -110,8 +116,8 @@ _FLOATING_IP = _resource({
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
 _QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule",
-           "router", "floatingip")
-_ABSENT_QUOTAS = ("subnetpool", "rbac_policy")
+           "router", "floatingip", "rbac_policy")
+_ABSENT_QUOTAS = ("subnetpool",)
 _QUOTA = _object(dict.fromkeys(_QUOTAS, _LIMIT),
                  {**dict.fromkeys(_ABSENT_QUOTAS, _LIMIT), "project_id": _TEXT, "tenant_id": _TEXT})
 _USED = _object({"used": _COUNT, "limit": _LIMIT, "reserved": _COUNT})
@@ -130,11 +136,13 @@ _NOTHING = {"type": ["string", "null"], "maxLength": 0}
 
 _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("ports", "port", _PORT),
           ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
-          ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP))
+          ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
+          ("rbac-policies", "rbac_policy", _RBAC))
+_UNTAGGED = ("security_group_rule", "rbac_policy")
 
 
 def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:
-    plural = f"{singular}s"
+    plural = path.replace("-", "_")
     many = _object({plural: _list(schema)})
     one = _object({singular: schema})
     answers: list[tuple[str, str, int, Any]] = [
@@ -143,8 +151,11 @@ def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, s
         ("DELETE", f"/{path}/{{id}}", 204, _NOTHING)]
     if singular == "security_group_rule":
         return answers
+    answers.append(("PUT", f"/{path}/{{id}}", 200, one))
+    if singular in _UNTAGGED:
+        return answers
     tags = f"/{path}/{{id}}/tags"
-    return [*answers, ("PUT", f"/{path}/{{id}}", 200, one), ("GET", tags, 200, _TAGS), ("PUT", tags, 200, _TAGS),
+    return [*answers, ("GET", tags, 200, _TAGS), ("PUT", tags, 200, _TAGS),
             ("DELETE", tags, 204, _NOTHING), ("GET", f"{tags}/{{tag}}", 204, _NOTHING),
             ("PUT", f"{tags}/{{tag}}", 201, _NOTHING), ("DELETE", f"{tags}/{{tag}}", 204, _NOTHING)]
 

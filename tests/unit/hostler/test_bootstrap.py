@@ -18,6 +18,7 @@ from hostler.bootstrap import bootstrap
 from hostler.db.engine import Database
 from hostler.db.models import Base, Flavor, Network, SecurityGroupRule, Subnet, User, Zone
 from hostler.identity import passwords
+from hostler.resources.network import sharing
 from tests.harness import databases
 
 
@@ -51,7 +52,8 @@ def test_an_empty_database_becomes_a_cloud(db: Database, conf: cfg.ConfigOpts, t
         assert session.execute(sa.select(Zone.name)).scalars().all() == ["nova"]
         assert dict(session.execute(sa.select(Flavor.name, Flavor.flavorid)).tuples().all())["m1.nano"] == "42"
         network = session.execute(sa.select(Network)).scalar_one()
-        assert (network.shared, network.is_default, network.host_gateway) == (True, True, True)
+        assert (network.is_default, network.host_gateway) == (True, True)
+        assert sharing.shared_among(session, [network.id], None) == {network.id}
         subnet = session.execute(sa.select(Subnet)).scalar_one()
         assert (subnet.cidr, subnet.gateway_ip, subnet.dhcp_ip) == ("10.88.0.0/24", "10.88.0.1", "10.88.0.2")
         assert subnet.allocation_pools == [{"start": "10.88.0.3", "end": "10.88.0.254"}]

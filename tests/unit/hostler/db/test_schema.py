@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 
@@ -74,3 +75,25 @@ def test_what_operations_kept_among_their_arguments_moves_out_of_them(db: Databa
         waiting = connection.execute(sa.text(
             "SELECT id FROM operations WHERE waits_for_lock AND arguments_version = 1"))
         assert [row.id for row in waiting] == ["waits"]
+
+
+def _insert(connection: sa.Connection, name: str, **values: object) -> None:
+    """Write a row of a table as it is now; what it needs beyond `values` is made up."""
+    table = sa.Table(name, sa.MetaData(), autoload_with=connection)
+    made_up = {sa.Integer: 0, sa.Boolean: False, sa.JSON: [], sa.DateTime: dt.datetime(2026, 1, 1)}
+    needed = {column.name: next((value for kind, value in made_up.items() if isinstance(column.type, kind)), "x")
+              for column in table.c if not column.nullable and column.server_default is None}
+    connection.execute(table.insert().values({**needed, **values}))
+
+
+def test_networks_that_were_shared_have_a_policy_for_everybody(db: Database) -> None:
+    schema.upgrade(db, "0023")
+    with db.engine.begin() as connection:
+        _insert(connection, "domains", id="d")
+        _insert(connection, "projects", id="p", domain_id="d")
+        _insert(connection, "networks", id="all", project_id="p", shared=True)
+        _insert(connection, "networks", id="own", project_id="p", shared=False)
+    schema.upgrade(db)
+    with db.engine.connect() as connection:
+        policies = connection.execute(sa.text("SELECT project_id, object_id, action, target FROM rbac_policies"))
+        assert list(map(tuple, policies)) == [("p", "all", "access_as_shared", "*")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from api.openstack.network import not_built
 from hostler import ids
 from tests.harness.network_core import DEMO, OTHER, Cloud, Statements
 from tests.harness.network_rest import ADMIN, OTHERS, Api
@@ -33,9 +34,16 @@ def test_extensions_by_alias_and_not_by_name(api: Api) -> None:
     api.refused("GET", "/v2.0/extensions/Availability Zone", None, 404, "ExtensionNotFound")
 
 
-@pytest.mark.parametrize("path", ["trunks", "subnetpools", "agents", "nothing/at/all"])
+@pytest.mark.parametrize("path", ["subnetpool", "nothing/at/all"])
 def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     api.refused("GET", f"/v2.0/{path}", None, 404, "HTTPNotFound")
+
+
+@pytest.mark.parametrize("path", sorted(not_built.ABSENT))
+def test_what_is_not_built_says_so(api: Api, path: str) -> None:
+    for method, rest in (("GET", ""), ("POST", ""), ("GET", "/x"), ("PUT", "/x"), ("DELETE", "/x")):
+        message = api.refused(method, f"/v2.0/{path}{rest}", {}, 501, "NotImplementedError")
+        assert message == f"{not_built.ABSENT[path]} is not supported by this cloud."
 
 
 def test_a_network_is_made_shown_changed_and_deleted(api: Api) -> None:

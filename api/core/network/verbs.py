@@ -1,0 +1,180 @@
+"""List, show, create, change and delete for nouns whose resources are one row each.
+
+`Verbs` says what is particular about a noun: how a request becomes columns, what its quota is called, what keeps a row
+from being deleted, and which hosts follow. What may be shared is shown with `shared`, and takes it from administrators.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import exc, orm
+
+from api.core.network.scope import (
+    WORDS,
+    Caller,
+    claim_quota,
+    find,
+    find_to_change,
+    owner_of_new,
+    set_changed,
+    visible,
+    with_shared,
+)
+from hostler import errors, ids
+from hostler.query.paging import Page, Query, read_page
+from hostler.query.resources import Resource
+from hostler.resources.network import sharing
+
+Values = Mapping[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A row, whether it is shared with the caller, and what else is shown of it."""
+
+    row: Any
+    shared: bool = False
+    extra: Any = None
+
+
+def as_given(_session: orm.Session, _caller: Caller, _row: Any, values: Values) -> Values:
+    """Return the values of a request as they are: they need no check."""
+    return values
+
+
+def _nothing(_session: orm.Session, _caller: Caller, _row: Any) -> None:
+    """What nothing depends on may go."""
+
+
+def _nobody(_session: orm.Session, _caller: Caller, _row: Any) -> list[str]:
+    return []
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verbs:
+    """The verbs of one noun.
+
+    `draft` returns the columns of a new row (it gets the row's project), `amend` those that a change sets; both raise
+    what is wrong with the request. `release` raises InUse for a row that must stay, and deletes what goes along.
+    `notify` writes the operations that take a change or deletion to the hosts. `extra` returns what else is shown, by
+    row id.
+    """
+
+    resource: Resource
+    action: str
+    draft: Callable[[orm.Session, Caller, str, Values], Values]
+    amend: Callable[[orm.Session, Caller, Any, Values], Values] = as_given
+    quota: str | None = None
+    twin: str | None = None
+    release: Callable[[orm.Session, Caller, Any], None] = _nothing
+    notify: Callable[[orm.Session, Caller, Any], list[str]] = _nobody
+    extra: Callable[[orm.Session, Sequence[Any]], Mapping[str, Any]] = lambda _session, _rows: {}
+
+    @property
+    def _model(self) -> Any:
+        return self.resource.model
+
+    @property
+    def _shareable(self) -> bool:
+        return self._model in sharing.TYPES.values()
+
+    def list_page(self, caller: Caller, query: Query) -> Page:
+        """Return a page of Records of what the caller sees."""
+        resource = with_shared(caller, self.resource) if self._shareable else self.resource
+        with caller.services.db.reading() as session:
+            page = read_page(session, resource, query, [visible(caller, self._model)], allows=caller.allows)
+            return dataclasses.replace(page, rows=self._records(session, caller, page.rows))
+
+    def show(self, caller: Caller, identifier: str) -> Record:
+        """Return one; raises NotFound."""
+        with caller.services.db.reading() as session:
+            return self._records(session, caller, [find(session, caller, self._model, identifier)])[0]
+
+    def create(self, caller: Caller, bodies: Sequence[Values]) -> list[Record]:
+        """Write new rows, all or none."""
+        def work(session: orm.Session) -> tuple[list[Record], list[str]]:
+            made = [self._create(session, caller, values) for values in bodies]
+            return self._records(session, caller, made), []
+        try:
+            return caller.write(work)
+        except exc.IntegrityError as error:
+            raise self._is_there(error) from error
+
+    def update(self, caller: Caller, identifier: str, values: Values) -> Record:
+        """Change one; hosts follow."""
+        def work(session: orm.Session) -> tuple[Record, list[str]]:
+            row = find_to_change(session, caller, self._model, identifier)
+            caller.check(f"update_{self.action}", row.project_id)
+            shared, wanted = self._take_shared(caller, "update", row.project_id, values)
+            changed = set_changed(row, self.amend(session, caller, row, wanted))
+            if shared is not None and self._share(session, row, shared) and not changed:
+                row.revision += 1
+            session.flush()
+            return self._records(session, caller, [row])[0], self.notify(session, caller, row) if changed else []
+        try:
+            return caller.write(work)
+        except exc.IntegrityError as error:
+            raise self._is_there(error) from error
+
+    def delete(self, caller: Caller, identifier: str) -> None:
+        """Delete one; raises InUse."""
+        def work(session: orm.Session) -> tuple[None, list[str]]:
+            row = find_to_change(session, caller, self._model, identifier)
+            caller.check(f"delete_{self.action}", row.project_id)
+            self.release(session, caller, row)
+            operation_ids = self.notify(session, caller, row)
+            if self._shareable:
+                sharing.forget(session, [row.id])
+            session.delete(row)
+            session.flush()
+            return None, operation_ids
+        try:
+            caller.write(work)
+        except exc.IntegrityError as error:  # a concurrent request began to use it
+            word = WORDS[self._model]
+            raise errors.InUse(f"{word.capitalize()} {identifier} is in use.", resource=word, id=identifier,
+                               reason="a concurrent request") from error
+
+    def _create(self, session: orm.Session, caller: Caller, values: Values) -> Any:
+        project_id = owner_of_new(session, caller, values)
+        caller.check(f"create_{self.action}", project_id)
+        shared, wanted = self._take_shared(caller, "create", project_id, values)
+        columns = {**self.draft(session, caller, project_id, wanted), "project_id": project_id}
+        if self.quota is not None:
+            claim_quota(caller, session, project_id, self.quota)
+        row = self._model(**{"id": ids.new_id(), **columns})
+        session.add(row)
+        session.flush()
+        if shared:
+            sharing.set_shared(session, row, True)
+            session.flush()
+        return row
+
+    def _take_shared(self, caller: Caller, verb: str, project_id: str, values: Values) -> tuple[bool | None, Values]:
+        """Return what a request says about sharing, after a check of the right to, and the rest of it."""
+        if not self._shareable or "shared" not in values:
+            return None, values
+        if values["shared"] or verb == "update":
+            caller.check(f"{verb}_{self.action}:shared", project_id)
+        return bool(values["shared"]), {name: value for name, value in values.items() if name != "shared"}
+
+    def _share(self, session: orm.Session, row: Any, shared: bool) -> bool:
+        changed = sharing.set_shared(session, row, shared)
+        lost = sharing.dependents(session, row, sharing.EVERYBODY) if changed and not shared else ()
+        if lost:
+            word = WORDS[self._model]
+            raise errors.InUse(f"Unable to reconfigure sharing settings for {word} {row.id}. Other projects use it.",
+                               resource=f"shared {word}", id=row.id, reason="other projects")
+        return changed
+
+    def _records(self, session: orm.Session, caller: Caller, rows: Sequence[Any]) -> list[Record]:
+        shared = sharing.shared_among(session, [row.id for row in rows],
+                                      caller.project_id) if self._shareable else frozenset()
+        extra = self.extra(session, rows)
+        return [Record(row, row.id in shared, extra.get(row.id)) for row in rows]
+
+    def _is_there(self, error: exc.IntegrityError) -> Exception:
+        return error if self.twin is None else errors.NotUnique(self.twin, resource=WORDS[self._model], id="")

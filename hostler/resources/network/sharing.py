@@ -1,0 +1,74 @@
+"""Who may use what another project owns: RBAC policies, from which `shared` of every noun is derived.
+
+An object is shared with a project when a policy names that project or everybody. What a project uses of another's
+cannot be taken from it: a policy stays as long as something depends on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from hostler.db.models import Network, Port, PortSecurityGroup, RbacPolicy, SecurityGroup
+
+EVERYBODY: Final = "*"
+SHARED: Final = "access_as_shared"
+# Ports of the cloud itself on an external network.
+_SERVICE_PORTS: Final = ("network:router_gateway", "network:floatingip")
+
+# Published type → its model.
+TYPES: Final[Mapping[str, Any]] = {"network": Network, "security_group": SecurityGroup}
+# Model → the projects that use one of its rows.
+_USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
+    Network: lambda row_id: sa.select(Port.project_id).where(
+        Port.network_id == row_id, Port.device_owner.not_in(_SERVICE_PORTS)),
+    SecurityGroup: lambda row_id: sa.select(Port.project_id).where(
+        Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == row_id))),
+}
+_TYPE_OF: Final = {model: name for name, model in TYPES.items()}
+
+
+def shared_with(object_id: Any, project_id: str | None) -> sa.ColumnElement[bool]:
+    """Return the condition that the object whose id a column holds is shared with a project."""
+    return sa.exists().where(RbacPolicy.object_id == object_id, RbacPolicy.action == SHARED,
+                             RbacPolicy.target.in_([EVERYBODY, project_id or EVERYBODY]))
+
+
+def shared_among(session: orm.Session, object_ids: Collection[str], project_id: str | None) -> set[str]:
+    """Return the ids of those objects that are shared with a project."""
+    return set(session.scalars(sa.select(RbacPolicy.object_id).where(
+        RbacPolicy.object_id.in_(object_ids), RbacPolicy.action == SHARED,
+        RbacPolicy.target.in_([EVERYBODY, project_id or EVERYBODY]))))
+
+
+def set_shared(session: orm.Session, row: Any, shared: bool) -> bool:
+    """Share a row that is held with everybody, or no longer; returns whether that is a change.
+
+    Who still depends on it is for the caller to ask (`dependents`).
+    """
+    policy = session.scalars(sa.select(RbacPolicy).where(
+        RbacPolicy.object_id == row.id, RbacPolicy.action == SHARED, RbacPolicy.target == EVERYBODY)).one_or_none()
+    if shared and policy is None:
+        session.add(RbacPolicy(project_id=row.project_id, object_type=_TYPE_OF[type(row)], object_id=row.id,
+                               action=SHARED, target=EVERYBODY))
+    elif not shared and policy is not None:
+        session.delete(policy)
+    return shared == (policy is None)
+
+
+def dependents(session: orm.Session, row: Any, without: str) -> set[str]:
+    """Return the projects that use a row and could not if `without` were no longer a target."""
+    left = set(session.scalars(sa.select(RbacPolicy.target).where(
+        RbacPolicy.object_id == row.id, RbacPolicy.action == SHARED, RbacPolicy.target != without)))
+    if EVERYBODY in left:
+        return set()
+    lost = set(session.scalars(_USERS[type(row)](row.id).distinct())) - {row.project_id, *left}
+    return lost if without == EVERYBODY else lost & {without}
+
+
+def forget(session: orm.Session, object_ids: Collection[str]) -> None:
+    """Delete the policies of objects that are being deleted."""
+    session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id.in_(object_ids)))

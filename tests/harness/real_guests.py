@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +13,9 @@ from tests.harness.realfleet import RealFleet
 from tests.harness.realhost import Host
 
 BOOT_S = 150  # an emulated guest on a busy machine
-SSH_OPTIONS = [word for option in ("BatchMode=yes", "ConnectTimeout=3", "StrictHostKeyChecking=no",
+_NETWORK = ("ip -br link", "bridge link", "bridge fdb show", "ip neigh", "nft list ruleset")
+_CONNECT_S = 15  # with the exchange of keys, which takes an emulated guest on a busy machine seconds
+SSH_OPTIONS = [word for option in ("BatchMode=yes", f"ConnectTimeout={_CONNECT_S}", "StrictHostKeyChecking=no",
                                    "UserKnownHostsFile=/dev/null", "LogLevel=ERROR") for word in ("-o", option)]
 
 
@@ -57,7 +60,7 @@ class Guest:
         """Tell whether it runs on its host, rests, and answers."""
         server = self.world.client.show(self.id) or {}
         found = server.get("status"), server.get("OS-EXT-STS:task_state"), server.get("OS-EXT-SRV-ATTR:host")
-        return found == ("ACTIVE", None, self.host.name) and self.ssh("hostname").stdout.strip() == self.name
+        return found == ("ACTIVE", None, self.host.name) and self._answers()
 
     def remove(self) -> None:
         """Delete it, if it is there."""
@@ -74,21 +77,42 @@ class Guest:
                  or fail_on_error(self.world.client, self.id), f"{body}", timeout_s, every_s=0.2)
         self.world.client.wait_server(self.id, status, timeout_s=5)
 
-    def ssh(self, command: str) -> subprocess.CompletedProcess[str]:
+    def ssh(self, command: str, connect_s: int = _CONNECT_S) -> subprocess.CompletedProcess[str]:
         """Run a command in the guest, with openssh on its host."""
-        return self.host.run(self._ssh(command), timeout_s=60)
+        return self.host.run(self._ssh(command, connect_s), timeout_s=60)
 
     def copy(self, path: Path, to: str) -> subprocess.CompletedProcess[str]:
         """Write a file of the test's into the guest."""
         return self.host.run(f"{self._ssh(f'cat > {to}')} < {path}", timeout_s=60)
 
-    def _ssh(self, command: str) -> str:
-        return f"ssh -i {self.world.directory / 'key'} {' '.join(SSH_OPTIONS)} root@{self.address} '{command}'"
+    def _ssh(self, command: str, connect_s: int = _CONNECT_S) -> str:
+        options = " ".join(["-o", f"ConnectTimeout={connect_s}", *SSH_OPTIONS])  # the first one counts
+        return f"ssh -i {self.world.directory / 'key'} {options} root@{self.address} '{command}'"
 
     def wait_ssh(self) -> None:
-        """Wait until the guest answers with its name."""
-        wait_for(lambda: self.ssh("hostname").stdout.strip() == self.name,
-                 f"ssh to {self.name}; console: {self.console()[-1500:]}", BOOT_S, every_s=0.5)
+        """Wait until the guest answers with its name; raises TimeoutError with what its host shows of a silent one."""
+        try:
+            wait_for(self._answers, f"ssh to {self.name}", BOOT_S, every_s=0.5)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.describe_silence()}") from None
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.ssh("hostname").stdout.strip() == self.name
+        return False
+
+    def describe_silence(self) -> str:
+        """Return what may explain why the guest does not answer: state, registers (twice), network, console."""
+        hostname = self._ssh("hostname")
+        parts = [f"ssh: {self.host.run(f'timeout 20 {hostname}')}"]
+        for command, *arguments in (("domstate", "--reason"), ("domblkerror",), ("domjobinfo",),
+                                    *[("qemu-monitor-command", "--hmp", "'info registers'")] * 2):
+            with contextlib.suppress(RuntimeError, ValueError):  # it is not there, or off
+                parts.append(f"{command}: {self.virsh(command, *arguments)[:1000]}")
+        for command in _NETWORK:
+            done = self.host.run(command)
+            parts.append(f"{command}: {done.stdout}{done.stderr}")
+        return "\n".join([*parts, f"console: {self.console()[-3000:]}"])
 
     def pings(self) -> bool:
         """Tell whether it answers a ping from its host."""

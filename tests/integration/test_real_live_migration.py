@@ -1,5 +1,5 @@
 """Live migration of a real guest between two hosts, over TLS: it goes on counting, a connection stays open, its disk
-keeps what was written.
+keeps what was written. And when QEMU dies on the way, at either end.
 
 There and back; HOSTLER_MIGRATIONS is the number of moves.
 """
@@ -21,7 +21,7 @@ from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import SSH_OPTIONS, Guest
-from tests.harness.realhost import Fabric
+from tests.harness.realhost import Fabric, Host
 
 _TIMES = int(os.environ.get("HOSTLER_MIGRATIONS", "2"))
 _LATEST = {"OpenStack-API-Version": "compute 2.80"}
@@ -81,7 +81,7 @@ class Stream:
                   fabric.address, "--allocation-pool", f"start={fabric.prefix}.100,end={fabric.prefix}.200", "lan")
         self._run("server", "add", "network", self._guest.name, "lan")
         [found] = wait_for(lambda: self._guest.world.client.show(self._guest.id)["addresses"].get("lan"),
-                           "its second address", 20)
+                           "its second address", 60)
         address = found["addr"]
         wait_for(lambda: f"{address}/24" in self._guest.ssh("ip addr show dev eth1").stdout, "its second network card",
                  60, every_s=0.5)
@@ -90,15 +90,13 @@ class Stream:
     def wait_for_more(self) -> None:
         """Wait until the guest has counted on."""
         seen = len(self.numbers)
-        wait_for(lambda: len(self.numbers) > seen, "more numbers over the connection", 30)
+        wait_for(lambda: len(self.numbers) > seen, "more numbers over the connection", 60)
 
     def close(self) -> None:
-        """End it, and take the network away."""
+        """End it."""
         self._ssh.kill()
         self._ssh.wait()
         self._reader.join()
-        self._run("server", "remove", "network", self._guest.name, "lan")
-        self._run("network", "delete", "lan")
 
     def _read(self) -> None:
         assert self._ssh.stdout is not None
@@ -139,6 +137,27 @@ class World:
         assert shown["OS-EXT-SRV-ATTR:host"] == target.name
         self.guest.host = target
         return time.monotonic() - started
+
+    def send_slowly(self) -> Host:
+        """Begin a migration that does not end by itself while a test lasts; returns the target once it receives."""
+        [target] = [host for host in self.cloud.hosts if host is not self.guest.host]
+        self.guest.virsh("migrate-setspeed", "1")  # MiB/s
+        self.cloud.openstack("--os-compute-api-version", "2.30", "server", "migrate", "--live-migration", "--host",
+                             target.name, self.guest.name)
+        path = f"/compute/v2.1/servers/{self.guest.id}/migrations"
+        wait_for(lambda: [row for row in self.client.get(path, headers=_LATEST).json()["migrations"]
+                          if row["disk_processed_bytes"] or row["memory_processed_bytes"]], "its way", 90, every_s=0.2)
+        return target
+
+    def wait_failed(self, status: str) -> None:
+        """Wait until the migration has failed, with the server where it was and nothing of it at its target."""
+        wait_for(lambda: self.last()["status"] == "failed", "the failure", 90, every_s=0.2)
+        shown = self.client.wait_server(self.guest.id, status, timeout_s=60)
+        assert shown["OS-EXT-SRV-ATTR:host"] == self.guest.host.name
+        [target] = [host for host in self.cloud.hosts if host is not self.guest.host]
+        wait_for(lambda: (target.domains(), (self.cloud.state(target) / "servers" / self.guest.id).exists(),
+                          [link for link in target.links() if link.startswith("tap")]) == ([], False, []),
+                 "nothing left at its target", 60, every_s=0.5)
 
     def last(self) -> dict[str, Any]:
         """Return the server's last migration."""
@@ -183,7 +202,7 @@ def test_the_guest_goes_on(world: World, stream: Stream) -> None:
         started = guest.ssh(f"setsid sh /tmp/{name}.sh > /dev/null 2>&1 < /dev/null &")
         assert started.returncode == 0, started.stderr
     boot_id = guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout
-    wait_for(lambda: guest.ssh("cat /tmp/count").stdout.strip(), "the first count", 30)
+    wait_for(lambda: guest.ssh("cat /tmp/count").stdout.strip(), "the first count", 60)
     stream.wait_for_more()
     counted = 0
     for turn in range(_TIMES):
@@ -194,7 +213,7 @@ def test_the_guest_goes_on(world: World, stream: Stream) -> None:
         now = int(guest.ssh("cat /tmp/count").stdout)
         assert now > counted
         counted = now
-        wait_for(lambda now=now: int(guest.ssh("cat /tmp/count").stdout or 0) > now, "it to go on counting", 20)
+        wait_for(lambda now=now: int(guest.ssh("cat /tmp/count").stdout or 0) > now, "it to go on counting", 60)
         assert guest.ssh("cat /tmp/broken").stdout == ""
         stream.wait_for_more()
         print(f"migration {turn + 1}: {took:.1f} s")
@@ -210,3 +229,22 @@ def test_the_guest_goes_on(world: World, stream: Stream) -> None:
     db = world.cloud.fleet.database()
     assert invariants.database_faults(db) == []
     db.dispose()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.contract("N-MIGRATE")
+def test_a_guest_goes_on_where_it_is_when_the_receiving_qemu_dies(world: World) -> None:
+    guest = world.guest
+    boot_id = guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout
+    world.send_slowly().check("pkill -9 qemu-system")
+    world.wait_failed("ACTIVE")
+    guest.wait_ssh()
+    assert guest.ssh("cat /proc/sys/kernel/random/boot_id").stdout == boot_id
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.contract("N-MIGRATE")
+def test_a_guest_whose_qemu_dies_on_the_way_is_off_and_starts_nowhere_else(world: World) -> None:
+    world.send_slowly()
+    world.guest.host.check("pkill -9 qemu-system")
+    world.wait_failed("SHUTOFF")

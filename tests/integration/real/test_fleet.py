@@ -57,13 +57,13 @@ def test_an_image_reaches_a_host_by_either_way(world: World, one: Guest, two: Gu
 def test_rules_are_closed_until_opened_and_change_under_a_running_guest(world: World, one: Guest, two: Guest) -> None:
     run = world.cloud.openstack
     assert not one.pings()
-    assert one.ssh("hostname").returncode == 255
+    assert one.ssh("hostname", connect_s=3).returncode == 255
     run("security", "group", "create", "pingable")
     run("security", "group", "rule", "create", "--protocol", "icmp", "pingable")
     run("server", "add", "security", "group", "one", "pingable")
     wait_for(one.pings, "ping in the new group", 10)
     assert not two.pings(), "which is not in it"
-    assert one.ssh("hostname").returncode == 255, "ssh has no rule yet"
+    assert one.ssh("hostname", connect_s=3).returncode == 255, "ssh has no rule yet"
     run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
     for guest in (one, two):
         guest.wait_ssh()

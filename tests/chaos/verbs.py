@@ -151,7 +151,8 @@ def _shelve(actor: Actor, verb: Verb, thing: Thing) -> None:
     before, after = ("in-use", "reserved") if verb.name == "shelve" else ("reserved", "in-use")
     for volume in actor.ledger.things:
         if volume.id in thing.volumes and before in volume.allowed:
-            note(volume, outcome, after)
+            # Whether one got in whose answer was lost is not known.
+            note(volume, outcome if volume.certain else UNKNOWN, after)
 
 
 def _rebuild(actor: Actor, verb: Verb, thing: Thing) -> None:

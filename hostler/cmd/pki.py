@@ -34,7 +34,7 @@ def _init(conf: cfg.ConfigOpts) -> None:
     print(f"{'made' if made else 'kept'}: {directory / pki.CA_CERT}, good until "
           f"{pki.read_end(directory / pki.CA_CERT):%F}")
     if made:
-        print(f"Keep {directory / pki.CA_KEY} to yourself: anyone who has it can reach every volume.")
+        print(f"Keep {directory / pki.CA_KEY} to yourself: anyone who has it passes for every machine.")
 
 
 def _issue(conf: cfg.ConfigOpts) -> None:

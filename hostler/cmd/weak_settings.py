@@ -40,8 +40,8 @@ class Weakness:
 
 def find(conf: cfg.ConfigOpts) -> list[Weakness]:
     """Return the weak settings of this machine."""
-    return [*_of_broker(conf), *_of_database(conf), *_of_api(conf), *_of_identity(conf), *_of_volumes(conf),
-            *_of_files(conf)]
+    return [*_of_broker(conf), *_of_database(conf), *_of_api(conf), *_of_consoles(conf), *_of_identity(conf),
+            *_of_volumes(conf), *_of_migrations(conf), *_of_files(conf)]
 
 
 def find_known_passwords(conf: cfg.ConfigOpts, database: Database) -> list[Weakness]:
@@ -92,6 +92,13 @@ def _of_api(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
                        "[api] tls_certificate, or listen on loopback behind a proxy with TLS")
 
 
+def _of_consoles(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    if not _is_agent(conf) and not conf.console.tls_certificate and not _is_loopback(conf.console.novncproxy_host):
+        yield Weakness("[console] novncproxy_host", f"{conf.console.novncproxy_host} is where the console proxy serves "
+                       "without TLS, what is typed at consoles in clear",
+                       "[console] tls_certificate, or listen on loopback behind a proxy with TLS")
+
+
 def _of_identity(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
     if not admin_project.is_configured(conf):
         yield Weakness("[identity] admin_project_name", "is empty, so that the admin of any project runs the cloud",
@@ -106,16 +113,22 @@ def _of_volumes(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
                        "hostler-manage pki, then [volume] tls_dir")
 
 
+def _of_migrations(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
+    if conf.libvirt.live_migration_scheme == "tcp":
+        yield Weakness("[libvirt] live_migration_scheme", "sends the memory of guests in clear, and who reaches "
+                       "libvirt's port commands the host", "tls, see Live migration in the operator's guide")
+
+
 def _of_files(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
     beside = (file for directory in conf.config_dir or () for file in Path(directory).glob("*.conf"))
     for file in (*map(Path, conf.config_file or ()), *beside):
         if _is_open(file) and _SECRET.search(file.read_text(errors="replace")):
             yield _readable(file, "holds a password")
-    state, volume = Path(conf.state_path), conf.volume.tls_dir
-    secret = [*keys.directory_of(conf).glob("[0-9]*"), state / clientfiles.CLOUDS, state / clientfiles.OPENRC,
-              *(Path(name) for name in (conf.api.tls_private_key,) if name),
-              *(Path(volume).glob("*-key.pem") if volume else ())]
-    for file in secret:
+    state, directories = Path(conf.state_path), (conf.volume.tls_dir, conf.compute.tls_dir, conf.console.tls_dir)
+    secret = {*keys.directory_of(conf).glob("[0-9]*"), state / clientfiles.CLOUDS, state / clientfiles.OPENRC,
+              *(Path(name) for name in (conf.api.tls_private_key, conf.console.tls_private_key) if name),
+              *(file for directory in directories if directory for file in Path(directory).glob("*-key.pem"))}
+    for file in sorted(secret):
         if _is_open(file):
             yield _readable(file, "is a secret")
 

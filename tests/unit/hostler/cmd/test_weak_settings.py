@@ -21,7 +21,7 @@ GOOD = {
     "transport_url": "rabbit://conductor:Xq9v@mq.example.org:5671/hostler", "bus.verify_senders": True,
     "oslo_messaging_rabbit.ssl": True, "oslo_messaging_rabbit.ssl_ca_file": "/etc/ca.pem",
     "database.connection": "postgresql+psycopg://h:Xq9v@db.example.org/h?sslmode=verify-full&sslrootcert=/etc/ca.pem",
-    "api.tls_certificate": "/etc/chain.pem"}
+    "api.tls_certificate": "/etc/chain.pem", "console.tls_certificate": "/etc/chain.pem"}
 Find = Callable[..., list[str]]
 
 
@@ -66,6 +66,8 @@ def test_a_good_configuration_has_no_weak_settings(find: Find) -> None:
     ({"identity__admin_project_name": ""}, "[identity] admin_project_name is empty"),
     ({"audit__enabled": False}, "[audit] enabled is off"),
     ({"volume__insecure_exports": True}, "[volume] insecure_exports gives volumes to anyone"),
+    ({"console__tls_certificate": ""}, "[console] novncproxy_host 0.0.0.0 is where the console proxy serves"),
+    ({"libvirt__live_migration_scheme": "tcp"}, "[libvirt] live_migration_scheme sends the memory of guests in clear"),
 ])
 def test_a_weak_setting_is_named(find: Find, changes: dict[str, Any], expected: str) -> None:
     found = find(**changes)
@@ -81,7 +83,9 @@ def test_a_weak_setting_is_named(find: Find, changes: dict[str, Any], expected: 
     {"database__connection": "mysql+pymysql://h:Xq9v@db.example.org/h?ssl_ca=/etc/ca.pem"},
     {"api__tls_certificate": "", "api__bind_host": "127.0.0.1"},
     {"api__tls_certificate": "", "api__bind_host": "::1"},
-    {"api__tls_certificate": "", "database__connection": ""},  # an agent: it serves no API
+    {"console__tls_certificate": "", "console__novncproxy_host": "127.0.0.1"},
+    # an agent: it serves neither API nor consoles
+    {"api__tls_certificate": "", "console__tls_certificate": "", "database__connection": ""},
 ])
 def test_what_is_strong_enough_is_not_named(find: Find, changes: dict[str, Any]) -> None:
     assert find(**changes) == []
@@ -91,11 +95,15 @@ def test_secrets_that_every_user_may_read_are_named(find: Find, tmp_path: Path) 
     (tmp_path / "keys").mkdir()
     tls = tmp_path / "tls"
     tls.mkdir()
+    consoles, host = tmp_path / "consoles", tmp_path / "host"
+    consoles.mkdir()
+    host.mkdir()
     secret = [tmp_path / "keys" / "1", tmp_path / "clouds.yaml", tmp_path / "openrc", tls / "server-key.pem",
-              tls / "api-key.pem"]
+              tls / "api-key.pem", consoles / "client-key.pem", host / "server-key.pem", tls / "proxy-key.pem"]
     for file in (*secret, tls / "server-cert.pem"):
         file.touch(0o644)
-    options = {"volume__tls_dir": tls, "api__tls_private_key": tls / "api-key.pem"}
+    options = {"volume__tls_dir": tls, "api__tls_private_key": tls / "api-key.pem", "console__tls_dir": consoles,
+               "compute__tls_dir": host, "console__tls_private_key": tls / "proxy-key.pem"}
     assert sorted(line.split(" ")[0] for line in set(find(**options))) == sorted(map(str, secret))
     for file in secret:
         file.chmod(0o600)
@@ -109,7 +117,7 @@ def test_a_configuration_with_a_password_that_every_user_may_read_is_named(tmp_p
             ("[DEFAULT]\ntransport_url = rabbit://api:Xq9v@127.0.0.1/\n[bus]\nverify_senders = true\n", 0o604, True),
             ("[database]\nconnection = mysql+pymysql://h:Xq9v@127.0.0.1/h\n", 0o640, False),
             ("[database]\nconnection = mysql+pymysql://h@127.0.0.1/h\n", 0o644, False)):
-        file.write_text(f"{content}[api]\nbind_host = 127.0.0.1\n")
+        file.write_text(f"{content}[api]\nbind_host = 127.0.0.1\n[console]\nnovncproxy_host = 127.0.0.1\n")
         file.chmod(mode)
         found = weak_settings.find(hostler_conf.load([], config_files=[str(file)],
                                                      overrides={"state_path": str(tmp_path)}))

@@ -7,9 +7,10 @@ itself.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import falcon
@@ -26,7 +27,7 @@ _MAX_KEYS: Final = 20_000
 class Buckets:
     """The buckets of one kind of sender. `rate` 0: no limit."""
 
-    def __init__(self, rate: int, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, rate: float, burst: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._interval_s = 1 / rate if rate else 0.0
         self._depth_s = max(burst, 1) * self._interval_s
         self._clock = clock
@@ -45,6 +46,16 @@ class Buckets:
         self._full_at[key] = full_at
         return 0.0
 
+    def check(self, key: str) -> None:
+        """Take one request; raises TooManyRequests when the bucket is empty."""
+        if wait_s := self.wait_s(key):
+            raise errors.TooManyRequests(retry_after_s=math.ceil(wait_s))
+
+    def give_back(self, key: str) -> None:
+        """Undo one `check`."""
+        if key in self._full_at:
+            self._full_at[key] -= self._interval_s
+
     def _forget(self, now: float) -> None:
         emptier = {key: full_at for key, full_at in self._full_at.copy().items() if full_at > now}
         self._full_at = emptier if len(emptier) < _MAX_KEYS else {}
@@ -62,7 +73,7 @@ class RateLimits:
     def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
         """Count by address; health checks always pass."""
         if request.path != HEALTH_PATH:
-            _check(self._addresses, source_of(request.remote_addr))
+            self._addresses.check(source_of(request.remote_addr))
 
     def process_resource(self, request: falcon.Request, _response: falcon.Response, _resource: Any,
                          _params: dict[str, Any]) -> None:
@@ -70,11 +81,30 @@ class RateLimits:
         caller = request.context.caller
         if caller is None:
             return
-        _check(self._users, caller.user_id or "")
+        self._users.check(caller.user_id or "")
         if caller.project_id:
-            _check(self._projects, caller.project_id)
+            self._projects.check(caller.project_id)
 
 
-def _check(buckets: Buckets, key: str) -> None:
-    if wait_s := buckets.wait_s(key):
-        raise errors.TooManyRequests(retry_after_s=math.ceil(wait_s))
+class FailedLogins:
+    """Bounds what guessing costs this process, by address: each wrong password takes as long to check as a right one.
+
+    A login counts while it is under way, so that many at once do not slip through, and afterwards if it failed.
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._buckets = Buckets(conf.api.failed_login_rate / 60, conf.api.failed_login_burst)
+
+    @contextlib.contextmanager
+    def counting(self, source: str) -> Iterator[None]:
+        """Keep what the block took if it raises Unauthorized; raises TooManyRequests before it begins."""
+        self._buckets.check(source)
+        failed = False
+        try:
+            yield
+        except errors.Unauthorized:
+            failed = True
+            raise
+        finally:
+            if not failed:
+                self._buckets.give_back(source)

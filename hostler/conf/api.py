@@ -58,6 +58,12 @@ OPTS = [
                     "api process; more are answered with 429 and Retry-After. 0: no limit."),
     cfg.IntOpt("address_burst", default=10000, min=1,
                help="Requests an address may send at once after a pause, before address_rate holds."),
+    cfg.IntOpt("failed_login_rate", default=300, min=0,
+               help="Failed logins per minute from one address, of whatever users; beyond it logins from there are "
+                    "answered with 429 unchecked, since each check costs as much as a right one. 0: no limit."),
+    cfg.IntOpt("failed_login_burst", default=100, min=1,
+               help="Failed logins an address may have at once after a pause, before failed_login_rate holds; also the "
+                    "most logins from one address that are checked at the same time."),
     cfg.IntOpt("user_rate", default=500, min=0, help="As address_rate, of one user. 0: no limit."),
     cfg.IntOpt("user_burst", default=5000, min=1, help="As address_burst, of one user."),
     cfg.IntOpt("project_rate", default=500, min=0,

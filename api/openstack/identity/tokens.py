@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import falcon
@@ -11,6 +12,7 @@ from api.openstack.identity import parameters, schemas
 from api.openstack.identity.rendering import outside_id
 from api.openstack.identity.views import token_view
 from api.openstack.resource import Resource
+from api.rate_limits import FailedLogins
 from hostler import errors, ids
 from hostler.identity import admin_project, lockout
 from hostler.identity.catalog import catalog
@@ -23,14 +25,20 @@ class Tokens(Resource):
 
     public = ("POST",)
 
+    @functools.cached_property
+    def _failed_logins(self) -> FailedLogins:
+        return FailedLogins(self.conf)
+
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Issue a token."""
         body = parameters.body(request, self.conf, schemas.LOG_IN)
-        log_in = _log_in_of(body["auth"], lockout.source_of(request.remote_addr))
+        source = lockout.source_of(request.remote_addr)
+        log_in = _log_in_of(body["auth"], source)
         user = log_in.user if "password" in log_in.methods else log_in.credential_user
         audit.note(request, user=user.id, name=user.name, domain=user.domain_id or user.domain_name,
                    credential=log_in.credential.id or log_in.credential.name)
-        text, state = self.services.identity.log_in(log_in)
+        with self._failed_logins.counting(source):
+            text, state = self.services.identity.log_in(log_in)
         audit.note(request, user=outside_id(state.user.id), name=state.user.name,
                    domain=outside_id(state.user.domain_id))
         response.status = 201

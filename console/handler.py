@@ -55,6 +55,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]
             return
         with contextlib.closing(target):
             self._target = target
+            self.server.console_opens()
             super().handle_upgrade()
 
     def validate_connection(self) -> None:

@@ -1,15 +1,21 @@
-"""The proxy's listening side: one thread for each connection, with a limit, over TLS when configured."""
+"""The proxy's listening side: one thread for each connection, over TLS when configured.
+
+Anybody may connect, so what has not opened a console yet is bounded: how long it may take, and how many places one
+address may hold that way. Consoles are not: who opened one had a token.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import socket
 import socketserver
 import ssl
 import sys
 import threading
-from typing import Any
+import time
+from typing import Any, Final
 
 from oslo_config import cfg
 
@@ -19,9 +25,29 @@ from console.pages import Page, Pages
 from console.tokens import TokenPlugin
 from hostler import errors
 from hostler.db.engine import Database
+from hostler.identity.lockout import source_of
 
 LOG = logging.getLogger(__name__)
 _TLS_HANDSHAKE_S = 15
+# To ask for a console, or to ask for a page and take it.
+_VISIT_S: Final = 60
+# One of so many places may be held by one address without a console.
+_SHARE: Final = 8
+
+
+@dataclasses.dataclass
+class _Visit:
+    """A connection; `began` by the monotonic clock."""
+
+    source: str
+    connection: socket.socket
+    began: float
+    has_console: bool = False
+
+    def end(self) -> None:
+        """Make its thread see the end of the connection, also below TLS."""
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self.connection, socket.SHUT_RDWR)
 
 
 class ProxyServer(socketserver.ThreadingTCPServer):
@@ -42,7 +68,9 @@ class ProxyServer(socketserver.ThreadingTCPServer):
         self.logger = LOG
         self._db = db
         self._places = threading.BoundedSemaphore(options.max_connections)
-        self._open: set[socket.socket] = set()
+        self._share = max(options.max_connections // _SHARE, 1)
+        self._visits: dict[socket.socket, _Visit] = {}
+        self._this = threading.local()
         self._tls = _context(options.tls_certificate, options.tls_private_key) if options.tls_certificate else None
         host, port = options.novncproxy_host, options.novncproxy_port
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -67,20 +95,37 @@ class ProxyServer(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, unless too many are open."""
+        source = source_of(client_address[0])
+        waiting = sum(visit.source == source and not visit.has_console for visit in list(self._visits.values()))
+        if waiting >= self._share:
+            self.shutdown_request(request)
+            return
         if not self._places.acquire(blocking=False):
             LOG.warning("The console proxy is full: a connection of %s was refused", client_address[0])
             self.shutdown_request(request)
             return
+        self._visits[request] = _Visit(source, request, time.monotonic())
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve it."""
-        self._open.add(request)
+        self._this.visit = self._visits[request]
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._open.discard(request)
+            del self._visits[request]
             self._places.release()
+
+    def console_opens(self) -> None:
+        """Note that this thread's connection has a console from now on."""
+        self._this.visit.has_console = True
+
+    def service_actions(self) -> None:
+        """End the connections that have taken too long (called twice a second)."""
+        since = time.monotonic() - _VISIT_S
+        for visit in list(self._visits.values()):
+            if visit.began < since and not visit.has_console:
+                visit.end()
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Do the TLS handshake in the connection's own thread."""
@@ -88,7 +133,10 @@ class ProxyServer(socketserver.ThreadingTCPServer):
             super().finish_request(request, client_address)
             return
         request.settimeout(_TLS_HANDSHAKE_S)
-        with contextlib.closing(self._tls.wrap_socket(request, server_side=True)) as secured:
+        with contextlib.closing(self._tls.wrap_socket(request, server_side=True,
+                                                      do_handshake_on_connect=False)) as secured:
+            self._this.visit.connection = secured
+            secured.do_handshake()
             super().finish_request(secured, client_address)
 
     def handle_error(self, _request: Any, client_address: Any) -> None:
@@ -103,9 +151,8 @@ class ProxyServer(socketserver.ThreadingTCPServer):
         """Stop listening and end all open connections."""
         self.shutdown()
         self.server_close()
-        for request in list(self._open):
-            with contextlib.suppress(OSError):
-                request.shutdown(socket.SHUT_RDWR)
+        for visit in list(self._visits.values()):
+            visit.end()
 
 
 def _context(certificate: str, key: str) -> ssl.SSLContext:

@@ -67,7 +67,7 @@ class Gateway:
                 environ["wsgi.input"] = io.BufferedReader(_Incoming(receive, loop), _PART_BYTES)
             else:
                 pool = self._health if scope["path"] == HEALTH_PATH else self._workers
-                body = await self._body(environ, receive, stack)
+                body = await self._body(connection, environ, receive, stack)
                 if body is None:
                     return
                 environ["wsgi.input"] = io.BytesIO(body)
@@ -91,7 +91,8 @@ class Gateway:
             if (close := getattr(blocks, "close", None)) is not None:
                 close()
 
-    async def _body(self, environ: Environ, receive: Receive, stack: AsyncExitStack) -> bytes | None:
+    async def _body(self, connection: Protocol, environ: Environ, receive: Receive,
+                    stack: AsyncExitStack) -> bytes | None:
         """Return the body, or as much of it as shows that it is too large; None when the client has gone."""
         length = environ.get("CONTENT_LENGTH", "")
         if not length and "HTTP_TRANSFER_ENCODING" not in environ:
@@ -103,7 +104,10 @@ class Gateway:
         while more and len(body) <= self._max_body_bytes:
             if len(body) > _SMALL_BYTES and not large:
                 large = True
-                await stack.enter_async_context(self._room(environ["REMOTE_ADDR"]))
+                try:
+                    await connection.unless_gone(stack.enter_async_context(self._room(environ["REMOTE_ADDR"])))
+                except asyncio.CancelledError:
+                    return None
             message = await receive()
             if message["type"] != "http.request":
                 return None

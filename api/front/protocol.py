@@ -7,11 +7,15 @@ second. A timer per step would cost more than all the rest of this.
 from __future__ import annotations
 
 import asyncio
+import collections
 import dataclasses
 import math
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from hostler.identity.lockout import source_of
 
 # Requests a client may send ahead of their answers.
 _PIPELINED: Final = 8
@@ -20,8 +24,34 @@ _MAX_HEADERS: Final = 100
 _LINGER_S: Final = 5.0
 # Read at most this much at a time: what many clients send at once is held at the same time.
 _READ_BYTES: Final = 65536
+# What unfinished requests may hold in all: each connection's limits, times their number, would be far more. One address
+# may hold a part of it, or it could have everybody else's large requests refused.
+_UNFINISHED_BYTES: Final = 12 * 1048576
+_OF_ONE_BYTES: Final = 3 * 1048576
+# Beyond it requests go on that hold no more than this, which is what most heads are.
+_SMALL_BYTES: Final = 4096
 _WORDS: Final = {400: "Invalid HTTP request.", 408: "The request took too long.",
-                 431: "The request's line and headers are too large."}
+                 431: "The request's line and headers are too large.",
+                 503: "Too many large requests are unfinished."}
+
+
+class Unfinished:
+    """How many bytes of requests that are not complete all connections hold, and those of each source."""
+
+    def __init__(self) -> None:
+        self.size_bytes = 0
+        self.by_source: collections.Counter[str] = collections.Counter()
+
+    def add(self, source: str, size_bytes: int) -> None:
+        """Note more, or fewer, bytes of one source."""
+        self.size_bytes += size_bytes
+        self.by_source[source] += size_bytes
+        if not self.by_source[source]:
+            del self.by_source[source]
+
+    def is_too_much(self, source: str) -> bool:
+        """Return whether all, or this source ("": any number of clients), hold too much."""
+        return self.size_bytes > _UNFINISHED_BYTES or (bool(source) and self.by_source[source] > _OF_ONE_BYTES)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +63,8 @@ class Limits:
     request_timeout_s: float
     keep_alive_s: float
     bytes_per_s: int
+    exempt: Callable[[str], bool] = lambda _address: False  # proxies: no share of an address is theirs
+    unfinished: Unfinished = dataclasses.field(default_factory=Unfinished)
 
 
 class _Refused(Exception):
@@ -52,6 +84,11 @@ class Protocol(HttpToolsProtocol):
         # What came since the parser last finished something: a request's head, a piece of its body. It is held.
         self._held_bytes = 0
         self._progressed = False
+        self._lost = False
+        self._waiting: asyncio.Task[Any] | None = None  # for something else than this client
+        self._request_bytes = 0  # of a request's complete head and the body that came, until all of it has
+        self._counted_bytes = 0  # by us in `Limits.unfinished`, for our source
+        self._source = ""
         self._unsent = (0, math.inf)  # bytes, and when the client must have taken some of them
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -60,6 +97,8 @@ class Protocol(HttpToolsProtocol):
         if hasattr(transport, "max_size"):
             transport.max_size = _READ_BYTES
         self._deadline = self.loop.time() + self._limits.header_timeout_s
+        address = self.client[0] if self.client else ""
+        self._source = "" if self._limits.exempt(address) else source_of(address)
 
     @property
     def gone(self) -> bool:
@@ -73,6 +112,35 @@ class Protocol(HttpToolsProtocol):
         self._held_bytes = 0 if self._progressed else self._held_bytes + len(data)
         if (self._held_bytes > self._limits.header_bytes or len(self.headers or ()) > _MAX_HEADERS) and not self.gone:
             self._refuse(431)
+        elif self._held_bytes + self._request_bytes != self._counted_bytes:
+            self._count(self._held_bytes + self._request_bytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget what is held, and let nothing hold it any longer."""
+        self._lost = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+        self._limits.unfinished.add(self._source, -self._counted_bytes)
+        self._counted_bytes = 0
+        super().connection_lost(exc)
+
+    async def unless_gone(self, something: Coroutine[Any, Any, Any]) -> None:
+        """Wait for something; raises CancelledError when the connection is lost first."""
+        if self._lost:
+            something.close()
+            raise asyncio.CancelledError
+        self._waiting = asyncio.current_task()
+        try:
+            await something
+        finally:
+            self._waiting = None
+
+    def _count(self, size_bytes: int) -> None:
+        """Note what this connection holds; refuses it when it and others hold too much."""
+        self._limits.unfinished.add(self._source, size_bytes - self._counted_bytes)
+        self._counted_bytes = size_bytes
+        if size_bytes > _SMALL_BYTES and self._limits.unfinished.is_too_much(self._source) and not self.gone:
+            self._refuse(503)
 
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""
@@ -86,6 +154,7 @@ class Protocol(HttpToolsProtocol):
         if size > self._limits.header_bytes or len(self.headers) > _MAX_HEADERS:
             self._status = 431
             raise _Refused
+        self._request_bytes = size
         if len(self.pipeline) >= _PIPELINED:
             raise _Refused
         self.transfer = self.parser.get_method() == b"PUT" and any(
@@ -102,7 +171,9 @@ class Protocol(HttpToolsProtocol):
         """Take a part of the body; image data buys time for more of it."""
         super().on_body(body)
         self._progressed = True
-        if self.transfer and not self.cycle.response_complete:
+        if not self.transfer:
+            self._request_bytes += len(body)
+        elif not self.cycle.response_complete:
             self._deadline = min(self._deadline + len(body) / self._limits.bytes_per_s,
                                  self.loop.time() + self._limits.request_timeout_s)
 
@@ -110,6 +181,7 @@ class Protocol(HttpToolsProtocol):
         """Stop the clock: it is our turn, or the client is idle."""
         super().on_message_complete()
         self._progressed = True
+        self._request_bytes = 0
         if self.cycle.response_complete:
             self.cycle.more_body = False
             self._deadline = self.loop.time() + self._limits.keep_alive_s

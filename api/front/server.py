@@ -45,7 +45,7 @@ class HttpServer:
         proxies = options.trusted_proxies
         limits = Limits(header_bytes=options.max_header_bytes, header_timeout_s=options.header_timeout,
                         request_timeout_s=options.request_timeout, keep_alive_s=options.keep_alive_timeout,
-                        bytes_per_s=options.min_upload_rate)
+                        bytes_per_s=options.min_upload_rate, exempt=self._is_proxy)
         protocol: Any = functools.partial(Protocol, limits)
         self._config = uvicorn.Config(
             gateway, http=protocol, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
@@ -65,7 +65,10 @@ class HttpServer:
     def prepare(self) -> None:
         """Listen; raises OSError when the address is taken or the certificate cannot be read."""
         self._config.load()
-        self._listener = listen(self._conf, lambda address: address in self._trusted)
+        self._listener = listen(self._conf, self._is_proxy)
+
+    def _is_proxy(self, address: str) -> bool:
+        return address in self._trusted
 
     def serve(self) -> None:
         """Serve until `stop` is called and the requests under way are finished."""

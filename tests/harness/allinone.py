@@ -60,7 +60,7 @@ class AllInOne:
                 [sys.executable, "-W", "ignore", "-c", _MAIN.format(module="all_in_one"), "--config-file",
                  str(self.config)], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         client = Client(self.url, "admin", ADMIN_PASSWORD, "admin")
-        wait_for(lambda: self._alive() and client.try_login(), "the api", timeout_s=60, every_s=0.02)
+        wait_for(lambda: self._alive() and client.try_login(), "the api", timeout_s=180, every_s=0.02)
         wait_for(lambda: any(service["state"] == "up" for service in client.get(
             "/compute/v2.1/os-services?binary=nova-compute").json()["services"]), "the host", every_s=0.02)
         return client

@@ -23,6 +23,8 @@ OPTS = [
     cfg.IntOpt("security_group_rules", default=100, min=-1, help="Security group rules of one project."),
     cfg.IntOpt("routers", default=10, min=-1, help="Routers of one project."),
     cfg.IntOpt("floatingips", default=50, min=-1, help="Floating IPs of one project."),
+    cfg.IntOpt("subnetpools", default=10, min=-1, help="Subnet pools of one project."),
+    cfg.IntOpt("address_scopes", default=10, min=-1, help="Address scopes of one project."),
     cfg.IntOpt("rbac_policies", default=10, min=-1, help="RBAC policies of one project."),
     cfg.IntOpt("volumes", default=10, min=-1, help="Volumes of one project."),
     cfg.IntOpt("gigabytes", default=1000, min=-1, help="Sizes of the volumes and snapshots of one project, GiB."),

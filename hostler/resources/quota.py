@@ -19,6 +19,7 @@ from sqlalchemy import orm
 from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import (
+    AddressScope,
     Backup,
     FloatingIp,
     Image,
@@ -35,6 +36,7 @@ from hostler.db.models import (
     ServerGroup,
     Snapshot,
     Subnet,
+    SubnetPool,
     Volume,
     VolumeType,
 )
@@ -49,8 +51,8 @@ TYPE_RESOURCES = ("volumes", "gigabytes", "snapshots")  # of each volume type, a
 _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
-    "routers": Router, "floatingips": FloatingIp,
-    "rbac_policies": RbacPolicy,
+    "routers": Router, "floatingips": FloatingIp, "rbac_policies": RbacPolicy,
+    "subnetpools": SubnetPool, "address_scopes": AddressScope,
 }
 IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.

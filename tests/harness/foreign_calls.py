@@ -24,7 +24,8 @@ PARAMETERS: Final = {
     "type_id": "type", "quota_project_id": "project",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
-    "quotas": "project", "network-ip-availabilities": "network"}
+    "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",
+    "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
                 "class_name": "default", "aggregate_id": "1", "sha256": "0" * 64}
@@ -172,11 +173,21 @@ BODIES: Final[tuple[Call, ...]] = (
     *(Call("POST", f"{_N}/rbac-policies", {"rbac_policy": {
         "object_type": noun, "object_id": f"{{{noun}}}", "action": "access_as_shared",
         "target_tenant": "0" * 32}}) for noun in ("network", "security_group")),
+    *(Call("POST", f"{_N}/rbac-policies", {"rbac_policy": {
+        "object_type": kind, "object_id": f"{{{noun}}}", "action": "access_as_shared",
+        "target_tenant": "0" * 32}}) for kind, noun in (("subnetpool", "subnet_pool"),
+                                                        ("address_scope", "address_scope"))),
+    Call("PUT", f"{_N}/subnetpools/{{subnet_pool}}", {"subnetpool": {"name": "taken"}}),
+    Call("PUT", f"{_N}/address-scopes/{{address_scope}}", {"address_scope": {"name": "taken"}}),
+    Call("POST", f"{_N}/subnetpools", {"subnetpool": {"name": "x", "prefixes": ["10.0.0.0/8"],
+                                                      "address_scope_id": "{address_scope}"}}),
+    Call("POST", f"{_N}/subnets", {"subnet": {"network_id": "{network}", "ip_version": 4,
+                                              "subnetpool_id": "{subnet_pool}"}}),
     Call("PUT", f"{_N}/rbac-policies/{{rbac_policy}}", {"rbac_policy": {"target_tenant": "1" * 32}}),
     Call("PUT", f"{_N}/quotas/{{project}}", {"quota": {"network": 1}}),
     *(Call("PUT", f"{_N}/{plural}/{{{noun}}}/tags", {"tags": ["taken"]}) for plural, noun in (
         ("networks", "network"), ("subnets", "subnet"), ("ports", "port"), ("security-groups", "security_group"),
-        ("routers", "router"), ("floatingips", "floatingip"))),
+        ("routers", "router"), ("floatingips", "floatingip"), ("subnetpools", "subnet_pool"))),
     # Images
     Call("PATCH", f"{_I}/images/{{image}}", [{"op": "replace", "path": "/name", "value": "taken"}]),
     Call("POST", f"{_I}/images/{{image}}/import", {"method": {"name": "glance-direct"}}),
@@ -191,7 +202,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies)(/detail|/summary)?$")
+                                r"rbac-policies|subnetpools|address-scopes)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

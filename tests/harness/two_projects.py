@@ -119,6 +119,9 @@ def _furnish_network(tenant: Tenant) -> None:
     group = tenant.make("security_group", f"{NETWORK}/security-groups", "security_group", name=secret)
     tenant.make("rule", f"{NETWORK}/security-group-rules", "security_group_rule", security_group_id=group,
                 direction="ingress", protocol="tcp", remote_group_id=group, description=secret)
+    scope = tenant.make("address_scope", f"{NETWORK}/address-scopes", "address_scope", name=secret, ip_version=4)
+    tenant.make("subnet_pool", f"{NETWORK}/subnetpools", "subnetpool", name=secret, prefixes=["10.128.0.0/16"],
+                address_scope_id=scope)
     tenant.make("rbac_policy", f"{NETWORK}/rbac-policies", "rbac_policy", object_type="network", object_id=network,
                     action="access_as_shared", target_tenant=str(uuid.uuid4()))
     for _ in range(2):

@@ -35,7 +35,8 @@ VALUES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("admin_state_up", "port_security_enabled", "enable_dhcp", "stateful", "enabled",
                      "consumes_quota", "is_public"), "false"),
     **dict.fromkeys(("launch_index", "size", "mtu", "revision_number", "provider:segmentation_id", "port_range_min",
-                     "port_range_max", "min_disk", "min_ram", "virtual_size", "size_min", "minRam", "minDisk"),
+                     "port_range_max", "min_disk", "min_ram", "min_prefixlen", "default_prefixlen", "max_prefixlen",
+                     "default_quota", "virtual_size", "size_min", "minRam", "minDisk"),
                     "987654321"),
     "size_max": "0", "power_state": "6", "fixed_ips": "ip_address=203.0.113.9", "ip_version": "5",
     "belongs_to_default_sg": "false", "visibility": "public"}
@@ -78,6 +79,8 @@ LISTS: Final = (
     _network("subnets", network_filters.SUBNET, shared="false", cidr="203.0.113.0/24"),
     _network("ports", network_filters.PORT), _network("security-groups", network_filters.GROUP, is_default="false"),
     _network("security-group-rules", network_filters.RULE),
+    _network("subnetpools", network_filters.SUBNET_POOL, is_default="true"),
+    _network("address-scopes", network_filters.ADDRESS_SCOPE),
     _network("rbac-policies", network_filters.RBAC_POLICY),
     Listed(f"{NETWORK}/network-ip-availabilities", "network_ip_availabilities", tuple(network_filters.AVAILABILITY)),
     Listed(f"{IMAGE}/images", "images", (*image_filters._FILTERS, "visibility", "os_hidden", "any_property"), _AT),
@@ -109,7 +112,10 @@ def rows(client: Client, image: str) -> Iterator[None]:
                 headers=_headers("3.71")).raise_for_status()
     client.post(f"{VOLUME}/types", {"volume_type": {"name": "narrow"}}).raise_for_status()
     client.post(f"{IDENTITY}/projects", {"project": {"name": "narrow", "tags": [TAG, "b"]}}).raise_for_status()
-    for path in ("networks", "subnets", "ports", "security-groups"):
+    client.post(f"{NETWORK}/subnetpools", {"subnetpool": {
+        "name": "narrow", "prefixes": ["10.0.0.0/8"]}}).raise_for_status()
+    client.post(f"{NETWORK}/address-scopes", {"address_scope": {"name": "narrow", "ip_version": 4}}).raise_for_status()
+    for path in ("networks", "subnets", "ports", "security-groups", "subnetpools"):
         member = path.replace("-", "_")
         for row in client.get(f"{NETWORK}/{path}").json()[member]:
             client.request("PUT", f"{NETWORK}/{path}/{row['id']}/tags", json={"tags": [TAG]}).raise_for_status()

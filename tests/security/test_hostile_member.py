@@ -24,7 +24,7 @@ FEW: Final = 3
 LISTED: Final = 5
 QUOTAS: Final = (
     "instances", "networks", "subnets", "ports", "security_group_rules", "routers", "floatingips", "rbac_policies",
-    "volumes", "snapshots", "backups", "images",
+    "subnetpools", "address_scopes", "volumes", "snapshots", "backups", "images",
     "key_pairs", "server_groups", "application_credentials", "volume_attachments")
 METHODS: Final = ("POST", "PUT", "PATCH")
 
@@ -128,15 +128,17 @@ ROUTES: Final[Mapping[str, str]] = {
                           for noun in _NOT_BUILT_VOLUME)),
     **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
-                 "rbac-policies")),
+                 "rbac-policies", "subnetpools", "address-scopes")),
                  "PUT /routers/{id}/remove_router_interface"]),
              NOTHING="\n".join(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT),
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",
+             subnetpools="POST /subnetpools", address_scopes="POST /address-scopes",
              networks="POST /networks", subnets="POST /subnets",
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
-                 "networks", "subnets", "ports", "security-groups", "routers", "floatingips"))),
+                 "networks", "subnets", "ports", "security-groups", "routers", "floatingips",
+                 "subnetpools"))),
     **_lines("/image/v2", images="POST /images", image_property="PATCH /images/{image_id}",
              image_tag="PUT /images/{image_id}/tags/{tag}", image_member="POST /images/{image_id}/members",
              CHANGES="PUT /images/{image_id}/members/{member_id}",
@@ -321,6 +323,8 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
         "PUT", f"/network/v2.0/routers/{it.router()}/add_router_interface", {"subnet_id": it.subnet()}), 400),
     "floating_ips": (lambda it, _number: ("POST", "/network/v2.0/floatingips", {"floatingip": {
         "floating_network_id": it.external()}}), 409),
+    "subnetpools": (_post("/network/v2.0/subnetpools", "subnetpool", prefixes=["10.0.0.0/8"]), 409),
+    "address_scopes": (_post("/network/v2.0/address-scopes", "address_scope", ip_version=4), 409),
     "rbac_policies": (lambda it, _number: ("POST", "/network/v2.0/rbac-policies", {"rbac_policy": {
         "object_type": "network", "object_id": it.network(), "action": "access_as_shared",
         "target_tenant": str(uuid.uuid4())}}), 409),

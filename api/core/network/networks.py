@@ -25,7 +25,7 @@ from api.core.network.scope import (
     with_shared,
 )
 from hostler import errors
-from hostler.db.models import Network, Port, Subnet, Zone
+from hostler.db.models import Network, Port, Subnet, SubnetPool, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
@@ -45,10 +45,10 @@ NETWORK: Final = declare(Network, {name: Field(Network.__table__.c[name], kind, 
 
 @dataclasses.dataclass(frozen=True)
 class NetworkRecord:
-    """A network, the ids of its subnets, and whether it is shared with the caller."""
+    """A network, its subnets [(id, IP version, address scope)], and whether it is shared with the caller."""
 
     row: Network
-    subnet_ids: tuple[str, ...] = ()
+    subnets: tuple[tuple[str, int, str | None], ...] = ()
     shared: bool = False
 
 
@@ -117,17 +117,19 @@ def _in_use(network_id: str) -> errors.InUse:
 
 def _records(session: orm.Session, caller: Caller, networks: Sequence[Network]) -> list[NetworkRecord]:
     network_ids = [network.id for network in networks]
-    subnets = _subnet_ids(session, network_ids)
+    subnets = _subnets(session, network_ids)
     shared = sharing.shared_among(session, network_ids, caller.project_id)
     return [NetworkRecord(network, tuple(subnets[network.id]), network.id in shared) for network in networks]
 
 
-def _subnet_ids(session: orm.Session, network_ids: Collection[str]) -> defaultdict[str, list[str]]:
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for subnet_id, network_id in session.execute(
-            sa.select(Subnet.id, Subnet.network_id).where(Subnet.network_id.in_(network_ids))
+def _subnets(session: orm.Session,
+             network_ids: Collection[str]) -> defaultdict[str, list[tuple[str, int, str | None]]]:
+    found: defaultdict[str, list[tuple[str, int, str | None]]] = defaultdict(list)
+    for subnet_id, network_id, version, scope_id in session.execute(
+            sa.select(Subnet.id, Subnet.network_id, Subnet.ip_version, SubnetPool.address_scope_id)
+            .outerjoin(SubnetPool, SubnetPool.id == Subnet.subnetpool_id).where(Subnet.network_id.in_(network_ids))
             .order_by(Subnet.created_at, Subnet.id)).tuples():
-        found[network_id].append(subnet_id)
+        found[network_id].append((subnet_id, version, scope_id))
     return found
 
 

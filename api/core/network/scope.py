@@ -17,6 +17,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import (
+    AddressScope,
     FloatingIp,
     Network,
     Port,
@@ -26,6 +27,7 @@ from hostler.db.models import (
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
+    SubnetPool,
 )
 from hostler.query.fields import BOOLEAN, Field
 from hostler.query.resources import Resource
@@ -33,14 +35,15 @@ from hostler.resources import quota
 from hostler.resources.network import sharing
 
 Result = TypeVar("Result")
-Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp, RbacPolicy)
+Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp, RbacPolicy,
+                SubnetPool, AddressScope)
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
                             SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
-                            RbacPolicy: "RBAC policy"}
+                            RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
                               SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
-                              RbacPolicy: "RBAC policy"}
+                              RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import subnet_rules
+from api.core.network import subnet_pools, subnet_rules
 from api.core.network.scope import (
     Caller,
     claim_quota,
@@ -117,7 +117,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     network = find(session, caller, Network, values["network_id"], hold=True)
     project_id = owner_of_new(session, caller, values)
     caller.check("create_subnet", project_id, network.project_id)
-    new = subnet_rules.new_values(values)
+    new = subnet_rules.new_values(subnet_pools.choose_block(session, caller, network, project_id, values))
     _check_overlap(session, network, new["cidr"])
     claim_quota(caller, session, project_id, "subnets")
     subnet = Subnet(id=ids.new_id(), **{**new, "network_id": network.id, "project_id": project_id})

@@ -22,7 +22,7 @@ from hostler.resources.network import ipam
 QUOTAS: Final[Mapping[str, str]] = {
     "network": "networks", "subnet": "subnets", "port": "ports", "security_group": "security_groups",
     "security_group_rule": "security_group_rules", "router": "routers", "floatingip": "floatingips",
-    "rbac_policy": "rbac_policies"}
+    "rbac_policy": "rbac_policies", "subnetpool": "subnetpools"}
 
 
 @dataclasses.dataclass(frozen=True)

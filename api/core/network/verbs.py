@@ -135,7 +135,7 @@ class Verbs:
             caller.write(work)
         except exc.IntegrityError as error:  # a concurrent request began to use it
             word = WORDS[self._model]
-            raise errors.InUse(f"{word.capitalize()} {identifier} is in use.", resource=word, id=identifier,
+            raise errors.InUse(f"{word[0].upper()}{word[1:]} {identifier} is in use.", resource=word, id=identifier,
                                reason="a concurrent request") from error
 
     def _create(self, session: orm.Session, caller: Caller, values: Values) -> Any:

@@ -62,7 +62,7 @@ NETWORK: Final[Mapping[str, text.Filter]] = {
 SUBNET: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("network_id", "cidr", "gateway_ip", "ip_version", "enable_dhcp", "shared"),
     "router:external": text.equal("network.external"), "ipv6_address_mode": _text("ipv6_address_mode"),
-    "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _constant(""), "segment_id": _constant("")}
+    "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _text("subnetpool_id"), "segment_id": _constant("")}
 PORT: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("network_id", "device_id", "mac_address", "admin_state_up", "port_security_enabled",
                         security_groups="port_security_groups.group_id"),
@@ -80,6 +80,11 @@ FLOATING_IP: Final[Mapping[str, text.Filter]] = {
     **{name: how for name, how in _TAGGED.items() if name != "name"},
     **_equal("port_id", "router_id", "fixed_ip_address", floating_network_id="network_id",
              floating_ip_address="address"), "status": _text("status")}
+SUBNET_POOL: Final[Mapping[str, text.Filter]] = {
+    **_TAGGED, **_equal("ip_version", "min_prefixlen", "default_prefixlen", "max_prefixlen", "default_quota",
+                        "is_default", "shared"), "address_scope_id": _text("address_scope_id")}
+ADDRESS_SCOPE: Final[Mapping[str, text.Filter]] = {
+    **_equal("id", "project_id", "ip_version", "shared", tenant_id="project_id"), "name": _text("name")}
 RBAC_POLICY: Final[Mapping[str, text.Filter]] = {
     **_equal("id", "object_id", "project_id", tenant_id="project_id", target_tenant="target"),
     "object_type": _text("object_type"), "action": _text("action")}
@@ -105,3 +110,7 @@ SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_grou
                              port_range_min="port_min", port_range_max="port_max")
 SORT_RBAC_POLICY: Final = {"id": "id", "project_id": "project_id", "tenant_id": "project_id", "object_id": "object_id",
                            "object_type": "object_type", "action": "action", "target_tenant": "target"}
+SORT_SUBNET_POOL: Final = _sortable("ip_version", "min_prefixlen", "default_prefixlen", "max_prefixlen",
+                                    "address_scope_id")
+SORT_ADDRESS_SCOPE: Final = {"id": "id", "name": "name", "ip_version": "ip_version", "project_id": "project_id",
+                             "tenant_id": "project_id"}

@@ -8,6 +8,7 @@ from typing import Any
 
 from api.bodies import Validator, compile_schema
 from api.core.network import (
+    address_scopes,
     floating_ips,
     networks,
     ports,
@@ -15,6 +16,7 @@ from api.core.network import (
     routers,
     security_group_rules,
     security_groups,
+    subnet_pools,
     subnets,
 )
 from api.core.network.scope import Caller
@@ -22,7 +24,7 @@ from api.core.network.verbs import Verbs
 from api.openstack.network import filters, schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors
-from hostler.db.models import FloatingIp, Network, Port, Router, SecurityGroup, Subnet
+from hostler.db.models import FloatingIp, Network, Port, Router, SecurityGroup, Subnet, SubnetPool
 from hostler.query.paging import Page, Query
 from hostler.query.text import Filter
 
@@ -45,7 +47,7 @@ class Noun:
     delete: Callable[[Caller, str], None]
     view: Callable[[Any, Caller], dict[str, Any]]
     update: Callable[[Caller, str, Values], Any] | None = None
-    tagged: type[Network | Subnet | Port | SecurityGroup | Router | FloatingIp] | None = None
+    tagged: type[Network | Subnet | Port | SecurityGroup | Router | FloatingIp | SubnetPool] | None = None
 
 
 class BodyReader:
@@ -148,6 +150,12 @@ NOUNS: tuple[Noun, ...] = (
          list_page=floating_ips.list_floating_ips, show=floating_ips.show_floating_ip,
          create=floating_ips.create_floating_ips, update=floating_ips.update_floating_ip,
          delete=floating_ips.delete_floating_ip, view=views.floating_ip, tagged=FloatingIp),
+    Noun(singular="subnetpool", plural="subnetpools", path="subnetpools", attributes=schemas.SUBNET_POOL,
+         filters=filters.SUBNET_POOL, sortable=filters.SORT_SUBNET_POOL, view=views.subnet_pool, tagged=SubnetPool,
+         **_verbs(subnet_pools.VERBS)),
+    Noun(singular="address_scope", plural="address_scopes", path="address-scopes", attributes=schemas.ADDRESS_SCOPE,
+         filters=filters.ADDRESS_SCOPE, sortable=filters.SORT_ADDRESS_SCOPE, view=views.address_scope,
+         **_verbs(address_scopes.VERBS)),
     Noun(singular="rbac_policy", plural="rbac_policies", path="rbac-policies", attributes=schemas.RBAC_POLICY,
          filters=filters.RBAC_POLICY, sortable=filters.SORT_RBAC_POLICY, view=views.rbac_policy,
          **_verbs(rbac_policies.VERBS)),

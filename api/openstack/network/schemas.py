@@ -104,9 +104,9 @@ SUBNET: Mapping[str, Attribute] = {
     "gateway_ip": Attribute(nullable(ADDRESS)), "allocation_pools": Attribute(list_of(_POOL)),
     "dns_nameservers": Attribute(nullable(list_of(ADDRESS))), "host_routes": Attribute(nullable(list_of(_ROUTE))),
     "enable_dhcp": Attribute(TRUTH), "ipv6_ra_mode": Attribute(_RA_MODE, **_FIXED),
-    "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(NOTHING, put=False, ignored=True),
-    "prefixlen": Attribute({"type": "null"}, put=False, ignored=True), "segment_id": Attribute(NOTHING, ignored=True),
-    "use_default_subnetpool": Attribute({"enum": [None, False]}, put=False, ignored=True),
+    "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(nullable(ID), **_FIXED),
+    "prefixlen": Attribute(nullable(whole_number(0, 128)), **_FIXED), "segment_id": Attribute(NOTHING, ignored=True),
+    "use_default_subnetpool": Attribute({"type": ["boolean", "null"]}, **_FIXED),
     "service_types": Attribute(NOTHING, ignored=True),
     "dns_publish_fixed_ip": Attribute({"enum": [None, False]}, ignored=True),
 }
@@ -151,6 +151,17 @@ FLOATING_IP: Mapping[str, Attribute] = {
     "subnet_id": Attribute(nullable(ID), **_FIXED), "floating_ip_address": Attribute(nullable(ADDRESS), **_FIXED),
     "dns_name": Attribute(NOTHING, put=False, ignored=True), "dns_domain": Attribute(NOTHING, put=False, ignored=True),
     "qos_policy_id": Attribute(NOTHING, ignored=True),
+}
+_LENGTH = whole_number(0, 128)
+SUBNET_POOL: Mapping[str, Attribute] = {
+    **_NAMED, "name": Attribute(TEXT, required=True), "prefixes": Attribute(list_of(ADDRESS), required=True),
+    "min_prefixlen": Attribute(_LENGTH), "default_prefixlen": Attribute(_LENGTH), "max_prefixlen": Attribute(_LENGTH),
+    "default_quota": Attribute(nullable(whole_number(0, 2147483647))), "address_scope_id": Attribute(nullable(ID)),
+    "is_default": Attribute(TRUTH), "shared": Attribute(TRUTH, **_FIXED),
+}
+ADDRESS_SCOPE: Mapping[str, Attribute] = {
+    "name": Attribute(TEXT, required=True), **_PROJECT, "shared": Attribute(TRUTH),
+    "ip_version": Attribute({"enum": [4, 6]}, required=True, **_FIXED),
 }
 RBAC_POLICY: Mapping[str, Attribute] = {
     **_PROJECT, "object_type": Attribute({**TEXT, "minLength": 1}, required=True, **_FIXED),

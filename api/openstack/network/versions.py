@@ -15,9 +15,11 @@ from hostler import errors
 EXTENSIONS: dict[str, tuple[str, str]] = {
     "aap-reject-multicast": ("Allowed address pairs reject multicast extension",
                              "Refuses multicast addresses in allowed address pairs."),
+    "address-scope": ("Address scope", "Scopes in which subnet pools do not overlap."),
     "allowed-address-pairs": ("Allowed Address Pairs", "Further addresses that a port may send from."),
     "availability_zone": ("Availability Zone", "Lists the availability zones."),
     "binding": ("Port Binding", "Shows administrators the host that a port is on."),
+    "default-subnetpools": ("Default Subnetpools", "Marks the pool that subnets get their block from unasked."),
     "default-network": ("Default Network", "Marks the network that servers get when they name none."),
     "dvr": ("Distributed Virtual Router", "Each host routes for its own guests."),
     "dns-integration": ("DNS Integration", "Host names of ports and the DNS domain of networks."),
@@ -39,6 +41,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "quotas": ("Quota management support", "Limits of projects."),
     "quota_details": ("Quota details management support", "Limits and use of projects."),
     "rbac-policies": ("RBAC Policies", "Shares networks and security groups with single projects."),
+    "rbac-address-scope": ("Add address_scope type to RBAC", "Shares address scopes."),
+    "rbac-subnetpool": ("Add subnetpool type to RBAC", "Shares subnet pools."),
     "rbac-security-groups": ("Add security_group type to network RBAC", "Shares security groups."),
     "revision-if-match": ("If-Match constraints based on revision_number",
                           "Makes a change conditional on a resource's revision."),
@@ -52,6 +56,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standard-attr-revisions": ("Resource revision numbers", "A number that grows with each change."),
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags of resources."),
     "standard-attr-timestamp": ("Resource timestamps", "When resources were made and changed."),
+    "subnet_allocation": ("Subnet Allocation", "Pools that subnets get their blocks from."),
 }
 _UPDATED = "2026-01-01T00:00:00-00:00"
 

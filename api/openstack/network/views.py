@@ -29,12 +29,13 @@ def _standard(row: Any) -> dict[str, Any]:
 def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
     """Show a network; its provider attributes to those who may see them."""
     row = record.row
+    scopes = {version: scope_id for _, version, scope_id in record.subnets if scope_id is not None}
     shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": record.shared,
              "router:external": row.external, "is_default": row.is_default, "mtu": row.mtu,
              "port_security_enabled": row.port_security_enabled, "dns_domain": row.dns_domain,
-             "subnets": list(record.subnet_ids), "availability_zone_hints": row.zone_hints or [],
-             "availability_zones": [],
-             "ipv4_address_scope": None, "ipv6_address_scope": None}
+             "subnets": [subnet_id for subnet_id, *_ in record.subnets],
+             "availability_zone_hints": row.zone_hints or [], "availability_zones": [],
+             "ipv4_address_scope": scopes.get(4), "ipv6_address_scope": scopes.get(6)}
     if caller.allows("get_network:provider"):
         shown |= {"provider:network_type": row.network_type, "provider:physical_network": row.physical_network,
                   "provider:segmentation_id": row.segmentation_id}
@@ -47,7 +48,7 @@ def subnet(row: Subnet, _caller: Caller) -> dict[str, Any]:
             "gateway_ip": row.gateway_ip, "enable_dhcp": row.enable_dhcp, "allocation_pools": row.allocation_pools,
             "dns_nameservers": row.dns_nameservers, "host_routes": row.host_routes,
             "ipv6_ra_mode": row.ipv6_ra_mode, "ipv6_address_mode": row.ipv6_address_mode,
-            "subnetpool_id": None, "service_types": []}
+            "subnetpool_id": row.subnetpool_id, "service_types": []}
 
 
 def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
@@ -135,3 +136,21 @@ def rbac_policy(record: Record, _caller: Caller) -> dict[str, Any]:
     project_id = ids.bare(row.project_id)
     return {"id": row.id, "object_type": row.object_type, "object_id": row.object_id, "action": row.action,
             "target_tenant": ids.bare(row.target), "project_id": project_id, "tenant_id": project_id}
+
+
+def subnet_pool(record: Record, _caller: Caller) -> dict[str, Any]:
+    """Show a subnet pool."""
+    row = record.row
+    return {**_standard(row), "ip_version": row.ip_version, "prefixes": row.prefixes,
+            "min_prefixlen": row.min_prefixlen, "default_prefixlen": row.default_prefixlen,
+            "max_prefixlen": row.max_prefixlen, "default_quota": row.default_quota,
+            "address_scope_id": row.address_scope_id, "is_default": row.default_of is not None,
+            "shared": record.shared}
+
+
+def address_scope(record: Record, _caller: Caller) -> dict[str, Any]:
+    """Show an address scope."""
+    row = record.row
+    project_id = ids.bare(row.project_id)
+    return {"id": row.id, "name": row.name, "ip_version": row.ip_version, "shared": record.shared,
+            "project_id": project_id, "tenant_id": project_id}

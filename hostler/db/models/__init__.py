@@ -30,6 +30,7 @@ from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Ho
 from hostler.db.models.router import FloatingIp, Router, RouterPort
 from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
 from hostler.db.models.sharing import RbacPolicy
+from hostler.db.models.subnet_pool import AddressScope, SubnetPool
 from hostler.db.models.volume import (
     Backend,
     Backup,
@@ -43,13 +44,13 @@ from hostler.db.models.volume import (
 )
 
 __all__ = [
-    "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base",
+    "AddressScope", "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base",
     "ConsoleToken", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortSecurityGroup", "Project",
     "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment", "Router", "RouterPort",
     "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
-    "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "User", "Volume",
+    "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "SubnetPool", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

@@ -45,6 +45,7 @@ class Subnet(Resource, Base):
     __tablename__ = "subnets"
     project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
     network_id: orm.Mapped[str] = relation("networks.id", kind="parent", on_delete="cascade")
+    subnetpool_id: orm.Mapped[str | None] = relation("subnet_pools.id", kind="friend", on_delete="restrict")
     ip_version: orm.Mapped[int] = orm.mapped_column(default=4)
     cidr: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     gateway_ip: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))

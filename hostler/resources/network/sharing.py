@@ -12,7 +12,16 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Network, Port, PortSecurityGroup, RbacPolicy, SecurityGroup
+from hostler.db.models import (
+    AddressScope,
+    Network,
+    Port,
+    PortSecurityGroup,
+    RbacPolicy,
+    SecurityGroup,
+    Subnet,
+    SubnetPool,
+)
 
 EVERYBODY: Final = "*"
 SHARED: Final = "access_as_shared"
@@ -20,13 +29,16 @@ SHARED: Final = "access_as_shared"
 _SERVICE_PORTS: Final = ("network:router_gateway", "network:floatingip")
 
 # Published type → its model.
-TYPES: Final[Mapping[str, Any]] = {"network": Network, "security_group": SecurityGroup}
+TYPES: Final[Mapping[str, Any]] = {"network": Network, "security_group": SecurityGroup, "subnetpool": SubnetPool,
+                                   "address_scope": AddressScope}
 # Model → the projects that use one of its rows.
 _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
     Network: lambda row_id: sa.select(Port.project_id).where(
         Port.network_id == row_id, Port.device_owner.not_in(_SERVICE_PORTS)),
     SecurityGroup: lambda row_id: sa.select(Port.project_id).where(
         Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == row_id))),
+    SubnetPool: lambda row_id: sa.select(Subnet.project_id).where(Subnet.subnetpool_id == row_id),
+    AddressScope: lambda row_id: sa.select(SubnetPool.project_id).where(SubnetPool.address_scope_id == row_id),
 }
 _TYPE_OF: Final = {model: name for name, model in TYPES.items()}
 

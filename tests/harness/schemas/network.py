@@ -93,6 +93,13 @@ _RULE = _resource({
     "belongs_to_default_sg": _FLAG})
 _GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE), "shared": _FLAG})
 
+_SUBNET_POOL = _resource({
+    **_TAGGED, "ip_version": {"enum": [4, 6]}, "prefixes": _list(_BLOCK), "min_prefixlen": _COUNT,
+    "default_prefixlen": _COUNT, "max_prefixlen": _COUNT, "default_quota": _NUMBER_OR_NULL,
+    "address_scope_id": _UUID_OR_NULL, "is_default": _FLAG, "shared": _FLAG})
+_SCOPE = _object({"id": _UUID, "name": _NAME, "ip_version": {"enum": [4, 6]}, "shared": _FLAG, "project_id": _PROJECT,
+                  "tenant_id": _PROJECT})
+_SCOPE["required"] = []
 _RBAC = _object({"id": _UUID, "object_type": {"enum": [
     "network", "security_group", "address_group", "subnetpool", "address_scope", "qos_policy"]}, "object_id": _UUID,
     "action": {"enum": ["access_as_shared", "access_as_external"]},
@@ -116,12 +123,11 @@ _FLOATING_IP = _resource({
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
 _QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule",
-           "router", "floatingip", "rbac_policy")
-_ABSENT_QUOTAS = ("subnetpool",)
+           "router", "floatingip", "rbac_policy", "subnetpool")
 _QUOTA = _object(dict.fromkeys(_QUOTAS, _LIMIT),
-                 {**dict.fromkeys(_ABSENT_QUOTAS, _LIMIT), "project_id": _TEXT, "tenant_id": _TEXT})
+                 {"project_id": _TEXT, "tenant_id": _TEXT})
 _USED = _object({"used": _COUNT, "limit": _LIMIT, "reserved": _COUNT})
-_USAGE = _object(dict.fromkeys(_QUOTAS, _USED), dict.fromkeys(_ABSENT_QUOTAS, _USED))
+_USAGE = _object(dict.fromkeys(_QUOTAS, _USED))
 _COUNTS = _object(dict.fromkeys(("total_ips_in_subnet", "total_ips_in_allocation_pool", "used_ips_in_subnet",
                                  "used_ips_in_allocation_pool"), _COUNT))
 _AVAILABILITY = _object({
@@ -137,8 +143,9 @@ _NOTHING = {"type": ["string", "null"], "maxLength": 0}
 _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("ports", "port", _PORT),
           ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
           ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
-          ("rbac-policies", "rbac_policy", _RBAC))
-_UNTAGGED = ("security_group_rule", "rbac_policy")
+          ("rbac-policies", "rbac_policy", _RBAC), ("subnetpools", "subnetpool", _SUBNET_POOL),
+          ("address-scopes", "address_scope", _SCOPE))
+_UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope")
 
 
 def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:

@@ -9,12 +9,12 @@ import pytest
 import sqlalchemy as sa
 
 from hostler import errors, ids
-from hostler.db.models import FixedIp, Network, Port, SecurityGroup
+from hostler.db.models import FixedIp, Network, Port, SecurityGroup, Subnet
 from hostler.resources.network import ports, segments
 from hostler.resources.network.port_specs import members_for, port_specs
 from hostler.resources.network.ports import NetworkRequest
 from tests.harness import backends, mariadb
-from tests.harness.network_core import OTHER, Cloud, make_cloud
+from tests.harness.network_core import DEMO, OTHER, Cloud, make_cloud
 from tests.harness.network_rest import ADMIN, OTHERS, Api
 
 
@@ -151,3 +151,32 @@ def test_rules_are_unique_though_made_at_once(cloud: Cloud) -> None:
     for thread in threads:
         thread.join()
     assert sorted(statuses) == [201] + [409] * 5
+
+
+def test_concurrent_subnets_never_share_a_block_of_their_pool(cloud: Cloud) -> None:
+    """Four networks of two projects; the pool has a block for all subnets but one."""
+    api = Api(cloud)
+    pool = api.make("subnetpool", "subnetpools", token=ADMIN, name="pool", shared=True, prefixes=["10.50.0.0/24"],
+                    default_prefixlen=28)
+    answers: list[tuple[int, str]] = []
+
+    def work(network_id: str, token: str, count: int) -> None:
+        body = {"subnet": {"network_id": network_id, "ip_version": 4, "subnetpool_id": pool["id"]}}
+        while count:
+            answer = api.client.simulate_post("/network/v2.0/subnets", headers={"X-Auth-Token": token}, json=body)
+            if answer.status_code != 503:  # a busy database: try again
+                answers.append((answer.status_code, answer.text))
+                count -= 1
+
+    shares = ((DEMO, ADMIN, 4), (DEMO, ADMIN, 5), (OTHER, OTHERS, 4), (OTHER, OTHERS, 4))
+    threads = [threading.Thread(target=work, args=(cloud.network(None, project), token, count))
+               for project, token, count in shares]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [refused] = [text for status, text in answers if status != 201]
+    assert "SubnetAllocationError" in refused and "256 of 256 addresses" in refused
+    with cloud.db.reading() as session:
+        blocks = session.scalars(sa.select(Subnet.cidr).where(Subnet.subnetpool_id == pool["id"])).all()
+    assert sorted(blocks) == sorted(f"10.50.0.{16 * number}/28" for number in range(16))

@@ -126,6 +126,11 @@ def in_parallel(work: Callable[[int], Any], count: int, clients: int) -> list[fl
         return list(pool.map(timed, range(count)))
 
 
+def beside_another_commit() -> bool:
+    """Return whether this is one of the turns of `against.py`, which leave out what takes long."""
+    return TREE in os.environ
+
+
 def use_checkout() -> None:
     """Let the benchmarks use the tests' harness, of the tree that `against.py` names or of their own."""
     sys.path.insert(0, os.environ.get(TREE) or str(Path(__file__).resolve().parent.parent))

@@ -14,6 +14,8 @@ import sqlalchemy as sa  # noqa: E402
 from hostler import clock, ids  # noqa: E402
 from hostler.db.models import Allocation, FixedIp, Host, Network, Port, Project, Server, Subnet  # noqa: E402
 
+_AT_ONCE = 1000
+
 
 def create_and_delete(cloud: clouds.Measured, image: str, count: int, clients: int) -> None:
     """Measure `count` servers from request to ACTIVE, then from request to gone."""
@@ -54,6 +56,12 @@ def show(cloud: clouds.Measured, image: str, count: int) -> None:
 
 def store_servers(cloud: clouds.Measured, count: int) -> None:
     """Write `count` servers with a port each straight into the database."""
+    # In parts: one transaction for all takes longer than the database lets one idle on a busy machine.
+    for first in range(0, count, _AT_ONCE):
+        _store(cloud, range(first, min(first + _AT_ONCE, count)))
+
+
+def _store(cloud: clouds.Measured, numbers: range) -> None:
     def work(session: sa.orm.Session) -> None:
         project = session.scalars(sa.select(Project.id).where(Project.name == "admin")).one()
         host = session.scalars(sa.select(Host.id).limit(1)).one()
@@ -63,7 +71,7 @@ def store_servers(cloud: clouds.Measured, count: int) -> None:
         assert network is not None
         flavor = {"flavorid": "42", "name": "m1.nano", "extra_specs": {}, "disabled": False, "is_public": True}
         start, servers, ports, addresses, claims = clock.utcnow() - timedelta(days=1), [], [], [], []
-        for number in range(count):
+        for number in numbers:
             server, port = ids.new_id(), ids.new_id()
             moment = start + timedelta(milliseconds=number)
             servers.append({"id": server, "name": f"stored-{number}", "project_id": project, "user_id": project,
@@ -113,9 +121,9 @@ def run(name: str, count: int) -> None:
         show(cloud, image, 10 * count)
         store_servers(cloud, 1000)
         list_detail(cloud, 1000)
-        store_more = 19000
-        _store_offset(cloud, store_more)
-        list_detail(cloud, 20000)
+        if not measure.beside_another_commit():
+            _store_offset(cloud, 19000)
+            list_detail(cloud, 20000)
         cloud.database.dispose()
 
 

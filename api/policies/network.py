@@ -44,6 +44,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
       for verb in ("create", "update") for attribute in ("enable_snat", "external_fixed_ips")),
     ("add_router_interface", OWNER_OR_ADMIN, "Join a subnet to a router."),
     ("remove_router_interface", OWNER_OR_ADMIN, "Take a subnet from a router."),
+    ("add_extraroutes", OWNER_OR_ADMIN, "Add routes to a router's."),
+    ("remove_extraroutes", OWNER_OR_ADMIN, "Take routes from a router's."),
     *((f"{verb}_floatingip", OWNER_OR_ADMIN, f"{text} a floating IP.")
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
     ("create_floatingip:floating_ip_address", ADMIN, "Choose the address of a floating IP."),

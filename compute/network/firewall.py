@@ -170,6 +170,10 @@ def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
     return [f" chain {name} {{", *head, *(f"  {line}" for line in lines), " }"]
 
 
+def _devices(device_names: Iterable[str]) -> str:
+    return _set(f'"{name}"' for name in device_names)
+
+
 def _set(items: Iterable[str]) -> str:
     return f"{{ {', '.join(items)} }}"
 
@@ -263,8 +267,10 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
                    "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
         lines += [f'iifname "{layout.uplink}" ether daddr {names.wire_mac(port.id, layout.host)} '
                   f"ether daddr set {port.mac_address}" for port in _router_ports(layout.network)]
-    return [*(f'iifname != "{names.router_host_name(port.id)}" ether saddr {port.mac_address} drop'
-              for port in _router_ports(layout.network)), *lines]
+    # Named one by one: other networks' frames come by as well, and may have the same MACs.
+    devices = [*([layout.uplink] if layout.uplink is not None else []), *(names.tap_name(port.id) for port in ports)]
+    return [*(f"iifname {_devices(devices)} ether saddr {port.mac_address} drop"
+              for port in _router_ports(layout.network) if devices), *lines]
 
 
 def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
@@ -282,9 +288,9 @@ def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
                   f'oifname "{layout.uplink}" ether type ip udp dport {{ 67, 68 }} drop',
                   *(f'oifname "{layout.uplink}" {match} drop' for match in firewall_ipv6.to_uplink(layout.network))]
     lines += [f'oifname "{layout.veth}" {jump}' for jump in _dispatch("iifname", "guard", _open(ports))]
-    down = [f'"{names.tap_name(port.id)}"' for port in ports if not port.admin_state_up]
+    down = [names.tap_name(port.id) for port in ports if not port.admin_state_up]
     if down:
-        lines.append(f"oifname {_set(down)} drop")
+        lines.append(f"oifname {_devices(down)} drop")
     return [*lines, f'oifname "{layout.veth}" jump services', f'iifname "{layout.veth}" accept',
             *_dispatch("iifname", "egress", _filtered(ports)), *_dispatch("oifname", "ingress", _filtered(ports))]
 

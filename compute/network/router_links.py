@@ -26,6 +26,9 @@ _AF_INET = 2
 _STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
 _SCOPE_LINK = 253
 _MAIN = 254
+# The prefix length of floating IPs, which are announced when their guest is here: its host of before has them as well
+# while it moves.
+_SINGLE = 32
 
 
 def make(router: HostRouter, namespace: Path) -> None:
@@ -94,7 +97,8 @@ def _make_port(ipr: Any, port: RouterPortSpec) -> None:
     change(ipr, link, mtu=port.network.mtu, state="up")
     wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)}
     for address in make_addresses(ipr, link["index"], wanted):
-        announce(name, port.mac_address, address)
+        if wanted[address] < _SINGLE:
+            announce(name, port.mac_address, address)
 
 
 def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec]) -> None:

@@ -7,13 +7,14 @@ What they are comes with the ports (`hostler.resources.network.router_specs`); n
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from compute.network import names, router_links
+from compute.network import names, namespaces, router_links
 from compute.network.router_rules import HostRouter
 from hostler import errors
 from hostler.agent.files import make_directory
@@ -78,6 +79,19 @@ class Routers:
             self._make_only(routers)
             self._drop_idle(held)
 
+    def announce(self, port: PortSpec) -> None:
+        """Tell the external network that the floating IPs of a guest are here now."""
+        for floating in port.floating_ips:
+            router = self._made.get(floating.router_id)
+            if router is None or router.outside is None:
+                continue
+            device, mac = names.router_inner_name(router.outside.id), router.outside.mac_address
+            try:
+                namespaces.run_inside(self._namespace(floating.router_id), functools.partial(
+                    router_links.announce, device, mac, floating.address))
+            except (errors.HostlerError, OSError) as failure:
+                LOG.warning("Address %s could not be announced: %s", floating.address, failure)
+
     @property
     def known(self) -> set[str]:
         """The ids of the routers that have something on this host."""
@@ -96,6 +110,9 @@ class Routers:
                 self.broken = True
                 LOG.error("Network %s cannot be made for the routers that lead to it: %s", network.id, failure.details)
 
+    def _namespace(self, router_id: str) -> Path:
+        return self._root / router_id / names.router_namespace_name(router_id)
+
     def _make_only(self, routers: Mapping[str, HostRouter]) -> None:
         for router_id in self.known - set(routers):
             self._try(router_id, None)
@@ -104,8 +121,7 @@ class Routers:
                 self._try(router_id, router)
 
     def _try(self, router_id: str, router: HostRouter | None) -> None:
-        directory = self._root / router_id
-        namespace = directory / names.router_namespace_name(router_id)
+        directory, namespace = self._root / router_id, self._namespace(router_id)
         self._made.pop(router_id, None)
         try:
             if router is None:

@@ -92,6 +92,16 @@ def test_careless_interfaces_and_routes(client: Client, inside: tuple[str, str],
         assert put(client, f"routers/{router}", {"router": {"routes": routes}}).status_code == 400, routes
     shown = put(client, f"routers/{router}", {"router": {"routes": [route]}}).json()["router"]
     assert shown["routes"] == [route]
+    other = {**route, "destination": "198.18.0.0/15"}
+    for verb, given, left in (("add", [route, other, other], [route, other]), ("remove", [route], [other]),
+                              ("remove", [route], [other]), ("add", [route], [other, route])):
+        done = put(client, f"routers/{router}/{verb}_extraroutes", {"router": {"routes": given}})
+        assert done.status_code == 200 and done.json()["router"]["routes"] == left, (verb, done.text)
+    for body in ([], {}, {"router": {}}, {"router": {"routes": [{"destination": "x", "nexthop": "y"}]}}):
+        assert put(client, f"routers/{router}/remove_extraroutes", body).status_code == 400, body
+    assert put(client, f"routers/{router}/add_extraroutes", {"router": {"routes": [
+        {**route, "nexthop": "10.43.0.9"}]}}).status_code == 400
+    put(client, f"routers/{router}", {"router": {"routes": [route]}})
     needed = put(client, f"routers/{router}/remove_router_interface", {"subnet_id": subnet})
     assert fault(needed) == (409, "RouterInterfaceInUseByRoute")
 

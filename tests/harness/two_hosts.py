@@ -1,5 +1,7 @@
 """Two hosts on a real kernel: network namespaces joined by a wire, each with its own plumbing.
 
+Another wire between them is the physical network `physnet1`.
+
 What a conductor would send them is sent by the test.
 """
 
@@ -28,7 +30,8 @@ class HostOfTwo:
 
     def __init__(self, directory: Path, namespace: Path | None, tunnel_ip: str) -> None:
         self.namespace, self.tunnel_ip = namespace, tunnel_ip
-        self.cloud = self.on(lambda: Cloud(directory, host=tunnel_ip, compute__tunnel_ip=tunnel_ip))
+        self.cloud = self.on(lambda: Cloud(directory, host=tunnel_ip, compute__tunnel_ip=tunnel_ip,
+                                           network__bridge_mappings={"physnet1": "ext0"}))
 
     def on(self, work: Callable[[], Result]) -> Result:
         return work() if self.namespace is None else namespaces.run_inside(self.namespace, work)
@@ -70,14 +73,16 @@ def two_hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
     def unwire() -> None:
         # Not left to the other namespace's end, which comes when its last process is gone.
         with IPRoute() as ipr, contextlib.suppress(NetlinkError):
-            for index in ipr.link_lookup(ifname="wire0"):
-                ipr.link("del", index=index)
+            for name in ("wire0", "ext0"):
+                for index in ipr.link_lookup(ifname=name):
+                    ipr.link("del", index=index)
 
     with contextlib.ExitStack() as stack:
         stack.callback(namespaces.remove, other)
         stack.callback(unwire)
         with other.open("rb") as handle, IPRoute() as ipr:
-            ipr.link("add", ifname="wire0", kind="veth", peer={"ifname": "wire0", "net_ns_fd": handle.fileno()})
+            for name in ("wire0", "ext0"):
+                ipr.link("add", ifname=name, kind="veth", peer={"ifname": name, "net_ns_fd": handle.fileno()})
         address("wire0", "192.0.2.1")
         namespaces.run_inside(other, lambda: address("wire0", "192.0.2.2"))
         made = []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,13 +17,17 @@ from typing import Any
 import pytest
 from pyroute2 import IPRoute
 
+from compute import network as plumbing_package
 from compute.network import names, namespaces
 from hostler import ids
 from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec
 from tests.harness import network_lab
+from tests.harness.dying_agent import crash_at
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, make_network, wait_for
+from tests.harness.outside import Outside
 
 pytestmark = network_lab.NEEDS
+_STRIDE = 20
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -76,32 +81,6 @@ def routers_left(cloud: Cloud) -> list[str]:
     links = [name for name in network_lab.link_names() if name.startswith("hrh")]
     root = cloud.directory / "state" / "compute" / "routers"
     return links + ([path.name for path in root.iterdir()] if root.exists() else [])
-
-
-class Outside:
-    """A machine on the external network's segment."""
-
-    def __init__(self, path: Path, bridge: str) -> None:
-        self.path = path
-        namespaces.create(path)
-        with path.open("rb") as handle, IPRoute() as ipr:
-            ipr.link("add", ifname="out1", kind="veth", peer={"ifname": "eth0", "net_ns_fd": handle.fileno()})
-            ipr.link("set", index=ipr.link_lookup(ifname="out1")[0], master=ipr.link_lookup(ifname=bridge)[0],
-                     state="up")
-        self.run("busybox ip link set lo up; busybox ip link set eth0 up; busybox ip addr add 203.0.113.1/24 dev eth0")
-
-    def run(self, command: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["nsenter", f"--net={self.path}", "sh", "-c", command], capture_output=True, text=True,
-                              timeout=30, check=False)
-
-    def pings(self, address: str) -> bool:
-        return wait_for(lambda: self.run(f"busybox ping -c 1 -W 1 {address}").returncode == 0, 30)
-
-    def close(self) -> None:
-        with IPRoute() as ipr:
-            for index in ipr.link_lookup(ifname="out1"):
-                ipr.link("del", index=index)
-        namespaces.remove(self.path)
 
 
 @pytest.fixture
@@ -165,6 +144,44 @@ def test_floating_ips_in_and_own_address_out(cloud: Cloud, external: NetworkSpec
         assert _seen_by(world, known) == "203.0.113.20"
     finally:
         world.close()
+
+
+def test_an_agent_killed_anywhere_interrupts_nobody_and_leaves_nothing(cloud: Cloud, external: NetworkSpec,
+                                                                       tmp_path: Path) -> None:
+    one, two, three = net_of(38), net_of(39), net_of(40)
+    router = router_of(one, two, gateway=router_port(external, 99))
+    first, second = behind(router, one, two)
+    known = boot(cloud, 10, first, floating_ips=(FloatingIpSpec(
+        address="203.0.113.30", fixed_ip_address="10.38.0.10", router_id=router.id),))
+    beside, beside_port = network_lab.make_server(11, second, (ALLOW_OUT,))
+    lonely, lonely_port = network_lab.make_server(12, behind(router_of(three), three)[0], (ALLOW_OUT,))
+    world = Outside(tmp_path / "world", names.bridge_name(external.id))
+    assert world.pings("203.0.113.30")
+    actions = {
+        "a guest on a held network": (lambda plumbing: plumbing.plug(beside, beside_port), [], [beside]),
+        "its last guest there": (lambda plumbing: plumbing.unplug(beside_port), [beside], []),
+        "a router's first guest": (lambda plumbing: plumbing.plug(lonely, lonely_port), [], [lonely]),
+        "a router's last guest": (lambda plumbing: plumbing.unplug(lonely_port), [lonely], [])}
+    points = 0
+    with contextlib.closing(world), world.pinging("203.0.113.30") as lost:
+        for name, (action, before, after) in actions.items():
+            # Every twentieth of the outside actions, from another one for each verb.
+            for step in itertools.count(len(name) % _STRIDE, _STRIDE):
+                cloud.restart_agent()
+                cloud.plumbing.restore([known.server, *before])
+                cloud.plumbing.close()
+                died = crash_at(cloud, action, step)
+                cloud.plumbing = plumbing_package.build(cloud.conf)
+                cloud.plumbing.restore([known.server, *after])
+                routers = {router.id, *([lonely.ports[0].network.routers[0].id] if after == [lonely] else [])}
+                assert {path.name for path in (cloud.directory / "state/compute/routers").iterdir()} == routers, name
+                links = [each for each in network_lab.link_names() if each.startswith("hrh")]
+                assert len(links) == 3 + (after == [lonely]), (name, step)
+                assert len(network_lab.ours()) == 2 * (3 + (after == [lonely])), (name, step)
+                if not died:
+                    break
+                points += 1
+    assert points >= 4 and lost() == 0
 
 
 def _seen_by(world: Outside, guest: Guest) -> str:

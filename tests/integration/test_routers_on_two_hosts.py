@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from compute.network import names
 from hostler import ids
-from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec
+from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec
 from tests.harness import network_lab
-from tests.harness.network_lab import ALLOW_OUT, Guest, make_network, wait_for
+from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Guest, make_network, wait_for
+from tests.harness.outside import Outside
 from tests.harness.two_hosts import HostOfTwo, place, two_hosts
 
 pytestmark = network_lab.NEEDS
@@ -75,3 +78,31 @@ def test_guests_of_two_subnets_on_two_hosts_reach_each_other(hosts: tuple[HostOf
     first.cloud.guests.remove(here)
     first.cloud.plumbing.unplug(here.port)
     assert not [name for name in first.links() if name.startswith(("hvx", "hbr", "hvh", "hrh"))]
+
+
+def test_a_floating_ip_follows_its_guest(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
+    first, second = hosts
+    external = make_network(name="external", physical_network="physnet1", subnet={
+        "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
+    inside, _ = routed()
+    gateway = RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:99", network=external)
+    router = dataclasses.replace(inside.routers[0], interfaces=inside.routers[0].interfaces[:1], gateway=gateway)
+    net = dataclasses.replace(inside, routers=(router,))
+    values: Any = {"id": ids.new_id(), "floating_ips": (FloatingIpSpec(
+        address="203.0.113.30", fixed_ip_address="10.41.0.11", router_id=router.id),)}
+    # Somebody of the router's on each host, so that both have the external network.
+    for number, host in ((12, first), (13, second)):
+        boot(host, number, net)
+    world = Outside(tmp_path / "world", names.bridge_name(external.id))
+    try:
+        for host in (second, first, second):
+            guest = host.on(lambda host=host: host.cloud.boot(11, net, ALLOW_OUT, ALLOW_PING, **values))
+            guest.run("busybox ip addr add 10.41.0.11/24 dev eth0; busybox ip route add default via 10.41.0.1")
+            mac = names.outside_mac(router.id, host.tunnel_ip)
+            assert world.pings("203.0.113.30")
+            assert mac in world.run("busybox ip neigh").stdout
+            host.on(guest.power_off)
+            host.cloud.guests.remove(guest)
+            host.on(lambda host=host, guest=guest: host.cloud.plumbing.unplug(guest.port))
+    finally:
+        world.close()

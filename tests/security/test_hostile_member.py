@@ -129,7 +129,8 @@ ROUTES: Final[Mapping[str, str]] = {
     **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
                  "rbac-policies", "subnetpools", "address-scopes")),
-                 "PUT /routers/{id}/remove_router_interface"]),
+                 *(f"PUT /routers/{{id}}/{verb}" for verb in (
+                     "remove_router_interface", "add_extraroutes", "remove_extraroutes"))]),
              NOTHING="\n".join(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT),
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",

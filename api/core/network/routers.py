@@ -80,6 +80,25 @@ def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
     return caller.write(work)
 
 
+def change_routes(caller: Caller, identifier: str, given: Sequence[Mapping[str, str]], *, add: bool) -> RouterRecord:
+    """Add routes to a router's extra routes, or remove some; one that is there already, or is not, changes nothing."""
+    def work(session: orm.Session) -> tuple[RouterRecord, list[str]]:
+        router = find_to_change(session, caller, Router, identifier)
+        caller.check("add_extraroutes" if add else "remove_extraroutes", router.project_id)
+        named = [{"destination": str(destination), "nexthop": str(nexthop)}
+                 for destination, nexthop in map(_parsed, given)]
+        if add:
+            routes = checked_routes(session, router, [
+                *router.routes, *(route for route in _without_repeats(named) if route not in router.routes)])
+        else:
+            routes = [route for route in router.routes if route not in named]
+        changed = set_changed(router, {"routes": routes})
+        session.flush()
+        operation_ids = notify_of_router(session, caller.context, router.id) if changed else []
+        return records(session, [router])[0], operation_ids
+    return caller.write(work)
+
+
 def delete_router(caller: Caller, identifier: str) -> None:
     """Delete a router with its gateway; raises InUse while it has interfaces."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
@@ -124,12 +143,7 @@ def checked_routes(session: orm.Session, router: Router, given: Sequence[Mapping
         .where(RouterPort.router_id == router.id, RouterPort.role != SNAT)).tuples().all()
     routes = []
     for route in given:
-        try:
-            destination = ipaddress.ip_network(route["destination"], strict=False)
-            nexthop = ipam.parse_address(route["nexthop"])
-        except ValueError:
-            raise errors.InvalidField(f"Invalid input for routes. Reason: '{dict(route)}' is not a valid route.",
-                                      field="routes", value=str(dict(route)), reason="no route") from None
+        destination, nexthop = _parsed(route)
         if destination.version != 4 or nexthop.version != 4:
             raise errors.NotImplementedHere(feature="An IPv6 route of a router")
         if not any(nexthop in ipaddress.ip_network(cidr) for cidr, _ in held):
@@ -140,6 +154,19 @@ def checked_routes(session: orm.Session, router: Router, given: Sequence[Mapping
     if len({(route["destination"], route["nexthop"]) for route in routes}) < len(routes):
         raise errors.Invalid(reason="Invalid input for routes. Reason: Duplicate items in the list.")
     return routes
+
+
+def _parsed(route: Mapping[str, str]) -> tuple[Any, Any]:
+    """Return the destination and the next hop of a route; raises InvalidField."""
+    try:
+        return ipaddress.ip_network(route["destination"], strict=False), ipam.parse_address(route["nexthop"])
+    except ValueError:
+        raise errors.InvalidField(f"Invalid input for routes. Reason: '{dict(route)}' is not a valid route.",
+                                  field="routes", value=str(dict(route)), reason="no route") from None
+
+
+def _without_repeats(routes: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    return [route for index, route in enumerate(routes) if route not in routes[:index]]
 
 
 def _bad_route(router: Router, destination: Any, nexthop: Any, reason: str) -> errors.Invalid:

@@ -28,6 +28,8 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/service-providers", not_built.ServiceProviders(services)
     yield "/v2.0/routers/{id}/add_router_interface", routers.AddInterface(services)
     yield "/v2.0/routers/{id}/remove_router_interface", routers.RemoveInterface(services)
+    yield "/v2.0/routers/{id}/add_extraroutes", routers.AddRoutes(services)
+    yield "/v2.0/routers/{id}/remove_extraroutes", routers.RemoveRoutes(services)
     yield from not_built.routes(services)
 
 

@@ -83,6 +83,7 @@ _ADDRESS_ITEM = record_of(subnet_id=ID, ip_address=ADDRESS)
 _PAIR = record_of(("ip_address",), ip_address=ADDRESS, mac_address=nullable(ADDRESS))
 _POOL = record_of(("start", "end"), start=ADDRESS, end=ADDRESS)
 _ROUTE = record_of(("destination", "nexthop"), destination=ADDRESS, nexthop=ADDRESS)
+ROUTES: Mapping[str, Any] = list_of(_ROUTE)
 _RA_MODE = {"enum": ["slaac", "dhcpv6-stateful", "dhcpv6-stateless", None]}
 _LABEL = "[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 _DNS = {"type": "string", "maxLength": 255, "pattern": rf"^({_LABEL}(\.{_LABEL})*\.?)?\Z"}
@@ -102,7 +103,7 @@ SUBNET: Mapping[str, Attribute] = {
     **_NAMED, "network_id": Attribute(ID, required=True, **_FIXED),
     "ip_version": Attribute({"enum": [4, 6]}, required=True, **_FIXED), "cidr": Attribute(nullable(ADDRESS), **_FIXED),
     "gateway_ip": Attribute(nullable(ADDRESS)), "allocation_pools": Attribute(list_of(_POOL)),
-    "dns_nameservers": Attribute(nullable(list_of(ADDRESS))), "host_routes": Attribute(nullable(list_of(_ROUTE))),
+    "dns_nameservers": Attribute(nullable(list_of(ADDRESS))), "host_routes": Attribute(nullable(ROUTES)),
     "enable_dhcp": Attribute(TRUTH), "ipv6_ra_mode": Attribute(_RA_MODE, **_FIXED),
     "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(nullable(ID), **_FIXED),
     "prefixlen": Attribute(nullable(whole_number(0, 128)), **_FIXED), "segment_id": Attribute(NOTHING, ignored=True),
@@ -139,7 +140,7 @@ _GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
                      external_fixed_ips=list_of(record_of(subnet_id=ID, ip_address=ADDRESS)))
 ROUTER: Mapping[str, Attribute] = {
     **_NAMED, "admin_state_up": Attribute(TRUTH), "external_gateway_info": Attribute(nullable(_GATEWAY)),
-    "routes": Attribute(nullable(list_of(_ROUTE)), post=False),
+    "routes": Attribute(nullable(ROUTES), post=False),
     "distributed": Attribute({"enum": [None, True]}, ignored=True),
     "ha": Attribute({"enum": [None, False]}, ignored=True),
     "availability_zone_hints": Attribute(NOTHING, put=False, ignored=True),

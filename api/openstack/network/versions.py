@@ -27,6 +27,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "external-net": ("Neutron external network", "Marks networks that lead outside."),
     "ext-gw-mode": ("Neutron L3 Configurable external gateway mode", "Turns SNAT of a router on and off."),
     "extraroute": ("Neutron Extra Route", "Static routes of routers."),
+    "extraroute-atomic": ("Atomically add/remove extra routes", "Adds and removes some of a router's routes."),
     "filter-validation": ("Filter parameters validation", "Refuses filters that do not exist."),
     "ip-substring-filtering": ("IP address substring filtering", "Finds ports by a part of an address."),
     "network_availability_zone": ("Network Availability Zone", "Takes hints of the zones a network is for."),

@@ -184,6 +184,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
         {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
     ("PUT", "/routers/{id}/add_router_interface", 200, _INTERFACE),
     ("PUT", "/routers/{id}/remove_router_interface", 200, _INTERFACE),
+    ("PUT", "/routers/{id}/add_extraroutes", 200, _object({"router": _ROUTER})),
+    ("PUT", "/routers/{id}/remove_extraroutes", 200, _object({"router": _ROUTER})),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

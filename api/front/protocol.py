@@ -222,6 +222,9 @@ class Protocol(HttpToolsProtocol):
         idle = self.cycle is None or self.cycle.response_complete
         # An idle client that has said nothing is told nothing, and an answer that has begun cannot be replaced.
         told = not self.cycle.response_started if not idle else status != 408 or self._held_bytes > 0
+        if self.cycle is not None:
+            # Not later, when the connection is lost: until then all others that are refused now would hold theirs.
+            self.cycle.body.clear()
         if told:
             text = _WORDS[status].encode()
             self.transport.write(STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\nconnection: close"

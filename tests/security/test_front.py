@@ -133,6 +133,20 @@ def _stays(start: bytes) -> Callable[[str], None]:
     return act
 
 
+def _from_many_addresses(start: bytes) -> Callable[[str], None]:
+    """Eight addresses, a hundred connections each, which send as much as is taken at once."""
+    def act(url: str) -> None:
+        with contextlib.ExitStack() as stack:
+            for number in range(800):
+                with contextlib.suppress(OSError):
+                    client = stack.enter_context(raw_http.connect(url, f"127.0.2.{number % 8 + 1}"))
+                    client.setblocking(False)
+                    client.send(start)
+            time.sleep(1)
+
+    return act
+
+
 def _many_connections(url: str) -> None:
     for _ in range(10):
         with contextlib.suppress(OSError), raw_http.connections(url, 200):
@@ -146,6 +160,7 @@ FLOODS: dict[str, Callable[[str], None]] = {
     "one chunk": _pours(_POST + b"Transfer-Encoding: chunked\r\n\r\n12c00000\r\n", b" " * 65536),
     "a trailer": _pours(_POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", b" " * 65536),
     "large bodies that stay": _stays(_POST + b"Content-Length: 1000000\r\n\r\n" + b" " * 900_000),
+    "half bodies of many addresses": _from_many_addresses(_POST + b"Content-Length: 1000000\r\n\r\n" + b" " * 120_000),
     "requests sent ahead": _stays(b"GET /identity/v3 HTTP/1.1\r\nHost: c\r\n\r\n" * 1000),
     "connections": _many_connections,
 }

@@ -39,8 +39,11 @@ _ENDS = frozenset({"stopped", "crashed", "removed", "paused"})
 class PowerSwitch(Protocol):
     """The hypervisor, as far as fencing goes."""
 
-    def power_off(self, server_id: str) -> None:
-        """Pull the plug; fine when it is off or unknown."""
+    def cut_power(self, server_id: str) -> None:
+        """Pull the plug of a guest that runs; fine when it is off or unknown.
+
+        A suspended guest writes to no disk, and its memory is lost for good once what it saved is dropped.
+        """
 
 
 class SelfFence:
@@ -186,7 +189,7 @@ class SelfFence:
             if self._lease is None or watchdog.clock() < self._lease.until:
                 raise
         for server_id in sorted(self._suspects):
-            self._switch.power_off(server_id)
+            self._switch.cut_power(server_id)
 
     @contextlib.contextmanager
     def _gate(self, how: int) -> Iterator[None]:

@@ -101,7 +101,7 @@ class DriverContract:
         driver.destroy(guest.server.id)
 
     def test_suspend_and_resume(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
-        """Saved and back, each twice; what is off cannot be resumed; power_off drops the saved state."""
+        """Saved and back, each twice; what is off cannot be resumed; only power_off drops the saved state."""
         guest = make_guest()
         driver.create(guest)
         for _ in range(2):
@@ -111,6 +111,8 @@ class DriverContract:
             driver.resume(guest.server.id)
             assert driver.get_power_state(guest.server.id) == virt.RUNNING
         driver.suspend(guest.server.id)
+        driver.cut_power(guest.server.id)
+        assert driver.get_power_state(guest.server.id) == virt.SUSPENDED
         driver.power_off(guest.server.id)
         assert driver.get_power_state(guest.server.id) == virt.SHUTDOWN
         _expect(errors.AgentError, lambda: driver.resume(guest.server.id))

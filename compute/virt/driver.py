@@ -221,6 +221,9 @@ class Driver(Protocol):
     def power_off(self, server_id: str) -> None:
         """Pull the plug, keep the definition, drop saved memory; fine when it is off or unknown."""
 
+    def cut_power(self, server_id: str) -> None:
+        """Pull the plug of a guest that runs; a suspended one keeps what it saved. Fine when it is off or unknown."""
+
     def shutdown(self, server_id: str) -> None:
         """Press the power button and return at once; fine when the guest is off."""
 

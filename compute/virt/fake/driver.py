@@ -147,6 +147,14 @@ class FakeDriver(FakeDevices, FakeMigrations):
             if domain is not None and domain.state != virt.SHUTDOWN:
                 self._enter(server_id, virt.SHUTDOWN, "stopped")
 
+    def cut_power(self, server_id: str) -> None:
+        """Off at once, unless suspended."""
+        self._answer("driver.cut_power", server_id)
+        with self._lock:
+            domain = self._find(server_id)
+            if domain is not None and domain.state in (virt.RUNNING, virt.PAUSED):
+                self._enter(server_id, virt.SHUTDOWN, "stopped")
+
     def shutdown(self, server_id: str) -> None:
         """A guest that is not `deaf` goes off."""
         self._answer("driver.shutdown", server_id)

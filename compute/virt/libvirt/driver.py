@@ -162,6 +162,10 @@ class LibvirtDriver(Guests):
 
         self._on_guest(server_id, off, None, patience=SLOW)
 
+    def cut_power(self, server_id: str) -> None:
+        """Pull the plug, keep saved memory."""
+        self._on_guest(server_id, kill, None, patience=SLOW)
+
     def shutdown(self, server_id: str) -> None:
         """Press the ACPI power button."""
         def press(domain: libvirt.virDomain) -> None:

@@ -109,7 +109,7 @@ def test_a_hypervisor_that_cannot_stop_a_guest_prolongs_nothing(agent: Agent, mo
     def refuse(_server_id: str) -> None:
         raise errors.Unavailable("libvirt does not answer.", part="libvirt")
 
-    monkeypatch.setattr(agent.driver, "power_off", refuse)
+    monkeypatch.setattr(agent.driver, "cut_power", refuse)
     with pytest.raises(errors.Unavailable):
         _hear(agent, 2)
     assert agent.self_fence.generation == 1, "the next answer tries again"

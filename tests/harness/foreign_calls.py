@@ -144,6 +144,10 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_C}/flavors/{{flavor}}", {"flavor": {"description": "taken"}}),
     Call("PUT", f"{_C}/flavors/{{flavor}}/os-extra_specs/note", {"note": "x"}),
     Call("PUT", f"{_C}/os-quota-sets/{{project}}", {"quota_set": {"instances": 1}}),
+    # What old microversions show of other services
+    Call("POST", f"{_C}/images/{{image}}/metadata", {"metadata": {"taken": "x"}}),
+    Call("PUT", f"{_C}/images/{{image}}/metadata", {"metadata": {}}),
+    Call("PUT", f"{_C}/images/{{image}}/metadata/note", {"meta": {"note": "x"}}),
     # Networks
     Call("PUT", f"{_N}/networks/{{network}}", {"network": {"name": "taken"}}),
     Call("POST", f"{_N}/subnets", {"subnet": {"network_id": "{network}", "ip_version": 4, "cidr": "10.77.0.0/24"}}),

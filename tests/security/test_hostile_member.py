@@ -18,6 +18,7 @@ from api.openstack import compute, identity, image, network, volume
 from api.openstack.network import not_built as network_not_built
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.old_versions import newest
 from tests.harness.projects import new_project
 
 FEW: Final = 3
@@ -83,7 +84,9 @@ ROUTES: Final[Mapping[str, str]] = {
         POST /servers/{server_id}/remote-consoles
     """, ACTION="""
         POST /servers/{server_id}/action
-    """, servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
+    """, image_metadata_item="PUT /images/{image_id}/metadata/{key}",
+        image_items="POST,PUT /images/{image_id}/metadata",
+        servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
         server_metadata="POST,PUT /servers/{server_id}/metadata",
         server_metadata_item="PUT /servers/{server_id}/metadata/{key}",
         server_tag="PUT /servers/{server_id}/tags/{tag}",
@@ -313,6 +316,9 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
     "snapshot_metadata": (_metadata(lambda it: f"/volume/v3/snapshots/{it.snapshot()}"), 413),
     "image_metadata": (lambda it, number: ("POST", f"/volume/v3/volumes/{it.volume()}/action", {
         "os-set_image_metadata": {"metadata": {f"k{number}": "v"}}}), 413),
+    "image_items": (_metadata(lambda it: f"/compute/v2.1/images/{it.image()}"), 403),
+    "image_metadata_item": (lambda it, number: (
+        "PUT", f"/compute/v2.1/images/{it.image()}/metadata/i{number}", {"meta": {f"i{number}": "v"}}), 403),
     "networks": (_post("/network/v2.0/networks", "network"), 409),
     "subnets": (lambda it, number: ("POST", "/network/v2.0/subnets", {"subnet": {
         "network_id": it.network(), "ip_version": 4, "cidr": f"10.2.{number}.0/24"}}), 409),
@@ -362,8 +368,7 @@ def _send(client: Client, step: Step) -> requests.Response:
     if "/image/" in path and method == "POST" and isinstance(body, dict) and "" in body:
         body = body[""]
     headers = {"Content-Type": "application/openstack-images-v2.1-json-patch"} if method == "PATCH" else {}
-    return client.request(method, path, json=body, headers={
-        **headers, "OpenStack-API-Version": "compute 2.96, volume 3.71"})
+    return client.request(method, path, json=body, headers={**headers, **newest(path)})
 
 
 def test_each_route_that_takes_a_body_has_a_bound() -> None:

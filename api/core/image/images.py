@@ -37,6 +37,7 @@ READ_ONLY = frozenset({
     "direct_url", "self", "file", "schema", "stores",
 })
 RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
+ATTRIBUTES = frozenset({*WRITABLE, *READ_ONLY, *RESERVED, "tags"})
 RESERVED_PREFIX = "os_glance"  # names with which the reference's service writes notes of its own
 _FORMATS = ("disk_format", "container_format")
 
@@ -69,7 +70,7 @@ def create_image(services: Services, context: RequestContext, attributes: Mappin
     known = {*WRITABLE, *READ_ONLY, "tags"}
     properties = {name: value for name, value in attributes.items() if name not in known}
     tags = sorted(set(attributes.get("tags", ())))
-    _check_counts(properties, tags)
+    check_counts(properties, tags)
 
     def work(session: orm.Session) -> Image:
         if owner is not None:
@@ -98,7 +99,7 @@ def update_image(services: Services, context: RequestContext, image_id: str,
     """Apply all of `changes`, in order, or none."""
 
     def work(session: orm.Session) -> TaggedImage:
-        image = _lock(services, session, context, image_id, "modify_image")
+        image = lock(services, session, context, image_id, "modify_image")
         tags = set(tags_of(session, [image.id])[image.id])
         wanted = set(tags)
         image.properties = dict(image.properties)  # SQLAlchemy does not notice a change inside the map
@@ -109,7 +110,7 @@ def update_image(services: Services, context: RequestContext, image_id: str,
                 _set_attribute(services, session, context, image, change)
             else:
                 _set_property(image, change)
-        _check_counts(image.properties, wanted)
+        check_counts(image.properties, wanted)
         session.execute(sa.delete(ImageTag).where(ImageTag.image_id == image.id, ImageTag.tag.in_(tags - wanted)))
         session.add_all([ImageTag(image_id=image.id, tag=tag) for tag in sorted(wanted - tags)])
         image.updated_at = clock.utcnow()
@@ -125,7 +126,7 @@ def delete_image(services: Services, context: RequestContext, image_id: str) -> 
     """Delete an image and, when nothing else refers to it, its data. Servers made from it keep running."""
 
     def work(session: orm.Session) -> Image:
-        image = _lock(services, session, context, image_id, "delete_image")
+        image = lock(services, session, context, image_id, "delete_image")
         if image.protected:
             raise errors.Forbidden(f"Image {image.id} is protected and cannot be deleted.")
         IMAGE.move(session, image.id, statuses.DELETED, {"deleted_at": clock.utcnow()})
@@ -142,7 +143,7 @@ def set_active(services: Services, context: RequestContext, image_id: str, *, ac
     action = "reactivate" if active else "deactivate"
 
     def work(session: orm.Session) -> None:
-        image = _lock(services, session, context, image_id, action)
+        image = lock(services, session, context, image_id, action)
         if image.status not in (statuses.ACTIVE, statuses.DEACTIVATED):
             raise errors.Forbidden(f"Not allowed to {action} image in status '{image.status}'.")
         IMAGE.move(session, image.id, statuses.ACTIVE if active else statuses.DEACTIVATED)
@@ -154,10 +155,10 @@ def set_tag(services: Services, context: RequestContext, image_id: str, tag: str
     """Add or remove one tag; adding one that is there is fine, removing one that is not raises NotFound."""
 
     def work(session: orm.Session) -> None:
-        image = _lock(services, session, context, image_id, "modify_image")
+        image = lock(services, session, context, image_id, "modify_image")
         tags = tags_of(session, [image.id])[image.id]
         if present and tag not in tags:
-            _check_counts({}, [*tags, tag])
+            check_counts({}, [*tags, tag])
             session.add(ImageTag(image_id=image.id, tag=tag))
         elif not present:
             if tag not in tags:
@@ -168,7 +169,7 @@ def set_tag(services: Services, context: RequestContext, image_id: str, tag: str
     services.db.write(work)
 
 
-def _lock(services: Services, session: orm.Session, context: RequestContext, image_id: str, action: str) -> Image:
+def lock(services: Services, session: orm.Session, context: RequestContext, image_id: str, action: str) -> Image:
     """Return the image, held until the transaction ends, so that two changes do not overwrite each other."""
     # Lock, then read: MariaDB answers reads from the moment of the transaction's first one.
     services.db.lock_row(session, Image, Image.id == ids.canonical(image_id))
@@ -221,7 +222,16 @@ def _refuse_read_only(name: str, allowed: Collection[str] = ()) -> None:
         raise errors.Forbidden(f"Attribute '{name}' is reserved.")
 
 
-def _check_counts(properties: Mapping[str, Any], tags: Collection[str]) -> None:
+def check_names(names: Collection[str]) -> None:
+    """Raise InvalidField for names of attributes, Forbidden for those that are read-only or reserved."""
+    for name in names:
+        _refuse_read_only(name)
+        if name in ATTRIBUTES:
+            raise errors.InvalidField(field="metadata", value=name, reason="It is an attribute of every image.")
+
+
+def check_counts(properties: Mapping[str, Any], tags: Collection[str]) -> None:
+    """Raise TooLarge for more properties or tags than an image may have."""
     if len(properties) > MAX_PROPERTIES:
         raise errors.TooLarge(reason=f"an image has at most {MAX_PROPERTIES} properties")
     if sum(len(name) + len(str(value)) for name, value in properties.items()) > MAX_PROPERTIES_LENGTH:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.image.images import MAX_PROPERTIES, READ_ONLY, RESERVED, WRITABLE
+from api.core.image.images import ATTRIBUTES, MAX_PROPERTIES
 from api.core.server import image_disks
 from api.core.server import snapshots as server_snapshots
 from api.core.server.servers import check_idle, to_change
@@ -36,7 +36,6 @@ _NOT_INHERITED: Final = frozenset({
     "img_signature_certificate_uuid", "mappings", *image_disks.PROPERTIES})
 # What a volume remembers of its image's identity, which is not that of an image of its server.
 _OF_VOLUMES: Final = frozenset({"image_id", "image_name"})
-_ATTRIBUTES: Final = frozenset({*WRITABLE, *READ_ONLY, *RESERVED, "tags"})
 
 
 def create_image(services: Services, context: RequestContext, server_id: str, name: str,
@@ -160,7 +159,7 @@ def _accept(session: orm.Session, context: RequestContext, server: Server, kind:
 
 def _inherited(server: Server) -> dict[str, str]:
     properties = {name: value for name, value in server.image_properties.items()
-                  if name not in _NOT_INHERITED | _ATTRIBUTES | _OF_VOLUMES}
+                  if name not in _NOT_INHERITED | ATTRIBUTES | _OF_VOLUMES}
     if server.image_id is not None:
         properties.setdefault("base_image_ref", server.image_id)
     return properties
@@ -168,7 +167,7 @@ def _inherited(server: Server) -> dict[str, str]:
 
 def _check_properties(properties: Mapping[str, str]) -> None:
     for name in properties:
-        if name in _ATTRIBUTES:
+        if name in ATTRIBUTES:
             raise errors.InvalidField(field="metadata", value=name, reason="It is an attribute of every image.")
     if len(properties) > MAX_PROPERTIES:
         raise errors.InvalidField(field="metadata", value=str(len(properties)), reason="With what it inherits, an "

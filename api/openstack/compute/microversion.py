@@ -6,8 +6,8 @@ from typing import Final
 
 from api.microversions import ALWAYS, Negotiation, Span, Version, available, text_of
 
-__all__ = ["ALWAYS", "MAXIMUM", "MINIMUM", "Span", "Version", "available", "name_version", "negotiate", "since",
-           "text_of", "until"]
+__all__ = ["ALWAYS", "MAXIMUM", "MINIMUM", "PROXIES", "Span", "Version", "available", "name_version", "negotiate",
+           "since", "text_of", "until"]
 
 MINIMUM: Final[Version] = (2, 1)
 MAXIMUM: Final[Version] = (2, 96)
@@ -24,3 +24,6 @@ def since(minor: int) -> Span:
 def until(minor: int) -> Span:
     """Return the span up to and with 2.`minor`."""
     return Span(until=(2, minor))
+
+
+PROXIES: Final = until(35)  # the views of what other services own

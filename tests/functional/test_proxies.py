@@ -1,0 +1,72 @@
+"""What the Compute API showed of other services, in the microversions that had it, and 404 after them."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from tests.harness.client import Client
+
+COMPUTE = "/compute/v2.1"
+
+
+def _member(client: Client, path: str, member: str, **query: Any) -> Any:
+    answer = client.get(f"{COMPUTE}{path}", params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()[member]
+
+
+def _ended(client: Client, method: str, path: str, minor: int, body: Any = None) -> None:
+    answer = client.request(method, f"{COMPUTE}{path}", json=body, headers={
+        "OpenStack-API-Version": f"compute 2.{minor}"})
+    assert answer.status_code == 404, f"{method} {path} at 2.{minor}: {answer.status_code} {answer.text}"
+
+
+def _put(client: Client, path: str, body: Any) -> Any:
+    return client.request("PUT", path, json=body)
+
+
+def test_images(client: Client) -> None:
+    image = client.make_image("an old view")
+    client.request("PATCH", f"/image/v2/images/{image}", json=[
+        {"op": "add", "path": "/image_type", "value": "snapshot"},
+        {"op": "add", "path": "/instance_uuid", "value": image},
+        {"op": "add", "path": "/auto_disk_config", "value": "true"}],
+        headers={"Content-Type": "application/openstack-images-v2.1-json-patch"}).raise_for_status()
+    shown = _member(client, f"/images/{image}", "image")
+    assert (shown["status"], shown["progress"], shown["OS-DCF:diskConfig"]) == ("ACTIVE", 100, "AUTO")
+    assert shown["server"]["id"] == image and shown["metadata"]["image_type"] == "snapshot"
+    assert shown in _member(client, "/images/detail", "images")
+    for query in ({"name": "an old view"}, {"server": f"http://x/servers/{image}"}, {"type": "snapshot"},
+                  {"property-auto_disk_config": "true"}):
+        assert [row["id"] for row in _member(client, "/images", "images", status="ACTIVE", **query)] == [image]
+    for query in ({"status": "SAVING"}, {"changes-since": "2999-01-01T00:00:00Z"}, {"minRam": 7}, {"minDisk": 7}):
+        assert not _member(client, "/images", "images", name="an old view", **query)
+    first = client.get(f"{COMPUTE}/images", params={"limit": 1}).json()
+    assert len(first["images"]) == 1 and "marker=" in first["images_links"][0]["href"]
+    assert client.get(f"{COMPUTE}/images", params={"marker": str(uuid.uuid4())}).status_code == 400
+    assert client.delete(f"{COMPUTE}/images/{image}").status_code == 204
+    gone = client.get(f"{COMPUTE}/images/{image}")
+    assert (gone.status_code, gone.json()["itemNotFound"]["message"]) == (404, "Image not found.")
+    assert client.delete(f"{COMPUTE}/images/{image}").status_code == 404
+    for path in ("/images", "/images/detail", f"/images/{image}"):
+        _ended(client, "GET", path, 36)
+
+
+def test_metadata_of_images(client: Client) -> None:
+    path = f"{COMPUTE}/images/{client.make_image()}/metadata"
+    assert client.post(path, {"metadata": {"a": "1", "b": "2"}}).json() == {"metadata": {"a": "1", "b": "2"}}
+    assert _put(client, path, {"metadata": {"c": "3"}}).json() == {"metadata": {"c": "3"}}
+    assert _put(client, f"{path}/d", {"meta": {"d": "4"}}).json() == {"meta": {"d": "4"}}
+    assert _put(client, f"{path}/d", {"meta": {"e": "4"}}).status_code == 400
+    assert client.get(path).json() == {"metadata": {"c": "3", "d": "4"}}
+    assert client.get(f"{path}/c").json() == {"meta": {"c": "3"}}
+    assert client.delete(f"{path}/c").status_code == 204
+    assert client.delete(f"{path}/c").status_code == client.get(f"{path}/c").status_code == 404
+    # Neither an attribute nor a note of the service's own is metadata.
+    assert client.post(path, {"metadata": {"visibility": "public"}}).status_code == 400
+    assert client.post(path, {"metadata": {"os_glance_x": "y"}}).status_code == 403
+    assert client.post(path, {"metadata": {f"k{number}": "v" for number in range(300)}}).status_code == 403
+    assert client.get(path).json() == {"metadata": {"d": "4"}}
+    assert client.get(path, headers={"OpenStack-API-Version": "compute 2.38"}).status_code == 200
+    _ended(client, "GET", path.removeprefix(COMPUTE), 39)

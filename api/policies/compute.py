@@ -103,6 +103,10 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-volumes-attachments:create", OWNER_OR_ADMIN, "Attach a volume to a server."),
     ("os-volumes-attachments:update", OWNER_OR_ADMIN, "Say whether a volume is deleted with its server."),
     ("os-volumes-attachments:delete", OWNER_OR_ADMIN, "Detach a volume from a server."),
+    *((f"os-volumes:{prefix}{verb}", check, f"{text} {noun} through the Compute API.")
+      for prefix, noun in (("", "volumes"), ("snapshots:", "snapshots")) for verb, check, text in (
+          ("list", READER, "List"), ("detail", READER, "List with details"), ("show", READER, "Show"),
+          ("create", OWNER_OR_ADMIN, "Create"), ("delete", OWNER_OR_ADMIN, "Delete"))),
     ("os-instance-actions:list", READER, "List what was done to a server."),
     ("os-instance-actions:show", READER, "Show an action on a server."),
     ("os-instance-actions:events", ADMIN, "Show an action's tracebacks and hosts."),

@@ -6,6 +6,8 @@ import uuid
 from typing import Any
 
 from tests.harness.client import Client
+from tests.harness.ports import wait_for
+from tests.harness.volume_words import attach, make_volume
 
 COMPUTE = "/compute/v2.1"
 
@@ -70,3 +72,44 @@ def test_metadata_of_images(client: Client) -> None:
     assert client.get(path).json() == {"metadata": {"d": "4"}}
     assert client.get(path, headers={"OpenStack-API-Version": "compute 2.38"}).status_code == 200
     _ended(client, "GET", path.removeprefix(COMPUTE), 39)
+
+
+def test_volumes_and_snapshots(client: Client) -> None:
+    made = client.post(f"{COMPUTE}/os-volumes", {"volume": {
+        "size": "1", "display_name": "old", "display_description": "view", "metadata": {"a": "b"}}})
+    volume = made.json()["volume"]["id"]
+    assert made.headers["Location"].endswith(f"/os-volumes/{volume}")
+    client.wait_volume(volume, "available")
+    shown = _member(client, f"/os-volumes/{volume}", "volume")
+    assert (shown["status"], shown["attachments"], shown["metadata"]) == ("available", [{}], {"a": "b"})
+    assert (shown["displayName"], shown["displayDescription"], shown["size"]) == ("old", "view", 1)
+    assert _member(client, "/os-volumes", "volumes", limit=1) == _member(client, "/os-volumes/detail", "volumes",
+                                                                         limit=1) == [shown]
+    assert shown not in _member(client, "/os-volumes", "volumes", offset=1)
+
+    snapshot = client.post(f"{COMPUTE}/os-snapshots", {"snapshot": {
+        "volume_id": volume, "display_name": "copy"}}).json()["snapshot"]
+    assert (snapshot["volumeId"], snapshot["displayName"], snapshot["size"]) == (volume, "copy", 1)
+    client.wait_block(f"snapshots/{snapshot['id']}", "available")
+    shown = _member(client, f"/os-snapshots/{snapshot['id']}", "snapshot")
+    assert _member(client, "/os-snapshots", "snapshots") == _member(client, "/os-snapshots/detail", "snapshots") == [
+        shown]
+    # What a status forbids is a mistake of the request here.
+    assert client.delete(f"{COMPUTE}/os-volumes/{volume}").status_code == 400
+    assert client.delete(f"{COMPUTE}/os-snapshots/{snapshot['id']}").status_code == 202
+    wait_for(lambda: client.get(f"{COMPUTE}/os-snapshots/{snapshot['id']}").status_code == 404, "the deletion")
+    assert client.delete(f"{COMPUTE}/os-volumes/{volume}").status_code == 202
+    wait_for(lambda: client.get(f"{COMPUTE}/os-volumes/{volume}").status_code == 404, "the deletion")
+    for path in ("os-volumes", "os-volumes/detail", f"os-volumes/{volume}", "os-snapshots", "os-snapshots/detail",
+                 f"os-snapshots/{snapshot['id']}"):
+        _ended(client, "GET", f"/{path}", 36)
+
+
+def test_an_attached_volume_says_where(client: Client, image: str) -> None:
+    server = client.create_server(image, networks="none")
+    client.wait_server(server, "ACTIVE")
+    volume = make_volume(client)
+    assert attach(client, server, volume).status_code == 200
+    client.wait_volume(volume, "in-use")
+    [attachment] = _member(client, f"/os-volumes/{volume}", "volume")["attachments"]
+    assert attachment["serverId"] == server and attachment["device"].startswith("/dev/")

@@ -50,9 +50,11 @@ def paths(client: Client, image: str) -> dict[str, str]:
     client.post(f"/compute/v2.1/flavors/{flavor}/action", {"addTenantAccess": {"tenant": client.project_id}})
     client.post(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", {"extra_specs": {"hw:cpu_policy": "shared"}})
     network = next(iter(client.get(f"{SERVERS}/{server}/ips").json()["addresses"]))
+    snapshot = client.post("/compute/v2.1/os-snapshots", {"snapshot": {
+        "volume_id": make_volume(client)}}).json()["snapshot"]["id"]
     client.post(f"/compute/v2.1/images/{image}/metadata", {"metadata": {"k": "v"}}).raise_for_status()
     return {"servers": server, "os-volume_attachments": volume, "os-instance-actions": request, "os-interface": port,
-            "images": image,
+            "images": image, "os-volumes": volume, "os-snapshots": snapshot,
             "os-aggregates": str(aggregate), "os-keypairs": "k", "flavors": flavor,
             "os-server-groups": group["id"], "os-extra_specs": "hw:cpu_policy", "metadata": "k", "tags": "t",
             "ips": network, "os-quota-sets": client.project_id, "os-simple-tenant-usage": client.project_id,

@@ -148,6 +148,8 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("POST", f"{_C}/images/{{image}}/metadata", {"metadata": {"taken": "x"}}),
     Call("PUT", f"{_C}/images/{{image}}/metadata", {"metadata": {}}),
     Call("PUT", f"{_C}/images/{{image}}/metadata/note", {"meta": {"note": "x"}}),
+    Call("POST", f"{_C}/os-volumes", {"volume": {"size": 1, "snapshot_id": "{snapshot}"}}),
+    Call("POST", f"{_C}/os-snapshots", {"snapshot": {"volume_id": "{volume}", "force": True}}),
     # Networks
     Call("PUT", f"{_N}/networks/{{network}}", {"network": {"name": "taken"}}),
     Call("POST", f"{_N}/subnets", {"subnet": {"network_id": "{network}", "ip_version": 4, "cidr": "10.77.0.0/24"}}),
@@ -208,7 +210,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-scopes)(/detail|/summary)?$")
+                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

@@ -86,6 +86,7 @@ ROUTES: Final[Mapping[str, str]] = {
         POST /servers/{server_id}/action
     """, image_metadata_item="PUT /images/{image_id}/metadata/{key}",
         image_items="POST,PUT /images/{image_id}/metadata",
+        old_volumes="POST /os-volumes", old_snapshots="POST /os-snapshots",
         servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
         server_metadata="POST,PUT /servers/{server_id}/metadata",
         server_metadata_item="PUT /servers/{server_id}/metadata/{key}",
@@ -270,13 +271,13 @@ def _metadata(path: Callable[[Hostile], str]) -> Make:
     return lambda it, number: ("POST", f"{path(it)}/metadata", {"metadata": {f"k{number}": "v"}})
 
 
-def _on_volume(noun: str) -> Make:
+def _on_volume(noun: str, path: str | None = None) -> Make:
     def make(it: Hostile, _number: int) -> Step:
         volume_id = it.volume()
         # The one before holds the volume.
         for row in it.client.get(f"/volume/v3/{noun}s").json()[f"{noun}s"]:
             it.client.wait_block(f"{noun}s/{row['id']}", "available")
-        return "POST", f"/volume/v3/{noun}s", {noun: {"volume_id": volume_id}}
+        return "POST", path or f"/volume/v3/{noun}s", {noun: {"volume_id": volume_id}}
     return make
 
 
@@ -319,6 +320,9 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
     "image_items": (_metadata(lambda it: f"/compute/v2.1/images/{it.image()}"), 403),
     "image_metadata_item": (lambda it, number: (
         "PUT", f"/compute/v2.1/images/{it.image()}/metadata/i{number}", {"meta": {f"i{number}": "v"}}), 403),
+    "old_volumes": (lambda _it, number: (
+        "POST", "/compute/v2.1/os-volumes", {"volume": {"size": 1, "display_name": f"n{number}"}}), 403),
+    "old_snapshots": (_on_volume("snapshot", "/compute/v2.1/os-snapshots"), 403),
     "networks": (_post("/network/v2.0/networks", "network"), 409),
     "subnets": (lambda it, number: ("POST", "/network/v2.0/subnets", {"subnet": {
         "network_id": it.network(), "ip_version": 4, "cidr": f"10.2.{number}.0/24"}}), 409),

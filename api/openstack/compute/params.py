@@ -10,7 +10,7 @@ import falcon
 from oslo_config import cfg
 
 from api import links, paging
-from api.openstack.compute.microversion import Span, Version, since
+from api.openstack.compute.microversion import ALWAYS, Span, Version, since
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.query import fields as query_fields
@@ -23,6 +23,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]+")
 STRICT: Version = (2, 75)
 _MULTIATTACH: Span = since(60)
 PAGE: tuple[str, ...] = ("limit", "marker")
+_SLICE: Mapping[str, Span] = {"limit": ALWAYS, "offset": ALWAYS}
 
 
 def caller(request: falcon.Request) -> RequestContext:
@@ -108,6 +109,12 @@ def page_of(request: falcon.Request, conf: cfg.ConfigOpts, *, sortable: Mapping[
         return Query(limit=conf.api.max_limit, sort=tuple(sort), **more)
     return Query(limit=paging.limit_of(request, conf.api.max_limit), marker=request.get_param("marker") or None,
                  sort=tuple(sort), **more)
+
+
+def slice_of(request: falcon.Request, conf: cfg.ConfigOpts, **more: Any) -> Query:
+    """Return the query of a list without markers: `limit` rows (0: as many as a page may have) after `offset`."""
+    found, maximum = read(request, _SLICE, strict=None), conf.api.max_limit
+    return Query(limit=min(number(found, "limit") or maximum, maximum), offset=number(found, "offset"), **more)
 
 
 def project_of(text: str) -> str:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import pytest
+
 from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
+from tests.harness.projects import new_project
 from tests.harness.volume_words import attach, make_volume
 
 COMPUTE = "/compute/v2.1"
@@ -113,3 +117,68 @@ def test_an_attached_volume_says_where(client: Client, image: str) -> None:
     client.wait_volume(volume, "in-use")
     [attachment] = _member(client, f"/os-volumes/{volume}", "volume")["attachments"]
     assert attachment["serverId"] == server and attachment["device"].startswith("/dev/")
+
+
+def _group(client: Client, name: str) -> str:
+    made = client.post(f"{COMPUTE}/os-security-groups", {"security_group": {"name": name, "description": "old"}})
+    assert made.status_code == 200, made.text
+    return str(made.json()["security_group"]["id"])
+
+
+def _rule(client: Client, group: str, **values: Any) -> Any:
+    return client.post(f"{COMPUTE}/os-security-group-rules", {"security_group_rule": {
+        "parent_group_id": group, **values}})
+
+
+def test_security_groups(client: Client) -> None:
+    group, other = _group(client, "mine"), _group(client, "other")
+    made = _rule(client, group, ip_protocol="tcp", from_port="22", to_port=22, cidr="10.0.0.0/8")
+    rule = made.json()["security_group_rule"]
+    assert (rule["from_port"], rule["to_port"], rule["ip_range"], rule["group"]) == (22, 22, {"cidr": "10.0.0.0/8"}, {})
+    admits = _rule(client, group, ip_protocol="icmp", group_id=other).json()["security_group_rule"]
+    assert (admits["group"]["name"], admits["ip_range"]) == ("other", {})
+    assert (admits["from_port"], admits["to_port"]) == (-1, -1)
+    shown = _member(client, f"/os-security-groups/{group}", "security_group")
+    assert shown["rules"] == [rule, admits]  # nothing of what goes out
+    assert shown in _member(client, "/os-security-groups", "security_groups")
+    renamed = _put(client, f"{COMPUTE}/os-security-groups/{group}", {"security_group": {
+        "name": "renamed", "description": "older"}}).json()["security_group"]
+    assert (renamed["name"], renamed["description"]) == ("renamed", "older")
+    assert client.delete(f"{COMPUTE}/os-security-group-rules/{rule['id']}").status_code == 202
+    assert client.delete(f"{COMPUTE}/os-security-group-rules/{rule['id']}").status_code == 404
+    assert client.delete(f"{COMPUTE}/os-security-groups/{other}").status_code == 202
+    assert _member(client, f"/os-security-groups/{group}", "security_group")["rules"] == []
+    assert client.get(f"{COMPUTE}/os-security-groups/{other}").status_code == 404
+    assert client.get(f"{COMPUTE}/os-security-groups/7").status_code == 400
+    for method, path in (("GET", "os-security-groups"), ("GET", f"os-security-groups/{group}"),
+                         ("POST", "os-security-group-rules")):
+        _ended(client, method, f"/{path}", 36, {} if method == "POST" else None)
+
+
+@pytest.mark.parametrize("values, said", [
+    ({"ip_protocol": "tcp", "from_port": 22, "to_port": 21}, "Former value cannot be greater than the later"),
+    ({"ip_protocol": "tcp", "from_port": 22, "to_port": 65536}, "Valid TCP ports should be between 1-65535"),
+    ({"ip_protocol": "icmp", "from_port": 256, "to_port": -1}, "the type:code must be valid"),
+    ({"ip_protocol": "tcp", "from_port": "x", "to_port": 1}, "must be integers"),
+    ({"ip_protocol": "other", "from_port": 1, "to_port": 1}, "Invalid IP protocol other."),
+    ({"ip_protocol": "tcp"}, "Not enough parameters"), ({}, "Not enough parameters"),
+    ({"ip_protocol": "tcp", "from_port": 1, "to_port": 1, "cidr": "nowhere"}, "not a valid IP network"),
+    ({"ip_protocol": "tcp", "from_port": 1, "to_port": 1, "cidr": "10.0.0.0/0"}, "Bad prefix"),
+    ({"ip_protocol": "udp", "from_port": 7, "to_port": 7}, "This rule already exists in group")])
+def test_rules_that_are_refused(client: Client, values: dict[str, Any], said: str) -> None:
+    group = _group(client, "strict")
+    assert _rule(client, group, ip_protocol="udp", from_port=7, to_port=7).status_code == 200
+    refused = _rule(client, group, **values)
+    assert refused.status_code == 400 and said in refused.json()["badRequest"]["message"]
+    assert _rule(client, str(uuid.uuid4()), ip_protocol="udp", from_port=7, to_port=7).status_code == 404
+    assert client.delete(f"{COMPUTE}/os-security-groups/{group}").status_code == 202
+
+
+def test_members_list_their_own_groups(cloud: Cloud, client: Client) -> None:
+    member = new_project(cloud, client)
+    mine, theirs = _group(member, "members"), _group(client, "admins")
+    found = {row["id"] for row in _member(client, "/os-security-groups", "security_groups", all_tenants=1)}
+    assert {mine, theirs} <= found
+    assert mine not in {row["id"] for row in _member(client, "/os-security-groups", "security_groups")}
+    found = {row["id"] for row in _member(member, "/os-security-groups", "security_groups", all_tenants=1)}
+    assert mine in found and theirs not in found

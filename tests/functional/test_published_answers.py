@@ -55,6 +55,7 @@ def paths(client: Client, image: str) -> dict[str, str]:
     client.post(f"/compute/v2.1/images/{image}/metadata", {"metadata": {"k": "v"}}).raise_for_status()
     return {"servers": server, "os-volume_attachments": volume, "os-instance-actions": request, "os-interface": port,
             "images": image, "os-volumes": volume, "os-snapshots": snapshot,
+            "os-security-groups": client.get("/network/v2.0/security-groups").json()["security_groups"][0]["id"],
             "os-aggregates": str(aggregate), "os-keypairs": "k", "flavors": flavor,
             "os-server-groups": group["id"], "os-extra_specs": "hw:cpu_policy", "metadata": "k", "tags": "t",
             "ips": network, "os-quota-sets": client.project_id, "os-simple-tenant-usage": client.project_id,

@@ -21,7 +21,7 @@ PARAMETERS: Final = {
     "port_id": "port", "volume_id": "volume", "action_id": "action", "flavor_id": "flavor",
     "keypair_name": "keypair", "group_id": "server_group", "image_id": "image", "member_id": "project",
     "attachment_id": "attachment", "backup_id": "backup", "snapshot_id": "snapshot", "transfer_id": "transfer",
-    "type_id": "type", "quota_project_id": "project",
+    "type_id": "type", "quota_project_id": "project", "security_group_id": "security_group", "rule_id": "rule",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",
@@ -150,6 +150,12 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_C}/images/{{image}}/metadata/note", {"meta": {"note": "x"}}),
     Call("POST", f"{_C}/os-volumes", {"volume": {"size": 1, "snapshot_id": "{snapshot}"}}),
     Call("POST", f"{_C}/os-snapshots", {"snapshot": {"volume_id": "{volume}", "force": True}}),
+    Call("PUT", f"{_C}/os-security-groups/{{security_group}}", {"security_group": {
+        "name": "taken", "description": "taken"}}),
+    Call("POST", f"{_C}/os-security-group-rules", {"security_group_rule": {
+        "parent_group_id": "{security_group}", "ip_protocol": "udp", "from_port": 1, "to_port": 1}}),
+    Call("POST", f"{_C}/os-security-group-rules", {"security_group_rule": {
+        "parent_group_id": "{own_security_group}", "group_id": "{security_group}"}}),
     # Networks
     Call("PUT", f"{_N}/networks/{{network}}", {"network": {"name": "taken"}}),
     Call("POST", f"{_N}/subnets", {"subnet": {"network_id": "{network}", "ip_version": 4, "cidr": "10.77.0.0/24"}}),
@@ -210,7 +216,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots)(/detail|/summary)?$")
+                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|os-security-groups)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

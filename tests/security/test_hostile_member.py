@@ -75,6 +75,7 @@ ROUTES: Final[Mapping[str, str]] = {
         PUT /servers/{server_id}
         PUT /servers/{server_id}/os-volume_attachments/{volume_id}
         PUT /servers/{server_id}/tags
+        PUT /os-security-groups/{security_group_id}
     """, NOTHING="""
         POST /os-networks
         POST /os-networks/add
@@ -87,6 +88,7 @@ ROUTES: Final[Mapping[str, str]] = {
     """, image_metadata_item="PUT /images/{image_id}/metadata/{key}",
         image_items="POST,PUT /images/{image_id}/metadata",
         old_volumes="POST /os-volumes", old_snapshots="POST /os-snapshots",
+        old_groups="POST /os-security-groups", old_rules="POST /os-security-group-rules",
         servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
         server_metadata="POST,PUT /servers/{server_id}/metadata",
         server_metadata_item="PUT /servers/{server_id}/metadata/{key}",
@@ -323,6 +325,9 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
     "old_volumes": (lambda _it, number: (
         "POST", "/compute/v2.1/os-volumes", {"volume": {"size": 1, "display_name": f"n{number}"}}), 403),
     "old_snapshots": (_on_volume("snapshot", "/compute/v2.1/os-snapshots"), 403),
+    "old_groups": (_post("/compute/v2.1/os-security-groups", "security_group", description="d"), 403),
+    "old_rules": (lambda it, number: ("POST", "/compute/v2.1/os-security-group-rules", {"security_group_rule": {
+        "parent_group_id": it.group(), "ip_protocol": "udp", "from_port": number + 1, "to_port": number + 1}}), 403),
     "networks": (_post("/network/v2.0/networks", "network"), 409),
     "subnets": (lambda it, number: ("POST", "/network/v2.0/subnets", {"subnet": {
         "network_id": it.network(), "ip_version": 4, "cidr": f"10.2.{number}.0/24"}}), 409),

@@ -53,6 +53,15 @@ def show_group(caller: Caller, identifier: str) -> GroupRecord:
         return _records(session, caller, [find(session, caller, SecurityGroup, identifier)])[0]
 
 
+def remotes_of(caller: Caller, rules: Sequence[SecurityGroupRule]) -> dict[str, tuple[str, str]]:
+    """Return name and project of the groups that rules admit, by id, but for those that the caller does not see."""
+    remote = {rule.remote_group_id for rule in rules if rule.remote_group_id is not None}
+    with caller.services.db.reading() as session:
+        return {row.id: (row.name, row.project_id) for row in session.execute(
+            sa.select(SecurityGroup.id, SecurityGroup.name, SecurityGroup.project_id)
+            .where(SecurityGroup.id.in_(remote), visible(caller, SecurityGroup)))} if remote else {}
+
+
 def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[GroupRecord]:
     """Write groups, all or none; each lets everything out."""
     def work(session: orm.Session) -> tuple[list[GroupRecord], list[str]]:

@@ -249,7 +249,7 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
 
 
 def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, list[Any]]]:
-    """Return the groups of a server's ports and the rules of each (with `remote_name`)."""
+    """Return the groups of a server's ports and the rules of each (with the remote group's name and project)."""
     remote = orm.aliased(SecurityGroup)
     with services.db.reading() as session:
         groups = session.scalars(
@@ -257,7 +257,7 @@ def security_groups_of(services: Services, server_id: str) -> list[tuple[Any, li
                 sa.select(MEMBERS.c.group_id).join(PORTS, PORTS.c.id == MEMBERS.c.port_id)
                 .where(PORTS.c.server_id == server_id))).order_by(SecurityGroup.name)).all()
         rules = session.execute(
-            sa.select(SecurityGroupRule, remote.name.label("remote_name"))
+            sa.select(SecurityGroupRule, remote.name, remote.project_id)
             .outerjoin(remote, remote.id == SecurityGroupRule.remote_group_id)
             .where(SecurityGroupRule.group_id.in_([group.id for group in groups]))
             .order_by(SecurityGroupRule.created_at, SecurityGroupRule.id)).all()

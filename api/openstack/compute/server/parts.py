@@ -13,8 +13,9 @@ from api.core.server import passwords, servers
 from api.core.server import rows as server_rows
 from api.openstack.compute import params
 from api.openstack.compute.microversion import available, since
+from api.openstack.compute.proxies.security_groups import group_view
 from api.openstack.resource import Resource
-from hostler import errors, ids
+from hostler import errors
 
 _STANDARD_DIAGNOSTICS = since(48)
 
@@ -49,15 +50,6 @@ class AddressesOnNetwork(Addresses):
         response.media = {network_label: found[network_label]}
 
 
-def rule_view(rule: Any, remote_name: str | None) -> dict[str, Any]:
-    """Return a rule in the old words of the Compute API."""
-    group = {"name": remote_name, "tenant_id": ids.bare(rule.project_id)} if remote_name else {}
-    everywhere = "0.0.0.0/0" if rule.ethertype == "IPv4" else "::/0"
-    return {"id": rule.id, "parent_group_id": rule.group_id, "ip_protocol": rule.protocol,
-            "from_port": rule.port_min, "to_port": rule.port_max, "group": group,
-            "ip_range": {} if group else {"cidr": rule.remote_ip_prefix or everywhere}}
-
-
 class ServerSecurityGroups(Resource):
     """GET /servers/{id}/os-security-groups."""
 
@@ -65,9 +57,8 @@ class ServerSecurityGroups(Resource):
         """List."""
         groups = server_actions.groups_of(self.services, params.caller(request), server_id)
         response.media = {"security_groups": [
-            {"id": group.id, "name": group.name, "description": group.description,
-             "tenant_id": ids.bare(group.project_id),
-             "rules": [rule_view(row[0], row.remote_name) for row in rules if row[0].direction == "ingress"]}
+            group_view(group, [row[0] for row in rules], {
+                rule.remote_group_id: (name, project_id) for rule, name, project_id in rules if name is not None})
             for group, rules in groups]}
 
 

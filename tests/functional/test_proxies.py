@@ -182,3 +182,28 @@ def test_members_list_their_own_groups(cloud: Cloud, client: Client) -> None:
     assert mine not in {row["id"] for row in _member(client, "/os-security-groups", "security_groups")}
     found = {row["id"] for row in _member(member, "/os-security-groups", "security_groups", all_tenants=1)}
     assert mine in found and theirs not in found
+
+
+def test_hosts(client: Client, image: str) -> None:
+    listed = _member(client, "/os-hosts", "hosts")
+    assert {row["service"] for row in listed} >= {"compute", "conductor", "scheduler"}
+    zone = next(row["zone"] for row in listed if row["service"] == "compute")
+    assert {row["host_name"] for row in _member(client, "/os-hosts", "hosts", zone=zone)} == {"host1", "host2", "host3"}
+    assert _member(client, "/os-hosts", "hosts", zone="nowhere") == []
+    assert _member(client, "/os-hosts", "hosts", zone="") == listed
+    server = client.create_server(image, networks="none")
+    host = client.wait_server(server, "ACTIVE")["OS-EXT-SRV-ATTR:host"]
+    rows = {row["resource"]["project"]: row["resource"] for row in _member(client, f"/os-hosts/{host}", "host")}
+    mine = rows[client.project_id.replace("-", "")]
+    assert mine["cpu"] >= 1 and mine["host"] == host and rows["(total)"]["cpu"] == 200
+    assert rows["(used_max)"]["cpu"] >= mine["cpu"] and rows["(used_now)"]["cpu"] >= mine["cpu"]
+    assert client.get(f"{COMPUTE}/os-hosts/nowhere").status_code == 404
+    path = f"{COMPUTE}/os-hosts/{host}"
+    for answer in (_put(client, path, {"status": "Disable"}), *(client.get(f"{path}/{action}") for action in (
+            "startup", "shutdown", "reboot"))):
+        assert answer.status_code == 501, answer.text
+    assert _put(client, f"{COMPUTE}/os-hosts/nowhere", {"status": "enable"}).status_code == 404
+    for body in ({}, {"status": "other"}, {"status": "enable", "maintenance_mode": "other"}):
+        assert _put(client, path, body).status_code == 400
+    _ended(client, "GET", "/os-hosts", 43)
+    _ended(client, "GET", f"/os-hosts/{host}", 43)

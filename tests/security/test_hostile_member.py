@@ -69,6 +69,7 @@ ROUTES: Final[Mapping[str, str]] = {
         POST /os-aggregates/{aggregate_id}/action
         POST /os-aggregates/{aggregate_id}/images
         PUT /os-services/{service_id}
+        PUT /os-hosts/{host_name}
         POST /servers/{server_id}/migrations/{migration_id}/action
         POST /os-server-external-events
     """, CHANGES="""

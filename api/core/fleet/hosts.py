@@ -77,7 +77,7 @@ def list_hosts(services: Services, context: RequestContext, action: str, query: 
     resource = HOST if ids.canonical(query.marker or "") is not None else NUMBERED_HOST
     with services.db.reading() as session:
         rows = read_page(session, resource, query).rows
-        return _shown(services, session, rows, with_servers=with_servers)
+        return shown(services, session, rows, with_servers=with_servers)
 
 
 def show_host(services: Services, context: RequestContext, action: str, identity: str | int, *,
@@ -89,14 +89,16 @@ def show_host(services: Services, context: RequestContext, action: str, identity
         if row is None:
             raise errors.NotFound(f"Hypervisor with ID '{identity}' could not be found.", resource="hypervisor",
                                   id=str(identity))
-        return _shown(services, session, [row], with_servers=with_servers)[0]
+        return shown(services, session, [row], with_servers=with_servers)[0]
 
 
 def _identified(identity: str | int) -> sa.ColumnElement[bool]:
     return Host.number == identity if isinstance(identity, int) else Host.id == (ids.canonical(identity) or "")
 
 
-def _shown(services: Services, session: orm.Session, rows: Sequence[Host], *, with_servers: bool) -> list[HostShown]:
+def shown(services: Services, session: orm.Session, rows: Sequence[Host], *,
+          with_servers: bool = False) -> list[HostShown]:
+    """Return hosts with what is counted for them, in a fixed number of statements."""
     host_ids = [row.id for row in rows]
     if not host_ids:
         return []

@@ -13,6 +13,7 @@ from api.openstack.compute import (
     flavor_parts,
     flavors,
     gone,
+    hosts,
     hypervisors,
     keypairs,
     quotas,
@@ -82,8 +83,8 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
 
 
 def _routes_of_modules(services: Services) -> Iterable[tuple[str, Any]]:
-    for module in (aggregates, availability_zones, consoles, external_events, gone, hypervisors, images,
-                   security_groups, service_resources, usage_audit, volumes):
+    for module in (aggregates, availability_zones, consoles, external_events, gone, hosts, hypervisors,
+                   images, security_groups, service_resources, usage_audit, volumes):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)
 

@@ -147,6 +147,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("os-server-groups:index", READER, "List server groups."),
     ("os-server-groups:index:all_projects", ADMIN, "List the server groups of all projects."),
     ("os-server-groups:show", READER, "Show a server group."),
+    *((f"{noun}:{verb}", READER, f"{text} through the Compute API.") for noun in ("os-networks", "os-tenant-networks")
+      for verb, text in (("list", "List networks"), ("show", "Show a network"))),
     ("os-hosts:list", ADMIN, "List hosts by name."),
     ("os-hosts:show", ADMIN, "Show what projects use of a host."),
     ("os-hosts:update", ADMIN, "Enable or disable a host."),

@@ -207,3 +207,18 @@ def test_hosts(client: Client, image: str) -> None:
         assert _put(client, path, body).status_code == 400
     _ended(client, "GET", "/os-hosts", 43)
     _ended(client, "GET", f"/os-hosts/{host}", 43)
+
+
+def test_networks(cloud: Cloud, client: Client) -> None:
+    known = {row["id"]: row["name"] for row in client.get("/network/v2.0/networks").json()["networks"]}
+    for caller, members in ((client, 32), (new_project(cloud, client), 11)):
+        shown = _member(caller, "/os-networks", "networks")
+        assert shown and all(known[row["id"]] == row["label"] and len(row) == members for row in shown)
+        assert _member(caller, f"/os-networks/{shown[0]['id']}", "network") == shown[0]
+        [first, *_] = _member(caller, "/os-tenant-networks", "networks")
+        assert first == {"id": shown[0]["id"], "label": shown[0]["label"], "cidr": "None"}
+        assert _member(caller, f"/os-tenant-networks/{first['id']}", "network") == first
+        missing = caller.get(f"{COMPUTE}/os-networks/{uuid.uuid4()}")
+        assert (missing.status_code, missing.json()["itemNotFound"]["message"]) == (404, "Network not found")
+        for path in ("os-networks", f"os-networks/{first['id']}", "os-tenant-networks"):
+            _ended(caller, "GET", f"/{path}", 36)

@@ -52,9 +52,11 @@ def paths(client: Client, image: str) -> dict[str, str]:
     network = next(iter(client.get(f"{SERVERS}/{server}/ips").json()["addresses"]))
     snapshot = client.post("/compute/v2.1/os-snapshots", {"snapshot": {
         "volume_id": make_volume(client)}}).json()["snapshot"]["id"]
+    known = client.get("/network/v2.0/networks").json()["networks"][0]["id"]
     client.post(f"/compute/v2.1/images/{image}/metadata", {"metadata": {"k": "v"}}).raise_for_status()
     return {"servers": server, "os-volume_attachments": volume, "os-instance-actions": request, "os-interface": port,
             "images": image, "os-volumes": volume, "os-snapshots": snapshot, "os-hosts": "host1",
+            **dict.fromkeys(("os-networks", "os-tenant-networks"), known),
             "os-security-groups": client.get("/network/v2.0/security-groups").json()["security_groups"][0]["id"],
             "os-aggregates": str(aggregate), "os-keypairs": "k", "flavors": flavor,
             "os-server-groups": group["id"], "os-extra_specs": "hw:cpu_policy", "metadata": "k", "tags": "t",

@@ -22,6 +22,7 @@ PARAMETERS: Final = {
     "keypair_name": "keypair", "group_id": "server_group", "image_id": "image", "member_id": "project",
     "attachment_id": "attachment", "backup_id": "backup", "snapshot_id": "snapshot", "transfer_id": "transfer",
     "type_id": "type", "quota_project_id": "project", "security_group_id": "security_group", "rule_id": "rule",
+    "network_id": "network",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",

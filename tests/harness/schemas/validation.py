@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import urllib.parse
 import uuid
 from collections.abc import Mapping
@@ -26,6 +27,11 @@ def _is_uuid(value: object) -> bool:
 @_FORMATS.checks("uri")
 def _is_uri(value: object) -> bool:
     return not isinstance(value, str) or all(urllib.parse.urlsplit(value)[:2])
+
+
+@_FORMATS.checks("cidr", raises=ValueError)
+def _is_cidr(value: object) -> bool:
+    return not isinstance(value, str) or bool(ipaddress.ip_interface(value))
 
 
 def closed(schema: Any) -> Any:

@@ -11,6 +11,7 @@ from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
 from tests.harness.projects import new_project
+from tests.harness.two_projects import external_network
 from tests.harness.volume_words import attach, make_volume
 
 COMPUTE = "/compute/v2.1"
@@ -222,3 +223,27 @@ def test_networks(cloud: Cloud, client: Client) -> None:
         assert (missing.status_code, missing.json()["itemNotFound"]["message"]) == (404, "Network not found")
         for path in ("os-networks", f"os-networks/{first['id']}", "os-tenant-networks"):
             _ended(caller, "GET", f"/{path}", 36)
+
+
+def _address(client: Client, pool: str) -> dict[str, Any]:
+    made = client.post(f"{COMPUTE}/os-floating-ips", {"pool": pool})
+    assert made.status_code == 200, made.text
+    return dict(made.json()["floating_ip"])
+
+
+def test_floating_ips(client: Client) -> None:
+    pool = external_network(client)
+    assert {"name": "outside"} in _member(client, "/os-floating-ip-pools", "floating_ip_pools")
+    made = _address(client, "outside")
+    assert (made["pool"], made["instance_id"], made["fixed_ip"]) == ("outside", None, None)
+    assert _member(client, f"/os-floating-ips/{made['id']}", "floating_ip") == made
+    for other in (_address(client, pool), client.post(f"{COMPUTE}/os-floating-ips").json()["floating_ip"]):
+        assert other["pool"] == "outside" and other in _member(client, "/os-floating-ips", "floating_ips")
+        assert client.delete(f"{COMPUTE}/os-floating-ips/{other['id']}").status_code == 202
+        assert client.get(f"{COMPUTE}/os-floating-ips/{other['id']}").status_code == 404
+    unknown = client.post(f"{COMPUTE}/os-floating-ips", {"pool": "nowhere"})
+    assert (unknown.status_code, unknown.json()["itemNotFound"]["message"]) == (404, "Floating IP pool not found.")
+    assert client.get(f"{COMPUTE}/os-floating-ips/7").status_code == 400
+    assert client.delete(f"{COMPUTE}/os-floating-ips/{uuid.uuid4()}").status_code == 404
+    for path in ("os-floating-ips", f"os-floating-ips/{made['id']}", "os-floating-ip-pools"):
+        _ended(client, "GET", f"/{path}", 36)

@@ -9,6 +9,7 @@ from tests.harness import schemas
 from tests.harness.client import Client
 from tests.harness.people import make_user
 from tests.harness.schemas import compute
+from tests.harness.two_projects import external_network
 from tests.harness.volume_words import attach, make_volume
 
 PUBLIC_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAOhB7/zzhC+HXDdGOdLwJln5NYwm6UNXx3chmQSVTG4 me"
@@ -52,10 +53,12 @@ def paths(client: Client, image: str) -> dict[str, str]:
     network = next(iter(client.get(f"{SERVERS}/{server}/ips").json()["addresses"]))
     snapshot = client.post("/compute/v2.1/os-snapshots", {"snapshot": {
         "volume_id": make_volume(client)}}).json()["snapshot"]["id"]
+    floating = client.post("/compute/v2.1/os-floating-ips", {"pool": external_network(client)}).json()["floating_ip"]
     known = client.get("/network/v2.0/networks").json()["networks"][0]["id"]
     client.post(f"/compute/v2.1/images/{image}/metadata", {"metadata": {"k": "v"}}).raise_for_status()
     return {"servers": server, "os-volume_attachments": volume, "os-instance-actions": request, "os-interface": port,
             "images": image, "os-volumes": volume, "os-snapshots": snapshot, "os-hosts": "host1",
+            "os-floating-ips": floating["id"],
             **dict.fromkeys(("os-networks", "os-tenant-networks"), known),
             "os-security-groups": client.get("/network/v2.0/security-groups").json()["security_groups"][0]["id"],
             "os-aggregates": str(aggregate), "os-keypairs": "k", "flavors": flavor,

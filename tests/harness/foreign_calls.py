@@ -22,7 +22,7 @@ PARAMETERS: Final = {
     "keypair_name": "keypair", "group_id": "server_group", "image_id": "image", "member_id": "project",
     "attachment_id": "attachment", "backup_id": "backup", "snapshot_id": "snapshot", "transfer_id": "transfer",
     "type_id": "type", "quota_project_id": "project", "security_group_id": "security_group", "rule_id": "rule",
-    "network_id": "network",
+    "network_id": "network", "floating_ip_id": "floatingip",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",
@@ -217,7 +217,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|os-security-groups)(/detail|/summary)?$")
+                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|os-security-groups|os-floating-ips)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

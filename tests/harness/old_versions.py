@@ -6,7 +6,8 @@ from typing import Final
 
 # The views of other services, which the Compute API ended.
 OLD: Final = tuple(f"/compute/v2.1/{noun}" for noun in (
-    "images", "os-volumes", "os-snapshots", "os-security-group", "os-hosts", "os-networks", "os-tenant-networks"))
+    "images", "os-volumes", "os-snapshots", "os-security-group", "os-hosts", "os-networks",
+    "os-tenant-networks", "os-floating-ip"))
 
 
 def newest(path: str) -> dict[str, str]:

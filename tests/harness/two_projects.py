@@ -133,13 +133,13 @@ def _furnish_routers(tenant: Tenant, admin: Client) -> None:
     router = tenant.make("router", f"{NETWORK}/routers", "router", name=tenant.secret)
     subnet = tenant.rows["subnet"][0]
     tenant.call("PUT", f"{NETWORK}/routers/{router}/add_router_interface", {"subnet_id": subnet})
-    external = _external(admin)
+    external = external_network(admin)
     tenant.call("PUT", f"{NETWORK}/routers/{router}", {"router": {"external_gateway_info": {"network_id": external}}})
     tenant.make("floatingip", f"{NETWORK}/floatingips", "floatingip", floating_network_id=external,
                 port_id=tenant.rows["port"][0], description=tenant.secret)
 
 
-def _external(admin: Client) -> str:
+def external_network(admin: Client) -> str:
     """Return the administrator's external network, which everybody sees."""
     there = admin.get(f"{NETWORK}/networks?router:external=True").json()["networks"]
     if there:

@@ -89,6 +89,7 @@ ROUTES: Final[Mapping[str, str]] = {
     """, image_metadata_item="PUT /images/{image_id}/metadata/{key}",
         image_items="POST,PUT /images/{image_id}/metadata",
         old_volumes="POST /os-volumes", old_snapshots="POST /os-snapshots",
+        old_floating_ips="POST /os-floating-ips",
         old_groups="POST /os-security-groups", old_rules="POST /os-security-group-rules",
         servers="POST /servers", keypairs="POST /os-keypairs", server_groups="POST /os-server-groups",
         server_metadata="POST,PUT /servers/{server_id}/metadata",
@@ -326,6 +327,7 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
     "old_volumes": (lambda _it, number: (
         "POST", "/compute/v2.1/os-volumes", {"volume": {"size": 1, "display_name": f"n{number}"}}), 403),
     "old_snapshots": (_on_volume("snapshot", "/compute/v2.1/os-snapshots"), 403),
+    "old_floating_ips": (lambda it, _number: ("POST", "/compute/v2.1/os-floating-ips", {"pool": it.external()}), 403),
     "old_groups": (_post("/compute/v2.1/os-security-groups", "security_group", description="d"), 403),
     "old_rules": (lambda it, number: ("POST", "/compute/v2.1/os-security-group-rules", {"security_group_rule": {
         "parent_group_id": it.group(), "ip_protocol": "udp", "from_port": number + 1, "to_port": number + 1}}), 403),

@@ -6,6 +6,7 @@ joins with that network. The port's host translates it, so the address moves wit
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -49,6 +50,25 @@ def show_floating_ip(caller: Caller, identifier: str) -> FloatingIp:
     """Return one floating IP; raises NotFound."""
     with caller.services.db.reading() as session:
         return find(session, caller, FloatingIp, identifier)
+
+
+@dataclasses.dataclass(frozen=True)
+class Described:
+    """A floating IP, the name of its network, and the device that has the port it leads to."""
+
+    row: FloatingIp
+    network_name: str
+    device_id: str | None
+
+
+def describe(caller: Caller, rows: Sequence[FloatingIp]) -> list[Described]:
+    """Return floating IPs with what they belong to, in one statement."""
+    with caller.services.db.reading() as session:
+        found = {row.id: row for row in session.execute(
+            sa.select(FloatingIp.id, Network.name, Port.device_id)
+            .join(Network, Network.id == FloatingIp.network_id).outerjoin(Port, Port.id == FloatingIp.port_id)
+            .where(FloatingIp.id.in_([row.id for row in rows])))}
+    return [Described(row, found[row.id].name, found[row.id].device_id or None) for row in rows if row.id in found]
 
 
 def create_floating_ips(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[FloatingIp]:

@@ -32,7 +32,7 @@ def add_floating_ip(services: Services, context: RequestContext, server_id: str,
                     fixed_address: str | None) -> None:
     """Let a floating IP of the project lead to a server, or to its address `fixed_address`.
 
-    Raises NotFound for the floating IP, Invalid when the server has no such address.
+    Raises NotFound for the floating IP, Invalid when the server has no such address, or one that it cannot lead to.
     """
     server = authorised(services, context, server_id, "os_compute_api:os-floating-ips:add")
     found = _floating_ip(services, context, address)
@@ -47,8 +47,12 @@ def add_floating_ip(services: Services, context: RequestContext, server_id: str,
         raise errors.Invalid(reason="No fixed IPs associated to instance" if fixed_address is None
                              else f"Specified fixed address {fixed_address} not assigned to instance.")
     port_id, fixed = fitting[0]
-    floating_ips.update_floating_ip(Caller.of(services, context), found.id,
-                                    {"port_id": port_id, "fixed_ip_address": fixed})
+    try:
+        floating_ips.update_floating_ip(Caller.of(services, context), found.id,
+                                        {"port_id": port_id, "fixed_ip_address": fixed})
+    except (errors.Conflict, errors.NotFound) as error:
+        raise errors.Invalid(reason=f"Unable to associate floating IP {address} to fixed IP {fixed} for instance "
+                                    f"{server.id}. Error: {error}") from error
 
 
 def remove_floating_ip(services: Services, context: RequestContext, server_id: str, address: str) -> None:

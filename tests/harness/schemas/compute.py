@@ -18,6 +18,7 @@ _NAMES = {400: "badRequest", 401: "unauthorized", 403: "forbidden", 404: "itemNo
 # Statuses that the reference sets in its handlers instead of declaring them.
 _STATUSES = {("PUT", "/servers/{server_id}/tags/{id}"): (201, 204),
              ("POST", "/servers/{id}/action", "createBackup"): (202,),
+             **{("POST", "/servers/{id}/action", action): (202,) for action in ("addFloatingIp", "removeFloatingIp")},
              ("POST", "/os-server-external-events"): (200, 207)}
 # Where the reference's schemas contradict what it does: names of key pairs may have @ and . since 2.92.
 _CORRECTED = ((r"^[_\- a-zA-Z0-9]+$", r"^[@._\- a-zA-Z0-9]+$"),)

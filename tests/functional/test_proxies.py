@@ -56,6 +56,9 @@ def test_images(client: Client) -> None:
     gone = client.get(f"{COMPUTE}/images/{image}")
     assert (gone.status_code, gone.json()["itemNotFound"]["message"]) == (404, "Image not found.")
     assert client.delete(f"{COMPUTE}/images/{image}").status_code == 404
+    empty = client.post("/image/v2/images", {"name": "empty"}).json()["id"]
+    shown = _member(client, f"/images/{empty}", "image")
+    assert (shown["status"], shown["progress"], shown["OS-EXT-IMG-SIZE:size"]) == ("SAVING", 25, 0)
     for path in ("/images", "/images/detail", f"/images/{image}"):
         _ended(client, "GET", path, 36)
 

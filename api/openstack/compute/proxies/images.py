@@ -33,7 +33,7 @@ def image_view(image: Any, base: str, glance: str) -> dict[str, Any]:
         **brief_view(image, base, glance), "minRam": image.min_ram_mib, "minDisk": image.min_disk_gib,
         "metadata": image.properties, "created": clock.iso_z(image.created_at),
         "updated": clock.iso_z(image.updated_at), "status": _SHOWN.get(image.status, "UNKNOWN"),
-        "progress": _PROGRESS.get(image.status, 0), "OS-EXT-IMG-SIZE:size": image.size_bytes}
+        "progress": _PROGRESS.get(image.status, 0), "OS-EXT-IMG-SIZE:size": image.size_bytes or 0}
     server_id = ids.canonical(str(image.properties.get("instance_uuid", "")))
     if server_id is not None:
         view["server"] = {"id": server_id, "links": _links(base, f"servers/{server_id}")}

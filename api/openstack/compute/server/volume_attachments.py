@@ -77,10 +77,12 @@ class VolumeAttachmentItem(Resource):
         """Set whether the volume is deleted with the server; swapping volumes is not supported yet."""
         body = _UPDATE.read(request)
         context = params.caller(request)
-        if request.context.version in _ONLY_SWAP or ids.canonical(body["volumeId"]) != ids.canonical(volume_id):
+        swaps = request.context.version in _ONLY_SWAP or ids.canonical(body["volumeId"]) != ids.canonical(volume_id)
+        if swaps:
             servers.authorised(self.services, context, server_id, "os_compute_api:os-volumes-attachments:update")
-            raise errors.NotImplementedHere(feature="Swapping a server's volume for another one")
         found = server_volumes.show(self.services, context, server_id, volume_id)
+        if swaps:
+            raise errors.NotImplementedHere(feature="Swapping a server's volume for another one")
         _refuse_changes(found, body)
         doomed = schema.truth(body["delete_on_termination"]) if "delete_on_termination" in body else None
         server_volumes.update(self.services, context, server_id, volume_id, delete_on_termination=doomed)

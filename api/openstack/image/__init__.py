@@ -24,6 +24,7 @@ def routes(services: Services) -> Iterator[tuple[str, Any]]:
     yield "/v2/images/{image_id}/stage", data.Stage(services)
     yield "/v2/images/{image_id}/import", data.Import(services)
     yield "/v2/images/{image_id}/actions/{action}", images.Action(services)
+    yield "/v2/images/{image_id}/tasks", images.Tasks(services)
     yield "/v2/images/{image_id}/tags/{tag}", images.Tag(services)
     yield "/v2/images/{image_id}/members", members.Members(services)
     yield "/v2/images/{image_id}/members/{member_id}", members.Member(services)

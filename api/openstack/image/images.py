@@ -75,6 +75,15 @@ class Action(Resource):
         response.status = 204
 
 
+class Tasks(Resource):
+    """/v2/images/{image_id}/tasks"""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, image_id: str) -> None:
+        """List none: an import is done when it is answered."""
+        verbs.show_image(self.services, request.context.caller, image_id)
+        response.media = {"tasks": []}
+
+
 class Tag(Resource):
     """/v2/images/{image_id}/tags/{tag}"""
 

@@ -61,6 +61,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("POST", "/v2/images/{id}/import", 202, _ACCEPTED),
     ("POST", "/v2/images/{id}/actions/deactivate", 204, _ACCEPTED),
     ("POST", "/v2/images/{id}/actions/reactivate", 204, _ACCEPTED),
+    ("GET", "/v2/images/{id}/tasks", 200, _object({"tasks": {"type": "array", "items": {"type": "object"}}})),
     ("PUT", "/v2/images/{id}/tags/{tag}", 204, _ACCEPTED),
     ("DELETE", "/v2/images/{id}/tags/{tag}", 204, _ACCEPTED),
     ("GET", "/v2/images/{id}/members", 200, _object({

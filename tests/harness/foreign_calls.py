@@ -151,6 +151,7 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_C}/images/{{image}}/metadata/note", {"meta": {"note": "x"}}),
     Call("POST", f"{_C}/os-volumes", {"volume": {"size": 1, "snapshot_id": "{snapshot}"}}),
     Call("POST", f"{_C}/os-snapshots", {"snapshot": {"volume_id": "{volume}", "force": True}}),
+    *_actions(f"{_C}/os-networks/{{network}}/action", disassociate=None),
     Call("PUT", f"{_C}/os-security-groups/{{security_group}}", {"security_group": {
         "name": "taken", "description": "taken"}}),
     Call("POST", f"{_C}/os-security-group-rules", {"security_group_rule": {

@@ -46,7 +46,8 @@ RELATIONS = {
 # What the two may do because of a link: read what is shared, and use it.
 _USES = ("GET /image/v2/images", "GET /network/v2.0/", "POST /compute/v2.1/servers", "POST /volume/v3/volumes",
          "POST /network/v2.0/ports", "PUT /network/v2.0/ports", "GET /identity/v3/projects",
-         "GET /compute/v2.1/os-quota-sets/{project}/defaults",
+         "GET /compute/v2.1/os-quota-sets/{project}/defaults", "GET /compute/v2.1/images/",
+         "GET /compute/v2.1/os-networks/", "GET /compute/v2.1/os-tenant-networks/",
          "POST /image/v2/images/{image}/members", "DELETE /image/v2/images/{image}/members",
          "PUT /image/v2/images/{image}/members")
 

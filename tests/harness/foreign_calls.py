@@ -218,7 +218,8 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|os-security-groups|os-floating-ips)(/detail|/summary)?$")
+                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|"
+                                r"os-security-groups|os-floating-ips)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",

@@ -21,6 +21,8 @@ _ALIASES: Final = {
     "os-suspend-server": "SuspendServer", "os-admin-actions": "AdminActions", "os-deferred-delete": "DeferredDelete",
     "os-security-groups": "SecurityGroups", "os-simple-tenant-usage": "SimpleTenantUsage",
     "os-availability-zone": "AvailabilityZone", "os-aggregates": "Aggregates", "os-hypervisors": "Hypervisors",
+    "os-volumes": "Volumes", "os-hosts": "Hosts", "os-networks": "Networks", "os-tenant-networks": "OSTenantNetworks",
+    "os-floating-ips": "FloatingIps", "os-floating-ip-pools": "FloatingIpPools",
     "os-services": "Services", "os-user-data": "UserData", "os-config-drive": "ConfigDrive",
     "os-multiple-create": "MultipleCreate", "os-scheduler-hints": "SchedulerHints", "os-extended-status":
     "ExtendedStatus", "os-extended-availability-zone": "ExtendedAvailabilityZone", "os-server-usage": "ServerUsage",

@@ -20,8 +20,10 @@ _STATUSES = {("PUT", "/servers/{server_id}/tags/{id}"): (201, 204),
              ("POST", "/servers/{id}/action", "createBackup"): (202,),
              **{("POST", "/servers/{id}/action", action): (202,) for action in ("addFloatingIp", "removeFloatingIp")},
              ("POST", "/os-server-external-events"): (200, 207)}
-# Where the reference's schemas contradict what it does: names of key pairs may have @ and . since 2.92.
-_CORRECTED = ((r"^[_\- a-zA-Z0-9]+$", r"^[@._\- a-zA-Z0-9]+$"),)
+# Where the reference's schemas contradict what it does: names of key pairs may have @ and . since 2.92, and the path
+# of a console is any text.
+_CORRECTED = ((json.dumps(r"^[_\- a-zA-Z0-9]+$"), json.dumps(r"^[@._\- a-zA-Z0-9]+$")),
+              ('"internal_access_path":{"format":"uuid",', '"internal_access_path":{'))
 
 
 _COUNT = {"type": "integer"}
@@ -101,7 +103,7 @@ def operations() -> list[Operation]:
     """Return all operations, those with more literal paths first."""
     text = Path(__file__).with_name("compute.json").read_text()
     for published, meant in _CORRECTED:
-        text = text.replace(json.dumps(published), json.dumps(meant))
+        text = text.replace(published, meant)
     data = json.loads(text)
     schemas = [_unfolded(schema, data["parts"]) for schema in data["schemas"]]
     rows = [Operation(row, schemas) for row in data["operations"]]

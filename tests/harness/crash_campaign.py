@@ -31,7 +31,7 @@ LAUNCHER = Path(__file__).with_name("crash_launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
 SUCCESSOR = "successor"
-_SHARE = 3
+_SHARE = 5
 BACKENDS = {"node1": "fake", "node2": "other"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 from typing import Any
 
 import falcon
@@ -36,6 +37,11 @@ NULL: dict[str, Any] = {}
 
 
 @functools.cache
+def canonical_address(text: str | None) -> str | None:
+    """Return an address as RFC 5952 spells it, None for an empty one."""
+    return str(ipaddress.ip_address(text)) if text else None
+
+
 def simple(name: str, schema_name: str) -> bodies.Validator:
     """Return the validator of `{name: <one of SIMPLE>}`."""
     return bodies.compile_schema({"type": "object", "additionalProperties": False, "required": [name],

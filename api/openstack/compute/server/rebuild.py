@@ -43,7 +43,7 @@ def _changes(asked: Mapping[str, Any]) -> dict[str, Any]:
     found = {_COLUMNS[name]: value for name, value in asked.items() if name in _COLUMNS}
     for name, column in (("accessIPv4", "access_ip_v4"), ("accessIPv6", "access_ip_v6")):
         if name in asked:
-            found[column] = asked[name] or None
+            found[column] = schema.canonical_address(asked[name])
     if "user_data" in asked:
         found["user_data"] = user_data_in(asked)
     if "OS-DCF:diskConfig" in asked:

@@ -30,7 +30,7 @@ _UPDATE = Body("server", (
 ))
 _UPDATE_COLUMNS = {"name": "name", "description": "description", "hostname": "hostname",
                    "accessIPv4": "access_ip_v4", "accessIPv6": "access_ip_v6"}
-_EMPTY_IS_NULL = frozenset({"accessIPv4", "accessIPv6"})
+_ADDRESSES = frozenset({"accessIPv4", "accessIPv6"})
 
 
 def audience_of(services: Services, context: RequestContext) -> Audience:
@@ -116,7 +116,7 @@ class ServerItem(Resource):
     def on_put(self, request: falcon.Request, response: falcon.Response, server_id: str) -> None:
         """Change name, description, host name or access addresses."""
         body = _UPDATE.read(request)
-        values = {_UPDATE_COLUMNS[key]: (value or None) if key in _EMPTY_IS_NULL else value
+        values = {_UPDATE_COLUMNS[key]: schema.canonical_address(value) if key in _ADDRESSES else value
                   for key, value in body.items() if key in _UPDATE_COLUMNS}
         if "OS-DCF:diskConfig" in body:
             values["auto_disk_config"] = body["OS-DCF:diskConfig"] == "AUTO"

@@ -44,7 +44,7 @@ def make(router: HostRouter, namespace: Path) -> None:
 def remove(namespace: Path) -> None:
     """Remove a router; fine when it is gone."""
     if namespaces.exists(namespace):
-        # The kernel takes a namespace's links away later; a router made again meanwhile would still find them.
+        # The kernel takes a namespace's links away later; a router made again before that would still find them.
         namespaces.run_inside(namespace, lambda: _drop_links(()))
     namespaces.remove(namespace)
 

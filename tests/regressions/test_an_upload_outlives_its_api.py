@@ -73,9 +73,9 @@ def test_a_living_request_is_not_disturbed_and_the_agent_is_told_to_send_again(
     assert cloud.show(image_id)["status"] == "saving"
 
 
-@pytest.mark.parametrize(("meanwhile", "status_code"), [(statuses.ACTIVE, 204), (statuses.QUEUED, 503),
+@pytest.mark.parametrize(("found", "status_code"), [(statuses.ACTIVE, 204), (statuses.QUEUED, 503),
                                                         (statuses.KILLED, 409)])
-def test_two_requests_that_meet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, meanwhile: str, status_code: int
+def test_two_requests_that_meet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, found: str, status_code: int
                                 ) -> None:
     """Given another request that changes the image while this one stores its content, the agent gets an answer
     that makes it go on."""
@@ -83,9 +83,9 @@ def test_two_requests_that_meet(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, m
     receive = from_agents.receive
 
     def interrupted(*arguments: object) -> None:
-        assert uploads.move(cloud.db, image_id, [statuses.SAVING], meanwhile)
+        assert uploads.move(cloud.db, image_id, [statuses.SAVING], found)
         receive(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(from_agents, "receive", interrupted)
     assert send(cloud, image_id).status_code == status_code
-    assert cloud.show(image_id)["status"] == meanwhile
+    assert cloud.show(image_id)["status"] == found

@@ -1,4 +1,4 @@
-"""What follows on hosts from a router: who must be told of it, and which address each host sends from.
+"""What follows on hosts from a router: who must learn about it, and which address each host sends from.
 
 Guests without a floating IP reach the outside from an address of the external network. With one address for the whole
 router, answers would reach one host alone, so traffic of all others would have to pass there: a network node. Here each

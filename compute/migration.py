@@ -136,7 +136,12 @@ class Migrations:
             job.done.wait(wait_s)
             progress = None if job.done.is_set() else self._tools.driver.get_migration(server_id)
             status = _status(job.state, job.reason, progress)
-        return {**status, "power_state": self._tools.driver.get_power_state(server_id)}
+        return {**status, "power_state": self._power_state(server_id)}
+
+    def _power_state(self, server_id: str) -> str:
+        state = self._tools.driver.get_power_state(server_id)
+        # What the fence switched off was not stopped: reconciliation starts it again.
+        return state if state in RUNS or not self._bench.switched_off(server_id) else virt.NOSTATE
 
     def steer(self, server_id: str, how: str, context: RequestContext) -> None:
         """Abort the sending, or force its end (`terms.ABORT`, `terms.FORCE`)."""

@@ -100,6 +100,8 @@ class Power:
     def _change(self, server: ServerSpec, context: RequestContext, change: Callable[[str], None], state: str) -> str:
         with self._bench.work_on(server.id, context) as work:
             self._specs.refresh(server)
+            if self._bench.switched_off(server.id):
+                self._spawner.make(self._specs.require(server.id), work)
             change(server.id)
             work.ended_in(state)
             return state

@@ -108,7 +108,7 @@ class Reconciler:
             states.setdefault(server_id, virt.NOSTATE)
         present = []
         for server_id, state in sorted(states.items()):
-            if state not in (virt.RUNNING, virt.PAUSED) and self._fence.is_suspect(server_id):
+            if state not in (virt.RUNNING, virt.PAUSED) and self._fence.switched_off(server_id):
                 state = virt.NOSTATE  # the fence switched it off: nothing that the records are to follow
             revision, fingerprint = kept.get(server_id, (UNKNOWN, None))
             changing = self._bench.locks.changed_since(server_id, mark)
@@ -120,7 +120,9 @@ class Reconciler:
         server_id, action = verdict["server_id"], verdict["action"]
         if action == "wait":
             return
-        if action != "destroy":
+        if verdict.get("held"):
+            self._fence.admit(server_id)
+        elif action != "destroy":
             self._fence.clear(server_id)
         if action == "leave" or self._bench.locks.changed_since(server_id, mark):
             return

@@ -4,7 +4,8 @@ Two things tell a host that somebody may have taken its guests' disks over. Its 
 them, because no conductor was heard for `self_fence_after` seconds; or a conductor closed the fence, so that the answer
 to the next report carries a higher generation (`conductor.fencing`). In both cases those guests are *suspects*: off,
 their events are not reported, and nothing starts them, no matter what call arrives late, until reconciliation has said
-whether they are still this host's.
+whether they are still this host's. One that an operation works on at that moment is *admitted*: it may start, but that
+it is off is the fence's doing still, and no state that anybody asked for.
 
 A guest is guarded while its kept spec names a volume, or while the directory of servers is shared with other hosts.
 """
@@ -62,6 +63,7 @@ class SelfFence:
         self._lease: watchdog.Lease | None = None
         self._known = _read(self._file)
         self._suspects: set[str] = set(self._known.get("suspects", ()))
+        self._admitted: set[str] = set(self._known.get("admitted", ()))
         specs.on_change = self._guard
 
     @property
@@ -135,11 +137,24 @@ class SelfFence:
         self._note_fences()
         return server_id in self._suspects
 
-    def clear(self, server_id: str) -> None:
-        """Let a guest be started again, or be forgotten: reconciliation has spoken."""
+    def switched_off(self, server_id: str) -> bool:
+        """Return whether a guest that is off may be so for the fence's sake alone, as far as is known here."""
+        return self.is_suspect(server_id) or server_id in self._admitted
+
+    def admit(self, server_id: str) -> None:
+        """Let a guest be started by the operation that works on it."""
         with self._lock:
             if server_id in self._suspects:
                 self._suspects.discard(server_id)
+                self._admitted.add(server_id)
+                self._keep()
+
+    def clear(self, server_id: str) -> None:
+        """Let a guest be started again, or be forgotten: reconciliation has spoken."""
+        with self._lock:
+            if self.switched_off(server_id):
+                self._suspects.discard(server_id)
+                self._admitted.discard(server_id)
                 self._keep()
 
     def swallows(self, server_id: str, event: str) -> bool:
@@ -176,7 +191,7 @@ class SelfFence:
         self._keep()
 
     def _keep(self, **values: int) -> None:
-        self._known = {**self._known, **values, "suspects": sorted(self._suspects)}
+        self._known = {**self._known, **values, "suspects": sorted(self._suspects), "admitted": sorted(self._admitted)}
         write_atomically(self._file, json.dumps(self._known).encode())
 
     def _stop_suspects(self) -> None:

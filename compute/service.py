@@ -138,7 +138,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
                            device=options.watchdog_device)
     relay = EventRelay(conf.host, link, revision_of=specs.revision_of, next_number=Sequence(layout.reports).next,
                        swallows=self_fence.swallows)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, link, self_fence.starting)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, link, self_fence)
     console_max_bytes = options.console_log_kib * 1024
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=options.max_concurrent_builds,
                       console_max_bytes=console_max_bytes)

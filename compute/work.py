@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Protocol
 
 from compute.events import EventRelay
 from hostler import errors
@@ -53,17 +54,23 @@ class Work:
         self.end_state = power_state
 
 
-def _anything_may_start(_server_id: str) -> AbstractContextManager[None]:
-    return contextlib.nullcontext()
+class Gate(Protocol):
+    """Which guests may start (`compute.self_fence.SelfFence`)."""
+
+    def starting(self, server_id: str) -> AbstractContextManager[None]:
+        """Hold the gate while a guest is started; raises Silent while it may not be."""
+
+    def switched_off(self, server_id: str) -> bool:
+        """Return whether a guest that is off may be so for the fence's sake alone."""
 
 
 class Workbench:
     """Fences, locks, event relay of one agent, and whom it tells its progress."""
 
     def __init__(self, fence: Fence, locks: ResourceLocks, relay: EventRelay, audience: Audience,
-                 starting: Callable[[str], AbstractContextManager[None]] = _anything_may_start) -> None:
+                 gate: Gate) -> None:
         self._fence = fence
-        self.starting = starting  # see `compute.self_fence.SelfFence.starting`
+        self.starting, self.switched_off = gate.starting, gate.switched_off
         self._relay = relay
         self._audience = audience
         self.locks = locks

@@ -37,7 +37,7 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
     whose revision it knows.
 
     keep: as it is (plug it again); destroy: it is deleted, or is elsewhere; start: it should run and its guest is
-    gone; leave: an operation works on it, or nothing is known of it; wait: as leave, and it is being evacuated
+    gone; leave: an operation works on it ("held"), or nothing is known of it; wait: as leave, and it is being evacuated
     from here. Records follow guests that stopped or started in between. Of the servers that the host set `asides` for a
     move, "discard" names those whose move is over. What may be the only copy is neither destroyed nor discarded
     (`conductor.homes`).
@@ -72,7 +72,7 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
     for server_id, action in actions.items():
         if action in ("destroy", "start"):
             LOG.warning("host %s is told to %s server %s", host, action, server_id)
-    return {"servers": [{"server_id": server_id, "action": action,
+    return {"servers": [{"server_id": server_id, "action": action, "held": server_id in held,
                          "server": specs[server_id].to_wire() if server_id in specs else None,
                          "fingerprint": prints.get(server_id)}
                         for server_id, action in sorted(actions.items())],

@@ -31,6 +31,8 @@ _LISTS = {
     "rule": (f"{NETWORK}/security-group-rules", "security_group_rules", None),
     "network": (f"{NETWORK}/networks", "networks", "status"),
 }
+# States that a server leaves for the one it had before.
+_COME_BACK = ("VERIFY_RESIZE", "SOFT_DELETED")
 Seen = dict[str, list[dict[str, Any]]]
 
 
@@ -87,6 +89,8 @@ def check_promises(ledger: Ledger, number: int, seen: Seen, *, excuse_errors: bo
             if state not in thing.allowed and thing.allowed and not excuse_errors:
                 broken.append(f"{noun} {thing.name} ({thing.id}) is {state}, promised {sorted(thing.allowed)}: "
                               f"{(row or {}).get('fault')}")
+            # An evacuation cancels a start: a migration asked for after both comes back to a server that is off.
+            thing.maybe_off = (excuse_errors or thing.maybe_off) and state in _COME_BACK
             thing.allowed, thing.id = {state}, None if row is None else row["id"]
             if noun == "server" and row is not None:
                 thing.volumes = {volume["id"] for volume in row.get("os-extended-volumes:volumes_attached", ())}

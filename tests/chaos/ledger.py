@@ -19,6 +19,7 @@ class Thing:
     name: str
     allowed: set[str]
     id: str | None = None
+    maybe_off: bool = False  # of a server that waits for a way back: an excused round may have left it off before
     volumes: set[str] = dataclasses.field(default_factory=set)  # of a server: what was attached for certain
 
     @property

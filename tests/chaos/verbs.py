@@ -80,10 +80,11 @@ class Actor:
 
 def note(thing: Thing, outcome: str, state: str) -> None:
     """Write down what a change of `thing` to `state` allows from now on."""
+    states = {state, "SHUTOFF"} if state == "ACTIVE" and thing.maybe_off else {state}
     if outcome == DONE:
-        thing.allowed = {state}
+        thing.allowed = states
     elif outcome == UNKNOWN:
-        thing.allowed |= {state}
+        thing.allowed |= states
 
 
 @dataclasses.dataclass(frozen=True)

@@ -177,7 +177,7 @@ def make_agent(state: Path, conductor: FakeConductor | None = None, host: str = 
                        next_number=Sequence(layout.reports).next, swallows=self_fence.swallows)
     tools.driver.open()
     tools.driver.set_event_listener(relay.add, lambda: None)
-    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, conductor, self_fence.starting)
+    bench = Workbench(Fence(layout.fence), ResourceLocks(), relay, conductor, self_fence)
     spawner = Spawner(tools, layout, specs, bench, max_concurrent_builds=2, console_max_bytes=4096)
     power = Power(tools, layout, specs, bench, spawner, stop_timeout_s=1, reboot_timeout_s=1)
     interfaces = Interfaces(tools, specs, bench, spawner)

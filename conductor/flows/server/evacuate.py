@@ -28,6 +28,7 @@ from conductor.procedure import Procedure
 from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.evacuations import RebuildServer
+from conductor.tasks.host.sending import OFF
 from conductor.tasks.node.server_moves import MoveConnections, shut_out
 from conductor.tasks.records.evacuations import FenceHost
 from conductor.tasks.records.locks import LockVolumes
@@ -61,8 +62,8 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     """The server is on its new host, with its ports and claims."""
     choice, power_state = results["choice"], results["guest"]["power_state"]
     migration = migration_in(session, run)
-    # Another host numbers its reports by another clock.
-    move(session, run.resource_id, states.ACTIVE if power_state == "running" else states.STOPPED, {
+    # Another host numbers its reports by another clock. Should the guest have paused by then, a report says so.
+    move(session, run.resource_id, states.STOPPED if power_state in OFF else states.ACTIVE, {
         "power_state": power_state, "host_id": choice["host_id"], "last_host_id": Server.host_id, "event_number": 0,
         "launched_at": clock.utcnow(), "fault": None})
     run.follow(ports.set_ports_host(session, run.resource_id, choice["host_id"], "ACTIVE", run.context, moved=True))

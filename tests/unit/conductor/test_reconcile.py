@@ -10,6 +10,8 @@ from sqlalchemy import event, orm
 from conductor import reconcile
 from hostler import ids
 from hostler.db.models import Server, Volume, VolumeAttachment
+from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import server as kinds
 from hostler.resources import revisions
 from tests.harness.conductor_rig import Rig
 
@@ -80,3 +82,11 @@ def test_what_changed_is_said_whole(rig: Rig, change: Any) -> None:
     assert verdicts[same]["server"] is None
     assert verdicts[changed]["server"]["id"] == changed
     assert verdicts[changed]["fingerprint"] != prints[changed]
+
+
+def test_what_an_operation_holds_is_named(rig: Rig) -> None:
+    held, free = _servers(rig, 2)
+    rig.db.write(lambda session: accept(session, rig.context, kinds.PAUSE, Target("server", held), kinds.Arguments()))
+    verdicts = _plan(rig, [held, free], {})
+    assert [(verdicts[server_id]["action"], verdicts[server_id]["held"]) for server_id in (held, free)] == [
+        ("leave", True), ("keep", False)]

@@ -36,6 +36,7 @@ class Parts(ScriptedNodes):
         super().__init__(db)
         self.guests: set[tuple[str, str]] = set()
         self.let_in: dict[str, str] = {}
+        self.spawns_as = "running"
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, connector: Any,
                        readonly: bool, *, beside: str | None = None) -> Any:
@@ -51,7 +52,7 @@ class Parts(ScriptedNodes):
         with self._call("spawn_server", host):
             assert all(self.let_in[volume.attachment_id] == host for volume in server.volumes)
             self.guests.add((host, server.id))
-        return {"power_state": "running"}
+        return {"power_state": self.spawns_as}
 
     def prepare_server(self, _context: Any, host: str, _server: Any, _groups: Any) -> dict[str, Any]:
         with self._call("prepare_server", host):
@@ -163,6 +164,14 @@ def test_the_state_afterwards(rig: EvacuationRig, vm_state: str, stays_off: bool
     assert rig.finish(operation_id) == operation_states.SUCCEEDED
     assert rig.one(Server, rig.one(Operation, operation_id).resource_id).vm_state == ends
     assert rig.nodes.calls == ["spawn_server" if ends == "active" else "prepare_server"]
+
+
+def test_a_guest_that_paused_by_itself_in_between_is_not_taken_for_stopped(rig: EvacuationRig) -> None:
+    rig.nodes.spawns_as = "paused"
+    operation_id = rig.begin()
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    server = rig.check_at(operation_id, "host2")
+    assert (server.vm_state, server.power_state) == ("active", "paused"), "its next report makes it paused"
 
 
 @pytest.mark.parametrize(("number", "when"), BREAKS)

@@ -1,98 +1,81 @@
 #!/usr/bin/env python3
 """Writes requirements/*.txt: the releases that quickstart, tests and chaos install, with the hashes of their files.
 
-    python3.11 tools/lock.py
+    python3.11 tools/lock.py             # what setup.cfg asks for now; releases that still fit stay
+    python3.11 tools/lock.py --upgrade   # the newest releases that setup.cfg allows
 
-pip resolves everything at once, for the Python that runs this, in a temporary virtual environment; its reports name
-each file's SHA-256. The same releases are then looked up for the Pythons and processors of TARGETS, and each
-file of USES gets its part. Nothing is installed; which index pip asks is its own configuration.
+uv resolves, in a temporary virtual environment; pip's resolver goes back through hundreds of releases of what the
+clients ask for, and takes hours. All uses are resolved at once first, so that each release is the same in every file.
+Nothing is installed. It asks PyPI, or the index in UV_DEFAULT_INDEX.
 """
 
 from __future__ import annotations
 
-import json
+import argparse
 import subprocess
 import sys
 import tempfile
 import venv
-from collections import defaultdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LISTS: Final = ROOT / "requirements"
-BUILD: Final = ("setuptools>=68", "wheel")
-# File → what is installed from it.
-USES: Final = {
-    "cloud": (f"{ROOT}[libvirt,client]", *BUILD),
-    "tests": (f"{ROOT}[libvirt,test,types]", *BUILD),
-    "tox": ("tox>=4.20,<5",),
-    "lint": ("ruff>=0.9",),
-    "docs": ("mkdocs>=1.6",),
+# The oldest Python that is served. It needs all that later ones need.
+PYTHON: Final = "3.11"
+# File → the extras of setup.cfg that are installed from it (None: not Hostler itself), and what else.
+USES: Final[dict[str, tuple[tuple[str, ...] | None, tuple[str, ...]]]] = {
+    "cloud": (("libvirt", "client"), ("setuptools>=68", "wheel")),
+    "tests": (("libvirt", "test", "types"), ("setuptools>=68", "wheel")),
+    "tox": (None, ("tox>=4.20,<5",)),
+    "lint": (None, ("ruff>=0.9",)),
+    "docs": (None, ("mkdocs>=1.6",)),
 }
-TARGETS: Final = (("3.11", "x86_64"), ("3.12", "x86_64"), ("3.11", "aarch64"), ("3.12", "aarch64"))
-# What is built on the machine has one source file, whatever the target.
-SOURCE_ONLY: Final = frozenset({"libvirt-python"})
 HEAD: Final = """\
-# Written by tools/lock.py, not by hand: releases and the SHA-256 of their files. Resolved on CPython {python};
-# files for Linux with glibc: {targets}.
+# Written by tools/lock.py, not by hand: releases and the SHA-256 of all their files, resolved for CPython {python} on
+# Linux.
 """
 
 
 def main() -> None:
-    """Resolve, look up, write."""
+    """Resolve all uses at once, then write a file for each."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--upgrade", action="store_true", help="take the newest releases that setup.cfg allows")
+    upgrade = parser.parse_args().upgrade
     with tempfile.TemporaryDirectory() as directory:
         home = Path(directory)
         venv.create(home / "venv", with_pip=True)
-        hashes: defaultdict[str, set[str]] = defaultdict(set)
-        for item in _report(home, [word for words in USES.values() for word in words]):
-            hashes[_pin(item)].add(_digest(item))
+        subprocess.run([home / "venv/bin/python", "-m", "pip", "install", "--quiet", "uv>=0.5"], check=True)
         pins = home / "pins.txt"
-        pins.write_text("\n".join(hashes))
-        parts = {use: [_pin(item) for item in _report(home, ["--constraint", str(pins), *words])]
-                 for use, words in USES.items()}
-        wheels = [pin for pin in hashes if pin.partition("==")[0] not in SOURCE_ONLY]
-        for python, processor in TARGETS:
-            for item in _report(home, [*_only_for(home, python, processor), *wheels]):
-                hashes[_pin(item)].add(_digest(item))
-        write(parts, hashes)
+        # uv prefers the releases that its output file names already.
+        pins.write_text("" if upgrade else "\n".join(
+            line for use in USES if _file(use).exists() for line in _releases(_file(use))))
+        _compile(home, [*USES], "--output-file", str(pins))
+        for use in USES:
+            text = _compile(home, [use], "--generate-hashes", "--constraint", str(pins))
+            _file(use).write_text(HEAD.format(python=PYTHON) + text)
+            print(f"requirements/{use}.txt: {len(_releases(_file(use)))} releases")
 
 
-def write(parts: dict[str, list[str]], hashes: defaultdict[str, set[str]]) -> None:
-    """Write a file for each use."""
-    LISTS.mkdir(exist_ok=True)
-    head = HEAD.format(python=".".join(map(str, sys.version_info[:2])), targets=", ".join(
-        f"{processor} with {python}" for python, processor in TARGETS))
-    for use, pins in parts.items():
-        (LISTS / f"{use}.txt").write_text(head + "".join(
-            " \\\n".join([pin, *(f"    --hash=sha256:{digest}" for digest in sorted(hashes[pin]))]) + "\n"
-            for pin in sorted(set(pins))))
-        print(f"requirements/{use}.txt: {len(pins)} releases")
+def _compile(home: Path, uses: list[str], *options: str) -> str:
+    """Return what uv resolves for the uses together."""
+    extras = [extra for use in uses for extra in USES[use][0] or ()]
+    others = home / "others.txt"
+    others.write_text("\n".join(word for use in uses for word in USES[use][1]))
+    project = [str(ROOT / "setup.cfg")] if extras else []
+    return subprocess.run(
+        [home / "venv/bin/uv", "pip", "compile", "--quiet", "--no-annotate", "--no-header",
+         "--python", sys.executable, "--python-version", PYTHON, "--python-platform", "linux",
+         *(word for extra in extras for word in ("--extra", extra)), *options, *project, str(others)],
+        check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def _only_for(home: Path, python: str, processor: str) -> list[str]:
-    """Return pip's words for the wheels that another Python takes on a glibc of Debian 12 (2.36) or later."""
-    platforms = [*(f"manylinux_2_{minor}_{processor}" for minor in range(36, 4, -1)),
-                 *(f"manylinux{old}_{processor}" for old in ("2014", "2010", "1")), f"linux_{processor}"]
-    return ["--no-deps", "--only-binary", ":all:", "--target", str(home / "unused"), "--python-version", python,
-            *(word for name in platforms for word in ("--platform", name))]
+def _releases(file: Path) -> list[str]:
+    return [line.removesuffix(" \\") for line in file.read_text().splitlines() if line[:1].isalnum()]
 
 
-def _report(home: Path, words: list[str]) -> list[Any]:
-    """Return what pip would install, without the project itself."""
-    report = home / "report.json"
-    subprocess.run([str(home / "venv/bin/python"), "-m", "pip", "install", "--quiet", "--dry-run",
-                    "--ignore-installed", "--report", str(report), *words], check=True)
-    return [item for item in json.loads(report.read_text())["install"] if "archive_info" in item["download_info"]]
-
-
-def _pin(item: Any) -> str:
-    name = item["metadata"]["name"].lower().replace("_", "-").replace(".", "-")
-    return f"{name}=={item['metadata']['version']}"
-
-
-def _digest(item: Any) -> str:
-    return str(item["download_info"]["archive_info"]["hashes"]["sha256"])
+def _file(use: str) -> Path:
+    return LISTS / f"{use}.txt"
 
 
 if __name__ == "__main__":

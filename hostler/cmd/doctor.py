@@ -1,8 +1,9 @@
-"""hostler-manage doctor: has the cloud examined, reports what is wrong, and repairs it on request; warns of weak
-settings of this machine.
+"""hostler-manage doctor: warns of weak settings of this machine; has the cloud examined, reports what is wrong, and
+repairs it on request.
 
-The work is an operation (cloud.audit) that a conductor runs, since conductors reach every agent; this command reaches
-the database alone. Exit status: 0 nothing is wrong, 1 something was found, 2 not everything could be examined.
+The settings come first, since they need nothing but the configuration. The examination is an operation (cloud.audit)
+that a conductor runs, since conductors reach every agent; this command reaches the database alone. Exit status:
+0 nothing is wrong, 1 something was found, 2 not everything could be examined.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import dataclasses
 import json
 import sys
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, Namespace
 from typing import Any
 
 from oslo_config import cfg
@@ -44,30 +45,42 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(conf: cfg.ConfigOpts) -> None:
-    """Accept, wait, print; ends the process with one of the statuses above."""
+    """Warn, examine, print; ends the process with one of the statuses above."""
     command = conf.command
+    weak = weak_settings.find(conf)
     if command.settings:
-        weak = weak_settings.find(conf)
         print(json.dumps([dataclasses.asdict(each) for each in weak], indent=2) if command.json
               else "\n".join(map(_warning, weak)) or "No weak settings.")
         sys.exit(FOUND if weak else NOTHING)
+    say = _say_nothing if command.json else _say
+    say(*map(_warning, weak))
+    report: dict[str, Any] = {}
     try:
         if command.delete_unknown and not command.repair:
             raise errors.Invalid(reason="--delete-unknown goes with --repair.")
         database = schema.open_database(conf)
-        operation_id = database.write(lambda session: doctor.accept_audit(
-            session, RequestContext.system(), checks=command.check, repair=command.repair,
-            delete_unknown=command.delete_unknown).id)
-        report = _wait(database, operation_id, command.timeout)
-        weak = [*weak_settings.find(conf), *weak_settings.find_known_passwords(conf, database)]
+        known = weak_settings.find_known_passwords(conf, database)
+        say(*map(_warning, known))
+        weak += known
+        report = _examine(database, command)
     except errors.HostlerError as error:
-        print(f"doctor: {error}", file=sys.stderr)
-        sys.exit(NOT_SEEN)
+        report["error"] = str(error)
+        print(f"doctor: the cloud was not examined: {error}", file=sys.stderr)
     if command.json:
         print(json.dumps({**report, "settings": [dataclasses.asdict(each) for each in weak]}, indent=2))
-    else:
-        print("\n".join([readable(report, repaired=command.repair), *map(_warning, weak)]))
+    if "error" in report:
+        sys.exit(NOT_SEEN)
+    say(readable(report, repaired=command.repair))
     sys.exit(status_of(report))
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        print(line, flush=True)
+
+
+def _say_nothing(*_: str) -> None:
+    """What `--json` says before the end: it is one object."""
 
 
 def _warning(weak: weak_settings.Weakness) -> str:
@@ -105,8 +118,21 @@ def _what_about_it(finding: dict[str, Any], *, repaired: bool) -> str:
     return f"--repair{' --delete-unknown' if finding['unknown'] else ''} would {finding['remedy']}"
 
 
+def _examine(database: Database, command: Namespace) -> dict[str, Any]:
+    """Return a conductor's report; raises Unavailable when there is none in time, Conflict when it failed."""
+    operation_id = database.write(lambda session: doctor.accept_audit(
+        session, RequestContext.system(), checks=command.check, repair=command.repair,
+        delete_unknown=command.delete_unknown).id)
+    print(f"doctor: waits up to {command.timeout:g} s for a conductor's report.", file=sys.stderr)
+    try:
+        return _wait(database, operation_id, command.timeout)
+    except KeyboardInterrupt:
+        # Left behind, it would keep the next doctor out until a conductor has worked on it.
+        doctor.withdraw(database, operation_id)
+        sys.exit(NOT_SEEN)
+
+
 def _wait(database: Database, operation_id: str, timeout_s: float) -> dict[str, Any]:
-    """Return the report; raises Unavailable when there is none in time, Conflict when the examination failed."""
     end = time.monotonic() + timeout_s
     while True:
         with database.reading() as session:

@@ -1,6 +1,6 @@
 """Settings of one machine that help an attacker, for `hostler-manage doctor`; nothing is changed.
 
-Checked are the configuration the command was given and the files it names on this machine.
+Checked are the configuration the command was given, the files it names, and the configurations beside it.
 """
 
 from __future__ import annotations
@@ -120,8 +120,7 @@ def _of_migrations(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
 
 
 def _of_files(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
-    beside = (file for directory in conf.config_dir or () for file in Path(directory).glob("*.conf"))
-    for file in (*map(Path, conf.config_file or ()), *beside):
+    for file in sorted(_configurations(conf)):
         if _is_open(file) and _SECRET.search(file.read_text(errors="replace")):
             yield _readable(file, "holds a password")
     state, directories = Path(conf.state_path), (conf.volume.tls_dir, conf.compute.tls_dir, conf.console.tls_dir)
@@ -131,6 +130,18 @@ def _of_files(conf: cfg.ConfigOpts) -> Iterator[Weakness]:
     for file in sorted(secret):
         if _is_open(file):
             yield _readable(file, "is a secret")
+    for file in (state / "hostler.db", Path(conf.audit.file or state / "audit.log")):
+        if _is_open(file):
+            yield _readable(file, "tells of users and what they did,")
+
+
+def _configurations(conf: cfg.ConfigOpts) -> set[Path]:
+    """Return the configuration read, and what lies beside it: other services' files are no less secret."""
+    read = [*map(Path, conf.config_file or ()),
+            *(file for directory in conf.config_dir or () for file in Path(directory).glob("*.conf"))]
+    beside = (file for place in {file.parent for file in read} for file in (*place.glob("*.conf"),
+                                                                            *place.glob("*.conf.d/*.conf")))
+    return {*read, *beside}
 
 
 def _readable(file: Path, what: str) -> Weakness:

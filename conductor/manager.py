@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from conductor import (
@@ -25,11 +26,13 @@ from hostler.resources.network.port_specs import missed_members
 class ConductorManager:
     """Takes wake-ups from the api and reports from agents."""
 
-    def __init__(self, cloud: CloudAccess, workers: Workers) -> None:
+    def __init__(self, cloud: CloudAccess, workers: Workers, living: Callable[[], list[str]] = list) -> None:
+        """`living` returns the names of the conductors that live."""
         self._cloud = cloud
         self._conf = cloud.conf
         self._db = cloud.db
         self._workers = workers
+        self._living = living
 
     @open_to(API)
     def run_operation(self, _context: RequestContext, operation_id: str) -> None:
@@ -39,7 +42,8 @@ class ConductorManager:
     @open_to(COMPUTE)
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
-        return {**heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host}
+        return {**heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host,
+                "conductors": self._living()}
 
     @open_to(COMPUTE)
     def server_events(self, _context: RequestContext, host: str, events: list[dict[str, Any]]) -> dict[str, Any]:
@@ -74,7 +78,8 @@ class ConductorManager:
     @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a volume agent's report."""
-        return {"accepted": volume_reports.record_heartbeat(self._db, node, report), "conductor": self._conf.host}
+        return {"accepted": volume_reports.record_heartbeat(self._db, node, report), "conductor": self._conf.host,
+                "conductors": self._living()}
 
     @open_to(VOLUME)
     def volume_reconcile(self, _context: RequestContext, node: str, present: dict[str, Any]) -> dict[str, Any]:

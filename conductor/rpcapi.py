@@ -25,7 +25,8 @@ class ConductorAPI:
                   timeout_s: float = 15) -> dict[str, Any]:
         """Report a compute agent's life and what its host offers.
 
-        Returns {"accepted": bool, "conductor": who answered, "fence_generation"}; `conductor` asks one of them.
+        Returns {"accepted": bool, "conductor": who answered, "conductors": those that live, "fence_generation"};
+        `conductor` asks one of them.
         """
         return self._client.to(conductor, timeout_s=timeout_s).call(  # type: ignore[no-any-return]
             context, "heartbeat", {"host": host, "report": report})
@@ -72,7 +73,8 @@ class ConductorAPI:
 
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
                          conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
-        """Report a volume agent's life and what its back ends offer; returns {"accepted", "conductor"}.
+        """Report a volume agent's life and what its back ends offer; returns {"accepted", "conductor",
+        "conductors"}.
 
         `report`: {"started_at", "availability_zone", "backup_store": id or None, "backends": [{"name", "driver",
         "total_gib", "free_gib", "reserved_percent", "over_subscription", "capabilities", "healthy",

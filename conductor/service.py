@@ -39,7 +39,8 @@ class ConductorService:
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
-        self._server = bus.server(TOPIC, conf.host, ConductorManager(cloud, self.workers), RPC_VERSION)
+        manager = ConductorManager(cloud, self.workers, lambda: self._liveness.living)
+        self._server = bus.server(TOPIC, conf.host, manager, RPC_VERSION)
 
     def start(self) -> None:
         """Take up work and reports."""

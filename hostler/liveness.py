@@ -26,6 +26,8 @@ class Liveness:
         self._binary = binary
         self._host = conf.host
         self._interval = conf.heartbeat_interval
+        self._down_s = conf.service_down_time
+        self.living: list[str] = []  # hosts whose service of this kind lives, as of the last report
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._report, name=f"{binary}-liveness", daemon=True)
 
@@ -43,6 +45,7 @@ class Liveness:
         while True:
             try:
                 self._db.write(lambda session: self._write(session, started_at))
+                self.living = self._read_living()
                 self._db.read_clock()
             except exc.IntegrityError:
                 # Another service registered in the same moment and took the number: the next one is free.
@@ -53,6 +56,11 @@ class Liveness:
                 LOG.warning("%s could not report its life: %s", self._binary, error)
             if self._stop.wait(self._interval):
                 return
+
+    def _read_living(self) -> list[str]:
+        with self._db.reading() as session:
+            return list(session.scalars(sa.select(Service.host).where(
+                Service.binary == self._binary, Service.last_seen_at > now(-self._down_s)).order_by(Service.number)))
 
     def _write(self, session: orm.Session, started_at: object) -> None:
         mine = (Service.binary == self._binary, Service.host == self._host)

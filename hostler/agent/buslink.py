@@ -53,7 +53,7 @@ class BusLink(Generic[Conductor]):
         self._conductor: Conductor | None = None
         self._self_client: Client | None = None
         self._lock = threading.Lock()
-        self._conductors: list[str] = []  # that have answered, the last first
+        self._conductors: list[str] = []  # the one that answered last first
         self._asked = 0
 
     def open(self) -> None:
@@ -82,7 +82,8 @@ class BusLink(Generic[Conductor]):
         The broker sends messages to the conductors in turn, including one that hangs: with two of them, half of the
         reports would get no answer, and the host would look down. So the one that answered last is asked first, then
         the other known ones, then (conductor None) any that the broker chooses; every third time that one comes first,
-        to find new conductors. Raises Silent when none answers. The request must be safe to repeat.
+        to find new conductors. Answers to reports also name those that live: the broker may deal each search of one
+        agent to the same conductor. Raises Silent when none answers. The request must be safe to repeat.
         """
         silence = errors.Silent(part="The conductor service")
         for asked, wait_s in zip(self._candidates(len(waits_s)), waits_s, strict=True):
@@ -109,7 +110,8 @@ class BusLink(Generic[Conductor]):
         # One of an earlier release does not name itself.
         name = (answer or {}).get("conductor")
         if name is not None:
-            self._conductors = [name, *(other for other in self._conductors if other != name)][:TRIES]
+            others = [*self._conductors, *(answer or {}).get("conductors", ())]
+            self._conductors = list(dict.fromkeys([name, *others]))[:TRIES]
 
     @property
     def answering(self) -> str | None:

@@ -129,7 +129,10 @@ class Guest:
 
     def wait_boots(self, count: int) -> None:
         """Wait until it came up that often."""
-        wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=0.3)
+        try:
+            wait_for(lambda: self.boots() >= count, f"boot {count} of {self.name}", BOOT_S, every_s=0.3)
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}\n{self.describe_silence()}") from None
 
     def domain_state(self) -> str:
         """Return what virsh says."""

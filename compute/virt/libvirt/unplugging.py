@@ -7,8 +7,9 @@ import logging
 import libvirt
 
 LOG = logging.getLogger(__name__)
-# QEMU's answer to a second request while the guest has not answered the first.
-_ASKED_ALREADY = "in the process of unplug"
+# QEMU's answer to a second request while the guest has not answered the first, and libvirt's about a device that went
+# after its caller had last looked: both come as internal errors, told apart by their words only.
+_HARMLESS = ("in the process of unplug", "no device found with alias")
 
 
 def ask_for(domain: libvirt.virDomain, alias: str) -> None:
@@ -17,6 +18,6 @@ def ask_for(domain: libvirt.virDomain, alias: str) -> None:
         domain.detachDeviceAlias(alias, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     except libvirt.libvirtError as error:
         gone = error.get_error_code() in (libvirt.VIR_ERR_DEVICE_MISSING, libvirt.VIR_ERR_OPERATION_INVALID)
-        if not gone and _ASKED_ALREADY not in str(error):
+        if not gone and not any(words in str(error) for words in _HARMLESS):
             raise
         LOG.debug("asking for device %s: %s", alias, error)

@@ -48,6 +48,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("remove_extraroutes", OWNER_OR_ADMIN, "Take routes from a router's."),
     *((f"{verb}_floatingip", OWNER_OR_ADMIN, f"{text} a floating IP.")
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
+    *((f"{verb}_floatingip_port_forwarding", OWNER_OR_ADMIN, f"{text} a port forwarding of a floating IP.")
+      for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
     ("create_floatingip:floating_ip_address", ADMIN, "Choose the address of a floating IP."),
     *((f"{verb}_{noun}", OWNER_OR_ADMIN, f"{verb.capitalize()} {words}.")
       for noun, words in (("subnetpool", "a subnet pool"), ("address_scope", "an address scope"))

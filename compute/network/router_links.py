@@ -26,9 +26,6 @@ _AF_INET = 2
 _STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
 _SCOPE_LINK = 253
 _MAIN = 254
-# The prefix length of floating IPs, which are announced when their guest is here: its host of before has them as well
-# while it moves.
-_SINGLE = 32
 
 
 def make(router: HostRouter, namespace: Path) -> None:
@@ -37,7 +34,8 @@ def make(router: HostRouter, namespace: Path) -> None:
     with netlink() as ipr:
         there = [port for port in router.ports if _make_veth(ipr, port, namespace)]
     # Before the addresses: nothing is let through untranslated.
-    namespaces.run_inside(namespace, lambda: nft.apply(router_rules.render(router)))
+    script = router_rules.render(router, linked=router.outside in there)
+    namespaces.run_inside(namespace, lambda: nft.apply(script))
     namespaces.run_inside(namespace, lambda: _make_inside(router, there))
 
 
@@ -80,12 +78,17 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
         loopback = find(ipr, "lo")
         if loopback is not None:
             change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
+        # Floating IPs are announced when their guest is here: its host of before has them as well while it moves.
+        quiet = {one.address for one in router.floating}
         for port in ports:
-            _make_port(ipr, port)
+            for address in _make_port(ipr, port):
+                if address not in quiet:
+                    announce(names.router_inner_name(port.id), port.mac_address, address)
         _make_routes(ipr, router, {port.id: port for port in ports})
 
 
-def _make_port(ipr: Any, port: RouterPortSpec) -> None:
+def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
+    """Return the addresses that it did not have before."""
     name = names.router_inner_name(port.id)
     link = find(ipr, name)
     if link is None:
@@ -96,9 +99,7 @@ def _make_port(ipr: Any, port: RouterPortSpec) -> None:
         ipr.link("set", index=link["index"], address=port.mac_address)
     change(ipr, link, mtu=port.network.mtu, state="up")
     wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)}
-    for address in make_addresses(ipr, link["index"], wanted):
-        if wanted[address] < _SINGLE:
-            announce(name, port.mac_address, address)
+    return make_addresses(ipr, link["index"], wanted)
 
 
 def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec]) -> None:

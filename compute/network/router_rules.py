@@ -3,6 +3,11 @@
 A floating IP is translated on the way in and on the way out, also between two guests of one router. Everything else
 that leaves is sent from the host's own external address. The forward chain judges connections by the translation they
 were made with: one whose floating IP has gone, or leads elsewhere, ends at once.
+
+Ports of one floating IP may lead to guests on several hosts, but the address is at one of them, the entry. Were all of
+them translated there, answers would have to come back there, from hosts that lead outside themselves. So the entry
+translates for its own guests alone, and hands frames for others to their host's router as they came, on the external
+network; that one translates and answers directly. It costs one more hop inwards.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from compute.network import names
-from hostler.resources.server.specs import FloatingIpSpec, RouterPortSpec, RouterSpec
+from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, RouterPortSpec, RouterSpec
 
 TABLE = "hostler_router"
 
@@ -31,15 +36,30 @@ class HostRouter:
         return (*self.spec.interfaces, *((self.outside,) if self.outside is not None else ()))
 
     @property
+    def forwardings(self) -> tuple[ForwardingSpec, ...]:
+        """The port forwardings to guests on this host."""
+        return tuple(one for one in self.spec.forwardings if one.host == self.host)
+
+    @property
+    def entered(self) -> tuple[ForwardingSpec, ...]:
+        """The port forwardings whose address is at this host."""
+        return tuple(one for one in self.spec.forwardings if one.entry == self.host)
+
+    @property
     def outside(self) -> RouterPortSpec | None:
         """The gateway as it is on this host."""
         if self.spec.gateway is None:
             return None
         own = self.spec.outside.get(self.host)
-        floating = tuple(f"{one.address}/32" for one in self.floating)
+        single = dict.fromkeys([*(one.address for one in self.floating), *(one.address for one in self.entered)])
         return dataclasses.replace(
-            self.spec.gateway, mac_address=own["mac"] if own else names.outside_mac(self.spec.id, self.host),
-            addresses=(*((own["address"],) if own else ()), *floating))
+            self.spec.gateway, mac_address=self.mac_at(self.host),
+            addresses=(*((own["address"],) if own else ()), *(f"{address}/32" for address in single)))
+
+    def mac_at(self, host: str) -> str:
+        """Return the MAC that the router has on the external network at a host."""
+        own = self.spec.outside.get(host)
+        return own["mac"] if own else names.outside_mac(self.spec.id, host)
 
     @property
     def source(self) -> str | None:
@@ -48,25 +68,70 @@ class HostRouter:
         return own["address"].partition("/")[0] if own and self.spec.snat else None
 
 
-def render(router: HostRouter) -> str:
-    """Return the script that makes the table of the router's namespace exactly so, whatever was there."""
+def render(router: HostRouter, *, linked: bool = True) -> str:
+    """Return the script that makes the tables of the router's namespace exactly so, whatever was there.
+
+    `linked` says that its link to the external network is there.
+    """
     lines = [f"add table ip {TABLE}", f"delete table ip {TABLE}", f"table ip {TABLE} {{"]
     if router.outside is not None:
         device = names.router_inner_name(router.outside.id)
         inward = {one.address: one.fixed_ip_address for one in router.floating}
         lines += [
             *_chain("prerouting", "nat hook prerouting priority -100",
-                    [f"dnat to ip daddr map {_map(inward)}"] if inward else []),
+                    [*([f"dnat to ip daddr map {_map(inward)}"] if inward else []),
+                     *map(_translated, router.forwardings)]),
+            " chain forwarded {", *(f"  {_present(one)} return" for one in router.forwardings), "  drop", " }",
             *_chain("forward", "filter hook forward priority 0", _refused(router, device, inward)),
             *_chain("postrouting", "nat hook postrouting priority 100", _sources(router, device, inward))]
-    return "\n".join([*lines, "}", ""])
+    return "\n".join([*lines, "}", *_handed_over(router, linked=linked), ""])
+
+
+def _handed_over(router: HostRouter, *, linked: bool) -> list[str]:
+    lines = [f"add table netdev {TABLE}", f"delete table netdev {TABLE}"]
+    elsewhere = [one for one in router.entered if one.host != router.host]
+    if router.outside is None or not linked or not elsewhere:
+        return lines
+    device = names.router_inner_name(router.outside.id)
+    # With this host's MAC as the sender, or the switches would look for the real one here.
+    way = f'ether saddr set {router.outside.mac_address} ether daddr set {{}} fwd to "{device}"'
+    rules = [f"{_named(one)} {way.format(router.mac_at(one.host))}" for one in elsewhere]
+    return [*lines, f"table netdev {TABLE} {{",
+            *_chain("entry", f'filter hook ingress device "{device}" priority 0', rules), "}"]
+
+
+def _named(one: ForwardingSpec) -> str:
+    return f"ip daddr {one.address} {one.protocol} dport {_range(one.external)}"
+
+
+def _translated(one: ForwardingSpec) -> str:
+    (first, last), (inner, inner_last) = one.external, one.internal
+    if inner == inner_last:
+        target = f"{one.fixed_ip_address}:{inner}"
+    elif inner == first:
+        target = one.fixed_ip_address
+    else:
+        ports = {str(port): str(port - first + inner) for port in range(first, last + 1)}
+        target = f"{one.fixed_ip_address} : {one.protocol} dport map {_map(ports)}"
+    return f"{_named(one)} dnat to {target}"
+
+
+def _present(one: ForwardingSpec) -> str:
+    """Return what matches a connection that the forwarding made."""
+    return (f"ct original ip daddr {one.address} meta l4proto {one.protocol} ct original proto-dst "
+            f"{_range(one.external)} ct reply ip saddr {one.fixed_ip_address} ct reply proto-src "
+            f"{_range(one.internal)}")
+
+
+def _range(ports: tuple[int, int]) -> str:
+    return str(ports[0]) if ports[0] == ports[1] else f"{ports[0]}-{ports[1]}"
 
 
 def _refused(router: HostRouter, device: str, inward: Mapping[str, str]) -> list[str]:
     lines = [f"ct status dnat ct original ip daddr {address} ct reply ip saddr != {fixed} drop"
              for address, fixed in inward.items()]
     known = f"ct original ip daddr != {_set(inward)} " if inward else ""
-    lines.append(f"ct status dnat {known}drop")
+    lines.append(f"ct status dnat {known}jump forwarded")
     own = [*inward, *([router.source] if router.source else [])]
     gone = f"ct reply ip daddr != {_set(own)} " if own else ""
     lines.append(f'oifname "{device}" ct state established ct status snat ct direction original {gone}drop')

@@ -80,17 +80,26 @@ class Routers:
             self._drop_idle(held)
 
     def announce(self, port: PortSpec) -> None:
-        """Tell the external network that the floating IPs of a guest are here now."""
+        """Tell the external network that the floating IPs that lead to a guest are here now."""
+        own = {fixed.ip_address for fixed in port.fixed_ips}
         for floating in port.floating_ips:
-            router = self._made.get(floating.router_id)
-            if router is None or router.outside is None:
-                continue
-            device, mac = names.router_inner_name(router.outside.id), router.outside.mac_address
-            try:
-                namespaces.run_inside(self._namespace(floating.router_id), functools.partial(
-                    router_links.announce, device, mac, floating.address))
-            except (errors.HostlerError, OSError) as failure:
-                LOG.warning("Address %s could not be announced: %s", floating.address, failure)
+            self._announce(floating.router_id, floating.address)
+        for spec in port.network.routers:
+            router = self._made.get(spec.id)
+            for address in dict.fromkeys(one.address for one in (router.entered if router is not None else ())
+                                         if one.host == self._host and one.fixed_ip_address in own):
+                self._announce(spec.id, address)
+
+    def _announce(self, router_id: str, address: str) -> None:
+        router = self._made.get(router_id)
+        if router is None or router.outside is None:
+            return
+        device, mac = names.router_inner_name(router.outside.id), router.outside.mac_address
+        try:
+            namespaces.run_inside(self._namespace(router_id), functools.partial(
+                router_links.announce, device, mac, address))
+        except (errors.HostlerError, OSError) as failure:
+            LOG.warning("Address %s could not be announced: %s", address, failure)
 
     @property
     def known(self) -> set[str]:

@@ -164,3 +164,101 @@ def test_a_host_hears_of_routers_and_floating_ips(cloud: Cloud, client: Client, 
     client.delete(f"/compute/v2.1/servers/{server}").raise_for_status()
     client.wait_gone(server)
     assert client.get(f"{N}/floatingips/{floating['id']}").json()["floatingip"]["status"] == "DOWN"
+
+
+@pytest.fixture
+def forwarding(client: Client, inside: tuple[str, str], outside: str, router: str) -> tuple[str, str, dict[str, Any]]:
+    """The path of a floating IP's port forwardings, its id, and what a forwarding to some port needs."""
+    join(client, router, inside[1]).raise_for_status()
+    gate(client, router, outside).raise_for_status()
+    port = made(client, "port", network_id=inside[0])
+    floating = made(client, "floatingip", floating_network_id=outside)["id"]
+    return f"{N}/floatingips/{floating}/port_forwardings", floating, {
+        "internal_port_id": port["id"], "internal_ip_address": port["fixed_ips"][0]["ip_address"], "protocol": "tcp"}
+
+
+def test_port_forwardings_come_and_go(client: Client, forwarding: tuple[str, str, dict[str, Any]], outside: str,
+                                      inside: tuple[str, str], router: str) -> None:
+    path, floating, to = forwarding
+
+    def make(**values: Any) -> Any:
+        return client.post(path, {"port_forwarding": {**to, **values}})
+
+    first = make(internal_port=22, external_port=2222, description="door").json()["port_forwarding"]
+    assert {**to, "internal_port": 22, "external_port": 2222, "external_port_range": "2222:2222",
+            "internal_port_range": "22:22", "description": "door", "id": first["id"]} == first
+    many = make(internal_port_range="80:82", external_port_range="8080:8082").json()["port_forwarding"]
+    assert (many["external_port"], many["external_port_range"]) == (None, "8080:8082")
+    for values in ({"internal_port": 23, "external_port": 8081}, {"internal_port": 81, "external_port": 2223},
+                   {"internal_port_range": "1:3", "external_port_range": "1:2"}, {"external_port": 5},
+                   {"internal_port": 0, "external_port": 5}, {"internal_port_range": "9:8", "external_port": 5},
+                   {"internal_port": 5, "external_port": 5, "protocol": "gre"},
+                   {"internal_port": 5, "external_port": 5, "internal_ip_address": "10.41.0.200"},
+                   {"internal_port": 5, "external_port": 5, "more": 1}):
+        assert make(**values).status_code == 400, values
+    assert make(internal_port=5, external_port=5, protocol="sctp").status_code == 501
+    found = client.get(f"{path}?external_port=2222&protocol=tcp&internal_port_id={to['internal_port_id']}").json()
+    assert found["port_forwardings"] == [first]
+    pages = [client.get(f"{path}?limit=1&sort_key=external_port&sort_dir=desc{more}").json()["port_forwardings"]
+             for more in ("", f"&marker={many['id']}")]
+    assert pages == [[many], [first]]
+    assert client.get(f"{path}?internal_port=22").status_code == 400
+    changed = client.request("PUT", f"{path}/{first['id']}", json={"port_forwarding": {"external_port": 2022}})
+    assert changed.json()["port_forwarding"] == {**first, "external_port": 2022, "external_port_range": "2022:2022"}
+    shown = client.get(f"{N}/floatingips/{floating}").json()["floatingip"]
+    assert (shown["status"], shown["port_id"], shown["router_id"]) == ("ACTIVE", None, router)
+    assert [one["external_port"] for one in shown["port_forwardings"]] == [2022, None]
+    # What depends on them stays.
+    port = to["internal_port_id"]
+    assert fault(client.delete(f"{N}/floatingips/{floating}")) == (409, "FipInUseByPortForwarding")
+    lead = put(client, f"floatingips/{floating}", {"floatingip": {"port_id": port}})
+    assert fault(lead) == (409, "FipInUseByPortForwarding")
+    another = client.post(f"{N}/floatingips", {"floatingip": {"floating_network_id": outside, "port_id": port}})
+    assert fault(another) == (400, "PortHasPortForwarding")
+    leave = put(client, f"routers/{router}/remove_router_interface", {"subnet_id": inside[1]})
+    assert fault(leave) == (409, "RouterInterfaceInUseByFloatingIP")
+    assert fault(gate(client, router, None)) == (409, "RouterExternalGatewayInUseByFloatingIp")
+    # With the last one the floating IP is free.
+    assert client.delete(f"{path}/{first['id']}").status_code == 204
+    assert fault(client.get(f"{path}/{first['id']}")) == (404, "PortForwardingNotFound")
+    assert client.delete(f"{N}/ports/{port}").status_code == 204
+    assert client.get(path).json() == {"port_forwardings": []}
+    assert client.get(f"{N}/floatingips/{floating}").json()["floatingip"]["status"] == "DOWN"
+
+
+def test_floating_ips_and_forwardings_exclude_each_other(client: Client, outside: str,
+                                                         forwarding: tuple[str, str, dict[str, Any]]) -> None:
+    path, floating, to = forwarding
+    body = {"port_forwarding": {**to, "internal_port": 1, "external_port": 1}}
+    put(client, f"floatingips/{floating}", {"floatingip": {"port_id": to["internal_port_id"]}}).raise_for_status()
+    assert fault(client.post(path, body)) == (409, "FloatingIPPortAlreadyAssociated")
+    other = made(client, "floatingip", floating_network_id=outside)["id"]
+    assert fault(client.post(f"{N}/floatingips/{other}/port_forwardings", body)) == (409, "PortHasBindingFloatingIP")
+    lonely = net(client, "10.49.0.0/24")[0]
+    port = made(client, "port", network_id=lonely)
+    unreachable = client.post(f"{N}/floatingips/{other}/port_forwardings", {"port_forwarding": {
+        **body["port_forwarding"], "internal_port_id": port["id"],
+        "internal_ip_address": port["fixed_ips"][0]["ip_address"]}})
+    assert fault(unreachable) == (400, "HTTPBadRequest")
+    for wrong in (f"{N}/floatingips/{port['id']}/port_forwardings", f"{N}/floatingips/x/port_forwardings"):
+        assert fault(client.get(wrong)) == (404, "FloatingIPNotFound")
+
+
+def test_hosts_follow_a_forwarded_guest(cloud: Cloud, client: Client, image: str,
+                                        forwarding: tuple[str, str, dict[str, Any]]) -> None:
+    path, floating, to = forwarding
+    client.post(path, {"port_forwarding": {**to, "internal_port": 22, "external_port": 2222}}).raise_for_status()
+    server = client.create_server(image, networks=[{"port": to["internal_port_id"]}])
+    client.wait_server(server, "ACTIVE")
+    host = (client.show(server) or {})["OS-EXT-SRV-ATTR:host"]
+
+    def told() -> list[Any]:
+        [routed] = cloud.agents[host].tools.network.plugged[to["internal_port_id"]].network.routers
+        return [(one.entry, one.host, one.external, one.internal) for one in routed.forwardings]
+
+    wait_for(lambda: told() == [(host, host, (2222, 2222), (22, 22))], "the forwarding", 30)
+    client.post(path, {"port_forwarding": {**to, "internal_port": 23, "external_port_range": "5:9"}}).raise_for_status()
+    wait_for(lambda: told()[1:] == [(host, host, (5, 9), (23, 23))], "the second one", 30)
+    for one in client.get(path).json()["port_forwardings"]:
+        assert client.delete(f"{path}/{one['id']}").status_code == 204
+    wait_for(lambda: told() == [], "their end", 30)

@@ -24,7 +24,8 @@ PARAMETERS: Final = {
     "type_id": "type", "quota_project_id": "project", "security_group_id": "security_group", "rule_id": "rule",
     "network_id": "network", "floating_ip_id": "floatingip",
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
-    "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip", "rbac-policies": "rbac_policy",
+    "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip",
+    "port_forwardings": "port_forwarding", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",
     "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
@@ -186,6 +187,11 @@ BODIES: Final[tuple[Call, ...]] = (
         {"destination": "10.98.0.0/24", "nexthop": "10.0.0.9"}]}}) for verb in ("add", "remove")),
     Call("PUT", f"{_N}/floatingips/{{floatingip}}", {"floatingip": {"description": "taken"}}),
     Call("PUT", f"{_N}/floatingips/{{floatingip}}", {"floatingip": {"port_id": "{port}"}}),
+    Call("POST", f"{_N}/floatingips/{{floatingip}}/port_forwardings", {"port_forwarding": {
+        "internal_port_id": "{port}", "internal_ip_address": "10.9.0.9", "protocol": "udp", "internal_port": 53,
+        "external_port": 53}}),
+    Call("PUT", f"{_N}/floatingips/{{floatingip}}/port_forwardings/{{port_forwarding}}", {"port_forwarding": {
+        "internal_port_id": "{port}"}}),
     *(Call("POST", f"{_N}/rbac-policies", {"rbac_policy": {
         "object_type": noun, "object_id": f"{{{noun}}}", "action": "access_as_shared",
         "target_tenant": "0" * 32}}) for noun in ("network", "security_group")),
@@ -232,7 +238,7 @@ def _template(path: str) -> str:
     def noun(found: re.Match[str]) -> str:
         name = found.group(1).partition(":")[0]
         if path.startswith("/network/"):
-            name = path.split("/")[3] if name == "id" else name
+            name = {"id": path.split("/")[3], "inner_id": path.split("/")[-2]}.get(name, name)
         return f"{{{PARAMETERS[name]}}}" if name in PARAMETERS else PLAIN.get(name, "x")
     return re.sub(r"\{([\w:]+)\}", noun, path)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,17 @@ class Outside:
 
     def pings(self, address: str) -> bool:
         return wait_for(lambda: self.run(f"busybox ping -c 1 -W 1 {address}").returncode == 0, 30)
+
+    def answer(self, address: str, port: int) -> str:
+        """Return what a TCP server says first; empty when there is no connection within a second."""
+        def ask() -> str:
+            try:
+                with socket.create_connection((address, port), timeout=1) as connection:
+                    connection.settimeout(5)
+                    return connection.recv(100).decode().strip()
+            except OSError:
+                return ""
+        return namespaces.run_inside(self.path, ask)
 
     @contextlib.contextmanager
     def pinging(self, address: str) -> Iterator[Callable[[], int]]:

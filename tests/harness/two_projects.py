@@ -137,6 +137,11 @@ def _furnish_routers(tenant: Tenant, admin: Client) -> None:
     tenant.call("PUT", f"{NETWORK}/routers/{router}", {"router": {"external_gateway_info": {"network_id": external}}})
     tenant.make("floatingip", f"{NETWORK}/floatingips", "floatingip", floating_network_id=external,
                 port_id=tenant.rows["port"][0], description=tenant.secret)
+    forwarding = tenant.make("floatingip", f"{NETWORK}/floatingips", "floatingip", floating_network_id=external)
+    port = tenant.call("GET", f"{NETWORK}/ports/{tenant.rows['port'][1]}")["port"]
+    tenant.make("port_forwarding", f"{NETWORK}/floatingips/{forwarding}/port_forwardings", "port_forwarding",
+                internal_port_id=port["id"], internal_ip_address=port["fixed_ips"][0]["ip_address"], protocol="tcp",
+                internal_port=22, external_port=2222, description=tenant.secret)
 
 
 def external_network(admin: Client) -> str:

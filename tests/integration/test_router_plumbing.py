@@ -20,11 +20,12 @@ from pyroute2 import IPRoute
 from compute import network as plumbing_package
 from compute.network import names, namespaces
 from hostler import ids
-from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec
+from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, NetworkSpec, RouterPortSpec, RouterSpec
 from tests.harness import network_lab
 from tests.harness.dying_agent import crash_at
-from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, make_network, wait_for
+from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, dial, make_network, wait_for
 from tests.harness.outside import Outside
+from tests.harness.two_hosts import ALLOW_TCP
 
 pytestmark = network_lab.NEEDS
 _STRIDE = 20
@@ -65,7 +66,7 @@ def behind(router: RouterSpec, *nets: NetworkSpec) -> list[NetworkSpec]:
 
 def boot(cloud: Cloud, number: int, net: NetworkSpec, **values: Any) -> Guest:
     """Start a guest that has its address and route as DHCP would give them."""
-    guest = cloud.boot(number, net, ALLOW_OUT, ALLOW_PING, **values)
+    guest = cloud.boot(number, net, *values.pop("rules", (ALLOW_OUT, ALLOW_PING)), **values)
     subnet = net.subnets[0]
     done = guest.run(f"busybox ip addr add {guest.address}/24 dev eth0; "
                      f"busybox ip route add default via {subnet.gateway_ip}")
@@ -142,6 +143,45 @@ def test_floating_ips_in_and_own_address_out(cloud: Cloud, external: NetworkSpec
         cloud.plumbing.apply_rules([dataclasses.replace(known.port, floating_ips=())])
         assert world.run("busybox ping -c 1 -W 1 203.0.113.30").returncode != 0
         assert _seen_by(world, known) == "203.0.113.20"
+    finally:
+        world.close()
+
+
+def forwarding(external: tuple[int, int], guest: str, internal: tuple[int, int], protocol: str = "tcp",
+               ) -> ForwardingSpec:
+    return ForwardingSpec(address="203.0.113.40", entry="one", host="one", protocol=protocol, external=external,
+                          fixed_ip_address=guest, internal=internal)
+
+
+def test_ports_of_one_address_lead_to_several_guests(cloud: Cloud, external: NetworkSpec, tmp_path: Path) -> None:
+    net = net_of(43)
+    forwardings = (forwarding((2201, 2201), "10.43.0.10", (22, 22)), forwarding((2300, 2302), "10.43.0.11", (80, 82)),
+                   forwarding((2400, 2402), "10.43.0.11", (443, 443)), forwarding((90, 92), "10.43.0.10", (90, 92)))
+    router = router_of(net, gateway=router_port(external, 99), forwardings=forwardings, outside={
+        "one": {"mac": "fa:16:3e:01:00:aa", "address": "203.0.113.20/24"}})
+    [routed] = behind(router, net)
+    first, second = (boot(cloud, number, routed, rules=(ALLOW_OUT, ALLOW_TCP)) for number in (10, 11))
+    for guest, port in ((first, 22), (first, 91), (second, 81), (second, 443)):
+        guest.listen(port)
+    world = Outside(tmp_path / "world", names.bridge_name(external.id))
+    try:
+        for port, guest in ((2201, first), (2301, second), (2400, second), (2402, second), (91, first)):
+            assert wait_for(lambda port=port, guest=guest: world.answer("203.0.113.40", port) == guest.address,
+                            30), port
+        assert world.answer("203.0.113.40", 22) == ""
+        # Guests reach it, too, and leave from the host's address, not from this one.
+        assert second.reaches("203.0.113.40", 2201)
+        assert _seen_by(world, first) == "203.0.113.20"
+        connection = namespaces.run_inside(world.path, lambda: dial("203.0.113.40", 2201))
+        assert connection is not None
+        with connection:
+            [fewer] = behind(dataclasses.replace(router, revision=2, forwardings=forwardings[1:]), net)
+            cloud.plumbing.update_network(fewer, [dataclasses.replace(guest.port, network=fewer)
+                                                  for guest in (first, second)])
+            connection.sendall(b"still there\n")
+            with pytest.raises(TimeoutError):
+                connection.recv(100)
+        assert world.answer("203.0.113.40", 2201) == "" and world.answer("203.0.113.40", 91) == first.address
     finally:
         world.close()
 

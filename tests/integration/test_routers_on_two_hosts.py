@@ -11,7 +11,14 @@ import pytest
 
 from compute.network import names
 from hostler import ids
-from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec
+from hostler.resources.server.specs import (
+    FloatingIpSpec,
+    ForwardingSpec,
+    NetworkSpec,
+    RouterPortSpec,
+    RouterSpec,
+    RuleSpec,
+)
 from tests.harness import network_lab
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Guest, make_network, wait_for
 from tests.harness.outside import Outside
@@ -44,6 +51,11 @@ def routed() -> tuple[NetworkSpec, NetworkSpec]:
         addresses=(f"{net.subnets[0].gateway_ip}/24",)) for number, net in enumerate(nets)))
     one, two = (dataclasses.replace(net, routers=(router,)) for net in nets)
     return one, two
+
+
+def outside_network() -> NetworkSpec:
+    return make_network(name="external", physical_network="physnet1", subnet={
+        "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
 
 
 def boot(host: HostOfTwo, number: int, net: NetworkSpec, *rules: RuleSpec) -> Guest:
@@ -82,8 +94,7 @@ def test_guests_of_two_subnets_on_two_hosts_reach_each_other(hosts: tuple[HostOf
 
 def test_a_floating_ip_follows_its_guest(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
     first, second = hosts
-    external = make_network(name="external", physical_network="physnet1", subnet={
-        "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
+    external = outside_network()
     inside, _ = routed()
     gateway = RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:99", network=external)
     router = dataclasses.replace(inside.routers[0], interfaces=inside.routers[0].interfaces[:1], gateway=gateway)
@@ -104,5 +115,29 @@ def test_a_floating_ip_follows_its_guest(hosts: tuple[HostOfTwo, HostOfTwo], tmp
             host.on(guest.power_off)
             host.cloud.guests.remove(guest)
             host.on(lambda host=host, guest=guest: host.cloud.plumbing.unplug(guest.port))
+    finally:
+        world.close()
+
+
+def test_ports_of_one_address_lead_to_guests_on_both_hosts(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
+    external = outside_network()
+    inside, _ = routed()
+    router = dataclasses.replace(
+        inside.routers[0], interfaces=inside.routers[0].interfaces[:1],
+        gateway=RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:99", network=external),
+        forwardings=tuple(ForwardingSpec(
+            address="203.0.113.40", entry=hosts[0].tunnel_ip, host=host.tunnel_ip, protocol="tcp",
+            external=(2200 + number, 2200 + number), fixed_ip_address=f"10.41.0.{number}", internal=(22, 22))
+            for number, host in ((10, hosts[0]), (11, hosts[1]))))
+    net = dataclasses.replace(inside, routers=(router,))
+    guests = [boot(host, number, net) for number, host in ((10, hosts[0]), (11, hosts[1]))]
+    for guest in guests:
+        guest.listen(22)
+    world = Outside(tmp_path / "world", names.bridge_name(external.id))
+    try:
+        for number, guest in ((10, guests[0]), (11, guests[1])):
+            assert wait_for(lambda number=number, guest=guest:
+                            world.answer("203.0.113.40", 2200 + number) == guest.address, 30), number
+        assert names.outside_mac(router.id, hosts[0].tunnel_ip) in world.run("busybox ip neigh").stdout
     finally:
         world.close()

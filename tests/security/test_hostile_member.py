@@ -138,9 +138,11 @@ ROUTES: Final[Mapping[str, str]] = {
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
                  "rbac-policies", "subnetpools", "address-scopes")),
                  *(f"PUT /routers/{{id}}/{verb}" for verb in (
-                     "remove_router_interface", "add_extraroutes", "remove_extraroutes"))]),
+                     "remove_router_interface", "add_extraroutes", "remove_extraroutes")),
+                 "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
              NOTHING="\n".join(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT),
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
+             port_forwardings="POST /floatingips/{id}/port_forwardings",
              router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",
              subnetpools="POST /subnetpools", address_scopes="POST /address-scopes",
              networks="POST /networks", subnets="POST /subnets",
@@ -229,6 +231,18 @@ class Hostile:
             return found
         return self.once("external", make)
 
+    def forwarded(self) -> tuple[str, dict[str, Any]]:
+        """Return a floating IP, and the port on the router's subnet that ports of it may lead to."""
+        port = self.once("forwarded port", lambda: self.made(
+            "/network/v2.0/ports", "port", network_id=self.network()))
+        def make() -> str:
+            router = f"/network/v2.0/routers/{self.router()}"
+            for path, body in ((router, {"router": {"external_gateway_info": {"network_id": self.external()}}}),
+                               (f"{router}/add_router_interface", {"subnet_id": self.subnet()})):
+                self.client.request("PUT", path, json=body).raise_for_status()
+            return self.made("/network/v2.0/floatingips", "floatingip", floating_network_id=self.external())
+        return self.once("forwarding", make), self.client.get(f"/network/v2.0/ports/{port}").json()["port"]
+
     def group(self) -> str:
         """Return a security group."""
         return self.once("group", lambda: self.made("/network/v2.0/security-groups", "security_group", name="mine"))
@@ -295,6 +309,13 @@ def _multiattach(it: Hostile) -> str:
     return it.once("multiattach", make)
 
 
+def _forwarding(it: Hostile, number: int) -> Step:
+    floating_ip, port = it.forwarded()
+    return "POST", f"/network/v2.0/floatingips/{floating_ip}/port_forwardings", {"port_forwarding": {
+        "internal_port_id": port["id"], "internal_ip_address": port["fixed_ips"][0]["ip_address"], "protocol": "tcp",
+        "internal_port": number + 1, "external_port": number + 1}}
+
+
 def _rule(it: Hostile, number: int) -> Step:
     return "POST", "/network/v2.0/security-group-rules", {"security_group_rule": {
         "security_group_id": it.group(), "direction": "ingress", "protocol": "tcp", "port_range_min": number + 1,
@@ -342,6 +363,7 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
         "PUT", f"/network/v2.0/routers/{it.router()}/add_router_interface", {"subnet_id": it.subnet()}), 400),
     "floating_ips": (lambda it, _number: ("POST", "/network/v2.0/floatingips", {"floatingip": {
         "floating_network_id": it.external()}}), 409),
+    "port_forwardings": (_forwarding, 409),
     "subnetpools": (_post("/network/v2.0/subnetpools", "subnetpool", prefixes=["10.0.0.0/8"]), 409),
     "address_scopes": (_post("/network/v2.0/address-scopes", "address_scope", ip_version=4), 409),
     "rbac_policies": (lambda it, _number: ("POST", "/network/v2.0/rbac-policies", {"rbac_policy": {
@@ -359,8 +381,8 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
             "application_credential": {"name": f"n{number}"}}), 403),
 }
 # How many are made before a cap that is no quota.
-CAPS: Final[Mapping[str, int]] = {"server_tag": 50, "network_tag": 50, "image_property": 128, "image_tag": 128,
-                                  "image_member": 128}
+CAPS: Final[Mapping[str, int]] = {"server_tag": 50, "network_tag": 50, "port_forwardings": 100, "image_property": 128,
+                                  "image_tag": 128, "image_member": 128}
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ joins with that network. The port's host translates it, so the address moves wit
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -24,7 +25,7 @@ from api.core.network.scope import (
     visible,
 )
 from hostler import errors, ids
-from hostler.db.models import FixedIp, FloatingIp, Network, Port, Router, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, Router, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
@@ -40,59 +41,55 @@ FLOATING_IP: Final = declare(FloatingIp, {
 _TARGET = ("port_id", "fixed_ip_address")
 
 
-def list_floating_ips(caller: Caller, query: Query) -> Page:
-    """Return a page of the floating IPs the caller sees."""
-    with caller.services.db.reading() as session:
-        return read_page(session, FLOATING_IP, query, [visible(caller, FloatingIp)])
-
-
-def show_floating_ip(caller: Caller, identifier: str) -> FloatingIp:
-    """Return one floating IP; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return find(session, caller, FloatingIp, identifier)
-
-
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """A floating IP, the name of its network, and the device that has the port it leads to."""
+    """A floating IP, the name of its network, the device that has the port it leads to, and its port forwardings."""
 
     row: FloatingIp
     network_name: str
     device_id: str | None
+    forwardings: tuple[PortForwarding, ...]
 
 
-def describe(caller: Caller, rows: Sequence[FloatingIp]) -> list[Described]:
-    """Return floating IPs with what they belong to, in one statement."""
+def list_floating_ips(caller: Caller, query: Query) -> Page:
+    """Return a page of the floating IPs the caller sees, described."""
     with caller.services.db.reading() as session:
-        found = {row.id: row for row in session.execute(
-            sa.select(FloatingIp.id, Network.name, Port.device_id)
-            .join(Network, Network.id == FloatingIp.network_id).outerjoin(Port, Port.id == FloatingIp.port_id)
-            .where(FloatingIp.id.in_([row.id for row in rows])))}
-    return [Described(row, found[row.id].name, found[row.id].device_id or None) for row in rows if row.id in found]
+        page = read_page(session, FLOATING_IP, query, [visible(caller, FloatingIp)])
+        return dataclasses.replace(page, rows=_described(session, page.rows))
 
 
-def create_floating_ips(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[FloatingIp]:
+def show_floating_ip(caller: Caller, identifier: str) -> Described:
+    """Return one floating IP; raises NotFound."""
+    with caller.services.db.reading() as session:
+        return _described(session, [find(session, caller, FloatingIp, identifier)])[0]
+
+
+def create_floating_ips(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Described]:
     """Write floating IPs, all or none; the hosts of the ports they lead to follow."""
-    def work(session: orm.Session) -> tuple[list[FloatingIp], list[str]]:
+    def work(session: orm.Session) -> tuple[list[Described], list[str]]:
         operation_ids: list[str] = []
         made = [_create(session, caller, values, operation_ids) for values in bodies]
-        return made, operation_ids
+        return _described(session, made), operation_ids
     return caller.write(work)
 
 
-def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any]) -> FloatingIp:
+def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any]) -> Described:
     """Change a floating IP, or where it leads: `port_id` None is nowhere."""
-    def work(session: orm.Session) -> tuple[FloatingIp, list[str]]:
+    def work(session: orm.Session) -> tuple[Described, list[str]]:
         row = find_to_change(session, caller, FloatingIp, identifier)
         caller.check("update_floatingip", row.project_id)
         new = {name: value for name, value in values.items() if name not in _TARGET}
         before = row.port_id
-        if "port_id" in values or values.get("fixed_ip_address") is not None:
+        forwards = _forwards(session, PortForwarding.floating_ip_id == row.id)
+        if forwards and values.get("port_id") is not None:
+            raise _in_use(row)
+        if ("port_id" in values and not forwards) or values.get("fixed_ip_address") is not None:
             new |= _target(session, caller, row, values.get("port_id", row.port_id), values.get("fixed_ip_address"))
         changed = set_changed(row, new)
         _flush(session, row)
         moved = changed & {*_TARGET, "router_id"}
-        return row, _tell(session, caller, {before, row.port_id}) if moved else []
+        told = _tell(session, caller, {before, row.port_id}) if moved else []
+        return _described(session, [row])[0], told
     return caller.write(work)
 
 
@@ -101,12 +98,28 @@ def delete_floating_ip(caller: Caller, identifier: str) -> None:
     def work(session: orm.Session) -> tuple[None, list[str]]:
         row = find_to_change(session, caller, FloatingIp, identifier)
         caller.check("delete_floatingip", row.project_id)
+        if _forwards(session, PortForwarding.floating_ip_id == row.id):
+            raise _in_use(row)
         port_id, public_port_id = row.port_id, row.public_port_id
         session.delete(row)
         session.flush()
         remove_ports(session, [public_port_id])
         return None, _tell(session, caller, {port_id})
     caller.write(work)
+
+
+def _described(session: orm.Session, rows: Sequence[FloatingIp]) -> list[Described]:
+    row_ids = [row.id for row in rows]
+    found = {row.id: row for row in session.execute(
+        sa.select(FloatingIp.id, Network.name, Port.device_id)
+        .join(Network, Network.id == FloatingIp.network_id).outerjoin(Port, Port.id == FloatingIp.port_id)
+        .where(FloatingIp.id.in_(row_ids)))}
+    forwardings: defaultdict[str, list[PortForwarding]] = defaultdict(list)
+    for forwarding in session.scalars(sa.select(PortForwarding).where(PortForwarding.floating_ip_id.in_(row_ids))
+                                      .order_by(PortForwarding.created_at, PortForwarding.id)):
+        forwardings[forwarding.floating_ip_id].append(forwarding)
+    return [Described(row, found[row.id].name, found[row.id].device_id or None, tuple(forwardings[row.id]))
+            for row in rows if row.id in found]
 
 
 def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any], operation_ids: list[str]) -> FloatingIp:
@@ -166,9 +179,21 @@ def _target(session: orm.Session, caller: Caller, row: FloatingIp, port_id: str 
     port = find(session, caller, Port, port_id, hold=True)
     if port.project_id != row.project_id and not caller.sees_all:
         raise not_found(Port, port_id)
+    if _forwards(session, PortForwarding.port_id == port.id):
+        raise errors.Invalid(f"Cannot associate floating IP to port {port.id} because it already has a Port Forwarding "
+                             "binding.", reason="port has a port forwarding", port=port.id)
     subnet_id, fixed = _fixed_address(session, port, address)
     return {"port_id": port.id, "fixed_ip_address": fixed,
-            "router_id": _router_between(session, row.network_id, port, subnet_id)}
+            "router_id": router_between(session, row.network_id, port, subnet_id)}
+
+
+def _forwards(session: orm.Session, which: sa.ColumnElement[bool]) -> bool:
+    return session.scalars(sa.select(PortForwarding.id).where(which).limit(1)).first() is not None
+
+
+def _in_use(row: FloatingIp) -> errors.InUse:
+    return errors.InUse(f"Floating IP {row.id} in use by Port Forwarding resources.",
+                        resource="floating IP with port forwardings", id=row.id, reason="port forwardings")
 
 
 def _fixed_address(session: orm.Session, port: Port, wanted: str | None) -> tuple[str, str]:
@@ -189,7 +214,8 @@ def _fixed_address(session: orm.Session, port: Port, wanted: str | None) -> tupl
     return held[0]
 
 
-def _router_between(session: orm.Session, external_id: str, port: Port, subnet_id: str) -> str:
+def router_between(session: orm.Session, external_id: str, port: Port, subnet_id: str) -> str:
+    """Return the router, held, that joins a port's subnet with an external network; raises NotFound."""
     inside, outside, outer = orm.aliased(RouterPort), orm.aliased(RouterPort), orm.aliased(Port)
     found = session.scalars(
         sa.select(inside.router_id).join(FixedIp, FixedIp.port_id == inside.port_id)

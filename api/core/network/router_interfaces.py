@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from api.core.network.router_gateway import overlap
 from api.core.network.scope import Caller, find, find_to_change, not_found
 from hostler import errors, ids
-from hostler.db.models import FixedIp, FloatingIp, Network, Port, Router, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, Router, RouterPort, Subnet
 from hostler.resources.network import ipam, place_ports, sharing
 from hostler.resources.network.router_specs import INTERFACE, SNAT
 from hostler.resources.network.routers import notify_of_router, remove_ports
@@ -156,10 +156,12 @@ def _check_unused(session: orm.Session, router: Router, subnet: Subnet) -> None:
         raise errors.InUse(f"Router interface for subnet {subnet.id} on router {router.id} cannot be deleted, as it is "
                            "required by one or more routes.", resource="router interface", id=subnet.id,
                            reason="interface for routes")
+    led_to = sa.or_(*(sa.and_(FixedIp.port_id == target.port_id, FixedIp.ip_address == target.fixed_ip_address)
+                      for target in (FloatingIp, PortForwarding)))
     needed = session.scalars(
-        sa.select(FloatingIp.id).join(FixedIp, sa.and_(FixedIp.port_id == FloatingIp.port_id,
-                                                       FixedIp.ip_address == FloatingIp.fixed_ip_address))
-        .where(FloatingIp.router_id == router.id, FixedIp.subnet_id == subnet.id).limit(1)).first()
+        sa.select(FloatingIp.id).outerjoin(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id)
+        .join(FixedIp, led_to).where(FloatingIp.router_id == router.id, FixedIp.subnet_id == subnet.id)
+        .limit(1)).first()
     if needed is not None:
         raise errors.InUse(f"Router interface for subnet {subnet.id} on router {router.id} cannot be deleted, as it is "
                            "required by one or more floating IPs.", resource="router interface", id=subnet.id,

@@ -21,6 +21,7 @@ from hostler.db.models import (
     FloatingIp,
     Network,
     Port,
+    PortForwarding,
     Project,
     RbacPolicy,
     Router,
@@ -40,10 +41,12 @@ Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
                             SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
-                            RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope"}
+                            RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope",
+                            PortForwarding: "port forwarding"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
                               SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
-                              RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope"}
+                              RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope",
+                              PortForwarding: "Port Forwarding"}
 
 
 @dataclasses.dataclass(frozen=True)

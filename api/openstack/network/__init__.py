@@ -7,8 +7,8 @@ from typing import Any
 
 from api.face import Face
 from api.openstack.network import faults, not_built, routers, usage, versions
-from api.openstack.network.nouns import NOUNS, BodyReader
-from api.openstack.network.resources import Collection, Item, Tag, Tags
+from api.openstack.network.nouns import NOUNS, BodyReader, port_forwarding_noun
+from api.openstack.network.resources import Collection, Inner, InnerItem, Item, Tag, Tags
 from api.services import Services
 
 
@@ -30,6 +30,9 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/routers/{id}/remove_router_interface", routers.RemoveInterface(services)
     yield "/v2.0/routers/{id}/add_extraroutes", routers.AddRoutes(services)
     yield "/v2.0/routers/{id}/remove_extraroutes", routers.RemoveRoutes(services)
+    forwardings = BodyReader(port_forwarding_noun(""))
+    yield "/v2.0/floatingips/{id}/port_forwardings", Inner(services, port_forwarding_noun, forwardings)
+    yield "/v2.0/floatingips/{id}/port_forwardings/{inner_id}", InnerItem(services, port_forwarding_noun, forwardings)
     yield from not_built.routes(services)
 
 

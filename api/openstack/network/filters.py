@@ -80,6 +80,19 @@ FLOATING_IP: Final[Mapping[str, text.Filter]] = {
     **{name: how for name, how in _TAGGED.items() if name != "name"},
     **_equal("port_id", "router_id", "fixed_ip_address", floating_network_id="network_id",
              floating_ip_address="address"), "status": _text("status")}
+
+
+def _range(name: str, values: Sequence[str]) -> Expression:
+    """`80` or `80:90`, of the side that the filter names."""
+    side = name.partition("_")[0]
+    ranges = [(first, last or first) for first, _, last in (value.partition(":") for value in values)]
+    return Or(tuple(And((Compare(f"{side}_first", Operator.EQ, first), Compare(f"{side}_last", Operator.EQ, last)))
+                    for first, last in ranges))
+
+
+PORT_FORWARDING: Final[Mapping[str, text.Filter]] = {
+    **_equal("id", internal_port_id="port_id"), "protocol": _text("protocol"), "description": _text("description"),
+    "external_port": _range, "external_port_range": _range}
 SUBNET_POOL: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("ip_version", "min_prefixlen", "default_prefixlen", "max_prefixlen", "default_quota",
                         "is_default", "shared"), "address_scope_id": _text("address_scope_id")}
@@ -105,6 +118,9 @@ SORT_ROUTER: Final = _sortable("admin_state_up")
 SORT_FLOATING_IP: Final = {name: path for name, path in _sortable(
     "port_id", "router_id", "fixed_ip_address", "status", floating_network_id="network_id",
     floating_ip_address="address").items() if name != "name"}
+SORT_PORT_FORWARDING: Final = {
+    "id": "id", "protocol": "protocol", "internal_port_id": "port_id", "external_port": "external_first",
+    "external_port_range": "external_first", "internal_port": "internal_first", "description": "description"}
 SORT_GROUP: Final = _sortable()
 SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_group_id="group_id",
                              port_range_min="port_min", port_range_max="port_max")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from api.core.network import (
     address_scopes,
     floating_ips,
     networks,
+    port_forwardings,
     ports,
     rbac_policies,
     routers,
@@ -160,3 +162,15 @@ NOUNS: tuple[Noun, ...] = (
          filters=filters.RBAC_POLICY, sortable=filters.SORT_RBAC_POLICY, view=views.rbac_policy,
          **_verbs(rbac_policies.VERBS)),
 )
+
+
+def port_forwarding_noun(floating_ip_id: str) -> Noun:
+    """Return the port forwardings of one floating IP as a noun."""
+    return Noun(
+        singular="port_forwarding", plural="port_forwardings", path=f"floatingips/{floating_ip_id}/port_forwardings",
+        attributes=schemas.PORT_FORWARDING, filters=filters.PORT_FORWARDING, sortable=filters.SORT_PORT_FORWARDING,
+        view=views.port_forwarding, list_page=functools.partial(port_forwardings.list_forwardings, floating_ip_id),
+        show=functools.partial(port_forwardings.show_forwarding, floating_ip_id),
+        create=functools.partial(port_forwardings.create_forwardings, floating_ip_id),
+        update=functools.partial(port_forwardings.update_forwarding, floating_ip_id),
+        delete=functools.partial(port_forwardings.delete_forwarding, floating_ip_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import falcon
 
@@ -99,6 +100,48 @@ class Item(Resource):
         """Delete it."""
         self._noun.delete(self.caller(request), id)
         response.status = 204
+
+
+class Inner(Resource):
+    """`/v2.0/{plural}/{id}/{inner plural}`: resources that belong to one; `noun_of(id)` is their noun."""
+
+    def __init__(self, services: Services, noun_of: Callable[[str], Noun], reader: BodyReader) -> None:
+        super().__init__(services)
+        self._noun_of, self._reader = noun_of, reader
+
+    def _collection(self, id: str) -> Collection:
+        return Collection(self.services, self._noun_of(id), self._reader)
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
+        """List a page."""
+        self._collection(id).on_get(request, response)
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
+        """Create one, or each of a list."""
+        self._collection(id).on_post(request, response)
+
+
+class InnerItem(Resource):
+    """`/v2.0/{plural}/{id}/{inner plural}/{inner_id}`."""
+
+    def __init__(self, services: Services, noun_of: Callable[[str], Noun], reader: BodyReader) -> None:
+        super().__init__(services)
+        self._noun_of, self._reader = noun_of, reader
+
+    def _item(self, id: str) -> Item:
+        return Item(self.services, self._noun_of(id), self._reader)
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, id: str, inner_id: str) -> None:
+        """Show it."""
+        self._item(id).on_get(request, response, inner_id)
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, id: str, inner_id: str) -> None:
+        """Change it."""
+        self._item(id).on_put(request, response, inner_id)
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, id: str, inner_id: str) -> None:
+        """Delete it."""
+        self._item(id).on_delete(request, response, inner_id)
 
 
 class Tags(Resource):

@@ -153,6 +153,16 @@ FLOATING_IP: Mapping[str, Attribute] = {
     "dns_name": Attribute(NOTHING, put=False, ignored=True), "dns_domain": Attribute(NOTHING, put=False, ignored=True),
     "qos_policy_id": Attribute(NOTHING, ignored=True),
 }
+_PORT_NUMBER = nullable(whole_number(1, 65535))
+_PORT_RANGE = {"anyOf": [whole_number(1, 65535), {"type": "string", "pattern": r"^[0-9]{1,5}(:[0-9]{1,5})?\Z"},
+                         {"type": "null"}]}
+PORT_FORWARDING: Mapping[str, Attribute] = {
+    "description": Attribute(LONG_TEXT), "internal_port_id": Attribute(ID, required=True),
+    "internal_ip_address": Attribute(ADDRESS, required=True),
+    "protocol": Attribute({"enum": ["tcp", "udp", "sctp", "dccp", "icmp", "ipv6-icmp"]}, required=True),
+    **{f"{side}_port": Attribute(_PORT_NUMBER) for side in ("external", "internal")},
+    **{f"{side}_port_range": Attribute(_PORT_RANGE) for side in ("external", "internal")},
+}
 _LENGTH = whole_number(0, 128)
 SUBNET_POOL: Mapping[str, Attribute] = {
     **_NAMED, "name": Attribute(TEXT, required=True), "prefixes": Attribute(list_of(ADDRESS), required=True),
@@ -177,5 +187,6 @@ RENAMES: Mapping[str, str] = {
     "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
     "availability_zone_hints": "zone_hints", "security_group_id": "group_id", "port_range_min": "port_min",
     "port_range_max": "port_max", "external_gateway_info": "gateway", "floating_network_id": "network_id",
-    "floating_ip_address": "address", "target_tenant": "target",
+    "floating_ip_address": "address", "target_tenant": "target", "internal_port_id": "port_id",
+    "internal_ip_address": "fixed_ip_address",
 }

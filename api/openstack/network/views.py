@@ -5,7 +5,9 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from api.core.network.floating_ips import Described
 from api.core.network.networks import NetworkRecord
+from api.core.network.port_forwardings import ports_of
 from api.core.network.ports import PortRecord
 from api.core.network.router_interfaces import InterfaceRecord
 from api.core.network.routers import RouterRecord
@@ -13,7 +15,10 @@ from api.core.network.scope import Caller
 from api.core.network.security_groups import GroupRecord
 from api.core.network.verbs import Record
 from hostler import clock, ids
-from hostler.db.models import FloatingIp, SecurityGroupRule, Subnet
+from hostler.db.models import PortForwarding, SecurityGroupRule, Subnet
+
+# What a floating IP shows of its port forwardings.
+_FORWARDED = ("id", "internal_port_id", "internal_ip_address", "internal_port", "external_port", "protocol")
 
 
 def _standard(row: Any) -> dict[str, Any]:
@@ -121,12 +126,26 @@ def interface(record: InterfaceRecord) -> dict[str, Any]:
             "network_id": record.network_id, "subnet_id": record.subnet_ids[0], "subnet_ids": list(record.subnet_ids)}
 
 
-def floating_ip(row: FloatingIp, _caller: Caller) -> dict[str, Any]:
+def floating_ip(record: Described, caller: Caller) -> dict[str, Any]:
     """Show a floating IP."""
+    row = record.row
     shown = {**_standard(row), "floating_network_id": row.network_id, "floating_ip_address": row.address,
              "port_id": row.port_id, "fixed_ip_address": row.fixed_ip_address, "router_id": row.router_id,
-             "status": row.status, "dns_name": "", "dns_domain": ""}
+             "status": row.status, "dns_name": "", "dns_domain": "",
+             "port_forwardings": [{name: value for name, value in port_forwarding(one, caller).items()
+                                   if name in _FORWARDED} for one in record.forwardings]}
     del shown["name"]
+    return shown
+
+
+def port_forwarding(row: PortForwarding, _caller: Caller) -> dict[str, Any]:
+    """Show a port forwarding; a side's single port is null where it is a range."""
+    shown: dict[str, Any] = {
+        "id": row.id, "protocol": row.protocol, "internal_port_id": row.port_id,
+        "internal_ip_address": row.fixed_ip_address, "description": row.description or ""}
+    for side in ("external", "internal"):
+        first, last = ports_of(row, side)
+        shown |= {f"{side}_port": first if first == last else None, f"{side}_port_range": f"{first}:{last}"}
     return shown
 
 

@@ -1,4 +1,4 @@
-"""Routers, which ports are theirs, and floating IPs."""
+"""Routers, which ports are theirs, floating IPs, and port forwardings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,10 @@ class RouterPort(Base):
 
 
 class FloatingIp(Resource, Base):
-    """An address of an external network that leads to a port. `public_port_id` is the port that holds it."""
+    """An address of an external network that leads to a port, or by `PortForwarding`s to several.
+
+    `public_port_id` is the port that holds it; `router_id` is set while it leads anywhere.
+    """
 
     __tablename__ = "floating_ips"
     __table_args__ = (sa.UniqueConstraint("network_id", "address"), sa.UniqueConstraint("port_id", "fixed_ip_address"),
@@ -61,9 +64,29 @@ class FloatingIp(Resource, Base):
     @hybrid.hybrid_property
     def status(self) -> str:
         """ACTIVE while it leads somewhere."""
-        return "DOWN" if self.port_id is None else "ACTIVE"
+        return "DOWN" if self.router_id is None else "ACTIVE"
 
     @status.inplace.expression
     @classmethod
     def _status(cls) -> sa.ColumnElement[str]:
-        return sa.case((cls.port_id.is_(None), "DOWN"), else_="ACTIVE")
+        return sa.case((cls.router_id.is_(None), "DOWN"), else_="ACTIVE")
+
+
+class PortForwarding(Resource, Base):
+    """A range of a floating IP's ports that leads to a port's address: one by one, or all to a single port there."""
+
+    __tablename__ = "port_forwardings"
+    __table_args__ = (
+        sa.UniqueConstraint("floating_ip_id", "protocol", "external_first", "external_last",
+                            name="uq_port_forwardings_external"),
+        sa.UniqueConstraint("port_id", "protocol", "fixed_ip_address", "internal_first", "internal_last",
+                            name="uq_port_forwardings_internal"),
+        TABLE_OPTIONS)
+    floating_ip_id: orm.Mapped[str] = relation("floating_ips.id", kind="parent", on_delete="cascade", index=False)
+    port_id: orm.Mapped[str] = relation("ports.id", kind="friend", on_delete="cascade", index=False)
+    fixed_ip_address: orm.Mapped[str] = orm.mapped_column(sa.String(64))
+    protocol: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    external_first: orm.Mapped[int]
+    external_last: orm.Mapped[int]
+    internal_first: orm.Mapped[int]
+    internal_last: orm.Mapped[int]

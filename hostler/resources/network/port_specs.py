@@ -118,7 +118,7 @@ def routed_networks(session: orm.Session, network_ids: Collection[str]) -> dict[
     """Return networks with their subnets and routers, by id."""
     links = router_links(session, network_ids)
     specs = network_specs(session, {*network_ids, *(link.network_id for link in links)})
-    routers = router_specs(links, specs)
+    routers = router_specs(session, links, specs)
     return {network_id: dataclasses.replace(specs[network_id], routers=tuple(
         router for router in routers if any(port.network.id == network_id for port in router.interfaces)))
         for network_id in network_ids if network_id in specs}

@@ -124,10 +124,12 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     network_ids = peers.server_changed(session, server_id)
     if host_id is not None:
         routers.take_addresses_for(session, host_id, server_id)
+    operation_ids = routers.notify_of_forwarders(session, context,
+                                                 routers.routers_forwarding(session, server_id=server_id))
     if context is None:
         return []
     known_at = host_id if arrived and not moved else None
-    operation_ids = host_updates.notify_of_peers(session, context, network_ids, known_at)
+    operation_ids += host_updates.notify_of_peers(session, context, network_ids, known_at)
     if arrived:
         operation_ids += security_groups.notify_arrival(session, context, server_id, host_id)
     return operation_ids
@@ -141,7 +143,8 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
     port.revision += 1
     session.flush()
     network_ids = peers.ports_changed(session, [port.id])
-    return [*host_updates.notify_of_peers(session, context, network_ids, port.host_id),
+    return [*routers.notify_of_forwarders(session, context, routers.routers_forwarding(session, port_ids=[port.id])),
+            *host_updates.notify_of_peers(session, context, network_ids, port.host_id),
             *security_groups.notify_arrival(session, context, str(port.server_id), port.host_id, port_id=port.id)]
 
 
@@ -165,6 +168,7 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
     revisions.members_changed(session, group_ids, port_ids)
     network_ids = peers.ports_changed(session, port_ids)
+    router_ids = routers.routers_forwarding(session, port_ids=port_ids)
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
@@ -178,7 +182,7 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
             revision=Port.revision + 1, updated_at=clock.utcnow()))
     if context is not None:
         operation_ids += host_updates.notify_of_peers(session, context, network_ids)
-    return operation_ids
+    return operation_ids + routers.notify_of_forwarders(session, context, router_ids)
 
 
 def automatic_network(session: orm.Session, project_id: str) -> str:

@@ -7,6 +7,7 @@ is ordered, kept, reconciled and forgotten as that is. It costs a router's descr
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -14,8 +15,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import FixedIp, FloatingIp, Host, Port, Router, RouterPort, Subnet
-from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec
+from hostler.db.models import FixedIp, FloatingIp, Host, Port, PortForwarding, Router, RouterPort, Subnet
+from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, NetworkSpec, RouterPortSpec, RouterSpec
 
 INTERFACE, GATEWAY, SNAT = "interface", "gateway", "snat"
 
@@ -34,6 +35,13 @@ _LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_i
           .order_by(RouterPort.router_id, Port.id, FixedIp.ip_address))
 _FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
              .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
+_FORWARDINGS = (sa.select(FloatingIp.router_id, FloatingIp.address, PortForwarding.protocol,
+                          PortForwarding.external_first, PortForwarding.external_last, PortForwarding.fixed_ip_address,
+                          PortForwarding.internal_first, PortForwarding.internal_last, Host.name.label("host"))
+                .join(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id)
+                .join(Port, Port.id == PortForwarding.port_id).join(Host, Host.id == Port.host_id)
+                .where(FloatingIp.router_id.in_(_IDS))
+                .order_by(FloatingIp.address, PortForwarding.created_at, PortForwarding.id))
 
 
 def joined_networks(network_ids: Any) -> Any:
@@ -62,12 +70,30 @@ def routers_to(session: orm.Session, network_id: str) -> tuple[list[str], list[s
     return list(routers), list(beside)
 
 
-def router_specs(links: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> list[RouterSpec]:
+def router_specs(session: orm.Session, links: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> list[RouterSpec]:
     """Return the routers that `links` are of."""
     by_router: defaultdict[str, list[Any]] = defaultdict(list)
     for link in links:
         by_router[link.router_id].append(link)
-    return [_router(router_id, rows, networks) for router_id, rows in by_router.items()]
+    forwardings = _forwardings(session, by_router)
+    return [dataclasses.replace(_router(router_id, rows, networks), forwardings=tuple(forwardings[router_id]))
+            for router_id, rows in by_router.items()]
+
+
+def _forwardings(session: orm.Session, router_ids: Collection[str]) -> defaultdict[str, list[ForwardingSpec]]:
+    """Return the port forwardings to guests that are on hosts, by router id.
+
+    The naive way has the address at each guest's host; but it can be at one place alone. So it is where the oldest
+    forwarding's guest is, and follows that guest.
+    """
+    found: defaultdict[str, list[ForwardingSpec]] = defaultdict(list)
+    entries: dict[str, str] = {}
+    for row in session.execute(_FORWARDINGS, {"ids": list(router_ids)}) if router_ids else ():
+        found[row.router_id].append(ForwardingSpec(
+            address=row.address, entry=entries.setdefault(row.address, row.host), host=row.host, protocol=row.protocol,
+            external=(row.external_first, row.external_last), fixed_ip_address=row.fixed_ip_address,
+            internal=(row.internal_first, row.internal_last)))
+    return found
 
 
 def floating_ips(session: orm.Session, port_ids: Collection[str]) -> dict[str, tuple[FloatingIpSpec, ...]]:

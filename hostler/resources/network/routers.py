@@ -18,7 +18,7 @@ from sqlalchemy import exc, orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import FixedIp, FloatingIp, Port, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Port, PortForwarding, RouterPort, Subnet
 from hostler.resources import revisions
 from hostler.resources.network import host_updates, ipam, place_ports
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
@@ -45,6 +45,11 @@ def _serving(networks: Any) -> Any:
 
 
 _GUEST = orm.aliased(Port)
+_FORWARDING = (sa.select(FloatingIp.router_id).distinct()
+               .join(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id))
+_FORWARDING_TO_SERVER = _FORWARDING.join(Port, Port.id == PortForwarding.port_id).where(
+    Port.server_id == sa.bindparam("server"))
+_FORWARDING_TO_PORTS = _FORWARDING.where(PortForwarding.port_id.in_(sa.bindparam("ids", expanding=True)))
 _MISSING_BY_NETWORKS = _serving(sa.bindparam("networks", expanding=True))
 _MISSING_BY_SERVER = _serving(sa.select(_GUEST.network_id).where(_GUEST.server_id == sa.bindparam("server")))
 
@@ -99,20 +104,46 @@ def _take_all(session: orm.Session, host_id: str, routers: Sequence[Any]) -> Non
 
 
 def forget_ports(session: orm.Session, port_ids: Collection[str]) -> None:
-    """Let floating IPs lead nowhere whose ports are about to go."""
+    """Let floating IPs lead nowhere whose ports are about to go, and delete the port forwardings to these."""
     _clear(session, FloatingIp.port_id.in_(port_ids))
+    _stop_forwarding(session, PortForwarding.port_id.in_(port_ids))
 
 
 def forget_addresses(session: orm.Session, port_id: str) -> None:
-    """Let floating IPs lead nowhere whose address the port does not have any more."""
+    """As `forget_ports`, for the addresses that a port does not have any more."""
     held = sa.select(FixedIp.ip_address).where(FixedIp.port_id == port_id)
     _clear(session, sa.and_(FloatingIp.port_id == port_id, FloatingIp.fixed_ip_address.not_in(held)))
+    _stop_forwarding(session, sa.and_(PortForwarding.port_id == port_id, PortForwarding.fixed_ip_address.not_in(held)))
+
+
+def routers_forwarding(session: orm.Session, *, server_id: str | None = None,
+                       port_ids: Collection[str] = ()) -> list[str]:
+    """Return the ids of the routers that forward ports to a server, or to some of its ports."""
+    found = (session.scalars(_FORWARDING_TO_PORTS, {"ids": list(port_ids)}) if server_id is None
+             else session.scalars(_FORWARDING_TO_SERVER, {"server": server_id}))
+    return [str(router_id) for router_id in found]
+
+
+def notify_of_forwarders(session: orm.Session, context: RequestContext | None,
+                         router_ids: Collection[str]) -> list[str]:
+    """Make hosts follow routers whose forwardings lead to other hosts now; without `context` they are told later."""
+    if context is None:
+        revisions.routers_changed(session, router_ids)
+        return []
+    return [operation_id for router_id in router_ids
+            for operation_id in notify_of_router(session, context, router_id)]
 
 
 def remove_ports(session: orm.Session, port_ids: Collection[str]) -> None:
     """Delete ports that are routers' or hold floating IPs."""
     for model, column in ((RouterPort, RouterPort.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id)):
         session.execute(sa.delete(model).where(column.in_(port_ids)).execution_options(**_QUIET))
+
+
+def _stop_forwarding(session: orm.Session, which: Any) -> None:
+    session.execute(sa.delete(PortForwarding).where(which).execution_options(**_QUIET))
+    _clear(session, sa.and_(FloatingIp.router_id.is_not(None), FloatingIp.port_id.is_(None),
+                            ~sa.exists().where(PortForwarding.floating_ip_id == FloatingIp.id)))
 
 
 def _clear(session: orm.Session, which: Any) -> None:

@@ -22,7 +22,7 @@ from hostler.resources.server import specs
 # A release that tells hosts more than the last one must tell them all of it.
 _SHAPE: Final = repr([[field.name for field in dataclasses.fields(kind)] for kind in (
     specs.ServerSpec, specs.PortSpec, specs.NetworkSpec, specs.SubnetSpec, specs.RuleSpec, specs.FixedIpSpec,
-    specs.RouterSpec, specs.RouterPortSpec, specs.FloatingIpSpec,
+    specs.RouterSpec, specs.RouterPortSpec, specs.FloatingIpSpec, specs.ForwardingSpec,
     specs.AttachedSpec, specs.ConnectionSpec, specs.ImageSpec, specs.RescueSpec)])
 
 

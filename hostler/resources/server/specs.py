@@ -157,6 +157,21 @@ class RouterSpec(Spec):
     snat: bool = True
     outside: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # {host: {"mac", "address"}}
     routes: tuple[dict[str, str], ...] = ()  # {"destination", "nexthop"}
+    forwardings: tuple[ForwardingSpec, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ForwardingSpec(Spec):
+    """Ports of an external address that lead to a guest on `host`. The address itself is at the host `entry`, which
+    hands over what is for guests elsewhere."""
+
+    address: str
+    entry: str
+    host: str
+    protocol: str
+    external: tuple[int, int]  # the first and the last port
+    fixed_ip_address: str
+    internal: tuple[int, int]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -115,11 +115,15 @@ _ROUTER = _resource({
 }, {"distributed": _FLAG, "ha": _FLAG, "service_type_id": _UUID_OR_NULL, "conntrack_helpers": _list({})})
 _INTERFACE = _object({"id": _UUID, "project_id": _PROJECT, "tenant_id": _PROJECT, "port_id": _UUID,
                       "network_id": _UUID, "subnet_id": _UUID, "subnet_ids": _list(_UUID)}, {"tags": _list(_TEXT)})
+_PORT_NUMBER = {"anyOf": [_EMPTY, {"type": "integer", "minimum": 1, "maximum": 65535}]}
+_FORWARDED = {"id": _UUID, "internal_port_id": _UUID, "internal_ip_address": _ADDRESS, "internal_port": _PORT_NUMBER,
+              "external_port": _PORT_NUMBER, "protocol": {"enum": ["tcp", "udp", "sctp", "dccp", "icmp"]}}
+_FORWARDING = _object({**_FORWARDED, "description": _TEXT, "internal_port_range": _TEXT, "external_port_range": _TEXT})
 _FLOATING_IP = _resource({
     **_STANDARD, "tags": _list(_TEXT), "floating_network_id": _UUID, "floating_ip_address": _ADDRESS,
     "port_id": _UUID_OR_NULL, "fixed_ip_address": {"anyOf": [_ADDRESS, _EMPTY]}, "router_id": _UUID_OR_NULL,
     "status": {"enum": ["ACTIVE", "DOWN", "ERROR"]}, "dns_name": _TEXT, "dns_domain": _TEXT,
-}, {"qos_policy_id": _UUID_OR_NULL, "port_details": {}, "port_forwardings": _list({})})
+}, {"qos_policy_id": _UUID_OR_NULL, "port_details": {}, "port_forwardings": _list(_object(_FORWARDED))})
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
 _QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule",
@@ -145,11 +149,11 @@ _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("p
           ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
           ("rbac-policies", "rbac_policy", _RBAC), ("subnetpools", "subnetpool", _SUBNET_POOL),
           ("address-scopes", "address_scope", _SCOPE))
-_UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope")
+_UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope", "port_forwarding")
 
 
 def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:
-    plural = path.replace("-", "_")
+    plural = path.rpartition("/")[2].replace("-", "_")
     many = _object({plural: _list(schema)})
     one = _object({singular: schema})
     answers: list[tuple[str, str, int, Any]] = [
@@ -182,6 +186,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/network-ip-availabilities/{id}", 200, _object({"network_ip_availability": _AVAILABILITY})),
     ("GET", "/service-providers", 200, _object({"service_providers": _list(_object(
         {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
+    *_noun("floatingips/{floatingip}/port_forwardings", "port_forwarding", _FORWARDING),
     ("PUT", "/routers/{id}/add_router_interface", 200, _INTERFACE),
     ("PUT", "/routers/{id}/remove_router_interface", 200, _INTERFACE),
     ("PUT", "/routers/{id}/add_extraroutes", 200, _object({"router": _ROUTER})),

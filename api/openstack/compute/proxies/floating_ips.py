@@ -48,7 +48,7 @@ class FloatingIps(_FloatingIpResource):
         caller = self.caller(request, "list")
         page = floating_ips.list_floating_ips(caller, Query(
             where=Compare("project_id", Operator.EQ, caller.project_id), sort=_OLDEST_FIRST))
-        response.media = {"floating_ips": [floating_ip_view(row) for row in floating_ips.describe(caller, page.rows)]}
+        response.media = {"floating_ips": [floating_ip_view(row) for row in page.rows]}
 
     @available(PROXIES)
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -65,7 +65,7 @@ class FloatingIps(_FloatingIpResource):
             raise errors.NotFound(f"No more floating IPs {there}.", resource="floating_ip", id="") from error
         except errors.Conflict as error:
             raise errors.Forbidden(f"IP allocation over quota{f' {there}' if name else ''}.") from error
-        response.media = {"floating_ip": floating_ip_view(floating_ips.describe(caller, [made])[0])}
+        response.media = {"floating_ip": floating_ip_view(made)}
 
 
 class FloatingIpItem(_FloatingIpResource):
@@ -89,7 +89,7 @@ class FloatingIpItem(_FloatingIpResource):
         if ids.canonical(identifier) is None:
             raise errors.Invalid(reason=f"Invalid ID received {identifier[:80]}.")
         try:
-            return floating_ips.describe(caller, [floating_ips.show_floating_ip(caller, identifier)])[0]
+            return floating_ips.show_floating_ip(caller, identifier)
         except errors.NotFound as error:
             raise errors.NotFound(f"Floating IP not found for ID {identifier}", resource="floating_ip",
                                   id=identifier) from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from compute.network.router_rules import HostRouter, render
-from hostler.resources.server.specs import FloatingIpSpec, RouterPortSpec, RouterSpec
+from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, RouterPortSpec, RouterSpec
 from tests.harness.network_factories import network
 
 INNER = RouterPortSpec(id="a" * 32, mac_address="fa:16:3e:00:00:01", network=network(), addresses=("10.0.0.1/24",))
@@ -37,3 +39,26 @@ def test_without_an_address_only_floating_ips_leave() -> None:
 def test_a_router_without_snat_lets_addresses_through_as_they_are() -> None:
     script = rules(outside=OWN, snat=False)
     assert "snat to" not in script and "ct state new" not in script
+
+
+def forwarding(external: tuple[int, int], internal: tuple[int, int], **values: str) -> ForwardingSpec:
+    return ForwardingSpec(**{"address": "203.0.113.9", "entry": "one", "host": "one", "protocol": "tcp",  # type: ignore
+                             "external": external, "fixed_ip_address": "10.0.0.5", "internal": internal, **values})
+
+
+@pytest.mark.parametrize(("external", "internal", "translated"), [
+    ((2222, 2222), (22, 22), "tcp dport 2222 dnat to 10.0.0.5:22"),
+    ((80, 90), (80, 90), "tcp dport 80-90 dnat to 10.0.0.5"),
+    ((80, 90), (443, 443), "tcp dport 80-90 dnat to 10.0.0.5:443"),
+    ((80, 81), (90, 91), "tcp dport 80-81 dnat to 10.0.0.5 : tcp dport map { 80 : 90, 81 : 91 }")])
+def test_forwarded_ports_are_translated(external: tuple[int, int], internal: tuple[int, int], translated: str) -> None:
+    lines = [line.strip() for line in rules(forwardings=(forwarding(external, internal),)).splitlines()]
+    assert f"ip daddr 203.0.113.9 {translated}" in lines
+
+
+def test_only_the_guests_host_translates_and_only_the_entry_hands_over() -> None:
+    there = (forwarding((22, 22), (22, 22), host="two"),)
+    script = rules(forwardings=there, outside={**OWN, "two": {"mac": "fa:16:3e:00:00:04", "address": "203.0.113.8/24"}})
+    assert "dnat to" not in script
+    assert "tcp dport 22 ether saddr set fa:16:3e:00:00:03 ether daddr set fa:16:3e:00:00:04 fwd to" in script
+    assert "fwd to" not in rules(forwardings=(forwarding((22, 22), (22, 22), entry="two"),), outside=OWN)

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from hostler import ids
-from hostler.db.models import FixedIp, Host, Network, Port, Router, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Host, Network, Port, PortForwarding, Router, RouterPort, Subnet
 from hostler.resources.network import ipam, place_ports, ports
 from hostler.resources.network.host_updates import notify_of_network
 from hostler.resources.network.port_specs import port_specs
@@ -117,3 +117,36 @@ def test_a_change_of_the_external_network_reaches_the_networks_behind(cloud: Clo
     before = told(cloud, server_id).revision
     assert len(cloud.db.write(lambda session: notify_of_network(session, cloud.context(), outside))) == 1
     assert told(cloud, server_id).revision > before
+
+
+def test_a_forwarded_address_follows_its_oldest_guest(cloud: Cloud, router: str, inside: str, outside: str) -> None:
+    two = host(cloud, 2)
+    first, second = guest(cloud, inside, cloud.host_id), guest(cloud, inside, two)
+
+    def work(session: Any) -> None:
+        subnet = session.scalars(sa.select(Subnet).where(Subnet.network_id == outside)).one()
+        [public] = place_ports.place(session, cloud.conf, [place_ports.Draft(
+            session.get_one(Network, outside), DEMO, (ipam.AddressRequest((subnet,)),))])
+        session.add(row := FloatingIp(id=ids.new_id(), project_id=DEMO, network_id=outside, address="203.0.113.6",
+                                      public_port_id=public.id, router_id=router))
+        session.flush()
+        for number, server_id in enumerate((first, second), 1):
+            port = session.scalars(sa.select(Port).where(Port.server_id == server_id)).one()
+            session.add(PortForwarding(
+                floating_ip_id=row.id, port_id=port.id, fixed_ip_address="10.0.0.9", protocol="tcp",
+                external_first=number, external_last=number, internal_first=22, internal_last=22))
+            session.flush()
+
+    def places(server_id: str) -> list[tuple[str, str]]:
+        return [(one.entry, one.host) for one in told(cloud, server_id).forwardings]
+
+    cloud.db.write(work)
+    assert places(second) == [("host1", "host1"), ("host1", "host2")]
+    before = told(cloud, second).revision
+    moved = cloud.db.write(lambda session: ports.set_ports_host(session, first, two, "ACTIVE", cloud.context()))
+    assert moved and places(second) == [("host2", "host2")] * 2 and told(cloud, second).revision > before
+    cloud.db.write(lambda session: ports.release_ports(session, first, cloud.context()))
+    assert places(second) == [("host2", "host2")]
+    cloud.db.write(lambda session: ports.release_ports(session, second, cloud.context()))
+    with cloud.db.reading() as session:
+        assert session.scalars(sa.select(FloatingIp.status)).all() == ["DOWN"]

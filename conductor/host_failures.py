@@ -1,8 +1,9 @@
 """Evacuates by itself the servers that ask for it, when their host is down and kept from their disks.
 
-A server asks by its metadata, else its flavor by an extra spec: `hostler:on_host_failure` = restart (or none). Every
-conductor looks; an evacuation is accepted in the transaction that holds the server's row, so that two of them, or one
-that dies and looks again, accept one. A failed evacuation leaves the server in error, where only a person tries again.
+The first of these that says restart or none decides: the server's metadata `hostler:on_host_failure`, its group's
+policy (`hostler-manage server-group set`), the extra spec of that name of its flavor. Every conductor looks; an
+evacuation is accepted in the transaction that holds the server's row, so that two conductors, or one that dies and
+looks again, accept one. A failed evacuation leaves the server in error, where only a person tries again.
 
 When many hosts seem to be down at once it is rather the control plane that is cut off, and evacuating them all would
 make it worse: then, and while the control plane has just come back, nothing is done.
@@ -23,15 +24,19 @@ from conductor import fencing
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.models import Host, Server
+from hostler.db.models import Host, Server, ServerGroup, ServerGroupMember
 from hostler.db.moments import read_now
 from hostler.operations.kinds import server as kinds
-from hostler.resources.server import evacuations, states
+from hostler.resources.server import evacuations, host_failure, states
 
 LOG = logging.getLogger(__name__)
-POLICY: Final = "hostler:on_host_failure"
-RESTART: Final = "restart"
 _IN: Final = (states.ACTIVE, states.STOPPED)
+_SERVERS: Final = (
+    sa.select(Server, ServerGroup.on_host_failure)
+    .outerjoin(ServerGroupMember, ServerGroupMember.server_id == Server.id)
+    .outerjoin(ServerGroup, ServerGroup.id == ServerGroupMember.group_id)
+    .where(Server.host_id == sa.bindparam("host"), Server.deleted_at.is_(None), Server.vm_state.in_(_IN))
+    .order_by(Server.id))
 
 
 def sweep(db: Database, conf: cfg.ConfigOpts) -> list[str]:
@@ -59,9 +64,8 @@ def _due(db: Database, conf: cfg.ConfigOpts) -> list[str]:
             LOG.error("%d of %d hosts seem to be down: too many to restart their servers elsewhere", len(down),
                       len(hosts))
             return []
-        return [server.id for host in down for server in session.scalars(
-            sa.select(Server).where(Server.host_id == host.id, Server.deleted_at.is_(None), Server.vm_state.in_(_IN))
-            .order_by(Server.id)) if wants_restart(server) and _may_be_fenced(session, host, server.id, conf)]
+        return [server.id for host in down for server, of_group in session.execute(_SERVERS, {"host": host.id})
+                if _wants_restart(server, of_group) and _may_be_fenced(session, host, server.id, conf)]
 
 
 def _is_lost(host: Host, present: dt.datetime, conf: cfg.ConfigOpts) -> bool:
@@ -75,10 +79,11 @@ def _may_be_fenced(session: orm.Session, host: Host, server_id: str, conf: cfg.C
             or not fencing.shares_disks(session, server_id, host))
 
 
-def wants_restart(server: Server) -> bool:
-    """Return what a server's metadata, else its flavor, says of its host's failure."""
-    specs = server.flavor.get("extra_specs") or {}
-    return bool((server.extra.get(POLICY) or specs.get(POLICY)) == RESTART)
+def _wants_restart(server: Server, of_group: str | None) -> bool:
+    policy, specs = host_failure.POLICY, server.flavor.get("extra_specs") or {}
+    said = (server.extra.get(policy), of_group, specs.get(policy))
+    decided = next((choice for choice in said if choice in host_failure.CHOICES), host_failure.NONE)
+    return decided == host_failure.RESTART
 
 
 def _accept(session: orm.Session, *, db: Database, conf: cfg.ConfigOpts, server_id: str) -> str | None:

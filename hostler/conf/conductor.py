@@ -22,9 +22,9 @@ OPTS = [
     cfg.IntOpt("agent_patience", default=300, min=1,
                help="Seconds an operation waits for a silent host before it gives up and is reverted."),
     cfg.IntOpt("restart_after", default=60, min=5,
-               help="Seconds a host must be silent before its servers that ask for it (metadata, or extra spec of the "
-                    "flavor, hostler:on_host_failure=restart) are evacuated. A host that is forced down is not waited "
-                    "for."),
+               help="Seconds a host must be silent before its servers that ask for it (metadata, server group, or "
+                    "extra spec of the flavor: hostler:on_host_failure=restart) are evacuated. A host that is forced "
+                    "down is not waited for."),
     cfg.FloatOpt("restart_interval", default=5.0, min=0.1,
                  help="Seconds between two looks for hosts whose servers are to be restarted elsewhere."),
     cfg.IntOpt("restart_limit_percent", default=50, min=1, max=100,

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from conductor import host_failures
 from hostler.agent.faults import Order
-from hostler.db.models import Allocation, Host, Operation, Server
+from hostler.db.models import Allocation, Host, Operation, Server, ServerGroup
+from hostler.resources.server import host_failure
 from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
@@ -27,11 +29,14 @@ class Scene:
         self.cloud, self.client, self.image = cloud, client, image
         self.made: list[str] = []
 
-    def create(self, host: str | None = None, **more: Any) -> str:
-        """Return an active server, on `host` if given."""
+    def create(self, host: str | None = None, group: str | None = None, **more: Any) -> str:
+        """Return an active server, on `host` and in a group if given."""
         if host is not None:
             more["availability_zone"] = f"nova:{host}"
-        server_id = self.client.create_server(self.image, f"evacuee-{len(self.made)}", **more)
+        body = self.client.server_body(self.image, f"evacuee-{len(self.made)}", **more)
+        answer = self.client.post(SERVERS, body | ({"os:scheduler_hints": {"group": group}} if group else {}))
+        assert answer.status_code == 202, answer.text
+        server_id = str(answer.json()["server"]["id"])
         self.made.append(server_id)
         self.client.wait_server(server_id, "ACTIVE")
         return server_id
@@ -115,6 +120,31 @@ def test_a_server_runs_on_another_host_and_the_old_one_removes_its_copy(scene: S
     assert scene.client.show(server_id)["status"] == "ACTIVE"  # type: ignore[index]
     actions = scene.client.get(f"{SERVERS}/{server_id}/os-instance-actions").json()["instanceActions"]
     assert actions[0]["action"] == "evacuate"
+    scene.rest()
+
+
+@pytest.mark.contract("N-EVACUATE")
+def test_what_its_group_or_flavor_says_restarts_a_server_elsewhere(scene: Scene, cloud: Cloud) -> None:
+    client = scene.client
+    group = client.post("/compute/v2.1/os-server-groups", {"server_group": {
+        "name": "web", "policy": "anti-affinity"}}).json()["server_group"]["id"]
+    flavor = client.post("/compute/v2.1/flavors", {"flavor": {
+        "name": "restarted", "vcpus": 1, "ram": 64, "disk": 1}}).json()["flavor"]["id"]
+    client.post(f"/compute/v2.1/flavors/{flavor}/os-extra_specs", {
+        "extra_specs": {host_failure.POLICY: host_failure.RESTART}}).raise_for_status()
+    cloud.db.write(lambda session: setattr(
+        session.get_one(ServerGroup, group), "on_host_failure", host_failure.RESTART))
+    restarted = [scene.create("host1", group=group), scene.create("host1", flavor=flavor)]
+    left = scene.create("host1")
+    scene.down("host1")
+    host_failures.sweep(cloud.db, cloud.conf)  # as conductors do every few seconds
+    try:
+        for server_id in restarted:
+            wait_for(lambda server_id=server_id: scene.host_of(server_id) != "host1", "the move", 30)
+            client.wait_server(server_id, "ACTIVE")
+        assert scene.host_of(left) == "host1"
+    finally:
+        scene.up("host1")
     scene.rest()
 
 

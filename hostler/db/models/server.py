@@ -138,6 +138,7 @@ class ServerGroup(Resource, Base):
     user_id: orm.Mapped[str] = orm.mapped_column(Id)
     policy: orm.Mapped[str] = orm.mapped_column(sa.String(64))
     rules: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    on_host_failure: orm.Mapped[str | None] = orm.mapped_column(sa.String(16))  # of `host_failure.CHOICES`
 
 
 class ServerGroupMember(Base):

@@ -15,7 +15,7 @@ from typing import Any, Final
 from oslo_utils import strutils
 
 from hostler import errors
-from hostler.resources.server import cpu_topology
+from hostler.resources.server import cpu_topology, host_failure
 
 _LARGEST: Final = 2**31 - 1
 
@@ -113,10 +113,13 @@ _HARMLESS_IMAGE: Final = dict.fromkeys(
 _REFUSED_IMAGE: Final = frozenset({"os_command_line"})
 _IMAGE_PREFIXES: Final = ("hw_",)
 _FLAVOR_PREFIXES: Final = ("hw:", "hw_", "quota:", "os:", "accel:", "pci_passthrough:", "resources", "group_policy",
-                           "powervm:", "vmware:", "hide_hypervisor_id")
+                           "powervm:", "vmware:", "hide_hypervisor_id", "hostler:")
+
+# Carried out by the conductors.
+_HOST_FAILURE: Final[dict[str, Accepts]] = {host_failure.POLICY: one_of(*host_failure.CHOICES)}
 
 _IMAGE: Final = {**HONOURED_IMAGE, **_GIVEN_IMAGE, **_HARMLESS_IMAGE}
-_FLAVOR: Final = {**HONOURED_FLAVOR, **_GIVEN_FLAVOR}
+_FLAVOR: Final = {**HONOURED_FLAVOR, **_GIVEN_FLAVOR, **_HOST_FAILURE}
 
 
 def check_properties(image_properties: Mapping[str, Any], extra_specs: Mapping[str, Any],

@@ -10,19 +10,25 @@ from sqlalchemy import orm
 
 from conductor import host_failures
 from hostler import ids
-from hostler.db.models import Host, Operation, Server
+from hostler.db.models import Host, Operation, Server, ServerGroup, ServerGroupMember
 from hostler.db.moments import now
 from tests.harness.conductor_rig import Rig
 
 
 def _server(rig: Rig, vm_state: str = "active", *, metadata: dict[str, str] | None = None,
-            specs: dict[str, str] | None = None) -> str:
+            specs: dict[str, str] | None = None, of_group: str | None = None, grouped: bool = False) -> str:
     def work(session: orm.Session) -> str:
         server = Server(id=ids.new_id(), name="one", project_id=rig.context.project_id, user_id=rig.context.user_id,
                         vm_state=vm_state, flavor_id=ids.new_id(), flavor={"extra_specs": specs or {}}, vcpus=1,
                         ram_mib=64, root_gib=1, host_id=rig.host_id, extra=metadata or {})
         session.add(server)
         session.flush()
+        if grouped or of_group is not None:
+            group = ServerGroup(project_id=rig.context.project_id, user_id=rig.context.user_id, policy="anti-affinity",
+                                on_host_failure=of_group)
+            session.add(group)
+            session.flush()
+            session.add(ServerGroupMember(group_id=group.id, server_id=server.id))
         return server.id
 
     return rig.db.write(work)
@@ -60,6 +66,18 @@ def test_who_asks_is_evacuated_and_once(rig: Rig) -> None:
     _set(rig, last_seen_at=now(-61))
     assert _evacuated(rig) == sorted(asks)
     assert _evacuated(rig) == sorted(asks), "the first ones are not over"
+
+
+def test_a_server_is_asked_before_its_group_and_that_before_its_flavor(rig: Rig) -> None:
+    leave = {"hostler:on_host_failure": "none"}
+    asks = [_server(rig, of_group="restart"), _server(rig, of_group="restart", specs=leave),
+            _server(rig, of_group="none", specs=leave, metadata=WANTED), _server(rig, grouped=True, specs=WANTED),
+            _server(rig, of_group="restart", metadata={"hostler:on_host_failure": "perhaps"})]
+    for kwargs in ({"of_group": "none", "specs": WANTED}, {"of_group": "restart", "metadata": leave},
+                   {"grouped": True}, {"grouped": True, "specs": leave}):
+        _server(rig, **kwargs)  # type: ignore[arg-type]
+    _set(rig, forced_down=True)
+    assert _evacuated(rig) == sorted(asks)
 
 
 def test_a_host_that_is_forced_down_is_not_waited_for(rig: Rig) -> None:

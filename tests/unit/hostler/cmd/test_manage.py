@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from hostler import ids
 from hostler.cmd import manage, running
+from hostler.db.engine import Database
+from hostler.db.models import Domain, Project, ServerGroup
 
 
 @pytest.fixture
@@ -45,3 +48,25 @@ def test_an_unknown_command_is_refused_with_the_known_ones(type_in: object, caps
     with pytest.raises(SystemExit):
         type_in("dance")  # type: ignore[operator]
     assert "bootstrap" in capsys.readouterr().err
+
+
+def test_a_server_groups_policy_is_set_shown_and_taken_back(type_in: object, tmp_path: Path,
+                                                            capsys: pytest.CaptureFixture[str]) -> None:
+    type_in("db", "upgrade")  # type: ignore[operator]
+    database, project_id, group_id = Database(f"sqlite:///{tmp_path}/hostler.db"), ids.new_id(), ids.new_id()
+    database.write(lambda session: session.add_all([
+        Domain(id=project_id, name="all"), Project(id=project_id, name="one", domain_id=project_id),
+        ServerGroup(id=group_id, name="web", project_id=project_id, user_id=ids.new_id(), policy="affinity")]))
+    shown = []
+    for wanted in ("restart", "none", "unset"):
+        type_in("server-group", "set", group_id, "--on-host-failure", wanted)  # type: ignore[operator]
+        capsys.readouterr()
+        type_in("server-group", "list")  # type: ignore[operator]
+        shown.append(capsys.readouterr().out.split())
+    assert shown == [[group_id, "affinity", wanted, "web"] for wanted in ("restart", "none", "unset")]
+    for words in ((ids.new_id(), "--on-host-failure", "restart"), ("gone", "--on-host-failure", "restart"),
+                  (group_id, "--on-host-failure", "reboot"), (group_id,)):
+        with pytest.raises(SystemExit) as refused:
+            type_in("server-group", "set", *words)  # type: ignore[operator]
+        assert refused.value.code != 0
+    database.dispose()

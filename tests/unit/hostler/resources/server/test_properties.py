@@ -42,6 +42,7 @@ def test_refused_image_properties_are_named(name: str, value: str) -> None:
     {"quota:cpu_quota": "5000", "quota:cpu_period": "10000", "quota:cpu_shares": "512"}, {"hw:firmware_type": "uefi"},
     {"quota:vif_inbound_average": "1000", "quota:vif_inbound_peak": "2000", "quota:vif_outbound_average": "1"},
     {"aggregate_instance_extra_specs:ssd": "true", "trait:CUSTOM_X": "required", "capabilities:ssd": "yes"},
+    {"hostler:on_host_failure": "restart"}, {"hostler:on_host_failure": "none"},
 ])
 def test_accepted_extra_specs(specs: dict[str, str]) -> None:
     check_properties({}, specs)
@@ -53,6 +54,7 @@ def test_accepted_extra_specs(specs: dict[str, str]) -> None:
     ("hw:cpu_policy", "dedicated"), ("hw:cpu_thread_policy", "isolate"), ("hw:mem_page_size", "1GB"),
     ("hw:numa_nodes", "2"), ("hw:pmem", "6GB"), ("pci_passthrough:alias", "gpu:1"), ("resources:VGPU", "1"),
     ("accel:device_profile", "x"), ("hide_hypervisor_id", "true"), ("hw:tpm_version", "2.0"),
+    ("hostler:on_host_failure", "reboot"), ("hostler:on_host_failures", "restart"),
 ])
 def test_refused_extra_specs_are_named(name: str, value: str) -> None:
     with pytest.raises(errors.InvalidField) as refused:

@@ -31,6 +31,7 @@ from tests.harness.published_states import (
     REFUSED_WHILE_HELD,
     UNAVAILABLE,
 )
+from tests.harness.schemas import compute as published
 
 ADDRESS = "10.0.0.3"
 POWER = {"active": "running", "rescued": "running", "resized": "running", "paused": "paused"}
@@ -104,6 +105,26 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def test_the_reference_and_we_know_the_same_actions_and_states() -> None:
     assert {action.split()[0] for action in PUBLISHED} == set(ACTIONS)
     assert (*EVERY, states.DELETED) == states.VM_STATES
+
+
+def test_the_table_has_every_action_of_the_references_schemas_in_its_microversions() -> None:
+    actions = {str(operation.action): operation for operation in published.operations()
+               if operation.path == "/servers/{id}/action"}
+    # The newest reference has RDP consoles no more.
+    assert set(actions) == {action.split()[0] for action in PUBLISHED} - {"os-getRDPConsole"}
+    for name, rule in PUBLISHED.items():
+        operation = actions.get(name.split()[0])
+        if operation is None:
+            continue
+        versions = [(2, minor) for minor in range(1, 97) if operation.schema((2, minor)) is not None]
+        assert (versions[0], versions[-1]) == (_version(rule.first), _version(rule.last or "2.96")), name
+        if not rule.refused:
+            assert all(rule.answer in operation.statuses(version) for version in versions), name
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")
+    return int(major), int(minor)
 
 
 @pytest.mark.parametrize("action", sorted(set(PUBLISHED) - NOT_BUILT - UNAVAILABLE))

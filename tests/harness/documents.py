@@ -133,7 +133,7 @@ def _statuses() -> str:
 
 def _server_actions() -> str:
     absent = published_states.NOT_BUILT | published_states.UNAVAILABLE
-    rows = ((f"`{name}`", "–" if name in absent or rule.answer == 404 else "✓",
+    rows = ((f"`{name}`", "–" if name in absent else "✓",
              rule.first + (f" to {rule.last}" if rule.last else ""),
              _states_words(rule), "yes" if rule.held and name not in published_states.REFUSED_WHILE_HELD else "no")
             for name, rule in sorted(published_states.ACTIONS.items(), key=lambda item: item[0].lower()))

@@ -37,6 +37,7 @@ class Published:
 
     `held`: also while another operation works on the server (the reference: `task_state=None`, or no check at all).
     `locked`: the owner may do it to a locked server. `admin`: the default policy keeps it to administrators.
+    `refused`: the argument is one that the reference refuses with `answer` in those states.
     """
 
     states: Collection[str]
@@ -45,6 +46,7 @@ class Published:
     held: bool = False
     locked: bool = False
     admin: bool = False
+    refused: bool = False
     first: str = "2.1"
     last: str | None = None
 
@@ -55,9 +57,9 @@ def _console(kind: str) -> Published:
 
 ACTIONS: Final[Mapping[str, Published]] = {
     "addFixedIp": Published(states=EVERY, argument={"networkId": "NETWORK"}, held=True, admin=False, last="2.43"),
-    # 404: there is no such address yet.
-    "addFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, held=True, locked=True,
-                              last="2.43"),
+    # Of an address that the project does not have: 404 in every state.
+    "addFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, refused=True, held=True,
+                              locked=True, last="2.43"),
     "addSecurityGroup": Published(states=EVERY, argument={"name": "default"}, held=True, locked=True),
     "changePassword": Published(states=(ACTIVE,), argument={"adminPass": "secret"}),
     "confirmResize": Published(states=(RESIZED,), answer=204),
@@ -84,8 +86,8 @@ ACTIONS: Final[Mapping[str, Published]] = {
     "reboot HARD": Published(states=(ACTIVE, STOPPED, PAUSED, SUSPENDED, ERROR), argument={"type": "HARD"}),
     "rebuild": Published(states=_REPAIRED, argument={"imageRef": "IMAGE"}),
     "removeFixedIp": Published(states=EVERY, argument={"address": "ADDRESS"}, held=True, last="2.43"),
-    "removeFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, held=True, locked=True,
-                              last="2.43"),
+    "removeFloatingIp": Published(states=EVERY, argument={"address": "10.9.9.9"}, answer=404, refused=True, held=True,
+                              locked=True, last="2.43"),
     "removeSecurityGroup": Published(states=EVERY, argument={"name": "default"}, held=True, locked=True),
     "rescue": Published(states=_REPAIRED, argument={}, answer=200),
     "resetNetwork": Published(states=EVERY, held=True, admin=True),

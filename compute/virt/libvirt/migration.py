@@ -56,12 +56,15 @@ def check_cpu(conn: libvirt.virConnect, cpu: str, virt_type: str) -> None:
     """Raise AgentError with the features that this host lacks for a guest with `cpu`."""
     if not cpu:
         return
-    result = conn.compareHypervisorCPU(None, None, None, virt_type, cpu, 0)
-    if result in (libvirt.VIR_CPU_COMPARE_IDENTICAL, libvirt.VIR_CPU_COMPARE_SUPERSET):
-        return
-    lacking = sorted(_features(conn, cpu, virt_type) - _features(conn, _host_cpu(conn, virt_type), virt_type))
-    what = f"it lacks {', '.join(lacking)}" if lacking else "they are of different kinds"
-    raise errors.AgentError(reason=f"The target host does not have the guest's processor: {what}.")
+    try:
+        conn.compareHypervisorCPU(None, None, None, virt_type, cpu, libvirt.VIR_CONNECT_COMPARE_CPU_FAIL_INCOMPATIBLE)
+    except libvirt.libvirtError as error:
+        if error.get_error_code() != libvirt.VIR_ERR_CPU_INCOMPATIBLE:
+            raise
+        said = str(error)
+        _, lists, lacking = said.partition("required features: ")
+        raise errors.AgentError(reason="The target host does not have the guest's processor: "
+                                       f"{f'it lacks {lacking}' if lists else said}.") from error
 
 
 def adapted(running: str, definition: str) -> str:
@@ -201,16 +204,3 @@ def _host_cpu(conn: libvirt.virConnect, virt_type: str) -> str:
     for element in model if model is not None else ():
         cpu.append(element)
     return etree.tostring(cpu, encoding="unicode")
-
-
-def _features(conn: libvirt.virConnect, cpu: str, virt_type: str) -> set[str]:
-    try:
-        expanded = conn.baselineHypervisorCPU(None, None, None, virt_type, [cpu],
-                                              libvirt.VIR_CONNECT_BASELINE_CPU_EXPAND_FEATURES)
-    except libvirt.libvirtError as error:
-        LOG.info("The features of a processor cannot be listed: %s", error)
-        return set()
-    return {str(feature.get("name")) for feature in etree.fromstring(expanded).findall("feature")
-            if feature.get("policy", "require") not in ("disable", "forbid")}
-
-

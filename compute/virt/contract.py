@@ -28,7 +28,7 @@ class DriverContract:
     settle_s = 1.0
 
     def test_unknown_guest(self, driver: virt.Driver) -> None:
-        """Whatever may be asked of a guest that is not there is harmless or says so."""
+        """Calls about a guest that is not there do nothing, or say that there is none."""
         stranger = ids.new_id()
         assert driver.get_power_state(stranger) == virt.NOSTATE
         for act in (driver.destroy, driver.power_off, driver.shutdown):
@@ -119,7 +119,7 @@ class DriverContract:
         driver.destroy(guest.server.id)
 
     def test_events_tell_the_story_in_order(self, driver: virt.Driver, make_guest: MakeGuest) -> None:
-        """Each change of state is told; repeats are allowed (and libvirt loves them), a wrong order is not."""
+        """Each change of state is told; repeats are allowed (libvirt sends them), a wrong order is not."""
         seen: list[virt.Event] = []
         driver.set_event_listener(seen.append, lambda: None)
         guest = make_guest()

@@ -84,7 +84,7 @@ class RbdSource:
 
 @dataclasses.dataclass(frozen=True)
 class FakeSource:
-    """A volume that is nowhere."""
+    """A volume without data."""
 
 
 Source = FileSource | NbdSource | RbdSource | FakeSource
@@ -117,7 +117,7 @@ class Nic:
 
 @dataclasses.dataclass(frozen=True)
 class Guest:
-    """Everything a driver is told to make a guest from."""
+    """Everything a driver makes a guest from."""
 
     server: ServerSpec
     disks: tuple[Disk, ...]
@@ -184,7 +184,7 @@ class Driver(Protocol):
         """Make ready; raises Unavailable or AgentError with what the operator must do."""
 
     def close(self) -> None:
-        """Let go; guests go on."""
+        """Disconnect; guests keep running."""
 
     def set_event_listener(self, listener: Listener, on_resync: Callable[[], None],
                            on_volume_gone: VolumeListener = ignore_volume) -> None:
@@ -302,7 +302,7 @@ class Driver(Protocol):
         """
 
     def get_migration(self, server_id: str) -> Transfer | None:
-        """Return how far the guest's migration is, also one of a former agent; None when none is under way."""
+        """Return the progress of the guest's migration, also of one that an earlier agent began; None without one."""
 
     def abort_migration(self, server_id: str) -> None:
         """Stop sending; fine when nothing is sent."""
@@ -324,7 +324,7 @@ class Driver(Protocol):
         """Return the consoles of a guest that runs (`vnc`, `spice`, `serial`), none when it is off. Raises NotFound."""
 
     def open_console(self, server_id: str, protocol: str) -> socket.socket:
-        """Return a connection to a console. Raises NotFound, and AgentError for a console that it has not got."""
+        """Return a connection to a console. Raises NotFound, and AgentError for one that the guest does not have."""
 
     def get_host_info(self) -> HostInfo:
         """Return what the host offers. Raises Unavailable when the hypervisor does not answer."""

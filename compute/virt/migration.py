@@ -1,4 +1,4 @@
-"""The words of a live migration between agents and drivers: how it is to go, how far it is, how it ended.
+"""The terms of a live migration between agents and drivers: how to send, its progress, how it ended.
 
 A guest moves from its source's hypervisor to its target's, peer to peer. The source describes the guest (`describe`),
 the target makes room for it and says where it lands (`prepare`), the source sends it (`send`). Until the last moment it

@@ -50,7 +50,7 @@ class FakeDriver(FakeDevices, FakeMigrations):
         self._be_found(migration_s)
 
     def open(self) -> None:
-        """Find the guests a former process left."""
+        """Find the guests that an earlier process left."""
         if self._directory is None:
             return
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -257,7 +257,7 @@ class FakeDriver(FakeDevices, FakeMigrations):
                               cpu_info={"model": "fake", "vendor": "fake", "features": []})
 
     def happen(self, server_id: str, kind: str) -> None:
-        """Let something happen to a guest that nobody asked for: `kind` is an event of `EVENT_STATES`."""
+        """Change a guest behind the agent's back: `kind` is an event of `EVENT_STATES`."""
         with self._lock:
             if kind == "removed":
                 del self.domains[server_id]

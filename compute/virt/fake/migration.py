@@ -35,7 +35,7 @@ class Sending:
     hurried: threading.Event = dataclasses.field(default_factory=threading.Event)
 
     def last(self, goes_on: Callable[[], bool]) -> None:
-        """Wait as long as it takes; raises MigrationAborted, or AgentError when the guest does not go on."""
+        """Wait as long as it takes; raises MigrationAborted, or AgentError when the guest did not survive."""
         while not self.hurried.is_set() and self._part() < 1:
             if self.aborted.wait(0.02):
                 raise errors.MigrationAborted()

@@ -1,4 +1,4 @@
-"""Images that are never fetched, disks that hold nothing and volumes that are nowhere, behind the real interfaces."""
+"""Images that are never fetched, disks and volumes without content, behind the real interfaces."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ class FakeDisks:
 
 
 class FakeTransfer:
-    """Brings files of the right names, with nothing in them."""
+    """Makes empty files with the right names."""
 
     def __init__(self, host: str, faults: Faults | None = None) -> None:
         self._host = host
         self.faults = faults or Faults()
 
     def place(self) -> dict[str, Any]:
-        """Return a place where nobody listens."""
+        """Return an address where nothing listens."""
         return {"host": self._host, "ip": "127.0.0.1", "port": 0}
 
     def fetch(self, _offer: dict[str, Any], server_id: str, _file: dict[str, Any], path: Path,

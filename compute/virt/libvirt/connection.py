@@ -150,7 +150,7 @@ class Connection:
 
 
 def _retire(conn: libvirt.virConnect, subscriptions: Sequence[int]) -> None:
-    """Let go of a connection; as long as a callback is registered libvirt keeps it, and its socket, open."""
+    """Close a connection; while a callback is registered libvirt keeps it, and its socket, open."""
     ends = [functools.partial(conn.domainEventDeregisterAny, subscription) for subscription in subscriptions]
     for step in (*ends, conn.unregisterCloseCallback, conn.close):
         try:

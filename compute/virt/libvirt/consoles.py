@@ -41,7 +41,7 @@ def open_graphics(domain: libvirt.virDomain, protocol: str) -> socket.socket:
 
 
 def open_serial(domain: libvirt.virDomain, uri: str) -> socket.socket:
-    """Return a connection to the guest's serial port; a former holder loses it, and its log goes on.
+    """Return a connection to the guest's serial port; an earlier user loses it, and the log continues.
 
     A connection to libvirt of its own carries it: a console that stalls must not hold up the agent's calls.
     """

@@ -102,7 +102,7 @@ def _freeze(domain: libvirt.virDomain, *, must: bool) -> bool:
 
 
 def _target_of(domain: libvirt.virDomain, disk: Path) -> str:
-    """Return the guest's name of the disk that is this file."""
+    """Return the guest's name for the disk in this file."""
     for element in etree.fromstring(domain.XMLDesc(0)).findall("devices/disk"):
         source = element.find("source")
         if source is not None and source.get("file") == str(disk):

@@ -62,7 +62,7 @@ class LibvirtDriver(Guests):
 
     @property
     def max_volumes(self) -> int:
-        """As many as there are slots."""
+        """One for each slot."""
         return self._machine.pcie_ports
 
     def open(self) -> None:

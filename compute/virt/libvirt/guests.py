@@ -22,7 +22,7 @@ from hostler import errors
 
 LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
-SLOW = 10  # patience for what may take long: starting, saving
+SLOW = 10  # patience for starting and saving, which may take long
 
 _ACTIVE = {libvirt.VIR_DOMAIN_RUNNING: virt.RUNNING, libvirt.VIR_DOMAIN_BLOCKED: virt.RUNNING,
            libvirt.VIR_DOMAIN_SHUTDOWN: virt.RUNNING, libvirt.VIR_DOMAIN_PAUSED: virt.PAUSED,
@@ -134,7 +134,7 @@ def kill(domain: libvirt.virDomain) -> None:
 
 
 def tolerating_off(act: Callable[[], object]) -> None:
-    """Do `act`; a guest that went off in this moment is what was wanted."""
+    """Do `act`; fine when the guest goes off at that moment."""
     try:
         act()
     except libvirt.libvirtError as error:

@@ -33,7 +33,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server does not have the port, which goes if it was made for it, and records the cause."""
+    """The server does not have the port, which is deleted if it was made for it, and records the cause."""
     run.follow(ports.release_port(session, _port_id(run), run.context))
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 

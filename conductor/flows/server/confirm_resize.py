@@ -1,4 +1,4 @@
-"""server.confirm_resize: the server stays where it is, what it came from goes.
+"""server.confirm_resize: the server stays where it is, what its source set aside is removed.
 
 1. DiscardServer   the source removes what it set aside (nothing to undo)
 """
@@ -37,7 +37,7 @@ def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """It may be confirmed or reverted still."""
+    """It can still be confirmed or reverted."""
     migrations.move(session, migration_in(session, run).id, migrations.FINISHED)
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 

@@ -68,7 +68,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server is in error with its cause, on no host; after a cancellation it just waits for its deletion."""
+    """The server is in error with its cause, on no host; after a cancellation it only waits for its deletion."""
     cancelled = failure.code == Cancelled.code
     move(session, run.resource_id, None if cancelled else states.ERROR,
          {"host_id": None} if cancelled else {"host_id": None, "fault": fault_of(failure)})

@@ -10,7 +10,7 @@ With volumes, before and after it:
 
 0. LockVolumes         no other operation works on them (nothing to undo, the locks end with the operation)
 2. DisconnectVolumes   their nodes no longer let the host in (nothing to undo)
-3. DeleteVolumes       those that were to go with the server go (nothing to undo)
+3. DeleteVolumes       those with delete_on_termination are deleted (nothing to undo)
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _let_go_of_volumes(session: orm.Session, run: Run, volumes: dict[str, Any]) 
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server is in error; what a move had set aside for its way back is gone."""
+    """The server is in error; what a move had set aside for a revert is gone."""
     fails_as(SERVER, states.ERROR)(session, run, failure)
     migrations.end_open(session, run.resource_id)
 

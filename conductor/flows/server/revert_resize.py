@@ -50,7 +50,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
-    """Before it left its target it may be confirmed or reverted still; after that it is in error."""
+    """Until it has left its target it can still be confirmed or reverted; after that it is in error."""
     migration = migration_in(session, run)
     server = session.get_one(Server, run.resource_id)
     switched = (server.host_id == migration.source_host_id

@@ -90,7 +90,7 @@ def _offloaded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> N
 
 
 def _not_offloaded(session: orm.Session, run: Run, failure: Failure) -> None:
-    """It stays shelved on its host, where its time begins again."""
+    """It stays shelved on its host; the time until its offload begins again."""
     move(session, run.resource_id, None, {"fault": fault_of(failure), "parked_at": now()},
          only_from=(states.SHELVED,))
 

@@ -38,7 +38,7 @@ def _soft_deleted(session: orm.Session, run: Run, results: Mapping[str, Any]) ->
 
 
 def _not_soft_deleted(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server stays as it was and records the cause; after a cancellation it just waits for its deletion."""
+    """The server stays as it was and records the cause; after a cancellation it only waits for its deletion."""
     if failure.code != Cancelled.code:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
@@ -54,7 +54,7 @@ def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:
-    """The server stays in the trash, where its time begins again, and records the cause."""
+    """The server stays in the trash, where its period begins again, and records the cause."""
     cancelled = failure.code == Cancelled.code
     move(session, run.resource_id, None, {"parked_at": now(), **({} if cancelled else {"fault": fault_of(failure)})})
 

@@ -1,4 +1,4 @@
-"""server.unshelve: the shelved server runs again, and the image it was shelved as goes.
+"""server.unshelve: the shelved server runs again, and the image it was shelved as is deleted.
 
 On the host that it has not left:
 
@@ -61,7 +61,7 @@ def _shape(run: Run) -> tuple[bool, bool]:
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
-    """The server runs; its image goes."""
+    """The server runs; its image is deleted."""
     image_id = session.get_one(Server, run.resource_id).shelved_image_id
     move(session, run.resource_id, states.ACTIVE, {
         "power_state": results["guest"]["power_state"], "launched_at": clock.utcnow(), "fault": None,

@@ -26,7 +26,7 @@ class RebuildServer(OperationTask):
         run, compute = self.run, self.run.cloud.compute
         with run.reading() as session:
             off = stays_off or session.get_one(Server, run.resource_id).vm_state == states.STOPPED
-        # Whatever the old host reported, or is about to report, is about a guest that was.
+        # Reports of the old host, also late ones, are about a guest that is replaced now.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run, admin_password=admin_password)
         try:
@@ -36,7 +36,7 @@ class RebuildServer(OperationTask):
             raise
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
-        """Remove the server there. While that host is silent nobody knows whether it runs the server, which must then
+        """Remove the server there. While that host is silent it may be running the server, which must therefore
         be started nowhere else: this waits for it without limit."""
         try:
             destroy(self.run, choice["host"])

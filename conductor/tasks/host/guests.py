@@ -24,7 +24,7 @@ class InjectNmi(OperationTask):
     """Have the host interrupt the guest. Revert: nothing to undo."""
 
     def execute(self) -> None:
-        """Interrupt it; a second time does not hurt a guest that dumps its memory already."""
+        """Interrupt it; a second interrupt does not harm a guest that is already dumping its memory."""
         self.run.ask_host(_require_host(self.run), self.run.cloud.compute.inject_nmi, self.run.resource_id)
 
 
@@ -47,7 +47,7 @@ def _require_host(run: Run) -> str:
 
 
 def _administrator(run: Run) -> str:
-    """Return the user whose password it is, by the image's word or its operating system."""
+    """Return the administrator's name: what the image says, else the usual one of its operating system."""
     with run.reading() as session:
         properties = session.get_one(Server, run.resource_id).image_properties
     return str(properties.get("os_admin_user")

@@ -24,7 +24,7 @@ class InsertIso(OperationTask):
         run.ask_host(require_host(run), run.cloud.compute.attach_iso, run.resource_id, iso)
 
     def revert(self, **_: Any) -> None:
-        """Eject; a guest that keeps its tray locked has the ISO until it is started next."""
+        """Eject; a guest that keeps its tray locked has the ISO until its next start."""
         run = self.run
         tried(f"an ISO may be left in the drive of server {run.resource_id} until it is started next",
               lambda: run.ask_host(require_host(run), run.cloud.compute.detach_iso, run.resource_id))

@@ -36,7 +36,7 @@ class PrepareTarget(OperationTask):
         """Return where the guest lands."""
         run, compute = self.run, self.run.cloud.compute
         enter(run, migrations.PREPARING)
-        # What either host reported until now says nothing of the guest any more.
+        # Reports of either host until now are out of date.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run)
         origin = run.ask_host(choice["source"], compute.describe_migration, spec)

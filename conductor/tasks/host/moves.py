@@ -1,4 +1,4 @@
-"""Tasks that ask the two hosts of a moving server to let it go and to take it in."""
+"""Tasks that have the source of a move set a server aside, and the target take it in."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class SetServerAside(OperationTask):
                             run.conf.compute.shutdown_timeout)
 
     def revert(self, **_: Any) -> None:
-        """Restore; what cannot be is noted, and the server ends in error."""
+        """Restore; when that fails, note it: the server ends in error."""
         try:
             restore(self.run, migration_of(self.run))
         except errors.HostlerError as error:

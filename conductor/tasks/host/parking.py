@@ -13,7 +13,7 @@ from hostler.db.models import Server
 from hostler.resources import revisions
 from hostler.resources.server import states
 
-# What a server runs in that comes back from the trash.
+# States in which a server that comes back from the trash runs.
 _RUNS: Final = (states.ACTIVE, states.RESIZED)
 
 
@@ -27,13 +27,13 @@ class SwitchOff(OperationTask):
         run, host = self.run, host_of(self.run)
         if host is None:
             return {"power_state": "nostate"}
-        # Committed before the host is asked: what it reported until now says nothing of the guest any more.
+        # Committed before the host is asked: its reports until now are out of date.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, _ = load_spec(run)
         return run.ask_host(host, run.cloud.compute.stop_server, spec, run.conf.compute.shutdown_timeout)
 
     def revert(self, **_: Any) -> None:
-        """Start; a paused or suspended guest's memory is lost, it starts afresh."""
+        """Start; a guest that was paused or suspended boots, since its memory is lost."""
         run = self.run
         with run.reading() as session:
             server = session.get_one(Server, run.resource_id)

@@ -20,7 +20,7 @@ class RebuildServer(OperationTask):
         run, host = self.run, host_of(self.run)
         if host is None:
             raise errors.Conflict(reason=f"Instance {run.resource_id} is on no host.")
-        # Committed before the host is asked: what it reported until now is about a guest that goes.
+        # Committed before the host is asked: its reports until now are about the guest that is replaced.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run, admin_password=admin_password)
         return run.ask_host(host, run.cloud.compute.rebuild_server, spec, not stopped, groups)

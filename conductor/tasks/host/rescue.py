@@ -25,7 +25,7 @@ class RescueServer(OperationTask):
     def execute(self, image_id: str, admin_password: str | None) -> dict[str, Any]:
         """Return {"power_state"}."""
         run, host = self.run, require_host(self.run)
-        # Committed before the host is asked: what it reported until now says nothing of the guest any more.
+        # Committed before the host is asked: its reports until now are out of date.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run, admin_password=admin_password)
         with run.reading() as session:

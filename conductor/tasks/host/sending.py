@@ -25,7 +25,7 @@ _RUNNING, _MOVED, _ABORTED, _IDLE = "running", "moved", "aborted", "idle"  # as 
 
 
 class Sending:
-    """One guest's way."""
+    """One guest while it is sent."""
 
     def __init__(self, run: Run, source: str, landing: dict[str, Any]) -> None:
         self._run = run
@@ -68,7 +68,7 @@ class Sending:
             self._run.ask_host(self._source, self._run.cloud.compute.steer_migration, self._run.resource_id, how)
 
     def _late(self, progress: dict[str, Any] | None) -> str | None:
-        """Return what is to be done about a migration that takes too long for its size."""
+        """Return how to steer a migration that takes too long for its size."""
         options = self._run.conf.libvirt
         if not options.live_migration_completion_timeout or progress is None:
             return None

@@ -48,7 +48,7 @@ class SpawnServer(OperationTask):
 
 
 class DestroyServer(OperationTask):
-    """Have the host remove the server. Revert: nothing to undo, what is gone is gone."""
+    """Have the host remove the server. Revert: nothing to undo, it cannot be brought back."""
 
     def execute(self) -> None:
         """Remove it; a host that stays silent past the operator's patience removes it when it returns."""
@@ -75,7 +75,7 @@ class ChangePower(OperationTask):
         """Return {"power_state"}; `hard` is for a reboot."""
         host = require_host(self.run)
         run, compute = self.run, self.run.cloud.compute
-        # Committed before the host is asked: what it reported until now says nothing of the guest any more.
+        # Committed before the host is asked: its reports until now are out of date.
         run.write(lambda session: revisions.guest_changes(session, run.resource_id))
         spec, groups = load_spec(run)
         if self._verb not in ("start", "stop", "reboot"):

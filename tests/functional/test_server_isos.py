@@ -70,6 +70,7 @@ def drive(cloud: Cloud, client: Client, server_id: str) -> Drive:
     return Drive(cloud, client, server_id)
 
 
+@pytest.mark.contract("Z-ISO")
 def test_an_iso_goes_in_stays_over_starts_and_comes_out(drive: Drive, client: Client, iso: str) -> None:
     checksum = client.get(f"/image/v2/images/{iso}").json()["os_hash_value"]
     drive.attach(iso)
@@ -113,6 +114,7 @@ def test_what_cannot_be_is_refused(drive: Drive, cloud: Cloud, client: Client, i
         drive.detach()
 
 
+@pytest.mark.contract("Z-ISO")
 def test_a_server_boots_from_an_iso(client: Client, iso: str) -> None:
     made = client.create_server(iso, "installer")
     client.wait_server(made, "ACTIVE")
@@ -120,6 +122,7 @@ def test_a_server_boots_from_an_iso(client: Client, iso: str) -> None:
     client.wait_gone(made)
 
 
+@pytest.mark.contract("Z-BOOTORDER", "Z-CPUMODE")
 def test_boot_order_and_cpu_mode_reach_the_guest_with_its_next_start(drive: Drive, cloud: Cloud, client: Client
                                                                      ) -> None:
     services, host = cloud.api.services, (client.show(drive.server_id) or {})["OS-EXT-SRV-ATTR:host"]

@@ -192,7 +192,7 @@ def stream(world: World) -> Iterator[Stream]:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.contract("N-MIGRATE", "N-CLI")
+@pytest.mark.contract("N-MIGRATE", "N-CLI", "Z-LOCALMIG")
 def test_the_guest_goes_on(world: World, stream: Stream) -> None:
     guest = world.guest
     for name, script in (("count", _COUNT), ("load", _WRITE)):

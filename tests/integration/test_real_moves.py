@@ -77,7 +77,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         cloud.stop()
 
 
-@pytest.mark.contract("N-MIGRATE", "N-CLI")
+@pytest.mark.contract("N-MIGRATE", "N-CLI", "Z-LOCALMIG")
 def test_a_cold_migration_takes_the_disk_to_the_other_host(world: World) -> None:
     guest, log = world.guest, world.guest.console()
     world.cloud.openstack("server", "migrate", "mover")

@@ -125,7 +125,7 @@ def test_vnc_shows_the_screen(consoles: Consoles) -> None:
     assert again.value.status == 403
 
 
-@pytest.mark.contract("N-CONSOLE", "N-CLI")
+@pytest.mark.contract("N-CONSOLE", "N-CLI", "Z-SPICE")
 def test_spice_shakes_hands_and_its_channels_are_one_use(consoles: Consoles) -> None:
     url = consoles.socket("spice")
     for channel in (1, 2, 3):

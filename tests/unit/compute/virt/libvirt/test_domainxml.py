@@ -108,6 +108,7 @@ def test_hardware_that_the_flavor_asks_for() -> None:
     assert tree(guest=with_properties({}, {"hw_rng:allowed": "False"})).find("devices/rng") is None
 
 
+@pytest.mark.contract("Z-BOOTORDER")
 def test_a_server_of_an_iso_boots_from_its_drive() -> None:
     disc = virt.Disk(Path("/d/disk"), "vda", readonly=True, cdrom=True)
     domain = tree(guest=dataclasses.replace(GUEST, disks=(disc,)))
@@ -135,6 +136,7 @@ def test_a_drive_is_there_for_an_iso_or_when_the_image_names_its_bus(
         assert etree.fromstring(diskxml.with_medium(drive, None)).find("source") is None
 
 
+@pytest.mark.contract("Z-BOOTORDER")
 @pytest.mark.parametrize(("order", "expected"), [
     ((), {"vda": "1", "vdb": "2"}), (("disk", "cdrom"), {"vda": "1", "vdb": "2", "sdy": "3"}),
     (("cdrom", "disk"), {"sdy": "1", "vda": "2", "vdb": "3"}), (("network", "cdrom"), {"tap0": "1", "sdy": "2"})])
@@ -147,6 +149,7 @@ def test_a_boot_order_numbers_devices_by_their_kinds(order: tuple[str, ...], exp
     assert numbered == expected
 
 
+@pytest.mark.contract("Z-CPUMODE")
 @pytest.mark.parametrize(("chosen", "expected"), [(None, "host-model"), ("host-passthrough", "host-passthrough"),
                                                   ("none", None)])
 def test_a_server_may_choose_its_cpu_mode(chosen: str | None, expected: str | None) -> None:
@@ -174,6 +177,7 @@ def test_what_was_never_accepted_counts_as_absent() -> None:
     assert domain.find("cpu/topology").get("sockets") == "4"
 
 
+@pytest.mark.contract("Z-CPUMODE")
 @pytest.mark.parametrize(("mode", "expected"), [("host-passthrough", ("host-passthrough", None)), ("none", None),
                                                 ("Nehalem", ("custom", "Nehalem"))])
 def test_cpu_modes(mode: str, expected: tuple[str, str | None] | None) -> None:

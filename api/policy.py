@@ -34,7 +34,7 @@ BASE_RULES = (
 
 # oslo.policy looks at its files at every decision; an operator's change may take this long to count.
 _RELOAD_S = 5.0
-_MAX_CALLERS = 10_000
+_MAX_DECISIONS = 10_000
 
 
 class _Enforcer(policy.Enforcer):
@@ -59,25 +59,34 @@ class Policy:
         self._enforcer = _Enforcer(conf)
         self._enforcer.register_defaults(list(BASE_RULES) + list(defaults))
         self._enforcer.load_rules(force_reload=True)
-        self._admins: tuple[int, dict[tuple[Any, ...], bool]] = (0, {})
+        self._decided: tuple[int, dict[Any, bool]] = (0, {})
 
     def is_admin(self, context: RequestContext) -> bool:
-        """Return whether the caller administers the cloud; remembered until the rules are read again."""
-        self._enforcer.load_rules()
-        looks, known = self._admins
-        if looks != self._enforcer.looks or len(known) >= _MAX_CALLERS:
-            known = {}
-            self._admins = (self._enforcer.looks, known)
-        caller = (context.user_id, context.project_id, context.domain_id, context.system_scope,
-                  context.is_admin_project, tuple(context.roles))
-        if caller not in known:
-            known[caller] = self.allows(context, "context_is_admin", {})
-        return known[caller]
+        """Return whether the caller administers the cloud."""
+        return self.allows(context, "context_is_admin", {})
 
     def allows(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> bool:
-        """Return whether `context` may do `action` to `target` (its own project when none is given)."""
+        """Return whether `context` may do `action` to `target` (its own project when none is given).
+
+        Decisions are remembered until the rules are read again: oslo.policy inspects the signature of each part of a
+        rule at each decision.
+        """
         values = target if target is not None else {"project_id": context.project_id, "user_id": context.user_id}
-        return bool(self._enforcer.enforce(action, values, context))
+        known = self._known()
+        asked = (action, *values.items(), None, context.user_id, context.user_domain_id, context.project_id,
+                 context.project_domain_id, context.domain_id, context.system_scope, context.is_admin_project,
+                 context.is_admin, *context.roles)
+        if asked not in known:
+            known[asked] = bool(self._enforcer.enforce(action, values, context))
+        return known[asked]
+
+    def _known(self) -> dict[Any, bool]:
+        self._enforcer.load_rules()
+        looks, known = self._decided
+        if looks != self._enforcer.looks or len(known) >= _MAX_DECISIONS:
+            known = {}
+            self._decided = (self._enforcer.looks, known)
+        return known
 
     def check(self, context: RequestContext, action: str, target: dict[str, Any] | None = None) -> None:
         """Raise Forbidden unless `allows`."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import datetime as dt
+import json
 import logging
 import random
 import threading
@@ -20,6 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+import orjson
 import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import event, orm
@@ -113,7 +115,8 @@ class Database:
         backend = self.url.get_backend_name()
         # The values of a statement, passwords' hashes among them, are no part of what an error says.
         # The connections used last come first, so that those of a burst become old and are closed by the server.
-        options: dict[str, Any] = {"hide_parameters": True, "poolclass": PatientPool, "pool_size": pool_size,
+        options: dict[str, Any] = {"hide_parameters": True, "json_deserializer": _read_json,
+                                   "poolclass": PatientPool, "pool_size": pool_size,
                                    "max_overflow": max_overflow, "pool_use_lifo": True,
                                    "pool_timeout": timeouts.connect_s,
                                    "connect_args": timeouts.connect_args(backend)}
@@ -273,6 +276,13 @@ class Database:
     def dispose(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _read_json(text: str | bytes) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return json.loads(text)  # it also reads what only our own serializer writes: NaN, halves of surrogate pairs
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -5,7 +5,9 @@ A page costs one statement, one more for a marker and one more for the count, ho
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -75,13 +77,23 @@ def read_page(session: orm.Session, resource: Resource, query: Query, scope: Seq
         values = _marker_values(session, resource, query, scope if seen is None else seen, columns)
         statement = statement.where(after(columns, values))
     statement = statement.order_by(*order_by(columns)).limit(query.limit).offset(query.offset or None)
-    rows = (session.scalars(statement) if selection is None else session.execute(statement)).all()
+    rows = session.scalars(statement).all() if selection is None else _named(session.execute(statement))
     count = None
     if query.with_count:
         inner = matching.with_only_columns(resource.key).order_by(None).subquery()
         count = session.scalar(sa.select(sa.func.count()).select_from(inner))
     full = query.limit is not None and 0 < query.limit <= len(rows)
     return Page(rows[::-1] if query.reverse else rows, full, count)
+
+
+def _named(result: sa.Result[Any]) -> list[Any]:
+    """Return rows as named tuples: to read an attribute of SQLAlchemy's rows takes ten times as long."""
+    return list(map(_row_type(tuple(result.keys()))._make, result.all()))
+
+
+@functools.cache
+def _row_type(names: tuple[str, ...]) -> Any:
+    return collections.namedtuple("Row", names, rename=True)  # type: ignore[misc]
 
 
 def _columns(resource: Resource, query: Query) -> list[tuple[Any, bool]]:

@@ -9,7 +9,7 @@ import dataclasses
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -53,30 +53,35 @@ _COLUMNS = [column for column in SERVERS.c if column.key not in _HEAVY]
 # Built once: composing a statement costs as much as running it on one server.
 _NETWORKS: Any = Network.__table__
 _GROUP_NAMES: Any = SecurityGroup.__table__
+_TAGGED: Any = ServerTag.__table__
+_ATTACHED: Any = VolumeAttachment.__table__
+_GROUPED: Any = ServerGroupMember.__table__
+_PLACES: Any = Host.__table__
+_ZONES: Any = Zone.__table__
+_FLOATING: Any = FloatingIp.__table__
 _ADDRESSES = (sa.select(PORTS.c.server_id, PORTS.c.nic_index, FIXED_IPS.c.ip_address, _NETWORKS.c.name,
                         PORTS.c.mac_address, sa.literal("fixed").label("kind"))
               .select_from(PORTS.join(FIXED_IPS, FIXED_IPS.c.port_id == PORTS.c.id)
                            .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
               .where(among(PORTS.c.server_id)))
 _ALL_ADDRESSES = _ADDRESSES.union_all(
-    sa.select(PORTS.c.server_id, PORTS.c.nic_index, FloatingIp.address, _NETWORKS.c.name, PORTS.c.mac_address,
+    sa.select(PORTS.c.server_id, PORTS.c.nic_index, _FLOATING.c.address, _NETWORKS.c.name, PORTS.c.mac_address,
               sa.literal("floating"))
-    .select_from(PORTS.join(FloatingIp, FloatingIp.port_id == PORTS.c.id)
+    .select_from(PORTS.join(_FLOATING, _FLOATING.c.port_id == PORTS.c.id)
                  .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
     .where(among(PORTS.c.server_id)))
 _SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
                     .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
                                  .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
                     .where(among(PORTS.c.server_id)))
-_TAGS = sa.select(ServerTag.server_id, ServerTag.tag).where(among(ServerTag.server_id))
-_VOLUMES = (sa.select(VolumeAttachment.server_id, VolumeAttachment.volume_id, VolumeAttachment.delete_on_termination)
-            .where(among(VolumeAttachment.server_id))
-            .order_by(VolumeAttachment.created_at, VolumeAttachment.device, VolumeAttachment.id))
-_GROUPS = (sa.select(ServerGroupMember.server_id, ServerGroupMember.group_id)
-           .where(among(ServerGroupMember.server_id)))
-_HOSTS = (sa.select(Host.id, Host.name, Host.hypervisor_hostname, Host.enabled, Host.forced_down, Host.healthy,
-                    Host.last_seen_at, Zone.name.label("zone"))
-          .join(Zone, Zone.id == Host.zone_id).where(among(Host.id)))
+_TAGS = sa.select(_TAGGED.c.server_id, _TAGGED.c.tag).where(among(_TAGGED.c.server_id))
+_VOLUMES = (sa.select(_ATTACHED.c.server_id, _ATTACHED.c.volume_id, _ATTACHED.c.delete_on_termination)
+            .where(among(_ATTACHED.c.server_id))
+            .order_by(_ATTACHED.c.created_at, _ATTACHED.c.device, _ATTACHED.c.id))
+_GROUPS = sa.select(_GROUPED.c.server_id, _GROUPED.c.group_id).where(among(_GROUPED.c.server_id))
+_HOSTS = (sa.select(_PLACES.c.id, _PLACES.c.name, _PLACES.c.hypervisor_hostname, _PLACES.c.enabled,
+                    _PLACES.c.forced_down, _PLACES.c.healthy, _PLACES.c.last_seen_at, _ZONES.c.name.label("zone"))
+          .join(_ZONES, _ZONES.c.id == _PLACES.c.zone_id).where(among(_PLACES.c.id)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +94,7 @@ class HostShown:
     status: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Address:
+class Address(NamedTuple):
     """One address of a server."""
 
     network: str
@@ -206,7 +210,7 @@ def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, l
 
 def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
-    for server_id, name in session.execute(_SECURITY_GROUPS, {"ids": server_ids}):
+    for server_id, name in session.execute(_SECURITY_GROUPS, {"ids": server_ids}).all():  # row by row costs more
         found[server_id].append(name)
     return {server_id: sorted(set(names)) for server_id, names in found.items()}
 

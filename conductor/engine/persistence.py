@@ -1,8 +1,9 @@
 """TaskFlow's records of a flow, kept in the operation's own rows.
 
 One operation is one flow. TaskFlow saves an atom several times a task; here saves are gathered and written in one
-transaction at the points where a crash would matter: when a task starts (or its revert does) and when the flow ends.
-A task whose result was not yet written is run again after a crash, which every task survives by law.
+transaction at the points where a crash would matter: when a task starts (or its revert does), unless it is
+`unannounced`, and when the flow ends. A task whose result was not yet written is run again after a crash, which every
+task survives by law.
 
 That same transaction says whether the operation is still ours, and whether it was asked to stop.
 """
@@ -34,11 +35,12 @@ _WRITE = upsert(_STEPS, ["operation_id", "name"], ["uuid", "state", "detail", "h
 class FlowRecord:
     """The record of one claimed operation's flow; the engine's `hostler.flows.Saver`."""
 
-    def __init__(self, db: Database, run: Run, weights: Mapping[str, int]) -> None:
+    def __init__(self, db: Database, run: Run, tasks: Mapping[str, Any]) -> None:
         self._db = db
         self._run = run
         self._held = run.held
-        self._weights = weights
+        self._weights = {name: getattr(task, "weight", 1) for name, task in tasks.items()}
+        self._unannounced = {name for name, task in tasks.items() if getattr(task, "unannounced", False)}
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
@@ -78,7 +80,7 @@ class FlowRecord:
         if atom.state in _STARTED:
             times["started_at"] = times["started_at"] or clock.utcnow()
             times["finished_at"] = None
-            if not isinstance(atom, models.RetryDetail):  # a retry controller touches nothing outside
+            if not self._may_wait(atom):
                 self._run.cancel_requested = self._db.write(self.flush)
                 self._forget()
                 if self._progressed:
@@ -87,6 +89,12 @@ class FlowRecord:
         elif atom.state in _ENDED:
             times["finished_at"] = clock.utcnow()
             self._progressed |= not isinstance(atom, models.RetryDetail)
+
+    def _may_wait(self, atom: models.AtomDetail) -> bool:
+        """Return whether a step that starts is written with the next one."""
+        if isinstance(atom, models.RetryDetail):  # it touches nothing outside
+            return True
+        return atom.state == flow_states.RUNNING and atom.name in self._unannounced
 
     def flush(self, session: orm.Session) -> bool:
         """Write what changed in the caller's transaction; returns whether somebody asked the operation to stop.

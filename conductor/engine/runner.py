@@ -75,7 +75,7 @@ class Runner:
 
     def _run_flow(self, procedure: Procedure, run: Run) -> None:
         compiled = procedure.flow_for(run)
-        record = FlowRecord(run.db, run, _weights(compiled.flow))
+        record = FlowRecord(run.db, run, _tasks(compiled.flow))
         # The arguments are not saved with it: they are in the operation already, and may be secret.
         engine = Engine(compiled, flow_detail=record.flow_detail, saver=record, store=run.store)
         try:
@@ -148,12 +148,12 @@ class Runner:
                 time.sleep(self._cloud.conf.conductor.retry_delay)
 
 
-def _weights(flow: Flow) -> dict[str, int]:
-    """Return what each task, also of flows in the flow, weighs in the operation's progress."""
-    weights: dict[str, int] = {}
+def _tasks(flow: Flow) -> dict[str, Any]:
+    """Return the tasks of a flow, also of flows in it, by name."""
+    tasks: dict[str, Any] = {}
     for node in flow:
-        weights.update(_weights(node) if isinstance(node, Flow) else {node.name: getattr(node, "weight", 1)})
-    return weights
+        tasks.update(_tasks(node) if isinstance(node, Flow) else {node.name: node})
+    return tasks
 
 
 def _cause(engine: Any, error: Exception) -> Failure:

@@ -33,10 +33,14 @@ class OperationTask(flows.Task):
 
     `weight` is its part of the operation's progress. In a flow whose one long step reports its own progress, the
     others weigh nothing. Past the point of no return (`no_return`) a cancellation comes too late.
+
+    That a task starts is written down before it does. An `unannounced` one does without: after a crash, the flow
+    resumes at the task before it, which must be fit to run again even then.
     """
 
     weight = 1
     no_return = False
+    unannounced = False
 
     def __init__(self, **options: Any) -> None:
         super().__init__(name=options.pop("name", type(self).__name__), **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -11,9 +11,15 @@ from conductor.tasks.base import OperationTask
 from hostler.db.models import Server
 from hostler.resources.network import ports
 
+_SERVERS = cast(sa.Table, Server.__table__)
+_ASSIGN = sa.update(_SERVERS).where(_SERVERS.c.id == sa.bindparam("server")).values(
+    host_id=sa.bindparam("host"), event_number=0)
+
 
 class AssignHost(OperationTask):
     """Write the host into the server's record and its ports. Revert: take it out again."""
+
+    unannounced = True
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Assign."""
@@ -27,8 +33,7 @@ class AssignHost(OperationTask):
     def _assign(self, host_id: str | None, port_status: str) -> None:
         def work(session: orm.Session) -> None:
             # Another host numbers its reports by another clock.
-            session.execute(sa.update(Server).where(Server.id == self.run.resource_id).values(
-                host_id=host_id, event_number=0))
+            session.execute(_ASSIGN, {"server": self.run.resource_id, "host": host_id})
             ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
 
         self.run.write(work)

@@ -34,7 +34,7 @@ class SelectHost(OperationTask):
     default_provides = "choice"
 
     def execute(self) -> dict[str, Any]:
-        """Return {"host_id", "host", "zone"}."""
+        """Return {"host_id", "host", "zone"}; the server's own host when it has claimed one."""
         run = self.run
         with run.reading() as session:
             request = request_for(session, run, excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))

@@ -9,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from conductor.run import HandOver
+from conductor.tasks.records.servers import AssignHost
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Allocation, Lock, Operation, OperationStep, Server
@@ -50,6 +51,24 @@ def test_a_killed_boot_is_resumed_at_the_task_that_ran(rig: Rig, call: str) -> N
     assert rig.runner.run(held) is None
     assert rig.one(Server, server_id).vm_state == "active"
     assert rig.host.calls == (["select_host", "spawn_server"] if call == "select_host" else ["spawn_server"])
+    rig.assert_at_rest()
+
+
+def test_a_boot_killed_once_its_host_is_written_gets_the_same_host(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def assign_and_die(task: AssignHost, choice: dict[str, str]) -> None:
+        assign(task, choice)
+        raise Killed
+
+    assign = AssignHost.execute
+    server_id, operation_id = rig.accept("server.create")
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(AssignHost, "execute", assign_and_die)
+        rig.run(operation_id)
+    assert rig.one(Server, server_id).host_id == rig.host_id
+    rig.expire(operation_id)
+    assert rig.run(operation_id) is None
+    assert rig.host.calls == ["select_host", "select_host", "spawn_server"]
+    assert (rig.one(Server, server_id).vm_state, rig.count(Allocation)) == ("active", 1)
     rig.assert_at_rest()
 
 
@@ -104,6 +123,7 @@ def test_no_valid_host_is_the_fault(rig: Rig) -> None:
 
 
 def test_a_silent_host_hands_the_operation_over_and_never_shows_an_error(rig: Rig) -> None:
+    rig.conf.set_override("agent_patience", 60, "conductor")
     server_id, operation_id = rig.accept("server.create")
     rig.host.fail["spawn_server"] = [errors.Silent(part="The compute service on host1")] * 2
     for _ in range(2):

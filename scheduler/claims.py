@@ -25,6 +25,11 @@ from scheduler.store import Store
 
 LOG = logging.getLogger(__name__)
 
+# Built once, for every claim.
+_HELD = (sa.select(Host.id, Host.name).join(Allocation, Allocation.host_id == Host.id)
+         .where(Allocation.consumer_id == sa.bindparam("consumer")).order_by(Host.id))
+_ZONE = sa.select(Zone.name).join(Host, Host.zone_id == Zone.id).where(Host.id == sa.bindparam("host"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -91,11 +96,9 @@ class Claimer:
 
 
 def _held(session: orm.Session, request: Request) -> str | None:
-    held = session.execute(sa.select(Host.id, Host.name).join(Allocation, Allocation.host_id == Host.id)
-                           .where(Allocation.consumer_id == request.consumer_id).order_by(Host.id))
+    held = session.execute(_HELD, {"consumer": request.consumer_id})
     return next((row.id for row in held if not {row.id, row.name} & set(request.excluded_hosts)), None)
 
 
 def _is_in_zone(session: orm.Session, host_id: str, zone: str | None) -> bool:
-    name = sa.select(Zone.name).join(Host, Host.zone_id == Zone.id).where(Host.id == host_id)
-    return zone is None or session.scalar(name) == zone
+    return zone is None or session.scalar(_ZONE, {"host": host_id}) == zone

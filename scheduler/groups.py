@@ -21,6 +21,12 @@ ANTI_AFFINITY: Final = "anti-affinity"  # at most rules["max_server_per_host"] (
 SOFT_AFFINITY: Final = "soft-affinity"  # prefer the members' hosts
 SOFT_ANTI_AFFINITY: Final = "soft-anti-affinity"  # prefer hosts with few members
 
+# Built once, for every request.
+_GROUPS = sa.select(ServerGroup.id, ServerGroup.policy, ServerGroup.rules)
+_GROUP = _GROUPS.where(ServerGroup.id == sa.bindparam("group"))
+_GROUP_OF = _GROUPS.join(ServerGroupMember, ServerGroupMember.group_id == ServerGroup.id).where(
+    ServerGroupMember.server_id == sa.bindparam("server"))
+
 
 def max_per_host(rules: Mapping[str, Any]) -> int:
     """Return how many members one host may hold under anti-affinity."""
@@ -42,13 +48,10 @@ def members_hosts(session: orm.Session, group_id: str, consumer_id: str) -> list
 
 def completed(session: orm.Session, request: Request) -> Request:
     """Return the request with its group as the rows have it now; unchanged when there is no such group."""
-    query = sa.select(ServerGroup.id, ServerGroup.policy, ServerGroup.rules)
     if request.group_id is not None:
-        query = query.where(ServerGroup.id == request.group_id)
+        group = session.execute(_GROUP, {"group": request.group_id}).first()
     else:
-        query = query.join(ServerGroupMember, ServerGroupMember.group_id == ServerGroup.id).where(
-            ServerGroupMember.server_id == request.consumer_id)
-    group = session.execute(query).first()
+        group = session.execute(_GROUP_OF, {"server": request.consumer_id}).first()
     if group is None:
         return dataclasses.replace(request, group_id=None)
     return dataclasses.replace(

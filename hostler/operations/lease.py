@@ -29,6 +29,8 @@ _TABLE: Any = Operation.__table__
 _CHANGE: Any = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("operation"))
 _OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
 _OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
+_HOLD: Any = sa.select(_TABLE.c.state, _TABLE.c.attempt).where(
+    _TABLE.c.id == sa.bindparam("operation")).with_for_update()
 _CANCEL_REQUESTED: Any = sa.select(_TABLE.c.cancel_requested).where(_TABLE.c.id == sa.bindparam("operation"))
 _UNLOCK: Any = sa.delete(Lock.__table__).where(Lock.operation_id == sa.bindparam("operation"))  # type: ignore[arg-type]
 # An operation that was interrupted this often while it ran alone is taken to be what kills its conductor.
@@ -231,8 +233,7 @@ def hold_running(session: orm.Session, context: RequestContext) -> None:
 
     For services that write in the name of an operation without holding its lease.
     """
-    row = session.execute(sa.select(_TABLE.c.state, _TABLE.c.attempt).where(
-        _TABLE.c.id == context.operation_id).with_for_update()).one_or_none()
+    row = session.execute(_HOLD, {"operation": context.operation_id}).one_or_none()
     if row is None or row.state != states.RUNNING or row.attempt != context.attempt:
         raise errors.StaleAttempt(f"Attempt {context.attempt} of operation {context.operation_id} runs no more.",
                                   operation=context.operation_id, attempt=context.attempt,

@@ -185,6 +185,11 @@ def claim_within(db: Database, session: orm.Session, limit: Mapping[str, int], p
                  wanted: Mapping[str, int]) -> None:
     """As `claim`, for a caller that has read the project's limits."""
     db.lock_row(session, Project, Project.id == project_id)
+    check_within(session, limit, project_id, wanted)
+
+
+def check_within(session: orm.Session, limit: Mapping[str, int], project_id: str, wanted: Mapping[str, int]) -> None:
+    """As `claim_within`, for a caller that holds the project's row already."""
     used = usage(session, project_id, wanted)
     over = [name for name, amount in wanted.items()
             if amount > 0 and limit.get(name, UNLIMITED) != UNLIMITED and used[name] + amount > limit[name]]

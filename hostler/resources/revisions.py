@@ -32,6 +32,9 @@ from sqlalchemy import orm
 from hostler.db.models import Port, PortSecurityGroup, Router, SecurityGroup, SecurityGroupChange, Server
 
 # Built once, for every boot and delete.
+_GROUPS = cast(sa.Table, SecurityGroup.__table__)
+_COUNT = sa.update(_GROUPS).where(_GROUPS.c.id == sa.bindparam("group")).values(
+    members_revision=_GROUPS.c.members_revision + 1, updated_at=_GROUPS.c.updated_at)
 _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
     ["group_id", "revision", "port_id"],
     sa.select(SecurityGroup.id, SecurityGroup.members_revision, Port.id).join(Port, sa.true()).where(
@@ -94,8 +97,7 @@ def members_changed(session: orm.Session, group_ids: Collection[str], port_ids: 
     if not group_ids or not port_ids:
         return
     for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
-        _execute(session, sa.update(SecurityGroup).where(SecurityGroup.id == group_id).values(
-            members_revision=SecurityGroup.members_revision + 1, updated_at=SecurityGroup.updated_at))
+        session.execute(_COUNT, {"group": group_id})
     session.execute(_NOTE, {"groups": list(group_ids), "ports": list(port_ids)})
 
 

@@ -28,6 +28,13 @@ from hostler.db.models import (
 from hostler.images.inspect import WRAPPED
 from hostler.resources import quota
 
+# Built once, for every create.
+_ANY_IMAGE = sa.select(Image).where(Image.id == sa.bindparam("image"), Image.deleted_at.is_(None))
+_VISIBLE_IMAGE = _ANY_IMAGE.where(sa.or_(
+    Image.visibility.in_(("public", "community")), Image.project_id == sa.bindparam("project"),
+    sa.and_(Image.visibility == "shared", sa.exists().where(
+        ImageMember.image_id == Image.id, ImageMember.project_id == sa.bindparam("project")))))
+
 _GIB = 1024 ** 3
 _NAME_LENGTH = 255
 _LABEL_LENGTH = 63
@@ -45,13 +52,9 @@ class Placement:
 def usable_image(session: orm.Session, context: RequestContext, image_id: str, *, empty: bool = False) -> Image:
     """Return an image the caller may boot from, with `empty` also one without content; raises Invalid."""
     identifier = ids.canonical(image_id)
-    query = sa.select(Image).where(Image.id == identifier, Image.deleted_at.is_(None))
-    if not context.is_admin:
-        shared = sa.exists().where(ImageMember.image_id == Image.id, ImageMember.project_id == context.project_id)
-        query = query.where(sa.or_(Image.visibility.in_(("public", "community")),
-                                   Image.project_id == context.project_id,
-                                   sa.and_(Image.visibility == "shared", shared)))
-    image = session.scalars(query).one_or_none() if identifier is not None else None
+    found = _ANY_IMAGE if context.is_admin else _VISIBLE_IMAGE
+    asked = {"image": identifier, "project": context.project_id}
+    image = session.scalars(found, asked).one_or_none() if identifier is not None else None
     if image is None:
         raise errors.Invalid(reason="Can not find requested image")
     if image.status != "active":

@@ -31,6 +31,7 @@ Range = tuple[int, int]
 # Pools up to this many addresses are read whole: one statement, never a second probe.
 _SMALL_POOL = 2048
 _PROBES = 4
+_USED = sa.select(FixedIp.ip_address).where(FixedIp.subnet_id == sa.bindparam("subnet"))  # built once, for every boot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -261,8 +262,7 @@ def _gaps(ranges: Sequence[Range], taken: Sequence[int]) -> Iterator[Range]:
 
 
 def _used(session: orm.Session, subnet_id: str, current: bool) -> set[str]:
-    query = sa.select(FixedIp.ip_address).where(FixedIp.subnet_id == subnet_id)
-    return set(session.scalars(_reading(session, query, current)))
+    return set(session.scalars(_reading(session, _USED, current), {"subnet": subnet_id}))
 
 
 def _reading(session: orm.Session, query: sa.Select[Any], current: bool) -> sa.Select[Any]:

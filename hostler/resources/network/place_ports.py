@@ -10,7 +10,7 @@ import dataclasses
 import random
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -24,6 +24,8 @@ from hostler.resources.network import autoconf, ipam
 _ATTEMPTS = 8
 # For this many ports and fewer, collisions of random MACs are left to the constraint; for more they are checked first.
 _LOOK_FOR_MACS = 16
+# Built once, for every boot.
+_ADDRESS, _MEMBERSHIP = (sa.insert(cast(sa.Table, model.__table__)) for model in (FixedIp, PortSecurityGroup))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,11 +141,11 @@ def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam
     if addresses:
         # In one order, so that two allocators wait for each other rather than in a circle.
         addresses.sort(key=lambda row: (row["subnet_id"], row["ip_address"]))
-        session.execute(sa.insert(FixedIp), addresses)
+        session.execute(_ADDRESS, addresses)
     memberships = [{"port_id": port.id, "group_id": group_id}
                    for port, draft in zip(ports, drafts, strict=True) for group_id in draft.group_ids]
     if memberships:
-        session.execute(sa.insert(PortSecurityGroup), memberships)
+        session.execute(_MEMBERSHIP, memberships)
     return ports
 
 

@@ -25,6 +25,10 @@ COMPUTE_OWNER = "compute:nova"
 
 # Built once, for every boot and delete. What they change was not loaded by the session that runs them.
 _IDS: Any = sa.bindparam("ids", expanding=True)
+_AUTOMATIC = sa.select(Network).where(
+    sa.or_(Network.project_id == sa.bindparam("project"), sharing.shared_with(Network.id, sa.bindparam("project"))),
+    sa.not_(Network.external), sa.exists().where(Subnet.network_id == Network.id))
+_SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
 _QUIET = {"synchronize_session": False}
 _WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id)
                 .outerjoin(PortSecurityGroup, PortSecurityGroup.port_id == Port.id))
@@ -73,7 +77,7 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
 
     "auto" is the only network the project may use, or its default one; "none" gives nothing. The number of
     statements does not grow with the number of servers. `first_index` numbers the first NIC (hot plug); `limit` are
-    the project's limits, when the caller has read them.
+    the limits of a project whose row the caller holds.
     Raises Invalid for a network, port or group that is not there, Conflict for a port or address in use and for
     an "auto" that is ambiguous, NoAddress, QuotaExceeded.
     """
@@ -90,8 +94,11 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
     new = [(index, request) for index, request in enumerate(requests) if request.port_id is None]
     drafts = _drafts(session, context, servers, new, security_groups, first_index, automatic)
     if drafts:
-        quota.claim_within(db, session, quota.limits(session, conf, project_id) if limit is None else limit,
-                           project_id, {"ports": len(drafts)})
+        wanted = {"ports": len(drafts)}
+        if limit is None:
+            quota.claim(db, session, conf, project_id, wanted)
+        else:
+            quota.check_within(session, limit, project_id, wanted)
     made = place_ports.place(session, conf, drafts)
     bound: dict[str, list[Port]] = {server.id: [] for server in servers}
     for port in [*taken, *made]:
@@ -191,11 +198,7 @@ def automatic_network(session: orm.Session, project_id: str) -> str:
 
 
 def _automatic_network(session: orm.Session, project_id: str) -> Network:
-    rows = session.scalars(
-        sa.select(Network)
-        .where(sa.or_(Network.project_id == project_id, sharing.shared_with(Network.id, project_id)),
-               sa.not_(Network.external),
-               sa.exists().where(Subnet.network_id == Network.id))).all()
+    rows = session.scalars(_AUTOMATIC, {"project": project_id}).all()
     if not rows:
         raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
     defaults = [row for row in rows if row.is_default]
@@ -295,8 +298,7 @@ def _networks(session: orm.Session, context: RequestContext, wanted: set[str]) -
 
 def _subnets(session: orm.Session, networks: dict[str, Network]) -> dict[str, list[Subnet]]:
     found: dict[str, list[Subnet]] = {}
-    for subnet in session.scalars(sa.select(Subnet).where(Subnet.network_id.in_(networks))
-                                  .order_by(Subnet.created_at, Subnet.id)):
+    for subnet in session.scalars(_SUBNETS, {"ids": list(networks)}):
         found.setdefault(subnet.network_id, []).append(subnet)
     for network_id in networks:
         if network_id not in found:

@@ -29,6 +29,7 @@ GATHER_S = 1.0
 
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
+_DEFAULT_OF = sa.select(SecurityGroup).where(SecurityGroup.default_of == sa.bindparam("project"))
 _ADMITTING = orm.aliased(PortSecurityGroup)
 _PLUGGED = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"), sa.or_(
     sa.bindparam("port", type_=sa.String()).is_(None), Port.id == sa.bindparam("port", type_=sa.String())))
@@ -53,8 +54,7 @@ _WITH_MEMBERS = sa.select(SecurityGroup.id).where(
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
     """Return the project's default group; makes it (egress to anybody, ingress from its own members) on first use."""
-    query = sa.select(SecurityGroup).where(SecurityGroup.default_of == project_id)
-    group = session.scalars(query).one_or_none()
+    group = session.scalars(_DEFAULT_OF, {"project": project_id}).one_or_none()
     if group is not None:
         return group
     group = SecurityGroup(id=ids.new_id(), name=DEFAULT, description="Default security group", project_id=project_id,
@@ -67,7 +67,7 @@ def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
             session.flush()
     except exc.IntegrityError:
         # Another request made it just now; a locking read sees that on every database.
-        return session.scalars(query.with_for_update(read=True)).one()
+        return session.scalars(_DEFAULT_OF.with_for_update(read=True), {"project": project_id}).one()
     return group
 
 

@@ -43,10 +43,10 @@ _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
 _TYPE_OF: Final = {model: name for name, model in TYPES.items()}
 
 
-def shared_with(object_id: Any, project_id: str | None) -> sa.ColumnElement[bool]:
-    """Return the condition that the object whose id a column holds is shared with a project."""
+def shared_with(object_id: Any, project_id: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that the object whose id a column holds is shared with a project, an id or a parameter."""
     return sa.exists().where(RbacPolicy.object_id == object_id, RbacPolicy.action == SHARED,
-                             RbacPolicy.target.in_([EVERYBODY, project_id or EVERYBODY]))
+                             RbacPolicy.target.in_([EVERYBODY, EVERYBODY if project_id is None else project_id]))
 
 
 def shared_among(session: orm.Session, object_ids: Collection[str], project_id: str | None) -> set[str]:

@@ -35,6 +35,13 @@ _HELD = sa.select(_ALLOCATIONS.c.host_id).where(_ALLOCATIONS.c.consumer_id == sa
 _RELEASE = sa.delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer"),
                                          _ALLOCATIONS.c.host_id.in_(sa.bindparam("hosts", expanding=True)))
 _LOCK_CONSUMER = sa.select(Server.id).where(Server.id == sa.bindparam("consumer")).with_for_update()
+_HOLD_HOST = sa.select(
+    *(_HOSTS.c[name] for name in ("generation", "vcpus", "cpu_ratio", "ram_mib", "reserved_ram_mib", "ram_ratio",
+                                  "disk_gib", "reserved_disk_gib", "disk_ratio"))).where(
+    _HOSTS.c.id == sa.bindparam("host")).with_for_update()
+_USED = sa.select(_ALLOCATIONS.c.host_id, *(sa.func.sum(_ALLOCATIONS.c[name]) for name in (
+    "vcpus", "ram_mib", "disk_gib"))).group_by(_ALLOCATIONS.c.host_id)
+_USED_OF = _USED.where(_ALLOCATIONS.c.host_id.in_(sa.bindparam("hosts", expanding=True)))
 _MOVE = (sa.update(_HOSTS).where(_HOSTS.c.id == sa.bindparam("host"), _HOSTS.c.generation == sa.bindparam("seen"))
          .values(generation=sa.bindparam("next"), changed_at=now(), updated_at=_HOSTS.c.updated_at))
 _TOUCH = (sa.update(_HOSTS).where(_HOSTS.c.id.in_(sa.bindparam("hosts", expanding=True)))
@@ -94,10 +101,7 @@ def claim(session: orm.Session, *, consumer_id: str, host_id: str, expected_gene
 
 
 def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) -> Claimed | None:
-    host = session.execute(
-        sa.select(Host.generation, Host.vcpus, Host.cpu_ratio, Host.ram_mib, Host.reserved_ram_mib, Host.ram_ratio,
-                  Host.disk_gib, Host.reserved_disk_gib, Host.disk_ratio)
-        .where(Host.id == host_id).with_for_update()).one_or_none()
+    host = session.execute(_HOLD_HOST, {"host": host_id}).one_or_none()
     if host is None:
         return None
     used = usage_by_host(session, [host_id]).get(host_id, Amounts()).plus(wanted)
@@ -140,13 +144,11 @@ def touch(session: orm.Session, host_ids: Iterable[str], *, generation: bool = F
 
 def usage_by_host(session: orm.Session, host_ids: Sequence[str] | None = None) -> dict[str, Amounts]:
     """Return the sum of the allocations of each host that has any; None asks for all hosts."""
-    query = sa.select(Allocation.host_id, sa.func.sum(Allocation.vcpus), sa.func.sum(Allocation.ram_mib),
-                      sa.func.sum(Allocation.disk_gib)).group_by(Allocation.host_id)
     if host_ids is None:
-        pages = [query]
+        pages = [session.execute(_USED)]
     else:
-        pages = [query.where(Allocation.host_id.in_(host_ids[start:start + _CHUNK]))
+        pages = [session.execute(_USED_OF, {"hosts": host_ids[start:start + _CHUNK]})
                  for start in range(0, len(host_ids), _CHUNK)]
     # MariaDB gives sums as decimals.
     return {host_id: Amounts(int(vcpus), int(ram_mib), int(disk_gib))
-            for page in pages for host_id, vcpus, ram_mib, disk_gib in session.execute(page)}
+            for page in pages for host_id, vcpus, ram_mib, disk_gib in page}

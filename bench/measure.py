@@ -65,13 +65,13 @@ class Meter:
 
     def __init__(self, processes: Callable[[], Processes]) -> None:
         self._processes = processes
-        self._at_rest: dict[str, float] = {}
+        self.at_rest: dict[str, float] = {}
 
     def rest(self, seconds: float = _REST_S) -> None:
         """Measure what the cloud spends while nobody asks anything of it."""
         before = self._now()
         time.sleep(seconds)
-        self._at_rest = {name: (spent - before.get(name, 0)) / seconds for name, spent in self._now().items()}
+        self.at_rest = {name: (spent - before.get(name, 0)) / seconds for name, spent in self._now().items()}
 
     @contextlib.contextmanager
     def spending(self) -> Iterator[Spent]:
@@ -83,7 +83,7 @@ class Meter:
         spent.wall_s = time.monotonic() - started
         after = self._now()
         speed = _REFERENCE_US / ((turn_us + _turn_us()) / 2)
-        spent.by_process = {name: (total - before.get(name, 0) - self._at_rest.get(name, 0) * spent.wall_s) * speed
+        spent.by_process = {name: (total - before.get(name, 0) - self.at_rest.get(name, 0) * spent.wall_s) * speed
                             for name, total in after.items()}
 
     def _now(self) -> dict[str, float]:
@@ -98,6 +98,11 @@ def _turn_us(turns: int = 400_000) -> float:
         x += i * i % 7
         d[i & 1023] = x
     return (time.process_time() - begun) / turns * 1e6
+
+
+def speed() -> float:
+    """Return by what this machine's processor seconds are multiplied, at this moment, to be those of figures."""
+    return _REFERENCE_US / _turn_us()
 
 
 def figure(name: str, value: float, unit: str, **more: Any) -> None:

@@ -17,7 +17,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -196,11 +196,19 @@ class Database:
 
         Raises OutcomeUnknown when a commit may have been carried out and the database does not come back to tell.
         """
-        result = self._write(work)
+        result = self._write(work, self._write_session)
         committed.note()
         return result
 
-    def _write(self, work: Callable[[orm.Session], Result]) -> Result:
+    def write_alone(self, statement: sa.UpdateBase, values: Mapping[str, Any]) -> int:
+        """As `write`, for one statement, which needs no BEGIN and COMMIT beside it; returns how many rows it changed.
+
+        A lost answer makes it run twice.
+        """
+        return self._write(lambda session: session.connection().execute(statement, values).rowcount,
+                           self._read_session)
+
+    def _write(self, work: Callable[[orm.Session], Result], sessions: Callable[[], orm.Session]) -> Result:
         patience = _Patience(self._max_retries, self._patience_s)
         unsure: list[UnsureCommit[Result]] = []
         looked_again = False
@@ -209,7 +217,7 @@ class Database:
                 for lost in unsure:
                     if self._is_durable(lost):
                         return lost.result
-                return self._write_once(work, unsure)
+                return self._write_once(work, sessions, unsure)
             except Exception as error:
                 if not is_transient(error, self.engine.dialect):
                     # A commit that was still at work when we looked may be what this repetition collided with.
@@ -236,9 +244,10 @@ class Database:
                     raise self._unavailable(error, errors.OutcomeUnknown) from error
                 patience.pause()
 
-    def _write_once(self, work: Callable[[orm.Session], Result], unsure: list[UnsureCommit[Result]]) -> Result:
+    def _write_once(self, work: Callable[[orm.Session], Result], sessions: Callable[[], orm.Session],
+                    unsure: list[UnsureCommit[Result]]) -> Result:
         """Run one transaction; a commit that may have been carried out is added to `unsure`."""
-        with self._alone(), self._write_session() as session:
+        with self._alone(), sessions() as session:
             result = work(session)
             session.flush()
             try:

@@ -11,6 +11,7 @@ from sqlalchemy import orm
 
 from hostler.db.models import Backend, VolumeNode, Zone
 from hostler.resources.volume import backend_claims
+from hostler.resources.volume.capabilities import stated
 from scheduler.backend_uses import BackendUses
 
 # A node that fell silent within this time may come back.
@@ -70,7 +71,7 @@ def _state(row: Any, used_gib: int, now: dt.datetime, down_time: dt.timedelta) -
     in_service = row.enabled and row.healthy
     return BackendState(
         id=row.id, name=row.name, node=row.node, zone=row.zone, driver=row.driver, generation=row.generation,
-        capabilities=dict(row.capabilities or {}), total_gib=row.total_gib, free_gib=row.free_gib,
+        capabilities=stated(row.name, row.capabilities), total_gib=row.total_gib, free_gib=row.free_gib,
         reserved_percent=row.reserved_percent, over_subscription=row.over_subscription, used_gib=used_gib,
         up=in_service and silence <= down_time, silent=in_service and down_time < silence <= _MAY_RETURN,
         backup_store=row.backup_store, enabled=row.enabled)

@@ -21,6 +21,7 @@ NOT_RESTORED: Final = "not_restored"  # a moving server that could not be put ba
 LEFT_ON: Final = "left_on"  # keys: back ends where the operation's volume could not be removed
 WISH: Final = "wish"  # value: what was asked of a live migration under way
 REPORT: Final = "report"  # value: what an audit found, or what stays on a drained host
+UNTOLD: Final = "untold"  # of a failure, whose message was deleted
 MOVED: Final = "moved"  # keys: servers that a drain sent away; value: the operation that did
 
 _KEYS = sa.select(OperationNote.key).where(

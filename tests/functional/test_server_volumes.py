@@ -304,6 +304,15 @@ def test_an_image_on_the_local_disk_with_volumes_beside_it(cloud: Cloud, client:
     wait_for_rest(cloud)
 
 
+def test_a_server_may_have_an_empty_root_volume(client: Client, cloud: Cloud) -> None:
+    server_id = booted(client, device(source_type="blank", volume_size=1, boot_index=0, delete_on_termination=True))
+    [volume] = volumes_of(client, server_id)
+    assert (show_volume(client, volume["id"]) or {})["bootable"] == "false"
+    assert (client.show(server_id) or {})["image"] == ""
+    gone(client, server_id)
+    wait_for_rest(cloud)
+
+
 def test_several_servers_each_with_a_volume_of_its_own(cloud: Cloud, client: Client, image: str) -> None:
     answer = boot(client, device(uuid=image, source_type="image", boot_index=0, volume_size=1,
                                  delete_on_termination=True), min_count=3, max_count=3, return_reservation_id=True)
@@ -399,7 +408,6 @@ def test_a_volume_that_cannot_be_removed_is_not_forgotten(cloud: Cloud, client: 
 
 
 @pytest.mark.parametrize(("devices", "words"), [
-    ([device(source_type="blank", volume_size=1, boot_index=0)], "Boot sequence"),
     ([device(source_type="blank", volume_size=1)], "Boot sequence"),
     ([device(source_type="image", uuid="IMAGE", boot_index=0)], "non-zero size"),
     ([device(source_type="image", uuid="IMAGE", boot_index=1, volume_size=1)], "Boot sequence"),

@@ -87,8 +87,6 @@ def _check_volume(device: BlockDevice) -> None:
         what = "Images with destination_type 'volume'" if device.source == "image" else \
             "Blank volumes (source: 'blank', dest: 'volume')"
         raise errors.Invalid(reason=f"Block Device Mapping is Invalid: {what} need to have a non-zero size specified")
-    if device.source == "blank" and device.boot_index == 0:
-        raise errors.Invalid(reason=_BOOT_SEQUENCE)
     if device.source == "volume" and device.volume_type:
         raise errors.Invalid(reason="Block Device Mapping is Invalid: A volume that exists has its type already "
                                     "(volume_type).")

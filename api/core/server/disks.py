@@ -143,7 +143,7 @@ def _new(services: Services, session: orm.Session, context: RequestContext, devi
             f"volumes is '{volume_zones.default_zone(services)}'.", **error.fields) from None
     if request.multiattach and multiattach_refusal is not None:
         raise errors.Invalid(reason=multiattach_refusal)
-    if device.boot_index == 0:
+    if device.boot_index == 0 and device.source != "blank":
         _check_bootable(request.source is not None and request.source.bootable, f"The {device.source} {device.id}")
     return request
 

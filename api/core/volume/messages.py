@@ -1,4 +1,7 @@
-"""Messages to users: why an operation on a volume, snapshot or backup failed. They are the failed operations."""
+"""Messages to users: why an operation on a volume, snapshot or backup failed. They are the failed operations.
+
+A message that is deleted is shown no more; the record of the operation stays.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import sqlalchemy as sa
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Operation
-from hostler.operations import states
+from hostler.db.models import Operation, OperationNote
+from hostler.operations import notes, states
 from hostler.query.fields import constant
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
@@ -18,7 +21,9 @@ from hostler.query.resources import declare
 _TYPES: Final = ("volume", "snapshot", "backup")
 # Every message is an error, so that all are of one level.
 MESSAGE: Final = declare(Operation, {"level": constant("ERROR")})
-_FAILED: Final = (Operation.state == states.FAILED, Operation.resource_type.in_(_TYPES))
+_FAILED: Final = (
+    Operation.state == states.FAILED, Operation.resource_type.in_(_TYPES),
+    ~sa.exists().where(OperationNote.operation_id == Operation.id, OperationNote.name == notes.UNTOLD))
 
 
 def event_of(kind: str) -> str:
@@ -57,7 +62,7 @@ def show(services: Services, context: RequestContext, message_id: str) -> Operat
 
 
 def delete(services: Services, context: RequestContext, message_id: str) -> None:
-    """Refuse: the record of what was done is kept. Raises NotFound, NotImplementedHere."""
+    """Show a message no more; raises NotFound."""
     row = show(services, context, message_id)
     services.policy.check(context, "message:delete", {"project_id": row.project_id, "user_id": row.user_id})
-    raise errors.NotImplementedHere(feature="Deleting messages (they are the record of failed operations)")
+    services.db.write(lambda session: notes.write(session, row.id, notes.UNTOLD))

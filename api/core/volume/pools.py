@@ -17,6 +17,7 @@ from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Volume, VolumeNode, VolumeType, Zone
 from hostler.resources.volume import backend_claims
+from hostler.resources.volume.capabilities import stated
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,8 +82,8 @@ def _plain_specs(session: orm.Session, volume_type: str) -> Mapping[str, Any]:
 
 
 def _offers(pool: Pool, wanted: Mapping[str, Any]) -> bool:
-    return all(str(pool.backend.capabilities.get(key, "")).lower() == str(value).lower()
-               for key, value in wanted.items())
+    offered = stated(pool.backend.name, pool.backend.capabilities)
+    return all(str(offered.get(key, "")).lower() == str(value).lower() for key, value in wanted.items())
 
 
 def show_backend(services: Services, context: RequestContext, host: str) -> Pool:

@@ -17,9 +17,9 @@ from sqlalchemy import orm
 from api.core.fleet.hosts import silent_before
 from api.core.fleet.services import INTERNAL_ZONE
 from api.services import Services
-from hostler import errors
+from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Service, VolumeNode, Zone
+from hostler.db.models import Backend, Service, Snapshot, Volume, VolumeNode, Zone
 
 VOLUME: Final = "cinder-volume"
 SCHEDULER: Final = "cinder-scheduler"
@@ -114,6 +114,49 @@ def change(services: Services, context: RequestContext, host: str, binary: str, 
         changed.enabled, changed.disabled_reason = enabled, None if enabled else reason
 
     services.db.write(work)
+
+
+def check_known(services: Services, context: RequestContext, host: str) -> None:
+    """Raise Invalid for a host (`node` or `node@backend`) that is none, as a change of it would."""
+    services.policy.check(context, _POLICY + "update")
+    with services.db.reading() as session:
+        known = {name for one in volume_services(services, session) for name in (one.host, one.host.partition("@")[0])}
+    if host not in known:
+        raise errors.Invalid(reason=f"Host {host[:80]} could not be found.")
+
+
+@dataclasses.dataclass
+class Held:
+    """What a back end holds of one project; `(total)` of all."""
+
+    project_id: str
+    volumes: int = 0
+    volume_gib: int = 0
+    snapshots: int = 0
+    snapshot_gib: int = 0
+
+
+def show_host(services: Services, context: RequestContext, host: str) -> list[Held]:
+    """Return what the enabled back end `node@backend` holds, in all and by project; raises NotFound."""
+    services.policy.check(context, "volume_extension:hosts")
+    with services.db.reading() as session:
+        found = [one for one in volume_services(services, session) if one.host == host and one.enabled]
+        if not found:
+            raise _unknown(VOLUME, host)
+        total, by_project = Held("(total)"), dict[str, Held]()
+        for project_id, count, gib in session.execute(_totals(Volume).where(Volume.backend_id == found[0].id)):
+            for held in (total, by_project.setdefault(project_id, Held(ids.bare(project_id)))):
+                held.volumes, held.volume_gib = held.volumes + count, held.volume_gib + int(gib)
+        for project_id, count, gib in session.execute(_totals(Snapshot).join(
+                Volume, Volume.id == Snapshot.volume_id).where(Volume.backend_id == found[0].id)):
+            for held in (total, by_project.setdefault(project_id, Held(ids.bare(project_id)))):
+                held.snapshots, held.snapshot_gib = held.snapshots + count, held.snapshot_gib + int(gib)
+    return [total, *(by_project[project_id] for project_id in sorted(by_project))]
+
+
+def _totals(model: type[Volume] | type[Snapshot]) -> sa.Select[tuple[str, int, int]]:
+    return sa.select(model.project_id, sa.func.count(), sa.func.sum(model.size_gib)).where(
+        model.deleted_at.is_(None)).group_by(model.project_id)
 
 
 def _unknown(binary: str, host: str) -> errors.NotFound:

@@ -81,9 +81,10 @@ class MessageItem(Resource):
         response.media = {"message": view(row, params.base_of(self.conf, request))}
 
     @available(_EXIST)
-    def on_delete(self, request: falcon.Request, _response: falcon.Response, message_id: str) -> None:
-        """Refuse."""
+    def on_delete(self, request: falcon.Request, response: falcon.Response, message_id: str) -> None:
+        """Delete."""
         volume_messages.delete(self.services, params.caller(request), message_id)
+        response.status = 204
 
 
 class ResourceFilters(Resource):

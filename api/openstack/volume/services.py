@@ -18,8 +18,8 @@ from api.openstack.volume import params, schema
 from api.openstack.volume.microversion import available, since
 from hostler import clock, errors
 from hostler.db.models import Backend
+from hostler.resources.volume.capabilities import VENDOR, stated
 
-_VENDOR: Final = "Hostler"
 _VERSION: Final = next(iter(importlib.metadata.Distribution.discover(name="hostler"))).version
 _CLUSTERS: Final = since(7)
 _BACKEND_STATE: Final = since(49)
@@ -69,7 +69,7 @@ class ServiceAction(Resource):
         """Change."""
         context = params.caller(request)
         if action in _ABSENT:
-            self.services.policy.check(context, "volume_extension:services:update")
+            volume_services.check_known(self.services, context, str(bodies.read_json(request).get("host") or ""))
             raise errors.NotImplementedHere(feature=f"The service action {action}")
         if action not in ("enable", "disable", "disable-log-reason"):
             raise errors.NotFound("Unknown action", resource="action", id=action[:80])
@@ -99,14 +99,26 @@ class Hosts(Resource):
              "last-update": clock.iso_micro(row.seen_at)} for row in rows]}
 
 
+class HostItem(Resource):
+    """GET /os-hosts/{host}."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, host: str) -> None:
+        """Show what a back end holds, in all and by project."""
+        rows = volume_services.show_host(self.services, params.caller(request), host)
+        response.media = {"host": [{"resource": {
+            "host": host, "project": row.project_id, "volume_count": str(row.volumes),
+            "total_volume_gb": str(row.volume_gib), "snapshot_count": str(row.snapshots),
+            "total_snapshot_gb": str(row.snapshot_gib)}} for row in rows]}
+
+
 def pool_view(pool: Pool, *, detailed: bool) -> dict[str, Any]:
     """Return a pool by name, or with what it offers."""
     if not detailed:
         return {"name": pool.name}
     row = pool.backend
     return {"name": pool.name, "capabilities": {
-        "volume_backend_name": row.name, **_shown_capabilities(row), "vendor_name": _VENDOR,
-        "driver_version": _VERSION, "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
+        **stated(row.name, _shown_capabilities(row)), "driver_version": _VERSION,
+        "pool_name": row.name, "driver": row.driver, "availability_zone": pool.zone,
         "total_capacity_gb": row.total_gib, "free_capacity_gb": row.free_gib,
         "allocated_capacity_gb": pool.used_gib, "provisioned_capacity_gb": pool.used_gib,
         "reserved_percentage": row.reserved_percent, "max_over_subscription_ratio": str(row.over_subscription),
@@ -143,7 +155,7 @@ class Capabilities(Resource):
         row = pool.backend
         name = pool.name.partition("#")[0]
         response.media = {
-            "namespace": f"OS::Storage::Capabilities::{name}", "vendor_name": _VENDOR, "pool_name": row.name,
+            "namespace": f"OS::Storage::Capabilities::{name}", "vendor_name": VENDOR, "pool_name": row.name,
             "volume_backend_name": row.capabilities.get("volume_backend_name", row.name), "driver_version": _VERSION,
             "storage_protocol": row.capabilities.get("storage_protocol"), "display_name": row.name,
             "description": row.description, "visibility": "public", "replication_targets": [],
@@ -166,5 +178,6 @@ class WorkersCleanup(Resource):
 
 
 ROUTES = (("/os-services", ServiceList), ("/os-services/{action}", ServiceAction), ("/os-hosts", Hosts),
+          ("/os-hosts/{host}", HostItem),
           ("/scheduler-stats/get_pools", Pools), ("/capabilities/{host}", Capabilities),
           ("/workers/cleanup", WorkersCleanup))

@@ -169,6 +169,8 @@ class Many:
 
 
 _EMPTY = {"type": ["null", "string"], "maxLength": 0}
+_HELD = dict.fromkeys(("host", "project", "volume_count", "total_volume_gb", "snapshot_count", "total_snapshot_gb"),
+                      {"type": "string"})
 _METADATA = {"type": "object", "required": ["metadata"], "additionalProperties": False,
              "properties": {"metadata": _TEXTS}}
 _META = {"type": "object", "required": ["meta"], "additionalProperties": False, "properties": {"meta": _TEXTS}}
@@ -238,6 +240,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("POST", "/attachments/{}/action", 204, _EMPTY),
     ("GET", "/messages", 200, Many("messages", _MESSAGE)),
     ("GET", "/messages/{}", 200, One("message", _MESSAGE)),
+    ("DELETE", "/messages/{}", 204, _EMPTY),
     ("GET", "/resource_filters", 200, Many("resource_filters", {
         "resource": _TEXT, "filters": {"type": "array", "items": _TEXT}})),
     ("GET", "/os-quota-sets/{}", 200, One("quota_set", {"": _QUOTA})),
@@ -251,6 +254,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/os-services", 200, Many("services", _SERVICE)),
     ("PUT", "/os-services/(enable|disable|disable-log-reason)", 200, One(None, _CHANGED_SERVICE)),
     ("GET", "/os-hosts", 200, Many("hosts", _HOST)),
+    ("GET", "/os-hosts/{}", 200, Many("host", {"resource": {
+        "type": "object", "additionalProperties": False, "required": list(_HELD), "properties": _HELD}})),
     ("GET", "/os-availability-zone", 200, Many("availabilityZoneInfo", {"zoneName": _TEXT, "zoneState": {
         "type": "object", "properties": {"available": _FLAG}, "required": ["available"]}})),
     ("GET", "/scheduler-stats/get_pools", 200, {"type": "object", "required": ["pools"], "additionalProperties": False,

@@ -59,11 +59,24 @@ def test_a_node_is_taken_out_of_service(cloud: Cloud) -> None:
     put("disable-log-reason", 400, host="node1", binary="cinder-volume")
     put("what", 404, host="node1", binary="cinder-volume")
     put("freeze", 501, host="node1")
+    put("freeze", 400, host="nowhere")
 
 
 def test_hosts(cloud: Cloud) -> None:
     rows = cloud.get("/os-hosts", token="admin")["hosts"]
     assert {row["host_name"] for row in rows} == {"node1@local", "node1@second", "node1", "control"}
+    volume_id = put_volume(cloud, size_gib=3)
+    cloud.snapshot(volume_id, size_gib=2)
+    total, mine = [row["resource"] for row in cloud.get("/os-hosts/node1@local", token="admin")["host"]]
+    assert total == {"host": "node1@local", "project": "(total)", "volume_count": "1", "total_volume_gb": "3",
+                     "snapshot_count": "1", "total_snapshot_gb": "2"}
+    assert mine == {**total, "project": ids.bare(DEMO)}
+    [nothing] = cloud.get("/os-hosts/node1@second", token="admin")["host"]
+    assert nothing["resource"]["volume_count"] == "0"
+    change(cloud, Backend, BACKEND, enabled=False)
+    for absent in ("node1", "node1@local", "control"):
+        cloud.refused("GET", f"/os-hosts/{absent}", status=404, token="admin")
+    cloud.refused("GET", "/os-hosts/node1@second", status=403)
 
 
 def test_pools(cloud: Cloud) -> None:
@@ -82,6 +95,9 @@ def test_pools(cloud: Cloud) -> None:
     cloud.volume_type("local", extra_specs={"volume_backend_name": "local"})
     found = cloud.get("/scheduler-stats/get_pools?volume_type=local", token="admin")["pools"]
     assert [row["name"] for row in found] == ["node1@local#local"]
+    cloud.volume_type("ours", extra_specs={"vendor_name": "Hostler", "pool_name": "second"})
+    found = cloud.get("/scheduler-stats/get_pools?volume_type=ours", token="admin")["pools"]
+    assert [row["name"] for row in found] == ["node1@second#second"]
     found = cloud.get("/scheduler-stats/get_pools?name=node1@second%23second", token="admin")["pools"]
     assert [row["name"] for row in found] == ["node1@second#second"]
     cloud.refused("GET", "/scheduler-stats/get_pools?volume_type=nothing", status=404, token="admin")
@@ -158,9 +174,13 @@ def test_messages_are_the_failed_operations(cloud: Cloud) -> None:
     assert cloud.get("/messages?resource_type=SNAPSHOT&limit=1")["messages"][0]["resource_type"] == "SNAPSHOT"
     assert cloud.get(f"/messages/{row['id']}")["message"] == row
     cloud.refused("GET", f"/messages/{row['id']}", status=404, token="other")
-    cloud.refused("DELETE", f"/messages/{row['id']}", status=501)
+    cloud.refused("DELETE", f"/messages/{row['id']}", status=404, token="other")
     cloud.refused("GET", "/messages", status=404, version="3.2")
     assert cloud.get("/messages?message_level=INFO")["messages"] == []
+    assert cloud.call("DELETE", f"/messages/{row['id']}").status_code == 204
+    cloud.refused("GET", f"/messages/{row['id']}", status=404)
+    cloud.refused("DELETE", f"/messages/{row['id']}", status=404)
+    assert row not in cloud.get("/messages")["messages"]
 
 
 def test_resource_filters(cloud: Cloud) -> None:

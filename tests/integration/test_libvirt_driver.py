@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import os
 import signal
@@ -18,13 +19,33 @@ from compute.virt import driver as virt
 from compute.virt.contract import DriverContract, MakeGuest, MakeNic, MakeVolume
 from compute.virt.libvirt import domainxml, probe
 from compute.virt.libvirt.driver import LibvirtDriver
+from compute.virt.migration import Origin
 from hostler import errors, ids
 from hostler.images.cache import ImageCache
 from hostler.resources.server import rescue_device
+from hostler.resources.server.hardware import Freeze
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 from tests.harness import real_parts
 
 BOOT_S = 120  # an emulated guest on a busy machine
+# As much of the QEMU guest agent as freezing takes: it really freezes a file system, and says so on the console.
+GUEST_AGENT = r"""#!/bin/sh
+for port in /sys/class/virtio-ports/*; do
+  [ "$(cat $port/name)" = org.qemu.guest_agent.0 ] && exec 3<> /dev/${port##*/}
+done
+echo agent: up > /dev/console
+while :; do
+  read -r line <&3 || { sleep 1; continue; }
+  answer=1
+  case "$line" in
+  *guest-sync*) answer=$(echo "$line" | sed 's/.*"id" *: *\([0-9]*\).*/\1/');;
+  *fsfreeze-freeze*) fsfreeze --freeze /persist && echo agent: frozen > /dev/console;;
+  *fsfreeze-thaw*) fsfreeze --unfreeze /persist && echo agent: thawed > /dev/console;;
+  esac
+  case "$line" in *guest-sync-delimited*) printf '\377' >&3;; esac
+  echo "{\"return\": $answer}" >&3
+done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +167,42 @@ def test_a_guest_boots_obeys_the_power_button_and_starts_again(driver: LibvirtDr
     assert driver.list_servers() == {}
 
 
+@pytest.mark.contract("N-SNAPSHOT")
+def test_an_agent_in_the_guest_freezes_its_file_systems_while_a_copy_begins(
+        driver: LibvirtDriver, tiny: virt.Guest, layout: Layout, directory: Path) -> None:
+    user_data = base64.b64encode(GUEST_AGENT.encode()).decode()
+    server = dataclasses.replace(tiny.server, id=ids.new_id(), user_data=user_data)
+    layout.server(server.id).mkdir(parents=True)
+    base = ImageCache(layout.images, max_bytes=1 << 30, min_age_s=0).fetch(real_parts.tiny_image())
+    guest = virt.Guest(server, diskfile.DiskFiles(layout).ensure(server, base), (), layout.console_log(server.id))
+    disk, copy = guest.disks[0].path, directory / "frozen-copy"
+    driver.create(guest)
+
+    def last(word: str) -> int:
+        return guest.console_log.read_text(errors="replace").rfind(f"agent: {word}")
+
+    def take() -> None:
+        try:
+            assert driver.copy_disk(server.id, disk, copy, lambda _percent: None, freeze=Freeze.MUST)
+        finally:
+            driver.end_copy(server.id)
+            copy.unlink(missing_ok=True)
+
+    def taken() -> bool:
+        try:
+            take()
+        except errors.AgentError:  # libvirt sees the agent a moment later, and waits 5 s for its answer
+            return False
+        return True
+
+    with pytest.raises(errors.AgentError, match="os_require_quiesce.*no guest agent"):
+        take()
+    wait_for(lambda: last("up") >= 0, BOOT_S, "the agent in the guest")
+    wait_for(taken, 120, "a copy of frozen file systems")
+    wait_for(lambda: last("thawed") > last("frozen") >= 0, 60, "file systems that were frozen and thawed")
+    driver.destroy(server.id)
+
+
 def test_a_guest_uses_a_volume_sees_it_grow_and_gives_it_back(
         driver: LibvirtDriver, tiny: virt.Guest, make_volume: MakeVolume) -> None:
     server_id, volume = tiny.server.id, make_volume()
@@ -241,6 +298,28 @@ def _bootable(path: Path, device: str) -> None:
     (content / "sector").write_bytes(probe.probe_image()[:2048])
     subprocess.run(["genisoimage", "-quiet", "-b", "sector", "-no-emul-boot", "-boot-load-size", "4", "-o", str(path),
                     str(content)], check=True, capture_output=True)
+
+
+@pytest.mark.contract("Z-BOOTORDER", "Z-ISO")
+def test_a_guest_boots_from_the_iso_in_its_drive_when_its_user_says_so(
+        driver: LibvirtDriver, make_guest: MakeGuest, directory: Path) -> None:
+    guest, disc = make_guest(), directory / "disc.iso"
+    _bootable(disc, "cdrom")
+    first = dataclasses.replace(guest, iso=disc, server=dataclasses.replace(guest.server, boot_order=("cdrom", "disk")))
+    driver.create(first)
+    wait_for(lambda: probe.MARKER in guest.console_log.read_bytes(), BOOT_S, "boot from the ISO")
+    driver.destroy(guest.server.id)
+
+
+@pytest.mark.contract("Z-CPUMODE", "N-MIGRATE")
+def test_a_guest_whose_processor_a_host_lacks_is_refused_with_the_features(
+        driver: LibvirtDriver, make_guest: MakeGuest) -> None:
+    guest = make_guest()
+    cpu = "<cpu mode='custom' match='exact'><model>{}</model>{}</cpu>"
+    driver.prepare_migration(guest, Origin(cpu.format("qemu64", "")), copied=(), on_base=False)
+    for model, feature in (("Skylake-Server", ""), ("Nehalem", "<feature policy='require' name='avx512f'/>")):
+        with pytest.raises(errors.AgentError, match="does not have the guest's processor: it lacks .*avx512f"):
+            driver.prepare_migration(guest, Origin(cpu.format(model, feature)), copied=(), on_base=False)
 
 
 @pytest.mark.contract("N-RESCUE")

@@ -23,7 +23,13 @@ _MAX_HEADERS: Final = 100
 # How long the rest of a body is thrown away after its answer, so that the client reads the answer.
 _LINGER_S: Final = 5.0
 # Read at most this much at a time: what many clients send at once is held at the same time.
-_READ_BYTES: Final = 65536
+_READ_BYTES: Final = 32768
+# Of image data, which a worker asks for.
+_READ_TRANSFER_BYTES: Final = 65536
+# A chunk costs as much as that many bytes. A body may have this much less than its chunks would hold: each is a few
+# calls of ours, so that a body of single bytes would cost a hundred times what it should.
+_CHUNK_BYTES: Final = 64
+_MISSING_BYTES: Final = 4096 * _CHUNK_BYTES
 # What unfinished requests may hold in all: each connection's limits, times their number, would be far more. One address
 # may hold a part of it, or it could have everybody else's large requests refused.
 _UNFINISHED_BYTES: Final = 12 * 1048576
@@ -87,6 +93,7 @@ class Protocol(HttpToolsProtocol):
         self._lost = False
         self._waiting: asyncio.Task[Any] | None = None  # for something else than this client
         self._request_bytes = 0  # of a request's complete head and the body that came, until all of it has
+        self._missing_bytes = 0  # of chunks smaller than they should be
         self._counted_bytes = 0  # by us in `Limits.unfinished`, for our source
         self._source = ""
         self._unsent = (0, math.inf)  # bytes, and when the client must have taken some of them
@@ -94,8 +101,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; the first request must come now."""
         super().connection_made(transport)
-        if hasattr(transport, "max_size"):
-            transport.max_size = _READ_BYTES
+        self._read_at_most(_READ_BYTES)
         self._deadline = self.loop.time() + self._limits.header_timeout_s
         address = self.client[0] if self.client else ""
         self._source = "" if self._limits.exempt(address) else source_of(address)
@@ -142,6 +148,11 @@ class Protocol(HttpToolsProtocol):
         if size_bytes > _SMALL_BYTES and self._limits.unfinished.is_too_much(self._source) and not self.gone:
             self._refuse(503)
 
+    def _read_at_most(self, size_bytes: int) -> None:
+        # With TLS, `server` has set it for all connections.
+        if hasattr(self.transport, "max_size"):
+            self.transport.max_size = size_bytes
+
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""
         super().on_message_begin()
@@ -159,18 +170,27 @@ class Protocol(HttpToolsProtocol):
             raise _Refused
         self.transfer = self.parser.get_method() == b"PUT" and any(
             name == b"content-type" and value.startswith(b"application/octet-stream") for name, value in self.headers)
+        self._missing_bytes = 0
+        self._read_at_most(_READ_TRANSFER_BYTES if self.transfer else _READ_BYTES)
         self.scope["state"]["connection"] = self
         self._deadline = self.loop.time() + self._limits.request_timeout_s
         super().on_headers_complete()
+        if self.transfer:
+            # A worker asks for the data once the request is authorized; until then the client keeps it.
+            self.flow.pause_reading()
 
     def on_chunk_header(self) -> None:
-        """Note that a chunk begins."""
+        """Note that a chunk begins; refuses a body of many tiny ones."""
         self._progressed = True
+        self._missing_bytes += _CHUNK_BYTES
+        if self._missing_bytes > _MISSING_BYTES:
+            raise _Refused
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body; image data buys time for more of it."""
         super().on_body(body)
         self._progressed = True
+        self._missing_bytes -= len(body)
         if not self.transfer:
             self._request_bytes += len(body)
         elif not self.cycle.response_complete:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+from asyncio import sslproto
 from typing import Any, Final
 
 import uvicorn
@@ -20,6 +21,9 @@ LOG = logging.getLogger(__name__)
 # How long requests under way may take when the process stops.
 _GRACE_S: Final = 30
 _TICKS_PER_S: Final = 10
+# A TLS connection's buffer, which it has from its first moment. asyncio's 256 KiB would be half a gigabyte for as many
+# silent clients as may connect.
+_TLS_BUFFER_BYTES: Final = 16384
 
 
 class _Uvicorn(uvicorn.Server):
@@ -65,6 +69,7 @@ class HttpServer:
     def prepare(self) -> None:
         """Listen; raises OSError when the address is taken or the certificate cannot be read."""
         self._config.load()
+        sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
         self._listener = listen(self._conf, self._is_proxy)
 
     def _is_proxy(self, address: str) -> bool:

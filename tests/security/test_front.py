@@ -159,6 +159,7 @@ def _many_connections(url: str) -> None:
             pass
 
 
+_PUT = b"PUT /image/v2/images/x/file HTTP/1.1\r\nHost: c\r\nContent-Type: application/octet-stream\r\n"
 _POST = b"POST /identity/v3/auth/tokens HTTP/1.1\r\nHost: c\r\n"
 FLOODS: dict[str, Callable[[str], None]] = {
     "one header without end": _pours(b"GET / HTTP/1.1\r\nX: ", b"x" * 65536),
@@ -167,6 +168,7 @@ FLOODS: dict[str, Callable[[str], None]] = {
     "a trailer": _pours(_POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: ", b" " * 65536),
     "large bodies that stay": _stays(_POST + b"Content-Length: 1000000\r\n\r\n" + b" " * 900_000),
     "half bodies of many addresses": _from_many_addresses(_POST + b"Content-Length: 1000000\r\n\r\n" + b" " * 120_000),
+    "image data of many addresses": _from_many_addresses(_PUT + b"Content-Length: 1000000\r\n\r\n" + b" " * 120_000),
     "requests sent ahead": _stays(b"GET /identity/v3 HTTP/1.1\r\nHost: c\r\n\r\n" * 1000),
     "connections": _many_connections,
 }

@@ -23,6 +23,10 @@ def test_a_certificate_that_cannot_be_read_is_said_at_the_start() -> None:
 
 def test_an_answer_does_not_wait_for_acknowledgements() -> None:
     """Given a kept connection, when many requests are sent one by one, then none takes the 40 ms of a delayed ACK."""
-    with serving(echo) as url, requests.Session() as session:
-        took = sorted(session.get(url, timeout=30).elapsed.total_seconds() for _ in range(20))
-    assert took[5] < 0.03
+    def take_s(url: str) -> float:
+        with requests.Session() as session:
+            return sorted(session.get(url, timeout=30).elapsed.total_seconds() for _ in range(20))[5]
+
+    with serving(echo) as url:
+        # A busy machine may be as slow for a while; waiting for acknowledgements would be as slow each time.
+        assert any(take_s(url) < 0.03 for _ in range(20))

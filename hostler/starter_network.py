@@ -92,7 +92,8 @@ def _block(cidr: str) -> ipaddress.IPv4Network:
 def _open(session: orm.Session, group: SecurityGroup, made: list[str]) -> None:
     there = session.execute(sa.select(SecurityGroupRule).where(
         SecurityGroupRule.group_id == group.id, SecurityGroupRule.direction == "ingress",
-        SecurityGroupRule.ethertype == "IPv4", SecurityGroupRule.remote_group_id.is_(None))).scalars().all()
+        SecurityGroupRule.ethertype == "IPv4", SecurityGroupRule.remote_group_id.is_(None),
+        SecurityGroupRule.remote_address_group_id.is_(None))).scalars().all()
     wanted = (("tcp", 22, 22, "ssh"), ("icmp", None, None, "ping"))
     for protocol, port_min, port_max, label in wanted:
         if not any(rule.protocol == protocol and rule.port_min == port_min for rule in there):

@@ -52,13 +52,16 @@ _RULES: tuple[tuple[str, str, str], ...] = (
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
     ("create_floatingip:floating_ip_address", ADMIN, "Choose the address of a floating IP."),
     *((f"{verb}_{noun}", OWNER_OR_ADMIN, f"{verb.capitalize()} {words}.")
-      for noun, words in (("subnetpool", "a subnet pool"), ("address_scope", "an address scope"))
+      for noun, words in (("subnetpool", "a subnet pool"), ("address_scope", "an address scope"),
+                        ("address_group", "an address group"))
       for verb in ("create", "update", "delete")),
     ("create_subnetpool:shared", ADMIN, "Share a subnet pool with every project."),
     *((f"{verb}_subnetpool:is_default", ADMIN, "Say which subnet pool is the default.")
       for verb in ("create", "update")),
     *((f"{verb}_address_scope:shared", ADMIN, "Share an address scope with every project.")
       for verb in ("create", "update")),
+    ("add_addresses", OWNER_OR_ADMIN, "Add addresses to an address group."),
+    ("remove_addresses", OWNER_OR_ADMIN, "Remove addresses from an address group."),
     ("create_rbac_policy", OWNER_OR_ADMIN, "Share what one's project owns."),
     ("update_rbac_policy", OWNER_OR_ADMIN, "Change with whom something is shared."),
     ("delete_rbac_policy", OWNER_OR_ADMIN, "No longer share something."),

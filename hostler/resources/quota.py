@@ -19,6 +19,7 @@ from sqlalchemy import orm
 from hostler import errors
 from hostler.db.engine import Database
 from hostler.db.models import (
+    AddressGroup,
     AddressScope,
     Backup,
     FloatingIp,
@@ -52,7 +53,7 @@ _TABLES: dict[str, Any] = {
     "networks": Network, "subnets": Subnet, "ports": Port, "security_groups": SecurityGroup,
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
     "routers": Router, "floatingips": FloatingIp, "rbac_policies": RbacPolicy,
-    "subnetpools": SubnetPool, "address_scopes": AddressScope,
+    "subnetpools": SubnetPool, "address_scopes": AddressScope, "address_groups": AddressGroup,
 }
 IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.

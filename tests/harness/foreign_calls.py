@@ -26,7 +26,8 @@ PARAMETERS: Final = {
     "networks": "network", "subnets": "subnet", "ports": "port", "security-groups": "security_group",
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip",
     "port_forwardings": "port_forwarding", "rbac-policies": "rbac_policy",
-    "subnetpools": "subnet_pool", "address-scopes": "address_scope", "quotas": "project",
+    "subnetpools": "subnet_pool", "address-scopes": "address_scope", "address-groups": "address_group",
+    "quotas": "project",
     "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
@@ -198,8 +199,15 @@ BODIES: Final[tuple[Call, ...]] = (
     *(Call("POST", f"{_N}/rbac-policies", {"rbac_policy": {
         "object_type": kind, "object_id": f"{{{noun}}}", "action": "access_as_shared",
         "target_tenant": "0" * 32}}) for kind, noun in (("subnetpool", "subnet_pool"),
-                                                        ("address_scope", "address_scope"))),
+                                                        ("address_scope", "address_scope"),
+                                                        ("address_group", "address_group"))),
     Call("PUT", f"{_N}/subnetpools/{{subnet_pool}}", {"subnetpool": {"name": "taken"}}),
+    Call("PUT", f"{_N}/address-groups/{{address_group}}", {"address_group": {"name": "taken"}}),
+    *(Call("PUT", f"{_N}/address-groups/{{address_group}}/{verb}_addresses", {"addresses": ["10.0.0.0/8"]})
+      for verb in ("add", "remove")),
+    Call("POST", f"{_N}/security-group-rules", {"security_group_rule": {
+        "security_group_id": "{own_security_group}", "direction": "ingress", "protocol": "icmp",
+        "remote_address_group_id": "{address_group}"}}),
     Call("PUT", f"{_N}/address-scopes/{{address_scope}}", {"address_scope": {"name": "taken"}}),
     Call("POST", f"{_N}/subnetpools", {"subnetpool": {"name": "x", "prefixes": ["10.0.0.0/8"],
                                                       "address_scope_id": "{address_scope}"}}),
@@ -224,7 +232,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-scopes|os-volumes|os-snapshots|"
+                                r"rbac-policies|subnetpools|address-(?:scopes|groups)|os-volumes|os-snapshots|"
                                 r"os-security-groups|os-floating-ips)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",

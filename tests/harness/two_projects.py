@@ -122,6 +122,7 @@ def _furnish_network(tenant: Tenant) -> None:
     scope = tenant.make("address_scope", f"{NETWORK}/address-scopes", "address_scope", name=secret, ip_version=4)
     tenant.make("subnet_pool", f"{NETWORK}/subnetpools", "subnetpool", name=secret, prefixes=["10.128.0.0/16"],
                 address_scope_id=scope)
+    tenant.make("address_group", f"{NETWORK}/address-groups", "address_group", name=secret, addresses=["10.0.0.0/8"])
     tenant.make("rbac_policy", f"{NETWORK}/rbac-policies", "rbac_policy", object_type="network", object_id=network,
                     action="access_as_shared", target_tenant=str(uuid.uuid4()))
     for _ in range(2):

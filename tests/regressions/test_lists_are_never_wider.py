@@ -81,6 +81,7 @@ LISTS: Final = (
     _network("security-group-rules", network_filters.RULE),
     _network("subnetpools", network_filters.SUBNET_POOL, is_default="true"),
     _network("address-scopes", network_filters.ADDRESS_SCOPE),
+    _network("address-groups", network_filters.ADDRESS_GROUP),
     _network("rbac-policies", network_filters.RBAC_POLICY),
     Listed(f"{NETWORK}/network-ip-availabilities", "network_ip_availabilities", tuple(network_filters.AVAILABILITY)),
     Listed(f"{IMAGE}/images", "images", (*image_filters._FILTERS, "visibility", "os_hidden", "any_property"), _AT),
@@ -115,6 +116,7 @@ def rows(client: Client, image: str) -> Iterator[None]:
     client.post(f"{NETWORK}/subnetpools", {"subnetpool": {
         "name": "narrow", "prefixes": ["10.0.0.0/8"]}}).raise_for_status()
     client.post(f"{NETWORK}/address-scopes", {"address_scope": {"name": "narrow", "ip_version": 4}}).raise_for_status()
+    client.post(f"{NETWORK}/address-groups", {"address_group": {"name": "narrow"}}).raise_for_status()
     for path in ("networks", "subnets", "ports", "security-groups", "subnetpools"):
         member = path.replace("-", "_")
         for row in client.get(f"{NETWORK}/{path}").json()[member]:

@@ -25,7 +25,7 @@ FEW: Final = 3
 LISTED: Final = 5
 QUOTAS: Final = (
     "instances", "networks", "subnets", "ports", "security_group_rules", "routers", "floatingips", "rbac_policies",
-    "subnetpools", "address_scopes", "volumes", "snapshots", "backups", "images",
+    "subnetpools", "address_scopes", "address_groups", "volumes", "snapshots", "backups", "images",
     "key_pairs", "server_groups", "application_credentials", "volume_attachments")
 METHODS: Final = ("POST", "PUT", "PATCH")
 
@@ -136,7 +136,8 @@ ROUTES: Final[Mapping[str, str]] = {
                           for noun in _NOT_BUILT_VOLUME)),
     **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
-                 "rbac-policies", "subnetpools", "address-scopes")),
+                 "rbac-policies", "subnetpools", "address-scopes", "address-groups")),
+                 "PUT /address-groups/{id}/remove_addresses",
                  *(f"PUT /routers/{{id}}/{verb}" for verb in (
                      "remove_router_interface", "add_extraroutes", "remove_extraroutes")),
                  "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
@@ -145,6 +146,7 @@ ROUTES: Final[Mapping[str, str]] = {
              port_forwardings="POST /floatingips/{id}/port_forwardings",
              router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",
              subnetpools="POST /subnetpools", address_scopes="POST /address-scopes",
+             address_groups="POST /address-groups", addresses="PUT /address-groups/{id}/add_addresses",
              networks="POST /networks", subnets="POST /subnets",
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
@@ -215,6 +217,11 @@ class Hostile:
     def router(self) -> str:
         """Return a router without a gateway."""
         return self.once("router", lambda: self.made("/network/v2.0/routers", "router", name="mine"))
+
+    def address_group(self) -> str:
+        """Return an empty address group."""
+        return self.once("address_group", lambda: self.made(
+            "/network/v2.0/address-groups", "address_group", name="mine"))
 
     def subnet(self) -> str:
         """Return the network's subnet."""
@@ -365,6 +372,9 @@ LOOPS: Final[Mapping[str, tuple[Make, int]]] = {
         "floating_network_id": it.external()}}), 409),
     "port_forwardings": (_forwarding, 409),
     "subnetpools": (_post("/network/v2.0/subnetpools", "subnetpool", prefixes=["10.0.0.0/8"]), 409),
+    "address_groups": (_post("/network/v2.0/address-groups", "address_group"), 409),
+    "addresses": (lambda it, number: ("PUT", f"/network/v2.0/address-groups/{it.address_group()}/add_addresses", {
+        "addresses": [f"10.{number}.{third}.0/24" for third in range(256)]}), 400),
     "address_scopes": (_post("/network/v2.0/address-scopes", "address_scope", ip_version=4), 409),
     "rbac_policies": (lambda it, _number: ("POST", "/network/v2.0/rbac-policies", {"rbac_policy": {
         "object_type": "network", "object_id": it.network(), "action": "access_as_shared",

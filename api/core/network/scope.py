@@ -17,6 +17,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import (
+    AddressGroup,
     AddressScope,
     FloatingIp,
     Network,
@@ -37,16 +38,16 @@ from hostler.resources.network import sharing
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp, RbacPolicy,
-                SubnetPool, AddressScope)
+                SubnetPool, AddressScope, AddressGroup)
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
                             SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
                             RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope",
-                            PortForwarding: "port forwarding"}
+                            PortForwarding: "port forwarding", AddressGroup: "address group"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
                               SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
                               RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope",
-                              PortForwarding: "Port Forwarding"}
+                              PortForwarding: "Port Forwarding", AddressGroup: "Address group"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,14 +16,17 @@ from sqlalchemy import orm
 
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, visible
 from hostler import errors, ids
-from hostler.db.models import SecurityGroup, SecurityGroupRule
+from hostler.db.models import AddressGroup, SecurityGroup, SecurityGroupRule
 from hostler.query.fields import INTERFACE, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import protocols
 from hostler.resources.network import security_groups as groups
 
-_MEANING: Final = ("group_id", "direction", "ethertype", "port_min", "port_max", "remote_group_id")
+_MEANING: Final = ("group_id", "direction", "ethertype", "port_min", "port_max", "remote_group_id",
+                   "remote_address_group_id")
+# Whom a rule means: one of them at most.
+_REMOTES: Final = ("remote_ip_prefix", "remote_group_id", "remote_address_group_id")
 _ALL_PORTS: Final = (1, 65535)
 
 SECURITY_GROUP_RULE: Final = declare(
@@ -55,8 +58,12 @@ def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Se
                         sum(named[text] for text, group in held.items() if group.project_id == project_id))
         remote = {text: find(session, caller, SecurityGroup, text).id
                   for text in {values["remote_group_id"] for values in bodies if values.get("remote_group_id")}}
-        rules = [_draft(held[str(values["group_id"])], remote.get(values.get("remote_group_id") or ""), values)
-                 for values in bodies]
+        # Held, so that none goes while a rule comes to name it.
+        blocks = {text: find(session, caller, AddressGroup, text, hold=True).id for text in sorted(
+            {values["remote_address_group_id"] for values in bodies if values.get("remote_address_group_id")})}
+        rules = [_draft(held[str(values["group_id"])], {
+            **values, "remote_group_id": remote.get(values.get("remote_group_id") or ""),
+            "remote_address_group_id": blocks.get(values.get("remote_address_group_id") or "")}) for values in bodies]
         _refuse_duplicates(session, rules)
         session.add_all(rules)
         touched = {rule.group_id for rule in rules}
@@ -89,9 +96,9 @@ def _held_group(session: orm.Session, caller: Caller, identifier: str) -> Securi
     return group
 
 
-def _draft(group: SecurityGroup, remote_id: str | None, values: Mapping[str, Any]) -> SecurityGroupRule:
+def _draft(group: SecurityGroup, values: Mapping[str, Any]) -> SecurityGroupRule:
     return SecurityGroupRule(**{**meaning(values), "id": ids.new_id(), "group_id": group.id,
-                                "project_id": group.project_id, "remote_group_id": remote_id})
+                                "project_id": group.project_id})
 
 
 def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,8 +113,8 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
     elif low is not None or high is not None:
         _check_ports(protocol, number, low, high)
     prefix = values.get("remote_ip_prefix")
-    if prefix and values.get("remote_group_id") is not None:
-        raise errors.Invalid(reason="Only remote_ip_prefix or remote_group_id may be provided.")
+    if sum(bool(values.get(name)) for name in _REMOTES) > 1:
+        raise errors.Invalid(f"Only one of {' or '.join(_REMOTES)} may be provided.", reason="several remotes")
     return {**values, "ethertype": ethertype, "protocol": protocol, "port_min": low, "port_max": high,
             "remote_ip_prefix": _prefix(prefix, ethertype) if prefix else None}
 

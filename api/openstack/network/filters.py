@@ -70,8 +70,8 @@ PORT: Final[Mapping[str, text.Filter]] = {
     "binding:vnic_type": _constant("normal"), "binding:host_id": text.equal("host_name")}
 GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default", "shared")}
 RULE: Final[Mapping[str, text.Filter]] = {
-    **_STANDARD, **_equal("remote_group_id", "remote_ip_prefix", security_group_id="group_id",
-                          port_range_min="port_min", port_range_max="port_max",
+    **_STANDARD, **_equal("remote_group_id", "remote_address_group_id", "remote_ip_prefix",
+                          security_group_id="group_id", port_range_min="port_min", port_range_max="port_max",
                           belongs_to_default_sg="group.is_default"),
     "direction": _text("direction"), "ethertype": _text("ethertype"), "protocol": _protocol}
 ROUTER: Final[Mapping[str, text.Filter]] = {
@@ -98,6 +98,7 @@ SUBNET_POOL: Final[Mapping[str, text.Filter]] = {
                         "is_default", "shared"), "address_scope_id": _text("address_scope_id")}
 ADDRESS_SCOPE: Final[Mapping[str, text.Filter]] = {
     **_equal("id", "project_id", "ip_version", "shared", tenant_id="project_id"), "name": _text("name")}
+ADDRESS_GROUP: Final[Mapping[str, text.Filter]] = _STANDARD
 RBAC_POLICY: Final[Mapping[str, text.Filter]] = {
     **_equal("id", "object_id", "project_id", tenant_id="project_id", target_tenant="target"),
     "object_type": _text("object_type"), "action": _text("action")}
@@ -122,8 +123,8 @@ SORT_PORT_FORWARDING: Final = {
     "id": "id", "protocol": "protocol", "internal_port_id": "port_id", "external_port": "external_first",
     "external_port_range": "external_first", "internal_port": "internal_first", "description": "description"}
 SORT_GROUP: Final = _sortable()
-SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", security_group_id="group_id",
-                             port_range_min="port_min", port_range_max="port_max")
+SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", "remote_address_group_id",
+                             security_group_id="group_id", port_range_min="port_min", port_range_max="port_max")
 SORT_RBAC_POLICY: Final = {"id": "id", "project_id": "project_id", "tenant_id": "project_id", "object_id": "object_id",
                            "object_type": "object_type", "action": "action", "target_tenant": "target"}
 SORT_SUBNET_POOL: Final = _sortable("ip_version", "min_prefixlen", "default_prefixlen", "max_prefixlen",

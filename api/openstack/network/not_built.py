@@ -24,7 +24,6 @@ ABSENT: Final = {
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
     "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
     "qos/policies": "The qos extension", "qos/rule-types": "The qos extension",
-    "address-groups": "The address-group extension",
     "default-security-group-rules": "The security-groups-default-rules extension",
     "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",
 }

@@ -9,6 +9,7 @@ from typing import Any
 
 from api.bodies import Validator, compile_schema
 from api.core.network import (
+    address_groups,
     address_scopes,
     floating_ips,
     networks,
@@ -158,6 +159,9 @@ NOUNS: tuple[Noun, ...] = (
     Noun(singular="address_scope", plural="address_scopes", path="address-scopes", attributes=schemas.ADDRESS_SCOPE,
          filters=filters.ADDRESS_SCOPE, sortable=filters.SORT_ADDRESS_SCOPE, view=views.address_scope,
          **_verbs(address_scopes.VERBS)),
+    Noun(singular="address_group", plural="address_groups", path="address-groups", attributes=schemas.ADDRESS_GROUP,
+         filters=filters.ADDRESS_GROUP, sortable=filters.SORT_GROUP, view=views.address_group,
+         **_verbs(address_groups.VERBS)),
     Noun(singular="rbac_policy", plural="rbac_policies", path="rbac-policies", attributes=schemas.RBAC_POLICY,
          filters=filters.RBAC_POLICY, sortable=filters.SORT_RBAC_POLICY, view=views.rbac_policy,
          **_verbs(rbac_policies.VERBS)),

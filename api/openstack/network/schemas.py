@@ -134,7 +134,7 @@ RULE: Mapping[str, Attribute] = {
     "port_range_min": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
     "port_range_max": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
     "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
-    "remote_address_group_id": Attribute(NOTHING, put=False, ignored=True),
+    "remote_address_group_id": Attribute(nullable(ID), **_FIXED),
 }
 _GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
                      external_fixed_ips=list_of(record_of(subnet_id=ID, ip_address=ADDRESS)))
@@ -174,6 +174,8 @@ ADDRESS_SCOPE: Mapping[str, Attribute] = {
     "name": Attribute(TEXT, required=True), **_PROJECT, "shared": Attribute(TRUTH),
     "ip_version": Attribute({"enum": [4, 6]}, required=True, **_FIXED),
 }
+ADDRESS_GROUP: Mapping[str, Attribute] = {
+    **_NAMED, "addresses": Attribute(nullable(list_of(ADDRESS, 1024)), **_FIXED)}
 RBAC_POLICY: Mapping[str, Attribute] = {
     **_PROJECT, "object_type": Attribute({**TEXT, "minLength": 1}, required=True, **_FIXED),
     "object_id": Attribute(ID, required=True, **_FIXED),

@@ -95,7 +95,8 @@ def rule(row: SecurityGroupRule, _caller: Caller) -> dict[str, Any]:
     shown = {**_standard(row), "security_group_id": row.group_id, "direction": row.direction,
              "ethertype": row.ethertype, "protocol": row.protocol, "port_range_min": row.port_min,
              "port_range_max": row.port_max, "remote_ip_prefix": row.remote_ip_prefix,
-             "normalized_cidr": _normalized(row.remote_ip_prefix), "remote_group_id": row.remote_group_id}
+             "normalized_cidr": _normalized(row.remote_ip_prefix), "remote_group_id": row.remote_group_id,
+             "remote_address_group_id": row.remote_address_group_id}
     del shown["name"]
     return shown
 
@@ -173,3 +174,8 @@ def address_scope(record: Record, _caller: Caller) -> dict[str, Any]:
     project_id = ids.bare(row.project_id)
     return {"id": row.id, "name": row.name, "ip_version": row.ip_version, "shared": record.shared,
             "project_id": project_id, "tenant_id": project_id}
+
+
+def address_group(record: Record, _caller: Caller) -> dict[str, Any]:
+    """Show an address group."""
+    return {**_standard(record.row), "addresses": record.row.addresses}

@@ -1,5 +1,6 @@
 """All models; importing this package makes the whole schema known."""
 
+from hostler.db.models.address_group import AddressGroup
 from hostler.db.models.base import Base
 from hostler.db.models.console import ConsoleToken
 from hostler.db.models.identity import (
@@ -44,8 +45,8 @@ from hostler.db.models.volume import (
 )
 
 __all__ = [
-    "AddressScope", "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend", "Backup", "Base",
-    "ConsoleToken", "Domain",
+    "AddressGroup", "AddressScope", "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend",
+    "Backup", "Base", "ConsoleToken", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortForwarding",

@@ -138,6 +138,7 @@ class SecurityGroupRule(Resource, Base):
     port_max: orm.Mapped[int | None]
     remote_ip_prefix: orm.Mapped[str | None] = orm.mapped_column(sa.String(64))
     remote_group_id: orm.Mapped[str | None] = relation("security_groups.id", kind="friend", on_delete="cascade")
+    remote_address_group_id: orm.Mapped[str | None] = relation("address_groups.id", kind="friend", on_delete="restrict")
     revision: orm.Mapped[int] = orm.mapped_column(default=0)
 
 

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.models import (
+    AddressGroup,
     FixedIp,
     Network,
     Port,
@@ -69,10 +70,12 @@ _ADDRESSES = (sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
               .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address))
 _RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule.id, SecurityGroupRule.direction,
                     SecurityGroupRule.ethertype, SecurityGroupRule.protocol, SecurityGroupRule.port_min,
-                    SecurityGroupRule.port_max, SecurityGroupRule.remote_ip_prefix, SecurityGroupRule.remote_group_id)
+                    SecurityGroupRule.port_max, SecurityGroupRule.remote_ip_prefix, SecurityGroupRule.remote_group_id,
+                    SecurityGroupRule.remote_address_group_id)
           .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
           .where(PortSecurityGroup.port_id.in_(_IDS))
           .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
+_BLOCKS = sa.select(AddressGroup.id, AddressGroup.addresses).where(AddressGroup.id.in_(_IDS))
 _REVISIONS = sa.select(
     SecurityGroup.id, SecurityGroup.members_revision,
     sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == SecurityGroup.id).limit(1)
@@ -152,18 +155,23 @@ def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[s
 def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[RuleSpec]]:
     found: defaultdict[str, list[RuleSpec]] = defaultdict(list)
     specs: dict[str, RuleSpec] = {}
-    for rule in session.execute(_RULES, {"ids": list(port_ids)}):
+    rules = session.execute(_RULES, {"ids": list(port_ids)}).all()
+    named = {rule.remote_address_group_id for rule in rules if rule.remote_address_group_id is not None}
+    blocks = dict(session.execute(_BLOCKS, {"ids": list(named)}).tuples().all()) if named else {}
+    for rule in rules:
         if rule.id not in specs:
-            specs[rule.id] = _rule_spec(rule)
+            specs[rule.id] = _rule_spec(rule, blocks.get(rule.remote_address_group_id, ()))
         found[rule.port_id].append(specs[rule.id])
     return found
 
 
-def _rule_spec(rule: Any) -> RuleSpec:
+def _rule_spec(rule: Any, blocks: Collection[str]) -> RuleSpec:
+    """Return a rule; `blocks` are those of the address group that it names. To a host they are the rule's own."""
     return RuleSpec(direction=rule.direction, ethertype=rule.ethertype, protocol=rule.protocol,
                     port_min=rule.port_min, port_max=rule.port_max,
-                    remote_cidrs=(_cidr(rule.remote_ip_prefix),) if rule.remote_ip_prefix else (),
-                    remote_is_group=rule.remote_group_id is not None, remote_group_id=rule.remote_group_id)
+                    remote_cidrs=(_cidr(rule.remote_ip_prefix),) if rule.remote_ip_prefix else tuple(blocks),
+                    remote_is_group=rule.remote_group_id is not None or rule.remote_address_group_id is not None,
+                    remote_group_id=rule.remote_group_id)
 
 
 def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:

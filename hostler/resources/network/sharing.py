@@ -13,12 +13,14 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.models import (
+    AddressGroup,
     AddressScope,
     Network,
     Port,
     PortSecurityGroup,
     RbacPolicy,
     SecurityGroup,
+    SecurityGroupRule,
     Subnet,
     SubnetPool,
 )
@@ -30,7 +32,7 @@ _SERVICE_PORTS: Final = ("network:router_gateway", "network:floatingip")
 
 # Published type → its model.
 TYPES: Final[Mapping[str, Any]] = {"network": Network, "security_group": SecurityGroup, "subnetpool": SubnetPool,
-                                   "address_scope": AddressScope}
+                                   "address_scope": AddressScope, "address_group": AddressGroup}
 # Model → the projects that use one of its rows.
 _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
     Network: lambda row_id: sa.select(Port.project_id).where(
@@ -39,6 +41,8 @@ _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
         Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == row_id))),
     SubnetPool: lambda row_id: sa.select(Subnet.project_id).where(Subnet.subnetpool_id == row_id),
     AddressScope: lambda row_id: sa.select(SubnetPool.project_id).where(SubnetPool.address_scope_id == row_id),
+    AddressGroup: lambda row_id: sa.select(SecurityGroupRule.project_id).where(
+        SecurityGroupRule.remote_address_group_id == row_id),
 }
 _TYPE_OF: Final = {model: name for name, model in TYPES.items()}
 

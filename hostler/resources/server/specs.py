@@ -187,6 +187,7 @@ class FloatingIpSpec(Spec):
 class RuleSpec(Spec):
     """One security group rule: whom it means is `remote_cidrs` (empty: anybody), or the members of a group.
 
+    The blocks of an address group are the `remote_cidrs` of a rule with `remote_is_group`.
     Members' addresses travel once, beside the specs, and are kept once on each host: N members in N rules would be
     N x N addresses.
     """

@@ -100,6 +100,7 @@ _SUBNET_POOL = _resource({
 _SCOPE = _object({"id": _UUID, "name": _NAME, "ip_version": {"enum": [4, 6]}, "shared": _FLAG, "project_id": _PROJECT,
                   "tenant_id": _PROJECT})
 _SCOPE["required"] = []
+_ADDRESS_GROUP = _resource({**_STANDARD, "name": _NAME, "addresses": _list(_BLOCK)})
 _RBAC = _object({"id": _UUID, "object_type": {"enum": [
     "network", "security_group", "address_group", "subnetpool", "address_scope", "qos_policy"]}, "object_id": _UUID,
     "action": {"enum": ["access_as_shared", "access_as_external"]},
@@ -148,8 +149,8 @@ _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("p
           ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
           ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
           ("rbac-policies", "rbac_policy", _RBAC), ("subnetpools", "subnetpool", _SUBNET_POOL),
-          ("address-scopes", "address_scope", _SCOPE))
-_UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope", "port_forwarding")
+          ("address-scopes", "address_scope", _SCOPE), ("address-groups", "address_group", _ADDRESS_GROUP))
+_UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope", "address_group", "port_forwarding")
 
 
 def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, str, int, Any]]:
@@ -191,6 +192,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("PUT", "/routers/{id}/remove_router_interface", 200, _INTERFACE),
     ("PUT", "/routers/{id}/add_extraroutes", 200, _object({"router": _ROUTER})),
     ("PUT", "/routers/{id}/remove_extraroutes", 200, _object({"router": _ROUTER})),
+    *(("PUT", f"/address-groups/{{id}}/{verb}_addresses", 200, _object({"address_group": _ADDRESS_GROUP}))
+      for verb in ("add", "remove")),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

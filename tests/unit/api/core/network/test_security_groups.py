@@ -89,7 +89,7 @@ def test_rules_are_shown_as_they_were_written(api: Api, group_id: str, values: d
                                                                        "port_range_max": 2},
     {"protocol": "icmp", "port_range_max": 0}, {"protocol": "icmp", "port_range_min": 256},
     {"remote_ip_prefix": "nowhere"}, {"remote_ip_prefix": "::/0"}, {"protocol": "ipv6-icmp"},
-    {"remote_address_group_id": "x"}, {"name": "x"},
+    {"remote_address_group_id": 7}, {"name": "x"},
 ])
 def test_rules_that_no_packet_could_match(api: Api, group_id: str, values: dict[str, Any]) -> None:
     body = {"security_group_rule": {"security_group_id": group_id, "direction": "ingress", **values}}

@@ -10,6 +10,7 @@ from oslo_policy import policy
 
 from api.policy import ADMIN, OWNER_OR_ADMIN, READER
 
+MANAGER = "rule:context_is_admin or (role:manager and project_id:%(project_id)s)"
 NETWORK_OWNER = "rule:context_is_admin or (role:member and project_id:%(network_project_id)s)"
 
 _RULES: tuple[tuple[str, str, str], ...] = (
@@ -62,6 +63,12 @@ _RULES: tuple[tuple[str, str, str], ...] = (
       for verb in ("create", "update")),
     ("add_addresses", OWNER_OR_ADMIN, "Add addresses to an address group."),
     ("remove_addresses", OWNER_OR_ADMIN, "Remove addresses from an address group."),
+    *((f"{verb}_policy{rule}", MANAGER, f"{verb.capitalize()} a {words}.")
+      for rule, words in (("", "QoS policy"), ("_bandwidth_limit_rule", "bandwidth limit rule of a QoS policy"))
+      for verb in ("create", "update", "delete")),
+    ("create_policy:shared", ADMIN, "Share a QoS policy with every project."),
+    ("update_policy:shared", ADMIN, "Share a QoS policy with every project, or no longer."),
+    ("get_rule_type_details", ADMIN, "See what QoS rules of a type say."),
     ("create_rbac_policy", OWNER_OR_ADMIN, "Share what one's project owns."),
     ("update_rbac_policy", OWNER_OR_ADMIN, "Change with whom something is shared."),
     ("delete_rbac_policy", OWNER_OR_ADMIN, "No longer share something."),

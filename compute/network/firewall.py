@@ -23,7 +23,8 @@ A `host_gateway` network stays in the host's own zone, so that masquerading find
 so that equal addresses in two networks do not meet. Another firewall of the host that drops in inet forward (such as
 a `policy drop` for containers) still drops bridged packets, too: a table cannot overrule another.
 
-IPv6 has chains of its own (`compute.network.firewall_ipv6`), for ports that have an IPv6 address; others carry none.
+IPv6 has chains of its own (`compute.network.firewall_ipv6`), for ports that have an IPv6 address; others carry none. So
+have bandwidth limits (`compute.network.limits`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
-from compute.network import firewall_ipv6, names, rules
+from compute.network import firewall_ipv6, limits, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
@@ -131,6 +132,7 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
         *_chain("input", "filter hook input priority 0",
                 [*_dispatch("iifname", "egress", _filtered(ports)), f"meta mark set meta mark and {_KEEP:#x}"]),
         *_chain("output", "filter hook output priority 0", _output(layout, ports)),
+        *limits.chains(ports),
         "}",
         f"table inet {table} {{",
         *_inet_chains(layout, zone),

@@ -26,6 +26,7 @@ OPTS = [
     cfg.IntOpt("subnetpools", default=10, min=-1, help="Subnet pools of one project."),
     cfg.IntOpt("address_scopes", default=10, min=-1, help="Address scopes of one project."),
     cfg.IntOpt("address_groups", default=10, min=-1, help="Address groups of one project."),
+    cfg.IntOpt("qos_policies", default=10, min=-1, help="QoS policies of one project."),
     cfg.IntOpt("rbac_policies", default=10, min=-1, help="RBAC policies of one project."),
     cfg.IntOpt("volumes", default=10, min=-1, help="Volumes of one project."),
     cfg.IntOpt("gigabytes", default=1000, min=-1, help="Sizes of the volumes and snapshots of one project, GiB."),

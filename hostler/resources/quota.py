@@ -28,6 +28,7 @@ from hostler.db.models import (
     Network,
     Port,
     Project,
+    QosPolicy,
     QuotaLimit,
     RbacPolicy,
     Router,
@@ -54,6 +55,7 @@ _TABLES: dict[str, Any] = {
     "security_group_rules": SecurityGroupRule, "server_groups": ServerGroup, "images": Image,
     "routers": Router, "floatingips": FloatingIp, "rbac_policies": RbacPolicy,
     "subnetpools": SubnetPool, "address_scopes": AddressScope, "address_groups": AddressGroup,
+    "qos_policies": QosPolicy,
 }
 IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 # Limits that bound one request or one parent, not a project's sum.

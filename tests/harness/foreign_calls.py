@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from unittest import mock
 
+from api.openstack.network import not_built as network_not_built
+
 FACES: Final = ("identity", "compute", "image", "network", "volume")
 # Parameter of a path → noun; for the network API, whose parameters are all called `id`, collection → noun.
 PARAMETERS: Final = {
@@ -27,7 +29,7 @@ PARAMETERS: Final = {
     "security-group-rules": "rule", "routers": "router", "floatingips": "floatingip",
     "port_forwardings": "port_forwarding", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "address-groups": "address_group",
-    "quotas": "project",
+    "qos": "qos_policy", "limit_id": "qos_rule", "quotas": "project",
     "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
@@ -200,7 +202,8 @@ BODIES: Final[tuple[Call, ...]] = (
         "object_type": kind, "object_id": f"{{{noun}}}", "action": "access_as_shared",
         "target_tenant": "0" * 32}}) for kind, noun in (("subnetpool", "subnet_pool"),
                                                         ("address_scope", "address_scope"),
-                                                        ("address_group", "address_group"))),
+                                                        ("address_group", "address_group"),
+                                                        ("qos_policy", "qos_policy"))),
     Call("PUT", f"{_N}/subnetpools/{{subnet_pool}}", {"subnetpool": {"name": "taken"}}),
     Call("PUT", f"{_N}/address-groups/{{address_group}}", {"address_group": {"name": "taken"}}),
     *(Call("PUT", f"{_N}/address-groups/{{address_group}}/{verb}_addresses", {"addresses": ["10.0.0.0/8"]})
@@ -208,6 +211,18 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("POST", f"{_N}/security-group-rules", {"security_group_rule": {
         "security_group_id": "{own_security_group}", "direction": "ingress", "protocol": "icmp",
         "remote_address_group_id": "{address_group}"}}),
+    Call("PUT", f"{_N}/qos/policies/{{qos_policy}}", {"policy": {"name": "taken"}}),
+    Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/tags", {"tags": ["taken"]}),
+    Call("POST", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules", {"bandwidth_limit_rule": {
+        "max_kbps": 1, "direction": "ingress"}}),
+    Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules/{{qos_rule}}", {"bandwidth_limit_rule": {
+        "max_kbps": 1}}),
+    *(Call(method, f"{_N}/qos/policies/{{qos_policy}}/{rules}{rest}", {rules.removesuffix("s"): {}})
+      for rules in network_not_built.ABSENT_RULES for method, rest in (("POST", ""), ("PUT", "/{rule}"))),
+    Call("POST", f"{_N}/networks", {"network": {"qos_policy_id": "{qos_policy}"}}),
+    *(Call("PUT", f"{_N}/{noun}s/{{{noun}}}", {noun: {"qos_policy_id": "{qos_policy}"}}) for noun in (
+        "network", "port")),
+    Call("POST", f"{_N}/ports", {"port": {"network_id": "{network}", "qos_policy_id": "{qos_policy}"}}),
     Call("PUT", f"{_N}/address-scopes/{{address_scope}}", {"address_scope": {"name": "taken"}}),
     Call("POST", f"{_N}/subnetpools", {"subnetpool": {"name": "x", "prefixes": ["10.0.0.0/8"],
                                                       "address_scope_id": "{address_scope}"}}),
@@ -232,7 +247,7 @@ BODIES: Final[tuple[Call, ...]] = (
 )
 _COLLECTION: Final = re.compile(r"/(servers|volumes|snapshots|backups|images|ports|networks|subnets|attachments|"
                                 r"volume-transfers|security-groups|security-group-rules|routers|floatingips|"
-                                r"rbac-policies|subnetpools|address-(?:scopes|groups)|os-volumes|os-snapshots|"
+                                r"rbac-policies|subnetpools|address-(?:scopes|groups)|qos/policies|os-volumes|os-snapshots|"
                                 r"os-security-groups|os-floating-ips)(/detail|/summary)?$")
 # Ways to widen a list.
 QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}", "?project_id={project}",

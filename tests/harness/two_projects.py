@@ -123,6 +123,9 @@ def _furnish_network(tenant: Tenant) -> None:
     tenant.make("subnet_pool", f"{NETWORK}/subnetpools", "subnetpool", name=secret, prefixes=["10.128.0.0/16"],
                 address_scope_id=scope)
     tenant.make("address_group", f"{NETWORK}/address-groups", "address_group", name=secret, addresses=["10.0.0.0/8"])
+    policy = tenant.make("qos_policy", f"{NETWORK}/qos/policies", "policy", name=secret)
+    tenant.make("qos_rule", f"{NETWORK}/qos/policies/{policy}/bandwidth_limit_rules", "bandwidth_limit_rule",
+                max_kbps=1000)
     tenant.make("rbac_policy", f"{NETWORK}/rbac-policies", "rbac_policy", object_type="network", object_id=network,
                     action="access_as_shared", target_tenant=str(uuid.uuid4()))
     for _ in range(2):

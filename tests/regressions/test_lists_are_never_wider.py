@@ -54,7 +54,7 @@ class Listed:
 
 
 def _network(path: str, filters: Mapping[str, Any], **values: str) -> Listed:
-    return Listed(f"{NETWORK}/{path}", path.replace("-", "_"), tuple(filters), values)
+    return Listed(f"{NETWORK}/{path}", path.rpartition("/")[2].replace("-", "_"), tuple(filters), values)
 
 
 def _identity(path: str, *filters: str, **values: str) -> Listed:
@@ -81,6 +81,7 @@ LISTS: Final = (
     _network("security-group-rules", network_filters.RULE),
     _network("subnetpools", network_filters.SUBNET_POOL, is_default="true"),
     _network("address-scopes", network_filters.ADDRESS_SCOPE),
+    _network("qos/policies", network_filters.QOS_POLICY, is_default="true"),
     _network("address-groups", network_filters.ADDRESS_GROUP),
     _network("rbac-policies", network_filters.RBAC_POLICY),
     Listed(f"{NETWORK}/network-ip-availabilities", "network_ip_availabilities", tuple(network_filters.AVAILABILITY)),
@@ -116,9 +117,10 @@ def rows(client: Client, image: str) -> Iterator[None]:
     client.post(f"{NETWORK}/subnetpools", {"subnetpool": {
         "name": "narrow", "prefixes": ["10.0.0.0/8"]}}).raise_for_status()
     client.post(f"{NETWORK}/address-scopes", {"address_scope": {"name": "narrow", "ip_version": 4}}).raise_for_status()
+    client.post(f"{NETWORK}/qos/policies", {"policy": {"name": "narrow"}}).raise_for_status()
     client.post(f"{NETWORK}/address-groups", {"address_group": {"name": "narrow"}}).raise_for_status()
-    for path in ("networks", "subnets", "ports", "security-groups", "subnetpools"):
-        member = path.replace("-", "_")
+    for path in ("networks", "subnets", "ports", "security-groups", "subnetpools", "qos/policies"):
+        member = path.rpartition("/")[2].replace("-", "_")
         for row in client.get(f"{NETWORK}/{path}").json()[member]:
             client.request("PUT", f"{NETWORK}/{path}/{row['id']}/tags", json={"tags": [TAG]}).raise_for_status()
     yield

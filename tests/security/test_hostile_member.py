@@ -32,6 +32,7 @@ METHODS: Final = ("POST", "PUT", "PATCH")
 # What bounds a route that is not played.
 ADMIN = "only administrators may"
 CHANGES = "changes what is there; its lists are bounded by the schema"
+MANAGERS = "members may not; managers until the quota is full, which the verb's own tests show"
 NOTHING = "creates nothing: not built, or an answer alone"
 ACTION = "an operation holds its resource, so there is one at a time; what actions create is played by its noun"
 PARENT = "one of each parent"
@@ -137,11 +138,15 @@ ROUTES: Final[Mapping[str, str]] = {
     **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
                  "rbac-policies", "subnetpools", "address-scopes", "address-groups")),
-                 "PUT /address-groups/{id}/remove_addresses",
+                 "PUT /address-groups/{id}/remove_addresses", "PUT /qos/policies/{id}",
+                 "PUT /qos/policies/{id}/bandwidth_limit_rules/{limit_id}",
                  *(f"PUT /routers/{{id}}/{verb}" for verb in (
                      "remove_router_interface", "add_extraroutes", "remove_extraroutes")),
                  "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
-             NOTHING="\n".join(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT),
+             NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT), *(
+                 f"POST /qos/policies/{{id}}/{rules}\nPUT /qos/policies/{{id}}/{rules}/{{rule_id}}"
+                 for rules in network_not_built.ABSENT_RULES)]),
+             MANAGERS="POST /qos/policies\nPOST /qos/policies/{id}/bandwidth_limit_rules",
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              port_forwardings="POST /floatingips/{id}/port_forwardings",
              router_interfaces="PUT /routers/{id}/add_router_interface", rbac_policies="POST /rbac-policies",
@@ -151,7 +156,7 @@ ROUTES: Final[Mapping[str, str]] = {
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "routers", "floatingips",
-                 "subnetpools"))),
+                 "subnetpools", "qos/policies"))),
     **_lines("/image/v2", images="POST /images", image_property="PATCH /images/{image_id}",
              image_tag="PUT /images/{image_id}/tags/{tag}", image_member="POST /images/{image_id}/members",
              CHANGES="PUT /images/{image_id}/members/{member_id}",
@@ -424,7 +429,7 @@ def test_each_route_that_takes_a_body_has_a_bound() -> None:
 
     assert set(ROUTES) == found
     played = {bound for bound in ROUTES.values() if bound not in (
-        ADMIN, CHANGES, NOTHING, ACTION, PARENT, DATA, NEW_PARENT, EXPIRES)}
+        ADMIN, CHANGES, MANAGERS, NOTHING, ACTION, PARENT, DATA, NEW_PARENT, EXPIRES)}
     assert played | {"image_metadata"} == set(LOOPS)
 
 

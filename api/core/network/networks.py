@@ -14,6 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
+from api.core.network.qos_policies import default_policy, policy_to_bind
 from api.core.network.scope import (
     Caller,
     claim_quota,
@@ -30,7 +31,7 @@ from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import segments, sharing
-from hostler.resources.network.host_updates import notify_of_network
+from hostler.resources.network.host_updates import notify_of_network, tell_networks
 
 # Columns that only some may set, and the published name of the attribute in the rule.
 GUARDED: Mapping[str, str] = {
@@ -83,11 +84,16 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
         if values.get("external") is False and network.external:
             _check_leads_nowhere(session, network)
-        changed = set_changed(network, {name: value for name, value in values.items() if name != "shared"})
+        new = {name: value for name, value in values.items() if name != "shared"}
+        if "qos_policy_id" in new:
+            new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], network.qos_policy_id)
+        changed = set_changed(network, new)
         if "shared" in values and _share(session, network, values["shared"]) and not changed:
             network.revision += 1
         operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
             "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
+        if "qos_policy_id" in changed and not operation_ids:
+            operation_ids = tell_networks(session, caller.context, [network.id])
         session.flush()
         return _records(session, caller, [network])[0], operation_ids
     return caller.write(work)
@@ -139,7 +145,10 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     _check_guarded(caller, "create", project_id, values)
     conf = caller.services.conf
     kind = segments.kind_of(conf, values)
-    wanted = {"mtu": segments.max_mtu(conf, kind), **values, "network_type": kind, "project_id": project_id}
+    given = values.get("qos_policy_id")
+    policy_id = policy_to_bind(session, caller, given) if given else default_policy(session, project_id)
+    wanted = {"mtu": segments.max_mtu(conf, kind), **values, "network_type": kind, "project_id": project_id,
+              "qos_policy_id": policy_id}
     segments.check_mtu(conf, kind, wanted["mtu"])
     _check_zones(session, values.get("zone_hints") or ())
     claim_quota(caller, session, project_id, "networks")

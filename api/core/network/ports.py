@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
 from api.core.network import port_rules
+from api.core.network.qos_policies import policy_to_bind
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, Subnet
@@ -32,13 +33,14 @@ FIXED_IP: Final = declare(FixedIp, {"ip_address": Field(FixedIp.__table__.c.ip_a
 
 @dataclasses.dataclass(frozen=True)
 class PortRecord:
-    """A port with its addresses [(subnet id, address)], groups, host name and its network's DNS domain."""
+    """A port with its addresses [(subnet id, address)], groups, host name, and its network's DNS domain and policy."""
 
     row: Port
     addresses: tuple[tuple[str, str], ...] = ()
     group_ids: tuple[str, ...] = ()
     host: str | None = None
     dns_domain: str = ""
+    network_policy_id: str | None = None
 
 
 def list_ports(caller: Caller, query: Query) -> Page:
@@ -78,6 +80,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         port_rules.check_bound(port, new)
         if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values:
             port_rules.check_not_routed(session, port)
+        if "qos_policy_id" in new:
+            new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], port.qos_policy_id)
         before = security_groups.groups_of(session, [port.id])
         after = port_rules.groups_after(session, caller, port, before, values)
         moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
@@ -90,8 +94,10 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
             port.revision += 1
         _flush(session, port)
         operation_ids = []
-        if regrouped or moved or changed & {"allowed_address_pairs", "port_security_enabled", "admin_state_up",
-                                            "mac_address"}:
+        filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
+        if "qos_policy_id" in changed and not (regrouped or moved or changed & filtered):
+            operation_ids += notify_of_port(session, caller.context, port)
+        if regrouped or moved or changed & filtered:
             operation_ids += notify_of_port(session, caller.context, port)
             network_ids = peers.ports_changed(session, [port.id]) if port.host_id is not None else ()
             operation_ids += notify_of_peers(session, caller.context, network_ids)
@@ -135,14 +141,14 @@ def _records(session: orm.Session, ports: Sequence[Port]) -> list[PortRecord]:
             sa.select(PortSecurityGroup.port_id, PortSecurityGroup.group_id)
             .where(PortSecurityGroup.port_id.in_(port_ids)).order_by(PortSecurityGroup.group_id)).tuples():
         groups[port_id].append(group_id)
-    hosts = _names(session, Host.id, Host.name, {port.host_id for port in ports})
-    domains = _names(session, Network.id, Network.dns_domain, {port.network_id for port in ports})
+    hosts = dict(session.execute(sa.select(Host.id, Host.name).where(
+        Host.id.in_([port.host_id for port in ports if port.host_id]))).tuples().all())
+    networks = {row.id: row for row in session.execute(
+        sa.select(Network.id, Network.dns_domain, Network.qos_policy_id).where(
+            Network.id.in_({port.network_id for port in ports})))}
     return [PortRecord(port, tuple(addresses[port.id]), tuple(groups[port.id]), hosts.get(port.host_id or ""),
-                       domains.get(port.network_id, "")) for port in ports]
-
-
-def _names(session: orm.Session, key: Any, value: Any, wanted: Collection[str | None]) -> dict[str, str]:
-    return dict(session.execute(sa.select(key, value).where(key.in_([item for item in wanted if item]))).tuples().all())
+                       networks[port.network_id].dns_domain, networks[port.network_id].qos_policy_id)
+            for port in ports]
 
 
 def _subnets(session: orm.Session, network_id: str) -> list[Subnet]:
@@ -155,6 +161,7 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
     port_rules.check_rights(session, caller, "create", project_id, network, values)
     new = port_rules.columns(network, values)
     new.setdefault("port_security_enabled", network.port_security_enabled)
+    new["qos_policy_id"] = policy_to_bind(session, caller, new.get("qos_policy_id"))
     requests = port_rules.requests(caller, network, _subnets(session, network.id), values.get("fixed_ips"),
                                    device_owner=new.get("device_owner", ""))
     groups = port_rules.groups_of_new(session, caller, project_id, new, values)

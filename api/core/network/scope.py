@@ -24,6 +24,7 @@ from hostler.db.models import (
     Port,
     PortForwarding,
     Project,
+    QosPolicy,
     RbacPolicy,
     Router,
     SecurityGroup,
@@ -38,16 +39,18 @@ from hostler.resources.network import sharing
 
 Result = TypeVar("Result")
 Model = TypeVar("Model", Network, Subnet, Port, SecurityGroup, SecurityGroupRule, Router, FloatingIp, RbacPolicy,
-                SubnetPool, AddressScope, AddressGroup)
+                SubnetPool, AddressScope, AddressGroup, QosPolicy)
 
 WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", SecurityGroup: "security group",
                             SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
                             RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope",
-                            PortForwarding: "port forwarding", AddressGroup: "address group"}
+                            PortForwarding: "port forwarding", AddressGroup: "address group",
+                            QosPolicy: "QoS policy"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
                               SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
                               RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope",
-                              PortForwarding: "Port Forwarding", AddressGroup: "Address group"}
+                              PortForwarding: "Port Forwarding", AddressGroup: "Address group",
+                              QosPolicy: "QoS policy"}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 from sqlalchemy import orm
 
 from api import names
 from api.core.network.scope import WORDS, Caller, find, find_to_change, set_changed
 from hostler import errors
+from hostler.db.models import QosPolicy
 
+# Published names of actions that are not the noun's.
+_ACTIONS: Final[Mapping[Any, str]] = {QosPolicy: "policy"}
 MAX_TAGS = 50
 MAX_LENGTH = 255
 
@@ -48,7 +51,7 @@ def tag_not_found(tag: str) -> errors.NotFound:
 def _edit(caller: Caller, model: Any, identifier: str, change: Callable[[list[str]], list[str]]) -> list[str]:
     def work(session: orm.Session) -> tuple[list[str], list[str]]:
         row = find_to_change(session, caller, model, identifier)
-        caller.check(f"update_{WORDS[model].replace(' ', '_')}", row.project_id)
+        caller.check(f"update_{_ACTIONS.get(model) or WORDS[model].replace(' ', '_')}", row.project_id)
         tags = change(list(row.tags))
         _check(tags)
         set_changed(row, {"tags": tags})

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.core.network.address_groups import add_addresses, remove_addresses
 from api.face import Face
-from api.openstack.network import address_groups, faults, not_built, routers, usage, versions
+from api.openstack.network import address_groups, faults, not_built, qos, routers, usage, versions
 from api.openstack.network.nouns import NOUNS, BodyReader, port_forwarding_noun
 from api.openstack.network.resources import Collection, Inner, InnerItem, Item, Tag, Tags
 from api.services import Services
@@ -36,6 +36,10 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/floatingips/{id}/port_forwardings/{inner_id}", InnerItem(services, port_forwarding_noun, forwardings)
     yield "/v2.0/address-groups/{id}/add_addresses", address_groups.Addresses(services, add_addresses)
     yield "/v2.0/address-groups/{id}/remove_addresses", address_groups.Addresses(services, remove_addresses)
+    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules", qos.Rules(services)
+    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules/{limit_id}", qos.Rule(services)
+    yield "/v2.0/qos/rule-types", qos.RuleTypes(services)
+    yield "/v2.0/qos/rule-types/{id}", qos.RuleType(services)
     yield from not_built.routes(services)
 
 

@@ -55,7 +55,8 @@ _STANDARD: Final[Mapping[str, text.Filter]] = {
     "description": _text("description"), "changed_since": text.since("updated_at")}
 _TAGGED: Final[Mapping[str, text.Filter]] = {**_STANDARD, **text.tags(text.listed_tag)}
 NETWORK: Final[Mapping[str, text.Filter]] = {
-    **_TAGGED, **_equal("admin_state_up", "shared", "is_default", "mtu", "port_security_enabled"),
+    **_TAGGED, **_equal("admin_state_up", "shared", "is_default", "mtu", "port_security_enabled",
+                        "qos_policy_id"),
     "router:external": text.equal("external"), "dns_domain": _text("dns_domain"), "status": _constant("ACTIVE"),
     "provider:network_type": _text("network_type"), "provider:physical_network": _text("physical_network"),
     "provider:segmentation_id": text.equal("segmentation_id")}
@@ -65,7 +66,7 @@ SUBNET: Final[Mapping[str, text.Filter]] = {
     "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _text("subnetpool_id"), "segment_id": _constant("")}
 PORT: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("network_id", "device_id", "mac_address", "admin_state_up", "port_security_enabled",
-                        security_groups="port_security_groups.group_id"),
+                        "qos_policy_id", security_groups="port_security_groups.group_id"),
     **{name: _text(name) for name in ("device_owner", "status", "dns_name")}, "fixed_ips": _fixed_ips,
     "binding:vnic_type": _constant("normal"), "binding:host_id": text.equal("host_name")}
 GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default", "shared")}
@@ -98,6 +99,7 @@ SUBNET_POOL: Final[Mapping[str, text.Filter]] = {
                         "is_default", "shared"), "address_scope_id": _text("address_scope_id")}
 ADDRESS_SCOPE: Final[Mapping[str, text.Filter]] = {
     **_equal("id", "project_id", "ip_version", "shared", tenant_id="project_id"), "name": _text("name")}
+QOS_POLICY: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("is_default", "shared")}
 ADDRESS_GROUP: Final[Mapping[str, text.Filter]] = _STANDARD
 RBAC_POLICY: Final[Mapping[str, text.Filter]] = {
     **_equal("id", "object_id", "project_id", tenant_id="project_id", target_tenant="target"),

@@ -23,9 +23,13 @@ ABSENT: Final = {
     "auto-allocated-topology": "The auto-allocated-topology extension",
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
     "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
-    "qos/policies": "The qos extension", "qos/rule-types": "The qos extension",
     "default-security-group-rules": "The security-groups-default-rules extension",
     "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",
+}
+# Rules of QoS policies.
+ABSENT_RULES: Final = {
+    "dscp_marking_rules": "A DSCP marking rule", "minimum_bandwidth_rules": "A minimum bandwidth rule",
+    "packet_rate_limit_rules": "A packet rate limit rule", "minimum_packet_rate_rules": "A minimum packet rate rule",
 }
 
 
@@ -34,6 +38,9 @@ def routes(services: Services) -> Iterator[tuple[str, Resource]]:
     for path, feature in ABSENT.items():
         yield f"/v2.0/{path}", AbsentList(services, feature)
         yield f"/v2.0/{path}/{{id}}", AbsentItem(services, feature)
+    for path, feature in ABSENT_RULES.items():
+        yield f"/v2.0/qos/policies/{{id}}/{path}", AbsentList(services, feature)
+        yield f"/v2.0/qos/policies/{{id}}/{path}/{{rule_id}}", AbsentItem(services, feature)
 
 
 class AbsentList(Resource):
@@ -43,7 +50,7 @@ class AbsentList(Resource):
         super().__init__(services)
         self._feature = feature
 
-    def on_get(self, _request: falcon.Request, _response: falcon.Response) -> None:
+    def on_get(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse."""
         raise errors.NotImplementedHere(feature=self._feature)
 
@@ -57,7 +64,7 @@ class AbsentItem(Resource):
         super().__init__(services)
         self._feature = feature
 
-    def on_get(self, _request: falcon.Request, _response: falcon.Response, id: str) -> None:
+    def on_get(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse."""
         raise errors.NotImplementedHere(feature=self._feature)
 

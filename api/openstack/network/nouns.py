@@ -15,6 +15,7 @@ from api.core.network import (
     networks,
     port_forwardings,
     ports,
+    qos_policies,
     rbac_policies,
     routers,
     security_group_rules,
@@ -27,7 +28,7 @@ from api.core.network.verbs import Verbs
 from api.openstack.network import filters, schemas, views
 from api.openstack.network.schemas import Attribute
 from hostler import errors
-from hostler.db.models import FloatingIp, Network, Port, Router, SecurityGroup, Subnet, SubnetPool
+from hostler.db.models import FloatingIp, Network, Port, QosPolicy, Router, SecurityGroup, Subnet, SubnetPool
 from hostler.query.paging import Page, Query
 from hostler.query.text import Filter
 
@@ -35,13 +36,19 @@ Values = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Noun:
-    """One kind of resource. `plural` names it in bodies, `path` in URLs; `tagged` is the model that holds its tags."""
+class Body:
+    """What bodies call a kind of resource, and what they may say of it."""
 
     singular: str
     plural: str
-    path: str
     attributes: Mapping[str, Attribute]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Noun(Body):
+    """One kind of resource. `path` names it in URLs; `tagged` is the model that holds its tags."""
+
+    path: str
     filters: Mapping[str, Filter]
     sortable: Mapping[str, str]
     list_page: Callable[[Caller, Query], Page]
@@ -50,13 +57,13 @@ class Noun:
     delete: Callable[[Caller, str], None]
     view: Callable[[Any, Caller], dict[str, Any]]
     update: Callable[[Caller, str, Values], Any] | None = None
-    tagged: type[Network | Subnet | Port | SecurityGroup | Router | FloatingIp | SubnetPool] | None = None
+    tagged: type[Network | Subnet | Port | SecurityGroup | Router | FloatingIp | SubnetPool | QosPolicy] | None = None
 
 
 class BodyReader:
     """Turns the bodies of one noun into values for its verbs, or refuses them with the attribute's name."""
 
-    def __init__(self, noun: Noun) -> None:
+    def __init__(self, noun: Body) -> None:
         self._noun = noun
         self._checks: dict[str, tuple[Mapping[str, Attribute], Validator]] = {}
         for method in ("post", "put"):
@@ -78,7 +85,11 @@ class BodyReader:
             if len(body[noun.plural]) > most:
                 raise errors.TooLarge(reason=f"at most {most} {noun.plural} are created at once")
             return [self._values("post", item) for item in body[noun.plural]], True
-        return [self._values("post", self._inner(body))], False
+        return [self.read_one(body)], False
+
+    def read_one(self, body: Any) -> dict[str, Any]:
+        """Return the values of one new resource."""
+        return self._values("post", self._inner(body))
 
     def read_change(self, body: Any) -> dict[str, Any]:
         """Return the values of a change."""
@@ -162,6 +173,9 @@ NOUNS: tuple[Noun, ...] = (
     Noun(singular="address_group", plural="address_groups", path="address-groups", attributes=schemas.ADDRESS_GROUP,
          filters=filters.ADDRESS_GROUP, sortable=filters.SORT_GROUP, view=views.address_group,
          **_verbs(address_groups.VERBS)),
+    Noun(singular="policy", plural="policies", path="qos/policies", attributes=schemas.QOS_POLICY,
+         filters=filters.QOS_POLICY, sortable=filters.SORT_GROUP, view=views.qos_policy, tagged=QosPolicy,
+         **_verbs(qos_policies.VERBS)),
     Noun(singular="rbac_policy", plural="rbac_policies", path="rbac-policies", attributes=schemas.RBAC_POLICY,
          filters=filters.RBAC_POLICY, sortable=filters.SORT_RBAC_POLICY, view=views.rbac_policy,
          **_verbs(rbac_policies.VERBS)),

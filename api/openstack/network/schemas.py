@@ -95,7 +95,7 @@ NETWORK: Mapping[str, Attribute] = {
     "provider:network_type": Attribute({"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]}),
     "provider:physical_network": Attribute(nullable({**TEXT, "minLength": 1, "maxLength": 64})),
     "provider:segmentation_id": Attribute(nullable(whole_number(0, 16777215))),
-    "qos_policy_id": Attribute(NOTHING, ignored=True),
+    "qos_policy_id": Attribute(nullable(ID)),
     "availability_zone_hints": Attribute({**list_of({**TEXT, "minLength": 1}), "uniqueItems": True}, put=False),
     "vlan_transparent": Attribute({"enum": [None, False]}, ignored=True),
 }
@@ -120,7 +120,7 @@ PORT: Mapping[str, Attribute] = {
     "dns_name": Attribute(nullable(_DNS)), "binding:host_id": Attribute(nullable(TEXT)),
     "binding:profile": Attribute(nullable({"type": "object"})), "binding:vnic_type": Attribute(TEXT),
     "extra_dhcp_opts": Attribute(nullable(list_of({"type": "object"}))),
-    "qos_policy_id": Attribute(NOTHING, ignored=True), "numa_affinity_policy": Attribute(NOTHING, ignored=True),
+    "qos_policy_id": Attribute(nullable(ID)), "numa_affinity_policy": Attribute(NOTHING, ignored=True),
     "propagate_uplink_status": Attribute({"type": ["boolean", "null"]}, ignored=True),
     "hints": Attribute(NOTHING, ignored=True), "trusted": Attribute({"enum": [None, False]}, ignored=True),
 }
@@ -176,6 +176,10 @@ ADDRESS_SCOPE: Mapping[str, Attribute] = {
 }
 ADDRESS_GROUP: Mapping[str, Attribute] = {
     **_NAMED, "addresses": Attribute(nullable(list_of(ADDRESS, 1024)), **_FIXED)}
+QOS_POLICY: Mapping[str, Attribute] = {**_NAMED, "shared": Attribute(TRUTH), "is_default": Attribute(TRUTH)}
+BANDWIDTH_LIMIT: Mapping[str, Attribute] = {
+    "max_kbps": Attribute(whole_number(0, 2147483647), required=True),
+    "max_burst_kbps": Attribute(whole_number(0, 2147483647)), "direction": Attribute({"enum": ["egress", "ingress"]})}
 RBAC_POLICY: Mapping[str, Attribute] = {
     **_PROJECT, "object_type": Attribute({**TEXT, "minLength": 1}, required=True, **_FIXED),
     "object_id": Attribute(ID, required=True, **_FIXED),

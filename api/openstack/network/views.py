@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+from api.core.network import qos_policies
 from api.core.network.floating_ips import Described
 from api.core.network.networks import NetworkRecord
 from api.core.network.port_forwardings import ports_of
@@ -38,7 +39,7 @@ def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
     shown = {**_standard(row), "status": "ACTIVE", "admin_state_up": row.admin_state_up, "shared": record.shared,
              "router:external": row.external, "is_default": row.is_default, "mtu": row.mtu,
              "port_security_enabled": row.port_security_enabled, "dns_domain": row.dns_domain,
-             "subnets": [subnet_id for subnet_id, *_ in record.subnets],
+             "qos_policy_id": row.qos_policy_id, "subnets": [subnet_id for subnet_id, *_ in record.subnets],
              "availability_zone_hints": row.zone_hints or [], "availability_zones": [],
              "ipv4_address_scope": scopes.get(4), "ipv6_address_scope": scopes.get(6)}
     if caller.allows("get_network:provider"):
@@ -66,7 +67,8 @@ def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
                            for subnet_id, address in record.addresses],
              "security_groups": list(record.group_ids), "allowed_address_pairs": pairs,
              "port_security_enabled": row.port_security_enabled, "extra_dhcp_opts": [], "dns_name": row.dns_name,
-             "dns_assignment": _dns_assignment(record), "binding:vnic_type": "normal"}
+             "dns_assignment": _dns_assignment(record), "binding:vnic_type": "normal",
+             "qos_policy_id": row.qos_policy_id, "qos_network_policy_id": record.network_policy_id}
     if caller.allows("get_port:binding"):
         bound = record.host is not None
         shown |= {"binding:host_id": record.host or "", "binding:profile": {},
@@ -179,3 +181,10 @@ def address_scope(record: Record, _caller: Caller) -> dict[str, Any]:
 def address_group(record: Record, _caller: Caller) -> dict[str, Any]:
     """Show an address group."""
     return {**_standard(record.row), "addresses": record.row.addresses}
+
+
+def qos_policy(record: Record, _caller: Caller) -> dict[str, Any]:
+    """Show a QoS policy with its rules."""
+    row = record.row
+    return {**_standard(row), "shared": record.shared, "is_default": row.default_of is not None, "rules": [
+        {**rule, "qos_policy_id": row.id, "type": qos_policies.RULE_TYPE} for rule in row.rules]}

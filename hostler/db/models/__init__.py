@@ -28,6 +28,7 @@ from hostler.db.models.network import (
 )
 from hostler.db.models.operation import Lock, Operation, OperationNote, OperationStep
 from hostler.db.models.placement import Aggregate, AggregateHost, Allocation, Host, Service, Zone
+from hostler.db.models.qos import QosPolicy
 from hostler.db.models.router import FloatingIp, PortForwarding, Router, RouterPort
 from hostler.db.models.server import Flavor, FlavorAccess, KeyPair, Server, ServerGroup, ServerGroupMember, ServerTag
 from hostler.db.models.sharing import RbacPolicy
@@ -50,8 +51,8 @@ __all__ = [
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortForwarding",
-    "PortSecurityGroup", "Project", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment", "Router",
-    "RouterPort", "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
+    "PortSecurityGroup", "Project", "QosPolicy", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment",
+    "Router", "RouterPort", "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "SubnetPool", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",
 ]

@@ -34,6 +34,7 @@ class Network(Resource, Base):
     # Each host answers at the gateway address and masquerades (the default network of a single node).
     host_gateway: orm.Mapped[bool] = orm.mapped_column(default=False)
     dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    qos_policy_id: orm.Mapped[str | None] = relation("qos_policies.id", kind="friend", on_delete="restrict")
     zone_hints: orm.Mapped[list[Any] | None] = orm.mapped_column(sa.JSON)
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
@@ -81,6 +82,8 @@ class Port(Resource, Base):
     host_id: orm.Mapped[str | None] = relation("hosts.id", kind="friend", on_delete="clear")
     port_security_enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     allowed_address_pairs: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
+    # Without one, its network's holds.
+    qos_policy_id: orm.Mapped[str | None] = relation("qos_policies.id", kind="friend", on_delete="restrict")
     extra_dhcp_opts: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     dns_name: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)

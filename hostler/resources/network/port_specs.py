@@ -33,7 +33,7 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
-from hostler.resources.network import kinds, peers
+from hostler.resources.network import kinds, peers, qos
 from hostler.resources.network.router_specs import floating_ips, router_links, router_specs
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
@@ -54,8 +54,8 @@ KEPT = 500
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
                     Port.device_tag, Port.port_security_enabled, Port.allowed_address_pairs, Port.spec_revision,
-                    Server.hostname)
-          .join(Server, Server.id == Port.server_id)
+                    Server.hostname, qos.EFFECTIVE.label("qos_policy_id"))
+          .join(Server, Server.id == Port.server_id).join(Network, Network.id == Port.network_id)
           .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id))
 _PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
 _PORTS_OF_IDS = _PORTS.where(Port.id.in_(_IDS))
@@ -106,6 +106,7 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
     floating = floating_ips(session, routed) if routed else {}
     addresses = _addresses(session, [port.id for port in ports])
     rules = _rules(session, [port.id for port in ports if port.port_security_enabled])
+    limits = qos.limits_of(session, {port.qos_policy_id for port in ports if port.qos_policy_id is not None})
     specs: dict[str, list[PortSpec]] = {server_id: [] for server_id in server_ids or ()}
     for port in ports:
         specs.setdefault(str(port.server_id), []).append(PortSpec(
@@ -113,7 +114,8 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             server_id=str(port.server_id), fixed_ips=tuple(addresses[port.id]), hostname=port.dns_name or port.hostname,
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
             allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
-            floating_ips=floating.get(port.id, ()), revision=port.spec_revision, tag=port.device_tag))
+            floating_ips=floating.get(port.id, ()), limits=limits.get(port.qos_policy_id, ()),
+            revision=port.spec_revision, tag=port.device_tag))
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 

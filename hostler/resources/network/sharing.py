@@ -18,6 +18,8 @@ from hostler.db.models import (
     Network,
     Port,
     PortSecurityGroup,
+    Project,
+    QosPolicy,
     RbacPolicy,
     SecurityGroup,
     SecurityGroupRule,
@@ -32,7 +34,8 @@ _SERVICE_PORTS: Final = ("network:router_gateway", "network:floatingip")
 
 # Published type → its model.
 TYPES: Final[Mapping[str, Any]] = {"network": Network, "security_group": SecurityGroup, "subnetpool": SubnetPool,
-                                   "address_scope": AddressScope, "address_group": AddressGroup}
+                                   "address_scope": AddressScope, "address_group": AddressGroup,
+                                   "qos_policy": QosPolicy}
 # Model → the projects that use one of its rows.
 _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
     Network: lambda row_id: sa.select(Port.project_id).where(
@@ -43,6 +46,9 @@ _USERS: Final[Mapping[Any, Callable[[str], sa.Select[Any]]]] = {
     AddressScope: lambda row_id: sa.select(SubnetPool.project_id).where(SubnetPool.address_scope_id == row_id),
     AddressGroup: lambda row_id: sa.select(SecurityGroupRule.project_id).where(
         SecurityGroupRule.remote_address_group_id == row_id),
+    QosPolicy: lambda row_id: sa.select(Project.id).where(sa.or_(
+        Project.id.in_(sa.select(Network.project_id).where(Network.qos_policy_id == row_id)),
+        Project.id.in_(sa.select(Port.project_id).where(Port.qos_policy_id == row_id)))),
 }
 _TYPE_OF: Final = {model: name for name, model in TYPES.items()}
 

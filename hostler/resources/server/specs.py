@@ -203,6 +203,15 @@ class RuleSpec(Spec):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LimitSpec(Spec):
+    """How fast a port may send (`egress`) or receive (`ingress`), kbit/s; what may exceed it for a moment, kbit."""
+
+    direction: str
+    max_kbps: int  # 0: any speed
+    max_burst_kbps: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FixedIpSpec(Spec):
     """One address of a port."""
 
@@ -225,6 +234,7 @@ class PortSpec(Spec):
     allowed_pairs: tuple[dict[str, str], ...] = ()
     rules: tuple[RuleSpec, ...] = ()
     floating_ips: tuple[FloatingIpSpec, ...] = ()
+    limits: tuple[LimitSpec, ...] = ()
     revision: int = 0
     tag: str | None = None
 

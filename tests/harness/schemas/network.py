@@ -101,6 +101,11 @@ _SCOPE = _object({"id": _UUID, "name": _NAME, "ip_version": {"enum": [4, 6]}, "s
                   "tenant_id": _PROJECT})
 _SCOPE["required"] = []
 _ADDRESS_GROUP = _resource({**_STANDARD, "name": _NAME, "addresses": _list(_BLOCK)})
+_LIMIT_RULE = {"id": _UUID, "max_kbps": _COUNT, "max_burst_kbps": _COUNT, "direction": {"enum": ["ingress", "egress"]}}
+_QOS_POLICY = _resource({**_TAGGED, "shared": _FLAG, "is_default": _FLAG, "rules": _list(_object({
+    **_LIMIT_RULE, "qos_policy_id": _UUID, "type": {"const": "bandwidth_limit"}}))})
+_RULE_TYPE = _object({"type": _TEXT, "drivers": _list(_object({"name": _TEXT, "supported_parameters": _list(_object({
+    "parameter_name": _TEXT, "parameter_type": {"enum": ["range", "choices"]}, "parameter_values": {}}))}))})
 _RBAC = _object({"id": _UUID, "object_type": {"enum": [
     "network", "security_group", "address_group", "subnetpool", "address_scope", "qos_policy"]}, "object_id": _UUID,
     "action": {"enum": ["access_as_shared", "access_as_external"]},
@@ -149,7 +154,8 @@ _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("p
           ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
           ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
           ("rbac-policies", "rbac_policy", _RBAC), ("subnetpools", "subnetpool", _SUBNET_POOL),
-          ("address-scopes", "address_scope", _SCOPE), ("address-groups", "address_group", _ADDRESS_GROUP))
+          ("address-scopes", "address_scope", _SCOPE), ("address-groups", "address_group", _ADDRESS_GROUP),
+          ("qos/policies", "policy", _QOS_POLICY))
 _UNTAGGED = ("security_group_rule", "rbac_policy", "address_scope", "address_group", "port_forwarding")
 
 
@@ -194,6 +200,15 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("PUT", "/routers/{id}/remove_extraroutes", 200, _object({"router": _ROUTER})),
     *(("PUT", f"/address-groups/{{id}}/{verb}_addresses", 200, _object({"address_group": _ADDRESS_GROUP}))
       for verb in ("add", "remove")),
+    *(("GET", f"/qos/policies/{{id}}/bandwidth_limit_rules{path}", 200, body) for path, body in (
+        ("", _object({"bandwidth_limit_rules": _list({**_object(_LIMIT_RULE), "required": []})})),
+        ("/{id}", _object({"bandwidth_limit_rule": {**_object(_LIMIT_RULE), "required": []}})))),
+    ("POST", "/qos/policies/{id}/bandwidth_limit_rules", 201, _object({"bandwidth_limit_rule": _object(_LIMIT_RULE)})),
+    ("PUT", "/qos/policies/{id}/bandwidth_limit_rules/{id}", 200, _object({
+        "bandwidth_limit_rule": _object(_LIMIT_RULE)})),
+    ("DELETE", "/qos/policies/{id}/bandwidth_limit_rules/{id}", 204, _NOTHING),
+    ("GET", "/qos/rule-types", 200, _object({"rule_types": _list(_object({"type": _TEXT}))})),
+    ("GET", "/qos/rule-types/{type}", 200, _object({"rule_type": _RULE_TYPE})),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

@@ -74,6 +74,12 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_rbac_policy", OWNER_OR_ADMIN, "No longer share something."),
     *((f"{verb}_rbac_policy:target_tenant", ADMIN, "Share something with every project.")
       for verb in ("create", "update")),
+    ("get_agent", ADMIN, "See the network agents."),
+    *((f"get_{plural}", ADMIN, f"See {text}.") for plural, text in (
+        ("dhcp-agents", "the agents that serve DHCP on a network"),
+        ("dhcp-networks", "the networks that an agent serves DHCP on"),
+        ("l3-agents", "the agents that route for a router"), ("l3-routers", "the routers that an agent routes for"))),
+    ("get_segment", ADMIN, "See the segments of networks."),
     ("get_quota", READER, "Show a project's network quota."),
     ("update_quota", ADMIN, "Change a project's network quota."),
     ("delete_quota", ADMIN, "Take a project's own network limits away."),

@@ -145,7 +145,9 @@ ROUTES: Final[Mapping[str, str]] = {
                  "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
              NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT), *(
                  f"POST /qos/policies/{{id}}/{rules}\nPUT /qos/policies/{{id}}/{rules}/{{rule_id}}"
-                 for rules in network_not_built.ABSENT_RULES)]),
+                 for rules in network_not_built.ABSENT_RULES),
+                 "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks",
+                 "POST /agents/{id}/l3-routers"]),
              MANAGERS="POST /qos/policies\nPOST /qos/policies/{id}/bandwidth_limit_rules",
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              port_forwardings="POST /floatingips/{id}/port_forwardings",

@@ -58,19 +58,19 @@ def list_networks(caller: Caller, query: Query) -> Page:
     with caller.services.db.reading() as session:
         page = read_page(session, with_shared(caller, NETWORK), query, [visible(caller, Network)],
                          allows=caller.allows)
-        return dataclasses.replace(page, rows=_records(session, caller, page.rows))
+        return dataclasses.replace(page, rows=records(session, caller, page.rows))
 
 
 def show_network(caller: Caller, identifier: str) -> NetworkRecord:
     """Return one network; raises NotFound."""
     with caller.services.db.reading() as session:
-        return _records(session, caller, [find(session, caller, Network, identifier)])[0]
+        return records(session, caller, [find(session, caller, Network, identifier)])[0]
 
 
 def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[NetworkRecord]:
     """Write networks, all or none."""
     def work(session: orm.Session) -> tuple[list[NetworkRecord], list[str]]:
-        return _records(session, caller, [_create(session, caller, values) for values in bodies]), []
+        return records(session, caller, [_create(session, caller, values) for values in bodies]), []
     return caller.write(work)
 
 
@@ -95,7 +95,7 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         if "qos_policy_id" in changed and not operation_ids:
             operation_ids = tell_networks(session, caller.context, [network.id])
         session.flush()
-        return _records(session, caller, [network])[0], operation_ids
+        return records(session, caller, [network])[0], operation_ids
     return caller.write(work)
 
 
@@ -121,7 +121,8 @@ def _in_use(network_id: str) -> errors.InUse:
                         "use on the network.", resource="network", id=network_id, reason="ports")
 
 
-def _records(session: orm.Session, caller: Caller, networks: Sequence[Network]) -> list[NetworkRecord]:
+def records(session: orm.Session, caller: Caller, networks: Sequence[Network]) -> list[NetworkRecord]:
+    """Return networks with their subnets."""
     network_ids = [network.id for network in networks]
     subnets = _subnets(session, network_ids)
     shared = sharing.shared_among(session, network_ids, caller.project_id)

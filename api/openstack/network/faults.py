@@ -35,6 +35,7 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("Conflict", "QoS rules"): "QoSRulesConflict",
     ("Conflict", "default QoS policy"): "QoSPolicyDefaultAlreadyExists",
     ("Forbidden", "removal of a QoS policy"): "PolicyRemoveAuthorizationError",
+    ("NotFound", "agent"): "AgentNotFound",
     ("NotFound", "addresses"): "AddressesNotFound",
     ("Invalid", "addresses there"): "AddressesAlreadyExist",
     ("InUse", "address group"): "AddressGroupInUse",

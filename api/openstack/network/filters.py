@@ -20,7 +20,7 @@ def _text(path: str) -> text.Filter:
     return make
 
 
-def _constant(present: str) -> text.Filter:
+def constant(present: str) -> text.Filter:
     """An attribute that is the same for every row."""
     return lambda _name, values: EVERYTHING if present in values else NOTHING
 
@@ -57,18 +57,18 @@ _TAGGED: Final[Mapping[str, text.Filter]] = {**_STANDARD, **text.tags(text.liste
 NETWORK: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("admin_state_up", "shared", "is_default", "mtu", "port_security_enabled",
                         "qos_policy_id"),
-    "router:external": text.equal("external"), "dns_domain": _text("dns_domain"), "status": _constant("ACTIVE"),
+    "router:external": text.equal("external"), "dns_domain": _text("dns_domain"), "status": constant("ACTIVE"),
     "provider:network_type": _text("network_type"), "provider:physical_network": _text("physical_network"),
     "provider:segmentation_id": text.equal("segmentation_id")}
 SUBNET: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("network_id", "cidr", "gateway_ip", "ip_version", "enable_dhcp", "shared"),
     "router:external": text.equal("network.external"), "ipv6_address_mode": _text("ipv6_address_mode"),
-    "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _text("subnetpool_id"), "segment_id": _constant("")}
+    "ipv6_ra_mode": _text("ipv6_ra_mode"), "subnetpool_id": _text("subnetpool_id"), "segment_id": constant("")}
 PORT: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("network_id", "device_id", "mac_address", "admin_state_up", "port_security_enabled",
                         "qos_policy_id", security_groups="port_security_groups.group_id"),
     **{name: _text(name) for name in ("device_owner", "status", "dns_name")}, "fixed_ips": _fixed_ips,
-    "binding:vnic_type": _constant("normal"), "binding:host_id": text.equal("host_name")}
+    "binding:vnic_type": constant("normal"), "binding:host_id": text.equal("host_name")}
 GROUP: Final[Mapping[str, text.Filter]] = {**_TAGGED, **_equal("stateful", "is_default", "shared")}
 RULE: Final[Mapping[str, text.Filter]] = {
     **_STANDARD, **_equal("remote_group_id", "remote_address_group_id", "remote_ip_prefix",
@@ -76,7 +76,7 @@ RULE: Final[Mapping[str, text.Filter]] = {
                           belongs_to_default_sg="group.is_default"),
     "direction": _text("direction"), "ethertype": _text("ethertype"), "protocol": _protocol}
 ROUTER: Final[Mapping[str, text.Filter]] = {
-    **_TAGGED, **_equal("admin_state_up", "enable_snat"), "status": _constant("ACTIVE")}
+    **_TAGGED, **_equal("admin_state_up", "enable_snat"), "status": constant("ACTIVE")}
 FLOATING_IP: Final[Mapping[str, text.Filter]] = {
     **{name: how for name, how in _TAGGED.items() if name != "name"},
     **_equal("port_id", "router_id", "fixed_ip_address", floating_network_id="network_id",

@@ -17,8 +17,8 @@ from hostler import errors
 
 # Collection → what it belongs to. `docs/api-support.md` names them.
 ABSENT: Final = {
-    "trunks": "The trunk extension", "segments": "The segment extension",
-    "network_segment_ranges": "The network-segment-range extension", "agents": "The agent extension",
+    "trunks": "The trunk extension",
+    "network_segment_ranges": "The network-segment-range extension",
     "flavors": "The flavors extension", "service_profiles": "The flavors extension",
     "auto-allocated-topology": "The auto-allocated-topology extension",
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",

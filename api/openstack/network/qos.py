@@ -16,7 +16,6 @@ from hostler.query.compiler import unknown
 
 _READER: Final = BodyReader(Body(singular="bandwidth_limit_rule", plural="bandwidth_limit_rules",
                                  attributes=BANDWIDTH_LIMIT))
-_NOT_FILTERS: Final = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 _DRIVER: Final = "hostler"
 
 
@@ -27,7 +26,7 @@ class Rules(Resource):
         """List them."""
         fields = queries.fields_of(request)
         rules = core.list_rules(self.caller(request), id)
-        for name in request.params.keys() - _NOT_FILTERS:
+        for name in request.params.keys() - queries.NOT_FILTERS:
             if name != "id" and name not in BANDWIDTH_LIMIT:
                 raise unknown(name)
             wanted = [coerced(BANDWIDTH_LIMIT[name].schema, text) if name != "id" else text

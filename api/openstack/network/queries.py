@@ -9,7 +9,6 @@ from typing import Any
 import falcon
 
 from api import links, paging
-from api.openstack.network.nouns import Noun
 from api.services import Services
 from hostler import errors
 from hostler.query import text
@@ -17,13 +16,13 @@ from hostler.query.compiler import unknown
 from hostler.query.paging import Page, Query
 
 _LARGEST = 1 << 31
-_NOT_FILTERS = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
+NOT_FILTERS = frozenset({"fields", "sort_key", "sort_dir", "limit", "marker", "page_reverse"})
 
 
 def read_query(request: falcon.Request, maximum: int, filters: Mapping[str, text.Filter],
                sortable: Mapping[str, str]) -> Query:
     """Return what a list request asks for; raises InvalidField, for an unknown filter, too."""
-    found = {name: request.get_param_as_list(name) or [] for name in request.params if name not in _NOT_FILTERS}
+    found = {name: request.get_param_as_list(name) or [] for name in request.params if name not in NOT_FILTERS}
     for name in found.keys() - filters.keys():
         raise unknown(name)
     limit = asked_limit(request)
@@ -46,26 +45,26 @@ def only(shown: dict[str, Any], fields: set[str]) -> dict[str, Any]:
     return {name: value for name, value in shown.items() if name in fields} if fields else shown
 
 
-def page_links(services: Services, request: falcon.Request, noun: Noun, query: Query, page: Page,
+def page_links(services: Services, request: falcon.Request, path: str, query: Query, page: Page,
                ids: Sequence[str]) -> list[dict[str, str]]:
     """Return the links to the pages after and before this one: none to a page that is known to be empty."""
     if not page.full and not asked_limit(request):
         return []
     found: list[dict[str, str]] = []
     if page.full or query.reverse:
-        found.append({"rel": "next", "href": _url(services, request, noun, ids[-1:], reverse=False)})
+        found.append({"rel": "next", "href": _url(services, request, path, ids[-1:], reverse=False)})
     if page.full or not query.reverse:
-        found.append({"rel": "previous", "href": _url(services, request, noun, ids[:1], reverse=True)})
+        found.append({"rel": "previous", "href": _url(services, request, path, ids[:1], reverse=True)})
     return found
 
 
-def _url(services: Services, request: falcon.Request, noun: Noun, marker: Sequence[str], *, reverse: bool) -> str:
+def _url(services: Services, request: falcon.Request, path: str, marker: Sequence[str], *, reverse: bool) -> str:
     params: dict[str, Any] = {name: value for name, value in request.params.items()
                               if name not in ("marker", "page_reverse")}
     params |= {"marker": marker[0]} if marker else {}
     params |= {"page_reverse": "True"} if reverse else {}
     query = urllib.parse.urlencode(params, doseq=True)
-    return f"{links.base_url(services.conf, request)}/network/v2.0/{noun.path}?{query}"
+    return f"{links.base_url(services.conf, request)}/network/v2.0/{path}?{query}"
 
 
 def _sort(request: falcon.Request, sortable: Mapping[str, str]) -> tuple[tuple[str, bool], ...]:

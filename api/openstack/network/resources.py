@@ -61,7 +61,7 @@ class Collection(Resource):
         page = self._noun.list_page(caller, query)
         shown = [self._noun.view(item, caller) for item in page.rows]
         media: dict[str, object] = {self._noun.plural: [queries.only(item, fields) for item in shown]}
-        links = queries.page_links(self.services, request, self._noun, query, page, [item["id"] for item in shown])
+        links = queries.page_links(self.services, request, self._noun.path, query, page, [item["id"] for item in shown])
         if links:
             media[f"{self._noun.plural}_links"] = links
         response.media = media

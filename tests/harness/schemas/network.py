@@ -106,6 +106,17 @@ _QOS_POLICY = _resource({**_TAGGED, "shared": _FLAG, "is_default": _FLAG, "rules
     **_LIMIT_RULE, "qos_policy_id": _UUID, "type": {"const": "bandwidth_limit"}}))})
 _RULE_TYPE = _object({"type": _TEXT, "drivers": _list(_object({"name": _TEXT, "supported_parameters": _list(_object({
     "parameter_name": _TEXT, "parameter_type": {"enum": ["range", "choices"]}, "parameter_values": {}}))}))})
+_AGENT = {**_object({
+    "id": _UUID, "agent_type": _TEXT, "binary": _TEXT, "topic": _TEXT, "host": _TEXT,
+    "availability_zone": _TEXT_OR_NULL, "admin_state_up": _FLAG, "alive": _FLAG, "created_at": _TEXT,
+    "started_at": _TEXT_OR_NULL,
+    "heartbeat_timestamp": _TEXT_OR_NULL, "description": _TEXT_OR_NULL, "configurations": {"type": "object"},
+    "resources_synced": _FLAG_OR_NULL}), "required": []}
+_SEGMENT = {**_object({
+    "id": _UUID, "network_id": _UUID, "name": _TEXT_OR_NULL, "description": _TEXT_OR_NULL,
+    "network_type": {"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]}, "physical_network": _TEXT_OR_NULL,
+    "segmentation_id": _NUMBER_OR_NULL, "created_at": _TIME, "updated_at": _TIME, "revision_number": _COUNT}),
+    "required": []}
 _RBAC = _object({"id": _UUID, "object_type": {"enum": [
     "network", "security_group", "address_group", "subnetpool", "address_scope", "qos_policy"]}, "object_id": _UUID,
     "action": {"enum": ["access_as_shared", "access_as_external"]},
@@ -209,6 +220,13 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("DELETE", "/qos/policies/{id}/bandwidth_limit_rules/{id}", 204, _NOTHING),
     ("GET", "/qos/rule-types", 200, _object({"rule_types": _list(_object({"type": _TEXT}))})),
     ("GET", "/qos/rule-types/{type}", 200, _object({"rule_type": _RULE_TYPE})),
+    *(("GET", path, 200, _object({"agents": _list(_AGENT)})) for path in (
+        "/agents", "/networks/{id}/dhcp-agents", "/routers/{id}/l3-agents")),
+    ("GET", "/agents/{id}", 200, _object({"agent": _AGENT})),
+    ("GET", "/agents/{id}/dhcp-networks", 200, _object({"networks": _list(_NETWORK)})),
+    ("GET", "/agents/{id}/l3-routers", 200, _object({"routers": _list(_ROUTER)})),
+    ("GET", "/segments", 200, _object({"segments": _list(_SEGMENT)}, {"segments_links": _list(_LINK)})),
+    ("GET", "/segments/{id}", 200, _object({"segment": _SEGMENT})),
     ("GET", "/availability_zones", 200, _object({"availability_zones": _list(_object({
         "name": _TEXT, "resource": {"enum": ["network", "router"]},
         "state": {"enum": ["available", "unavailable"]}}))})),

@@ -75,6 +75,9 @@ def remove_rows(session: orm.Session, table: sa.Table, row_ids: Sequence[str]) -
     for child, column in _references(table):
         rule = column.info.get("on_delete")
         refers = column.in_(row_ids)
+        if child is table:
+            # What goes together may refer to each other; not every database waits for a statement's end to look.
+            session.execute(sa.update(table).where(refers, table.c.id.in_(row_ids)).values({column.name: None}))
         if rule == "clear":
             session.execute(sa.update(child).where(refers).values({column.name: None}))
         elif rule != "cascade":

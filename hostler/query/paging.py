@@ -86,9 +86,12 @@ def read_page(session: orm.Session, resource: Resource, query: Query, scope: Seq
     return Page(rows[::-1] if query.reverse else rows, full, count)
 
 
-def _named(result: sa.Result[Any]) -> list[Any]:
+def _named(result: sa.Result[Any]) -> Sequence[Any]:
     """Return rows as named tuples: to read an attribute of SQLAlchemy's rows takes ten times as long."""
-    return list(map(_row_type(tuple(result.keys()))._make, result.all()))
+    rows, names = result.all(), tuple(result.keys())
+    if rows and len(rows[0]) != len(names):  # aliased entities have no name
+        return rows
+    return list(map(_row_type(names)._make, rows))
 
 
 @functools.cache

@@ -167,9 +167,10 @@ class FlatPlumbing:
             for port in server.ports:
                 wanted.setdefault(port.network.id, []).append(PortRecord(port, server))
         self._groups.keep_only(firewall.groups_named(port for server in servers for port in server.ports))
-        held = routers.networks_of(routers.wanted((port for server in servers for port in server.ports), self._host))
+        routing = routers.wanted((port for server in servers for port in server.ports), self._host)
+        held = routers.networks_of(routing)
         self._peers.keep_only({*wanted, *held})
-        links.remove_strays({*wanted, *held})
+        links.remove_strays({*wanted, *held}, [port.id for router in routing.values() for port in router.ports])
         with self._guard:
             known = set(self._records)
         for network_id in sorted({*known, *self._store.strays(())} - set(wanted)):
@@ -364,12 +365,14 @@ class FlatPlumbing:
             self._store.remove_port(network_id, port_id)
 
     def _repair(self) -> None:
-        """Repair what others broke: filters that were flushed, DHCP servers that ended (the watchdog calls this).
+        """Repair what others broke: filters that were flushed, DHCP servers that ended, routers that were removed (the
+        watchdog calls this).
 
         Packet filters are often reloaded by flushing everything there is, ours included.
         """
-        if self._routers.broken:
-            self._route()
+        lost = self._routers.lost()
+        if lost or self._routers.broken:
+            self._route(again=bool(lost))
         with self._guard:
             network_ids = list(self._records)
         present = nft.tables() if network_ids else None

@@ -24,6 +24,8 @@ from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, SubnetSpec
 
 LOG = logging.getLogger(__name__)
+
+_REMOVED_STRAYS = (names.VXLAN_PREFIX, names.VLAN_PREFIX, names.ROUTER_HOST_PREFIX)
 _AF_INET = 2
 _SCOPE_LINK = 253
 
@@ -230,14 +232,21 @@ def _works(probe: Callable[[Any], None]) -> bool:
         return False
 
 
-def remove_strays(network_ids: Collection[str]) -> None:
-    """Remove the tunnel and VLAN devices of networks that are not among `network_ids`."""
-    wanted = {name(network_id) for network_id in network_ids for name in (names.vxlan_name, names.vlan_name)}
+def present() -> set[str]:
+    """Return the names of all links."""
+    with netlink() as ipr:
+        return {str(link.get_attr("IFLA_IFNAME")) for link in ipr.get_links()}
+
+
+def remove_strays(network_ids: Collection[str], router_port_ids: Collection[str]) -> None:
+    """Remove the tunnel and VLAN devices of other networks than these, and the links of other router ports."""
+    wanted = {*(name(network_id) for network_id in network_ids for name in (names.vxlan_name, names.vlan_name)),
+              *map(names.router_host_name, router_port_ids)}
     with netlink() as ipr:
         for link in ipr.get_links():
             name = str(link.get_attr("IFLA_IFNAME"))
-            if name.startswith((names.VXLAN_PREFIX, names.VLAN_PREFIX)) and name not in wanted:
-                LOG.warning("The device %s belongs to no network on this host; removing it", name)
+            if name.startswith(_REMOVED_STRAYS) and name not in wanted:
+                LOG.warning("The device %s belongs to no network or router on this host; removing it", name)
                 try:
                     ipr.link("del", index=link["index"])
                 except NetlinkError as failure:

@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from compute.network import names, namespaces, router_links
+from compute.network import links, names, namespaces, router_links
 from compute.network.router_rules import HostRouter
 from hostler import errors
 from hostler.agent.files import make_directory
@@ -100,6 +100,22 @@ class Routers:
                 router_links.announce, device, mac, address))
         except (errors.HostlerError, OSError) as failure:
             LOG.warning("Address %s could not be announced: %s", address, failure)
+
+    def lost(self) -> list[str]:
+        """Return the ids of the routers made here of which somebody has removed the namespace or a link."""
+        with self._lock:
+            if not self._made:
+                return []
+            there = links.present()
+            lost = [router_id for router_id, router in self._made.items() if not self._stands(router, there)]
+        if lost:
+            LOG.warning("Of routers %s the namespace or a link is gone; making them again", ", ".join(lost))
+        return lost
+
+    def _stands(self, router: HostRouter, there: Collection[str]) -> bool:
+        needed = [names.router_host_name(port.id) for port in router.ports
+                  if names.bridge_name(port.network.id) in there]
+        return namespaces.exists(self._namespace(router.spec.id)) and all(name in there for name in needed)
 
     @property
     def known(self) -> set[str]:

@@ -120,6 +120,29 @@ def test_a_subnet_that_leaves_is_reached_no_more(cloud: Cloud) -> None:
     assert not a.pings(b.address) and a.pings("10.33.0.1")
 
 
+def test_a_router_that_somebody_removed_comes_back_and_strays_go(cloud: Cloud) -> None:
+    one, two = net_of(44), net_of(45)
+    router = router_of(one, two)
+    first, second = behind(router, one, two)
+    a, b = boot(cloud, 10, first), boot(cloud, 11, second)
+    assert pings(a, b.address)
+    link = names.router_host_name(router.interfaces[0].id)
+
+    def remove(name: str) -> None:
+        with IPRoute() as ipr:
+            ipr.link("del", index=ipr.link_lookup(ifname=name)[0])
+
+    remove(link)
+    assert pings(a, b.address)
+    namespaces.remove(cloud.directory / "state/compute/routers" / router.id / names.router_namespace_name(router.id))
+    assert pings(a, b.address)
+    with IPRoute() as ipr:
+        ipr.link("add", ifname=f"{names.ROUTER_HOST_PREFIX}00000000000", kind="veth", peer={"ifname": "stray1"})
+    cloud.restart_agent()
+    cloud.plumbing.restore([a.server, b.server])
+    assert "stray1" not in network_lab.link_names() and link in network_lab.link_names() and a.pings(b.address)
+
+
 def test_floating_ips_in_and_own_address_out(cloud: Cloud, external: NetworkSpec, tmp_path: Path) -> None:
     net = net_of(35)
     router = router_of(net, gateway=router_port(external, 99), outside={

@@ -119,6 +119,7 @@ def delete_port(caller: Caller, identifier: str) -> None:
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
         port_rules.check_not_routed(session, port)
         routers.forget_ports(session, [port.id])
+        routers.stop_forwarding(session, [port.id])
         groups = security_groups.groups_of(session, [port.id])
         operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
                                                      port_ids=[port.id])

@@ -180,6 +180,8 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
         session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
         routers.forget_ports(session, made)
+        if router_ids:
+            routers.stop_forwarding(session, made)
         for delete in _DELETES:
             session.execute(delete, {"ids": list(made)})
     if own:

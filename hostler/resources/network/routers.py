@@ -104,13 +104,17 @@ def _take_all(session: orm.Session, host_id: str, routers: Sequence[Any]) -> Non
 
 
 def forget_ports(session: orm.Session, port_ids: Collection[str]) -> None:
-    """Let floating IPs lead nowhere whose ports are about to go, and delete the port forwardings to these."""
+    """Let floating IPs lead nowhere whose ports are about to go."""
     _clear(session, FloatingIp.port_id.in_(port_ids))
+
+
+def stop_forwarding(session: orm.Session, port_ids: Collection[str]) -> None:
+    """Delete the port forwardings to ports that are about to go."""
     _stop_forwarding(session, PortForwarding.port_id.in_(port_ids))
 
 
 def forget_addresses(session: orm.Session, port_id: str) -> None:
-    """As `forget_ports`, for the addresses that a port does not have any more."""
+    """As `forget_ports` and `stop_forwarding`, for the addresses that a port does not have any more."""
     held = sa.select(FixedIp.ip_address).where(FixedIp.port_id == port_id)
     _clear(session, sa.and_(FloatingIp.port_id == port_id, FloatingIp.fixed_ip_address.not_in(held)))
     _stop_forwarding(session, sa.and_(PortForwarding.port_id == port_id, PortForwarding.fixed_ip_address.not_in(held)))

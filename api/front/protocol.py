@@ -152,6 +152,9 @@ class Protocol(HttpToolsProtocol):
         # With TLS, `server` has set it for all connections.
         if hasattr(self.transport, "max_size"):
             self.transport.max_size = size_bytes
+        elif hasattr(self.transport, "set_read_buffer_limits"):
+            # What TLS reads ahead while nobody takes it; asyncio's own limit is 256 KiB.
+            self.transport.set_read_buffer_limits(size_bytes)
 
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""

@@ -81,11 +81,12 @@ def prove_password(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Proven:
 
 
 def prove_credential(db: Database, conf: cfg.ConfigOpts, log_in: LogIn) -> Proven:
-    """Check an application credential's secret and its expiry."""
+    """Check an application credential's secret and its expiry; failures count towards its user's lockout."""
     with db.reading() as session:
         credential = _find_credential(session, log_in)
-    stored = credential.secret_hash if credential is not None else None
-    if not passwords.password_matches(log_in.secret, stored, conf.identity.password_rounds) or credential is None:
+        user = None if credential is None else session.get(User, credential.user_id)
+    stored = None if credential is None else credential.secret_hash
+    if not passwords.check_secret(db, conf, user, log_in.secret, stored, log_in.source) or credential is None:
         raise errors.Unauthorized()
     if credential.expires_at is not None and credential.expires_at <= clock.utcnow():
         raise errors.Unauthorized()

@@ -31,15 +31,21 @@ def password_matches(password: str, stored: str | None, rounds: int) -> bool:
 
 
 def check_user(db: Database, conf: cfg.ConfigOpts, user: User | None, password: str, source: str) -> bool:
-    """Return whether `password` is the user's, and count failures from `source`.
+    """Return whether `password` is the user's, and count failures from `source`; see `check_secret`."""
+    return check_secret(db, conf, user, password, None if user is None else user.password_hash, source)
+
+
+def check_secret(db: Database, conf: cfg.ConfigOpts, user: User | None, secret: str, stored: str | None,
+                 source: str) -> bool:
+    """Return whether `secret` belongs to a hash that proves who `user` is, and count failures from `source`.
 
     A user who is locked out from there is refused without a check.
     """
     rounds = conf.identity.password_rounds
     if user is None or lockout.is_locked(db, user, source):
-        password_matches(password, None, rounds)
+        password_matches(secret, None, rounds)
         return False
-    if password_matches(password, user.password_hash, rounds):
+    if password_matches(secret, stored, rounds):
         lockout.succeed(db, user, source)
         return True
     lockout.count_failure(db, conf, user, source)

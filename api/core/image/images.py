@@ -39,6 +39,7 @@ READ_ONLY = frozenset({
 RESERVED = frozenset({"location", "locations", "deleted", "deleted_at"})
 ATTRIBUTES = frozenset({*WRITABLE, *READ_ONLY, *RESERVED, "tags"})
 RESERVED_PREFIX = "os_glance"  # names with which the reference's service writes notes of its own
+SIGNATURE_PREFIX = "img_signature"  # of what says by which certificate an image's data is to be verified
 _FORMATS = ("disk_format", "container_format")
 
 
@@ -55,10 +56,11 @@ def create_image(services: Services, context: RequestContext, attributes: Mappin
     """Write a queued image from published attributes; any other name becomes a property.
 
     Raises NotUnique when the given id is taken, QuotaExceeded, Forbidden for read-only attributes and for what the
-    policy reserves.
+    policy reserves, NotImplementedHere for signatures.
     """
     for name in attributes:
         _refuse_read_only(name, allowed=("id",))
+        _refuse_signature(name)
     owner = ids.canonical(attributes["owner"]) if attributes.get("owner") else context.project_id
     services.policy.check(context, "add_image", {"project_id": policy_project(owner)})
     if owner != context.project_id:
@@ -205,6 +207,7 @@ def _set_property(image: Image, change: Change) -> None:
     if change.verb == "remove":
         del image.properties[change.name]
     else:
+        _refuse_signature(change.name)
         image.properties[change.name] = change.value
 
 
@@ -222,10 +225,18 @@ def _refuse_read_only(name: str, allowed: Collection[str] = ()) -> None:
         raise errors.Forbidden(f"Attribute '{name}' is reserved.")
 
 
+def _refuse_signature(name: str) -> None:
+    # Who signs an image relies on a refusal of what does not match: to keep a signature unread would deceive.
+    if name.startswith(SIGNATURE_PREFIX):
+        raise errors.NotImplementedHere(feature="Verification of image signatures")
+
+
 def check_names(names: Collection[str]) -> None:
-    """Raise InvalidField for names of attributes, Forbidden for those that are read-only or reserved."""
+    """Raise InvalidField for names of attributes, Forbidden for those that are read-only or reserved,
+    NotImplementedHere for signatures."""
     for name in names:
         _refuse_read_only(name)
+        _refuse_signature(name)
         if name in ATTRIBUTES:
             raise errors.InvalidField(field="metadata", value=name, reason="It is an attribute of every image.")
 

@@ -26,6 +26,7 @@ _LINGER_S: Final = 5.0
 _READ_BYTES: Final = 32768
 # Of image data, which a worker asks for.
 _READ_TRANSFER_BYTES: Final = 65536
+_TLS_AHEAD_BYTES: Final = 16384
 # A chunk costs as much as that many bytes. A body may have this much less than its chunks would hold: each is a few
 # calls of ours, so that a body of single bytes would cost a hundred times what it should.
 _CHUNK_BYTES: Final = 64
@@ -102,6 +103,9 @@ class Protocol(HttpToolsProtocol):
         """Begin; the first request must come now."""
         super().connection_made(transport)
         self._read_at_most(_READ_BYTES)
+        if hasattr(transport, "set_read_buffer_limits"):
+            # What TLS reads ahead while nobody takes it; asyncio's own limit is 256 KiB.
+            transport.set_read_buffer_limits(_TLS_AHEAD_BYTES)
         self._deadline = self.loop.time() + self._limits.header_timeout_s
         address = self.client[0] if self.client else ""
         self._source = "" if self._limits.exempt(address) else source_of(address)
@@ -152,9 +156,6 @@ class Protocol(HttpToolsProtocol):
         # With TLS, `server` has set it for all connections.
         if hasattr(self.transport, "max_size"):
             self.transport.max_size = size_bytes
-        elif hasattr(self.transport, "set_read_buffer_limits"):
-            # What TLS reads ahead while nobody takes it; asyncio's own limit is 256 KiB.
-            self.transport.set_read_buffer_limits(size_bytes)
 
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""

@@ -1,7 +1,7 @@
 """Port forwardings of a floating IP: list, show, create, change, delete.
 
-A floating IP leads to one port, or by forwardings to ports of several, all behind one router. Whoever sees the floating
-IP sees its forwardings. The hosts of the router's networks follow each change.
+A floating IP leads to one port, or by forwardings to ports of several, all behind one router. All who see the floating
+IP see its forwardings. The hosts of the router's networks follow each change.
 """
 
 from __future__ import annotations

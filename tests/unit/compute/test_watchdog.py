@@ -24,9 +24,10 @@ class Guests:
         self._all: list[subprocess.Popen[bytes]] = []
 
     def start(self, server_id: str) -> subprocess.Popen[bytes]:
-        """Return the process of one."""
+        """Return the process of one, once it is seen: the kernel shows no command line in the midst of an exec."""
         made = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()", "-uuid", server_id])
         self._all.append(made)
+        wait_for(lambda: made.pid in watchdog.processes_of(frozenset({server_id})), "the guest's command line", 10)
         return made
 
     def end(self) -> None:

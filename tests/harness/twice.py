@@ -1,8 +1,8 @@
-"""The long part of the tests: all on three workers, then the few that failed once more, alone.
+"""One part of the tests: all on several workers, then the few that failed once more, alone.
 
-    python tests/harness/long_part.py DIRECTORY [arguments of pytest]
+    python tests/harness/twice.py CACHE [arguments of pytest for the first round]
 
-Three workers boot guests and measure times on what may be two processors. A fault fails alone, too, and fails the run;
+Workers boot guests and measure times on what may be two processors. A fault fails alone, too, and fails the run;
 a test that only fails beside others is named at the end: a race or a limit too tight, to be looked into. More than
 `MOST` failures are a fault without asking again.
 """
@@ -21,12 +21,11 @@ MOST: Final = 8
 _TESTS_FAILED: Final = 1  # pytest's exit status; others are its own errors
 
 
-def run(directory: Path, words: Sequence[str]) -> int:
-    """Run both rounds, with pytest's cache in `directory`; returns the exit status."""
-    cache = directory / "long-cache"
+def run(cache: Path, words: Sequence[str]) -> int:
+    """Run both rounds, with pytest's cache in `cache`; returns the exit status."""
     shutil.rmtree(cache, ignore_errors=True)
-    pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}", "-m", "long"]
-    status = subprocess.run([*pytest, "-n", "3", "--dist", "loadfile", "--no-loadscope-reorder", *words]).returncode
+    pytest = [sys.executable, "-m", "pytest", "-o", f"cache_dir={cache}"]
+    status = subprocess.run([*pytest, *words]).returncode
     failed = read_failed(cache) if status == _TESTS_FAILED else []
     if not 0 < len(failed) <= MOST:
         return status

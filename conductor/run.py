@@ -213,6 +213,9 @@ class Run:
             answer = call()
         except errors.Silent as error:
             raise self._wait_for(agent, error, unreachable) from error
+        except errors.DatabaseUnavailable as error:
+            # The agent asked a conductor for what it needs for this call, and that one could not look it up.
+            raise self._wait_for_database(error) from error
         except errors.StaleAttempt as error:
             raise lease.LeaseLost(self.held.id) from error
         except errors.Unwanted as error:

@@ -219,6 +219,8 @@ def _detach(actor: Actor, verb: Verb, thing: Thing) -> None:
     volume = actor.rng.choice(attached)
     outcome, _ = actor.send(verb.name, "DELETE", f"{COMPUTE}/servers/{thing.id}/os-volume_attachments/{volume.id}")
     note(volume, outcome, "available")
+    if outcome == DONE:  # what becomes of the server is nothing to it any more
+        thing.volumes.discard(str(volume.id))
 
 
 def _volume(actor: Actor) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class _NotifyHosts(OperationTask):
             return False
         try:
             call(host)
-        except errors.Silent as error:
+        except (errors.Silent, errors.DatabaseUnavailable) as error:  # the latter: it asked a conductor in turn
             LOG.warning("host %s did not take network changes of operation %s: %s", host, self.run.held.id, error)
             self.run.cloud.silences.note(host)
             return False

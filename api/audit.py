@@ -23,6 +23,7 @@ _READS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _VERBS: Final = {"POST": "created", "PUT": "updated", "PATCH": "updated", "DELETE": "deleted"}
 _LOGIN: Final = "authenticate"
 _GRANT: Final = "role_assignment"
+_MEMBERSHIP: Final = "group_member"
 _CONSOLE: Final = re.compile(r"os-get\w*Console\w*|remote-console")
 _PARAMETER: Final = re.compile(r"\{.*?\}")
 
@@ -81,9 +82,17 @@ def _what(template: str, method: str) -> tuple[str, str]:
     verb = _VERBS.get(method, method.lower())
     if noun == "token" and method == "POST":
         return "", _LOGIN
-    if noun == "role" and "users" in parts:
-        return _GRANT, "created" if method == "PUT" else verb
+    joins = _joins(parts)
+    if joins is not None:
+        return joins, "created" if method == "PUT" else verb
     return noun, "updated" if noun == "password" else verb
+
+
+def _joins(parts: list[str]) -> str | None:
+    """Return what a path is called whose last part is not what is made or deleted, but what something is joined to."""
+    if parts[-1:] == ["roles"] and ("users" in parts or "groups" in parts):
+        return _GRANT
+    return _MEMBERSHIP if parts[-2:] == ["groups", "users"] else None
 
 
 def _last(named: dict[str, str]) -> str | None:

@@ -18,6 +18,7 @@ OPTS = [
                help="Failed passwords in a row after which a user is refused for lockout_seconds at the address they "
                     "came from (an IPv6 address counts with its /64); 0 turns it off."),
     cfg.IntOpt("lockout_seconds", default=60, min=1, help="Seconds a user stays locked out at an address."),
+    cfg.IntOpt("max_groups", default=1000, min=-1, help="Groups of users that a domain may have; -1: any number."),
     cfg.StrOpt("admin_project_name", default="admin",
                help="The role admin counts for the whole cloud in this project only, and on the system; in any other "
                     "project or domain it counts for that one. Empty: it counts for the whole cloud in every "

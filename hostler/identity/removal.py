@@ -12,7 +12,18 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler import errors
-from hostler.db.models import Base, FlavorAccess, ImageMember, Project, QuotaLimit, RbacPolicy, RoleAssignment, User
+from hostler.db.models import (
+    Base,
+    FlavorAccess,
+    Group,
+    GroupRoleAssignment,
+    ImageMember,
+    Project,
+    QuotaLimit,
+    RbacPolicy,
+    RoleAssignment,
+    User,
+)
 
 # What has no use without its project is removed with it.
 _GOES_ALONG = frozenset({"application_credentials", "rbac_policies", "security_groups", "security_group_rules",
@@ -51,21 +62,21 @@ def remove_project(session: orm.Session, project_id: str) -> None:
 
 
 def remove_domain(session: orm.Session, domain_id: str) -> None:
-    """Remove a domain; raises InUse when projects or users are in it."""
-    for model in (Project, User):
+    """Remove a domain; raises InUse when projects, users or groups are in it."""
+    for noun, model in (("projects", Project), ("users", User), ("groups", Group)):
         count = session.execute(sa.select(sa.func.count()).select_from(model)
                                 .where(model.domain_id == domain_id)).scalar_one()
         if count:
             raise errors.InUse(resource="Domain", id=domain_id,
-                               reason=f"it still holds {count} {model.__tablename__}; delete them first.")
+                               reason=f"it still holds {count} {noun}; delete them first.")
     remove_assignments(session, "domain", domain_id)
     remove_rows(session, Base.metadata.tables["domains"], [domain_id])
 
 
 def remove_assignments(session: orm.Session, target_type: str, target_id: str) -> None:
     """Remove everybody's roles on a project or domain."""
-    session.execute(sa.delete(RoleAssignment).where(RoleAssignment.target_type == target_type,
-                                                    RoleAssignment.target_id == target_id))
+    for model in (RoleAssignment, GroupRoleAssignment):
+        session.execute(sa.delete(model).where(model.target_type == target_type, model.target_id == target_id))
 
 
 def remove_rows(session: orm.Session, table: sa.Table, row_ids: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import Role, RoleAssignment
+from hostler.db.models import GroupMember, GroupRoleAssignment, Role, RoleAssignment
 from hostler.identity.tokens import Scope
 
 ADMIN, MANAGER, MEMBER, READER, SERVICE = BUILT_IN = ("admin", "manager", "member", "reader", "service")
@@ -34,14 +34,24 @@ def target_of(scope: Scope) -> tuple[str, str] | None:
     return scope.kind, scope.id or SYSTEM_ID
 
 
+def held_by(user_id: str) -> sa.CompoundSelect[tuple[str, str, str]]:
+    """Return the statement for (target_type, target_id, role_id) of what a user was given, also through groups."""
+    through = GroupRoleAssignment
+    return sa.union(
+        sa.select(RoleAssignment.target_type, RoleAssignment.target_id, RoleAssignment.role_id)
+        .where(RoleAssignment.user_id == user_id),
+        sa.select(through.target_type, through.target_id, through.role_id)
+        .join(GroupMember, GroupMember.group_id == through.group_id).where(GroupMember.user_id == user_id))
+
+
 def assigned(session: orm.Session, user_id: str, scope: Scope) -> dict[str, str]:
-    """Return name → id of the roles assigned to the user on the scope itself."""
+    """Return name → id of the roles assigned to the user, or to a group of theirs, on the scope itself."""
     target = target_of(scope)
     if target is None:
         return {}
-    query = (sa.select(Role.name, Role.id).join(RoleAssignment, RoleAssignment.role_id == Role.id)
-             .where(RoleAssignment.user_id == user_id, RoleAssignment.target_type == target[0],
-                    RoleAssignment.target_id == target[1]))
+    held = held_by(user_id).subquery()
+    query = (sa.select(Role.name, Role.id).join(held, held.c.role_id == Role.id)
+             .where(held.c.target_type == target[0], held.c.target_id == target[1]))
     return dict(session.execute(query).tuples().all())
 
 

@@ -120,6 +120,25 @@ def test_changes_of_identity(api: IdentityApi, tmp_path: Path) -> None:
     assert not [word for word in (secret, PASSWORD, "a new one", token) if word in made.path.read_text()]
 
 
+def test_changes_of_groups(api: IdentityApi, tmp_path: Path) -> None:
+    """Given a user put into a group that is given a role, then each has an event of its own name."""
+    made = audited(api, tmp_path)
+    group = api.call("POST", "/groups", {"group": {"name": "crew"}}).json["group"]
+    user, project = api.make_user("eve"), api.make_project("house")
+    member = f"/groups/{group['id']}/users/{user['id']}"
+    grant = f"/projects/{project['id']}/groups/{group['id']}/roles/{api.role('member')}"
+    for method, path in (("PUT", member), ("PUT", grant), ("DELETE", grant), ("DELETE", member),
+                         ("DELETE", f"/groups/{group['id']}")):
+        assert api.call(method, path).status_code == 204
+    events = made.events()
+    assert [kind for kind, _ in kinds(events)] == [
+        "created.group", "created.user", "created.project", "created.group_member", "created.role_assignment",
+        "deleted.role_assignment", "deleted.group_member", "deleted.group"]
+    assert (events[3]["group"], events[3]["user"]) == (group["id"], user["id"])
+    assert (events[4]["project"], events[4]["group"], events[4]["role"]) == (
+        project["id"], group["id"], api.role("member"))
+
+
 def test_names_forge_no_lines(api: IdentityApi, tmp_path: Path) -> None:
     made = audited(api, tmp_path)
     name = 'x"}\n{"action": "forged"}\r\u2028\x85' + "y" * 200

@@ -333,9 +333,9 @@ def test_the_catalog_can_be_read_but_not_changed(cloud: Cloud) -> None:
 
 
 def test_what_is_not_there_says_so(cloud: Cloud) -> None:
-    assert cloud.call("GET", "/groups").json["groups"] == []
-    assert cloud.call("GET", "/groups/x").status_code == 404
-    assert cloud.call("POST", "/groups", {"group": {"name": "x"}}).status_code == 501
+    assert cloud.call("GET", "/credentials").json["credentials"] == []
+    assert cloud.call("GET", "/credentials/x").status_code == 404
+    assert cloud.call("POST", "/credentials", {"credential": {"type": "x"}}).status_code == 501
     assert cloud.call("GET", "/limits/model").json["model"]["name"] == "flat"
     missing = cloud.call("GET", "/nowhere")
     assert missing.status_code == 404
@@ -353,6 +353,8 @@ _BAD_BODIES = [
     ("/projects", {"project": {"name": "a", "description": "x" * 2049}}),
     ("/users", {"user": {"name": "a", "password": 5}}), ("/users", {"user": {"name": "a", "domain_id": "x y"}}),
     ("/users", {"user": {"name": "a", "default_project_id": "f" * 31}}),
+    ("/groups", {"group": {}}), ("/groups", {"group": {"name": "x" * 256}}),
+    ("/groups", {"group": {"name": "a", "description": "x" * 2049}}),
     ("/roles", {"role": {"name": None}}), ("/domains", {"domain": {"name": ["x"]}}),
     ("/auth/tokens", {}), ("/auth/tokens", {"auth": {"identity": {"methods": []}}}),
     ("/auth/tokens", {"auth": {"identity": {"methods": ["password"]}}}),
@@ -381,6 +383,9 @@ def test_an_error_does_not_repeat_a_password(cloud: Cloud) -> None:
 _ADMINS_ONLY = [
     ("GET", "/projects", None), ("POST", "/projects", {"project": {"name": "x"}}),
     ("GET", "/users", None), ("POST", "/users", {"user": {"name": "x"}}), ("POST", "/roles", {"role": {"name": "x"}}),
+    ("GET", "/groups", None), ("POST", "/groups", {"group": {"name": "x"}}),
+    ("GET", "/users/{admin}/groups", None), ("GET", "/groups/{unknown}/users", None),
+    ("PUT", "/groups/{unknown}/users/{admin}", None),
     ("GET", "/domains", None), ("POST", "/domains", {"domain": {"name": "x"}}), ("GET", "/services", None),
     ("GET", "/endpoints", None), ("GET", "/role_assignments", None), ("GET", "/projects/{foreign}", None),
     ("DELETE", "/projects/{foreign}", None), ("PATCH", "/projects/{own}", {"project": {"name": "x"}}),

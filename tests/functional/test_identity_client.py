@@ -47,7 +47,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 
     def run(*arguments: str, fails: bool = False, **environment: str) -> Any:
         where = environment or {"OS_CLIENT_CONFIG_FILE": str(made.clouds_file), "OS_CLOUD": "hostler"}
-        wants_json = arguments[1] not in ("delete", "add", "remove", "set", "revoke") and arguments[2:3] != ("delete",)
+        silent = ("delete", "add", "remove", "set", "revoke", "contains")
+        wants_json = arguments[1] not in silent and arguments[2:3] != ("delete",)
         done = openstack_cli.run([*arguments, *(["-f", "json"] if wants_json else [])], {"HOME": str(home), **where})
         assert (done.returncode != 0) == fails, done.stderr
         return done.stderr if fails else json.loads(done.stdout) if wants_json else done.stdout
@@ -99,4 +100,35 @@ def test_what_administrators_look_at(client: Client) -> None:
     assert {one["Type"] for one in client("service", "list")} >= {"identity", "compute", "image", "network"}
     assert [one["Region"] for one in client("region", "list")] == ["RegionOne"]
     assert client("user", "show", "admin")["name"] == "admin"
+    assert client("group", "list") == []
+
+
+def test_a_group_and_its_members(client: Client) -> None:
+    """Given a group with a role on a project, then who is put into it can work there, until taken out of it."""
+    group = client("group", "create", "--description", "who may", "crew")
+    assert (group["name"], group["description"]) == ("crew", "who may")
+    client("project", "create", "ship")
+    client("user", "create", "--password", "pw ann", "ann")
+    client("group", "set", "--description", "who sail", "crew")
+    assert client("group", "show", "crew")["description"] == "who sail"
+    client("role", "add", "--group", "crew", "--project", "ship", "member")
+    ann = {"OS_AUTH_URL": client.url + "/identity", "OS_USERNAME": "ann", "OS_PASSWORD": "pw ann",
+           "OS_PROJECT_NAME": "ship", "OS_USER_DOMAIN_NAME": "Default", "OS_PROJECT_DOMAIN_NAME": "Default",
+           "OS_IDENTITY_API_VERSION": "3"}
+    client("token", "issue", fails=True, **ann)
+    client("group", "add", "user", "crew", "ann")
+    assert "ann in group crew" in client("group", "contains", "user", "crew", "ann")
+    assert client("token", "issue", **ann)["project_id"]
+    assert [one["Name"] for one in client("group", "list", "--user", "ann")] == ["crew"]
+    assert [one["Name"] for one in client("user", "list", "--group", "crew")] == ["ann"]
+    given = client("role", "assignment", "list", "--names", "--group", "crew")
+    assert [(one["Role"], one["Group"], one["Project"]) for one in given] == [
+        ("member", "crew@Default", "ship@Default")]
+    effective = client("role", "assignment", "list", "--names", "--effective", "--project", "ship")
+    assert {(one["Role"], one["User"]) for one in effective} == {("member", "ann@Default"), ("reader", "ann@Default")}
+    client("group", "remove", "user", "crew", "ann")
+    assert client("group", "contains", "user", "crew", "ann") == ""  # it says so on the other stream
+    client("token", "issue", fails=True, **ann)
+    client("role", "remove", "--group", "crew", "--project", "ship", "member")
+    client("group", "delete", "crew")
     assert client("group", "list") == []

@@ -242,6 +242,7 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PATCH", f"{_K}/projects/{{project}}", {"project": {"description": "taken"}}),
     Call("PUT", f"{_K}/projects/{{project}}/tags", {"tags": ["taken"]}),
     Call("PATCH", f"{_K}/users/{{user}}", {"user": {"description": "taken"}}),
+    Call("PATCH", f"{_K}/groups/{{group}}", {"group": {"description": "taken"}}),
     Call("POST", f"{_K}/users/{{user}}/password", {"user": {"password": "new", "original_password": "guess"}}),
     Call("POST", f"{_K}/users/{{user}}/application_credentials", {"application_credential": {"name": "x"}}),
 )
@@ -260,6 +261,8 @@ def _template(path: str) -> str:
     """Return a route's path with nouns for its parameters."""
     def noun(found: re.Match[str]) -> str:
         name = found.group(1).partition(":")[0]
+        if path.startswith("/identity/") and name == "group_id":
+            return "{group}"
         if path.startswith("/network/"):
             name = {"id": path.split("/")[3], "inner_id": path.split("/")[-2]}.get(name, name)
         return f"{{{PARAMETERS[name]}}}" if name in PARAMETERS else PLAIN.get(name, "x")

@@ -50,9 +50,22 @@ def make(api: IdentityApi) -> Personas:
             kind: {"id": ids["house" if kind == "project" else "tenants"]}}
         tokens[name] = _log_in(api, user, scope)
     ids["victim"] = _make(api, "user", name="victim", password=PASSWORD, domain_id=ids["strangers"])
+    _make_groups(api, ids)
     tokens[UNSCOPED] = _log_in(api, ids["member"], "unscoped")
     ids |= {f"role_{name}": api.role(name) for name in ("reader", "member", "manager", "admin", "service")}
     return Personas(api, tokens, ids)
+
+
+def _make_groups(api: IdentityApi, ids: dict[str, str]) -> None:
+    """Create `crew` with its `sailor`, `powerful` whose member is an administrator, and one of the strangers."""
+    ids["crew"] = _make(api, "group", name="crew", domain_id=ids["tenants"])
+    ids["powerful"] = _make(api, "group", name="powerful", domain_id=ids["tenants"])
+    ids["strange_group"] = _make(api, "group", name="strange", domain_id=ids["strangers"])
+    for group, name in (("crew", "sailor"), ("powerful", "powerful member")):
+        ids[name] = _make(api, "user", name=name, password=PASSWORD, domain_id=ids["tenants"])
+        assert api.call("PUT", f"/groups/{ids[group]}/users/{ids[name]}").status_code == 204
+    path = f"/projects/{ids['house']}/groups/{ids['powerful']}/roles/{api.role('admin')}"
+    assert api.call("PUT", path).status_code == 204
 
 
 def _make(api: IdentityApi, noun: str, **values: Any) -> str:

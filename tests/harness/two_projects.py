@@ -82,6 +82,8 @@ def _furnish(tenant: Tenant, admin: Client) -> None:
         ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes"), -1)}).raise_for_status()
     rows["project"].append(tenant.client.project_id)
     rows["user"].append(str(tenant.client.token["user"]["id"]))
+    rows["group"].append(admin.post(f"{IDENTITY}/groups", {"group": {"name": secret}}).json()["group"]["id"])
+    admin.request("PUT", f"{IDENTITY}/groups/{rows['group'][0]}/users/{rows['user'][0]}").raise_for_status()
     tenant.make("credential", f"{IDENTITY}/users/{rows['user'][0]}/application_credentials",
                 "application_credential", name=secret)
     _furnish_network(tenant)

@@ -90,6 +90,7 @@ LISTS: Final = (
               "name__istartswith", "domain_id__contains", *_TAGS),
     _identity("users", "domain_id", "enabled", "idp_id", "name", "protocol_id", "unique_id", "password_expires_at",
               "name__endswith"),
+    _identity("groups", "name", "domain_id", "name__contains"),
     _identity("roles", "name", "domain_id"), _identity("domains", "name", "enabled"),
     _identity("services", "name", "type"), _identity("endpoints", "interface", "service_id", "region_id"),
     _identity("regions", "parent_region_id"),
@@ -114,6 +115,7 @@ def rows(client: Client, image: str) -> Iterator[None]:
                 headers=_headers("3.71")).raise_for_status()
     client.post(f"{VOLUME}/types", {"volume_type": {"name": "narrow"}}).raise_for_status()
     client.post(f"{IDENTITY}/projects", {"project": {"name": "narrow", "tags": [TAG, "b"]}}).raise_for_status()
+    client.post(f"{IDENTITY}/groups", {"group": {"name": "narrow"}}).raise_for_status()
     client.post(f"{NETWORK}/subnetpools", {"subnetpool": {
         "name": "narrow", "prefixes": ["10.0.0.0/8"]}}).raise_for_status()
     client.post(f"{NETWORK}/address-scopes", {"address_scope": {"name": "narrow", "ip_version": 4}}).raise_for_status()
@@ -221,8 +223,11 @@ def test_further_lists_of_identity(client: Client) -> None:
     user_id = client.token["user"]["id"]
     client.post(f"{IDENTITY}/users/{user_id}/application_credentials", {
         "application_credential": {"name": "narrow"}}).raise_for_status()
+    [group] = client.get(f"{IDENTITY}/groups?name=narrow").json()["groups"]
+    client.request("PUT", f"{IDENTITY}/groups/{group['id']}/users/{user_id}").raise_for_status()
     for path, member in ((f"users/{user_id}/application_credentials", "application_credentials"),
-                         (f"users/{user_id}/projects", "projects")):
+                         (f"users/{user_id}/projects", "projects"), (f"users/{user_id}/groups", "groups"),
+                         (f"groups/{group['id']}/users", "users")):
         everything = client.get(f"{IDENTITY}/{path}").json()[member]
         assert everything, path
         assert client.get(f"{IDENTITY}/{path}", params={"name": "no such"}).json()[member] == [], path

@@ -168,9 +168,9 @@ ROUTES: Final[Mapping[str, str]] = {
     **_lines("/identity/v3", application_credentials="POST /users/{user_id}/application_credentials",
              NOTHING="\n".join(["POST /auth/tokens", *(
                  f"POST,PUT,PATCH /{noun}\nPUT,PATCH /{noun}/{{item_id}}" for noun in (
-                     "groups", "credentials", "policies", "limits", "registered_limits", "OS-TRUST/trusts",
+                     "credentials", "policies", "limits", "registered_limits", "OS-TRUST/trusts",
                      "OS-OAUTH1/consumers", "OS-FEDERATION/identity_providers", "OS-FEDERATION/mappings",
-                     "OS-FEDERATION/service_providers", "OS-EP-FILTER/endpoint_groups", "users/{user_id}/groups",
+                     "OS-FEDERATION/service_providers", "OS-EP-FILTER/endpoint_groups",
                      "users/{user_id}/access_rules", "users/{user_id}/credentials/OS-EC2"))]),
              CHANGES="POST /users/{user_id}/password", ADMIN="""
                  POST /projects
@@ -187,6 +187,12 @@ ROUTES: Final[Mapping[str, str]] = {
                  PUT /projects/{project_id}/users/{user_id}/roles/{role_id}
                  PUT /domains/{domain_id}/users/{user_id}/roles/{role_id}
                  PUT /system/users/{user_id}/roles/{role_id}
+                 POST /groups
+                 PATCH /groups/{group_id}
+                 PUT /groups/{group_id}/users/{user_id}
+                 PUT /projects/{project_id}/groups/{group_id}/roles/{role_id}
+                 PUT /domains/{domain_id}/groups/{group_id}/roles/{role_id}
+                 PUT /system/groups/{group_id}/roles/{role_id}
              """ + "\n".join(f"POST,PUT,PATCH /{noun}\nPOST,PUT,PATCH /{noun}/{{item_id}}"
                              for noun in ("services", "endpoints", "regions"))),
 }

@@ -74,6 +74,36 @@ IDENTITY_RIGHTS: tuple[tuple[str, str, Any, set[str]], ...] = (
     ("GET", "/projects/{shop}/users/{user}/roles", None, SEES_ALL),
     ("GET", "/system/users/{user}/roles", None, SEES_ALL),
     ("GET", "/role_assignments", None, SEES_DOMAIN),
+    ("GET", "/groups", None, SEES_DOMAIN),
+    ("GET", "/groups/{group}", None, SEES_DOMAIN),
+    ("GET", "/groups/{strange_group}", None, SEES_ALL),
+    ("GET", "/groups/{group}/users", None, SEES_DOMAIN),
+    ("GET", "/users/{user}/groups", None, SEES_DOMAIN),
+    ("GET", "/users/{member}/groups", None, SEES_DOMAIN | {"member", UNSCOPED}),
+    ("POST", "/groups", {"group": {"name": "{name}", "domain_id": "{tenants}"}}, MANAGES),
+    ("POST", "/groups", {"group": {"name": "{name}", "domain_id": "{strangers}"}}, CLOUD),
+    ("POST", "/groups", {"group": {"name": "{name}", "domain_id": "default"}}, CLOUD),
+    ("PATCH", "/groups/{group}", {"group": {"description": "x"}}, MANAGES),
+    ("PATCH", "/groups/{strange_group}", {"group": {"description": "x"}}, CLOUD),
+    ("DELETE", "/groups/{group}", None, MANAGES),
+    ("PUT", "/groups/{group}/users/{user}", None, MANAGES),
+    ("PUT", "/groups/{group}/users/{victim}", None, CLOUD),
+    ("PUT", "/groups/{strange_group}/users/{user}", None, CLOUD),
+    ("GET", "/groups/{crew}/users/{sailor}", None, SEES_DOMAIN),
+    # In the manager's own domain, but whoever is in it holds more than the manager does.
+    ("PUT", "/groups/{powerful}/users/{user}", None, CLOUD),
+    ("PATCH", "/groups/{powerful}", {"group": {"description": "x"}}, CLOUD),
+    ("PATCH", "/users/{powerful member}", {"user": {"description": "x"}}, CLOUD),
+    ("PUT", "/projects/{house}/groups/{group}/roles/{role_member}", None, MANAGES),
+    ("PUT", "/projects/{house}/groups/{group}/roles/{role_admin}", None, CLOUD),
+    ("PUT", "/projects/{shop}/groups/{group}/roles/{role_member}", None, CLOUD),
+    ("PUT", "/projects/{house}/groups/{strange_group}/roles/{role_member}", None, CLOUD),
+    ("PUT", "/projects/{admin_project}/groups/{group}/roles/{role_reader}", None, CLOUD),
+    ("PUT", "/domains/{tenants}/groups/{group}/roles/{role_manager}", None, MANAGES),
+    ("PUT", "/system/groups/{group}/roles/{role_reader}", None, CLOUD),
+    ("GET", "/projects/{house}/groups/{group}/roles", None, SEES_DOMAIN),
+    ("GET", "/projects/{house}/groups/{strange_group}/roles", None, SEES_ALL),
+    ("GET", "/system/groups/{group}/roles", None, SEES_ALL),
     ("GET", "/roles", None, ANYBODY),
     ("POST", "/roles", {"role": {"name": "{name}"}}, CLOUD),
     ("PATCH", "/roles/{role_member}", {"role": {"description": "x"}}, CLOUD),
@@ -100,7 +130,7 @@ def test_identity(people: Personas, method: str, path: str, body: Any, allowed: 
     statuses = {}
     for name in NAMES:
         fresh = {"name": uuid.uuid4().hex}
-        for noun in ("user", "project"):
+        for noun in ("user", "project", "group"):
             if f"{{{noun}}}" in path:
                 made = people.api.call("POST", f"/{noun}s", {noun: {
                     "name": fresh["name"], "domain_id": people.ids["tenants"]}})
@@ -154,7 +184,7 @@ def test_a_manager_makes_no_admin_project(tmp_path: Path) -> None:
 
 def test_a_domain_sees_its_own(people: Personas) -> None:
     token = people.tokens["domain reader"]
-    for noun in ("users", "projects", "domains"):
+    for noun in ("users", "groups", "projects", "domains"):
         rows = people.api.call("GET", f"/{noun}", token=token).json[noun]
         every = people.api.call("GET", f"/{noun}").json[noun]
         assert rows == [row for row in every if row.get("domain_id", row["id"]) == people.ids["tenants"]]

@@ -11,8 +11,9 @@ from api.core.identity import rows as identity_rows
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Domain, Project, RoleAssignment, User
+from hostler.db.models import Domain, Project, User
 from hostler.identity import admin_project, removal
+from hostler.identity import roles as role_names
 from hostler.query.paging import Page, Query
 from hostler.query.resources import declare
 
@@ -122,13 +123,14 @@ def delete_project(services: Services, context: RequestContext, project_id: str)
 
 
 def _targets(user_id: str, target_type: str) -> sa.Select[tuple[str]]:
-    return sa.select(RoleAssignment.target_id).where(RoleAssignment.user_id == user_id,
-                                                     RoleAssignment.target_type == target_type)
+    held = role_names.held_by(user_id).subquery()
+    return sa.select(held.c.target_id).where(held.c.target_type == target_type)
 
 
 def _target(services: Services, session: orm.Session, context: RequestContext, project: Project) -> dict[str, Any]:
-    query = _targets(context.user_id or "", "project").where(RoleAssignment.target_id == project.id).limit(1)
-    is_member = session.execute(query).first() is not None
+    held = role_names.held_by(context.user_id or "").subquery()
+    is_member = session.execute(sa.select(held.c.role_id).where(
+        held.c.target_type == "project", held.c.target_id == project.id).limit(1)).first() is not None
     return {"project_id": project.id, "member_id": context.user_id if is_member else "",
             "domain_id": project.domain_id,
             "protected": admin_project.is_it(services.conf, project, session.get(Domain, project.domain_id))}

@@ -15,7 +15,7 @@ from sqlalchemy import exc, orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Domain, Role, RoleAssignment, User
+from hostler.db.models import Domain, Group, GroupRoleAssignment, Role, User
 from hostler.db.models.identity import Described
 from hostler.identity import roles
 from hostler.query.fields import Condition
@@ -139,14 +139,20 @@ def new_target(context: RequestContext, asked: str | None) -> dict[str, Any]:
 
 def user_target(session: orm.Session, user: User) -> dict[str, Any]:
     """Return what rules see of a user."""
-    return {"user_id": user.id, "domain_id": user.domain_id, "protected": _has_power(session, user.id)}
+    return {"user_id": user.id, "domain_id": user.domain_id,
+            "protected": _has_power(session, roles.held_by(user.id).subquery())}
 
 
-def _has_power(session: orm.Session, user_id: str) -> bool:
-    """Return whether the user holds a role that reaches beyond the projects and domain it was given on."""
-    query = (sa.select(RoleAssignment.role_id).join(Role, Role.id == RoleAssignment.role_id)
-             .where(RoleAssignment.user_id == user_id, sa.or_(Role.name.in_((roles.ADMIN, roles.SERVICE)),
-                                                              RoleAssignment.target_type == "system")).limit(1))
+def group_target(session: orm.Session, group: Group) -> dict[str, Any]:
+    """Return what rules see of a group."""
+    given = sa.select(GroupRoleAssignment).where(GroupRoleAssignment.group_id == group.id).subquery()
+    return {"domain_id": group.domain_id, "protected": _has_power(session, given)}
+
+
+def _has_power(session: orm.Session, held: sa.Subquery) -> bool:
+    """Return whether a role of `held` reaches beyond the projects and domain it was given on."""
+    query = (sa.select(Role.id).join(held, held.c.role_id == Role.id)
+             .where(sa.or_(Role.name.in_((roles.ADMIN, roles.SERVICE)), held.c.target_type == "system")).limit(1))
     return session.execute(query).first() is not None
 
 

@@ -10,6 +10,7 @@ from api.openstack.identity import (
     application_credentials,
     assignments,
     domains,
+    groups,
     not_built,
     nouns,
     projects,
@@ -45,13 +46,16 @@ def _access(services: Services) -> Iterable[tuple[str, Any]]:
 
 
 def _things(services: Services) -> Iterable[tuple[str, Any]]:
-    for noun in (projects.PROJECT, users.USER, roles.ROLE, domains.DOMAIN):
+    for noun in (projects.PROJECT, users.USER, groups.GROUP, roles.ROLE, domains.DOMAIN):
         yield f"/{noun.name}s", nouns.Collection(services, noun)
         yield f"/{noun.name}s/{{{noun.name}_id}}", nouns.Item(services, noun)
     yield "/projects/{project_id}/tags", projects.ProjectTags(services)
     yield "/projects/{project_id}/tags/{tag}", projects.OneProjectTag(services)
     yield "/users/{user_id}/password", users.UserPassword(services)
     yield "/users/{user_id}/projects", projects.UserProjects(services, projects.PROJECT)
+    yield "/users/{user_id}/groups", groups.UserGroups(services, groups.GROUP)
+    yield "/groups/{group_id}/users", groups.Members(services, users.USER)
+    yield "/groups/{group_id}/users/{user_id}", groups.OneMember(services)
     yield ("/users/{user_id}/application_credentials",
            application_credentials.ApplicationCredentials(services))
     yield ("/users/{user_id}/application_credentials/{credential_id}",
@@ -65,8 +69,10 @@ def _grants(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/role_assignments", assignments.RoleAssignments(services)
     for kind, place in (("project", "/projects/{project_id}"), ("domain", "/domains/{domain_id}"),
                         ("system", "/system")):
-        yield place + "/users/{user_id}/roles", assignments.Grants(services, kind)
-        yield place + "/users/{user_id}/roles/{role_id}", assignments.OneGrant(services, kind)
+        for holder in ("user", "group"):
+            roles_of = f"{place}/{holder}s/{{{holder}_id}}/roles"
+            yield roles_of, assignments.Grants(services, kind, holder)
+            yield roles_of + "/{role_id}", assignments.OneGrant(services, kind, holder)
 
 
 FACE = Face(prefix="/identity", routes=_routes, render_error=rendering.render_error, finish=rendering.finish,

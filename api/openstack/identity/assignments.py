@@ -1,11 +1,14 @@
-"""Giving, taking, checking and listing roles: `/v3/{projects,domains,system}/…/users/…/roles`, `role_assignments`."""
+"""Giving, taking, checking and listing roles: `/v3/{projects,domains,system}/…/{users,groups}/…/roles`, and
+`/v3/role_assignments`.
+"""
 
 from __future__ import annotations
 
 import falcon
 
-from api.core.identity import assignments
-from api.core.identity.assignments import AssignmentFilter, Target
+from api.core.identity import assignments, grants
+from api.core.identity.assignments import AssignmentFilter
+from api.core.identity.grants import Actor, Target
 from api.openstack.identity import parameters
 from api.openstack.identity.rendering import collection, root
 from api.openstack.identity.views import assignment_view, role_view
@@ -15,48 +18,47 @@ from hostler import errors
 
 
 class _Grants(Resource):
-    def __init__(self, services: Services, kind: str) -> None:
+    """Roles on one kind of target, of users or of groups."""
+
+    def __init__(self, services: Services, kind: str, holder: str) -> None:
         super().__init__(services)
         self._kind = kind
+        self._holder = holder
 
-    def _target(self, place: dict[str, str]) -> Target:
-        return Target("system") if self._kind == "system" else Target(self._kind, place[f"{self._kind}_id"])
+    def _ends(self, place: dict[str, str]) -> tuple[Target, Actor]:
+        """Return the target and the holder that a path names."""
+        target = Target("system") if self._kind == "system" else Target(self._kind, place[f"{self._kind}_id"])
+        return target, Actor(self._holder, place[f"{self._holder}_id"])
 
 
 class Grants(_Grants):
-    """A user's roles in one place."""
+    """All roles of a user or group in one place."""
 
-    def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str, **place: str) -> None:
+    def on_get(self, request: falcon.Request, response: falcon.Response, **place: str) -> None:
         """List them."""
         conf = self.conf
-        found = assignments.list_grants(self.services, request.context.caller, self._target(place), user_id)
+        found = grants.list_grants(self.services, request.context.caller, *self._ends(place))
         response.media = collection(conf, request, "roles", [role_view(role, root(conf, request)) for role in found])
 
 
 class OneGrant(_Grants):
-    """One role of a user in one place."""
+    """One role of a user or group in one place."""
 
-    def on_put(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
-               **place: str) -> None:
+    def on_put(self, request: falcon.Request, response: falcon.Response, role_id: str, **place: str) -> None:
         """Give it."""
-        assignments.grant(self.services, request.context.caller, self._target(place), user_id, role_id)
+        grants.grant(self.services, request.context.caller, *self._ends(place), role_id)
         response.status = 204
 
-    def on_get(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
-               **place: str) -> None:
-        """Say whether the user has it."""
-        assignments.check_grant(self.services, request.context.caller, self._target(place), user_id, role_id)
+    def on_get(self, request: falcon.Request, response: falcon.Response, role_id: str, **place: str) -> None:
+        """Say whether it was given."""
+        grants.check_grant(self.services, request.context.caller, *self._ends(place), role_id)
         response.status = 204
 
-    def on_head(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
-                **place: str) -> None:
-        """Say whether the user has it."""
-        self.on_get(request, response, user_id, role_id, **place)
+    on_head = on_get
 
-    def on_delete(self, request: falcon.Request, response: falcon.Response, user_id: str, role_id: str,
-                  **place: str) -> None:
+    def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str, **place: str) -> None:
         """Take it."""
-        assignments.revoke(self.services, request.context.caller, self._target(place), user_id, role_id)
+        grants.revoke(self.services, request.context.caller, *self._ends(place), role_id)
         response.status = 204
 
 
@@ -64,13 +66,14 @@ class RoleAssignments(Resource):
     """All assignments."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List them. There are no groups and no inherited roles."""
+        """List them. There are no inherited roles."""
         conf = self.conf
         wanted = AssignmentFilter(user_id=parameters.identifier(request, "user.id"),
+                                  group_id=parameters.identifier(request, "group.id"),
                                   role_id=parameters.identifier(request, "role.id"), target=_scope(request),
                                   effective=parameters.flag(request, "effective"))
         found = assignments.list_assignments(self.services, request.context.caller, wanted)
-        if request.get_param("group.id") or request.get_param("scope.OS-INHERIT:inherited_to"):
+        if request.get_param("scope.OS-INHERIT:inherited_to"):
             found = []
         names = parameters.flag(request, "include_names")
         response.media = collection(conf, request, "role_assignments", [

@@ -14,7 +14,6 @@ from hostler import errors
 
 # path below /v3, key of the list, noun of an item
 _NOT_BUILT = (
-    ("/groups", "groups", "group"),
     ("/credentials", "credentials", "credential"),
     ("/policies", "policies", "policy"),
     ("/limits", "limits", "limit"),
@@ -25,7 +24,6 @@ _NOT_BUILT = (
     ("/OS-FEDERATION/mappings", "mappings", "mapping"),
     ("/OS-FEDERATION/service_providers", "service_providers", "service provider"),
     ("/OS-EP-FILTER/endpoint_groups", "endpoint_groups", "endpoint group"),
-    ("/users/{user_id}/groups", "groups", "group"),
     ("/users/{user_id}/access_rules", "access_rules", "access rule"),
     ("/users/{user_id}/credentials/OS-EC2", "credentials", "credential"),
 )

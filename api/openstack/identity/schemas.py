@@ -79,6 +79,10 @@ _ROLE = {"name": _NAME, "description": _DESCRIPTION, "domain_id": _NULLABLE_ID, 
 CREATE_ROLE = _body("role", _open(_ROLE, "name"))
 UPDATE_ROLE = _body("role", _open({**_ROLE, "id": _ID}, minProperties=1))
 
+_GROUP = {"name": _NAME, "description": _DESCRIPTION, "domain_id": _ID}
+CREATE_GROUP = _body("group", _open(_GROUP, "name"))
+UPDATE_GROUP = _body("group", _open({**_GROUP, "id": _ID}, minProperties=1))
+
 # The published answer has no room for further attributes here.
 _DOMAIN = {"name": _SHORT_NAME, "description": _DESCRIPTION, "enabled": {"type": "boolean"}, "tags": _TAGS,
            "options": _OPTIONS}
@@ -88,7 +92,7 @@ UPDATE_DOMAIN = _body("domain", _object({**_DOMAIN, "id": _ID}, minProperties=1)
 
 KNOWN: dict[str, frozenset[str]] = {
     "project": frozenset({*_PROJECT, "id"}), "user": frozenset({*_USER, "id"}), "role": frozenset({*_ROLE, "id"}),
-    "domain": frozenset({*_DOMAIN, "id", "explicit_domain_id"})}
+    "group": frozenset({*_GROUP, "id"}), "domain": frozenset({*_DOMAIN, "id", "explicit_domain_id"})}
 
 _CREDENTIAL_ROLE = {"type": "object", "properties": {"id": _ID, "name": _NAME},
                     "anyOf": [{"required": ["id"]}, {"required": ["name"]}]}

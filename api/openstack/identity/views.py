@@ -8,7 +8,7 @@ from typing import Any
 from api.core.identity.assignments import Assignment
 from api.openstack.identity.rendering import moment, outside_id
 from hostler import clock
-from hostler.db.models import ApplicationCredential, Domain, Project, Role, User
+from hostler.db.models import ApplicationCredential, Domain, Group, Project, Role, User
 from hostler.identity.token_state import TokenState
 
 Body = dict[str, Any]
@@ -33,6 +33,13 @@ def user_view(user: User, root: str) -> Body:
     optional = {"email": user.email, "description": user.description,
                 "default_project_id": outside_id(user.default_project_id)}
     return {**body, **{key: value for key, value in optional.items() if value is not None}}
+
+
+def group_view(group: Group, root: str) -> Body:
+    """Return a group, without its members."""
+    shown = outside_id(group.id)
+    return {**(group.extra or {}), "id": shown, "name": group.name, "domain_id": outside_id(group.domain_id),
+            "description": group.description, "links": {"self": f"{root}/groups/{shown}"}}
 
 
 def role_view(role: Role, root: str) -> Body:
@@ -64,7 +71,8 @@ def credential_view(credential: ApplicationCredential, roles: Mapping[str, Role]
 def assignment_view(item: Assignment, root: str, *, names: bool) -> Body:
     """Return a role assignment; `names` adds the names of everything in it."""
     role = {"id": outside_id(item.role.id)}
-    user: Body = {"id": outside_id(item.user.id)}
+    kind, holder = ("group", item.group) if item.user is None else ("user", item.user)
+    held: Body = {"id": outside_id(holder.id) if holder is not None else None}
     scope: Body
     if item.kind == "system":
         scope, place = {"system": {"all": True}}, "system"
@@ -76,14 +84,17 @@ def assignment_view(item: Assignment, root: str, *, names: bool) -> Body:
             scope[item.kind]["name"] = owner.name
     if names:
         role["name"] = item.role.name
-        user |= {"name": item.user.name, "domain": _reference(item.user_domain)}
+        held |= {"name": holder.name if holder is not None else None, "domain": _reference(item.actor_domain)}
         if item.project is not None and item.domain is not None:
             scope["project"]["domain"] = _reference(item.domain)
     assigned = item.prior_role or item.role
-    links = {"assignment": f"{root}/{place}/users/{user['id']}/roles/{outside_id(assigned.id)}"}
+    given = f"users/{held['id']}" if item.group is None else f"groups/{outside_id(item.group.id)}"
+    links = {"assignment": f"{root}/{place}/{given}/roles/{outside_id(assigned.id)}"}
+    if item.user is not None and item.group is not None:
+        links["membership"] = f"{root}/{given}/users/{held['id']}"
     if item.prior_role is not None:
         links["prior_role"] = f"{root}/roles/{outside_id(item.prior_role.id)}/implies/{role['id']}"
-    return {"role": role, "user": user, "scope": scope, "links": links}
+    return {"role": role, kind: held, "scope": scope, "links": links}
 
 
 def token_view(state: TokenState, catalog: list[Body] | None, *, admin_project: bool | None = None) -> Body:

@@ -6,6 +6,9 @@ from hostler.db.models.console import ConsoleToken
 from hostler.db.models.identity import (
     ApplicationCredential,
     Domain,
+    Group,
+    GroupMember,
+    GroupRoleAssignment,
     LoginFailures,
     Project,
     QuotaLimit,
@@ -49,6 +52,7 @@ __all__ = [
     "AddressGroup", "AddressScope", "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend",
     "Backup", "Base", "ConsoleToken", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
+    "Group", "GroupMember", "GroupRoleAssignment",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortForwarding",
     "PortSecurityGroup", "Project", "QosPolicy", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment",

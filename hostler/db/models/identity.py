@@ -1,4 +1,4 @@
-"""Domains, projects, users, roles and credentials."""
+"""Domains, projects, users, groups, roles and credentials."""
 
 from __future__ import annotations
 
@@ -86,6 +86,38 @@ class RoleAssignment(Base):
         Id, sa.ForeignKey("users.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
     target_type: orm.Mapped[str] = orm.mapped_column(sa.String(16), primary_key=True)  # project | domain | system
     target_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True, index=True)  # "system" for the system
+    role_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("roles.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+
+
+class Group(Resource, Base):
+    """Users of whom each has the roles that the group was given."""
+
+    __tablename__ = "user_groups"
+    __table_args__ = (sa.UniqueConstraint("domain_id", "name"), TABLE_OPTIONS)
+    domain_id: orm.Mapped[str] = relation("domains.id", kind="parent", on_delete="restrict")
+    extra: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
+
+
+class GroupMember(Base):
+    """A user in a group."""
+
+    __tablename__ = "user_group_members"
+    group_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("user_groups.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+    user_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("users.id"), primary_key=True, index=True,
+        info={"relation": "parent", "on_delete": "cascade"})
+
+
+class GroupRoleAssignment(Base):
+    """A group's role on a project, on a domain, or on the system; the columns are those of `RoleAssignment`."""
+
+    __tablename__ = "group_role_assignments"
+    group_id: orm.Mapped[str] = orm.mapped_column(
+        Id, sa.ForeignKey("user_groups.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
+    target_type: orm.Mapped[str] = orm.mapped_column(sa.String(16), primary_key=True)
+    target_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True, index=True)
     role_id: orm.Mapped[str] = orm.mapped_column(
         Id, sa.ForeignKey("roles.id"), primary_key=True, info={"relation": "parent", "on_delete": "cascade"})
 

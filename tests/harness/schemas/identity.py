@@ -60,6 +60,8 @@ _USER = _object({
     "federated": _list({"type": "object"})}, others=True)
 _ROLE = _object({"id": _ID, "name": _name(255), "description": _TEXT_OR_NULL, "domain_id": _ID_OR_NULL,
                  "options": _IMMUTABLE, "links": _SELF}, others=True)
+_GROUP = _object({"id": _ID, "name": _name(255), "description": _TEXT_OR_NULL, "domain_id": _DOMAIN_ID, "links": _SELF},
+                 others=True)
 _DOMAIN = _object({"id": _DOMAIN_ID, "name": _name(64), "description": _TEXT_OR_NULL, "enabled": _FLAG,
                    "tags": _list(_TEXT), "options": _IMMUTABLE, "links": _SELF})
 _SHORT_ROLE = _object({"id": _ID, "name": _name(255), "links": _SELF})
@@ -73,12 +75,13 @@ _NEW_CREDENTIAL = {**_CREDENTIAL, "properties": {**_CREDENTIAL["properties"], "s
                    "required": [*_CREDENTIAL["required"], "secret"]}
 _DOMAIN_REF = _object({"id": _DOMAIN_ID}, {"name": _TEXT})
 _PROJECT_REF = _object({"id": _ID}, {"name": _TEXT, "domain": _DOMAIN_REF})
-_ASSIGNMENT = _object({
+_HOLDER = _object({"id": _ID}, {"name": _TEXT, "domain": _DOMAIN_REF})
+_ASSIGNMENT = {**_object({
     "links": _object({"assignment": _URI}, {"membership": _URI, "prior_role": _URI}),
     "role": _object({"id": _ID}, {"name": _TEXT, "domain": _DOMAIN_REF}),
     "scope": {"oneOf": [_object({"project": _PROJECT_REF}), _object({"domain": _DOMAIN_REF}),
                         _object({"system": _object({"all": {"const": True}})})]},
-    "user": _object({"id": _ID}, {"name": _TEXT, "domain": _DOMAIN_REF})})
+}, {"user": _HOLDER, "group": _HOLDER}), "oneOf": [{"required": ["user"]}, {"required": ["group"]}]}
 _INFERENCE = _object({"prior_role": _SHORT_ROLE, "implies": _list(_SHORT_ROLE)})
 _ENDPOINT = {"id": _ID, "interface": {"enum": ["public", "internal", "admin"]}, "region": _TEXT_OR_NULL,
              "region_id": _TEXT_OR_NULL, "url": _URI}
@@ -122,7 +125,8 @@ def _empty(path: str, key: str) -> tuple[str, str, int, Any]:
 _CREDENTIALS = "/users/{id}/application_credentials"
 # (method, path below /v3, status) → the body.
 _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
-    *(answer for noun in (("project", _PROJECT), ("user", _USER), ("role", _ROLE), ("domain", _DOMAIN))
+    *(answer for noun in (("project", _PROJECT), ("user", _USER), ("group", _GROUP), ("role", _ROLE),
+                          ("domain", _DOMAIN))
       for answer in _noun(*noun)),
     ("GET", "", 200, _object({"version": _VERSION})),
     ("GET", "/projects/{id}/tags", 200, _TAGS), ("PUT", "/projects/{id}/tags", 200, _TAGS),
@@ -130,6 +134,9 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("PUT", "/projects/{id}/tags/{tag}", 201, _NOTHING), ("DELETE", "/projects/{id}/tags/{tag}", 204, _NOTHING),
     ("POST", "/users/{id}/password", 204, _NOTHING),
     ("GET", "/users/{id}/projects", 200, _collection("projects", _PROJECT)),
+    ("GET", "/users/{id}/groups", 200, _collection("groups", _GROUP)),
+    ("GET", "/groups/{id}/users", 200, _collection("users", _USER)),
+    *((method, "/groups/{id}/users/{id}", 204, _NOTHING) for method in ("GET", "PUT", "DELETE")),
     ("GET", _CREDENTIALS, 200, _collection("application_credentials", _CREDENTIAL)),
     ("POST", _CREDENTIALS, 201, _object({"application_credential": _NEW_CREDENTIAL})),
     ("GET", _CREDENTIALS + "/{id}", 200, _object({"application_credential": _CREDENTIAL})),
@@ -139,8 +146,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
         {"prior_role": _SHORT_ROLE, "implies": _SHORT_ROLE})}, {"links": _PAGES})),
     ("GET", "/role_inferences", 200, _object({"role_inferences": _list(_INFERENCE), "links": _PAGES})),
     ("GET", "/role_assignments", 200, _collection("role_assignments", _ASSIGNMENT)),
-    *((method, place + "/users/{id}/roles" + rest, status, body)
-      for place in ("/projects/{id}", "/domains/{id}", "/system")
+    *((method, f"{place}/{holders}/{{id}}/roles{rest}", status, body)
+      for place in ("/projects/{id}", "/domains/{id}", "/system") for holders in ("users", "groups")
       for method, rest, status, body in (
           ("GET", "", 200, _collection("roles", _ROLE)), ("PUT", "/{id}", 204, _NOTHING),
           ("GET", "/{id}", 204, _NOTHING), ("DELETE", "/{id}", 204, _NOTHING))),
@@ -156,12 +163,12 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/regions", 200, _collection("regions", _REGION)),
     ("GET", "/regions/{id}", 200, _object({"region": _REGION})),
     ("GET", "/limits/model", 200, _object({"model": _object({"name": _TEXT, "description": _TEXT})})),
-    _empty("/groups", "groups"), _empty("/credentials", "credentials"), _empty("/policies", "policies"),
+    _empty("/credentials", "credentials"), _empty("/policies", "policies"),
     _empty("/limits", "limits"), _empty("/registered_limits", "registered_limits"),
     _empty("/OS-TRUST/trusts", "trusts"), _empty("/OS-OAUTH1/consumers", "consumers"),
     _empty("/OS-FEDERATION/identity_providers", "identity_providers"), _empty("/OS-FEDERATION/mappings", "mappings"),
     _empty("/OS-FEDERATION/service_providers", "service_providers"),
-    _empty("/OS-EP-FILTER/endpoint_groups", "endpoint_groups"), _empty("/users/{id}/groups", "groups"),
+    _empty("/OS-EP-FILTER/endpoint_groups", "endpoint_groups"),
     _empty("/users/{id}/access_rules", "access_rules"), _empty("/users/{id}/credentials/OS-EC2", "credentials"),
 )
 _VERSIONS = Schema(_object({"versions": _object({"values": _list(_VERSION)})}))

@@ -40,14 +40,11 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     It serves only DHCP and only known guests, as `user`, who must be able to reread its entries and options on SIGHUP;
     it opens all other files while it is still root.
     """
-    lines = ["port=0", "no-hosts", "no-resolv", "no-ping", f"user={user}", "quiet-dhcp", "dhcp-authoritative",
-             "dhcp-no-override", "dhcp-ignore-names", f"interface={interface}", "except-interface=lo",
-             "bind-interfaces", "dhcp-lease-max=65536", f"pid-file={directory / 'dnsmasq.pid'}",
-             f"log-facility={directory / 'dnsmasq.log'}", f"dhcp-leasefile={directory / 'dnsmasq.leases'}",
-             f"dhcp-hostsfile={directory / 'dnsmasq.hosts'}", f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
-    domain = _domain(network)
-    if domain is not None:
-        lines.append(f"domain={domain}")
+    lines = [*common(directory, user), "no-ping", "quiet-dhcp", "dhcp-authoritative", "dhcp-no-override",
+             "dhcp-ignore-names", f"interface={interface}", "bind-interfaces", "dhcp-lease-max=65536"]
+    named = domain(network)
+    if named is not None:
+        lines.append(f"domain={named}")
     served = served_subnets(network)
     for number, subnet in enumerate(served):
         cidr = ipaddress.ip_network(subnet.cidr)
@@ -56,13 +53,21 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     return "\n".join([*lines, *dhcp_ipv6.advertisements(interface, network.mtu, served), ""])
 
 
+def common(directory: Path, user: str) -> list[str]:
+    """Return the lines of every process: no DNS, and where its files are."""
+    return ["port=0", "no-hosts", "no-resolv", f"user={user}", "except-interface=lo",
+            f"pid-file={directory / 'dnsmasq.pid'}", f"log-facility={directory / 'dnsmasq.log'}",
+            f"dhcp-leasefile={directory / 'dnsmasq.leases'}", f"dhcp-hostsfile={directory / 'dnsmasq.hosts'}",
+            f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
+
+
 def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
     """Return the options file: router, routes, DNS servers and MTU, by subnet."""
     lines: list[str] = []
     for number, subnet in enumerate(served_subnets(network)):
         tag = f"tag:subnet{number}"
         if subnet.ip_version == 6:
-            lines += [f"{tag},{option}" for option in dhcp_ipv6.options(subnet, default_dns, _domain(network))]
+            lines += [f"{tag},{option}" for option in dhcp_ipv6.options(subnet, default_dns, domain(network))]
             continue
         # An option without a value keeps dnsmasq from filling in its own.
         lines.append(f"{tag},option:router" + (f",{subnet.gateway_ip}" if subnet.gateway_ip else ""))
@@ -95,9 +100,10 @@ def entries(network: NetworkSpec, ports: Iterable[PortSpec]) -> dict[str, str]:
     return lines
 
 
-def _domain(network: NetworkSpec) -> str | None:
-    domain = network.dns_domain.rstrip(".")
-    return domain if _DOMAIN.fullmatch(domain) else None
+def domain(network: NetworkSpec) -> str | None:
+    """Return the network's DNS domain; None without one, or with one that a configuration cannot hold."""
+    name = network.dns_domain.rstrip(".")
+    return name if _DOMAIN.fullmatch(name) else None
 
 
 def _name(port: PortSpec) -> str | None:

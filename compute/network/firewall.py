@@ -34,7 +34,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
-from compute.network import firewall_ipv6, limits, names, rules
+from compute.network import firewall_ipv6, ipv6, limits, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
@@ -105,12 +105,11 @@ def _behind_routers(members: Sequence[str], network: NetworkSpec) -> list[str]:
     macs = [port.mac_address for port in _router_ports(network)]
     if not macs:
         return []
-    own = [ipaddress.IPv4Network(subnet.cidr) for subnet in ipv4_subnets(network)]
-    told = {ipaddress.IPv4Network(cidr) for _, _, cidr in (member.rpartition(" ") for member in members)
-            if ":" not in cidr}
-    cidrs = rules.collapse([str(cidr) for cidr in told if cidr.num_addresses <= _OF_ONE_PORT
-                            and not any(cidr.subnet_of(subnet) for subnet in own)])
-    return [f"{mac} . {cidr}" for mac in macs for cidr in cidrs]
+    own = [ipaddress.ip_network(subnet.cidr) for subnet in network.subnets]
+    told = {ipaddress.ip_network(cidr) for _, _, cidr in (member.rpartition(" ") for member in members)}
+    beyond = [str(cidr) for cidr in told if cidr.num_addresses <= _OF_ONE_PORT
+              and not any(cidr.network_address in subnet for subnet in own)]
+    return [f"{mac} . {cidr}" for mac in macs for version in (4, 6) for cidr in rules.collapse(beyond, version)]
 
 
 def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping[str, Sequence[str]]) -> str:
@@ -223,14 +222,14 @@ def _port_chains(port: PortSpec) -> list[str]:
             *_chain(f"ingress_{short}", "", _judge([mine], "ingress", port.rules, rest["ingress"]))]
 
 
-def _spoof(allowed: Claims, ipv6: Sequence[str]) -> list[str]:
+def _spoof(allowed: Claims, other: Sequence[str]) -> list[str]:
     lines = [f"ether saddr != {allowed.macs} drop", "ether type 8021q drop"]
     for mac, cidrs in sorted(allowed.by_mac.items()):
         # 0.0.0.0 is the sender of a probe for duplicate addresses (RFC 5227).
         probe = cidrs if "0.0.0.0/0" in cidrs else ["0.0.0.0", *cidrs]
         lines.append(f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {_set(probe)} return")
     # Reverse ARP is what the hypervisor announces a moved guest with.
-    lines += ["ether type 0x8035 return", *ipv6, "ether type != ip drop", "udp sport 67 drop",
+    lines += ["ether type 0x8035 return", *other, "ether type != ip drop", "udp sport 67 drop",
               "ip saddr 0.0.0.0 udp sport 68 udp dport 67 return"]
     lines += [f"ether saddr {mac} ip saddr {_set(cidrs)} return"
               for mac, cidrs in sorted(allowed.by_mac.items()) if cidrs]
@@ -243,8 +242,8 @@ def _guard(port: PortSpec) -> list[str]:
     return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop", *firewall_ipv6.guard(port)]
 
 
-def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec], ipv6: Sequence[str]) -> list[str]:
-    lines = [*first, "ether type { arp, 0x8035 } return", *ipv6, "ether type != ip drop", *_BY_CONNECTION]
+def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec], other: Sequence[str]) -> list[str]:
+    lines = [*first, "ether type { arp, 0x8035 } return", *other, "ether type != ip drop", *_BY_CONNECTION]
     for rule in port_rules:
         if rule.direction == direction and rule.ethertype == "IPv4":
             lines.extend(f"{match} return".strip() for match in rules.matches(rule))
@@ -269,6 +268,8 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
                    "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
         lines += [f'iifname "{layout.uplink}" ether daddr {names.wire_mac(port.id, layout.host)} '
                   f"ether daddr set {port.mac_address}" for port in _router_ports(layout.network)]
+        lines += [f'iifname "{layout.uplink}" {line}' for port in ipv6.router_ports(layout.network)
+                  for line in firewall_ipv6.from_wire(port, layout.host)]
     # Named one by one: other networks' frames come by as well, and may have the same MACs.
     devices = [*([layout.uplink] if layout.uplink is not None else []), *(names.tap_name(port.id) for port in ports)]
     return [*(f"iifname {_devices(devices)} ether saddr {port.mac_address} drop"
@@ -279,6 +280,8 @@ def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = []
     if layout.uplink is not None:
         local = _set(_local_ips(layout))
+        lines += [line for port in ipv6.router_ports(layout.network)
+                  for line in firewall_ipv6.to_wire(layout.uplink, port, layout.host)]
         lines += [line for port in _router_ports(layout.network) for line in _to_wire(layout, port)]
         # To the guests here it comes from their gateway, which is how their rules know who is behind it.
         lines += [f'iifname "{layout.uplink}" ether saddr & ff:ff:00:00:00:00 == {names.WIRE_MAC_PREFIX}:00:00:00:00 '
@@ -328,7 +331,7 @@ def _router_ports(network: NetworkSpec) -> list[RouterPortSpec]:
 
 
 def _addresses(port: RouterPortSpec) -> list[str]:
-    return [address.partition("/")[0] for address in port.addresses]
+    return [address.partition("/")[0] for address in port.addresses if ":" not in address]
 
 
 def _to_wire(layout: Layout, port: RouterPortSpec) -> list[str]:
@@ -339,8 +342,8 @@ def _to_wire(layout: Layout, port: RouterPortSpec) -> list[str]:
     ARP requests ask for nobody (a probe, RFC 5227, which is answered as well).
     """
     mine, wire = f'oifname "{layout.uplink}" ether saddr {port.mac_address}', names.wire_mac(port.id, layout.host)
-    return [f"{mine} arp saddr ip {_set(_addresses(port))} arp saddr ip set 0.0.0.0",
-            f"{mine} arp saddr ether set {wire}", f"{mine} ether saddr set {wire}"]
+    arp = [f"{mine} arp saddr ip {_set(_addresses(port))} arp saddr ip set 0.0.0.0"] if _addresses(port) else []
+    return [*arp, f"{mine} arp saddr ether set {wire}", f"{mine} ether saddr set {wire}"]
 
 
 def _gateways(layout: Layout) -> list[str]:

@@ -2,7 +2,7 @@
 
 A port that has an IPv6 address speaks IPv6 from its addresses, its pairs' and the link-local address of its MAC, and
 advertises itself as their neighbour alone. It is never a router or a DHCP server to others (RFC 6105, RFC 7610):
-advertisements come from this host's namespace, or from a physical router for subnets that no host advertises.
+advertisements come from this host's namespaces, or from a physical router for subnets that no host advertises.
 What every guest needs to speak IPv6 at all (neighbours, routers, multicast groups) passes without a rule.
 
 nft 1.0.6 has no word for the target of a neighbour message, so it is matched where it stands: 8 bytes into the
@@ -14,9 +14,9 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
-from compute.network import ipv6, rules
+from compute.network import ipv6, names, rules
 from hostler.resources.network import autoconf
-from hostler.resources.server.specs import NetworkSpec, PortSpec, RuleSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
 
 _LISTENERS = "mld-listener-report, mld-listener-done, mld2-listener-report"
 _NEIGHBOURS = "nd-neighbor-solicit, nd-neighbor-advert"
@@ -83,21 +83,47 @@ def services(network: NetworkSpec) -> list[str]:
 
 def from_uplink(network: NetworkSpec) -> list[str]:
     """Return the matches of what must not come in: our own addresses, DHCPv6, and a second router's advertisements."""
-    own = ipv6.service_addresses(network)
-    if not own:
+    if not ipv6.subnets(network):
         return []
-    advertised = all(subnet.ipv6_ra_mode for subnet in ipv6.subnets(network))
-    return [f"ip6 saddr {_set(own)}", *to_uplink(network), *(["icmpv6 type nd-router-advert"] if advertised else [])]
+    advertised = ipv6.router_ports(network) or all(subnet.ipv6_ra_mode for subnet in ipv6.subnets(network))
+    return [*to_uplink(network), *(["icmpv6 type nd-router-advert"] if advertised else [])]
 
 
 def to_uplink(network: NetworkSpec) -> list[str]:
-    """Return the matches of what must not go out (nor come in): what this host answers itself."""
-    own = ipv6.service_addresses(network)
+    """Return the matches of what must not go out (nor come in): what this host says and answers itself."""
+    own = [*ipv6.service_addresses(network),
+           *(address for port in ipv6.router_ports(network) for address in ipv6.router_addresses(port))]
     if not own:
         return []
-    return [f"ip6 daddr {_set(own)}",
+    return [f"ip6 saddr {_set(own)}", f"ip6 daddr {_set(own)}",
             *(f"icmpv6 type {{ {_NEIGHBOURS} }} {_target(f'{address}/128')}".strip() for address in own),
             "ether type ip6 udp dport { 546, 547 }"]
+
+
+def to_wire(uplink: str, port: RouterPortSpec, host: str) -> list[str]:
+    """Return the rules that make a router's question for a guest on another host one that is answered to this host.
+
+    Every host's router has the same addresses, so that the answer would reach the router there. The question is
+    therefore asked from an address and a MAC of this host's. nft makes the checksum right for the address, but not for
+    the MAC within the message: what that adds to the sum is taken off in the reserved field, which receivers ignore
+    (RFC 4861, 4.3).
+    """
+    wire = names.wire_mac(port.id, host)
+    asked = f'oifname "{uplink}" ether saddr {port.mac_address} icmpv6 type nd-neighbor-solicit '
+    balance = (_sum(port.mac_address) - _sum(wire)) % 0xFFFF
+    return [f"{asked}@th,192,16 0x101 @th,48,16 set {balance:#x} @th,208,48 set 0x{wire.replace(':', '')}",
+            f"{asked}ip6 saddr set {names.wire_address(port.id, host)}"]
+
+
+def from_wire(port: RouterPortSpec, host: str) -> list[str]:
+    """Return the rules for the answers to what `to_wire` lets out."""
+    return [f"ip6 daddr {names.wire_address(port.id, host)} "
+            f"ip6 daddr set {autoconf.link_local(port.mac_address)}"]
+
+
+def _sum(mac: str) -> int:
+    octets = bytes.fromhex(mac.replace(":", ""))
+    return sum(int.from_bytes(octets[at:at + 2]) for at in range(0, 6, 2))
 
 
 def _target(cidr: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, overlay, routers
+from compute.network import dhcp_files, faults, firewall, host_check, ipv6, links, names, nft, overlay, routers
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.filters import Filters
 from compute.network.guests import Guests
@@ -28,6 +28,7 @@ from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
 from compute.network.plumbing import PasswordListener
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
+from compute.network.router_advertisements import Advertiser
 from compute.network.uplinks import Uplinks
 from compute.network.watchdog import Watchdog
 from hostler import errors
@@ -53,7 +54,8 @@ class FlatPlumbing:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._host = str(conf.host)
-        self._routers = routers.Routers(self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle)
+        self._routers = routers.Routers(self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle,
+                                       Advertiser(self._default_dns, self._lease_time_s))
         self._host_checked = False
         self._guests = Guests(self._records, self._guard)
         self._metadata = MetadataServer(self._guests.documents, self._guests.take_password)
@@ -322,8 +324,8 @@ class FlatPlumbing:
         network = record.network
         if network.network_type == kinds.VXLAN:
             [members] = self._peers.ranges([network.id]).values()
-            record.programmed = links.program(self._layout(network), overlay.entries(members, self._uplinks.tunnel_ip),
-                                              record.programmed)
+            wanted = overlay.entries(members, self._uplinks.tunnel_ip, ipv6=ipv6.answered_by_bridge(network))
+            record.programmed = links.program(self._layout(network), wanted, record.programmed)
 
     def _serve_dhcp(self, record: NetworkRecord) -> None:
         network, dnsmasq = record.network, self._dnsmasq(record.network.id)

@@ -1,4 +1,4 @@
-"""IPv6 on a network's service interface: the addresses at which its namespace answers guests.
+"""IPv6 on a network's service interface and its routers': the addresses at which a host answers guests.
 
 They are the same on every host, like the MAC address, and leave none: so nothing looks for duplicates (which would
 keep dnsmasq from its addresses for a second), and the kernel takes nothing from advertisements.
@@ -8,20 +8,28 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Mapping
 from typing import Any
 
 from compute.metadata import METADATA_IPV6
 from compute.network import faults, names, sysctl
-from hostler.resources.network import autoconf
-from hostler.resources.server.specs import NetworkSpec, SubnetSpec
+from hostler.resources.network import autoconf, kinds
+from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, SubnetSpec
 
-# `forwarding` off: the namespace is no router, and never gets what is not its own.
-_SETTINGS = {"accept_ra": "0", "autoconf": "0", "accept_dad": "0", "forwarding": "0", "disable_ipv6": "0"}
+# The kernel speaks no IPv6 on a smaller link (RFC 8200, 5).
+_LEAST_MTU = 1280
+_SETTINGS = {"accept_ra": "0", "autoconf": "0", "accept_dad": "0", "disable_ipv6": "0"}
 
 
 def subnets(network: NetworkSpec) -> list[SubnetSpec]:
     """Return the network's IPv6 subnets; without any, no IPv6 is spoken to its guests."""
     return [subnet for subnet in network.subnets if subnet.ip_version == 6]
+
+
+def answered_by_bridge(network: NetworkSpec) -> bool:
+    """Return whether a network's bridge answers neighbour solicitations (`compute.network.overlay`)."""
+    return (network.network_type == kinds.VXLAN and bool(subnets(network)) and network.mtu >= _LEAST_MTU
+            and sysctl.ipv6_available())
 
 
 def service_addresses(network: NetworkSpec) -> dict[str, int]:
@@ -34,18 +42,31 @@ def service_addresses(network: NetworkSpec) -> dict[str, int]:
                if subnet.dhcp_ip is not None}}
 
 
-def make_service(ipr: Any, network: NetworkSpec, name: str, index: int) -> None:
-    """Give the interface exactly the network's service addresses; called in the namespace, with the link up.
+def router_ports(network: NetworkSpec) -> list[RouterPortSpec]:
+    """Return the interfaces with IPv6 addresses that routers have on the network."""
+    return [port for router in network.routers for port in router.interfaces
+            if port.network.id == network.id and router_addresses(port)]
 
-    Raises `AgentError` on a host whose kernel has no IPv6.
+
+def router_addresses(port: RouterPortSpec) -> dict[str, int]:
+    """Return where a router answers at one of its ports, with prefix lengths: nothing without IPv6 addresses."""
+    given = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)
+             if address.version == 6}
+    return {autoconf.link_local(port.mac_address): 64, **given} if given else {}
+
+
+def make_addresses(ipr: Any, name: str, index: int, wanted: Mapping[str, int], *, forwarding: bool) -> None:
+    """Give an interface exactly these addresses; called in its namespace, with the link up.
+
+    Without any it speaks no IPv6. With `forwarding` off it never takes what is not its own. Raises `AgentError` on a
+    host whose kernel has no IPv6.
     """
-    wanted = service_addresses(network)
     if not wanted:
         sysctl.disable_ipv6(name)
         return
     if not sysctl.ipv6_available():
         raise faults.fault("this host's kernel has no IPv6, which a subnet of the network needs")
-    for setting, value in _SETTINGS.items():
+    for setting, value in {"forwarding": "1" if forwarding else "0", **_SETTINGS}.items():
         sysctl.write(f"ipv6/conf/{name}/{setting}", value)
     present = {message.get_attr("IFA_ADDRESS"): message["prefixlen"]
                for message in ipr.get_addr(family=socket.AF_INET6, index=index)}

@@ -164,7 +164,10 @@ def _make_bridge(ipr: Any, layout: Layout) -> int:
     elif not link.get_nested("IFLA_LINKINFO", "IFLA_INFO_DATA", "IFLA_BR_NF_CALL_IP6TABLES"):
         # Made by a release whose guests had no IPv6.
         ipr.link("set", index=link["index"], kind="bridge", br_nf_call_ip6tables=1)
-    sysctl.disable_ipv6(layout.bridge)
+    if ipv6.answered_by_bridge(layout.network):
+        sysctl.enable_silent_ipv6(layout.bridge)
+    else:
+        sysctl.disable_ipv6(layout.bridge)
     # It answers for its own address alone: where the host's other interfaces are on the uplink's segment, hosts would
     # take this bridge, whose MAC address all of them share, for one another.
     sysctl.write(f"ipv4/conf/{layout.bridge}/arp_ignore", "1")
@@ -330,6 +333,6 @@ def _make_inside(layout: Layout) -> None:
             else:
                 bare.append(subnet.cidr)
         make_addresses(ipr, inner["index"], wanted)
-        ipv6.make_service(ipr, layout.network, layout.inner, inner["index"])
+        ipv6.make_addresses(ipr, layout.inner, inner["index"], ipv6.service_addresses(layout.network), forwarding=False)
         for cidr in bare:
             ipr.route("replace", dst=cidr, oif=inner["index"], scope=_SCOPE_LINK, prefsrc=METADATA_IP)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 
+from hostler.resources.network import autoconf
+
 _DIGITS = 11
 
 BRIDGE_PREFIX = "hbr"
@@ -111,6 +113,11 @@ def outside_mac(router_id: str, host: str) -> str:
 def wire_mac(port_id: str, host: str) -> str:
     """Return the MAC that a host's frames from a router's port carry between hosts, where all have the port's own."""
     return WIRE_MAC_PREFIX + _mac("wire", f"{port_id}:{host}")[5:]
+
+
+def wire_address(port_id: str, host: str) -> str:
+    """Return the link-local address that a host's neighbour solicitations for a router's port have between hosts."""
+    return autoconf.link_local(wire_mac(port_id, host))
 
 
 def _mac(role: str, network_id: str) -> str:

@@ -5,7 +5,8 @@ A network's device is a port of its bridge. Nothing is learned from the wire:
     device       MAC → tunnel address of the host that has the port; a frame to any other MAC is dropped
                  all hosts that have ports of the network → a copy of each broadcast and multicast frame
     bridge       MAC → the device, so that the bridge sends there what is addressed to ports elsewhere, and no more
-    neighbours   address → MAC, with which the bridge answers ARP requests instead of sending them through the tunnels
+    neighbours   address → MAC, with which the bridge answers ARP requests and neighbour solicitations
+                 instead of sending them through the tunnels
 
 `program` keeps what it wrote and changes the difference; an agent that has just started reads it from the kernel first,
 so that traffic of running guests goes on.
@@ -16,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import socket
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -23,10 +25,11 @@ from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.rtnl import ndmsg
 
 from compute.network import faults, names
+from hostler.resources.network import autoconf
 
 EVERYBODY = "00:00:00:00:00:00"
 _PORT = 4789
-_AF_INET, _AF_BRIDGE = 2, 7
+_AF_BRIDGE = 7
 _SELF, _MASTER = ndmsg.flags["self"], ndmsg.flags["master"]
 _STATIC, _PERMANENT = ndmsg.states["noarp"], ndmsg.states["permanent"]
 
@@ -40,15 +43,16 @@ class Entry:
     value: str = ""
 
 
-def entries(members: Iterable[str], tunnel_ip: str) -> frozenset[Entry]:
-    """Return what the tables of a host at `tunnel_ip` hold, from members as messages bring them.
-
-    (`hostler.resources.network.peers`).
+def entries(members: Iterable[str], tunnel_ip: str, *, ipv6: bool = False) -> frozenset[Entry]:
+    """Return what the tables of a host at `tunnel_ip` hold, from members as messages bring them
+    (`hostler.resources.network.peers`): IPv6 neighbours only with `ipv6`.
     """
     found: set[Entry] = set()
     known: set[str] = set()
     for mac, address, host in sorted(tuple(member.split(" ")) for member in members):
-        if address != "-" and ":" not in address:
+        if ":" in address and ipv6:
+            found |= {Entry("neighbours", own, mac) for own in (address, autoconf.link_local(mac))}
+        elif address != "-" and ":" not in address:
             found.add(Entry("neighbours", address, mac))
         if host == tunnel_ip:
             continue
@@ -141,9 +145,10 @@ def _read(ipr: Any, device: int, bridge: int) -> Iterator[Entry]:
             yield Entry("device", mac, host)
         elif line.get_attr("NDA_MASTER") == bridge and line["state"] == _STATIC:
             yield Entry("bridge", mac)
-    for line in ipr.get_neighbours(family=_AF_INET, ifindex=bridge):
-        if line["ifindex"] == bridge and line["state"] == _PERMANENT:
-            yield Entry("neighbours", line.get_attr("NDA_DST"), line.get_attr("NDA_LLADDR"))
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for line in ipr.get_neighbours(family=family, ifindex=bridge):
+            if line["ifindex"] == bridge and line["state"] == _PERMANENT:
+                yield Entry("neighbours", line.get_attr("NDA_DST"), line.get_attr("NDA_LLADDR"))
 
 
 @contextlib.contextmanager

@@ -15,17 +15,17 @@ from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from compute.network import faults, names, namespaces, nft, router_rules, sysctl
+from compute.network import faults, ipv6, names, namespaces, nft, router_rules, sysctl
 from compute.network.links import change, find, has, make_addresses, netlink
 from compute.network.router_rules import HostRouter
 from hostler.resources.server.specs import RouterPortSpec
 
 LOG = logging.getLogger(__name__)
 
-_AF_INET = 2
 _STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
 _SCOPE_LINK = 253
 _MAIN = 254
+_ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 def make(router: HostRouter, namespace: Path) -> None:
@@ -73,6 +73,8 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
     for setting, value in (("ip_forward", "1"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0"),
                            ("conf/all/arp_ignore", "1"), ("conf/all/arp_announce", "2")):
         sysctl.write(f"ipv4/{setting}", value)
+    if sysctl.ipv6_available():
+        sysctl.write("ipv6/conf/all/forwarding", "1")
     _drop_links(names.router_inner_name(port.id) for port in ports)
     with netlink() as ipr:
         loopback = find(ipr, "lo")
@@ -93,12 +95,13 @@ def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
     link = find(ipr, name)
     if link is None:
         raise faults.fault(f"the link {name} vanished while it was made")
-    sysctl.disable_ipv6(name)
     sysctl.write(f"ipv4/conf/{name}/rp_filter", "0")
     if link.get_attr("IFLA_ADDRESS") != port.mac_address:
         ipr.link("set", index=link["index"], address=port.mac_address)
     change(ipr, link, mtu=port.network.mtu, state="up")
-    wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)}
+    ipv6.make_addresses(ipr, name, link["index"], ipv6.router_addresses(port), forwarding=True)
+    wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)
+              if address.version == 4}
     return make_addresses(ipr, link["index"], wanted)
 
 
@@ -110,11 +113,21 @@ def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec])
         for subnet in outside.network.subnets:
             if subnet.ip_version == 4:
                 wanted[subnet.cidr] = {"oif": index, "scope": _SCOPE_LINK}
-                if subnet.gateway_ip is not None:
-                    wanted.setdefault("0.0.0.0/0", {"gateway": subnet.gateway_ip})
+            elif not ipv6.router_addresses(outside):
+                continue
+            if subnet.gateway_ip is not None:
+                # A gateway of IPv6 may be link-local, and so on any link.
+                wanted.setdefault(_ANYWHERE[subnet.ip_version], {"gateway": subnet.gateway_ip, "oif": index})
     wanted.update({route["destination"]: {"gateway": route["nexthop"]} for route in router.spec.routes})
-    for message in ipr.get_routes(family=_AF_INET, table=_MAIN, proto=_STATIC):
-        destination = f"{message.get_attr('RTA_DST') or '0.0.0.0'}/{message['dst_len']}"
+    for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
+        _make_routes_of(ipr, router, family, {destination: way for destination, way in wanted.items()
+                                              if ipaddress.ip_network(destination).version == version})
+
+
+def _make_routes_of(ipr: Any, router: HostRouter, family: int, wanted: dict[str, dict[str, Any]]) -> None:
+    for message in ipr.get_routes(family=family, table=_MAIN, proto=_STATIC):
+        nowhere = "0.0.0.0" if family == socket.AF_INET else "::"
+        destination = f"{message.get_attr('RTA_DST') or nowhere}/{message['dst_len']}"
         if destination not in wanted:
             ipr.route("del", dst=destination, table=_MAIN, proto=_STATIC)
     for destination, way in wanted.items():
@@ -133,7 +146,20 @@ def _drop_links(wanted: Iterable[str]) -> None:
         for link in ipr.get_links():
             name = link.get_attr("IFLA_IFNAME")
             if name.startswith(names.ROUTER_INNER_PREFIX) and name not in keep:
+                _retract(name)
                 ipr.link("del", index=link["index"])
+
+
+def _retract(device: str) -> None:
+    """Tell guests by an advertisement without lifetime that the router is no way out any more (RFC 4861, 6.2.5)."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
+            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
+            raw.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 0, 0, 0, 0, 0),
+                       ("ff02::1", 0, 0, socket.if_nametoindex(device)))
+    except OSError as failure:
+        # It may speak no IPv6.
+        LOG.debug("Guests on %s were not told that the router goes: %s", device, failure)
 
 
 def announce(device: str, mac: str, address: str) -> None:

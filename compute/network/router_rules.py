@@ -8,6 +8,10 @@ Ports of one floating IP may lead to guests on several hosts, but the address is
 them translated there, answers would have to come back there, from hosts that lead outside themselves. So the entry
 translates for its own guests alone, and hands frames for others to their host's router as they came, on the external
 network; that one translates and answers directly. It costs one more hop inwards.
+
+IPv6 is forwarded as it is. Any host will do for what comes in, because nothing about a connection is kept here: so all
+of them answer at the gateway's IPv6 addresses, each with a MAC of its own (anycast, RFC 4291, 2.6), and when one dies,
+its neighbours ask again and find another.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import dataclasses
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-from compute.network import names
+from compute.network import names, rules
 from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, RouterPortSpec, RouterSpec
 
 TABLE = "hostler_router"
@@ -54,7 +58,8 @@ class HostRouter:
         single = dict.fromkeys([*(one.address for one in self.floating), *(one.address for one in self.entered)])
         return dataclasses.replace(
             self.spec.gateway, mac_address=self.mac_at(self.host),
-            addresses=(*((own["address"],) if own else ()), *(f"{address}/32" for address in single)))
+            addresses=(*((own["address"],) if own else ()), *(f"{address}/32" for address in single),
+                       *_of(6, self.spec.gateway.addresses)))
 
     def mac_at(self, host: str) -> str:
         """Return the MAC that the router has on the external network at a host."""
@@ -84,7 +89,26 @@ def render(router: HostRouter, *, linked: bool = True) -> str:
             " chain forwarded {", *(f"  {_present(one)} return" for one in router.forwardings), "  drop", " }",
             *_chain("forward", "filter hook forward priority 0", _refused(router, device, inward)),
             *_chain("postrouting", "nat hook postrouting priority 100", _sources(router, device, inward))]
-    return "\n".join([*lines, "}", *_handed_over(router, linked=linked), ""])
+    return "\n".join([*lines, "}", *_handed_over(router, linked=linked), *_ipv6(router), ""])
+
+
+def _ipv6(router: HostRouter) -> list[str]:
+    lines = [f"add table inet {TABLE}", f"delete table inet {TABLE}"]
+    inside = [str(ipaddress.ip_interface(address).network)
+              for port in router.spec.interfaces for address in _of(6, port.addresses)]
+    if not inside:
+        return lines
+    # The process that advertises routers would answer it as well; each network has a server.
+    chains = _chain("input", "filter hook input priority 0", ["meta nfproto ipv6 udp dport 547 drop"])
+    if router.outside is not None:
+        behind = rules.collapse([*inside, *(route["destination"] for route in router.spec.routes)], version=6)
+        chains += _chain("forward", "filter hook forward priority 0",
+                         [f'oifname "{names.router_inner_name(router.outside.id)}" ip6 saddr != {_set(behind)} drop'])
+    return [*lines, f"table inet {TABLE} {{", *chains, "}"]
+
+
+def _of(version: int, addresses: Iterable[str]) -> list[str]:
+    return [address for address in addresses if ipaddress.ip_interface(address).version == version]
 
 
 def _handed_over(router: HostRouter, *, linked: bool) -> list[str]:
@@ -150,7 +174,7 @@ def _sources(router: HostRouter, device: str, inward: Mapping[str, str]) -> list
         lines += [f"{which} snat to ip saddr map {outward}" for which in (f'oifname "{device}"', "ct status dnat")]
     if router.source is not None:
         inside = _set(sorted({str(ipaddress.ip_interface(address).network)
-                              for port in router.spec.interfaces for address in port.addresses}))
+                              for port in router.spec.interfaces for address in _of(4, port.addresses)}))
         lines += [f'oifname "{device}" ip saddr != {router.source} snat to {router.source}',
                   f"ct status dnat ip saddr {inside} snat to {router.source}"]
     return lines

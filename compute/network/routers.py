@@ -15,6 +15,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from compute.network import links, names, namespaces, router_links
+from compute.network.router_advertisements import Advertiser
 from compute.network.router_rules import HostRouter
 from hostler import errors
 from hostler.agent.files import make_directory
@@ -51,8 +52,8 @@ class Routers:
     guests that none leads to any more."""
 
     def __init__(self, root: Path, host: str, hold: Callable[[NetworkSpec], None],
-                 drop_idle: Callable[[Collection[str]], None]) -> None:
-        self._root, self._host = root, host
+                 drop_idle: Callable[[Collection[str]], None], advertiser: Advertiser) -> None:
+        self._root, self._host, self._advertiser = root, host, advertiser
         self._hold, self._drop_idle = hold, drop_idle
         self._made: dict[str, HostRouter] = {}
         self._made_networks: dict[str, NetworkSpec] = {}
@@ -102,20 +103,22 @@ class Routers:
             LOG.warning("Address %s could not be announced: %s", address, failure)
 
     def lost(self) -> list[str]:
-        """Return the ids of the routers made here of which somebody has removed the namespace or a link."""
+        """Return the ids of the routers made here of which somebody has removed the namespace, a link, or a process."""
         with self._lock:
             if not self._made:
                 return []
             there = links.present()
             lost = [router_id for router_id, router in self._made.items() if not self._stands(router, there)]
         if lost:
-            LOG.warning("Of routers %s the namespace or a link is gone; making them again", ", ".join(lost))
+            LOG.warning("Of routers %s the namespace, a link or a process is gone; making them again", ", ".join(lost))
         return lost
 
     def _stands(self, router: HostRouter, there: Collection[str]) -> bool:
         needed = [names.router_host_name(port.id) for port in router.ports
                   if names.bridge_name(port.network.id) in there]
-        return namespaces.exists(self._namespace(router.spec.id)) and all(name in there for name in needed)
+        namespace = self._namespace(router.spec.id)
+        return (namespaces.exists(namespace) and all(name in there for name in needed)
+                and self._advertiser.stands(router, namespace.parent, namespace))
 
     @property
     def known(self) -> set[str]:
@@ -150,12 +153,14 @@ class Routers:
         self._made.pop(router_id, None)
         try:
             if router is None:
+                self._advertiser.stop(directory, namespace)
                 router_links.remove(namespace)
                 shutil.rmtree(directory)
                 LOG.info("Router %s has no guest left on this host; removed", router_id)
             else:
                 make_directory(directory, 0o700)
                 router_links.make(router, namespace)
+                self._advertiser.make(router, directory, namespace)
                 self._made[router_id] = router
         except (errors.HostlerError, OSError) as failure:
             self.broken = True

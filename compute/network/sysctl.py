@@ -28,6 +28,12 @@ def disable_ipv6(interface: str) -> None:
         write(f"ipv6/conf/{interface}/disable_ipv6", "1")
 
 
+def enable_silent_ipv6(interface: str) -> None:
+    """Let `interface` have neighbours by IPv6, but no address of its own."""
+    for setting, value in (("addr_gen_mode", "1"), ("accept_ra", "0"), ("disable_ipv6", "0")):
+        write(f"ipv6/conf/{interface}/{setting}", value)
+
+
 def ipv6_available() -> bool:
     """Return whether the kernel speaks IPv6."""
     return (_ROOT / "ipv6").exists()

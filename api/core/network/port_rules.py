@@ -106,7 +106,7 @@ def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],
     own = {row.ip_address for row in held if row.subnet_id in automatic}
     named = (item for item in given if item.get("ip_address") not in own
              and (item.get("ip_address") or ids.canonical(item.get("subnet_id", "")) not in automatic))
-    return (*(_request(caller, network, subnets, item) for item in named), *formed)
+    return (*(_request(caller, network, subnets, item, device_owner) for item in named), *formed)
 
 
 def requests_after(caller: Caller, network: Network, subnets: Sequence[Subnet], held: Sequence[FixedIp],
@@ -170,7 +170,7 @@ def _needs_security() -> errors.Invalid:
 
 
 def _request(caller: Caller, network: Network, subnets: Sequence[Subnet],
-             item: Mapping[str, str]) -> ipam.AddressRequest:
+             item: Mapping[str, str], device_owner: str) -> ipam.AddressRequest:
     address, named = item.get("ip_address"), item.get("subnet_id")
     subnet = None
     if named is not None:
@@ -188,7 +188,8 @@ def _request(caller: Caller, network: Network, subnets: Sequence[Subnet],
             f"Invalid input for operation: IP address {address} is not a valid IP for any of the subnets on the "
             "specified network.", field="fixed_ips", value=str(address), reason="outside")
     owner = caller.sees_all or network.project_id == caller.project_id
-    return ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner))
+    return ipam.AddressRequest((subnet,), ipam.check_address(network, subnet, address, owner=owner,
+                                                                   device_owner=device_owner))
 
 
 def _mac(text: str) -> str:

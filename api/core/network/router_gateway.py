@@ -49,7 +49,7 @@ def set_gateway(session: orm.Session, caller: Caller, router: Router, given: Map
 
 def _make(session: orm.Session, caller: Caller, router: Router, network: Network,
           wanted: Sequence[Mapping[str, str]] | None) -> None:
-    subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id, Subnet.ip_version == 4)
+    subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id)
                                    .order_by(Subnet.created_at, Subnet.id)))
     if not subnets:
         raise errors.Invalid(reason=f"Unable to find any IP address on external network {network.id}.")
@@ -81,10 +81,10 @@ def _check_overlap(session: orm.Session, router: Router, subnets: Sequence[Subne
     inside = session.execute(
         sa.select(Subnet.id, Subnet.cidr).join(FixedIp, FixedIp.subnet_id == Subnet.id)
         .join(RouterPort, RouterPort.port_id == FixedIp.port_id)
-        .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE, Subnet.ip_version == 4)).tuples().all()
+        .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE)).tuples().all()
     for subnet in subnets:
         for other_id, cidr in inside:
-            if ipaddress.IPv4Network(subnet.cidr).overlaps(ipaddress.IPv4Network(cidr)):
+            if ipaddress.ip_network(subnet.cidr).overlaps(ipaddress.ip_network(cidr)):
                 raise overlap(subnet, other_id, cidr)
 
 

@@ -44,12 +44,16 @@ def add_interface(caller: Caller, router_id: str, subnet_id: str | None, port_id
             raise errors.Invalid("Bad router request: Either subnet_id or port_id must be specified." if port_id is None
                                  else "Bad router request: Cannot specify both subnet-id and port-id.",
                                  reason="one of subnet_id and port_id is needed")
-        port = (_new_port(session, caller, router, str(subnet_id)) if port_id is None
-                else _taken_port(session, caller, router, port_id))
-        session.add(RouterPort(port_id=port.id, router_id=router.id, role=INTERFACE))
+        if port_id is None:
+            subnet = _subnet_to_join(session, caller, router, str(subnet_id))
+            port, joined = _port_at(session, caller, router, subnet), [subnet]
+        else:
+            port, joined = _taken_port(session, caller, router, port_id)
+        if session.get(RouterPort, port.id) is None:
+            session.add(RouterPort(port_id=port.id, router_id=router.id, role=INTERFACE))
         router.revision += 1
         session.flush()
-        record = InterfaceRecord(router, port.id, port.network_id, _subnet_ids(session, port.id))
+        record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in joined))
         return record, notify_of_router(session, caller.context, router.id)
     return caller.write(work)
 
@@ -63,32 +67,63 @@ def remove_interface(caller: Caller, router_id: str, subnet_id: str | None, port
         for subnet in subnets:
             _check_unused(session, router, subnet)
         record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in subnets))
-        remove_ports(session, [port.id])
-        session.expunge(port)
+        if len(subnets) < len(_subnets(session, port.id)):
+            session.execute(sa.delete(FixedIp).where(FixedIp.port_id == port.id, FixedIp.subnet_id == subnets[0].id))
+            port.revision += 1
+        else:
+            remove_ports(session, [port.id])
+            session.expunge(port)
         router.revision += 1
         session.flush()
         return record, notify_of_router(session, caller.context, router.id, [record.network_id])
     return caller.write(work)
 
 
-def _new_port(session: orm.Session, caller: Caller, router: Router, subnet_id: str) -> Port:
+def _subnet_to_join(session: orm.Session, caller: Caller, router: Router, subnet_id: str) -> Subnet:
     subnet = find(session, caller, Subnet, subnet_id)
-    network = session.get_one(Network, subnet.network_id)
-    owner = caller.sees_all or network.project_id == caller.project_id
-    if not (owner or sharing.shared_among(session, [network.id], caller.project_id)):
+    if not (_is_owner(session, caller, subnet.network_id)
+            or sharing.shared_among(session, [subnet.network_id], caller.project_id)):
         raise not_found(Subnet, subnet_id)
     if subnet.gateway_ip is None:
         raise errors.Invalid("Bad router request: Subnet for router interface must have a gateway IP.",
                              reason="no gateway", subnet=subnet.id)
+    if subnet.ipv6_address_mode is not None and subnet.ipv6_ra_mode is None:
+        raise errors.Invalid(f"Bad router request: IPv6 subnet {subnet.id} configured to receive RAs from an external "
+                             "router cannot be added to Neutron Router.", reason="another router", subnet=subnet.id)
     _check_subnets(session, router, [subnet])
-    address = ipam.check_address(network, subnet, subnet.gateway_ip, owner=owner)
+    return subnet
+
+
+def _is_owner(session: orm.Session, caller: Caller, network_id: str) -> bool:
+    return caller.sees_all or session.get_one(Network, network_id).project_id == caller.project_id
+
+
+def _port_at(session: orm.Session, caller: Caller, router: Router, subnet: Subnet) -> Port:
+    """Return the router's port with the subnet's gateway address: of IPv6, one for all subnets of a network."""
+    network = session.get_one(Network, subnet.network_id)
+    address = ipam.check_address(network, subnet, str(subnet.gateway_ip), device_owner=OWNER,
+                                 owner=_is_owner(session, caller, network.id))
+    request = ipam.AddressRequest((subnet,), address)
+    there = _ipv6_port(session, router, network.id) if subnet.ip_version == 6 else None
+    if there is not None:
+        place_ports.give_addresses(session, there, [request])
+        there.revision += 1
+        return there
     [port] = place_ports.place(session, caller.services.conf, [place_ports.Draft(
-        network, router.project_id, (ipam.AddressRequest((subnet,), address),), values={
+        network, router.project_id, (request,), values={
             "device_id": router.id, "device_owner": OWNER, "status": "ACTIVE", "port_security_enabled": False})])
     return port
 
 
-def _taken_port(session: orm.Session, caller: Caller, router: Router, port_id: str) -> Port:
+def _ipv6_port(session: orm.Session, router: Router, network_id: str) -> Port | None:
+    return session.scalars(
+        sa.select(Port).join(RouterPort, RouterPort.port_id == Port.id)
+        .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE, Port.network_id == network_id,
+               sa.exists().where(FixedIp.port_id == Port.id, FixedIp.subnet_id == Subnet.id, Subnet.ip_version == 6))
+        .limit(1)).first()
+
+
+def _taken_port(session: orm.Session, caller: Caller, router: Router, port_id: str) -> tuple[Port, list[Subnet]]:
     port = find(session, caller, Port, port_id, hold=True)
     if port.project_id != caller.project_id and not caller.sees_all:
         raise not_found(Port, port_id)
@@ -100,13 +135,18 @@ def _taken_port(session: orm.Session, caller: Caller, router: Router, port_id: s
     if not subnets:
         raise errors.Invalid("Bad router request: Router port must have at least one fixed IP.", reason="no address",
                              port=port.id)
-    if len(subnets) > 1:
+    if sum(subnet.ip_version == 4 for subnet in subnets) > 1:
         raise errors.Invalid("Bad router request: Cannot have multiple IPv4 subnets on router port.",
                              reason="several subnets", port=port.id)
     _check_subnets(session, router, subnets)
+    other = _ipv6_port(session, router, port.network_id)
+    if other is not None and any(subnet.ip_version == 6 for subnet in subnets):
+        raise errors.Invalid(f"Bad router request: Router already contains IPv6 port {other.id} belonging to network "
+                             f"id {port.network_id}. Only one IPv6 port from the same network subnet can be connected "
+                             "to a router.", reason="another IPv6 port", port=port.id)
     port.device_id, port.device_owner, port.status = router.id, OWNER, "ACTIVE"
     port.revision += 1
-    return port
+    return port, subnets
 
 
 def _check_subnets(session: orm.Session, router: Router, new: Sequence[Subnet]) -> None:
@@ -115,13 +155,11 @@ def _check_subnets(session: orm.Session, router: Router, new: Sequence[Subnet]) 
         .join(RouterPort, RouterPort.port_id == FixedIp.port_id)
         .where(RouterPort.router_id == router.id, RouterPort.role != SNAT)).tuples().all()
     for subnet in new:
-        if subnet.ip_version != 4:
-            raise errors.NotImplementedHere(feature="An IPv6 subnet of a router")
         for other_id, cidr in there:
             if other_id == subnet.id:
                 raise errors.Invalid(f"Bad router request: Router already has a port on subnet {subnet.id}.",
                                      reason="there already", subnet=subnet.id)
-            if ":" not in cidr and ipaddress.IPv4Network(cidr).overlaps(ipaddress.IPv4Network(subnet.cidr)):
+            if ipaddress.ip_network(cidr).overlaps(ipaddress.ip_network(subnet.cidr)):
                 raise overlap(subnet, other_id, cidr)
 
 
@@ -147,7 +185,7 @@ def _interface(session: orm.Session, router: Router, subnet_id: str | None,
     if port is None:
         raise errors.NotFound(f"Router {router.id} has no interface on subnet {subnet_id}",
                               resource="router interface on subnet", id=str(subnet_id))
-    return port, _subnets(session, port.id)
+    return port, [subnet for subnet in _subnets(session, port.id) if subnet.id == wanted]
 
 
 def _check_unused(session: orm.Session, router: Router, subnet: Subnet) -> None:
@@ -171,7 +209,3 @@ def _check_unused(session: orm.Session, router: Router, subnet: Subnet) -> None:
 def _subnets(session: orm.Session, port_id: str) -> list[Subnet]:
     return list(session.scalars(sa.select(Subnet).join(FixedIp, FixedIp.subnet_id == Subnet.id)
                                 .where(FixedIp.port_id == port_id).order_by(Subnet.created_at)))
-
-
-def _subnet_ids(session: orm.Session, port_id: str) -> tuple[str, ...]:
-    return tuple(subnet.id for subnet in _subnets(session, port_id))

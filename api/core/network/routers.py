@@ -144,8 +144,8 @@ def checked_routes(session: orm.Session, router: Router, given: Sequence[Mapping
     routes = []
     for route in given:
         destination, nexthop = _parsed(route)
-        if destination.version != 4 or nexthop.version != 4:
-            raise errors.NotImplementedHere(feature="An IPv6 route of a router")
+        if destination.version != nexthop.version:
+            raise _bad_route(router, destination, nexthop, "the nexthop is not of the destination's IP version")
         if not any(nexthop in ipaddress.ip_network(cidr) for cidr, _ in held):
             raise _bad_route(router, destination, nexthop, "the nexthop is not connected with router")
         if any(str(nexthop) == address for _, address in held):

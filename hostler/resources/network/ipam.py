@@ -70,7 +70,7 @@ def choose(session: orm.Session, requests: Sequence[AddressRequest], *, current:
             else found[tuple(subnet.id for subnet in request.subnets)].pop() for request in requests]
 
 
-def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -> str:
+def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool, device_owner: str = "") -> str:
     """Return the canonical spelling of an address that a port may hold by name on `subnet`.
 
     The network's owner may take the gateway's address (a guest that routes), unless the hosts answer there, and others
@@ -83,7 +83,7 @@ def check_address(network: Network, subnet: Subnet, text: str, *, owner: bool) -
     block = block_of(subnet)
     if address.version != block.version or address not in block:
         raise errors.InvalidField(field="fixed_ips", value=text, reason=f"It is not a valid IP for subnet {subnet.id}.")
-    if autoconf.is_automatic(subnet):
+    if autoconf.is_automatic(subnet) and device_owner not in autoconf.ROUTERS:
         raise errors.InvalidField(
             f"IPv6 address {text} cannot be directly assigned to a port on subnet {subnet.id} as the subnet is "
             "configured for automatic addresses", field="fixed_ips", value=text, reason="automatic addresses")

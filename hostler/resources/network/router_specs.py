@@ -26,12 +26,12 @@ _HERE = orm.aliased(Port)
 _SERVING = (sa.select(RouterPort.router_id).join(_HERE, _HERE.id == RouterPort.port_id)
             .where(RouterPort.role == INTERFACE, _HERE.network_id.in_(_IDS)))
 _LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_id"), Port.network_id, Port.mac_address,
-                    FixedIp.ip_address, Subnet.cidr, Host.name.label("host"), Router.enable_snat, Router.routes,
-                    Router.spec_revision)
+                    FixedIp.ip_address, Subnet.cidr, Subnet.ip_version, Host.name.label("host"), Router.enable_snat,
+                    Router.routes, Router.spec_revision)
           .join(Router, Router.id == RouterPort.router_id).join(Port, Port.id == RouterPort.port_id)
           .join(FixedIp, FixedIp.port_id == Port.id).join(Subnet, Subnet.id == FixedIp.subnet_id)
           .outerjoin(Host, Host.id == RouterPort.host_id)
-          .where(RouterPort.router_id.in_(_SERVING), Router.admin_state_up, Subnet.ip_version == 4)
+          .where(RouterPort.router_id.in_(_SERVING), Router.admin_state_up)
           .order_by(RouterPort.router_id, Port.id, FixedIp.ip_address))
 _FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
              .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
@@ -115,7 +115,7 @@ def _router(router_id: str, rows: Sequence[Any], networks: Mapping[str, NetworkS
         id=router_id, revision=rows[0].spec_revision, interfaces=tuple(links[INTERFACE]),
         gateway=links[GATEWAY][0] if links[GATEWAY] else None, snat=rows[0].enable_snat, routes=tuple(rows[0].routes),
         outside={row.host: {"mac": row.mac_address, "address": _with_prefix(row)}
-                 for row in rows if row.host is not None})
+                 for row in rows if row.host is not None and row.ip_version == 4})
 
 
 def _port(rows: Sequence[Any], networks: Mapping[str, NetworkSpec]) -> RouterPortSpec:

@@ -178,6 +178,8 @@ def _take(session: orm.Session, router: Any, host_id: str) -> None:
         return
     subnets = tuple(session.scalars(sa.select(Subnet).where(Subnet.network_id == router.network_id,
                                                             Subnet.ip_version == 4).order_by(Subnet.created_at)))
+    if not subnets:  # nothing is translated in IPv6
+        return
     port = Port(id=ids.new_id(), network_id=router.network_id, project_id=router.project_id, device_id=router.router_id,
                 device_owner=AGENT_OWNER, mac_address=_new_mac(), status="ACTIVE",
                 port_security_enabled=False)

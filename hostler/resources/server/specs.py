@@ -146,8 +146,9 @@ class RouterPortSpec(Spec):
 class RouterSpec(Spec):
     """A router, as each host with guests on its networks makes it; of two, the one with the higher revision is true.
 
-    `gateway` leads to the external network; `outside` is where each host, by name, sends from: its MAC and its address
-    with prefix length. With `snat`, nothing else leaves but what comes from a floating IP.
+    `gateway` leads to the external network; `outside` is where each host, by name, sends IPv4 from: its MAC and its
+    address with prefix length. With `snat`, nothing else leaves but what comes from a floating IP. IPv6 is not
+    translated: every host answers at the gateway's IPv6 addresses.
     """
 
     id: str

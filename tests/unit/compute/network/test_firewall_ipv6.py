@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 from compute.network import firewall, firewall_ipv6, names, rules
 from compute.network.links import Layout
 from hostler.resources.network import autoconf
-from hostler.resources.server.specs import FixedIpSpec, PortSpec, RuleSpec
+from hostler.resources.server.specs import FixedIpSpec, PortSpec, RouterPortSpec, RouterSpec, RuleSpec
 from tests.harness import network_factories as factories
 
 SHORT = names.short_id(factories.PORT_ID)
@@ -100,3 +102,27 @@ def test_a_port_without_port_security_asks_the_services_as_itself() -> None:
     guard = chain(render(port(port_security=False)), f"guard_{SHORT}")
     assert f"ip6 saddr != {{ ::/128, fd77::5/128, {LINK_LOCAL} }} drop" in guard
     assert guard[-1] == "icmpv6 type nd-neighbor-advert drop"
+
+
+def test_a_routers_question_to_other_hosts_keeps_its_checksum() -> None:
+    port = RouterPortSpec(id="a" * 32, mac_address="fa:16:3e:01:00:01", network=factories.network(),
+                          addresses=("fd77::1/64",))
+    asked, spoken = firewall_ipv6.to_wire("up0", port, "one")
+    balance, mac = (int(value, 16) for value in re.findall(r" set (\S+)", asked))
+
+    def total(value: int) -> int:
+        return sum(value >> shift & 0xFFFF for shift in (0, 16, 32))
+
+    assert (balance + total(mac)) % 0xFFFF == total(0xFA163E010001) % 0xFFFF
+    assert spoken.endswith(f"ip6 saddr set {names.wire_address(port.id, 'one')}")
+
+
+def test_a_routers_addresses_stay_on_their_host() -> None:
+    network = factories.network(subnets=(factories.subnet(), subnet(ipv6_ra_mode=None, ipv6_address_mode=None)))
+    port = RouterPortSpec(id="a" * 32, mac_address="fa:16:3e:01:00:01", network=network, addresses=("fd77::1/64",))
+    routed = dataclasses.replace(network, routers=(RouterSpec(id="r", interfaces=(port,)),))
+    for lines in (firewall_ipv6.to_uplink(routed), firewall_ipv6.from_uplink(routed)):
+        for field in ("saddr", "daddr"):
+            assert any(line.startswith(f"ip6 {field}") and "fe80::f816:3eff:fe01:1, fd77::1" in line for line in lines)
+    assert "icmpv6 type nd-router-advert" in firewall_ipv6.from_uplink(routed)
+    assert "icmpv6 type nd-router-advert" not in firewall_ipv6.from_uplink(network)

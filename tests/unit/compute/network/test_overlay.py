@@ -22,6 +22,8 @@ def test_ports_elsewhere_are_sent_to_and_all_are_answered_for() -> None:
         Entry("device", EVERYBODY, THEIRS), Entry("device", MAC, THEIRS), Entry("bridge", MAC),
         Entry("device", EVERYBODY, THIRD), Entry("device", "02:00:00:00:00:99", THIRD),
         Entry("bridge", "02:00:00:00:00:99")}
+    assert entries(members, MINE, ipv6=True) - entries(members, MINE) == {
+        Entry("neighbours", "fd00::5", MAC), Entry("neighbours", "fe80::f816:3eff:fe00:1", MAC)}
     assert entries([], MINE) == frozenset()
 
 

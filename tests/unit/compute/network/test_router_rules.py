@@ -62,3 +62,17 @@ def test_only_the_guests_host_translates_and_only_the_entry_hands_over() -> None
     assert "dnat to" not in script
     assert "tcp dport 22 ether saddr set fa:16:3e:00:00:03 ether daddr set fa:16:3e:00:00:04 fwd to" in script
     assert "fwd to" not in rules(forwardings=(forwarding((22, 22), (22, 22), entry="two"),), outside=OWN)
+
+
+def test_ipv6_is_forwarded_as_it_is_but_from_addresses_behind_the_router() -> None:
+    inner = RouterPortSpec(id="c" * 32, mac_address="fa:16:3e:00:00:04", network=network(), addresses=("fd00:1::1/64",))
+    gateway = RouterPortSpec(id="b" * 32, mac_address="fa:16:3e:00:00:02", network=network(),
+                             addresses=("203.0.113.7/24", "2001:db8::7/64"))
+    spec = RouterSpec(id="r", interfaces=(INNER, inner), gateway=gateway,
+                      routes=({"destination": "fd00:9::/48", "nexthop": "fd00:1::9"},))
+    router = HostRouter(spec, "one")
+    assert router.outside is not None and router.outside.addresses == ("2001:db8::7/64",)
+    script = render(router)
+    assert f"{DEVICE} ip6 saddr != {{ fd00:1::/64, fd00:9::/48 }} drop" in script and "udp dport 547 drop" in script
+    assert "fd00" not in script.partition("table netdev")[0]
+    assert "ip6" not in rules()

@@ -83,6 +83,9 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face], conf: cfg.ConfigOp
         respond(request, response, status, error)
 
     def http(request: falcon.Request, response: falcon.Response, error: falcon.HTTPError, _params: object) -> None:
+        if error.status_code == 405 and request.env["PATH_INFO"].endswith("/"):
+            # The id at the path's end is empty, and what it should name is not there.
+            error = falcon.HTTPNotFound()
         if error.headers:
             response.set_headers(error.headers)
         family = _FROM_HTTP.get(error.status_code, errors.HostlerError)

@@ -102,7 +102,7 @@ def create(services: Services, context: RequestContext, wanted: NewAttachment) -
     def work(session: orm.Session) -> str | None:
         volume = volume_rows.to_change(services, session, context, wanted.volume_id, "volume:attachment_create")
         _check_free(session, volume)
-        _check_number(services, session, volume)
+        check_number(services, session, volume)
         if volume.readonly and wanted.mode == "rw":
             raise errors.Invalid(reason=f"Invalid volume: volume {volume.id} is read-only.")
         instance = {INSTANCE: ids.canonical(wanted.instance_id)} if wanted.instance_id else {}
@@ -130,7 +130,8 @@ def _check_free(session: orm.Session, volume: Volume) -> None:
     volume_rows.check_no_source(session, volume.id)
 
 
-def _check_number(services: Services, session: orm.Session, volume: Volume) -> None:
+def check_number(services: Services, session: orm.Session, volume: Volume) -> None:
+    """Raise QuotaExceeded when a volume has as many attachments without a server as it may have."""
     made_here = session.scalar(sa.select(sa.func.count()).select_from(VolumeAttachment).where(
         VolumeAttachment.volume_id == volume.id, VolumeAttachment.server_id.is_(None))) or 0
     quota.check_items(session, services.conf, volume.project_id, "volume_attachments", made_here + 1, made_here)

@@ -1,20 +1,23 @@
-"""The old way to attach volumes, where it still means something: reservations, and forgetting an attachment.
+"""The old way to attach volumes, where it still means something: reservations, and records of attachments.
 
-Use instead the Compute API's volume attachments and the attachments of this API.
+A record says that some machine has the volume. It connects nothing, and no server here gets a disk by it. Use instead
+the Compute API's volume attachments and the attachments of this API.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.volume import rows as volume_rows
+from api.core.volume.attachments import INSTANCE, check_number
 from api.core.volume.rows import check_idle, check_status, to_change
 from api.core.volume.volumes import agent_of
 from api.services import Services
-from hostler import errors, ids
+from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Server, VolumeAttachment
 from hostler.operations.accept import Target, accept
@@ -24,6 +27,16 @@ from hostler.resources.volume import states
 _ACTION: Final = "volume_extension:volume_actions:"
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attachment:
+    """What a client says of a machine that has a volume: an instance or a host, and the device it is there."""
+
+    instance_id: str | None
+    host: str | None
+    device: str
+    mode: str
+
+
 def reserve(services: Services, context: RequestContext, volume_id: str) -> None:
     """Reserve a volume for a later attachment; raises WrongStatus unless it is available."""
 
@@ -31,7 +44,40 @@ def reserve(services: Services, context: RequestContext, volume_id: str) -> None
         volume = to_change(services, session, context, volume_id, _ACTION + "reserve")
         check_status(session, volume, states.READY, *(("in-use",) if volume.multiattach else ()))
         volume_rows.check_no_source(session, volume.id)
+        check_number(services, session, volume)
         session.add(VolumeAttachment(id=ids.new_id(), volume_id=volume.id, state=states.ATTACHING))
+
+    services.db.write(work)
+
+
+def attach(services: Services, context: RequestContext, volume_id: str, said: Attachment) -> None:
+    """Record that a machine has a volume, in the place of a reservation if there is one; may be repeated.
+
+    Raises WrongStatus unless the volume is available or reserved by `reserve`, and Invalid for writing to a read-only
+    one.
+    """
+    holder = ({INSTANCE: ids.canonical(said.instance_id)} if said.instance_id is not None else {"host": said.host})
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _ACTION + "attach")
+        check_idle(session, volume.id)
+        there = _attachments(session, volume.id)
+        if any(row.server_id is None and row.state == states.ATTACHED and row.connector.items() >= holder.items()
+               for row in there):
+            return
+        check_status(session, volume, states.READY, states.ATTACHING, *(("in-use",) if volume.multiattach else ()))
+        volume_rows.check_no_source(session, volume.id)
+        if volume.readonly and said.mode == "rw":
+            raise errors.Invalid(reason=f"Invalid attaching mode 'rw' for volume {volume.id}, which is read-only.")
+        for row in there:
+            if row.state == states.ATTACHING and row.server_id is None and not row.connection:
+                session.delete(row)
+                break
+        else:
+            check_number(services, session, volume)
+        session.add(VolumeAttachment(
+            id=ids.new_id(), volume_id=volume.id, state=states.ATTACHED, mode=said.mode, device=said.device,
+            connector=holder, attached_at=clock.utcnow()))
 
     services.db.write(work)
 

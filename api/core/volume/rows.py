@@ -75,7 +75,8 @@ _ATTACHED = (
     sa.select(ATTACHMENTS.c.id, ATTACHMENTS.c.volume_id,
               sa.func.coalesce(ATTACHMENTS.c.server_id, ATTACHMENTS.c.connector["instance"].as_string()),
               ATTACHMENTS.c.device,
-              ATTACHMENTS.c.mode, ATTACHMENTS.c.attached_at, Host.name.label("host"))
+              ATTACHMENTS.c.mode, ATTACHMENTS.c.attached_at,
+              sa.func.coalesce(Host.name, ATTACHMENTS.c.connector["host"].as_string()))
     .select_from(ATTACHMENTS.outerjoin(Server.__table__, Server.id == ATTACHMENTS.c.server_id)
                  .outerjoin(Host.__table__, Host.id == Server.host_id))
     .where(ATTACHMENTS.c.volume_id.in_(_IDS), ATTACHMENTS.c.state == states.ATTACHED)

@@ -166,6 +166,13 @@ def _unreserve(call: Call) -> None:
     volume_old_attach.unreserve(*call.target)
 
 
+def _attach(call: Call) -> None:
+    said = call.argument
+    volume_old_attach.attach(*call.target, volume_old_attach.Attachment(
+        instance_id=said.get("instance_uuid"), host=said.get("host_name"), device=said["mountpoint"],
+        mode=said.get("mode", "rw")))
+
+
 def _detach(policy: str) -> Act:
     def act(call: Call) -> None:
         volume_old_attach.detach(*call.target, (call.argument or {}).get("attachment_id"), action=policy)
@@ -234,7 +241,10 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
     "os-detach": (Action(_detach(_OLD + "detach"), {**_members(attachment_id=schema.ID_OR_NULL),
                                                     "type": ["object", "null"]}),),
     "os-reserve": (Action(_reserve),), "os-unreserve": (Action(_unreserve),),
-    "os-attach": (Action(_missing(_OLD + "attach", _OLD_WAY.format("os-attach"))),),
+    "os-attach": (Action(_attach, {
+        **_members(("mountpoint",), instance_uuid=schema.UUID, host_name=schema.TEXT, mode={"enum": ["rw", "ro"]},
+                   mountpoint={**schema.TEXT, "minLength": 1, "maxLength": 64}),
+        "anyOf": [{"required": ["instance_uuid"]}, {"required": ["host_name"]}]}),),
     "os-begin_detaching": (Action(_missing(_OLD + "begin_detaching", _OLD_WAY.format("os-begin_detaching"))),),
     "os-roll_detaching": (Action(_missing(_OLD + "roll_detaching", _OLD_WAY.format("os-roll_detaching"))),),
     "os-initialize_connection": (Action(_missing(

@@ -51,7 +51,11 @@ class Kind(Generic[A]):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Immediate:
-    """A change that needs no flow and is only noted among the operations (`hostler.operations.journal`)."""
+    """A change that needs no flow and is only noted among the operations (`hostler.operations.journal`).
+
+    `step` is what the server's host had to do with it.
+    """
 
     name: str
     action: str
+    step: str | None = None

@@ -271,7 +271,7 @@ UNLOCK: Final = Immediate(name="server.unlock", action="unlock")
 RESET_STATE: Final = Immediate(name="server.reset_state", action="resetState")
 ABORT_MIGRATION: Final = Immediate(name="server.abort_migration", action="live_migration_cancel")
 FORCE_MIGRATION: Final = Immediate(name="server.force_migration", action="live_migration_force_complete")
-EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume")
+EXTEND_VOLUME: Final = Immediate(name="server.extend_volume", action="extend_volume", step="ExtendVolume")
 
 SET_BOOT_ORDER: Final = Immediate(name="server.set_boot_order", action="set_boot_order")
 SET_CPU_MODE: Final = Immediate(name="server.set_cpu_mode", action="set_cpu_mode")

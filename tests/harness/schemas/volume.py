@@ -277,7 +277,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
 _ACTIONS: dict[str, tuple[int, Any]] = {
     **dict.fromkeys((
         "os-extend", "os-retype", "os-migrate_volume", "revert", "os-update_readonly_flag", "os-reset_status",
-        "os-force_delete", "os-force_detach", "os-detach", "os-reserve", "os-unreserve", "os-reimage"), (202, _EMPTY)),
+        "os-force_delete", "os-force_detach", "os-attach", "os-detach", "os-reserve", "os-unreserve", "os-reimage"),
+        (202, _EMPTY)),
     "os-set_bootable": (200, _EMPTY), "os-unset_image_metadata": (200, _EMPTY),
     "os-set_image_metadata": (200, _METADATA), "os-show_image_metadata": (200, _METADATA),
     "os-volume_upload_image": (202, One("os-volume_upload_image", _UPLOAD))}

@@ -247,12 +247,31 @@ def test_the_old_way_to_attach(cloud: Cloud) -> None:
     for _ in range(2):
         assert cloud.act(volume, "os-unreserve").status_code == 202
     assert cloud.get(f"/volumes/{volume}")["volume"]["status"] == "available"
-    for action in ("os-attach", "os-begin_detaching", "os-roll_detaching"):
+    for action in ("os-begin_detaching", "os-roll_detaching"):
         assert "use attachments" in _refused(cloud, volume, action, {}, 501)
     for action in ("os-initialize_connection", "os-terminate_connection"):
         assert "use attachments" in _refused(cloud, volume, action, {"connector": {}}, 501)
         _refused(cloud, volume, action, {})
     _refused(cloud, volume, "os-reimage", {"image_id": IMAGE}, version="3.67")
+
+
+def test_a_record_of_an_attachment(cloud: Cloud) -> None:
+    volume, device = cloud.ready(), {"mountpoint": "/dev/vdc"}
+    for argument in ({}, device, {**device, "instance_uuid": "x"}, {**device, "host_name": "h", "mode": "x"},
+                     {"mountpoint": "x" * 65, "host_name": "h"}, {"instance_uuid": IMAGE}, None):
+        _refused(cloud, volume, "os-attach", argument)
+    assert cloud.act(volume, "os-reserve").status_code == 202
+    for _ in range(2):
+        assert cloud.act(volume, "os-attach", {**device, "host_name": "h"}).status_code == 202
+    shown = cloud.get(f"/volumes/{volume}", token="admin")["volume"]
+    [attachment] = shown["attachments"]
+    assert (shown["status"], attachment["device"], attachment["host_name"], attachment["server_id"]) == (
+        "in-use", "/dev/vdc", "h", None)
+    assert "in-use" in _refused(cloud, volume, "os-attach", {**device, "instance_uuid": IMAGE})
+    readonly = cloud.ready()
+    assert cloud.act(readonly, "os-update_readonly_flag", {"readonly": True}).status_code == 202
+    assert "read-only" in _refused(cloud, readonly, "os-attach", {**device, "host_name": "h"})
+    assert cloud.act(readonly, "os-attach", {**device, "host_name": "h", "mode": "ro"}).status_code == 202
 
 
 def test_reimage(cloud: Cloud) -> None:

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -26,6 +26,8 @@ from tests.harness import invariants
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.ports import wait_for
+
+Case = TypeVar("Case")
 
 LAUNCHER = Path(__file__).with_name("crash_launcher.py")
 CONTROL_SERVICES = ("conductor", "api", "scheduler")
@@ -58,11 +60,16 @@ def around(*names: str) -> list[Point]:
     return in_conductor(*(f"{name}:{side}" for name in names for side in ("before", "after")))
 
 
+def share_of(cases: Sequence[Case]) -> list[Case]:
+    """Return all cases with HOSTLER_CRASHES=all, else a share of them that HOSTLER_SEED chooses."""
+    count = len(cases) if os.environ.get("HOSTLER_CRASHES") == "all" else math.ceil(len(cases) / _SHARE)
+    chosen = sorted(random.Random(os.environ.get("HOSTLER_SEED", "1")).sample(range(len(cases)), count))
+    return [cases[number] for number in chosen]
+
+
 def each(points: Sequence[Point]) -> pytest.MarkDecorator:
-    """Run a test for each point with HOSTLER_CRASHES=all, else for a share of them that HOSTLER_SEED chooses."""
-    count = len(points) if os.environ.get("HOSTLER_CRASHES") == "all" else math.ceil(len(points) / _SHARE)
-    chosen = sorted(random.Random(os.environ.get("HOSTLER_SEED", "1")).sample(range(len(points)), count))
-    return pytest.mark.parametrize("point", [points[number] for number in chosen], ids=str)
+    """Run a test for each point, or for a share of them."""
+    return pytest.mark.parametrize("point", share_of(points), ids=str)
 
 
 def conductor_points(flow_tasks: Sequence[str], rpcs: Sequence[str]) -> list[Point]:

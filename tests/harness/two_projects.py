@@ -198,9 +198,40 @@ def _share(owner: Tenant, other: Tenant, admin: Client) -> set[str]:
     server = tenant.make("server", f"{COMPUTE}/servers", "server", name="on shared", imageRef=image, flavorRef="42",
                          networks=[{"port": port}])
     tenant.client.wait_server(server, "ACTIVE")
+    lent = _lend(owner, other, subnet, port, external_network(admin))
     # A network's owner sees the ports on it.
     groups = tenant.call("GET", f"{NETWORK}/ports/{port}")["port"]["security_groups"]
-    return {image, network, subnet, owner.client.project_id, other.client.project_id, port, server, *groups}
+    return {image, network, subnet, owner.client.project_id, other.client.project_id, port, server, *groups, *lent}
+
+
+def _lend(owner: Tenant, other: Tenant, subnet: str, port: str, external: str) -> set[str]:
+    """Have `other` use what `owner` shares: limits, addresses, a pool in a scope, a router behind which its port is."""
+    def share(kind: str, path: str, member: str, **values: Any) -> str:
+        made = str(owner.call("POST", f"{NETWORK}/{path}", {member: {"name": "lent", **values}})[member]["id"])
+        owner.call("POST", f"{NETWORK}/rbac-policies", {"rbac_policy": {
+            "object_type": kind, "object_id": made, "action": "access_as_shared",
+            "target_tenant": other.client.project_id}})
+        return made
+
+    scope = share("address_scope", "address-scopes", "address_scope", ip_version=4)
+    pool = share("subnetpool", "subnetpools", "subnetpool", prefixes=["10.64.0.0/16"], address_scope_id=scope)
+    addresses = share("address_group", "address-groups", "address_group", addresses=["192.0.2.0/24"])
+    policy = share("qos_policy", "qos/policies", "policy")
+    network = other.make("network", f"{NETWORK}/networks", "network", name=other.secret, qos_policy_id=policy)
+    other.make("subnet", f"{NETWORK}/subnets", "subnet", name=other.secret, network_id=network, ip_version=4,
+               subnetpool_id=pool, prefixlen=24)
+    other.make("subnet_pool", f"{NETWORK}/subnetpools", "subnetpool", name=other.secret, prefixes=["10.65.0.0/16"],
+               address_scope_id=scope)
+    other.make("rule", f"{NETWORK}/security-group-rules", "security_group_rule", direction="ingress", protocol="udp",
+               security_group_id=other.rows["security_group"][0], remote_address_group_id=addresses,
+               description=other.secret)
+    other.call("PUT", f"{NETWORK}/ports/{other.rows['port'][1]}", {"port": {"qos_policy_id": policy}})
+    router = owner.make("router", f"{NETWORK}/routers", "router", name="lent",
+                        external_gateway_info={"network_id": external})
+    owner.call("PUT", f"{NETWORK}/routers/{router}/add_router_interface", {"subnet_id": subnet})
+    other.make("floatingip", f"{NETWORK}/floatingips", "floatingip", floating_network_id=external, port_id=port,
+               description=other.secret)
+    return {scope, pool, addresses, policy, router}
 
 
 def _give_volume(giver: Tenant, taker: Tenant) -> str:

@@ -7,6 +7,7 @@ another, in every mixture of own and foreign rows that its path and body take.
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -29,18 +30,25 @@ pytestmark = pytest.mark.long
 
 # Each relation between tables whose rows projects have → how its two ends come to be of two projects ("" never).
 RELATIONS = {
-    "application_credentials.project_id": "", "application_credentials.user_id": "",
-    "backups.parent_id": "", "backups.project_id": "", "fixed_ips.port_id": "",
-    "fixed_ips.subnet_id": "a port on a shared network", "image_members.image_id": "a shared image",
-    "image_tags.image_id": "", "images.project_id": "", "keypairs.user_id": "", "networks.project_id": "",
-    "port_security_groups.group_id": "", "port_security_groups.port_id": "",
-    "ports.network_id": "a port on a shared network", "ports.project_id": "", "ports.server_id": "",
-    "role_assignments.user_id": "", "security_group_rules.group_id": "", "security_group_rules.project_id": "",
-    "security_group_rules.remote_group_id": "", "security_groups.project_id": "",
-    "server_group_members.group_id": "", "server_group_members.server_id": "", "server_groups.project_id": "",
-    "server_tags.server_id": "", "servers.image_id": "a server of a shared image", "servers.project_id": "",
-    "snapshots.project_id": "", "snapshots.volume_id": "a volume given away without its snapshots",
-    "subnets.network_id": "", "subnets.project_id": "", "volume_attachments.server_id": "",
+    "address_groups.project_id": "", "address_scopes.project_id": "", "application_credentials.project_id": "",
+    "application_credentials.user_id": "", "backups.parent_id": "", "backups.project_id": "", "fixed_ips.port_id": "",
+    "fixed_ips.subnet_id": "a port on a shared network", "floating_ips.network_id": "an external network",
+    "floating_ips.port_id": "", "floating_ips.project_id": "", "floating_ips.public_port_id": "",
+    "floating_ips.router_id": "a port on a shared network behind its owner's router",
+    "image_members.image_id": "a shared image", "image_tags.image_id": "", "images.project_id": "",
+    "keypairs.user_id": "", "networks.project_id": "", "networks.qos_policy_id": "a shared policy",
+    "port_forwardings.floating_ip_id": "", "port_forwardings.port_id": "", "port_security_groups.group_id": "",
+    "port_security_groups.port_id": "", "ports.network_id": "a port on a shared network", "ports.project_id": "",
+    "ports.qos_policy_id": "a shared policy", "ports.server_id": "", "qos_policies.project_id": "",
+    "rbac_policies.project_id": "", "role_assignments.user_id": "", "router_ports.port_id": "",
+    "router_ports.router_id": "", "routers.project_id": "", "security_group_rules.group_id": "",
+    "security_group_rules.project_id": "", "security_group_rules.remote_address_group_id": "a shared address group",
+    "security_group_rules.remote_group_id": "", "security_groups.project_id": "", "server_group_members.group_id": "",
+    "server_group_members.server_id": "", "server_groups.project_id": "", "server_tags.server_id": "",
+    "servers.image_id": "a server of a shared image", "servers.project_id": "", "snapshots.project_id": "",
+    "snapshots.volume_id": "a volume given away without its snapshots",
+    "subnet_pools.address_scope_id": "a shared scope", "subnet_pools.project_id": "", "subnets.network_id": "",
+    "subnets.project_id": "", "subnets.subnetpool_id": "a shared pool", "volume_attachments.server_id": "",
     "volume_attachments.volume_id": "", "volume_transfers.project_id": "", "volume_transfers.volume_id": "",
     "volumes.project_id": ""}
 # What the two may do because of a link: read what is shared, and use it.
@@ -87,7 +95,9 @@ def test_no_verb_crosses(cloud: Cloud, scene: Scene, intruder: str) -> None:
     before = _rows_of(cloud, foreign)
     found = list(_crossings(own, foreign, scene))
     assert not found, "\n".join(found)
-    assert _rows_of(cloud, foreign) == before
+    after = _rows_of(cloud, foreign)
+    assert [(table, row, there) for table, rows in before.items() for row, there in itertools.zip_longest(
+        rows, after[table]) if _kept(table, row) != _kept(table, there)] == []
 
 
 def _crossings(own: Tenant, foreign: Tenant, scene: Scene) -> Iterator[str]:
@@ -132,10 +142,11 @@ def _owned_tables() -> list[sa.Table]:
 
 
 _TABLES = {
-    "application_credentials", "backups", "fixed_ips", "image_members", "image_tags", "images", "keypairs", "networks",
-    "port_security_groups", "ports", "role_assignments", "security_group_rules", "security_groups",
-    "server_group_members", "server_groups", "server_tags", "servers", "snapshots", "subnets", "volume_attachments",
-    "volume_transfers", "volumes"}
+    "address_groups", "address_scopes", "application_credentials", "backups", "fixed_ips", "floating_ips",
+    "image_members", "image_tags", "images", "keypairs", "networks", "port_forwardings", "port_security_groups",
+    "ports", "qos_policies", "rbac_policies", "role_assignments", "router_ports", "routers", "security_group_rules",
+    "security_groups", "server_group_members", "server_groups", "server_tags", "servers", "snapshots", "subnet_pools",
+    "subnets", "volume_attachments", "volume_transfers", "volumes"}
 
 
 def _rows_of(cloud: Cloud, tenant: Tenant) -> dict[str, list[dict[str, Any]]]:
@@ -165,6 +176,11 @@ def _unfinished(cloud: Cloud) -> bool:
 
 # What background work changes.
 _VOLATILE = frozenset({"updated_at", "last_used_at"})
+
+
+def _kept(table: str, row: dict[str, Any] | None) -> dict[str, Any]:
+    """Return what nobody else may change: a router's count of what hosts were sent grows with guests' ports."""
+    return {key: value for key, value in (row or {}).items() if (table, key) != ("routers", "spec_revision")}
 
 
 def _belongs(table: sa.Table, project: str | None, user: str | None) -> sa.ColumnElement[bool]:

@@ -268,6 +268,16 @@ class ComputeManager:
         """Return what is really here."""
         return {"servers": self._volumes.inventory()}
 
+    @rpc_method
+    def inspect_network(self, context: RequestContext, places: dict[str, list[str]]) -> Wire:
+        """Return how the host's network really is."""
+        return self._tools.network.inspect(places)
+
+    @rpc_method
+    def mend_network(self, context: RequestContext) -> None:
+        """Make networks and routers right."""
+        self._tools.network.mend()
+
     @open_to(API)
     def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:
         """Return the end of the console log; raises NotFound when the server is not here."""

@@ -233,6 +233,14 @@ class ComputeAPI:
         """Return what is really there: {"servers": {id: {"power_state", "volumes": [ids]}}}."""
         return self._agent(host).call(context, "get_inventory")
 
+    def inspect_network(self, context: RequestContext, host: str, places: dict[str, list[str]]) -> dict[str, Any]:
+        """Return how the host's network really is, as `compute.network.plumbing.NetworkPlumbing.inspect`."""
+        return self._agent(host).call(context, "inspect_network", {"places": places})
+
+    def mend_network(self, context: RequestContext, host: str) -> None:
+        """Make right what `inspect_network` finds."""
+        self._agent(host).call(context, "mend_network")
+
     def get_console_output(self, context: RequestContext, host: str, server_id: str, length: int | None) -> str:
         """Return the last `length` lines of the console log (None: all that one answer carries)."""
         return self._client.to(host).call(context, "get_console_output", {"server_id": server_id, "length": length})

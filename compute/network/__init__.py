@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from oslo_config import cfg
 
-from compute.network.flat import FlatPlumbing
+from compute.network.inspected import InspectedPlumbing
 from compute.network.plumbing import NetworkPlumbing
 
 
 def build(conf: cfg.ConfigOpts) -> NetworkPlumbing:
     """Return this host's plumbing; nothing on the host is touched before the first call of its methods."""
-    return FlatPlumbing(conf)
+    return InspectedPlumbing(conf)

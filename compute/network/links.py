@@ -256,6 +256,14 @@ def remove_strays(network_ids: Collection[str], router_port_ids: Collection[str]
                     LOG.error("The device %s cannot be removed: %s", name, failure)
 
 
+def remove(name: str) -> None:
+    """Remove a link; fine when it is gone."""
+    with netlink() as ipr:
+        link = find(ipr, name)
+        if link is not None:
+            ipr.link("del", index=link["index"])
+
+
 def _make_gateway(ipr: Any, layout: Layout, bridge: int) -> None:
     wanted = {}
     if layout.network.host_gateway:

@@ -46,12 +46,20 @@ def tables() -> set[tuple[str, str]] | None:
     return {(item["table"]["family"], item["table"]["name"]) for item in listed if "table" in item}
 
 
-def _list(what: str) -> list[dict[str, Any]] | None:
+def table(family: str, name: str) -> list[dict[str, Any]] | None:
+    """Return what is in a table, without the kernel's numbers; None if it is not there."""
+    listed = _list("table", family, name)
+    return None if listed is None else [
+        {kind: {key: value for key, value in item.items() if key != "handle"} for kind, item in entry.items()}
+        for entry in listed if "metainfo" not in entry]
+
+
+def _list(*what: str) -> list[dict[str, Any]] | None:
     try:
-        done = subprocess.run(["nft", "-j", "list", what], capture_output=True, text=True, timeout=_TIMEOUT_S,
+        done = subprocess.run(["nft", "-j", "list", *what], capture_output=True, text=True, timeout=_TIMEOUT_S,
                               check=True)
         listed: list[dict[str, Any]] = json.loads(done.stdout)["nftables"]
     except (OSError, subprocess.SubprocessError, ValueError, KeyError) as failure:
-        LOG.warning("The host's packet filter %s could not be listed: %s", what, failure)
+        LOG.warning("The host's packet filter %s could not be listed: %s", " ".join(what), failure)
         return None
     return listed

@@ -110,7 +110,7 @@ def program(ipr: Any, device: int, bridge: int, wanted: Iterable[Entry], written
     if written is not None and (written.device, written.bridge) == (device, bridge):
         before = written.entries
     else:
-        before = frozenset(_read(ipr, device, bridge))
+        before = frozenset(read(ipr, device, bridge))
     # Removals first: a MAC that moved has one line at a time.
     for entry in sorted(before - target):
         with _fine(errno.ENOENT, errno.ENXIO, errno.ESRCH):
@@ -136,7 +136,8 @@ def _change(ipr: Any, verb: str, device: int, bridge: int, entry: Entry) -> None
         ipr.fdb("del", ifindex=device, lladdr=entry.key, flags=_MASTER, state=_STATIC)
 
 
-def _read(ipr: Any, device: int, bridge: int) -> Iterator[Entry]:
+def read(ipr: Any, device: int, bridge: int) -> Iterator[Entry]:
+    """Yield the lines that are there."""
     for line in ipr.fdb("dump"):
         if line["ifindex"] != device:
             continue

@@ -8,7 +8,7 @@ cannot be configured, and `NotImplementedHere` for what this host's plumbing ref
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
@@ -49,6 +49,17 @@ class NetworkPlumbing(Protocol):
 
     def restore(self, servers: Sequence[ServerSpec]) -> None:
         """Make everything for `servers` again, and remove ports and networks of ours that none of them has."""
+
+    def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Return how the host's network really is; changes nothing.
+
+        "differences": maps of `compute.network.inspection.Difference`, how it differs from what is plugged here;
+        "addresses": router id → what it really has on its external network; "lacking": network id → texts for the
+        lines missing of those that `places` (members as `update_groups` takes them) need.
+        """
+
+    def mend(self) -> None:
+        """Make right what `inspect` finds; traffic goes on."""
 
     def update_server(self, server: ServerSpec) -> None:
         """Answer metadata requests of `server` with its new values."""

@@ -20,8 +20,9 @@ _CHUNK = 500
 
 @dataclasses.dataclass(frozen=True)
 class Inventory:
-    """One look. `nodes` and `hosts` hold what their agents' get_inventory returned, `unseen` says what could not be
-    looked at; `locked` are the resources that other operations than `own_operation` hold."""
+    """One look. `nodes` and `hosts` hold what their agents' get_inventory returned, and in "network" of a host what
+    inspect_network did; `unseen` says what could not be looked at; `locked` are the resources that other operations
+    than `own_operation` hold."""
 
     conf: cfg.ConfigOpts
 
@@ -54,7 +55,9 @@ def gather(run: Run, *, nodes: Collection[str] | None = None, hosts: Collection[
     cloud = run.cloud
     found_nodes, silent_nodes = ask_all("storage node", nodes,
                                         lambda node: cloud.volumes.get_inventory(run.context, node))
-    found_hosts, silent_hosts = ask_all("host", hosts, lambda host: cloud.compute.get_inventory(run.context, host))
+    found_hosts, silent_hosts = ask_all("host", hosts, lambda host: {
+        **cloud.compute.get_inventory(run.context, host),
+        "network": cloud.compute.inspect_network(run.context, host, {})})
     ailing = [f"back end {node}@{name}: {content['error']}" for node, found in sorted(found_nodes.items())
               for name, content in sorted(found.get("backends", {}).items()) if content.get("error")]
     ailing += [f"backup store of storage node {node}" for node, found in sorted(found_nodes.items())

@@ -11,7 +11,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import time
 from argparse import ArgumentParser, Namespace
 from typing import Any
 
@@ -19,14 +18,13 @@ from oslo_config import cfg
 
 from hostler import errors
 from hostler.cmd import weak_settings
+from hostler.cmd.reports import wait as _wait
 from hostler.context import RequestContext
 from hostler.db import schema
 from hostler.db.engine import Database
-from hostler.db.models import Operation
-from hostler.operations import doctor, notes, states
+from hostler.operations import doctor
 
 NOTHING, FOUND, NOT_SEEN = 0, 1, 2
-_LOOK_EVERY_S = 0.2
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -130,21 +128,3 @@ def _examine(database: Database, command: Namespace) -> dict[str, Any]:
         # Left behind, it would keep the next doctor out until a conductor has worked on it.
         doctor.withdraw(database, operation_id)
         sys.exit(NOT_SEEN)
-
-
-def _wait(database: Database, operation_id: str, timeout_s: float) -> dict[str, Any]:
-    end = time.monotonic() + timeout_s
-    while True:
-        with database.reading() as session:
-            operation = session.get_one(Operation, operation_id)
-            state, message = operation.state, operation.message
-            report = notes.value(session, operation_id, notes.REPORT)
-        if state == states.SUCCEEDED:
-            return {"operation": operation_id, **report}
-        if state == states.FAILED:
-            raise errors.Conflict(reason=f"the examination failed: {message}")
-        if time.monotonic() > end:
-            said = ("no conductor took it up; does one run?" if doctor.withdraw(database, operation_id)
-                    else f"operation {operation_id} goes on")
-            raise errors.Unavailable(f"no report within {timeout_s:g} s: {said}", part="conductor")
-        time.sleep(_LOOK_EVERY_S)

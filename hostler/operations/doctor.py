@@ -31,7 +31,7 @@ def accept_audit(session: orm.Session, context: RequestContext, *, checks: Seque
 
 
 def withdraw(db: Database, operation_id: str) -> bool:
-    """End an audit that no conductor has claimed and that no one waits for any more; False when one works on it."""
+    """End an operation that no conductor has claimed and that no one waits for any more; False when one works on it."""
     def work(session: orm.Session) -> bool:
         db.lock_row(session, Operation, Operation.id == operation_id)
         operation = session.get_one(Operation, operation_id)

@@ -14,8 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from hostler import clock, ids
-from hostler.cmd import doctor as doctor_command
-from hostler.cmd import manage
+from hostler.cmd import manage, reports
 from hostler.cmd import running as running_commands
 from hostler.context import RequestContext
 from hostler.db import schema
@@ -24,10 +23,13 @@ from hostler.db.models import (
     Allocation,
     Backend,
     Backup,
+    FloatingIp,
     Lock,
     Operation,
     Port,
+    PortForwarding,
     QuotaLimit,
+    RouterPort,
     Server,
     Snapshot,
     Volume,
@@ -63,7 +65,7 @@ def call_doctor(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     """hostler-manage doctor, as typed: returns its exit status and report."""
     config = tmp_path / "hostler.conf"
     config.write_text(f"[database]\nconnection = sqlite:///{scene.cloud.directory / 'cloud.db'}\n")
-    monkeypatch.setattr(doctor_command, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(reports, "_LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(running_commands, "set_up_logging", lambda *_: None)  # of this process, it is the tests' own
 
     def call(*words: str) -> tuple[int, dict[str, Any]]:
@@ -317,6 +319,71 @@ def server_without_its_guest(scene: Scene) -> str:
     with mock.patch.object(scene.compute, "_tell"):  # nobody hears of it
         scene.compute.happen(scene.server, "removed")
     return scene.server
+
+
+def _on_host(scene: Scene) -> Any:
+    return scene.cloud.agents[HOST].tools.network
+
+
+@fault("host-networks", "belongs to nothing", lambda scene, _key: _on_host(scene).differences == [])
+def tunnel_of_no_network(scene: Scene) -> str:
+    _on_host(scene).differences.append({"type": "link", "id": "hvx0123456789a", "what": "is there", "leftover": True})
+    return "hvx0123456789a"
+
+
+@fault("host-networks", "lacks neighbour line", lambda scene, _key: _on_host(scene).differences == [])
+def network_without_a_neighbour_line(scene: Scene) -> str:
+    network = ids.new_id()
+    _on_host(scene).differences.append({"type": "network", "id": network, "leftover": False,
+                                        "what": "neighbour line 10.0.0.5 → fa:16:3e:00:00:05"})
+    return network
+
+
+@fault("host-networks", "has address 203.0.113.99", lambda scene, _key: _on_host(scene).addresses == {})
+def floating_address_of_no_record(scene: Scene) -> str:
+    router = scene.router["router"]
+    _on_host(scene).addresses = {router: ["203.0.113.99"]}
+    return router
+
+
+def _idle_port(scene: Scene, owner: str, device: str) -> str:
+    port = ids.new_id()
+    scene.add(Port(id=port, project_id=scene.project, network_id=scene.router["network"], device_owner=owner,
+                   device_id=device, mac_address=f"0e:{port[:2]}:{port[2:4]}:{port[4:6]}:{port[6:8]}:01"))
+    return port
+
+
+@fault("routers", "has no use for it", lambda scene, key: scene.row(Port, key) is None)
+def port_of_a_deleted_router(scene: Scene) -> str:
+    return _idle_port(scene, "network:router_interface", ids.new_id())
+
+
+@fault("routers", "has no use for it", lambda scene, key: scene.row(Port, key) is None)
+def port_of_a_deleted_floating_ip(scene: Scene) -> str:
+    return _idle_port(scene, "network:floatingip", ids.new_id())
+
+
+@fault("routers", "has no use for it", lambda scene, key: scene.row(Port, key) is None)
+def gateway_of_a_deleted_host(scene: Scene) -> str:
+    router = scene.router["router"]
+    port = _idle_port(scene, "network:floatingip_agent_gateway", router)
+    scene.add(RouterPort(port_id=port, router_id=router, role="snat"))
+    return port
+
+
+@fault("routers", "leads to 10.60.0.250", lambda scene, key: scene.row(FloatingIp, key).port_id is None)
+def floating_ip_of_an_address_that_is_gone(scene: Scene) -> str:
+    floating = scene.router["floating"]
+    scene.write(sa.update(FloatingIp).where(FloatingIp.id == floating).values(fixed_ip_address="10.60.0.250"))
+    return floating
+
+
+@fault("routers", "leads to 10.60.0.250", lambda scene, key: scene.row(PortForwarding, key) is None)
+def forwarding_to_an_address_that_is_gone(scene: Scene) -> str:
+    forwarding = scene.router["forwarding"]
+    scene.write(sa.update(PortForwarding).where(PortForwarding.id == forwarding).values(
+        fixed_ip_address="10.60.0.250"))
+    return forwarding
 
 
 @pytest.mark.parametrize("name", FAULTS)

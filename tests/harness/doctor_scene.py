@@ -12,6 +12,7 @@ from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectorSpec, SnapshotSpec, VolumeSpec
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
+from tests.harness.two_projects import external_network
 
 HOST, NODE, BACKEND = "host1", "node1", "fake"
 
@@ -31,6 +32,7 @@ class Scene:
             self.backend: str = session.scalars(sa.select(Backend.id)).one()
             self.store: str = str(session.scalars(sa.select(VolumeNode.backup_store)).one())
         self.volume = self.make_volume()
+        self.router = self.make_router()
 
     def write(self, statement: Any) -> None:
         """Change the records by hand."""
@@ -83,3 +85,24 @@ class Scene:
         """Return a record as it is."""
         with self.cloud.db.reading() as session:
             return session.get(model, key)
+
+    def make_router(self) -> dict[str, str]:
+        """Make a router with a guest behind it, a floating IP to that and a port forwarding; returns their ids."""
+        post = self.client.post
+        outside = external_network(self.client)
+        network = post("/network/v2.0/networks", {"network": {"name": "inside"}}).json()["network"]["id"]
+        subnet = post("/network/v2.0/subnets", {"subnet": {
+            "network_id": network, "ip_version": 4, "cidr": "10.60.0.0/24"}}).json()["subnet"]["id"]
+        port, other = (post("/network/v2.0/ports", {"port": {"network_id": network}}).json()["port"] for _ in range(2))
+        router = post("/network/v2.0/routers", {"router": {"external_gateway_info": {
+            "network_id": outside}}}).json()["router"]["id"]
+        self.client.request("PUT", f"/network/v2.0/routers/{router}/add_router_interface",
+                            json={"subnet_id": subnet}).raise_for_status()
+        floating, forwarder = (post("/network/v2.0/floatingips", {"floatingip": {
+            "floating_network_id": outside, **more}}).json()["floatingip"]["id"]
+            for more in ({"port_id": port["id"]}, {}))
+        forwarding = post(f"/network/v2.0/floatingips/{forwarder}/port_forwardings", {"port_forwarding": {
+            "internal_port_id": other["id"], "internal_ip_address": other["fixed_ips"][0]["ip_address"],
+            "protocol": "tcp", "internal_port": 22, "external_port": 2222}}).json()["port_forwarding"]["id"]
+        return {"network": network, "outside": outside, "port": port["id"], "router": router, "floating": floating,
+                "forwarding": forwarding}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from hostler.agent.faults import Faults
 from hostler.resources.network import kinds
@@ -14,13 +15,19 @@ from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 class FakeNetworkPlumbing:
     """`plugged` maps port id to its spec, `active` holds the ports whose filters stand; both for tests to look at."""
 
-    def __init__(self, faults: Faults | None = None, physical_networks: tuple[str, ...] = ()) -> None:
+    def __init__(self, faults: Faults | None = None, physical_networks: tuple[str, ...] = (), host: str = ""
+                 ) -> None:
         self.faults = faults or Faults()
         self.plugged: dict[str, PortSpec] = {}
         self.active: set[str] = set()
         self.servers: dict[str, ServerSpec] = {}
         self.groups: dict[str, list[str]] = {}
         self.physical_networks = physical_networks
+        self._host = host
+        # What `inspect` finds until it is mended: for tests to add to.
+        self.differences: list[dict[str, Any]] = []
+        self.addresses: dict[str, list[str]] = {}
+        self.lacking: dict[str, list[str]] = {}
         self.post_password: Callable[[str, str], bool] = lambda _server_id, _password: False
         self._lock = threading.Lock()
 
@@ -76,6 +83,25 @@ class FakeNetworkPlumbing:
             self.servers = {server.id: server for server in servers}
             self.plugged = {port.id: port for server in servers for port in server.ports}
             self.active = set(self.plugged)
+
+    def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """Return what tests say is wrong, and the external addresses for the ports plugged."""
+        with self._lock:
+            addresses = {router_id: list(others) for router_id, others in self.addresses.items()}
+            for port in self.plugged.values():
+                for router in port.network.routers:
+                    own = router.outside.get(self._host)
+                    addresses.setdefault(router.id, []).extend(
+                        [*([own["address"].partition("/")[0]] if own else []),
+                         *(one.address for one in port.floating_ips if one.router_id == router.id)])
+            return {"differences": list(self.differences), "addresses": addresses,
+                    "lacking": {network_id: list(self.lacking.get(network_id, ())) for network_id in places}}
+
+    def mend(self) -> None:
+        """Nothing is wrong any more."""
+        self.faults.reach("network.mend")
+        with self._lock:
+            self.differences, self.addresses, self.lacking = [], {}, {}
 
     def update_server(self, server: ServerSpec) -> None:
         """Take over what the guest may ask about itself, its ports' host names among it."""

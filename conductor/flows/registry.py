@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from conductor.flows.cloud import audit, drain
+from conductor.flows.network import trace_packet
 from conductor.flows.network import update as network_update
 from conductor.flows.server import (
     attach_interface,
@@ -40,7 +41,7 @@ from hostler.operations.kinds.registry import KINDS
 _ALL: Final = (
     server_create.PROCEDURE, server_delete.PROCEDURE, *power.PROCEDURES, attach_volume.PROCEDURE,
     detach_volume.PROCEDURE, evacuate.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE,
-    network_update.APPLY_RULES, network_update.UPDATE, network_update.UPDATE_PEERS,
+    network_update.APPLY_RULES, network_update.UPDATE, network_update.UPDATE_PEERS, trace_packet.PROCEDURE,
     trash.SOFT_DELETE, trash.RESTORE,
     shelve.SHELVE, shelve.SHELVE_OFFLOAD, unshelve.PROCEDURE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE, isos.ATTACH, isos.DETACH,

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from hostler import bootstrap, clock, errors
-from hostler.cmd import bus_user, doctor, hosts, pki, running, server_groups
+from hostler.cmd import bus_user, doctor, hosts, pki, running, server_groups, trace_packet
 from hostler.db import purge, schema
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -102,6 +102,7 @@ def _add_commands(subparsers: Any) -> None:
     bus_user.add_commands(add)
     hosts.add_commands(add)
     server_groups.add_commands(add)
+    trace_packet.add_commands(add)
     parser = add("operations", _operations, "List operations that are not finished.")
     parser.add_argument("--all", action="store_true", help="finished ones too")
     parser.add_argument("--limit", type=int, default=100, help="at most this many; default 100")

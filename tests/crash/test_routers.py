@@ -16,6 +16,10 @@ from typing import Any, Final
 import pytest
 import requests
 
+from hostler.context import RequestContext
+from hostler.operations import notes
+from hostler.operations.accept import Target, accept
+from hostler.operations.kinds import network as kinds
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server.specs import PortSpec
 from tests.harness import backends
@@ -29,6 +33,7 @@ _NETWORK: Final = [*conductor_points(["UpdateNetwork"], ["update_network"]), *ap
                    *agent_points("network.apply_rules")]
 _PORT: Final = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(),
                 *agent_points("network.apply_rules")]
+TRACE: Final = conductor_points(["TracePacket"], ["inspect_network"])
 _RECORDS: Final = api_points(wake=False)
 _ELSEWHERE: Final = "11111111-1111-4111-8111-111111111111"
 
@@ -243,6 +248,20 @@ def test_change_survives(scene: Scene, name: str, way: str, point: Point) -> Non
     scene.flip(name, point, on=way == "on")
     assert bool(SWITCHES[name].is_on(scene)) == (way == "on")
     assert scene.sent() == scene.recorded()
+
+
+@pytest.mark.parametrize("point", share_of(TRACE), ids=str)
+def test_the_tracing_of_a_packet_survives(scene: Scene, point: Point) -> None:
+    deaths = scene.campaign.deaths
+    scene.campaign.arm(point)
+    operation = scene.campaign.db.write(lambda session: accept(
+        session, RequestContext.system(), kinds.TRACE_PACKET, Target("port", scene.port),
+        kinds.TracePacket(to=scene.forwarded, protocol="icmp"), lock=False).id)
+    assert scene.campaign.wait_death(deaths), f"nothing passed {point}"
+    scene.campaign.wait_rest()
+    scene.campaign.disarm()
+    with scene.campaign.db.reading() as session:
+        assert notes.value(session, operation, notes.REPORT)["hops"]
 
 
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Operations that tell hosts what changed on their networks. They lock nothing."""
+"""Operations that tell hosts what changed on their networks, or ask what is there. They lock nothing."""
 
 from __future__ import annotations
 
@@ -35,11 +35,22 @@ class UpdatePeers(Arguments):
     network_id: str
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TracePacket(Arguments):
+    """A packet to follow: to the id of a port or an address, by a protocol with its destination port, if it has one."""
+
+    to: str
+    protocol: str
+    port: int | None = None
+
+
 APPLY_RULES: Final = Kind(
     name="network.apply_rules", resources=("security_group", "port", "server"), arguments=ApplyRules,
     action="updateSecurityGroups", cancellable=False)
 UPDATE: Final = Kind(name="network.update", resources=("network",), arguments=UpdateNetwork, cancellable=False)
 UPDATE_PEERS: Final = Kind(
     name="network.update_peers", resources=("network",), arguments=UpdatePeers, cancellable=False)
+TRACE_PACKET: Final = Kind(
+    name="network.trace_packet", resources=("port",), arguments=TracePacket, cancellable=False)
 
-KINDS: Final = (APPLY_RULES, UPDATE, UPDATE_PEERS)
+KINDS: Final = (APPLY_RULES, UPDATE, UPDATE_PEERS, TRACE_PACKET)

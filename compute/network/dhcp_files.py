@@ -6,19 +6,25 @@ listed: each host answers its own guests.
 
 dnsmasq reads `ignore`, `infinite`, `45m` and `10` in a host entry as keywords, so DHCP tells guests with such names
 no name (their metadata has it). A tag for each port, whose options could hold any name, does not help: dnsmasq 2.89
-crashes when it rereads tagged entries after it has given leases.
+crashes when it rereads tagged entries after it has given leases. So ports with options of their own are tagged by their
+MAC in the configuration, which costs a restart when such a port comes or goes.
 """
 
 from __future__ import annotations
 
 import ipaddress
+import logging
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from compute.metadata import METADATA_IP
-from compute.network import dhcp_ipv6
+from compute.network import dhcp_ipv6, names
+from hostler import errors
+from hostler.resources.network import dhcp_options
 from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
+
+LOG = logging.getLogger(__name__)
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.IGNORECASE)
 _DOMAIN = re.compile(r"[a-z0-9.-]{1,253}", re.IGNORECASE)
@@ -34,8 +40,9 @@ def served_subnets(network: NetworkSpec) -> list[SubnetSpec]:
     return sorted(served, key=lambda subnet: subnet.ip_version)
 
 
-def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int, user: str) -> str:
-    """Return dnsmasq's configuration file.
+def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int, user: str,
+                  ports: Iterable[PortSpec] = ()) -> str:
+    """Return dnsmasq's configuration file; `ports` that have options of their own get a tag by their MAC.
 
     It serves only DHCP and only known guests, as `user`, who must be able to reread its entries and options on SIGHUP;
     it opens all other files while it is still root.
@@ -50,6 +57,7 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
         cidr = ipaddress.ip_network(subnet.cidr)
         mode = f"static,{cidr.netmask}" if subnet.ip_version == 4 else dhcp_ipv6.mode(subnet)
         lines.append(f"dhcp-range=set:subnet{number},{cidr.network_address},{mode},{lease_time_s}s")
+    lines += [f"dhcp-mac=set:{_port_tag(port)},{port.mac_address.lower()}" for port in _with_options(ports)]
     return "\n".join([*lines, *dhcp_ipv6.advertisements(interface, network.mtu, served), ""])
 
 
@@ -61,8 +69,8 @@ def common(directory: Path, user: str) -> list[str]:
             f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
 
 
-def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
-    """Return the options file: router, routes, DNS servers and MTU, by subnet."""
+def options(network: NetworkSpec, default_dns: Sequence[str], ports: Iterable[PortSpec] = ()) -> str:
+    """Return the options file: router, routes, DNS servers and MTU, by subnet; and what single ports have instead."""
     lines: list[str] = []
     for number, subnet in enumerate(served_subnets(network)):
         tag = f"tag:subnet{number}"
@@ -75,6 +83,8 @@ def options(network: NetworkSpec, default_dns: Sequence[str]) -> str:
         dns = _ipv4(subnet.dns_nameservers or default_dns)
         lines.append(",".join([f"{tag},option:dns-server", *dns]))
         lines.append(f"{tag},option:mtu,{int(network.mtu)}")
+    for port in _with_options(ports):
+        lines += _own_options(port)
     return "\n".join([*lines, ""])
 
 
@@ -104,6 +114,25 @@ def domain(network: NetworkSpec) -> str | None:
     """Return the network's DNS domain; None without one, or with one that a configuration cannot hold."""
     name = network.dns_domain.rstrip(".")
     return name if _DOMAIN.fullmatch(name) else None
+
+
+def _with_options(ports: Iterable[PortSpec]) -> list[PortSpec]:
+    return [port for port in ports if port.dhcp_options and _MAC.fullmatch(port.mac_address.lower())]
+
+
+def _own_options(port: PortSpec) -> list[str]:
+    lines = []
+    for option in port.dhcp_options:
+        try:
+            lines.append(f"tag:{_port_tag(port)},{dhcp_options.render(option)}")
+        except errors.InvalidField as failure:
+            # Another release took it; the network's other guests must not go without DHCP.
+            LOG.error("DHCP option of port %s is left out: %s", port.id, failure)
+    return lines
+
+
+def _port_tag(port: PortSpec) -> str:
+    return f"port{names.short_id(port.id)}"
 
 
 def _name(port: PortSpec) -> str | None:

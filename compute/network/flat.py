@@ -335,8 +335,8 @@ class FlatPlumbing:
             return
         dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
                                               self._store.directory(network.id), self._lease_time_s,
-                                              dnsmasq.user.pw_name),
-                     dhcp_files.options(network, self._default_dns),
+                                              dnsmasq.user.pw_name, record.port_specs),
+                     dhcp_files.options(network, self._default_dns, record.port_specs),
                      dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip),
                      names.veth_inner_name(network.id))
 

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, not_found
 from hostler import errors, ids
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, RouterPort, SecurityGroup, Subnet
-from hostler.resources.network import autoconf, ipam, place_ports, security_groups, sharing
+from hostler.resources.network import autoconf, dhcp_options, ipam, place_ports, security_groups, sharing
 
 MAX_PAIRS = 10
 MAX_ADDRESSES = 16
@@ -44,8 +44,6 @@ def check_rights(session: orm.Session, caller: Caller, verb: str, project_id: st
             raise errors.NotImplementedHere(feature=f"Setting {published}")
     if values.get("vnic_type", "normal") != "normal":
         raise errors.NotImplementedHere(feature=f"binding:vnic_type {values['vnic_type']}")
-    if values.get("extra_dhcp_opts"):
-        raise errors.NotImplementedHere(feature="extra_dhcp_opts")
 
 
 def columns(network: Network, values: Mapping[str, Any], port: Port | None = None) -> dict[str, Any]:
@@ -57,6 +55,9 @@ def columns(network: Network, values: Mapping[str, Any], port: Port | None = Non
         new["mac_address"] = _mac(new["mac_address"])
     if "allowed_address_pairs" in new:
         new["allowed_address_pairs"] = _pairs(new["allowed_address_pairs"] or ())
+    if "extra_dhcp_opts" in new:
+        new["extra_dhcp_opts"] = dhcp_options.changed(port.extra_dhcp_opts if port is not None else (),
+                                                      new["extra_dhcp_opts"] or ())
     for name in ("device_id", "device_owner", "dns_name"):
         if name in new and new[name] is None:
             new[name] = ""

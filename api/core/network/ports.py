@@ -95,7 +95,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         _flush(session, port)
         operation_ids = []
         filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
-        if "qos_policy_id" in changed and not (regrouped or moved or changed & filtered):
+        if changed & {"qos_policy_id", "extra_dhcp_opts"} and not (regrouped or moved or changed & filtered):
             operation_ids += notify_of_port(session, caller.context, port)
         if regrouped or moved or changed & filtered:
             operation_ids += notify_of_port(session, caller.context, port)

@@ -81,6 +81,9 @@ _PROJECT: Mapping[str, Attribute] = {
 _NAMED: Mapping[str, Attribute] = {"name": Attribute(TEXT), "description": Attribute(LONG_TEXT), **_PROJECT}
 _ADDRESS_ITEM = record_of(subnet_id=ID, ip_address=ADDRESS)
 _PAIR = record_of(("ip_address",), ip_address=ADDRESS, mac_address=nullable(ADDRESS))
+_DHCP_OPTION = record_of(("opt_name",), opt_name={"type": "string", "minLength": 1, "maxLength": 64},
+                         opt_value=nullable({"type": "string", "maxLength": 255}),
+                         ip_version={"enum": [4, 6, "4", "6"]})
 _POOL = record_of(("start", "end"), start=ADDRESS, end=ADDRESS)
 _ROUTE = record_of(("destination", "nexthop"), destination=ADDRESS, nexthop=ADDRESS)
 ROUTES: Mapping[str, Any] = list_of(_ROUTE)
@@ -119,7 +122,7 @@ PORT: Mapping[str, Attribute] = {
     "allowed_address_pairs": Attribute(nullable(list_of(_PAIR))), "port_security_enabled": Attribute(TRUTH),
     "dns_name": Attribute(nullable(_DNS)), "binding:host_id": Attribute(nullable(TEXT)),
     "binding:profile": Attribute(nullable({"type": "object"})), "binding:vnic_type": Attribute(TEXT),
-    "extra_dhcp_opts": Attribute(nullable(list_of({"type": "object"}))),
+    "extra_dhcp_opts": Attribute(nullable(list_of(_DHCP_OPTION))),
     "qos_policy_id": Attribute(nullable(ID)), "numa_affinity_policy": Attribute(NOTHING, ignored=True),
     "propagate_uplink_status": Attribute({"type": ["boolean", "null"]}, ignored=True),
     "hints": Attribute(NOTHING, ignored=True), "trusted": Attribute({"enum": [None, False]}, ignored=True),

@@ -33,6 +33,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "ext-gw-mode": ("Neutron L3 Configurable external gateway mode", "Turns SNAT of a router on and off."),
     "extraroute": ("Neutron Extra Route", "Static routes of routers."),
     "extraroute-atomic": ("Atomically add/remove extra routes", "Adds and removes some of a router's routes."),
+    "extra_dhcp_opt": ("Neutron Extra DHCP options", "DHCP options of single ports."),
     "filter-validation": ("Filter parameters validation", "Refuses filters that do not exist."),
     "floating-ip-port-forwarding": ("Floating IP Port Forwarding", "Single ports of a floating IP lead to ports."),
     "floating-ip-port-forwarding-description": ("Floating IP Port Forwarding new attribute description",

@@ -66,7 +66,8 @@ def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
              "fixed_ips": [{"subnet_id": subnet_id, "ip_address": address}
                            for subnet_id, address in record.addresses],
              "security_groups": list(record.group_ids), "allowed_address_pairs": pairs,
-             "port_security_enabled": row.port_security_enabled, "extra_dhcp_opts": [], "dns_name": row.dns_name,
+             "port_security_enabled": row.port_security_enabled, "extra_dhcp_opts": row.extra_dhcp_opts,
+             "dns_name": row.dns_name,
              "dns_assignment": _dns_assignment(record), "binding:vnic_type": "normal",
              "qos_policy_id": row.qos_policy_id, "qos_network_policy_id": record.network_policy_id}
     if caller.allows("get_port:binding"):

@@ -53,8 +53,8 @@ KEPT = 500
 # Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
-                    Port.device_tag, Port.port_security_enabled, Port.allowed_address_pairs, Port.spec_revision,
-                    Server.hostname, qos.EFFECTIVE.label("qos_policy_id"))
+                    Port.device_tag, Port.extra_dhcp_opts, Port.port_security_enabled, Port.allowed_address_pairs,
+                    Port.spec_revision, Server.hostname, qos.EFFECTIVE.label("qos_policy_id"))
           .join(Server, Server.id == Port.server_id).join(Network, Network.id == Port.network_id)
           .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id))
 _PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
@@ -115,7 +115,7 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
             admin_state_up=port.admin_state_up, port_security=port.port_security_enabled,
             allowed_pairs=tuple(_pair(pair) for pair in port.allowed_address_pairs), rules=tuple(rules[port.id]),
             floating_ips=floating.get(port.id, ()), limits=limits.get(port.qos_policy_id, ()),
-            revision=port.spec_revision, tag=port.device_tag))
+            dhcp_options=tuple(port.extra_dhcp_opts), revision=port.spec_revision, tag=port.device_tag))
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 

@@ -236,6 +236,7 @@ class PortSpec(Spec):
     rules: tuple[RuleSpec, ...] = ()
     floating_ips: tuple[FloatingIpSpec, ...] = ()
     limits: tuple[LimitSpec, ...] = ()
+    dhcp_options: tuple[dict[str, Any], ...] = ()  # {"opt_name", "opt_value", "ip_version"}
     revision: int = 0
     tag: str | None = None
 

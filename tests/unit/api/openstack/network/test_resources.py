@@ -159,7 +159,7 @@ def test_guests_on_a_shared_network_have_fewer_rights(api: Api, cloud: Cloud) ->
 
 
 @pytest.mark.parametrize("values", [{"binding:host_id": "host1"}, {"binding:profile": {"a": 1}},
-                                    {"binding:vnic_type": "direct"}, {"extra_dhcp_opts": [{"opt_name": "x"}]}])
+                                    {"binding:vnic_type": "direct"}])
 def test_what_no_agent_can_do_is_said(api: Api, network_id: str, values: dict[str, Any]) -> None:
     api.call("POST", "/v2.0/ports", {"port": {"network_id": network_id, **values}}, token=ADMIN, status=501)
 

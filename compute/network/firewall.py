@@ -13,7 +13,8 @@ kernel's conntrack and outlast that. How a frame is judged:
 3. family bridge, forward, input (guest to host) and output (host to guest): sender's `egress_*`, receiver's
    `ingress_*`; answers within a connection (and ICMP errors about it) pass, what a connection's opener sends is
    checked against the rules packet by packet, the rest is dropped. So a rule that goes ends the connections it
-   allowed, at once, and no others. DHCP and metadata always pass.
+   allowed, at once, and no others. DHCP and metadata always pass. Of a port with stateless groups every packet is
+   checked against its rules. The kernel keeps its connections all the same: the port at the other end may need them.
 4. family inet, input and forward (what the host itself receives and routes): a guest may ping its gateway and answer
    the host's connections. Every other service of the host is closed to it, also at addresses that are not the
    network's. What is routed must not be link-local, or a guest would read the host's own cloud metadata; a network
@@ -37,7 +38,7 @@ from compute.metadata import METADATA_IP
 from compute.network import firewall_ipv6, ipv6, limits, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
-from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec
 
 # So many addresses next to each other may be one port's; more are a range of an allowed pair.
 _OF_ONE_PORT = 4
@@ -215,11 +216,11 @@ def _port_chains(port: PortSpec) -> list[str]:
         rest = {kind: [f"ether type ip6 goto {kind}6_{short}"] for kind in rest}
         lines += _chain(f"spoof6_{short}", "", firewall_ipv6.spoof(allowed.ipv6_by_mac))
         for direction in ("egress", "ingress"):
-            lines += _chain(f"{direction}6_{short}", "", firewall_ipv6.judge(direction, port.rules, _BY_CONNECTION))
+            lines += _chain(f"{direction}6_{short}", "", firewall_ipv6.judge(direction, port.rules, _known(port)))
     mine = f"{_IS_UNICAST} ether daddr != {allowed.macs} drop"
     return [*lines, *_chain(f"spoof_{short}", "", _spoof(allowed, rest["spoof"])),
-            *_chain(f"egress_{short}", "", _judge([], "egress", port.rules, rest["egress"])),
-            *_chain(f"ingress_{short}", "", _judge([mine], "ingress", port.rules, rest["ingress"]))]
+            *_chain(f"egress_{short}", "", _judge([], "egress", port, rest["egress"])),
+            *_chain(f"ingress_{short}", "", _judge([mine], "ingress", port, rest["ingress"]))]
 
 
 def _spoof(allowed: Claims, other: Sequence[str]) -> list[str]:
@@ -242,9 +243,13 @@ def _guard(port: PortSpec) -> list[str]:
     return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop", *firewall_ipv6.guard(port)]
 
 
-def _judge(first: list[str], direction: str, port_rules: Sequence[RuleSpec], other: Sequence[str]) -> list[str]:
-    lines = [*first, "ether type { arp, 0x8035 } return", *other, "ether type != ip drop", *_BY_CONNECTION]
-    for rule in port_rules:
+def _known(port: PortSpec) -> tuple[str, ...]:
+    return () if port.stateless else _BY_CONNECTION
+
+
+def _judge(first: list[str], direction: str, port: PortSpec, other: Sequence[str]) -> list[str]:
+    lines = [*first, "ether type { arp, 0x8035 } return", *other, "ether type != ip drop", *_known(port)]
+    for rule in port.rules:
         if rule.direction == direction and rule.ethertype == "IPv4":
             lines.extend(f"{match} return".strip() for match in rules.matches(rule))
     return [*dict.fromkeys(lines), "drop"]

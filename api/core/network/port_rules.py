@@ -162,6 +162,7 @@ def _known_groups(session: orm.Session, caller: Caller, project_id: str, given: 
     for group_id, text in wanted.items():
         if group_id not in found:
             raise not_found(SecurityGroup, text)
+    security_groups.check_alike(session, wanted)
     return list(wanted)
 
 

@@ -79,7 +79,8 @@ def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> 
             if group.is_default:
                 raise errors.Conflict("Updating default security group not allowed.", reason="default group")
             _refuse_default_name(values)
-        _refuse_stateless(values)
+        if values.get("stateful", group.stateful) != group.stateful and _is_used(session, group.id):
+            raise _in_use(group.id)
         set_changed(group, values)
         session.flush()
         return _records(session, caller, [group])[0], []
@@ -94,8 +95,7 @@ def delete_group(caller: Caller, identifier: str) -> None:
     def work(session: orm.Session) -> tuple[None, list[str]]:
         group = find_to_change(session, caller, SecurityGroup, identifier)
         caller.check("delete_security_group", group.project_id)
-        if session.scalars(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group.id)
-                           .limit(1)).first() is not None:
+        if _is_used(session, group.id):
             raise _in_use(group.id)
         if group.is_default and not caller.sees_all:
             raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
@@ -111,6 +111,11 @@ def delete_group(caller: Caller, identifier: str) -> None:
         caller.write(work)
     except exc.IntegrityError as error:  # a port joined concurrently
         raise _in_use(identifier) from error
+
+
+def _is_used(session: orm.Session, group_id: str) -> bool:
+    return session.scalars(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id == group_id)
+                           .limit(1)).first() is not None
 
 
 def _in_use(group_id: str) -> errors.InUse:
@@ -143,7 +148,6 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     project_id = owner_of_new(session, caller, values)
     caller.check("create_security_group", project_id)
     _refuse_default_name(values)
-    _refuse_stateless(values)
     claim_quota(caller, session, project_id, "security_groups")
     group = SecurityGroup(**{"id": ids.new_id(), **values, "project_id": project_id})
     session.add(group)
@@ -156,8 +160,3 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
 def _refuse_default_name(values: Mapping[str, Any]) -> None:
     if str(values.get("name", "")).lower() == groups.DEFAULT:
         raise errors.NotUnique("Default security group already exists.", resource="default security group", id="")
-
-
-def _refuse_stateless(values: Mapping[str, Any]) -> None:
-    if values.get("stateful") is False:
-        raise errors.NotImplementedHere(feature="A stateless security group")

@@ -121,6 +121,7 @@ def add_security_group(services: Services, context: RequestContext, server_id: s
             raise errors.Invalid(reason=f"Instance {server.id} has no port that security groups apply to.")
         inside = set(session.scalars(sa.select(PortSecurityGroup.port_id).where(
             PortSecurityGroup.port_id.in_(port_ids), PortSecurityGroup.group_id == group_id)))
+        security_groups.check_alike(session, {group_id, *security_groups.groups_of(session, port_ids)})
         session.add_all([PortSecurityGroup(port_id=port_id, group_id=group_id)
                          for port_id in port_ids if port_id not in inside])
         session.flush()

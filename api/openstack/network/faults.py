@@ -74,6 +74,7 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("NotUnique", "security group rule"): "SecurityGroupRuleExists",
     ("InvalidField", "automatic addresses"): "AllocationOnAutoAddressSubnet",
     ("Conflict", "quota"): "OverQuota",
+    ("Conflict", "stateful and stateless groups"): "SecurityGroupConflict",
     ("Conflict", "default group"): "SecurityGroupCannotRemoveDefault",
     ("Conflict", "pool out of bounds"): "OutOfBoundsAllocationPool",
     ("Conflict", "pools overlap"): "OverlappingAllocationPools",

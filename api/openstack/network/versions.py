@@ -81,6 +81,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standard-attr-revisions": ("Resource revision numbers", "A number that grows with each change."),
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags of resources."),
     "standard-attr-timestamp": ("Resource timestamps", "When resources were made and changed."),
+    "stateful-security-group": ("Stateful security group", "Groups of which every packet is checked by the rules."),
     "subnet_allocation": ("Subnet Allocation", "Pools that subnets get their blocks from."),
 }
 _UPDATED = "2026-01-01T00:00:00-00:00"

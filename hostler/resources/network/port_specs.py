@@ -71,8 +71,9 @@ _ADDRESSES = (sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
 _RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule.id, SecurityGroupRule.direction,
                     SecurityGroupRule.ethertype, SecurityGroupRule.protocol, SecurityGroupRule.port_min,
                     SecurityGroupRule.port_max, SecurityGroupRule.remote_ip_prefix, SecurityGroupRule.remote_group_id,
-                    SecurityGroupRule.remote_address_group_id)
+                    SecurityGroupRule.remote_address_group_id, SecurityGroup.stateful)
           .join(SecurityGroupRule, SecurityGroupRule.group_id == PortSecurityGroup.group_id)
+          .join(SecurityGroup, SecurityGroup.id == SecurityGroupRule.group_id)
           .where(PortSecurityGroup.port_id.in_(_IDS))
           .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
 _BLOCKS = sa.select(AddressGroup.id, AddressGroup.addresses).where(AddressGroup.id.in_(_IDS))
@@ -173,7 +174,7 @@ def _rule_spec(rule: Any, blocks: Collection[str]) -> RuleSpec:
                     port_min=rule.port_min, port_max=rule.port_max,
                     remote_cidrs=(_cidr(rule.remote_ip_prefix),) if rule.remote_ip_prefix else tuple(blocks),
                     remote_is_group=rule.remote_group_id is not None or rule.remote_address_group_id is not None,
-                    remote_group_id=rule.remote_group_id)
+                    remote_group_id=rule.remote_group_id, stateful=rule.stateful)
 
 
 def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:

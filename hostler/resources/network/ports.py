@@ -264,6 +264,7 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
     subnets = _subnets(session, networks)
     secured = any(network.port_security_enabled for network in networks.values())
     group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()
+    security_groups.check_alike(session, group_ids)
     drafts = []
     for server in servers:
         for index, request in new:

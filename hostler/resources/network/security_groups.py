@@ -111,6 +111,14 @@ def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> lis
     return list(dict.fromkeys(found))
 
 
+def check_alike(session: orm.Session, group_ids: Collection[str]) -> None:
+    """Raise Conflict for groups of one port of which some are stateless."""
+    if len(group_ids) > 1 and len(set(session.scalars(
+            sa.select(SecurityGroup.stateful).where(SecurityGroup.id.in_(group_ids)).distinct()))) > 1:
+        raise errors.Conflict("Cannot apply both stateful and stateless security groups on the same port at the same "
+                              "time", reason="stateful and stateless groups")
+
+
 def affected_port_ids(session: orm.Session, group_ids: Collection[str]) -> list[str]:
     """Return the ports on hosts whose filters follow from `group_ids`: members, and those whose rules admit members."""
     members = sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(group_ids))

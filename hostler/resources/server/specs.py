@@ -201,6 +201,7 @@ class RuleSpec(Spec):
     remote_cidrs: tuple[str, ...] = ()
     remote_is_group: bool = False  # with it, empty remote_cidrs means nobody (but for remote_group_id)
     remote_group_id: str | None = None  # the members of this group, as the host was last told
+    stateful: bool = True  # what its group says: answers to what it lets through pass, too
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -239,6 +240,11 @@ class PortSpec(Spec):
     dhcp_options: tuple[dict[str, Any], ...] = ()  # {"opt_name", "opt_value", "ip_version"}
     revision: int = 0
     tag: str | None = None
+
+    @property
+    def stateless(self) -> bool:
+        """Whether its rules alone decide, and nobody remembers what they have let through."""
+        return bool(self.rules) and not any(rule.stateful for rule in self.rules)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -154,3 +154,10 @@ def test_guests_may_ping_the_gateway_and_no_more_of_the_host() -> None:
     bridge = names.bridge_name(factories.NETWORK_ID)
     assert f'iifname "{bridge}" oifname != "{bridge}" ip daddr 169.254.0.0/16 drop' in chain(open_, "routed")
     assert f'iifname "{bridge}" oifname != "{bridge}" drop' in chain(closed, "routed")
+
+
+def test_every_packet_of_a_stateless_port_is_checked() -> None:
+    rule = RuleSpec(direction="egress", ethertype="IPv4", stateful=False)
+    assert "meta mark and 0x30000000 ==" not in render(factories.port(rules=(rule,)))
+    both = factories.port(rules=(rule, RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp")))
+    assert not both.stateless and not factories.port().stateless

@@ -55,7 +55,24 @@ def test_a_group_lets_everything_out(api: Api, group_id: str) -> None:
     assert {(rule["direction"], rule["ethertype"]) for rule in group["security_group_rules"]} == {
         ("egress", "IPv4"), ("egress", "IPv6")}
     assert group["stateful"] is True
-    api.call("POST", "/v2.0/security-groups", {"security_group": {"name": "s", "stateful": False}}, status=501)
+
+
+def test_a_stateless_group_keeps_to_its_kind(api: Api, cloud: Cloud, group_id: str) -> None:
+    network_id = cloud.network()
+    made = api.make("security_group", "security-groups", name="s", stateful=False)
+    path = f"/v2.0/security-groups/{made['id']}"
+    assert made["stateful"] is False and made["id"] in {
+        one["id"] for one in api.call("GET", "/v2.0/security-groups?stateful=False")["security_groups"]}
+    for both in ([made["id"], group_id], [group_id, made["id"]]):
+        api.refused("POST", "/v2.0/ports", {"port": {"network_id": network_id, "security_groups": both}}, 409,
+                    "SecurityGroupConflict")
+    port = api.make("port", "ports", network_id=network_id, security_groups=[made["id"]])
+    api.refused("PUT", path, {"security_group": {"stateful": True}}, 409, "SecurityGroupInUse")
+    api.call("PUT", path, {"security_group": {"stateful": False, "name": "t"}})
+    api.refused("PUT", f"/v2.0/ports/{port['id']}", {"port": {"security_groups": [made["id"], group_id]}}, 409,
+                "SecurityGroupConflict")
+    api.call("PUT", f"/v2.0/ports/{port['id']}", {"port": {"security_groups": [group_id]}})
+    assert api.call("PUT", path, {"security_group": {"stateful": True}})["security_group"]["stateful"]
 
 
 @pytest.mark.parametrize(("values", "shown"), [

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from oslo_policy import policy
 
-from api.policies import compute, compute_hosts, identity, image, network, volume, volume_rest
+from api.policies import compute, compute_hosts, identity, image, metadefs, network, volume, volume_rest
 
-MODULES = (identity, compute, compute_hosts, image, network, volume, volume_rest)
+MODULES = (identity, compute, compute_hosts, image, metadefs, network, volume, volume_rest)
 
 
 def all_defaults() -> list[policy.RuleDefault]:

@@ -164,7 +164,13 @@ ROUTES: Final[Mapping[str, str]] = {
              CHANGES="PUT /images/{image_id}/members/{member_id}",
              ACTION="POST /images/{image_id}/actions/{action}\nPOST /images/{image_id}/import",
              DATA="PUT /images/{image_id}/file\nPUT /images/{image_id}/stage",
-             NOTHING="PUT /uploads/{image_id}"),
+             NOTHING="PUT /uploads/{image_id}", ADMIN="\n".join([
+                 "POST /metadefs/namespaces", "PUT /metadefs/namespaces/{namespace}",
+                 "POST /metadefs/namespaces/{namespace}/resource_types",
+                 "POST /metadefs/namespaces/{namespace}/tags/{name}", *(
+                     f"POST /metadefs/namespaces/{{namespace}}/{kind}\n"
+                     f"PUT /metadefs/namespaces/{{namespace}}/{kind}/{{name}}"
+                     for kind in ("objects", "properties", "tags"))])),
     **_lines("/identity/v3", application_credentials="POST /users/{user_id}/application_credentials",
              NOTHING="\n".join(["POST /auth/tokens", *(
                  f"POST,PUT,PATCH /{noun}\nPUT,PATCH /{noun}/{{item_id}}" for noun in (

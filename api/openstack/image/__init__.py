@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from api.face import Face
-from api.openstack.image import data, faults, images, members, schemas, versions
+from api.openstack.image import data, faults, images, members, metadefs, schemas, versions
+from api.policies.metadefs import OF_KIND
 from api.services import Services
 
 
@@ -28,6 +29,17 @@ def routes(services: Services) -> Iterator[tuple[str, Any]]:
     yield "/v2/images/{image_id}/tags/{tag}", images.Tag(services)
     yield "/v2/images/{image_id}/members", members.Members(services)
     yield "/v2/images/{image_id}/members/{member_id}", members.Member(services)
+    yield "/v2/schemas/metadefs/{name}", metadefs.Schema()
+    yield "/v2/metadefs/resource_types", metadefs.ResourceTypes(services)
+    namespace = "/v2/metadefs/namespaces/{namespace}"
+    yield "/v2/metadefs/namespaces", metadefs.Namespaces(services)
+    yield namespace, metadefs.Namespace(services)
+    for kind in OF_KIND:
+        yield f"{namespace}/{kind}", metadefs.Items(services, kind)
+    yield f"{namespace}/properties/{{name}}", metadefs.Item(services, "properties")
+    yield f"{namespace}/objects/{{name}}", metadefs.Item(services, "objects")
+    yield f"{namespace}/tags/{{name}}", metadefs.Tag(services, "tags")
+    yield f"{namespace}/resource_types/{{name}}", metadefs.ResourceType(services)
     yield "/v2/uploads/{image_id}", data.AgentUpload(services)
     yield "/blobs/{sha256}", data.Blob(services)
 

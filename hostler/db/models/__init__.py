@@ -18,6 +18,7 @@ from hostler.db.models.identity import (
     User,
 )
 from hostler.db.models.image import Image, ImageMember, ImageTag
+from hostler.db.models.metadef import MetadefItem, MetadefNamespace
 from hostler.db.models.migration import Migration
 from hostler.db.models.network import (
     FixedIp,
@@ -54,7 +55,8 @@ __all__ = [
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Group", "GroupMember", "GroupRoleAssignment",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
-    "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port", "PortForwarding",
+    "MetadefItem", "MetadefNamespace", "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port",
+    "PortForwarding",
     "PortSecurityGroup", "Project", "QosPolicy", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment",
     "Router", "RouterPort", "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "SubnetPool", "User", "Volume",

@@ -44,6 +44,55 @@ _MEMBER = _object({"member_id": _TEXT, "image_id": _UUID, "status": {"enum": ["p
 _STORE = _object({"id": _TEXT}, {"description": _TEXT, "default": _TEXT, "read-only": _TEXT})
 _ACCEPTED = {"type": ["string", "null"], "maxLength": 0}
 
+# Definitions have what was sent; times, links and names are the service's.
+_TIMES = {"created_at": _TIME, "updated_at": _TIME}
+_TYPE = {"enum": ["array", "boolean", "integer", "number", "object", "string"]}
+_PROPERTY = _object({"name": _TEXT, "title": _TEXT, "type": _TYPE}, others=True)
+_PROPERTIES = {"type": "object", "additionalProperties": _PROPERTY}
+_INNER = {"type": "object", "additionalProperties": _object({"title": _TEXT, "type": _TYPE}, others=True)}
+_OBJECT = _object({"name": _TEXT, **_TIMES,
+                   "self": {"type": "string", "pattern": "^/v2/metadefs/namespaces/[^/]+/objects/[^/]+$"},
+                   "schema": {"const": "/v2/schemas/metadefs/object"}},
+                  {"description": _TEXT, "required": {"type": "array", "items": _TEXT}, "properties": _INNER})
+_TAG = _object({"name": _TEXT, **_TIMES})
+_TAGS = _object({"tags": {"type": "array", "items": _object({"name": _TEXT})}})
+_ASSOCIATION = _object({"name": _TEXT, **_TIMES}, {"prefix": _TEXT, "properties_target": _TEXT})
+_NAMESPACE = _object(
+    {"namespace": _TEXT, "visibility": {"enum": ["public", "private"]}, "protected": _FLAG, **_TIMES,
+     "self": {"type": "string", "pattern": "^/v2/metadefs/namespaces/[^/]+$"},
+     "schema": {"const": "/v2/schemas/metadefs/namespace"}},
+    {"display_name": _TEXT, "description": _TEXT, "owner": _TEXT, "properties": _PROPERTIES,
+     "resource_type_associations": {"type": "array", "items": _ASSOCIATION},
+     "objects": {"type": "array", "items": _OBJECT}, "tags": _TAGS["properties"]["tags"]})
+_NS = "/v2/metadefs/namespaces"
+_METADEFS: tuple[tuple[str, str, int, Any], ...] = (
+    ("GET", "/v2/schemas/metadefs/{name}", 200, {"type": "object", "required": ["name", "properties"]}),
+    ("GET", "/v2/metadefs/resource_types", 200, _object({
+        "resource_types": {"type": "array", "items": _object({"name": _TEXT, **_TIMES})}})),
+    ("GET", _NS, 200, _object({
+        "namespaces": {"type": "array", "items": _NAMESPACE}, "first": _TEXT,
+        "schema": {"const": "/v2/schemas/metadefs/namespaces"}}, {"next": _TEXT})),
+    ("POST", _NS, 201, _NAMESPACE),
+    ("GET", f"{_NS}/{{ns}}", 200, _NAMESPACE),
+    ("PUT", f"{_NS}/{{ns}}", 200, _NAMESPACE),
+    ("DELETE", f"{_NS}/{{ns}}", 204, _ACCEPTED),
+    ("GET", f"{_NS}/{{ns}}/properties", 200, _object({"properties": _PROPERTIES})),
+    ("GET", f"{_NS}/{{ns}}/objects", 200, _object({
+        "objects": {"type": "array", "items": _OBJECT}, "schema": {"const": "/v2/schemas/metadefs/objects"}})),
+    ("GET", f"{_NS}/{{ns}}/tags", 200, _TAGS),
+    ("POST", f"{_NS}/{{ns}}/tags", 201, _TAGS),
+    ("POST", f"{_NS}/{{ns}}/tags/{{name}}", 201, _TAG),
+    ("GET", f"{_NS}/{{ns}}/resource_types", 200, _object({
+        "resource_type_associations": {"type": "array", "items": _ASSOCIATION}})),
+    ("POST", f"{_NS}/{{ns}}/resource_types", 201, _ASSOCIATION),
+    ("DELETE", f"{_NS}/{{ns}}/resource_types/{{name}}", 204, _ACCEPTED),
+    *(("POST", f"{_NS}/{{ns}}/{kind}", 201, one) for kind, one in (("properties", _PROPERTY), ("objects", _OBJECT))),
+    *(("DELETE", f"{_NS}/{{ns}}/{kind}", 204, _ACCEPTED) for kind in ("properties", "objects", "tags")),
+    *((method, f"{_NS}/{{ns}}/{kind}/{{name}}", 200, one) for method in ("GET", "PUT")
+      for kind, one in (("properties", _PROPERTY), ("objects", _OBJECT), ("tags", _TAG))),
+    *(("DELETE", f"{_NS}/{{ns}}/{kind}/{{name}}", 204, _ACCEPTED) for kind in ("properties", "objects", "tags")),
+)
+
 # (method, path, status) → the body; a body None is not compared (data), an empty one must be empty.
 _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/v2/images", 200, _object({
@@ -84,7 +133,7 @@ def _pattern(path: str) -> re.Pattern[str]:
 
 
 _TABLE = [(method, _pattern(path), status, None if body is None else Schema(body))
-          for method, path, status, body in _ANSWERS]
+          for method, path, status, body in (*_ANSWERS, *_METADEFS)]
 
 
 def check(method: str, path: str, _microversion: Version | None, status: int, body: Any,

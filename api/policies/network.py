@@ -39,6 +39,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_security_group", OWNER_OR_ADMIN, "Delete a security group."),
     ("create_security_group_rule", OWNER_OR_ADMIN, "Create a security group rule."),
     ("delete_security_group_rule", OWNER_OR_ADMIN, "Delete a security group rule."),
+    ("create_default_security_group_rule", ADMIN, "Add a rule that new security groups start with."),
+    ("delete_default_security_group_rule", ADMIN, "Take away a rule that new security groups start with."),
     *((f"{verb}_router", OWNER_OR_ADMIN, f"{text} a router.")
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
     *((f"{verb}_router:external_gateway_info:{attribute}", ADMIN, f"Set {attribute} of a router's gateway.")

@@ -173,3 +173,36 @@ def test_a_new_rule_and_a_new_address_reach_the_host(cloud: Cloud, client: Clien
     client.delete(f"/compute/v2.1/servers/{server_id}")
     client.wait_gone(server_id)
     sdk.network.delete_security_group(group.id, ignore_missing=False)
+
+
+@needs_client
+def test_templates_stateless_groups_dhcp_options_and_ipv6_routers_by_hand(run: Run) -> None:
+    rule = run("default", "security", "group", "rule", "create", "--ingress", "--protocol", "tcp", "--dst-port", "22",
+               "--remote-group", "PARENT", "--for-custom-sg")
+    assert rule["remote_group_id"] == "PARENT" and rule["used_in_non_default_sg"] and rule["port_range_min"] == 22
+    assert rule["id"] in {one["ID"] for one in run("default", "security", "group", "rule", "list")}
+    group = run("security", "group", "create", "--stateless", "quick")
+    assert group["stateful"] is False
+    assert [one["remote_group_id"] for one in group["rules"] if one["port_range_min"] == 22] == [group["id"]]
+    run("default", "security", "group", "rule", "delete", rule["id"], plain=True)
+    assert run("default", "security", "group", "rule", "show", rule["id"], fails=True)
+    run("network", "create", "six")
+    for number in (1, 2):
+        run("subnet", "create", f"six{number}", "--network", "six", "--ip-version", "6", "--subnet-range",
+            f"fd0{number}::/64", "--ipv6-ra-mode", "slaac", "--ipv6-address-mode", "slaac")
+    run("router", "create", "r6")
+    for number in (1, 2):
+        run("router", "add", "subnet", "r6", f"six{number}", plain=True)
+    ports = run("port", "list", "--router", "r6")
+    assert [len(one["Fixed IP Addresses"]) for one in ports] == [2]
+    run("router", "add", "route", "r6", "--route", "destination=fd99::/48,gateway=fd01::9", plain=True)
+    assert run("router", "show", "r6")["routes"] == [{"destination": "fd99::/48", "nexthop": "fd01::9"}]
+    run("router", "unset", "r6", "--route", "destination=fd99::/48,gateway=fd01::9", plain=True)
+    for number in (2, 1):
+        run("router", "remove", "subnet", "r6", f"six{number}", plain=True)
+    assert run("port", "list", "--router", "r6") == []
+    port = run("port", "create", "p", "--network", "six", "--extra-dhcp-option", "name=dns-server,value=fd01::53,"
+               "ip-version=6", "--security-group", "quick")
+    assert port["extra_dhcp_opts"] == [{"opt_name": "dns-server", "opt_value": "fd01::53", "ip_version": 6}]
+    assert "no value" in run("port", "create", "q", "--network", "six", "--extra-dhcp-option", "name=mtu,value=x",
+                             fails=True)

@@ -135,9 +135,10 @@ ROUTES: Final[Mapping[str, str]] = {
         image_metadata="POST /volumes/{volume_id}/action",
         NOTHING="\n".join(f"POST /{noun}\nPOST /{noun}/detail\nPUT /{noun}/{{absent_id}}"
                           for noun in _NOT_BUILT_VOLUME)),
-    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}", CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
+    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}\nPOST /default-security-group-rules",
+             CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
-                 "rbac-policies", "subnetpools", "address-scopes", "address-groups")),
+                 "rbac-policies", "subnetpools", "address-scopes", "address-groups", "default-security-group-rules")),
                  "PUT /address-groups/{id}/remove_addresses", "PUT /qos/policies/{id}",
                  "PUT /qos/policies/{id}/bandwidth_limit_rules/{limit_id}",
                  *(f"PUT /routers/{{id}}/{verb}" for verb in (

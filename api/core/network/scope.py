@@ -19,6 +19,7 @@ from hostler.context import RequestContext
 from hostler.db.models import (
     AddressGroup,
     AddressScope,
+    DefaultRule,
     FloatingIp,
     Network,
     Port,
@@ -45,12 +46,12 @@ WORDS: Mapping[Any, str] = {Network: "network", Subnet: "subnet", Port: "port", 
                             SecurityGroupRule: "security group rule", Router: "router", FloatingIp: "floatingip",
                             RbacPolicy: "RBAC policy", SubnetPool: "subnetpool", AddressScope: "address scope",
                             PortForwarding: "port forwarding", AddressGroup: "address group",
-                            QosPolicy: "QoS policy"}
+                            QosPolicy: "QoS policy", DefaultRule: "default security group rule"}
 _TITLES: Mapping[Any, str] = {Network: "Network", Subnet: "Subnet", Port: "Port", SecurityGroup: "Security group",
                               SecurityGroupRule: "Security group rule", Router: "Router", FloatingIp: "Floating IP",
                               RbacPolicy: "RBAC policy", SubnetPool: "Subnet pool", AddressScope: "Address scope",
                               PortForwarding: "Port Forwarding", AddressGroup: "Address group",
-                              QosPolicy: "QoS policy"}
+                              QosPolicy: "QoS policy", DefaultRule: "Default security group rule"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,7 +145,7 @@ def find_to_change(session: orm.Session, caller: Caller, model: type[Model], ide
 
 def not_found(model: Any, identifier: str) -> errors.NotFound:
     """Return the error for a row that does not exist for the caller."""
-    verb = "does not exist" if model in (SecurityGroup, SecurityGroupRule) else "could not be found."
+    verb = "does not exist" if model in (SecurityGroup, SecurityGroupRule, DefaultRule) else "could not be found."
     return errors.NotFound(f"{_TITLES[model]} {identifier} {verb}", resource=WORDS[model], id=identifier)
 
 

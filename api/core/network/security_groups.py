@@ -63,7 +63,7 @@ def remotes_of(caller: Caller, rules: Sequence[SecurityGroupRule]) -> dict[str, 
 
 
 def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[GroupRecord]:
-    """Write groups, all or none; each lets everything out."""
+    """Write groups, all or none; each starts with the rules of the template."""
     def work(session: orm.Session) -> tuple[list[GroupRecord], list[str]]:
         made = [_create(session, caller, values) for values in bodies]
         return _records(session, caller, made), []
@@ -152,7 +152,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     group = SecurityGroup(**{"id": ids.new_id(), **values, "project_id": project_id})
     session.add(group)
     session.flush()
-    session.add_all(groups.egress_rules(group))
+    session.add_all(groups.first_rules(session, group))
     session.flush()
     return group
 

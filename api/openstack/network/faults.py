@@ -14,6 +14,8 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("NotFound", "port"): "PortNotFound",
     ("NotFound", "security group"): "SecurityGroupNotFound",
     ("NotFound", "security group rule"): "SecurityGroupRuleNotFound",
+    ("NotFound", "default security group rule"): "DefaultSecurityGroupRuleNotFound",
+    ("NotUnique", "default security group rule"): "DefaultSecurityGroupRuleExists",
     ("NotFound", "extension"): "ExtensionNotFound",
     ("NotFound", "floatingip"): "FloatingIPNotFound",
     ("NotFound", "port forwarding"): "PortForwardingNotFound",

@@ -75,6 +75,10 @@ RULE: Final[Mapping[str, text.Filter]] = {
                           security_group_id="group_id", port_range_min="port_min", port_range_max="port_max",
                           belongs_to_default_sg="group.is_default"),
     "direction": _text("direction"), "ethertype": _text("ethertype"), "protocol": _protocol}
+DEFAULT_RULE: Final[Mapping[str, text.Filter]] = {
+    **_equal("id", "remote_group_id", "remote_address_group_id", "remote_ip_prefix", "used_in_default_sg",
+             "used_in_non_default_sg", port_range_min="port_min", port_range_max="port_max"),
+    **{name: _text(name) for name in ("description", "direction", "ethertype")}, "protocol": _protocol}
 ROUTER: Final[Mapping[str, text.Filter]] = {
     **_TAGGED, **_equal("admin_state_up", "enable_snat"), "status": constant("ACTIVE")}
 FLOATING_IP: Final[Mapping[str, text.Filter]] = {
@@ -127,6 +131,9 @@ SORT_PORT_FORWARDING: Final = {
 SORT_GROUP: Final = _sortable()
 SORT_RULE: Final = _sortable("direction", "ethertype", "protocol", "remote_address_group_id",
                              security_group_id="group_id", port_range_min="port_min", port_range_max="port_max")
+SORT_DEFAULT_RULE: Final = {
+    "id": "id", "direction": "direction", "ethertype": "ethertype", "protocol": "protocol",
+    "port_range_min": "port_min", "port_range_max": "port_max", "description": "description"}
 SORT_RBAC_POLICY: Final = {"id": "id", "project_id": "project_id", "tenant_id": "project_id", "object_id": "object_id",
                            "object_type": "object_type", "action": "action", "target_tenant": "target"}
 SORT_SUBNET_POOL: Final = _sortable("ip_version", "min_prefixlen", "default_prefixlen", "max_prefixlen",

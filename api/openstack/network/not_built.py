@@ -23,7 +23,6 @@ ABSENT: Final = {
     "auto-allocated-topology": "The auto-allocated-topology extension",
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
     "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
-    "default-security-group-rules": "The security-groups-default-rules extension",
     "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",
 }
 # Rules of QoS policies.

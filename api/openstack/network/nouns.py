@@ -11,6 +11,7 @@ from api.bodies import Validator, compile_schema
 from api.core.network import (
     address_groups,
     address_scopes,
+    default_rules,
     floating_ips,
     networks,
     port_forwardings,
@@ -155,6 +156,12 @@ NOUNS: tuple[Noun, ...] = (
          create=lambda caller, bodies: security_group_rules.create_rules(
              caller, [_without_minus_one(values) for values in bodies]),
          delete=security_group_rules.delete_rule, view=views.rule),
+    Noun(singular="default_security_group_rule", plural="default_security_group_rules",
+         path="default-security-group-rules", attributes=schemas.DEFAULT_RULE, filters=filters.DEFAULT_RULE,
+         sortable=filters.SORT_DEFAULT_RULE, list_page=default_rules.list_rules, show=default_rules.show_rule,
+         create=lambda caller, bodies: default_rules.create_rules(
+             caller, [_without_minus_one(values) for values in bodies]),
+         delete=default_rules.delete_rule, view=views.default_rule),
     Noun(singular="router", plural="routers", path="routers", attributes=schemas.ROUTER,
          filters=filters.ROUTER, sortable=filters.SORT_ROUTER,
          list_page=routers.list_routers, show=routers.show_router, create=routers.create_routers,

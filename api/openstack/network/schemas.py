@@ -139,6 +139,11 @@ RULE: Mapping[str, Attribute] = {
     "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
     "remote_address_group_id": Attribute(nullable(ID), **_FIXED),
 }
+DEFAULT_RULE: Mapping[str, Attribute] = {
+    **{name: attribute for name, attribute in RULE.items() if name not in (*_PROJECT, "security_group_id")},
+    "remote_group_id": Attribute(nullable({"type": "string", "maxLength": 36}), **_FIXED),
+    "used_in_default_sg": Attribute(TRUTH, **_FIXED), "used_in_non_default_sg": Attribute(TRUTH, **_FIXED),
+}
 _GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
                      external_fixed_ips=list_of(record_of(subnet_id=ID, ip_address=ADDRESS)))
 ROUTER: Mapping[str, Attribute] = {

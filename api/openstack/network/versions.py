@@ -70,6 +70,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
                           "Makes a change conditional on a resource's revision."),
     "router": ("Neutron L3 Router", "Routers and floating IPs."),
     "security-group": ("security-group", "Security groups and their rules."),
+    "security-groups-default-rules": ("Default rules for security groups", "Rules that new groups start with."),
     "security-groups-normalized-cidr": ("Normalized CIDR field for security group rules",
                                         "Shows a rule's prefix without its host bits, besides as it was sent."),
     "security-groups-remote-address-group": ("Remote address group id field for security group rules",

@@ -16,7 +16,7 @@ from api.core.network.scope import Caller
 from api.core.network.security_groups import GroupRecord
 from api.core.network.verbs import Record
 from hostler import clock, ids
-from hostler.db.models import PortForwarding, SecurityGroupRule, Subnet
+from hostler.db.models import DefaultRule, PortForwarding, SecurityGroupRule, Subnet
 
 # What a floating IP shows of its port forwardings.
 _FORWARDED = ("id", "internal_port_id", "internal_ip_address", "internal_port", "external_port", "protocol")
@@ -102,6 +102,15 @@ def rule(row: SecurityGroupRule, _caller: Caller) -> dict[str, Any]:
              "remote_address_group_id": row.remote_address_group_id}
     del shown["name"]
     return shown
+
+
+def default_rule(row: DefaultRule, _caller: Caller) -> dict[str, Any]:
+    """Show a rule of the template."""
+    return {"id": row.id, "description": row.description or "", "direction": row.direction, "ethertype": row.ethertype,
+            "protocol": row.protocol, "port_range_min": row.port_min, "port_range_max": row.port_max,
+            "remote_ip_prefix": row.remote_ip_prefix, "remote_group_id": row.remote_group_id,
+            "remote_address_group_id": row.remote_address_group_id, "used_in_default_sg": row.used_in_default_sg,
+            "used_in_non_default_sg": row.used_in_non_default_sg}
 
 
 def _normalized(prefix: str | None) -> str | None:

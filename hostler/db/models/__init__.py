@@ -3,6 +3,7 @@
 from hostler.db.models.address_group import AddressGroup
 from hostler.db.models.base import Base
 from hostler.db.models.console import ConsoleToken
+from hostler.db.models.default_rule import DefaultRule
 from hostler.db.models.identity import (
     ApplicationCredential,
     Domain,
@@ -51,7 +52,7 @@ from hostler.db.models.volume import (
 
 __all__ = [
     "AddressGroup", "AddressScope", "Aggregate", "AggregateHost", "Allocation", "ApplicationCredential", "Backend",
-    "Backup", "Base", "ConsoleToken", "Domain",
+    "Backup", "Base", "ConsoleToken", "DefaultRule", "Domain",
     "FixedIp", "Flavor", "FlavorAccess", "FloatingIp",
     "Group", "GroupMember", "GroupRoleAssignment",
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",

@@ -15,7 +15,16 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Host, Port, PortSecurityGroup, SecurityGroup, SecurityGroupRule
+from hostler.db.models import (
+    AddressGroup,
+    DefaultRule,
+    Host,
+    Port,
+    PortSecurityGroup,
+    SecurityGroup,
+    SecurityGroupRule,
+)
+from hostler.db.models.default_rule import PARENT
 from hostler.operations.accept import Target
 from hostler.operations.kinds import network as kinds
 from hostler.resources import revisions
@@ -53,7 +62,7 @@ _WITH_MEMBERS = sa.select(SecurityGroup.id).where(
 
 
 def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
-    """Return the project's default group; makes it (egress to anybody, ingress from its own members) on first use."""
+    """Return the project's default group; makes it, with the rules of the template, on first use."""
     group = session.scalars(_DEFAULT_OF, {"project": project_id}).one_or_none()
     if group is not None:
         return group
@@ -63,7 +72,7 @@ def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
         with session.begin_nested():
             session.add(group)
             session.flush()
-            session.add_all([*egress_rules(group), *_from_members(group)])
+            session.add_all(first_rules(session, group))
             session.flush()
     except exc.IntegrityError:
         # Another request made it just now; a locking read sees that on every database.
@@ -71,15 +80,22 @@ def ensure_default(session: orm.Session, project_id: str) -> SecurityGroup:
     return group
 
 
-def egress_rules(group: SecurityGroup) -> list[SecurityGroupRule]:
-    """Return the rules each new group starts with: everything may leave."""
-    return [SecurityGroupRule(group_id=group.id, project_id=group.project_id, direction="egress", ethertype=ethertype)
-            for ethertype in ("IPv4", "IPv6")]
-
-
-def _from_members(group: SecurityGroup) -> list[SecurityGroupRule]:
-    return [SecurityGroupRule(group_id=group.id, project_id=group.project_id, direction="ingress",
-                              ethertype=ethertype, remote_group_id=group.id) for ethertype in ("IPv4", "IPv6")]
+def first_rules(session: orm.Session, group: SecurityGroup) -> list[SecurityGroupRule]:
+    """Return the rules that a new group starts with: the template's for its kind, but for those that mean a group
+    which is gone."""
+    used = DefaultRule.used_in_default_sg if group.is_default else DefaultRule.used_in_non_default_sg
+    template = session.scalars(sa.select(DefaultRule).where(used)
+                               .order_by(DefaultRule.created_at, DefaultRule.id)).all()
+    there = {None, PARENT}
+    for model, column in ((SecurityGroup, "remote_group_id"), (AddressGroup, "remote_address_group_id")):
+        named = {getattr(rule, column) for rule in template} - there
+        there |= set(session.scalars(sa.select(model.id).where(model.id.in_(named)))) if named else set()
+    return [SecurityGroupRule(
+        group_id=group.id, project_id=group.project_id, description=rule.description,
+        remote_group_id=group.id if rule.remote_group_id == PARENT else rule.remote_group_id,
+        **{name: getattr(rule, name) for name in ("direction", "ethertype", "protocol", "port_min", "port_max",
+                                                  "remote_ip_prefix", "remote_address_group_id")})
+        for rule in template if {rule.remote_group_id, rule.remote_address_group_id} <= there]
 
 
 def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> list[str]:

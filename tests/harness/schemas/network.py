@@ -91,6 +91,13 @@ _RULE = _resource({
     "remote_group_id": _UUID_OR_NULL,
 }, {"remote_address_group_id": _UUID_OR_NULL, "normalized_cidr": {"anyOf": [_BLOCK, _EMPTY]},
     "belongs_to_default_sg": _FLAG})
+_DEFAULT_RULE = _object({
+    "id": _UUID, "description": _TEXT, "direction": {"enum": ["ingress", "egress"]},
+    "ethertype": {"enum": ["IPv4", "IPv6"]}, "protocol": _TEXT_OR_NULL, "port_range_min": _NUMBER_OR_NULL,
+    "port_range_max": _NUMBER_OR_NULL, "remote_ip_prefix": {"anyOf": [_BLOCK, _EMPTY]},
+    "remote_group_id": {"anyOf": [_UUID_OR_NULL, {"const": "PARENT"}]}, "remote_address_group_id": _UUID_OR_NULL,
+    "used_in_default_sg": _FLAG, "used_in_non_default_sg": _FLAG})
+_DEFAULT_RULE["required"] = []
 _GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE), "shared": _FLAG})
 
 _SUBNET_POOL = _resource({
@@ -163,6 +170,7 @@ _NOTHING = {"type": ["string", "null"], "maxLength": 0}
 
 _NOUNS = (("networks", "network", _NETWORK), ("subnets", "subnet", _SUBNET), ("ports", "port", _PORT),
           ("security-groups", "security_group", _GROUP), ("security-group-rules", "security_group_rule", _RULE),
+          ("default-security-group-rules", "default_security_group_rule", _DEFAULT_RULE),
           ("routers", "router", _ROUTER), ("floatingips", "floatingip", _FLOATING_IP),
           ("rbac-policies", "rbac_policy", _RBAC), ("subnetpools", "subnetpool", _SUBNET_POOL),
           ("address-scopes", "address_scope", _SCOPE), ("address-groups", "address_group", _ADDRESS_GROUP),
@@ -178,7 +186,7 @@ def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, s
         ("GET", f"/{path}", 200, _object({plural: _list(schema)}, {f"{plural}_links": _list(_LINK)})),
         ("POST", f"/{path}", 201, {"anyOf": [one, many]}), ("GET", f"/{path}/{{id}}", 200, one),
         ("DELETE", f"/{path}/{{id}}", 204, _NOTHING)]
-    if singular == "security_group_rule":
+    if singular in ("security_group_rule", "default_security_group_rule"):
         return answers
     answers.append(("PUT", f"/{path}/{{id}}", 200, one))
     if singular in _UNTAGGED:

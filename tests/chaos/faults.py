@@ -13,13 +13,15 @@ import random
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+import requests
 import sqlalchemy as sa
 
 from tests.chaos.cloud import ChaosCloud, kill, stopped
 from tests.chaos.verbs import COMPUTE
+from tests.harness.ports import wait_for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,12 +122,26 @@ def _lose_host(cloud: ChaosCloud, rng: random.Random) -> None:
     client = cloud.client(0)
     path = f"{COMPUTE}/os-services"
     [service] = client.get(f"{path}?binary=nova-compute&host={host}").json()["services"]
-    with stopped(cloud.pids(host)):
+    with _returning(cloud, f"{path}/{service['id']}"), stopped(cloud.pids(host)):
         client.request("PUT", f"{path}/{service['id']}", json={"forced_down": True})
         for server in client.get(f"{COMPUTE}/servers/detail?host={host}").json()["servers"]:
             client.post(f"{COMPUTE}/servers/{server['id']}/action", {"evacuate": {}})
         time.sleep(rng.choice((1, 5, 10)))
-    cloud.client(0).request("PUT", f"{path}/{service['id']}", json={"forced_down": False})
+
+
+@contextlib.contextmanager
+def _returning(cloud: ChaosCloud, path: str) -> Iterator[None]:
+    """Take a host back into service at the end, however often that has to be asked for."""
+    def take_back() -> bool:
+        try:
+            return bool(cloud.client(0).request("PUT", path, json={"forced_down": False}).ok)
+        except requests.RequestException:
+            return False
+
+    try:
+        yield
+    finally:
+        wait_for(take_back, "the host's return to service", 120, 1)
 
 
 def _shift_clock(cloud: ChaosCloud, rng: random.Random) -> None:

@@ -4,7 +4,9 @@
 >>> claim(database, session, conf, project_id, of_type("fast", {"volumes": 1, "gigabytes": 20}))
 
 Volumes and snapshots share `gigabytes`; a volume counts there with `claimed_gib`. Volume types may have limits of
-their own (`volumes_<type>`, `gigabytes_<type>`, `snapshots_<type>`), which are unlimited unless a project has a row.
+their own (`volumes_<type>`, `gigabytes_<type>`, `snapshots_<type>`), which are unlimited unless there is a row.
+
+A project's limit is its own, else that of the class `default`, which administrators may set, else the configured one.
 """
 
 from __future__ import annotations
@@ -46,6 +48,8 @@ from hostler.images import statuses
 from hostler.resources.server import states as server_states
 
 UNLIMITED = -1
+# Who holds the limits of the class `default`: no project, since their ids are UUIDs.
+DEFAULTS = "default"
 SERVER_RESOURCES = ("instances", "cores", "ram")
 VOLUME_RESOURCES = ("volumes", "gigabytes", "snapshots", "backups", "backup_gigabytes")
 TYPE_RESOURCES = ("volumes", "gigabytes", "snapshots")  # of each volume type, as <resource>_<type>
@@ -72,10 +76,13 @@ def of_type(type_name: str | None, wanted: Mapping[str, int]) -> dict[str, int]:
 
 
 def limits(session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> dict[str, int]:
-    """Return every limit of a project: its own, else the configured default; of volume types its own alone."""
-    own = dict(session.execute(_LIMITS, {"project": project_id}).tuples().all())
-    return {**{resource: own.get(resource, conf.quota[resource]) for resource in RESOURCES},
-            **{resource: limit for resource, limit in own.items() if resource.startswith(_OF_A_TYPE)}}
+    """Return every limit of a project, or of one without limits of its own (`DEFAULTS`)."""
+    stored: dict[bool, dict[str, int]] = {True: {}, False: {}}
+    for holder, resource, limit in session.execute(_LIMITS, {"project": project_id}):
+        stored[holder == DEFAULTS][resource] = limit
+    held = {**stored[True], **stored[False]}
+    return {**{resource: held.get(resource, conf.quota[resource]) for resource in RESOURCES},
+            **{resource: limit for resource, limit in held.items() if resource.startswith(_OF_A_TYPE)}}
 
 
 def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> dict[str, int]:
@@ -126,7 +133,8 @@ def _counts(model: Any) -> sa.Select[Any]:
 
 # Built once: composing them costs as much as running them, while the project's row is held.
 _PROJECT: Any = sa.bindparam("project")
-_LIMITS = sa.select(QuotaLimit.resource, QuotaLimit.hard_limit).where(QuotaLimit.project_id == _PROJECT)
+_LIMITS = sa.select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_limit).where(
+    QuotaLimit.project_id.in_((_PROJECT, DEFAULTS)))
 _COUNTS = {resource: _counts(model) for resource, model in _TABLES.items()}
 _SERVER_USAGE = _sum_of_servers()
 

@@ -51,21 +51,25 @@ def show_usage(caller: Caller, project: str) -> dict[str, dict[str, int]]:
 
 
 def default_limits(caller: Caller, project: str) -> dict[str, int]:
-    """Return the configured limits by published name."""
+    """Return the limits of projects without limits of their own, by published name."""
     _project_id(caller, project, "get_quota")
-    return {name: caller.services.conf.quota[ours] for name, ours in QUOTAS.items()}
+    with caller.services.db.reading() as session:
+        held = quota.limits(session, caller.services.conf, quota.DEFAULTS)
+    return {name: held[ours] for name, ours in QUOTAS.items()}
 
 
 def projects_with_limits(caller: Caller) -> dict[str, dict[str, int]]:
     """Return the limits of each project that has its own, by project id."""
     caller.check("update_quota", caller.project_id)
     published = {ours: name for name, ours in QUOTAS.items()}
-    defaults = {name: caller.services.conf.quota[ours] for name, ours in QUOTAS.items()}
-    found: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict(defaults))
     with caller.services.db.reading() as session:
+        held = quota.limits(session, caller.services.conf, quota.DEFAULTS)
+        defaults = {name: held[ours] for name, ours in QUOTAS.items()}
+        found: defaultdict[str, dict[str, int]] = defaultdict(lambda: dict(defaults))
         for project_id, resource, limit in session.execute(
                 sa.select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_limit)
-                .where(QuotaLimit.resource.in_(published)).order_by(QuotaLimit.project_id)).tuples():
+                .where(QuotaLimit.resource.in_(published), QuotaLimit.project_id != quota.DEFAULTS)
+                .order_by(QuotaLimit.project_id)).tuples():
             found[project_id][published[resource]] = limit
     return dict(found)
 

@@ -11,10 +11,11 @@ from sqlalchemy import orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Project, QuotaLimit
+from hostler.db.models import Domain, Project, QuotaLimit
 from hostler.resources import quota
 
 _POLICY = "os_compute_api:os-quota-sets:"
+_ALWAYS_THERE = "default"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +44,24 @@ def defaults(services: Services, context: RequestContext, project: str) -> Mappi
     """Return what a project without limits of its own has."""
     services.policy.check(context, _POLICY + "defaults")
     known_project(services, project)
-    return configured(services)
+    return read_defaults(services)
 
 
-def configured(services: Services) -> Mapping[str, int]:
-    """Return the default limits."""
-    return {resource: services.conf.quota[resource] for resource in quota.RESOURCES}
+def read_defaults(services: Services) -> Mapping[str, int]:
+    """Return the default limits, without a policy check."""
+    with services.db.reading() as session:
+        return quota.limits(session, services.conf, quota.DEFAULTS)
+
+
+def write_defaults(services: Services, changes: Mapping[str, int]) -> Mapping[str, int]:
+    """Set default limits and return all, without a policy check; they may be below what projects use."""
+
+    def work(session: orm.Session) -> Mapping[str, int]:
+        # The row that is always there stands for the class: two requests must not both add a limit.
+        services.db.lock_row(session, Domain, Domain.id == _ALWAYS_THERE)
+        return _store(services, session, quota.DEFAULTS, changes)
+
+    return services.db.write(work)
 
 
 def update(services: Services, context: RequestContext, project: str, changes: Mapping[str, int], *,
@@ -69,15 +82,20 @@ def write_limits(services: Services, project_id: str, changes: Mapping[str, int]
             if not force and limit != quota.UNLIMITED and limit < used.get(resource, 0):
                 raise errors.Invalid(reason=f"Quota limit {limit} for {resource} must be greater than or equal to "
                                             f"already used and reserved {used[resource]}.")
-            row = session.get(QuotaLimit, (project_id, resource))
-            if row is None:
-                session.add(QuotaLimit(project_id=project_id, resource=resource, hard_limit=limit))
-            else:
-                row.hard_limit = limit
-        session.flush()
-        return quota.limits(session, services.conf, project_id)
+        return _store(services, session, project_id, changes)
 
     return services.db.write(work)
+
+
+def _store(services: Services, session: orm.Session, holder: str, changes: Mapping[str, int]) -> Mapping[str, int]:
+    for resource, limit in changes.items():
+        row = session.get(QuotaLimit, (holder, resource))
+        if row is None:
+            session.add(QuotaLimit(project_id=holder, resource=resource, hard_limit=limit))
+        else:
+            row.hard_limit = limit
+    session.flush()
+    return quota.limits(session, services.conf, holder)
 
 
 def reset(services: Services, context: RequestContext, project: str) -> None:

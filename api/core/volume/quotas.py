@@ -53,20 +53,34 @@ def defaults(services: Services, context: RequestContext, project: str) -> Mappi
     """Return what a project without limits of its own has."""
     project_id = ids.canonical(project) or project
     services.policy.check(context, _POLICY + "show", {"project_id": project_id, "user_id": context.user_id})
-    return configured(services, context)
+    return read_defaults(services, context)
 
 
-def configured(services: Services, context: RequestContext) -> Mapping[str, int]:
-    """Return the default limits; those of volume types are unlimited."""
+def read_defaults(services: Services, context: RequestContext) -> Mapping[str, int]:
+    """Return the default limits, for the volume types that the caller sees; checks no policy."""
     with services.db.reading() as session:
-        names = _names(session, context)
-    return {name: services.conf.quota[name] if name in TOTALS else quota.UNLIMITED for name in names}
+        limits = quota.limits(session, services.conf, quota.DEFAULTS)
+        return {name: limits.get(name, quota.UNLIMITED) for name in _names(session, context)}
 
 
 def update(services: Services, context: RequestContext, project: str, changes: Mapping[str, int]) -> Mapping[str, int]:
     """Set limits; returns all. Raises Invalid for one that there is not, or that is below what is used."""
     services.policy.check(context, _POLICY + "update")
     project_id = quota_sets.known_project(services, project)
+    names = _checked(services, context, changes)
+    written = quota_sets.write_limits(services, project_id, changes, force=False)
+    return {name: written.get(name, quota.UNLIMITED) for name in names}
+
+
+def update_defaults(services: Services, context: RequestContext, changes: Mapping[str, int]) -> Mapping[str, int]:
+    """Set default limits; returns all. Raises Invalid for one that there is not. Checks no policy."""
+    names = _checked(services, context, changes)
+    written = quota_sets.write_defaults(services, changes)
+    return {name: written.get(name, quota.UNLIMITED) for name in names}
+
+
+def _checked(services: Services, context: RequestContext, changes: Mapping[str, int]) -> tuple[str, ...]:
+    """Return the names of all limits; raises Invalid for a change of another."""
     with services.db.reading() as session:
         names = _names(session, context)
     unknown = sorted(changes.keys() - set(names))
@@ -75,8 +89,7 @@ def update(services: Services, context: RequestContext, project: str, changes: M
     too_long = [name for name in changes if len(name) > _LONGEST_NAME]
     if too_long:
         raise errors.Invalid(reason=f"{too_long[0]}: the volume type's name is too long to have limits of its own.")
-    written = quota_sets.write_limits(services, project_id, changes, force=False)
-    return {name: written.get(name, quota.UNLIMITED) for name in names}
+    return names
 
 
 def reset(services: Services, context: RequestContext, project: str) -> None:

@@ -13,6 +13,7 @@ from api.openstack.compute.microversion import ALWAYS, Span, Version, since, unt
 from api.openstack.compute.schema import Body, Property
 from api.openstack.resource import Resource
 from hostler import errors
+from hostler.resources import quota
 
 _NETWORK = until(35)
 _FILES = until(56)
@@ -43,6 +44,10 @@ def limits_view(found: Mapping[str, int], version: Version, known: Mapping[str, 
             for name, span in known.items() if version in span}
 
 
+def _changes(body: Mapping[str, Any]) -> dict[str, int]:
+    return {name: schema.number_in(body, name, 0, -1) for name in body if name not in ("force", *_FIXED)}
+
+
 class QuotaSet(Resource):
     """GET, PUT, DELETE /os-quota-sets/{project}."""
 
@@ -56,8 +61,7 @@ class QuotaSet(Resource):
         """Change."""
         params.read(request, _QUERY)
         body = _UPDATE.read(request)
-        changes = {name: schema.number_in(body, name, 0, -1) for name in body if name not in ("force", *_FIXED)}
-        found = quota_sets.update(self.services, params.caller(request), project_id, changes,
+        found = quota_sets.update(self.services, params.caller(request), project_id, _changes(body),
                                   force=schema.truth(body.get("force")))
         response.media = {"quota_set": limits_view(found, request.context.version)}
 
@@ -90,19 +94,22 @@ class QuotaSetDetail(Resource):
 
 
 class QuotaClassSet(Resource):
-    """GET and PUT /os-quota-class-sets/{class}: the only class is `default`, and the configuration sets it."""
+    """GET and PUT /os-quota-class-sets/{class}: the only class is `default`, that of projects without own limits."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
         """Show."""
         self.services.policy.check(params.caller(request), "os_compute_api:os-quota-class-sets:show")
-        found = limits_view(quota_sets.configured(self.services), request.context.version, CLASS_RESOURCES)
+        found = limits_view(quota_sets.read_defaults(self.services), request.context.version, CLASS_RESOURCES)
         response.media = {"quota_class_set": {"id": class_name, **found}}
 
-    def on_put(self, request: falcon.Request, _response: falcon.Response, class_name: str) -> None:
-        """Refuse."""
+    def on_put(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
+        """Change."""
         self.services.policy.check(params.caller(request), "os_compute_api:os-quota-class-sets:update")
-        _CLASS_UPDATE.read(request)
-        raise errors.NotImplementedHere(feature=f"Changing quota class {class_name[:80]} (set the [quota] options)")
+        body = _CLASS_UPDATE.read(request)
+        if class_name != quota.DEFAULTS:
+            raise errors.NotImplementedHere(feature=f"The quota class {class_name[:80]}, as any but default,")
+        found = quota_sets.write_defaults(self.services, _changes(body))
+        response.media = {"quota_class_set": limits_view(found, request.context.version, CLASS_RESOURCES)}
 
 
 # Published limit → (versions, our resource, whether it is the use of it).

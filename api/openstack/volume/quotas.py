@@ -13,6 +13,7 @@ from api.microversions import ALWAYS
 from api.openstack.resource import Resource
 from api.openstack.volume import params, schema
 from hostler import errors
+from hostler.resources import quota
 
 # Sets may hold these beside limits; clients send them back as they got them.
 _BESIDE: Final = ("id", "tenant_id", "project_id", "force")
@@ -74,20 +75,25 @@ class QuotaSetDefaults(Resource):
 
 
 class QuotaClassSet(Resource):
-    """GET and PUT /os-quota-class-sets/{class}: the only class is `default`, and the configuration sets it."""
+    """GET and PUT /os-quota-class-sets/{class}: the only class is `default`, that of projects without own limits."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
         """Show."""
         context = params.caller(request)
         self.services.policy.check(context, "volume_extension:quota_classes:get")
-        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.configured(self.services, context),
+        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.read_defaults(self.services, context),
                                               **_NO_GROUPS}}
 
-    def on_put(self, request: falcon.Request, _response: falcon.Response, class_name: str) -> None:
-        """Refuse."""
-        self.services.policy.check(params.caller(request), "volume_extension:quota_classes:update")
-        _CHECK_CLASS(bodies.read_json(request))
-        raise errors.NotImplementedHere(feature=f"Changing quota class {class_name[:80]} (set the [quota] options)")
+    def on_put(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
+        """Change."""
+        context = params.caller(request)
+        self.services.policy.check(context, "volume_extension:quota_classes:update")
+        body = bodies.read_json(request)
+        _CHECK_CLASS(body)
+        if class_name != quota.DEFAULTS:
+            raise errors.NotImplementedHere(feature=f"The quota class {class_name[:80]}, as any but default,")
+        found = volume_quotas.update_defaults(self.services, context, _changes(body["quota_class_set"]))
+        response.media = {"quota_class_set": {**found, **_NO_GROUPS}}
 
 
 # Published limit → (our resource, whether it is the use of it).

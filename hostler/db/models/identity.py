@@ -144,7 +144,8 @@ class RevokedToken(Base):
 
 
 class QuotaLimit(Base):
-    """A project's own limit for one resource; without a row the configured default applies."""
+    """A project's own limit for one resource, or everybody's (`quota.DEFAULTS`); without a row the configured one
+    applies."""
 
     __tablename__ = "quota_limits"
     project_id: orm.Mapped[str] = orm.mapped_column(Id, primary_key=True)

@@ -248,6 +248,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("DELETE", "/os-quota-sets/{}", 200, _EMPTY),
     ("GET", "/os-quota-sets/{}/defaults", 200, One("quota_set", {"": _QUOTA})),
     ("GET", "/os-quota-class-sets/{}", 200, One("quota_class_set", {"": _QUOTA})),
+    ("PUT", "/os-quota-class-sets/{}", 200, One("quota_class_set", {"": _QUOTA})),
     ("GET", "/limits", 200, One("limits", {"rate": {"type": "array"}, "absolute": {
         "type": "object", "additionalProperties": False, "properties": dict.fromkeys(_ABSOLUTE, _NUMBER),
         "required": _ABSOLUTE}})),

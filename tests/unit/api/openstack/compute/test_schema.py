@@ -68,6 +68,22 @@ def test_quota_sets(cloud: Cloud) -> None:
     assert cloud.get("/os-quota-class-sets/default", token="admin")["quota_class_set"]["ram"] == 51200
 
 
+def test_a_quota_class(cloud: Cloud) -> None:
+    path, change = "/os-quota-class-sets/default", {"quota_class_set": {"instances": 1, "cores": "7"}}
+    assert cloud.call("PUT", path, change).status_code == 403
+    assert cloud.call("PUT", path, {"quota_class_set": {"instances": -2}}, token="admin").status_code == 400
+    assert cloud.call("PUT", "/os-quota-class-sets/gold", change, token="admin").status_code == 501
+    answer = cloud.call("PUT", path, change, token="admin")
+    assert answer.status_code == 200 and answer.json["quota_class_set"]["cores"] == 7
+    for place in (path, f"/os-quota-sets/{OTHER}", f"/os-quota-sets/{OTHER}/defaults"):
+        [found] = cloud.get(place, token="admin").values()
+        assert (found["instances"], found["cores"], found["ram"]) == (1, 7, 51200), place
+    fixed = cloud.call("PUT", path, {"quota_class_set": {"fixed_ips": 3}}, token="admin", version="2.1")
+    assert fixed.status_code == 200
+    cloud.boot()
+    assert cloud.get("/limits")["limits"]["absolute"]["maxTotalInstances"] == 1
+
+
 def test_limits(cloud: Cloud) -> None:
     cloud.boot()
     absolute = cloud.get("/limits")["limits"]["absolute"]

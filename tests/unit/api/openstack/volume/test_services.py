@@ -146,9 +146,31 @@ def test_a_type_s_name_too_long_for_a_limit(cloud: Cloud) -> None:
 def test_quota_classes(cloud: Cloud) -> None:
     shown = cloud.get("/os-quota-class-sets/default", token="admin")["quota_class_set"]
     assert (shown["id"], shown["volumes"], shown["backup_gigabytes"]) == ("default", 10, 1000)
-    cloud.refused("PUT", "/os-quota-class-sets/default", {"quota_class_set": {"volumes": 3}}, status=501,
-                  token="admin")
     cloud.refused("GET", "/os-quota-class-sets/default", status=403)
+    cloud.refused("PUT", "/os-quota-class-sets/default", {"quota_class_set": {"volumes": 3}}, status=403)
+    for name, status, limits in (("default", 400, {"nonsense": 1}), ("default", 400, {"volumes": -2}),
+                                 ("default", 400, {}), ("gold", 501, {"volumes": 3})):
+        cloud.refused("PUT", f"/os-quota-class-sets/{name}", {"quota_class_set": limits}, status=status, token="admin")
+
+
+def test_a_quota_class_is_what_projects_without_own_limits_have(cloud: Cloud) -> None:
+    cloud.volume_type("fast")
+    own = {"quota_set": {"snapshots": 4}}
+    assert cloud.call("PUT", f"/os-quota-sets/{DEMO}", own, token="admin").status_code == 200
+    changed = {"volumes": 3, "snapshots": 5, "gigabytes_fast": 7}
+    for limits in (changed, {**changed, "id": "default"}):
+        answer = cloud.call("PUT", "/os-quota-class-sets/default", {"quota_class_set": limits}, token="admin")
+        assert answer.status_code == 200 and answer.json["quota_class_set"].items() >= changed.items()
+        assert "id" not in answer.json["quota_class_set"]
+    for path in ("/os-quota-class-sets/default", f"/os-quota-sets/{DEMO}/defaults", f"/os-quota-sets/{OTHER}"):
+        [found] = cloud.get(path, token="admin").values()
+        assert found.items() >= changed.items(), path
+    assert cloud.get(f"/os-quota-sets/{DEMO}", token="admin")["quota_set"].items() >= {
+        **changed, "snapshots": 4}.items()
+    assert cloud.get("/limits")["limits"]["absolute"]["maxTotalVolumes"] == 3
+    assert cloud.call("PUT", "/types/" + cloud.get("/types", token="admin")["volume_types"][0]["id"],
+                         {"volume_type": {"name": "faster"}}, token="admin").status_code == 200
+    assert cloud.get("/os-quota-class-sets/default", token="admin")["quota_class_set"]["gigabytes_faster"] == 7
 
 
 def test_limits(cloud: Cloud) -> None:

@@ -2,6 +2,7 @@
 
 - `listener`: how many connections there are, in total and from one address.
 - `protocol`: sizes, deadlines and the minimum rate of one connection.
+- `answers`: an answer as bytes.
 - `gateway`: takes the request's body, has a worker run the application, sends the answer.
 - `server`: builds, starts and stops it.
 

@@ -4,13 +4,19 @@ A JSON body is complete before a worker sees the request, and an answer in parts
 the next part; so a slow client costs a connection, not a worker. Image data is read by a worker as it comes: there are
 as many of these besides the others.
 
+A small request, which is nearly every one, passes from the loop to a worker and back without a task or a future of
+asyncio: these would cost as much as the rest of the front.
+
 Health checks have a worker of their own, so that a busy process does not look like a dead one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import io
+import logging
 import sys
 import weakref
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, MutableMapping
@@ -19,7 +25,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from uvicorn.protocols.http.httptools_impl import HEADER_RE, HEADER_VALUE_RE
+
+from api.front.answers import Answer
 from api.front.protocol import Protocol
+
+LOG = logging.getLogger(__name__)
 
 HEALTH_PATH: Final = "/healthcheck"
 Environ = dict[str, Any]
@@ -29,13 +40,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 # A body up to this size does not count as large.
-_SMALL_BYTES: Final = 16384
+SMALL_BYTES: Final = 16384
 # Large bodies held at the same time, in total and from one address.
 _LARGE_BODIES: Final = 32
 _LARGE_BODIES_OF_ONE: Final = 8
 _PART_BYTES: Final = 262144
 _NAMES_KEPT: Final = 1000
 _END: Final = b""
+_FAILED: Final[Answer] = (500, [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"21"),
+                                (b"connection", b"close")], b"Internal Server Error")
 
 
 class Gateway:
@@ -57,21 +70,47 @@ class Gateway:
             pool.shutdown(wait=False, cancel_futures=True)
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request; a small one's answer comes later, through its connection."""
         connection: Protocol = scope["state"]["connection"]
         environ = self._environ(scope)
+        if (small := scope["state"]["body"]) is not None:
+            environ["wsgi.input"] = io.BytesIO(small)
+            self._pool(scope).submit(self._serve, asyncio.get_running_loop(), connection, environ)
+            return
         async with AsyncExitStack() as stack:
             loop = asyncio.get_running_loop()
             if connection.transfer:
                 pool = self._transfers
                 environ["wsgi.input"] = io.BufferedReader(_Incoming(receive, loop), _PART_BYTES)
             else:
-                pool = self._health if scope["path"] == HEALTH_PATH else self._workers
+                pool = self._pool(scope)
                 body = await self._body(connection, environ, receive, stack)
                 if body is None:
                     return
                 environ["wsgi.input"] = io.BytesIO(body)
-            status, headers, blocks = await loop.run_in_executor(pool, _answer, self._app, environ)
+            answer = await loop.run_in_executor(pool, _answer, self._app, environ)
+        await self._send(pool, connection, answer, send)
+
+    def _pool(self, scope: Any) -> ThreadPoolExecutor:
+        return self._health if scope["path"] == HEALTH_PATH else self._workers
+
+    def _serve(self, loop: asyncio.AbstractEventLoop, connection: Protocol, environ: Environ) -> None:
+        """Answer a small request; runs in a worker."""
+        try:
+            answer = _answer(self._app, environ)
+            for name, value in answer[1]:
+                if HEADER_RE.search(name) or HEADER_VALUE_RE.search(value):
+                    raise ValueError(f"no value of a header {name!r}")
+        except Exception:
+            LOG.exception("The application failed.")
+            answer = _FAILED
+        send = functools.partial(self._send, self._workers, connection, answer)
+        # After the end of the loop there is nobody to answer.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(connection.answer, answer, send)
+
+    async def _send(self, pool: ThreadPoolExecutor, connection: Protocol, answer: Answer, send: Send) -> None:
+        status, headers, blocks = answer
         await send({"type": "http.response.start", "status": status, "headers": headers})
         if isinstance(blocks, bytes):
             await send({"type": "http.response.body", "body": blocks})
@@ -102,7 +141,7 @@ class Gateway:
         body = bytearray()
         more, large = True, False
         while more and len(body) <= self._max_body_bytes:
-            if len(body) > _SMALL_BYTES and not large:
+            if len(body) > SMALL_BYTES and not large:
                 large = True
                 try:
                     await connection.unless_gone(stack.enter_async_context(self._room(environ["REMOTE_ADDR"])))
@@ -178,7 +217,7 @@ async def _received(receive: Receive) -> Message:
     return await receive()
 
 
-def _answer(app: Application, environ: Environ) -> tuple[int, list[tuple[bytes, bytes]], bytes | Iterator[bytes]]:
+def _answer(app: Application, environ: Environ) -> Answer:
     """Run the application; returns status, headers, and the body or an iterator of its parts."""
     started: list[tuple[str, list[tuple[str, str]]]] = []
 

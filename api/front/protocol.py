@@ -10,18 +10,21 @@ import asyncio
 import collections
 import dataclasses
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
+from api.front.answers import Answer, Answers, encoded, nothing
 from hostler.identity.lockout import source_of
 
 # Requests a client may send ahead of their answers.
 _PIPELINED: Final = 8
 _MAX_HEADERS: Final = 100
-# How long the rest of a body is thrown away after its answer, so that the client reads the answer.
+# How long, and how much of, what a client still sends is thrown away after its answer: closed at once, a socket with
+# unread bytes resets the connection, and the client may lose the answer.
 _LINGER_S: Final = 5.0
+_LINGER_BYTES: Final = 64 * 1048576
 # Read at most this much at a time: what many clients send at once is held at the same time.
 _READ_BYTES: Final = 32768
 # Of image data, which a worker asks for.
@@ -70,6 +73,7 @@ class Limits:
     request_timeout_s: float
     keep_alive_s: float
     bytes_per_s: int
+    small_bytes: int  # a request whose body is no larger is handled when all of it has come
     exempt: Callable[[str], bool] = lambda _address: False  # proxies: no share of an address is theirs
     unfinished: Unfinished = dataclasses.field(default_factory=Unfinished)
 
@@ -98,6 +102,11 @@ class Protocol(HttpToolsProtocol):
         self._counted_bytes = 0  # by us in `Limits.unfinished`, for our source
         self._source = ""
         self._unsent = (0, math.inf)  # bytes, and when the client must have taken some of them
+        self._served: RequestResponseCycle | None = None  # the request whose turn it is
+        self._small: RequestResponseCycle | None = None  # the same, if it is small and has no answer yet
+        self._small_answered: asyncio.Event | None = None  # when it has, which nobody but the end of the server awaits
+        self._lingers = False
+        self._thrown_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin; the first request must come now."""
@@ -113,12 +122,17 @@ class Protocol(HttpToolsProtocol):
     @property
     def gone(self) -> bool:
         """Whether nobody reads an answer any more."""
-        return self.transport.is_closing()
+        return self._lingers or self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; refuses a head, or anything else the parser holds, that is too large."""
+        if self._lingers:
+            self._throw_away(len(data))
+            return
         self._progressed = False
         super().data_received(data)
+        if self._lingers:
+            return
         self._held_bytes = 0 if self._progressed else self._held_bytes + len(data)
         if (self._held_bytes > self._limits.header_bytes or len(self.headers or ()) > _MAX_HEADERS) and not self.gone:
             self._refuse(431)
@@ -127,12 +141,21 @@ class Protocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what is held, and let nothing hold it any longer."""
+        self._forget()
+        if self._small is not None and not self._small.more_body:
+            # The server does not end before its workers have.
+            self._small_answered = asyncio.Event()
+            task = self.loop.create_task(self._small_answered.wait())
+            self.tasks.add(task)  # type: ignore[arg-type]
+            task.add_done_callback(self.tasks.discard)  # type: ignore[arg-type]
+        super().connection_lost(exc)
+
+    def _forget(self) -> None:
         self._lost = True
         if self._waiting is not None:
             self._waiting.cancel()
         self._limits.unfinished.add(self._source, -self._counted_bytes)
         self._counted_bytes = 0
-        super().connection_lost(exc)
 
     async def unless_gone(self, something: Coroutine[Any, Any, Any]) -> None:
         """Wait for something; raises CancelledError when the connection is lost first."""
@@ -160,6 +183,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""
         super().on_message_begin()
+        self._thrown_bytes = 0
         self._deadline = self.loop.time() + self._limits.header_timeout_s
 
     def on_headers_complete(self) -> None:
@@ -176,12 +200,69 @@ class Protocol(HttpToolsProtocol):
             name == b"content-type" and value.startswith(b"application/octet-stream") for name, value in self.headers)
         self._missing_bytes = 0
         self._read_at_most(_READ_TRANSFER_BYTES if self.transfer else _READ_BYTES)
-        self.scope["state"]["connection"] = self
+        self.scope["state"].update(connection=self, body=b"" if self._is_small() else None)
         self._deadline = self.loop.time() + self._limits.request_timeout_s
         super().on_headers_complete()
+        self.cycle.transport = Answers(self.transport, self.end)  # type: ignore[assignment]
         if self.transfer:
             # A worker asks for the data once the request is authorized; until then the client keeps it.
             self.flow.pause_reading()
+
+    def _is_small(self) -> bool:
+        if self.transfer or self.expect_100_continue:
+            return False
+        size = 0
+        for name, value in self.headers:
+            if name == b"content-length":
+                size = int(value)  # the parser takes digits only
+            elif name == b"transfer-encoding":
+                return False
+        return size <= self._limits.small_bytes
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Have a request handled whose turn it is; a small one once it is complete, and without a task."""
+        self._served = cycle
+        if cycle.scope["state"]["body"] is None:
+            super()._start_asgi_task(cycle, app)
+            return
+        self._small = cycle
+        if not cycle.more_body:
+            cycle.scope["state"]["body"] = bytes(cycle.body)
+            try:
+                app(cycle.scope, cycle.receive, cycle.send).send(None)
+            except StopIteration:
+                return
+            raise AssertionError("a small request waits for nothing")
+
+    def answer(self, answer: Answer, in_parts: Callable[[Any], Awaitable[None]]) -> None:
+        """Send the answer to a small request at once, or, where it cannot be, by the coroutine `in_parts(send)`."""
+        cycle, self._small = self._small, None
+        assert cycle is not None, "a small request has one answer"
+        if self._small_answered is not None:
+            self._small_answered.set()
+        status, headers, body = answer
+        if not isinstance(body, bytes) or self.flow.write_paused:
+            async def send_in_parts(_scope: Any, _receive: Any, send: Any) -> None:
+                await in_parts(send)
+
+            super()._start_asgi_task(cycle, send_in_parts)  # type: ignore[arg-type]
+            return
+        cycle.on_response = nothing  # else both would live until a garbage collection
+        if cycle.disconnected:
+            return
+        cycle.response_started = cycle.response_complete = True
+        if not self.gone:
+            self.transport.write(encoded(cycle, status, self.server_state.default_headers + headers, body))
+            if not cycle.keep_alive:
+                self.end()
+        self.on_response_complete()
+
+    def end(self) -> None:
+        """Close the connection after an answer, so that the client can read it even if it is still sending."""
+        if self.cycle.more_body:
+            self._linger()
+        else:
+            self.transport.close()
 
     def on_chunk_header(self) -> None:
         """Note that a chunk begins; refuses a body of many tiny ones."""
@@ -195,9 +276,11 @@ class Protocol(HttpToolsProtocol):
         super().on_body(body)
         self._progressed = True
         self._missing_bytes -= len(body)
-        if not self.transfer:
+        if self.cycle.response_complete:
+            self._throw_away(len(body))
+        elif not self.transfer:
             self._request_bytes += len(body)
-        elif not self.cycle.response_complete:
+        else:
             self._deadline = min(self._deadline + len(body) / self._limits.bytes_per_s,
                                  self.loop.time() + self._limits.request_timeout_s)
 
@@ -206,6 +289,8 @@ class Protocol(HttpToolsProtocol):
         super().on_message_complete()
         self._progressed = True
         self._request_bytes = 0
+        if self._small is self.cycle:
+            self._start_asgi_task(self.cycle, self.app)
         if self.cycle.response_complete:
             self.cycle.more_body = False
             self._deadline = self.loop.time() + self._limits.keep_alive_s
@@ -216,8 +301,13 @@ class Protocol(HttpToolsProtocol):
         """Wait for the next request, or for the end of a body nobody wanted."""
         queued = bool(self.pipeline)
         unread = self.cycle.more_body
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.gone:
+            return
+        self.flow.resume_reading()
         if queued:
+            # uvicorn's own, which we replace, would start a timer besides.
+            self._start_asgi_task(*self.pipeline.pop())
             self._deadline = self.loop.time() + self._limits.request_timeout_s if unread else math.inf
         else:
             self._deadline = self.loop.time() + (_LINGER_S if unread else self._limits.keep_alive_s)
@@ -225,8 +315,9 @@ class Protocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """End the connection when its client is late; called about once a second."""
         if self.gone:
-            return
-        if self.transfer and self.flow.read_paused:
+            if now > self._deadline:
+                self.transport.close()
+        elif self.transfer and self.flow.read_paused:
             # We are the slow one.
             self._deadline = max(self._deadline, now + 1)
         elif now > self._deadline:
@@ -253,4 +344,27 @@ class Protocol(HttpToolsProtocol):
             text = _WORDS[status].encode()
             self.transport.write(STATUS_LINE[status] + b"content-type: text/plain; charset=utf-8\r\nconnection: close"
                                  b"\r\ncontent-length: %d\r\n\r\n" % len(text) + text)
-        self.transport.close()
+            self._linger()
+        else:
+            self.transport.close()
+
+    def _linger(self) -> None:
+        """Say no more, hold nothing, and throw away what still comes, for a while."""
+        self._lingers = True
+        self._deadline = self.loop.time() + _LINGER_S
+        self._forget()
+        self.pipeline.clear()
+        self.parser = None  # type: ignore[assignment]
+        self.headers = []
+        self.url = b""
+        if self._served is not None and not self._served.response_complete:
+            self._served.disconnected = True
+            self._served.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
+    def _throw_away(self, size_bytes: int) -> None:
+        self._thrown_bytes += size_bytes
+        if self._thrown_bytes > _LINGER_BYTES:
+            self.transport.abort()

@@ -12,7 +12,7 @@ import uvicorn
 from oslo_config import cfg
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from api.front.gateway import Application, Gateway
+from api.front.gateway import SMALL_BYTES, Application, Gateway
 from api.front.listener import Listener, listen
 from api.front.protocol import Limits, Protocol
 
@@ -49,7 +49,8 @@ class HttpServer:
         proxies = options.trusted_proxies
         limits = Limits(header_bytes=options.max_header_bytes, header_timeout_s=options.header_timeout,
                         request_timeout_s=options.request_timeout, keep_alive_s=options.keep_alive_timeout,
-                        bytes_per_s=options.min_upload_rate, exempt=self._is_proxy)
+                        bytes_per_s=options.min_upload_rate, small_bytes=min(SMALL_BYTES, options.max_body_bytes),
+                        exempt=self._is_proxy)
         protocol: Any = functools.partial(Protocol, limits)
         self._config = uvicorn.Config(
             gateway, http=protocol, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,

@@ -16,6 +16,7 @@ import falcon
 from api import links
 from api.errors import face_of
 from api.face import Face
+from api.front.gateway import AUTHENTICATED
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
@@ -101,6 +102,8 @@ class Authentication:
         if not token:
             raise errors.Unauthorized()
         caller = self._identity.authenticate_token(token, request_id=request.context.request_id)
+        if (known := request.env.get(AUTHENTICATED)) is not None:
+            known()
         caller.is_admin = self._policy.is_admin(caller)
         request.context.caller = caller
         if (caller.system_scope or caller.domain_id) and not request.context.face.any_scope:

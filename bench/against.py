@@ -23,12 +23,12 @@ _HERE = Path(__file__).resolve().parent.parent
 _TURNS = 2
 
 
-def compare(commit: str, arguments: Sequence[str]) -> None:
+def compare(commit: str, arguments: Sequence[str], turns: int = _TURNS) -> None:
     """Run `python ARGUMENTS` on the code of `commit` and on the present one; print each figure and their ratios."""
     script, *options = arguments
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"old": [], "new": []})
     with _tree(commit) as old:
-        for _ in range(_TURNS):
+        for _ in range(turns):
             for side, tree in (("old", old), ("new", _HERE)):
                 for name, value in _run(tree, [str(Path(script).resolve()), *options], side).items():
                     found[name][side].append(value)

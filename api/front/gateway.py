@@ -33,6 +33,8 @@ from api.front.protocol import Protocol
 LOG = logging.getLogger(__name__)
 
 HEALTH_PATH: Final = "/healthcheck"
+# In an environ whose connection has shown no token yet: what the application calls once it has checked one.
+AUTHENTICATED: Final = "hostler.authenticated"
 Environ = dict[str, Any]
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Message = MutableMapping[str, Any]
@@ -73,12 +75,14 @@ class Gateway:
         """Serve one request; a small one's answer comes later, through its connection."""
         connection: Protocol = scope["state"]["connection"]
         environ = self._environ(scope)
+        loop = asyncio.get_running_loop()
+        if connection.is_stranger:
+            environ[AUTHENTICATED] = functools.partial(loop.call_soon_threadsafe, connection.authenticated)
         if (small := scope["state"]["body"]) is not None:
             environ["wsgi.input"] = io.BytesIO(small)
-            self._pool(scope).submit(self._serve, asyncio.get_running_loop(), connection, environ)
+            self._pool(scope).submit(self._serve, loop, connection, environ)
             return
         async with AsyncExitStack() as stack:
-            loop = asyncio.get_running_loop()
             if connection.transfer:
                 pool = self._transfers
                 environ["wsgi.input"] = io.BufferedReader(_Incoming(receive, loop), _PART_BYTES)

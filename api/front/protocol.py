@@ -16,6 +16,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.front.answers import Answer, Answers, encoded, nothing
+from api.front.strangers import Strangers
 from hostler.identity.lockout import source_of
 
 # Requests a client may send ahead of their answers.
@@ -74,6 +75,7 @@ class Limits:
     keep_alive_s: float
     bytes_per_s: int
     small_bytes: int  # a request whose body is no larger is handled when all of it has come
+    strangers: Strangers
     exempt: Callable[[str], bool] = lambda _address: False  # proxies: no share of an address is theirs
     unfinished: Unfinished = dataclasses.field(default_factory=Unfinished)
 
@@ -101,6 +103,7 @@ class Protocol(HttpToolsProtocol):
         self._missing_bytes = 0  # of chunks smaller than they should be
         self._counted_bytes = 0  # by us in `Limits.unfinished`, for our source
         self._source = ""
+        self._number = -1  # while it is a stranger's
         self._unsent = (0, math.inf)  # bytes, and when the client must have taken some of them
         self._served: RequestResponseCycle | None = None  # the request whose turn it is
         self._small: RequestResponseCycle | None = None  # the same, if it is small and has no answer yet
@@ -118,6 +121,20 @@ class Protocol(HttpToolsProtocol):
         self._deadline = self.loop.time() + self._limits.header_timeout_s
         address = self.client[0] if self.client else ""
         self._source = "" if self._limits.exempt(address) else source_of(address)
+        if self._source:
+            self._number = transport.get_extra_info("socket").fileno()
+            self._limits.strangers.change_end(self._number, transport.abort)
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether no request with a valid token has come yet, from a client that is no proxy."""
+        return self._number >= 0
+
+    def authenticated(self) -> None:
+        """Note that a request's token is valid."""
+        if not self._lost and self.is_stranger:
+            self._limits.strangers.remove(self._number)
+            self._number = -1
 
     @property
     def gone(self) -> bool:

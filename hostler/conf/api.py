@@ -38,6 +38,10 @@ OPTS = [
     cfg.IntOpt("connections_per_address", default=256, min=0,
                help="Connections at the same time from one address (IPv6: from one /64); more are closed at once. "
                     "0: no limit. Trusted proxies have none."),
+    cfg.IntOpt("unauthenticated_connections", default=300, min=1,
+               help="Connections at the same time, from all addresses, on which no valid token has come yet; beyond it "
+                    "the oldest of the address that has most of them is closed. Each takes up to 150 KiB of memory "
+                    "with TLS. Trusted proxies have no limit."),
     cfg.IntOpt("max_header_bytes", default=32768, min=4096,
                help="Largest request line and headers together, in bytes; answered with 431."),
     cfg.IntOpt("header_timeout", default=10, min=1,

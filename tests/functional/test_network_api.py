@@ -206,3 +206,20 @@ def test_templates_stateless_groups_dhcp_options_and_ipv6_routers_by_hand(run: R
     assert port["extra_dhcp_opts"] == [{"opt_name": "dns-server", "opt_value": "fd01::53", "ip_version": 6}]
     assert "no value" in run("port", "create", "q", "--network", "six", "--extra-dhcp-option", "name=mtu,value=x",
                              fails=True)
+
+
+@needs_client
+def test_bindings_by_hand(run: Run, client: Client, image: str) -> None:
+    run("network", "create", "bound")
+    run("subnet", "create", "bound4", "--network", "bound", "--subnet-range", "10.88.0.0/24")
+    port = run("port", "create", "b", "--network", "bound", "--host", "elsewhere", "--binding-profile", "speed=fast")
+    assert (port["binding_host_id"], port["binding_vif_type"]) == ("elsewhere", "unbound")
+    assert port["binding_profile"] == {"speed": "fast"}
+    assert [one["ID"] for one in run("port", "list", "--host", "elsewhere")] == [port["id"]]
+    server = client.create_server(image, networks=[{"port": port["id"]}])
+    client.wait_server(server, "ACTIVE")
+    shown = run("port", "show", "b")
+    host = (client.show(server) or {})["OS-EXT-SRV-ATTR:host"]
+    assert (shown["binding_host_id"], shown["binding_vif_type"], shown["binding_profile"]) == (
+        host, "bridge", {"speed": "fast"})
+    assert "in use" in run("port", "set", "b", "--host", "elsewhere", fails=True)

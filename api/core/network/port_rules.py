@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import orm
 
 from api.core.network.scope import Caller, not_found
 from hostler import errors, ids
-from hostler.db.models import FixedIp, FloatingIp, Network, Port, RouterPort, SecurityGroup, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Host, Network, Port, RouterPort, SecurityGroup, Subnet
 from hostler.resources.network import autoconf, dhcp_options, ipam, place_ports, security_groups, sharing
 
 MAX_PAIRS = 10
@@ -21,7 +22,9 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # No guest sends from these; only 0.0.0.0/0, the usual spelling of "any source", may cover them.
 _MULTICAST: Mapping[int, Any] = {4: ipaddress.ip_network("224.0.0.0/4"), 6: ipaddress.ip_network("ff00::/8")}
 # Attributes of a request that are no columns of the port's row, or have one value here.
-_NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "profile", "host", "project_id"})
+_NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "project_id"})
+_BINDING: Mapping[str, str] = {"requested_host": "binding:host_id", "binding_profile": "binding:profile"}
+MAX_PROFILE_CHARACTERS = 4095
 _HELD_BY_SERVER = ("mac_address", "device_id", "device_owner")
 
 
@@ -38,10 +41,9 @@ def check_rights(session: orm.Session, caller: Caller, verb: str, project_id: st
             caller.check(f"{verb}_port:{attribute}", project_id, network.project_id)
     if str(values.get("device_owner") or "").startswith("network:"):
         caller.check(f"{verb}_port:device_owner:network", project_id, network.project_id)
-    for attribute, published in (("host", "binding:host_id"), ("profile", "binding:profile")):
-        if values.get(attribute):
+    for attribute, published in _BINDING.items():
+        if values.get(attribute) or verb == "update" and attribute in values:
             caller.check(f"{verb}_port:{published}", project_id)
-            raise errors.NotImplementedHere(feature=f"Setting {published}")
     if values.get("vnic_type", "normal") != "normal":
         raise errors.NotImplementedHere(feature=f"binding:vnic_type {values['vnic_type']}")
 
@@ -55,6 +57,11 @@ def columns(network: Network, values: Mapping[str, Any], port: Port | None = Non
         new["mac_address"] = _mac(new["mac_address"])
     if "allowed_address_pairs" in new:
         new["allowed_address_pairs"] = _pairs(new["allowed_address_pairs"] or ())
+    if len(json.dumps(new.get("binding_profile") or {})) > MAX_PROFILE_CHARACTERS:
+        raise errors.InvalidField("Invalid input for operation: binding:profile value too large.",
+                                  field="binding:profile", value="…", reason="too large")
+    for name in _BINDING.keys() & new.keys():
+        new[name] = new[name] or None
     if "extra_dhcp_opts" in new:
         new["extra_dhcp_opts"] = dhcp_options.changed(port.extra_dhcp_opts if port is not None else (),
                                                       new["extra_dhcp_opts"] or ())
@@ -70,10 +77,14 @@ def columns(network: Network, values: Mapping[str, Any], port: Port | None = Non
     return new
 
 
-def check_bound(port: Port, new: Mapping[str, Any]) -> None:
-    """Raise InUse when a change would take the port from the server that holds it."""
+def check_bound(session: orm.Session, port: Port, new: dict[str, Any]) -> None:
+    """Raise InUse when a change would take the port from the server that holds it, or from that server's host."""
     if port.server_id is None:
         return
+    named = new.pop("requested_host", None)
+    if named is not None and session.scalars(sa.select(Host.name).where(Host.id == port.host_id)).first() != named:
+        raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
+                           f"{port.server_id}, whose host it is on.", resource="port", id=port.id, reason="server")
     for name in _HELD_BY_SERVER:
         if name in new and new[name] != getattr(port, name):
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "

@@ -24,7 +24,9 @@ from hostler.query.resources import declare
 from hostler.resources.network import peers, place_ports, routers, security_groups
 from hostler.resources.network.host_updates import notify_of_network, notify_of_peers, notify_of_port
 
-_HOST_NAME: Final = sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery()
+_HOST_NAME: Final = sa.func.coalesce(
+    sa.select(Host.name).where(Host.id == Port.host_id).correlate(Port).scalar_subquery(),
+    sa.case((Port.server_id.is_(None), Port.requested_host)))
 PORT: Final = declare(Port, {
     "device_id": Field(Port.__table__.c.device_id, ID), "mac_address": Field(Port.__table__.c.mac_address, LOWER),
     "status": Field(Port.shown_status), "host_name": Field(_HOST_NAME, action="get_port:binding")})
@@ -33,7 +35,8 @@ FIXED_IP: Final = declare(FixedIp, {"ip_address": Field(FixedIp.__table__.c.ip_a
 
 @dataclasses.dataclass(frozen=True)
 class PortRecord:
-    """A port with its addresses [(subnet id, address)], groups, host name, and its network's DNS domain and policy."""
+    """A port with its addresses [(subnet id, address)], groups, host name while it is on one, and its network's DNS
+    domain and policy."""
 
     row: Port
     addresses: tuple[tuple[str, str], ...] = ()
@@ -77,7 +80,7 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         network = session.get_one(Network, port.network_id)
         port_rules.check_rights(session, caller, "update", port.project_id, network, values)
         new = port_rules.columns(network, values, port)
-        port_rules.check_bound(port, new)
+        port_rules.check_bound(session, port, new)
         if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values:
             port_rules.check_not_routed(session, port)
         if "qos_policy_id" in new:

@@ -198,7 +198,7 @@ CASE_INSENSITIVE = frozenset({"dns_name", "dns_domain"})
 RENAMES: Mapping[str, str] = {
     "tenant_id": "project_id", "router:external": "external", "provider:network_type": "network_type",
     "provider:physical_network": "physical_network", "provider:segmentation_id": "segmentation_id",
-    "binding:host_id": "host", "binding:profile": "profile", "binding:vnic_type": "vnic_type",
+    "binding:host_id": "requested_host", "binding:profile": "binding_profile", "binding:vnic_type": "vnic_type",
     "availability_zone_hints": "zone_hints", "security_group_id": "group_id", "port_range_min": "port_min",
     "port_range_max": "port_max", "external_gateway_info": "gateway", "floating_network_id": "network_id",
     "floating_ip_address": "address", "target_tenant": "target", "internal_port_id": "port_id",

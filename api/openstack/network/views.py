@@ -72,7 +72,8 @@ def port(record: PortRecord, caller: Caller) -> dict[str, Any]:
              "qos_policy_id": row.qos_policy_id, "qos_network_policy_id": record.network_policy_id}
     if caller.allows("get_port:binding"):
         bound = record.host is not None
-        shown |= {"binding:host_id": record.host or "", "binding:profile": {},
+        named = row.requested_host if row.server_id is None else None
+        shown |= {"binding:host_id": record.host or named or "", "binding:profile": row.binding_profile or {},
                   "binding:vif_type": "bridge" if bound else "unbound",
                   "binding:vif_details": {"port_filter": True} if bound else {}}
     return shown

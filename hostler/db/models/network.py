@@ -80,6 +80,9 @@ class Port(Resource, Base):
     admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
     status: orm.Mapped[str] = orm.mapped_column(sa.String(16), default="DOWN")
     host_id: orm.Mapped[str | None] = relation("hosts.id", kind="friend", on_delete="clear")
+    # What administrators said of its binding. The host is shown of ports that no server has, and changes nothing.
+    requested_host: orm.Mapped[str | None] = orm.mapped_column(sa.String(255))
+    binding_profile: orm.Mapped[dict[str, Any] | None] = orm.mapped_column(sa.JSON)
     port_security_enabled: orm.Mapped[bool] = orm.mapped_column(default=True)
     allowed_address_pairs: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     # Without one, its network's holds.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from hostler import ids
@@ -158,10 +156,28 @@ def test_guests_on_a_shared_network_have_fewer_rights(api: Api, cloud: Cloud) ->
                 token=ADMIN)
 
 
-@pytest.mark.parametrize("values", [{"binding:host_id": "host1"}, {"binding:profile": {"a": 1}},
-                                    {"binding:vnic_type": "direct"}])
-def test_what_no_agent_can_do_is_said(api: Api, network_id: str, values: dict[str, Any]) -> None:
-    api.call("POST", "/v2.0/ports", {"port": {"network_id": network_id, **values}}, token=ADMIN, status=501)
+def test_what_no_agent_can_do_is_said(api: Api, network_id: str) -> None:
+    api.call("POST", "/v2.0/ports", {"port": {"network_id": network_id, "binding:vnic_type": "direct"}}, token=ADMIN,
+             status=501)
+
+
+def test_administrators_say_where_a_port_is_bound(api: Api, network_id: str) -> None:
+    said = {"binding:host_id": "elsewhere", "binding:profile": {"a": [1]}}
+    made = api.make("port", "ports", ADMIN, network_id=network_id, **said)
+    assert {**said, "binding:vif_type": "unbound", "binding:vif_details": {}}.items() <= made.items()
+    path = f"/v2.0/ports/{made['id']}"
+    assert "binding:host_id" not in api.call("GET", path)["port"]
+    for host, found in (("elsewhere", 1), ("nowhere", 0)):
+        assert len(api.call("GET", f"/v2.0/ports?binding:host_id={host}", token=ADMIN)["ports"]) == found
+    for wrong in ({"binding:host_id": "x"}, {"binding:profile": {}}, {"binding:host_id": None}):
+        api.refused("PUT", path, {"port": wrong}, 403, "PolicyNotAuthorized")
+        if all(wrong.values()):
+            api.refused("POST", "/v2.0/ports", {"port": {"network_id": network_id, **wrong}}, 403,
+                        "PolicyNotAuthorized")
+    for wrong in ({"binding:profile": {"a": "x" * 5000}}, {"binding:profile": "x"}, {"binding:host_id": 5}):
+        api.call("PUT", path, {"port": wrong}, token=ADMIN, status=400)
+    bare = api.call("PUT", path, {"port": {"binding:host_id": "", "binding:profile": None}}, token=ADMIN)["port"]
+    assert (bare["binding:host_id"], bare["binding:profile"]) == ("", {})
 
 
 def test_a_servers_port_stays_with_it(api: Api, cloud: Cloud, network_id: str) -> None:
@@ -169,7 +185,10 @@ def test_a_servers_port_stays_with_it(api: Api, cloud: Cloud, network_id: str) -
     path = f"/v2.0/ports/{port_id}"
     assert f"in use by server {server_id}" in api.refused("DELETE", path, None, 409, "PortInUse")
     api.refused("PUT", path, {"port": {"device_id": ""}}, 409, "PortInUse")
+    api.refused("PUT", path, {"port": {"binding:host_id": "elsewhere"}}, 409, "PortInUse", token=ADMIN)
+    api.call("PUT", path, {"port": {"binding:host_id": "host1", "binding:profile": {"b": 2}}}, token=ADMIN)
     shown = api.call("GET", path, token=ADMIN)["port"]
+    assert shown["binding:profile"] == {"b": 2}
     assert (shown["binding:host_id"], shown["status"], shown["device_owner"]) == ("host1", "ACTIVE", "compute:nova")
     assert len(api.call("GET", f"/v2.0/ports?device_id={ids.bare(server_id)}")["ports"]) == 1
     api.refused("DELETE", f"/v2.0/networks/{network_id}", None, 409, "NetworkInUse")

@@ -26,7 +26,7 @@ from api.core.network.scope import (
     with_shared,
 )
 from hostler import errors
-from hostler.db.models import Network, Port, Subnet, SubnetPool, Zone
+from hostler.db.models import Network, Port, RbacPolicy, Subnet, SubnetPool, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
@@ -84,6 +84,8 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
         if values.get("external") is False and network.external:
             _check_leads_nowhere(session, network)
+            session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id == network.id,
+                                                        RbacPolicy.action == sharing.EXTERNAL))
         new = {name: value for name, value in values.items() if name != "shared"}
         if "qos_policy_id" in new:
             new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], network.qos_policy_id)

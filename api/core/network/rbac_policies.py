@@ -10,7 +10,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, find
 from api.core.network.verbs import Verbs
 from hostler import errors, ids
-from hostler.db.models import RbacPolicy
+from hostler.db.models import Network, RbacPolicy
 from hostler.query.fields import ID, Field
 from hostler.query.resources import declare
 from hostler.resources.network import sharing
@@ -25,17 +25,19 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
     model = sharing.TYPES.get(object_type)
     if model is None:
         raise _wrong("object_type", object_type, f"'{object_type}' is not a valid RBAC object type")
-    if values["action"] == "access_as_external" and object_type == "network":
-        raise errors.NotImplementedHere(feature="Showing an external network to one project only")
-    if values["action"] != sharing.SHARED:
+    valid = (sharing.SHARED, *((sharing.EXTERNAL,) if model is Network else ()))
+    if values["action"] not in valid:
         raise _wrong("action", values["action"], f"Invalid action '{values['action']}' for object type "
-                     f"'{object_type}'. Valid actions: {sharing.SHARED}")
+                     f"'{object_type}'. Valid actions: {', '.join(valid)}")
     row = find(session, caller, model, values["object_id"], hold=True)
     if not caller.sees_all and row.project_id != caller.project_id:
         raise _wrong("object_id", row.id, "Only admins can manipulate policies on objects they do not own")
+    target = _target(caller, "create", project_id, values["target"])
+    if values["action"] == sharing.EXTERNAL:
+        caller.check("update_network:router:external", row.project_id)
+        sharing.lead_outside(session, row, target)
     row.revision += 1
-    return {"object_type": object_type, "object_id": row.id, "action": sharing.SHARED,
-            "target": _target(caller, "create", project_id, values["target"])}
+    return {"object_type": object_type, "object_id": row.id, "action": values["action"], "target": target}
 
 
 def _amend(session: orm.Session, caller: Caller, policy: RbacPolicy, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,6 +51,9 @@ def _amend(session: orm.Session, caller: Caller, policy: RbacPolicy, values: Map
 
 def _release(session: orm.Session, caller: Caller, policy: RbacPolicy) -> None:
     _check_unused(session, caller, policy)
+    network = session.get(Network, policy.object_id) if policy.action == sharing.EXTERNAL else None
+    if network is not None:
+        sharing.lead_nowhere(session, network, policy.target)
 
 
 def _check_unused(session: orm.Session, caller: Caller, policy: RbacPolicy, but: str = "") -> None:
@@ -58,7 +63,8 @@ def _check_unused(session: orm.Session, caller: Caller, policy: RbacPolicy, but:
     row = session.get(model, policy.object_id)
     if row is None:
         return
-    lost = sharing.dependents(session, row, policy.target) - {but}
+    users = sharing.outside_users if policy.action == sharing.EXTERNAL else sharing.dependents
+    lost = users(session, row, policy.target) - {but}
     if lost:
         raise errors.InUse(f"RBAC policy on object {row.id} cannot be removed because other objects depend on it.\n"
                            f"Details: {len(lost)} other projects use it.",

@@ -100,7 +100,7 @@ def visible(caller: Caller, model: type[Model]) -> sa.ColumnElement[bool]:
         return sa.true()
     mine = model.project_id == caller.project_id
     if model is Network:
-        return sa.or_(mine, Network.external, sharing.shared_with(Network.id, caller.project_id))
+        return sa.or_(mine, sharing.external_to(caller.project_id), sharing.shared_with(Network.id, caller.project_id))
     if model is Subnet:
         return sa.or_(mine, Subnet.network_id.in_(sa.select(Network.id).where(visible(caller, Network))))
     if model is SecurityGroupRule:

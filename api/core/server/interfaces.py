@@ -135,7 +135,7 @@ def _check_there(session: orm.Session, context: RequestContext, server: Server, 
         if owner != server.project_id:
             raise errors.Invalid(reason=f"Port {wanted.port_id} not usable for instance {server.id}.")
     elif wanted.network_id is not None:
-        usable = sa.or_(Network.project_id == context.project_id, Network.external,
+        usable = sa.or_(Network.project_id == context.project_id, sharing.external_to(context.project_id),
                         sharing.shared_with(Network.id, context.project_id))
         if session.scalar(sa.select(Network.id).where(
                 Network.id == wanted.network_id, sa.true() if context.is_admin else usable)) is None:

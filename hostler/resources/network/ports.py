@@ -286,7 +286,8 @@ def _networks(session: orm.Session, context: RequestContext, wanted: set[str]) -
     if is_admin(context):
         usable = sa.true()
     found = {network.id: network for network in
-             session.scalars(sa.select(Network).where(Network.id.in_(wanted), sa.or_(usable, Network.external)))}
+             session.scalars(sa.select(Network).where(Network.id.in_(wanted), sa.or_(
+                 usable, sharing.external_to(context.project_id))))}
     for network_id in sorted(wanted - set(found)):
         raise errors.Invalid(reason=f"Network {network_id} could not be found.")
     foreign = {} if is_admin(context) else {

@@ -2,6 +2,9 @@
 
 An object is shared with a project when a policy names that project or everybody. What a project uses of another's
 cannot be taken from it: a policy stays as long as something depends on it.
+
+An external network leads everybody outside as long as no policy says whom. With the first one that does, everybody's is
+written down beside it, and may then be taken away; with the last one the network is external no more.
 """
 
 from __future__ import annotations
@@ -15,20 +18,25 @@ from sqlalchemy import orm
 from hostler.db.models import (
     AddressGroup,
     AddressScope,
+    FloatingIp,
     Network,
     Port,
     PortSecurityGroup,
     Project,
     QosPolicy,
     RbacPolicy,
+    Router,
+    RouterPort,
     SecurityGroup,
     SecurityGroupRule,
     Subnet,
     SubnetPool,
 )
+from hostler.resources.network.router_specs import GATEWAY
 
 EVERYBODY: Final = "*"
 SHARED: Final = "access_as_shared"
+EXTERNAL: Final = "access_as_external"
 # Ports of the cloud itself on an external network.
 _SERVICE_PORTS: Final = ("network:router_gateway", "network:floatingip")
 
@@ -57,6 +65,48 @@ def shared_with(object_id: Any, project_id: Any) -> sa.ColumnElement[bool]:
     """Return the condition that the object whose id a column holds is shared with a project, an id or a parameter."""
     return sa.exists().where(RbacPolicy.object_id == object_id, RbacPolicy.action == SHARED,
                              RbacPolicy.target.in_([EVERYBODY, EVERYBODY if project_id is None else project_id]))
+
+
+def external_to(project_id: Any) -> sa.ColumnElement[bool]:
+    """Return the condition that a network leads a project outside."""
+    said = sa.exists().where(RbacPolicy.object_id == Network.id, RbacPolicy.action == EXTERNAL)
+    return sa.and_(Network.external, sa.or_(~said, said.where(
+        RbacPolicy.target.in_([EVERYBODY, EVERYBODY if project_id is None else project_id]))))
+
+
+def lead_outside(session: orm.Session, network: Network, target: str) -> None:
+    """Prepare a held network for a policy that shows it to a target as external."""
+    if network.external and target != EVERYBODY and not _external_targets(session, network, but=""):
+        session.add(RbacPolicy(project_id=network.project_id, object_type=_TYPE_OF[Network], object_id=network.id,
+                               action=EXTERNAL, target=EVERYBODY))
+    network.external = True
+
+
+def outside_users(session: orm.Session, network: Network, without: str) -> set[str]:
+    """Return the projects whose routers or floating IPs are on an external network, and which it would not lead outside
+    if `without` were no longer a target."""
+    left = _external_targets(session, network, but=without)
+    users = set(session.scalars(sa.union(
+        sa.select(FloatingIp.project_id).where(FloatingIp.network_id == network.id),
+        sa.select(Router.project_id).join(RouterPort, RouterPort.router_id == Router.id)
+        .join(Port, Port.id == RouterPort.port_id).where(Port.network_id == network.id, RouterPort.role == GATEWAY))))
+    if not left:
+        return users
+    if EVERYBODY in left:
+        return set()
+    lost = users - {network.project_id, *left}
+    return lost if without == EVERYBODY else lost & {without}
+
+
+def lead_nowhere(session: orm.Session, network: Network, without: str) -> None:
+    """Make a network external no more, when `without` is its last target."""
+    if not _external_targets(session, network, but=without):
+        network.external = False
+
+
+def _external_targets(session: orm.Session, network: Network, but: str) -> set[str]:
+    return set(session.scalars(sa.select(RbacPolicy.target).where(
+        RbacPolicy.object_id == network.id, RbacPolicy.action == EXTERNAL, RbacPolicy.target != but)))
 
 
 def shared_among(session: orm.Session, object_ids: Collection[str], project_id: str | None) -> set[str]:

@@ -94,9 +94,10 @@ def test_a_shared_security_group(api: Api, cloud: Cloud) -> None:
 
 @pytest.mark.parametrize(("values", "status", "kind"), [
     ({"object_type": "server"}, 400, "InvalidInput"), ({"action": "access_as_owner"}, 400, "InvalidInput"),
-    ({"action": "access_as_external"}, 501, "NotImplementedError"), ({"target_tenant": "x"}, 400, "InvalidInput"),
+    ({"action": "access_as_external"}, 403, "PolicyNotAuthorized"), ({"target_tenant": "x"}, 400, "InvalidInput"),
     ({"target_tenant": ""}, 400, "InvalidInput"), ({"target_tenant": "*"}, 403, "PolicyNotAuthorized"),
     ({"object_id": ids.new_id()}, 404, "NetworkNotFound"), ({"object_id": "nonsense"}, 404, "NetworkNotFound"),
+    ({"object_type": "subnetpool", "action": "access_as_external"}, 400, "InvalidInput"),
     ({"object_type": None}, 400, "InvalidInput"), ({"shared": True}, 400, "HTTPBadRequest"),
     ({"project_id": OTHER}, 403, "PolicyNotAuthorized")])
 def test_what_a_policy_cannot_say(api: Api, cloud: Cloud, values: dict[str, Any], status: int, kind: str) -> None:
@@ -133,3 +134,44 @@ def test_twins_quota_and_lists(api: Api, cloud: Cloud) -> None:
     body["rbac_policy"]["target_tenant"] = ids.new_id()
     assert "'rbac_policy'" in api.refused("POST", POLICIES, body, 409, "OverQuota")
     assert api.call("GET", f"/v2.0/quotas/{DEMO}/details")["quota"]["rbac_policy"]["used"] == 1
+
+
+def outside(api: Api, network_id: str, target: str, status: int = 201) -> Any:
+    return api.call("POST", POLICIES, {"rbac_policy": {
+        "object_type": "network", "object_id": network_id, "action": "access_as_external",
+        "target_tenant": target}}, token=ADMIN, status=status)
+
+
+def external(api: Api, network_id: str) -> bool:
+    return bool(api.call("GET", f"/v2.0/networks/{network_id}", token=ADMIN)["network"]["router:external"])
+
+
+def test_an_external_network_is_for_some_projects_alone(api: Api, cloud: Cloud) -> None:
+    network_id = cloud.network("203.0.113.0/24", DEMO)
+    made = outside(api, network_id, OTHER)["rbac_policy"]
+    assert external(api, network_id) and network_id in seen(api, token=OTHERS)
+    third = outside(api, cloud.network("198.51.100.0/24", DEMO), ids.new_id())["rbac_policy"]
+    assert third["object_id"] not in seen(api, token=OTHERS), "it leads a third project outside"
+    router = api.make("router", "routers", OTHERS, external_gateway_info={"network_id": network_id})
+    api.refused("DELETE", f"{POLICIES}/{made['id']}", None, 409, "RbacPolicyInUse", token=ADMIN)
+    api.refused("PUT", f"{POLICIES}/{made['id']}", {"rbac_policy": {"target_tenant": DEMO}}, 409, "RbacPolicyInUse",
+                token=ADMIN)
+    api.call("DELETE", f"/v2.0/routers/{router['id']}", token=OTHERS, status=204)
+    api.call("DELETE", f"{POLICIES}/{made['id']}", token=ADMIN, status=204)
+    assert not external(api, network_id) and network_id not in seen(api, token=OTHERS)
+
+
+def test_what_is_external_for_everybody_says_so_beside_others(api: Api, cloud: Cloud) -> None:
+    network_id = cloud.network("203.0.113.0/24", DEMO, external=True)
+    assert network_id in seen(api, token=OTHERS)
+    outside(api, network_id, DEMO)
+    assert network_id in seen(api, token=OTHERS)
+    found = api.call("GET", f"{POLICIES}?action=access_as_external", token=ADMIN)["rbac_policies"]
+    [everybodys] = [one["id"] for one in found if one["target_tenant"] == "*"]
+    assert len(found) == 2
+    api.call("DELETE", f"{POLICIES}/{everybodys}", token=ADMIN, status=204)
+    assert external(api, network_id) and network_id not in seen(api, token=OTHERS)
+    api.call("PUT", f"/v2.0/networks/{network_id}", {"network": {"router:external": False}}, token=ADMIN)
+    assert api.call("GET", f"{POLICIES}?action=access_as_external", token=ADMIN)["rbac_policies"] == []
+    outside(api, network_id, "*")
+    assert network_id in seen(api, token=OTHERS)

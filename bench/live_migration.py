@@ -27,10 +27,10 @@ from lxml import etree
 measure.use_checkout()
 
 from hostler import ids  # noqa: E402
-from tests.harness import real_parts, realfleet  # noqa: E402
+from tests.harness import realfleet  # noqa: E402
 from tests.harness.certified_fleet import CertifiedFleet  # noqa: E402
 from tests.harness.ports import wait_for  # noqa: E402
-from tests.harness.real_guests import Guest  # noqa: E402
+from tests.harness.real_guests import Guest, upload_basics  # noqa: E402
 
 _MICROVERSION: Final = {"OpenStack-API-Version": "compute 2.80"}
 _LOOK_EVERY_S: Final = 0.05
@@ -50,14 +50,8 @@ class World:
     def prepare(self) -> None:
         """Start the cloud and boot the guest."""
         self.client = self.cloud.start()
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
-        run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
-        run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
+        upload_basics(self)
+        self.cloud.openstack("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.guest.create()
         self.guest.wait_ssh()
 

@@ -72,7 +72,10 @@ class InspectedPlumbing(FlatPlumbing):
             except errors.AgentError as failure:
                 yield Difference("network", record.network.id, f"what it needs here: {failure.details}")
         for router_id, router in made.items():
-            yield from inspection.router(seen, router, self._router(router_id))
+            try:
+                yield from inspection.router(seen, router, self._router(router_id))
+            except errors.AgentError as failure:
+                yield Difference("router", router_id, f"what it needs here: {failure.details}")
 
     def _remove(self, stray: Difference) -> None:
         LOG.warning("The %s %s belongs to no network, router or port on this host; removing it", stray.type, stray.id)

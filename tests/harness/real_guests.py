@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Protocol
 
+from tests.harness import real_parts
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from tests.harness.realfleet import RealFleet
@@ -28,6 +29,17 @@ class Cloud(Protocol):
     @property
     def cloud(self) -> RealFleet:
         """The fleet."""
+
+
+def upload_basics(world: Cloud, *image_options: str, user_data: str = "#!/bin/sh\ntrue\n") -> None:
+    """Have the client make what every guest needs: image and flavor `tiny`, key pair `demo`; and write `user-data`."""
+    key, run = world.directory / "key", world.cloud.openstack
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    (world.directory / "user-data").write_text(user_data)
+    run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", *image_options, "--file",
+        str(real_parts.tiny_image().path))
+    run("keypair", "create", "--public-key", f"{key}.pub", "demo")
+    run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
 
 
 class Guest:

@@ -7,7 +7,6 @@ whatever else it made: volumes, images, networks.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,7 @@ import pytest
 from tests.harness import real_parts, realfleet
 from tests.harness.at_once import at_once
 from tests.harness.client import Client
-from tests.harness.real_guests import Guest
+from tests.harness.real_guests import Guest, upload_basics
 from tests.harness.realhost import Host
 from tests.harness.whole_fleet import WholeFleet
 
@@ -33,13 +32,8 @@ class World:
 
     def prepare(self) -> None:
         """Upload the image and the key; make two flavors, and a group of rules that lets ssh in."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text(USER_DATA)
+        upload_basics(self, "--property", "os_distro=tiny", user_data=USER_DATA)
         run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--property",
-            "os_distro=tiny", "--file", str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
         run("flavor", "create", "larger", "--vcpus", "2", "--ram", "160", "--disk", "2")
         run("security", "group", "create", "ssh")
         run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "ssh")

@@ -20,7 +20,7 @@ from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import SSH_OPTIONS, Guest
+from tests.harness.real_guests import SSH_OPTIONS, Guest, upload_basics
 from tests.harness.realhost import Fabric, Host
 
 _TIMES = int(os.environ.get("HOSTLER_MIGRATIONS", "2"))
@@ -113,13 +113,8 @@ class World:
 
     def prepare(self) -> None:
         """Upload the image, the key, open ssh, boot the server."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        upload_basics(self)
         run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
         run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.guest.create()
         self.guest.wait_ssh()

@@ -5,7 +5,6 @@ The tests run in their order and share one server.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest
+from tests.harness.real_guests import Guest, upload_basics
 
 _GIB = 1 << 30
 
@@ -29,13 +28,8 @@ class World:
 
     def prepare(self) -> None:
         """Upload the image and the key, open ssh, make two flavors, boot the server."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        upload_basics(self)
         run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
         run("flavor", "create", "larger", "--vcpus", "2", "--ram", "160", "--disk", "2")
         run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.guest.create()

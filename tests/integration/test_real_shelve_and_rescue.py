@@ -5,7 +5,6 @@ The tests run in their order on one server.
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest
+from tests.harness.real_guests import Guest, upload_basics
 from tests.harness.realfleet import RealFleet
 
 
@@ -38,13 +37,8 @@ class World:
 
     def prepare(self) -> None:
         """Boot the server and have it write a file."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        upload_basics(self)
         run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
         run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.one.create()
         self.one.wait_ssh()

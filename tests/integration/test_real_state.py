@@ -17,7 +17,7 @@ import pytest
 from tests.harness import real_parts, realfleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
-from tests.harness.real_guests import Guest, hosts_up
+from tests.harness.real_guests import Guest, hosts_up, upload_basics
 from tests.harness.realfleet import RealFleet
 
 SEEN_S = 1.0  # from the moment the hypervisor has it until the API says it
@@ -33,13 +33,8 @@ class World:
 
     def prepare(self) -> None:
         """Upload image and key, open ssh, boot the server with the client."""
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.directory / "key"], check=True)
-        (self.directory / "user-data").write_text("#!/bin/sh\ntrue\n")
+        upload_basics(self)
         run = self.cloud.openstack
-        run("image", "create", "tiny", "--disk-format", "qcow2", "--container-format", "bare", "--file",
-            str(real_parts.tiny_image().path))
-        run("keypair", "create", "--public-key", str(self.directory / "key.pub"), "demo")
-        run("flavor", "create", "tiny", "--vcpus", "1", "--ram", "128", "--disk", "1")
         run("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.guest.create()
         self.guest.wait_ssh()

@@ -70,7 +70,7 @@ class Runner:
             self._hand_over(run, stop)
             return stop
         except lease.LeaseLost:
-            LOG.warning("operation %s (%s) was taken over by another conductor", held.id, held.kind)
+            self._note_lost(held)
         return None
 
     def _run_flow(self, procedure: Procedure, run: Run) -> None:
@@ -128,6 +128,15 @@ class Runner:
         LOG.warning("operation %s %s waits: %s", held.id, held.kind, reason)
         return stop
 
+    def _note_lost(self, held: lease.Claim) -> None:
+        """Another conductor has the operation now. This one lives, so it was no crash."""
+        LOG.warning("operation %s %s was taken over by another conductor", held.id, held.kind)
+        try:
+            self._cloud.db.write(lambda session: lease.forgive(
+                session, held, alone=held.crashes >= self._cloud.conf.conductor.max_attempts))
+        except errors.DatabaseUnavailable as error:
+            LOG.warning("that operation %s was not interrupted by a crash could not be written: %s", held.id, error)
+
     def _hand_over(self, run: Run, stop: HandOver) -> None:
         host = stop.host or run.host
         LOG.info("operation %s %s waits: %s", run.held.id, run.held.kind, stop.reason)
@@ -138,7 +147,7 @@ class Runner:
                     waiting_since=run.waiting_since))
                 return
             except lease.LeaseLost:
-                LOG.warning("operation %s was taken over while it was handed over", run.held.id)
+                self._note_lost(run.held)
                 return
             except errors.DatabaseUnavailable:
                 # Still ours: its lease is renewed as soon as the database answers. Left to run out, it would count

@@ -31,6 +31,13 @@ _OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _T
 _OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
 _HOLD: Any = sa.select(_TABLE.c.state, _TABLE.c.attempt).where(
     _TABLE.c.id == sa.bindparam("operation")).with_for_update()
+# As the claim after it counted it; MariaDB assigns from left to right.
+_FORGIVE: Any = _CHANGE.where(
+    _TABLE.c.attempt > sa.bindparam("held_attempt"), _TABLE.c.crashes > 0,
+    _TABLE.c.state.in_((states.PENDING, states.RUNNING))).ordered_values(
+    (_TABLE.c.crashes_alone, sa.case((_TABLE.c.crashes_alone > 0, _TABLE.c.crashes_alone - sa.bindparam("alone_once")),
+                                     else_=0)),
+    (_TABLE.c.crashes, _TABLE.c.crashes - 1))
 _CANCEL_REQUESTED: Any = sa.select(_TABLE.c.cancel_requested).where(_TABLE.c.id == sa.bindparam("operation"))
 _UNLOCK: Any = sa.delete(Lock.__table__).where(Lock.operation_id == sa.bindparam("operation"))  # type: ignore[arg-type]
 # An operation that was interrupted this often while it ran alone is taken to be what kills its conductor.
@@ -238,6 +245,17 @@ def hold_running(session: orm.Session, context: RequestContext) -> None:
         raise errors.StaleAttempt(f"Attempt {context.attempt} of operation {context.operation_id} runs no more.",
                                   operation=context.operation_id, attempt=context.attempt,
                                   seen=row.attempt if row is not None else None)
+
+
+def forgive(session: orm.Session, held: Claim, *, alone: bool) -> None:
+    """Take back that a lease which ran out counted as a crash; `alone` says whether it counted as one of those, too.
+
+    For an owner that lives and notices that it lost the lease. Naively, a lease that ends unrenewed is a crash; but
+    while the database does not answer nobody can renew, and the first to reach it again claims what others still run.
+    A few such outages would give an operation up. The price: a count that is one too high until the owner notices.
+    """
+    session.connection().execute(_FORGIVE, {"operation": held.id, "held_attempt": held.attempt,
+                                            "alone_once": int(alone)})
 
 
 def note_alone(session: orm.Session, held: Claim, alone: bool) -> None:

@@ -72,6 +72,20 @@ def test_a_lease_that_ran_out_counts_as_a_crash(db: Database) -> None:
     assert claim(db, operation_id).crashes == 1
 
 
+def test_an_owner_that_lives_takes_the_crash_back_once_it_was_counted(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = lease.claim(db, operation_id, "one", -1)
+    assert held is not None
+    db.write(lambda session: lease.note_alone(session, held, True))
+    db.write(lambda session: lease.forgive(session, held, alone=True))
+    assert row(db, operation_id).crashes_alone == 0, "nobody has taken it over yet"
+    again = claim(db, operation_id)
+    assert (again.crashes, again.crashes_alone) == (1, 1)
+    db.write(lambda session: lease.forgive(session, held, alone=True))
+    db.write(lambda session: lease.forgive(session, held, alone=True))
+    assert (row(db, operation_id).crashes, row(db, operation_id).crashes_alone) == (0, 0)
+
+
 def test_a_step_is_told_that_it_should_stop(db: Database) -> None:
     operation_id = put_operation(db)
     held = claim(db, operation_id)

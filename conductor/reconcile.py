@@ -50,17 +50,18 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
             # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
             return {"servers": [{"server_id": server_id, "action": "leave", "server": None} for server_id in found],
                     "groups": {}}
-        strangers = _strangers(session, host_id, found, asides)
+        here = set(session.scalars(sa.select(Server.id).where(Server.host_id == host_id, Server.deleted_at.is_(None))))
+        strangers = homes.servers(session, {*set(found) - here, *asides})
     # Before all else: the answers take their time, and what follows is to be as late as can be.
     left_over = homes.left_over_servers(cloud, strangers)
     with cloud.db.reading() as session:
+        held = _held(session, {*found, *here})  # before the records
         servers = session.execute(sa.select(Server.id, Server.vm_state, Server.power_state).where(
             Server.host_id == host_id, Server.deleted_at.is_(None))).all()
         states_here = {row.id: _meant(row) for row in servers}
-        held = dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
-            Lock.resource_id.in_([*found, *states_here]))).tuples().all())
+        # What came here since its lock was not asked for waits for the next turn.
         actions = {server_id: _action(server_id, found, states_here, held, left_over)
-                   for server_id in {*found, *states_here}}
+                   for server_id in {*found, *(here & states_here.keys())}}
         prints = fingerprints(session, host_id)
         specs = {server_id: server_spec(session, cloud.conf, cloud.images, server_id)
                  for server_id, action in actions.items()
@@ -69,9 +70,7 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
         groups = _members(session, host_id, known_groups or {})
         discard = [server_id for server_id in _over(session, host_id, asides) if server_id in left_over]
     record_look(cloud.db, host, [entry for entry in present if actions[entry["server_id"]] == "keep"])
-    for server_id, action in actions.items():
-        if action in ("destroy", "start"):
-            LOG.warning("host %s is told to %s server %s", host, action, server_id)
+    _log(host, actions)
     return {"servers": [{"server_id": server_id, "action": action, "held": server_id in held,
                          "server": specs[server_id].to_wire() if server_id in specs else None,
                          "fingerprint": prints.get(server_id)}
@@ -84,10 +83,20 @@ def _members(session: orm.Session, host_id: str, known: Mapping[str, int]) -> Gr
     return group_members(session, [*groups_admitted_on(session, host_id), *peers.networks_on(session, host_id)], known)
 
 
-def _strangers(session: orm.Session, host_id: str, found: Collection[str], asides: Collection[str]) -> list[Any]:
-    """Return the records of what is on a host without being its own, and of what it set aside."""
-    here = set(session.scalars(sa.select(Server.id).where(Server.host_id == host_id, Server.deleted_at.is_(None))))
-    return homes.servers(session, {*set(found) - here, *asides})
+def _log(host: str, actions: Mapping[str, str]) -> None:
+    for server_id, action in actions.items():
+        if action in ("destroy", "start"):
+            LOG.warning("host %s is told to %s server %s", host, action, server_id)
+
+
+def _held(session: orm.Session, server_ids: Collection[str]) -> dict[str, str]:
+    """Return the kinds of the operations that work on servers; to be asked before the records are read.
+
+    An operation that ends in between has then left its last word in them. Asked afterwards, its lock would be gone and
+    its server still elsewhere: the guest that it brought here would be destroyed.
+    """
+    return dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
+        Lock.resource_id.in_(list(server_ids)))).tuples().all())
 
 
 def _meant(row: Any) -> str:

@@ -51,9 +51,10 @@ class Audit:
 
     def process_response(self, request: falcon.Request, response: falcon.Response, resource: Any, _ok: bool) -> None:
         """Put the request's event into the trail, if it makes one."""
-        if request.method in _READS or resource is None or not self._trail.enabled:
-            return
         said = getattr(request.context, "audit", {})
+        # Some published changes are GETs; their handlers name the action.
+        if (request.method in _READS and "action" not in said) or resource is None or not self._trail.enabled:
+            return
         caller: RequestContext | None = getattr(request.context, "caller", None)
         noun, verb = _what(request.uri_template or "", request.method)
         verb = said.get("action") or verb

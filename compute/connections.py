@@ -80,7 +80,7 @@ class HostConnections:
         else:
             raise _broken(volume, f"this host knows no transport '{connection.protocol}'")
         return VolumeDisk(volume.volume_id, volume.device or "vdy", source, connection.format, cache, volume.readonly,
-                          volume.shared, volume.boot_index)
+                          volume.shared, volume.boot_index, connection.limits)
 
     def grow(self, volume: AttachedSpec, size_bytes: int) -> None:
         """Grow the file; other transports' volumes are grown by their back end."""

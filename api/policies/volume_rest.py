@@ -64,7 +64,11 @@ _KINDS: tuple[tuple[str, str, str], ...] = (
     (_ACCESS + "addProjectAccess", ADMIN, "Let a project use a volume type."),
     (_ACCESS + "removeProjectAccess", ADMIN, "Take a volume type away from a project."),
     ("volume_extension:default_get_all", ADMIN, "List the projects' default types."),
-    ("volume_extension:qos_specs_manage:get_all", ADMIN, "List QoS specs."),
+    ("volume_extension:qos_specs_manage:get_all", ADMIN, "List QoS specs, and the volume types that have some."),
+    ("volume_extension:qos_specs_manage:get", ADMIN, "Show QoS specs."),
+    ("volume_extension:qos_specs_manage:create", ADMIN, "Create QoS specs."),
+    ("volume_extension:qos_specs_manage:update", ADMIN, "Change QoS specs, and which volume types have them."),
+    ("volume_extension:qos_specs_manage:delete", ADMIN, "Delete QoS specs, and remove some of their keys."),
     ("volume_extension:volume_type_encryption:get", ADMIN, "Show a volume type's encryption."),
     ("volume_extension:volume_type_encryption:create", ADMIN, "Have volumes of a type encrypted."),
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -102,6 +102,7 @@ class VolumeDisk:
     readonly: bool = False
     shared: bool = False
     boot_index: int | None = None
+    limits: Mapping[str, int] = dataclasses.field(default_factory=dict)  # by libvirt's name, read_bytes_sec …
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,8 @@ PARAMETERS: Final = {
     "network-ip-availabilities": "network"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
-                "class_name": "default", "aggregate_id": "1", "sha256": "0" * 64}
+                "class_name": "default", "qos_id": "00000000-0000-4000-8000-000000000000",
+                "aggregate_id": "1", "sha256": "0" * 64}
 _V, _C, _N, _I, _K = "/volume/v3", "/compute/v2.1", "/network/v2.0", "/image/v2", "/identity/v3"
 
 

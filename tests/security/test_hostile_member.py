@@ -41,7 +41,7 @@ EXPIRES = "what it creates ends by itself within minutes, and requests are limit
 NEW_PARENT = "counts like the noun's own route"
 
 _NOT_BUILT_VOLUME: Final = ("groups", "group_types", "group_snapshots", "consistencygroups", "cgsnapshots", "clusters",
-                            "qos-specs", "default-types", "manageable_volumes", "os-volume-manage",
+                            "default-types", "manageable_volumes", "os-volume-manage",
                             "manageable_snapshots", "os-snapshot-manage")
 
 
@@ -102,6 +102,9 @@ ROUTES: Final[Mapping[str, str]] = {
         POST /backups/export_record
         PUT /os-quota-sets/{quota_project_id}
         PUT /os-quota-class-sets/{class_name}
+        POST /qos-specs
+        PUT /qos-specs/{qos_id}
+        PUT /qos-specs/{qos_id}/delete_keys
         PUT /os-services/{action}
         POST,PUT /workers/cleanup
         POST /types

@@ -18,12 +18,12 @@ from api.core.volume.volumes import agent_of
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
+from hostler.db.models import Backend, QosSpecs, Snapshot, Volume, VolumeAttachment, VolumeNode, VolumeType
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import volume as kinds
 from hostler.operations.kinds.kind import A, Kind
 from hostler.resources import quota
-from hostler.resources.volume import backend_claims, states
+from hostler.resources.volume import backend_claims, qos, states
 
 _ADMIN_ACTION: Final = "volume_extension:volume_admin_actions:"
 NEVER: Final = "never"
@@ -68,6 +68,8 @@ def retype(services: Services, context: RequestContext, volume_id: str, name_or_
         if wanted.id == volume.volume_type_id:
             raise errors.Invalid(reason=f"New volume_type same as original: {wanted.name}.")
         _check_new_type(services, context, volume, wanted, status)
+        if status == "in-use":
+            _check_same_limits(session, volume, wanted)
         check_no_source(session, volume.id)
         counts = quota.of_type(wanted.name, {"volumes": 1, "gigabytes": volume.claimed_gib})
         quota.claim(services.db, session, services.conf, volume.project_id,
@@ -163,6 +165,16 @@ def _check_new_type(services: Services, context: RequestContext, volume: Volume,
                                     "be given to a volume that is available.")
     if shared:
         services.policy.check(context, "volume:multiattach", volume_rows.target_of(volume))
+
+
+def _check_same_limits(session: orm.Session, volume: Volume, wanted: VolumeType) -> None:
+    """Raise Invalid where hypervisors would have to obey other QoS specs while the volume is in use."""
+    now = session.scalar(sa.select(VolumeType.qos_specs_id).where(VolumeType.id == volume.volume_type_id))
+    if now != wanted.qos_specs_id and session.scalar(sa.select(QosSpecs.id).where(
+            QosSpecs.id.in_([one for one in (now, wanted.qos_specs_id) if one is not None]),
+            QosSpecs.consumer != qos.BACK_END).limit(1)) is not None:
+        raise errors.Invalid(reason=f"Volume {volume.id} is in use; a type with other front-end QoS specs may only be "
+                                    "given to a volume that is available.")
 
 
 def _backend_of(session: orm.Session, host: str) -> str:

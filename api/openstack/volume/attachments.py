@@ -73,7 +73,7 @@ def _connection_view(services: Services, context: RequestContext, row: Any) -> d
     data = {key: value for key, value in row.connection.get("data", {}).items() if secrets_too or key not in _SECRETS}
     return {**data, "driver_volume_type": row.connection.get("protocol"),
             "format": row.connection.get("format", "raw"), "access_mode": row.mode, "attachment_id": row.id,
-            "encrypted": False, "qos_specs": None}
+            "encrypted": False, "qos_specs": row.connection.get("limits") or None}
 
 
 class AttachmentsDetail(Resource):

@@ -1,4 +1,4 @@
-"""Parts of the published API that this cloud does not have (groups, clusters, QoS specs, …): empty lists and 501s."""
+"""Parts of the published API that this cloud does not have (groups, clusters, …): empty lists and 501s."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ _LISTS: Final[tuple[tuple[str, str, Span, str, str], ...]] = (
     ("/consistencygroups", "consistencygroups", ALWAYS, _GROUPS, "Consistency groups"),
     ("/cgsnapshots", "cgsnapshots", ALWAYS, _GROUPS, "Consistency groups"),
     ("/clusters", "clusters", since(7), "clusters:get_all", "Clusters of services"),
-    ("/qos-specs", "qos_specs", ALWAYS, "volume_extension:qos_specs_manage:get_all", "QoS specs"),
     ("/default-types", "default_types", since(62), "volume_extension:default_get_all",
      "A default volume type of a project"),
     ("/manageable_volumes", "manageable-volumes", since(8), "volume_extension:list_manageable", _TAKE_OVER),

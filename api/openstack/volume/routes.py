@@ -16,6 +16,7 @@ from api.openstack.volume import (
     extensions,
     messages,
     params,
+    qos_specs,
     quotas,
     snapshots,
     transfers,
@@ -30,7 +31,7 @@ from api.openstack.volume import services as service_resources
 from api.services import Services
 
 MODULES: tuple[Any, ...] = (
-    absent, attachments, availability_zones, backups, extensions, messages, quotas, service_resources,
+    absent, attachments, availability_zones, backups, extensions, messages, qos_specs, quotas, service_resources,
     snapshots, transfers, type_parts, types, volume_actions, volume_metadata, volumes)
 
 

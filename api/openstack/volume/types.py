@@ -58,7 +58,7 @@ def view(services: Services, context: RequestContext, row: VolumeType) -> dict[s
         every = policy.allows(context, _POLICY + "types_extra_specs:read_sensitive")
         shown["extra_specs"] = {key: value for key, value in row.extra_specs.items() if every or key in _FOR_USERS}
     if policy.allows(context, _POLICY + "access_types_qos_specs_id"):
-        shown["qos_specs_id"] = None
+        shown["qos_specs_id"] = row.qos_specs_id
     return shown
 
 

@@ -79,10 +79,8 @@ def _add_own(devices: Any, disk: Disk, cache: str, bus: str, limits: Mapping[str
     add(element, "source", file=str(disk.path))
     # The config drive stays on virtio: a guest without that driver misses its data only.
     _add_target(element, disk.target, disk.bus or ("virtio" if disk.target == _CONFIG_TARGET else bus))
-    if limits and not disk.readonly:
-        tune = add(element, "iotune")
-        for name, value in limits.items():
-            add(tune, name, text=str(value))
+    if not disk.readonly:
+        _add_limits(element, limits)
     return element
 
 
@@ -102,7 +100,15 @@ def add_volume(devices: Any, disk: VolumeDisk, *, bus: str = "virtio", plugged: 
         add(element, "shareable")
     if disk.boot_index is not None and disk.boot_index >= 0 and not plugged:
         add(element, "boot", order=str(disk.boot_index + 1))
+    _add_limits(element, disk.limits)
     return element
+
+
+def _add_limits(element: Any, limits: Mapping[str, int]) -> None:
+    if limits:
+        tune = add(element, "iotune")
+        for name, value in limits.items():
+            add(tune, name, text=str(value))
 
 
 def add_cdrom(devices: Any, iso: Path | None, bus: str) -> None:

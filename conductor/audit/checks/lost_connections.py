@@ -51,11 +51,11 @@ class LostConnections:
         """Connect, and keep the answer when it is another."""
         with repairs.run.reading() as session:
             attachment = session.get_one(VolumeAttachment, finding.details["of"])
-            connector, before = _connector(session, attachment), dict(attachment.connection)
+            connector, before = _connector(session, attachment), {"limits": {}, **attachment.connection}
             spec, readonly = volume_spec(session, finding.target.id), attachment.mode == "ro"
             connection_id = attachment.connected_as
-        connection = repairs.ask(str(finding.node), repairs.cloud.volumes.connect_volume, spec, connection_id,
-                                 connector, readonly).to_wire()
+        connection = {**repairs.ask(str(finding.node), repairs.cloud.volumes.connect_volume, spec, connection_id,
+                                    connector, readonly).to_wire(), "limits": before["limits"]}
         if connection == before:
             return "connected it again"
         repairs.write(lambda session: session.execute(sa.update(VolumeAttachment).where(

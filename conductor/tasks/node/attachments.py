@@ -6,6 +6,7 @@ A node that stayed silent is told by its reconciliation to remove what has no at
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 from typing import Any
@@ -116,7 +117,8 @@ def ask_to_connect(run: Run, attachment_id: str, host: str, connection_id: str |
     if connection.protocol == "file" and not str(connection.data.get("path")).startswith(f"volume-{volume.id}"):
         # The host may see a directory that this node does not: a node must not hand out other nodes' volumes.
         raise errors.AgentError(reason=f"Storage node {place.node} named another file than volume {volume.id}.")
-    return {"connection": connection.to_wire(), "connector": connector.to_wire()}
+    return {"connection": dataclasses.replace(connection, limits=volume.limits).to_wire(),
+            "connector": connector.to_wire()}
 
 
 def disconnect(run: Run, attachment_id: str, *, keep: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import sqlalchemy as sa
@@ -30,7 +31,7 @@ class ConnectAttachment(OperationTask):
         connector = ConnectorSpec.from_wire({"host": "", **(row.connector or {})})
         connection = run.ask_node(place.node, run.cloud.volumes.connect_volume, spec, attachment_id, connector,
                                   row.readonly or row.mode == "ro")
-        keep_connection(run, attachment_id, connection.to_wire())
+        keep_connection(run, attachment_id, dataclasses.replace(connection, limits=spec.limits).to_wire())
 
     def revert(self, attachment_id: str, **_: Any) -> None:
         """Disconnect; a connection that is left ends when the attachment is deleted."""

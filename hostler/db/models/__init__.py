@@ -41,6 +41,7 @@ from hostler.db.models.subnet_pool import AddressScope, SubnetPool
 from hostler.db.models.volume import (
     Backend,
     Backup,
+    QosSpecs,
     Snapshot,
     Volume,
     VolumeAttachment,
@@ -58,7 +59,8 @@ __all__ = [
     "Host", "Image", "ImageMember", "ImageTag", "KeyPair", "Lock", "LoginFailures",
     "MetadefItem", "MetadefNamespace", "Migration", "Network", "Operation", "OperationNote", "OperationStep", "Port",
     "PortForwarding",
-    "PortSecurityGroup", "Project", "QosPolicy", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role", "RoleAssignment",
+    "PortSecurityGroup", "Project", "QosPolicy", "QosSpecs", "QuotaLimit", "RbacPolicy", "RevokedToken", "Role",
+    "RoleAssignment",
     "Router", "RouterPort", "SecurityGroup", "SecurityGroupChange", "SecurityGroupRule", "Server",
     "ServerGroup", "ServerGroupMember", "ServerTag", "Service", "Snapshot", "Subnet", "SubnetPool", "User", "Volume",
     "VolumeAttachment", "VolumeNode", "VolumeTransfer", "VolumeType", "VolumeTypeAccess", "Zone",

@@ -16,6 +16,15 @@ _LIVE: dict[str, Any] = {"postgresql_where": sa.text("deleted_at IS NULL"),
                          "sqlite_where": sa.text("deleted_at IS NULL")}
 
 
+class QosSpecs(Resource, Base):
+    """How fast volumes of the types that name it may be; `consumer` says who sees to it (`resources.volume.qos`)."""
+
+    __tablename__ = "qos_specs"
+    __table_args__ = (sa.UniqueConstraint("name"), TABLE_OPTIONS)
+    consumer: orm.Mapped[str] = orm.mapped_column(sa.String(16))
+    specs: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+
+
 class VolumeType(Resource, Base):
     """A disk offering: extra specs say which back ends may hold such a volume."""
 
@@ -23,6 +32,7 @@ class VolumeType(Resource, Base):
     __table_args__ = (sa.UniqueConstraint("name"), TABLE_OPTIONS)
     is_public: orm.Mapped[bool] = orm.mapped_column(default=True)
     extra_specs: orm.Mapped[dict[str, Any]] = orm.mapped_column(default=dict)
+    qos_specs_id: orm.Mapped[str | None] = relation("qos_specs.id", kind="friend", on_delete="clear", nullable=True)
 
 
 class VolumeTypeAccess(Base):

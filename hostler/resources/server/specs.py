@@ -259,6 +259,7 @@ class ConnectionSpec(Spec):
     protocol: str
     format: str = "raw"  # qcow2 for file alone
     data: dict[str, Any] = dataclasses.field(default_factory=dict)
+    limits: dict[str, int] = dataclasses.field(default_factory=dict)  # elements of libvirt's <iotune>
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

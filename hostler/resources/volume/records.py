@@ -18,6 +18,7 @@ from hostler.db.models import (
     Backend,
     Backup,
     Image,
+    QosSpecs,
     Snapshot,
     Volume,
     VolumeAttachment,
@@ -27,6 +28,7 @@ from hostler.db.models import (
 )
 from hostler.images.spec import image_spec
 from hostler.images.store import ImageStore
+from hostler.resources.volume import qos
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import BackupSpec, SnapshotSpec, SourceSpec, VolumeSpec
 
@@ -78,10 +80,12 @@ def volume_spec(session: orm.Session, volume_id: str, *, backend: str | None = N
     else:
         provider = {}
     kind = session.get(VolumeType, volume.volume_type_id) if volume.volume_type_id else None
+    limited = session.get(QosSpecs, kind.qos_specs_id) if kind is not None and kind.qos_specs_id else None
     return VolumeSpec(
         id=volume.id, backend=backend, size_gib=volume.size_gib, name=volume.name, provider=provider,
         extra_specs=dict(kind.extra_specs or {}) if kind is not None else {}, multiattach=volume.multiattach,
-        attached=_is_attached(session, volume_id))
+        attached=_is_attached(session, volume_id),
+        limits=qos.limits_of(limited.consumer, limited.specs, volume.size_gib) if limited is not None else {})
 
 
 def _is_attached(session: orm.Session, volume_id: str) -> bool:

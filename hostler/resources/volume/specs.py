@@ -24,6 +24,7 @@ class VolumeSpec(Spec):
     extra_specs: dict[str, str] = dataclasses.field(default_factory=dict)  # of its type
     multiattach: bool = False
     attached: bool = False  # a server has it now: nothing but its host may write to it
+    limits: dict[str, int] = dataclasses.field(default_factory=dict)  # for hypervisors (`resources.volume.qos`)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -138,6 +138,8 @@ _LIMIT_OR_USE = {"anyOf": [_NUMBER, {
     "type": "object", "additionalProperties": False, "required": ["limit", "in_use", "reserved"],
     "properties": dict.fromkeys(("limit", "in_use", "reserved", "allocated"), _NUMBER)}]}
 _QUOTAS = ("volumes", "snapshots", "backups", "gigabytes", "backup_gigabytes", "per_volume_gigabytes", "groups")
+_QOS: Members = {"id": _TEXT, "name": _TEXT, "consumer": {"enum": ["front-end", "back-end", "both"]}, "specs": _TEXTS}
+_QOS_BODY = {"type": "object", "required": list(_QOS), "additionalProperties": False, "properties": _QOS}
 _QUOTA = {"type": "object", "required": list(_QUOTAS), "properties": {"id": _TEXT},
           "patternProperties": {f"^({'|'.join(_QUOTAS)})$": _LIMIT_OR_USE,
                                 "^(volumes|gigabytes|snapshots)_": _LIMIT_OR_USE}, "additionalProperties": False}
@@ -249,6 +251,19 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/os-quota-sets/{}/defaults", 200, One("quota_set", {"": _QUOTA})),
     ("GET", "/os-quota-class-sets/{}", 200, One("quota_class_set", {"": _QUOTA})),
     ("PUT", "/os-quota-class-sets/{}", 200, One("quota_class_set", {"": _QUOTA})),
+    ("GET", "/qos-specs", 200, Many("qos_specs", _QOS)),
+    *((method, path, 200, {"type": "object", "required": ["qos_specs", "links"], "additionalProperties": False,
+                           "properties": {"qos_specs": _QOS_BODY, "links": {"type": "array"}}})
+      for method, path in (("POST", "/qos-specs"), ("GET", "/qos-specs/{}"))),
+    ("PUT", "/qos-specs/{}", 200, {"type": "object", "required": ["qos_specs"], "additionalProperties": False,
+                                   "properties": {"qos_specs": _TEXTS}}),
+    ("DELETE", "/qos-specs/{}", 202, _EMPTY), ("PUT", "/qos-specs/{}/delete_keys", 202, _EMPTY),
+    ("GET", "/qos-specs/{}/associations", 200, {
+        "type": "object", "required": ["qos_associations"], "additionalProperties": False, "properties": {
+            "qos_associations": {"type": "array", "items": {
+                "type": "object", "additionalProperties": False, "required": ["association_type", "name", "id"],
+                "properties": {"association_type": {"const": "volume_type"}, "name": _TEXT, "id": _TEXT}}}}}),
+    ("GET", "/qos-specs/{}/(associate|disassociate|disassociate_all)", 202, _EMPTY),
     ("GET", "/limits", 200, One("limits", {"rate": {"type": "array"}, "absolute": {
         "type": "object", "additionalProperties": False, "properties": dict.fromkeys(_ABSOLUTE, _NUMBER),
         "required": _ABSOLUTE}})),
@@ -269,7 +284,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
         "name": _TEXT, "alias": _TEXT, "description": _TEXT, "updated": _TEXT, "links": {"type": "array"}})),
     ("GET", "/extensions/{}", 200, One("extension", _EXTENSION)),
     # What this cloud never has: lists without items.
-    ("GET", "/(groups|group_types|group_snapshots|consistencygroups|cgsnapshots|clusters|qos-specs|default-types|"
+    ("GET", "/(groups|group_types|group_snapshots|consistencygroups|cgsnapshots|clusters|default-types|"
      "manageable_volumes|os-volume-manage|manageable_snapshots|os-snapshot-manage)(/detail)?", 200, {
          "type": "object", "minProperties": 1, "maxProperties": 1,
          "additionalProperties": {"type": "array", "maxItems": 0}}),

@@ -115,8 +115,8 @@ def test_what_there_is_not(cloud: Cloud) -> None:
     assert cloud.get(f"/types/{type_id}/encryption", token="admin") == {}
     cloud.refused("POST", f"/types/{type_id}/encryption", {"encryption": {}}, status=501, token="admin")
     cloud.refused("GET", f"/types/{type_id}/encryption/cipher", status=404, token="admin")
-    assert cloud.get("/qos-specs", token="admin") == {"qos_specs": []}
-    cloud.refused("POST", "/qos-specs", {"qos_specs": {"name": "x"}}, status=501, token="admin")
+    assert cloud.get("/default-types", token="admin") == {"default_types": []}
+    cloud.refused("POST", "/clusters", {"cluster": {"name": "x"}}, status=501, token="admin")
     assert cloud.get("/default-types", token="admin") == {"default_types": []}
     cloud.refused("PUT", f"/default-types/{DEMO}", {"default_type": {"volume_type": "fast"}}, status=501,
                   token="admin")

@@ -82,3 +82,10 @@ def test_disks_stand_in_the_order_of_their_names_and_the_root_boots() -> None:
     domain = etree.fromstring(domainxml.build(local, MACHINE))
     assert domain.find("devices/disk/boot").get("order") == "1"
     assert diskxml.volume_xml(root).count("<boot") == 0, "who is plugged in later does not boot"
+
+
+def test_limits_of_a_volume() -> None:
+    limits = {"total_iops_sec": 500, "total_iops_sec_max": 900}
+    tune = element(dataclasses.replace(VOLUME, limits=limits)).find("iotune")
+    assert {item.tag: item.text for item in tune} == {"total_iops_sec": "500", "total_iops_sec_max": "900"}
+    assert element(VOLUME).find("iotune") is None

@@ -51,10 +51,13 @@ class Outside:
         """Ping five times a second until the block ends; what it yields then says how many answers were missed."""
         process = subprocess.Popen(["nsenter", f"--net={self.path}", "busybox", "ping", "-i", "0.2", address],
                                    stdout=subprocess.PIPE, text=True)
+        said: list[str] = []
         try:
-            yield lambda: _lost(process.communicate(timeout=30)[0])
+            yield lambda: _lost(said[0])
         finally:
             process.send_signal(signal.SIGINT)
+            # Here: the next to go may be its network, and a ping that cannot send ends without its summary.
+            said.append(process.communicate(timeout=30)[0])
 
     def close(self) -> None:
         with IPRoute() as ipr:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
 import time
 from collections import Counter
@@ -123,13 +122,15 @@ def remove_server(ledger: Ledger, client: Client, thing: Thing) -> None:
     ledger.let_go(thing.volumes, certainly=False)
 
 
-def failed_operations(cloud: ChaosCloud, since: dt.datetime) -> list[str]:
-    """Return the operations that failed since then, but for creations that a deletion cancelled."""
+def failed_operations(cloud: ChaosCloud, judged: set[str]) -> list[str]:
+    """Return the operations that failed beside those `judged`, but for creations that a deletion cancelled, and add
+    them. When they failed does not tell: the clock that says so may be one that a fault shifted."""
     with cloud.db.reading() as session:
         rows = session.execute(sa.select(Operation.id, Operation.kind, Operation.message).where(
-            Operation.state == states.FAILED, Operation.finished_at > since,
-            Operation.cancel_requested.is_(False))).all()
-    return [f"operation {row.id} {row.kind} failed: {row.message}" for row in rows]
+            Operation.state == states.FAILED, Operation.cancel_requested.is_(False))).all()
+    new = [row for row in rows if row.id not in judged]
+    judged.update(row.id for row in new)
+    return [f"operation {row.id} {row.kind} failed: {row.message}" for row in new]
 
 
 def check_parts(cloud: ChaosCloud, timeout_s: float) -> list[str]:

@@ -274,9 +274,9 @@ class ComputeManager:
         return self._tools.network.inspect(places)
 
     @rpc_method
-    def mend_network(self, context: RequestContext) -> None:
+    def repair_network(self, context: RequestContext) -> None:
         """Make networks and routers right."""
-        self._tools.network.mend()
+        self._tools.network.repair()
 
     @open_to(API)
     def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:

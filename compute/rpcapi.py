@@ -237,9 +237,9 @@ class ComputeAPI:
         """Return how the host's network really is, as `compute.network.plumbing.NetworkPlumbing.inspect`."""
         return self._agent(host).call(context, "inspect_network", {"places": places})
 
-    def mend_network(self, context: RequestContext, host: str) -> None:
+    def repair_network(self, context: RequestContext, host: str) -> None:
         """Make right what `inspect_network` finds."""
-        self._agent(host).call(context, "mend_network")
+        self._agent(host).call(context, "repair_network")
 
     def get_console_output(self, context: RequestContext, host: str, server_id: str, length: int | None) -> str:
         """Return the last `length` lines of the console log (None: all that one answer carries)."""

@@ -1,7 +1,7 @@
 """Connections on which nothing with a valid token has come yet: only so many may be open, from all addresses together.
 
 Each takes memory, over TLS about 80 KiB, and those of many addresses would take as much as they like. To refuse further
-ones would let whoever came first keep everybody else out; so the oldest of the address that has most is closed instead.
+ones would let the first to come keep everybody else out; so the oldest of the address that has most is closed instead.
 A client with one connection is closed only where no address has more, and never once it has shown a token.
 
 All calls are made on the loop's thread.

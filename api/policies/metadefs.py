@@ -1,6 +1,6 @@
 """Policy defaults of the metadata definitions, under the names that the Image API's published reference uses.
 
-Who sees a namespace follows from its owner and visibility (`api.core.image.metadefs`); whoever sees it sees all in it.
+Who sees a namespace follows from its owner and visibility (`api.core.image.metadefs`); those who see it see all in it.
 """
 
 from __future__ import annotations

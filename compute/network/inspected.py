@@ -33,7 +33,7 @@ class InspectedPlumbing(FlatPlumbing):
                 seen, network_id, overlay.entries(members, self._uplinks.tunnel_ip))]
                 for network_id, members in places.items()}}
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Make each network and router again, and remove what belongs to none."""
         seen = self._look()
         records, made = self._known()

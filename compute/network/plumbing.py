@@ -58,7 +58,7 @@ class NetworkPlumbing(Protocol):
         lines missing of those that `places` (members as `update_groups` takes them) need.
         """
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Make right what `inspect` finds; traffic goes on."""
 
     def update_server(self, server: ServerSpec) -> None:

@@ -119,14 +119,14 @@ def test_what_a_kernel_lacks_is_named(scene: Scene, trace: Trace) -> None:
     network = scene.network_of("host1")
     network.lacking = {scene.first: ["forwarding line fa:16:3e:00:00:01 → 192.0.2.2 of its tunnel"]}
     assert "forwarding line fa:16:3e:00:00:01" in _dropped(trace(scene.a, scene.b, "--json"))[1]
-    network.mend()
+    network.repair()
     network.differences = [{"type": "router", "id": scene.router, "what": "its namespace", "leftover": False}]
     assert "its namespace is missing" in _dropped(trace(scene.a, scene.c, "--json"))[1]
     network.differences = [{"type": "network", "id": scene.first, "what": "its rules in table bridge x",
                             "leftover": False}]
     status, report = trace(scene.a, scene.b, "--json")
     assert (status, report["verdict"]) == (2, "doubt"), report
-    network.mend()
+    network.repair()
 
 
 @pytest.mark.parametrize("noun", ["port", "router"])

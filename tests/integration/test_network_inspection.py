@@ -140,7 +140,7 @@ def test_what_a_hand_did_is_found_and_made_right(scene: Scene) -> None:
         make(scene)
         found = scene.differences()
         assert [one for one in found if one[0] == kind and said in one[1] and one[2] == leftover], (said, found)
-        scene.cloud.plumbing.mend()
+        scene.cloud.plumbing.repair()
         assert scene.differences() == [], said
     assert network_lab.wait_for(lambda: scene.guest.pings(_GATEWAY), 30)
 

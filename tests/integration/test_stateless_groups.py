@@ -48,7 +48,7 @@ def test_answers_need_rules_of_their_own(cloud: Cloud) -> None:
     server.listen(80)
     assert wait_for(lambda: hearing.reaches(server.address, 80))
     assert not deaf.reaches(server.address, 80)
-    # The other end is stateful, and knows the answers to what it asks, whoever gives them.
+    # The other end is stateful, and knows the answers to what it asks, from wherever they come.
     served = cloud.boot(13, net, stateless("ingress", "tcp", 80, 80), stateless("egress", "tcp"))
     silent = cloud.boot(14, net, stateless("ingress", "tcp", 80, 80))
     for guest in (served, silent):

@@ -24,7 +24,7 @@ class FakeNetworkPlumbing:
         self.groups: dict[str, list[str]] = {}
         self.physical_networks = physical_networks
         self._host = host
-        # What `inspect` finds until it is mended: for tests to add to.
+        # What `inspect` finds until it is repaired: for tests to add to.
         self.differences: list[dict[str, Any]] = []
         self.addresses: dict[str, list[str]] = {}
         self.lacking: dict[str, list[str]] = {}
@@ -97,9 +97,9 @@ class FakeNetworkPlumbing:
             return {"differences": list(self.differences), "addresses": addresses,
                     "lacking": {network_id: list(self.lacking.get(network_id, ())) for network_id in places}}
 
-    def mend(self) -> None:
+    def repair(self) -> None:
         """Nothing is wrong any more."""
-        self.faults.reach("network.mend")
+        self.faults.reach("network.repair")
         with self._lock:
             self.differences, self.addresses, self.lacking = [], {}, {}
 

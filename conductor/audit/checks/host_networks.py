@@ -45,7 +45,7 @@ class HostNetworks:
             ports = [port for specs in port_specs(session, port_ids=ids).values() for port in specs]
             groups = members_for(session, ports)
         repairs.ask(host, repairs.cloud.compute.apply_port_rules, ports, groups)
-        repairs.ask(host, repairs.cloud.compute.mend_network)
+        repairs.ask(host, repairs.cloud.compute.repair_network)
         return "made it right"
 
 

@@ -5,35 +5,19 @@ As in `test_network_plumbing`, guests are namespaces.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-
-import pytest
 
 from hostler import ids
 from hostler.resources.network.dhcp_options import KNOWN, Known
 from hostler.resources.server.specs import FixedIpSpec, SubnetSpec
 from tests.harness import dhcpv6_client, network_lab
+from tests.harness.network_fixtures import cloud, host_namespace
 from tests.harness.network_lab import ALLOW_OUT, Cloud, make_network, wait_for
 
+__all__ = ["cloud", "host_namespace"]
+
 pytestmark = network_lab.NEEDS
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path)
-    with contextlib.ExitStack() as stack:
-        stack.callback(made.tear_down)
-        yield made
 
 
 def option(name: str, value: str, version: int = 4) -> dict[str, Any]:

@@ -22,9 +22,12 @@ from hostler.resources.network import autoconf
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec, SubnetSpec
 from tests.harness import dhcpv6_client, network_lab
 from tests.harness.dying_agent import crash_at
+from tests.harness.network_fixtures import cloud, host_namespace
 from tests.harness.network_lab import ALLOW_OUT, Cloud, Guest, make_network, make_server, wait_for
 from tests.harness.outside import Outside
 from tests.harness.two_hosts import HostOfTwo, two_hosts
+
+__all__ = ["cloud", "host_namespace"]
 
 pytestmark = network_lab.NEEDS
 OUT = RuleSpec(direction="egress", ethertype="IPv6")
@@ -32,20 +35,6 @@ PING = RuleSpec(direction="ingress", ethertype="IPv6", protocol="ipv6-icmp", por
 GROUP = ids.new_id()
 FROM_MEMBERS = RuleSpec(direction="ingress", ethertype="IPv6", remote_is_group=True, remote_group_id=GROUP)
 _STRIDE = 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, host="one")
-    with contextlib.ExitStack() as stack:
-        stack.callback(made.tear_down)
-        yield made
 
 
 @pytest.fixture

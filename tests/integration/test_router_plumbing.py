@@ -10,7 +10,6 @@ import dataclasses
 import itertools
 import socket
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,26 +22,15 @@ from hostler import ids
 from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, NetworkSpec, RouterPortSpec, RouterSpec
 from tests.harness import network_lab
 from tests.harness.dying_agent import crash_at
+from tests.harness.network_fixtures import cloud, host_namespace
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, dial, make_network, wait_for
 from tests.harness.outside import Outside
 from tests.harness.two_hosts import ALLOW_TCP
 
+__all__ = ["cloud", "host_namespace"]
+
 pytestmark = network_lab.NEEDS
 _STRIDE = 20
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path, host="one")
-    with contextlib.ExitStack() as stack:
-        stack.callback(made.tear_down)
-        yield made
 
 
 def net_of(number: int) -> NetworkSpec:

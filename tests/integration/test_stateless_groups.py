@@ -5,15 +5,12 @@ As in `test_network_plumbing`, guests are namespaces.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from hostler.resources.server.specs import RuleSpec
 from tests.harness import network_lab
+from tests.harness.network_fixtures import cloud, host_namespace
 from tests.harness.network_lab import ALLOW_OUT, Cloud, make_network, wait_for
+
+__all__ = ["cloud", "host_namespace"]
 
 pytestmark = network_lab.NEEDS
 WEB = RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=80, port_max=80)
@@ -22,20 +19,6 @@ WEB = RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp", port_min=8
 def stateless(direction: str, protocol: str, low: int | None = None, high: int | None = None) -> RuleSpec:
     return RuleSpec(direction=direction, ethertype="IPv4", protocol=protocol, port_min=low, port_max=high,
                     stateful=False)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    made = Cloud(tmp_path)
-    with contextlib.ExitStack() as stack:
-        stack.callback(made.tear_down)
-        yield made
 
 
 def test_answers_need_rules_of_their_own(cloud: Cloud) -> None:

@@ -23,7 +23,7 @@ OPTS = [
                help="URL at which clients reach this api, without a path (e.g. http://cloud.example.org:8780). "
                     "Empty: taken from each request's Host header."),
     cfg.IntOpt("threads", default=32, min=1, max=1024, help="Requests served at the same time by one process."),
-    cfg.IntOpt("operation_wait", default=30, min=0,
+    cfg.IntOpt("operation_wait", default=15, min=0,
                help="Seconds for which a request waits for what clients expect to be done when they are answered: "
                     "attaching and detaching an interface, setting a password. What takes longer goes on."),
     cfg.IntOpt("max_limit", default=1000, min=1, help="Most items in one page of a list."),

@@ -66,7 +66,8 @@ class _Patience:
         self._failures += 1
         waited_s = time.monotonic() - self._begun
         if unsure:
-            return waited_s > max(self._seconds, _UNSURE_S)
+            # Counted from the request's begin: its client does not wait for longer when it had waited for a host first.
+            return max(waited_s, committed.request_age_s()) > max(self._seconds, _UNSURE_S)
         return self._failures > self._max_retries or waited_s > self._seconds
 
     def pause(self) -> None:

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event, exc
 
-from hostler import ids
-from hostler.db import engine
+from hostler import errors, ids
+from hostler.db import committed, engine
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
@@ -36,10 +36,14 @@ class Outage:
         """Commit; from then on the database is gone, with or without having said that it did."""
         self._commit(connection)
         if self.seconds and serves_requests():
-            self._ends[threading.get_ident()] = time.monotonic() + self.seconds
-            self.seconds = 0.0
+            self.begin()
             if self.answer_lost:
                 raise self._gone("COMMIT")
+
+    def begin(self) -> None:
+        """Be gone for this thread."""
+        self._ends[threading.get_ident()] = time.monotonic() + self.seconds
+        self.seconds = 0.0
 
     def check(self, _connection: sa.Connection, _cursor: Any, statement: str, *_rest: Any) -> None:
         """Refuse a statement during the outage."""
@@ -89,3 +93,22 @@ def test_a_database_that_stays_away_leaves_the_outcome_open(cloud: Cloud, client
     assert "Retry-After" not in answer.headers
     wait_for(outage.over, "the database", 15)
     assert len(client.get(f"/volume/v3/volumes?name={name}").json()["volumes"]) == 1
+
+
+def test_a_request_that_waited_for_a_host_does_not_wait_as_long_again(cloud: Cloud, outage: Outage,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "_UNSURE_S", 1.0)
+    monkeypatch.setattr(cloud.db, "_patience_s", 1.0)
+    monkeypatch.setattr(committed, "request_age_s", lambda: 5.0)
+    committed.begin_request()
+    committed.note()
+    outage.seconds = 2.0
+    outage.begin()
+    begun = time.monotonic()
+    try:
+        with pytest.raises(errors.OutcomeUnknown), cloud.db.reading():
+            pass
+    finally:
+        committed.end_request()
+    assert time.monotonic() - begun < 1.0
+    wait_for(outage.over, "the database", 15)

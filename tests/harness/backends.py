@@ -151,8 +151,10 @@ class RabbitMQ:
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none",
         }
         log = (self.directory / "out.log").open("wb")
-        self._process = subprocess.Popen([str(_RABBIT / "rabbitmq-server")], env=environment, stdout=log,
-                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        # Mnesia leaves its dumps in the working directory.
+        self._process = subprocess.Popen(
+            [str(_RABBIT / "rabbitmq-server")], cwd=self.directory, env=environment, stdout=log,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
         wait_for(self._is_up, f"RabbitMQ (see {log.name})", timeout_s=120, every_s=0.2)
 
     def _is_up(self) -> bool:

@@ -76,6 +76,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_rbac_policy", OWNER_OR_ADMIN, "No longer share something."),
     *((f"{verb}_rbac_policy:target_tenant", ADMIN, "Share something with every project.")
       for verb in ("create", "update")),
+    ("get_auto_allocated_topology", READER, "Get a project's auto-allocated topology, or whether it can be made."),
+    ("delete_auto_allocated_topology", OWNER_OR_ADMIN, "Delete a project's auto-allocated topology."),
     ("get_agent", ADMIN, "See the network agents."),
     *((f"get_{plural}", ADMIN, f"See {text}.") for plural, text in (
         ("dhcp-agents", "the agents that serve DHCP on a network"),

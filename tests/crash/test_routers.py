@@ -8,6 +8,7 @@ HOSTLER_SEED chooses; HOSTLER_CRASHES=all tries every one.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from hostler.operations.kinds import network as kinds
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server.specs import PortSpec
 from tests.harness import backends
+from tests.harness.at_once import at_once
 from tests.harness.client import Client
 from tests.harness.crash_campaign import HOST, Campaign, Point, agent_points, api_points, conductor_points, share_of
 
@@ -56,6 +58,11 @@ class Scene:
         self.campaign, self.client = campaign, client
         self.outside = self._make("network", {"name": "outside", "router:external": True})
         self._make("subnet", {"network_id": self.outside, "ip_version": 4, "cidr": "203.0.113.0/24"})
+        self.outside_by_default = self._make("network", {"name": "default", "router:external": True,
+                                                         "is_default": True})
+        self._make("subnet", {"network_id": self.outside_by_default, "ip_version": 4, "cidr": "198.51.100.0/24"})
+        self._make("subnetpool", {"name": "default", "prefixes": ["10.128.0.0/16"], "default_prefixlen": 24,
+                                  "is_default": True})
         self.network = self._make("network", {"name": "inside"})
         self.subnet = self._make("subnet", {"network_id": self.network, "ip_version": 4, "cidr": "10.70.0.0/24"})
         self.addresses = self._make("address_group", {"name": "far"})
@@ -180,6 +187,14 @@ def _set(path: str, noun: str, **values: Any) -> Callable[[Scene], requests.Resp
         for key, value in values.items()}})
 
 
+def _auto_allocated(scene: Scene) -> list[dict[str, Any]]:
+    """Return the network of the topology; there is a router exactly when there is a network."""
+    found = scene.rows("networks?name=auto_allocated_network")
+    assert len(found) == len(scene.rows("routers?name=auto_allocated_router")) < 2
+    return found
+
+
+_TOPOLOGY: Final = f"{_NET}/auto-allocated-topology/None"
 _ROUTES: Final = [{"destination": "10.98.0.0/24", "nexthop": "10.70.0.99"}]
 _LIMIT: Final = "qos/policies/{policy}/bandwidth_limit_rules/{limit}"
 SWITCHES: Final[dict[str, Switch]] = {
@@ -226,6 +241,9 @@ SWITCHES: Final[dict[str, Switch]] = {
         lambda scene: scene.client.post(f"{_NET}/rbac-policies", {"rbac_policy": {
             "object_type": "network", "object_id": scene.network, "action": "access_as_shared",
             "target_tenant": _ELSEWHERE}}), _stop_sharing, _shares, _RECORDS),
+    "topology": Switch(
+        lambda scene: scene.client.get(_TOPOLOGY), lambda scene: scene.client.delete(_TOPOLOGY),
+        lambda scene: _auto_allocated(scene), _RECORDS),
 }
 FLIPS: Final = [(name, way, point) for name, switch in SWITCHES.items() for way in ("on", "off")
                 for point in switch.points]
@@ -248,6 +266,25 @@ def test_change_survives(scene: Scene, name: str, way: str, point: Point) -> Non
     scene.flip(name, point, on=way == "on")
     assert bool(SWITCHES[name].is_on(scene)) == (way == "on")
     assert scene.sent() == scene.recorded()
+
+
+@pytest.mark.parametrize("point", _RECORDS, ids=str)
+def test_of_two_requests_for_a_topology_one_makes_it_whoever_dies(scene: Scene, point: Point) -> None:
+    scene.bring("topology", on=False)
+
+    def ask() -> None:
+        with contextlib.suppress(requests.ConnectionError):
+            scene.client.get(_TOPOLOGY)
+
+    deaths = scene.campaign.deaths
+    scene.campaign.arm(point)
+    at_once(ask, ask)
+    assert scene.campaign.wait_death(deaths), f"nothing passed {point}"
+    scene.campaign.wait_whole()
+    scene.campaign.disarm()
+    made = scene.client.get(_TOPOLOGY).json()["auto_allocated_topology"]
+    scene.campaign.wait_rest()
+    assert [network["id"] for network in _auto_allocated(scene)] == [made["id"]]
 
 
 @pytest.mark.parametrize("point", share_of(TRACE), ids=str)

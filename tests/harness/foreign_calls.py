@@ -30,7 +30,7 @@ PARAMETERS: Final = {
     "port_forwardings": "port_forwarding", "rbac-policies": "rbac_policy",
     "subnetpools": "subnet_pool", "address-scopes": "address_scope", "address-groups": "address_group",
     "qos": "qos_policy", "limit_id": "qos_rule", "quotas": "project",
-    "network-ip-availabilities": "network"}
+    "network-ip-availabilities": "network", "auto-allocated-topology": "project"}
 # Other parameters, which name nothing that a project has.
 PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "name": "image",
                 "class_name": "default", "qos_id": "00000000-0000-4000-8000-000000000000",

@@ -70,7 +70,7 @@ def show_network(caller: Caller, identifier: str) -> NetworkRecord:
 def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[NetworkRecord]:
     """Write networks, all or none."""
     def work(session: orm.Session) -> tuple[list[NetworkRecord], list[str]]:
-        return records(session, caller, [_create(session, caller, values) for values in bodies]), []
+        return records(session, caller, [add_network(session, caller, values) for values in bodies]), []
     return caller.write(work)
 
 
@@ -82,6 +82,9 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         _check_guarded(caller, "update", network.project_id, values)
         segments.replace(session, network, values)
         segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
+        if values.keys() & {"external", "is_default"}:
+            _check_only_default(session, network.id, {
+                "external": network.external, "is_default": network.is_default, **values})
         if values.get("external") is False and network.external:
             _check_leads_nowhere(session, network)
             session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id == network.id,
@@ -104,18 +107,22 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
 def delete_network(caller: Caller, identifier: str) -> None:
     """Delete a network with its subnets; raises InUse while it has ports."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        network = find_to_change(session, caller, Network, identifier)
-        caller.check("delete_network", network.project_id)
-        if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
-            raise _in_use(network.id)
-        session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
-        sharing.forget(session, [network.id])
-        session.delete(network)
+        remove_network(session, caller, find_to_change(session, caller, Network, identifier))
         return None, []
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # a port was created concurrently
         raise _in_use(identifier) from error
+
+
+def remove_network(session: orm.Session, caller: Caller, network: Network) -> None:
+    """Delete a network that the caller holds; raises InUse."""
+    caller.check("delete_network", network.project_id)
+    if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
+        raise _in_use(network.id)
+    session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
+    sharing.forget(session, [network.id])
+    session.delete(network)
 
 
 def _in_use(network_id: str) -> errors.InUse:
@@ -142,7 +149,8 @@ def _subnets(session: orm.Session,
     return found
 
 
-def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Network:
+def add_network(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Network:
+    """Write a new network."""
     project_id = owner_of_new(session, caller, values)
     caller.check("create_network", project_id)
     _check_guarded(caller, "create", project_id, values)
@@ -156,6 +164,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     _check_zones(session, values.get("zone_hints") or ())
     claim_quota(caller, session, project_id, "networks")
     shared = wanted.pop("shared", False)
+    _check_only_default(session, None, wanted)
     network = Network(**wanted)
     segments.place(session, conf, network)
     sharing.set_shared(session, network, shared)
@@ -169,6 +178,21 @@ def _check_guarded(caller: Caller, verb: str, project_id: str, values: Mapping[s
         if verb == "create" and values[column] in (False, None):
             continue
         caller.check(f"{verb}_network:{GUARDED[column]}", project_id)
+
+
+def default_external(session: orm.Session) -> str | None:
+    """Return the id of the external network that is the default one."""
+    return session.scalars(sa.select(Network.id).where(Network.external, Network.is_default)
+                           .order_by(Network.created_at, Network.id).limit(1)).first()
+
+
+def _check_only_default(session: orm.Session, network_id: str | None, values: Mapping[str, Any]) -> None:
+    if not (values.get("external") and values.get("is_default")):
+        return
+    there = default_external(session)
+    if there not in (None, network_id):
+        raise errors.Conflict(f"A default external network already exists: {there}.",
+                              reason="default external network")
 
 
 def _check_zones(session: orm.Session, hints: Collection[str]) -> None:

@@ -37,46 +37,60 @@ def add_interface(caller: Caller, router_id: str, subnet_id: str | None, port_id
     Raises NotFound, Invalid for a subnet that the router cannot have, InUse for a port in use, NotUnique for a gateway
     address in use.
     """
-    def work(session: orm.Session) -> tuple[InterfaceRecord, list[str]]:
-        router = find_to_change(session, caller, Router, router_id)
-        caller.check("add_router_interface", router.project_id)
-        if (subnet_id is None) == (port_id is None):
-            raise errors.Invalid("Bad router request: Either subnet_id or port_id must be specified." if port_id is None
-                                 else "Bad router request: Cannot specify both subnet-id and port-id.",
-                                 reason="one of subnet_id and port_id is needed")
-        if port_id is None:
-            subnet = _subnet_to_join(session, caller, router, str(subnet_id))
-            port, joined = _port_at(session, caller, router, subnet), [subnet]
-        else:
-            port, joined = _taken_port(session, caller, router, port_id)
-        if session.get(RouterPort, port.id) is None:
-            session.add(RouterPort(port_id=port.id, router_id=router.id, role=INTERFACE))
-        router.revision += 1
-        session.flush()
-        record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in joined))
-        return record, notify_of_router(session, caller.context, router.id)
-    return caller.write(work)
+    return caller.write(lambda session: join(
+        session, caller, find_to_change(session, caller, Router, router_id), subnet_id, port_id))
 
 
 def remove_interface(caller: Caller, router_id: str, subnet_id: str | None, port_id: str | None) -> InterfaceRecord:
     """Take a subnet from a router, with the port; raises NotFound, and InUse while floating IPs or routes need it."""
-    def work(session: orm.Session) -> tuple[InterfaceRecord, list[str]]:
-        router = find_to_change(session, caller, Router, router_id)
-        caller.check("remove_router_interface", router.project_id)
-        port, subnets = _interface(session, router, subnet_id, port_id)
-        for subnet in subnets:
-            _check_unused(session, router, subnet)
-        record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in subnets))
-        if len(subnets) < len(_subnets(session, port.id)):
-            session.execute(sa.delete(FixedIp).where(FixedIp.port_id == port.id, FixedIp.subnet_id == subnets[0].id))
-            port.revision += 1
-        else:
-            remove_ports(session, [port.id])
-            session.expunge(port)
-        router.revision += 1
-        session.flush()
-        return record, notify_of_router(session, caller.context, router.id, [record.network_id])
-    return caller.write(work)
+    return caller.write(lambda session: leave(
+        session, caller, find_to_change(session, caller, Router, router_id), subnet_id, port_id))
+
+
+def join(session: orm.Session, caller: Caller, router: Router, subnet_id: str | None,
+         port_id: str | None = None) -> tuple[InterfaceRecord, list[str]]:
+    """As `add_interface`, in the caller's transaction; also returns the operations to wake after it."""
+    caller.check("add_router_interface", router.project_id)
+    if (subnet_id is None) == (port_id is None):
+        raise errors.Invalid("Bad router request: Either subnet_id or port_id must be specified." if port_id is None
+                             else "Bad router request: Cannot specify both subnet-id and port-id.",
+                             reason="one of subnet_id and port_id is needed")
+    if port_id is None:
+        subnet = _subnet_to_join(session, caller, router, str(subnet_id))
+        port, joined = _port_at(session, caller, router, subnet), [subnet]
+    else:
+        port, joined = _taken_port(session, caller, router, port_id)
+    if session.get(RouterPort, port.id) is None:
+        session.add(RouterPort(port_id=port.id, router_id=router.id, role=INTERFACE))
+    router.revision += 1
+    session.flush()
+    record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in joined))
+    return record, notify_of_router(session, caller.context, router.id)
+
+
+def leave(session: orm.Session, caller: Caller, router: Router, subnet_id: str | None,
+          port_id: str | None = None) -> tuple[InterfaceRecord, list[str]]:
+    """As `remove_interface`, in the caller's transaction; also returns the operations to wake after it."""
+    caller.check("remove_router_interface", router.project_id)
+    port, subnets = _interface(session, router, subnet_id, port_id)
+    for subnet in subnets:
+        _check_unused(session, router, subnet)
+    record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in subnets))
+    if len(subnets) < len(_subnets(session, port.id)):
+        session.execute(sa.delete(FixedIp).where(FixedIp.port_id == port.id, FixedIp.subnet_id == subnets[0].id))
+        port.revision += 1
+    else:
+        remove_ports(session, [port.id])
+        session.expunge(port)
+    router.revision += 1
+    session.flush()
+    return record, notify_of_router(session, caller.context, router.id, [record.network_id])
+
+
+def subnets_of(session: orm.Session, router: Router) -> set[str]:
+    """Return the ids of the subnets that a router joins."""
+    return set(session.scalars(sa.select(FixedIp.subnet_id).join(RouterPort, RouterPort.port_id == FixedIp.port_id)
+                               .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE)))
 
 
 def _subnet_to_join(session: orm.Session, caller: Caller, router: Router, subnet_id: str) -> Subnet:

@@ -55,7 +55,7 @@ def show_router(caller: Caller, identifier: str) -> RouterRecord:
 def create_routers(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[RouterRecord]:
     """Write routers, all or none."""
     def work(session: orm.Session) -> tuple[list[RouterRecord], list[str]]:
-        made = [_create(session, caller, values) for values in bodies]
+        made = [add_router(session, caller, values) for values in bodies]
         return records(session, made), []
     return caller.write(work)
 
@@ -102,20 +102,24 @@ def change_routes(caller: Caller, identifier: str, given: Sequence[Mapping[str, 
 def delete_router(caller: Caller, identifier: str) -> None:
     """Delete a router with its gateway; raises InUse while it has interfaces."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
-        router = find_to_change(session, caller, Router, identifier)
-        caller.check("delete_router", router.project_id)
-        ports: defaultdict[str, list[str]] = defaultdict(list)
-        for port in session.scalars(sa.select(RouterPort).where(RouterPort.router_id == router.id)):
-            ports[port.role].append(port.port_id)
-        if ports[INTERFACE]:
-            raise _in_use(router.id)
-        remove_ports(session, [*ports[GATEWAY], *ports[SNAT]])
-        session.delete(router)
+        remove_router(session, caller, find_to_change(session, caller, Router, identifier))
         return None, []
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # an interface was added concurrently
         raise _in_use(identifier) from error
+
+
+def remove_router(session: orm.Session, caller: Caller, router: Router) -> None:
+    """Delete a router that the caller holds, with its gateway; raises InUse."""
+    caller.check("delete_router", router.project_id)
+    ports: defaultdict[str, list[str]] = defaultdict(list)
+    for port in session.scalars(sa.select(RouterPort).where(RouterPort.router_id == router.id)):
+        ports[port.role].append(port.port_id)
+    if ports[INTERFACE]:
+        raise _in_use(router.id)
+    remove_ports(session, [*ports[GATEWAY], *ports[SNAT]])
+    session.delete(router)
 
 
 def records(session: orm.Session, rows: Sequence[Router]) -> list[RouterRecord]:
@@ -178,7 +182,8 @@ def _in_use(router_id: str) -> errors.InUse:
     return errors.InUse(f"Router {router_id} still has ports", resource="router", id=router_id, reason="interfaces")
 
 
-def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Router:
+def add_router(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Router:
+    """Write a new router."""
     project_id = owner_of_new(session, caller, values)
     caller.check("create_router", project_id)
     claim_quota(caller, session, project_id, "routers")

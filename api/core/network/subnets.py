@@ -47,7 +47,7 @@ def show_subnet(caller: Caller, identifier: str) -> Subnet:
 def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Subnet]:
     """Write subnets, all or none; their networks' hosts follow."""
     def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
-        made = [_create(session, caller, values) for values in bodies]
+        made = [add_subnet(session, caller, values) for values in bodies]
         port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
                     for port_id in place_ports.give_all(session, subnet)]
         return made, _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
@@ -113,7 +113,8 @@ def _in_use(subnet_id: str) -> errors.InUse:
                         "from this subnet.", resource="subnet", id=subnet_id, reason="addresses")
 
 
-def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Subnet:
+def add_subnet(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Subnet:
+    """Write a new subnet; the caller makes hosts follow."""
     network = find(session, caller, Network, values["network_id"], hold=True)
     project_id = owner_of_new(session, caller, values)
     caller.check("create_subnet", project_id, network.project_id)

@@ -16,13 +16,15 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.network import auto_allocated_topologies
+from api.core.network.scope import Caller
 from api.core.server import block_devices, image_disks
 from api.core.server import disks as server_disks
 from api.core.server import inputs as server_inputs
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Flavor, Image, Operation, Project, Server, ServerGroupMember, ServerTag
+from hostler.db.models import Flavor, Image, Network, Operation, Project, Server, ServerGroupMember, ServerTag
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
 from hostler.resources import quota
@@ -36,7 +38,8 @@ _ZERO_DISK = "os_compute_api:servers:create:zero_disk_flavor"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class NewServers:
-    """What a create asks for. `networks` is "auto", "none" or the NICs; `user_data` is base64.
+    """What a create asks for. `networks` is "any" (the project's own choice), "auto" (one is made if there is none),
+    "none" or the NICs; `user_data` is base64.
 
     `multiattach_refusal` is the reason why this caller gets no volumes that several servers may have (None: it does).
     """
@@ -57,7 +60,7 @@ class NewServers:
     access_ip_v6: str | None = None
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tags: Sequence[str] = ()
-    networks: ports.Requests = "auto"
+    networks: ports.Requests = "any"
     security_groups: Sequence[str] = ()
     zone: str | None = None
     host: str | None = None
@@ -180,13 +183,15 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     image_properties = dict(inputs.image.properties) if inputs.image is not None else {
         **disks.image_properties, **inputs.image_properties}
     check_properties(image_properties, inputs.flavor.extra_specs, vcpus=inputs.flavor.vcpus)
+    to_wake: list[str] = []
     servers = [_row(context, new, inputs, disks, image_properties, reservation_id, index, count)
                for index in range(count)]
     session.add_all(servers)
     session.flush()
     ports.bind_ports_many(services.db, session, services.conf, context,
                           servers=[ports.NewServer(server.id, server.hostname) for server in servers],
-                          requests=new.networks, security_groups=new.security_groups or ("default",), limit=limit)
+                          requests=new.networks, security_groups=new.security_groups or ("default",), limit=limit,
+                          allocate=lambda: _topology(services, session, context, to_wake))
     volumes = disks.write(services, session, context, servers)
     for server in servers:
         session.add_all([ServerTag(server_id=server.id, tag=tag) for tag in dict.fromkeys(new.tags)])
@@ -201,7 +206,20 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
                                sources=volumes[server.id].sources),
             idempotency_key=key, also_lock=volumes[server.id].locks, is_free=True))
     accepted = Accepted([server.id for server in servers], reservation_id, new.admin_password)
-    return accepted, [operation.id for operation in operations]
+    return accepted, [*to_wake, *(operation.id for operation in operations)]
+
+
+def _topology(services: Services, session: orm.Session, context: RequestContext, to_wake: list[str]) -> Network:
+    """Return the network of the project's topology, made now; raises Invalid when the cloud lacks what it takes."""
+    caller, project_id = Caller.of(services, context), str(context.project_id)
+    try:
+        auto_allocated_topologies.requirements(session, caller)
+    except errors.Conflict:
+        raise errors.Invalid(
+            reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}") from None
+    network, operation_ids = auto_allocated_topologies.ensure(session, caller, project_id)
+    to_wake += operation_ids
+    return network
 
 
 def _claim(services: Services, session: orm.Session, context: RequestContext, new: NewServers, flavor: Flavor,

@@ -7,7 +7,18 @@ from typing import Any
 
 from api.core.network.address_groups import add_addresses, remove_addresses
 from api.face import Face
-from api.openstack.network import address_groups, agents, faults, not_built, qos, routers, segments, usage, versions
+from api.openstack.network import (
+    address_groups,
+    agents,
+    auto_allocated_topologies,
+    faults,
+    not_built,
+    qos,
+    routers,
+    segments,
+    usage,
+    versions,
+)
 from api.openstack.network.nouns import NOUNS, BodyReader, port_forwarding_noun
 from api.openstack.network.resources import Collection, Inner, InnerItem, Item, Tag, Tags
 from api.services import Services
@@ -42,6 +53,7 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/qos/rule-types/{id}", qos.RuleType(services)
     yield "/v2.0/segments", segments.Segments(services)
     yield "/v2.0/segments/{id}", segments.Segment(services)
+    yield "/v2.0/auto-allocated-topology/{id}", auto_allocated_topologies.Topology(services)
     yield from agents.routes(services)
     yield from not_built.routes(services)
 

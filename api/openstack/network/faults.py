@@ -55,6 +55,8 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("InUse", "vlan network"): "VlanIdInUse",
     ("InUse", "vxlan network"): "TunnelIdInUse",
     ("Conflict", "no segment"): "NoNetworkAvailable",
+    ("Conflict", "default external network"): "DefaultExternalNetworkExists",
+    ("Conflict", "auto-allocation"): "AutoAllocationFailure",
     ("InUse", "subnet"): "SubnetInUse",
     ("InUse", "port"): "PortInUse",
     ("InUse", "gateway"): "GatewayIpInUse",

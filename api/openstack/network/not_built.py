@@ -20,7 +20,6 @@ ABSENT: Final = {
     "trunks": "The trunk extension",
     "network_segment_ranges": "The network-segment-range extension",
     "flavors": "The flavors extension", "service_profiles": "The flavors extension",
-    "auto-allocated-topology": "The auto-allocated-topology extension",
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
     "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
     "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",

@@ -19,6 +19,8 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "address-scope": ("Address scope", "Scopes in which subnet pools do not overlap."),
     "agent": ("agent", "Shows administrators each host's agent."),
     "allowed-address-pairs": ("Allowed Address Pairs", "Further addresses that a port may send from."),
+    "auto-allocated-topology": ("Auto Allocated Topology Services",
+                                "A network behind a router, made for a project that has none."),
     "availability_zone": ("Availability Zone", "Lists the availability zones."),
     "binding": ("Port Binding", "Shows administrators the host that a port is on."),
     "default-subnetpools": ("Default Subnetpools", "Marks the pool that subnets get their block from unasked."),

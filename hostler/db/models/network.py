@@ -36,6 +36,8 @@ class Network(Resource, Base):
     dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
     qos_policy_id: orm.Mapped[str | None] = relation("qos_policies.id", kind="friend", on_delete="restrict")
     zone_hints: orm.Mapped[list[Any] | None] = orm.mapped_column(sa.JSON)
+    # The project whose auto-allocated topology this is, so that there is one at most.
+    auto_of: orm.Mapped[str | None] = orm.mapped_column(Id, unique=True)
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
 

@@ -19,6 +19,8 @@ class Router(Resource, Base):
     admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
     enable_snat: orm.Mapped[bool] = orm.mapped_column(default=True)
     routes: orm.Mapped[list[Any]] = orm.mapped_column(default=list)  # [{"destination", "nexthop"}]
+    # The project whose auto-allocated network it leads outside.
+    auto_of: orm.Mapped[str | None] = orm.mapped_column(Id, unique=True)
     tags: orm.Mapped[list[Any]] = orm.mapped_column(default=list)
     revision: orm.Mapped[int] = orm.mapped_column(default=1)
     # What hosts are sent about it: see `hostler.resources.revisions`.

@@ -7,7 +7,7 @@ Ports made here go with their server; a port the user made is given back.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import sqlalchemy as sa
@@ -59,7 +59,7 @@ class NewServer:
     hostname: str = ""
 
 
-Requests = Sequence[NetworkRequest] | Literal["auto", "none"]
+Requests = Sequence[NetworkRequest] | Literal["any", "auto", "none"]
 
 
 def bind_ports(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *, server_id: str,
@@ -72,12 +72,13 @@ def bind_ports(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context
 
 def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *,
                     servers: Sequence[NewServer], requests: Requests, security_groups: Sequence[str],
-                    first_index: int = 0, limit: Mapping[str, int] | None = None) -> dict[str, list[Port]]:
+                    first_index: int = 0, limit: Mapping[str, int] | None = None,
+                    allocate: Callable[[], Network] | None = None) -> dict[str, list[Port]]:
     """Give each server the NICs that `requests` names, in order, and return them by server id.
 
-    "auto" is the only network the project may use, or its default one; "none" gives nothing. The number of
-    statements does not grow with the number of servers. `first_index` numbers the first NIC (hot plug); `limit` are
-    the limits of a project whose row the caller holds.
+    "any" is the only network the project may use, or its default one; so is "auto", for which `allocate` makes one when
+    there is none; "none" gives nothing. The number of statements does not grow with the number of servers.
+    `first_index` numbers the first NIC (hot plug); `limit` are the limits of a project whose row the caller holds.
     Raises Invalid for a network, port or group that is not there, Conflict for a port or address in use and for
     an "auto" that is ambiguous, NoAddress, QuotaExceeded.
     """
@@ -85,7 +86,7 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
         return {server.id: [] for server in servers}
     project_id = str(context.project_id)
     if isinstance(requests, str):
-        automatic = [_automatic_network(session, project_id)]
+        automatic = [_automatic_network(session, project_id, allocate if requests == "auto" else None)]
         requests = [NetworkRequest(network_id=automatic[0].id)]
     else:
         automatic = []
@@ -199,8 +200,11 @@ def automatic_network(session: orm.Session, project_id: str) -> str:
     return _automatic_network(session, project_id).id
 
 
-def _automatic_network(session: orm.Session, project_id: str) -> Network:
+def _automatic_network(session: orm.Session, project_id: str,
+                       allocate: Callable[[], Network] | None = None) -> Network:
     rows = session.scalars(_AUTOMATIC, {"project": project_id}).all()
+    if not rows and allocate is not None:
+        return allocate()
     if not rows:
         raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
     defaults = [row for row in rows if row.is_default]

@@ -210,6 +210,9 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/quotas/{id}/details", 200, _object({"quota": _USAGE})),
     ("GET", "/network-ip-availabilities", 200, _object({"network_ip_availabilities": _list(_AVAILABILITY)})),
     ("GET", "/network-ip-availabilities/{id}", 200, _object({"network_ip_availability": _AVAILABILITY})),
+    ("GET", "/auto-allocated-topology/{id}", 200, _object({"auto_allocated_topology": _object({
+        "id": {"anyOf": [_UUID, {"const": "dry-run=pass"}]}, "project_id": _PROJECT, "tenant_id": _PROJECT})})),
+    ("DELETE", "/auto-allocated-topology/{id}", 204, _NOTHING),
     ("GET", "/service-providers", 200, _object({"service_providers": _list(_object(
         {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
     *_noun("floatingips/{floatingip}/port_forwardings", "port_forwarding", _FORWARDING),

@@ -132,9 +132,9 @@ def user_data_in(server: Mapping[str, Any]) -> str | None:
 
 def _requests(networks: Any) -> Requests:
     if not networks:
-        return "auto"
-    if isinstance(networks, str):
-        return "none" if networks == "none" else "auto"
+        return "any"
+    if networks in ("auto", "none"):
+        return networks  # type: ignore[no-any-return]
     return [_request(network) for network in networks]
 
 

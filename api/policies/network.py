@@ -43,6 +43,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_default_security_group_rule", ADMIN, "Take away a rule that new security groups start with."),
     *((f"{verb}_router", OWNER_OR_ADMIN, f"{text} a router.")
       for verb, text in (("create", "Create"), ("update", "Change"), ("delete", "Delete"))),
+    *((f"{verb}_router:{attribute}", ADMIN, f"Set {attribute} of a router.")
+      for verb in ("create", "update") for attribute in ("distributed", "ha")),
     *((f"{verb}_router:external_gateway_info:{attribute}", ADMIN, f"Set {attribute} of a router's gateway.")
       for verb in ("create", "update") for attribute in ("enable_snat", "external_fixed_ips")),
     ("add_router_interface", OWNER_OR_ADMIN, "Join a subnet to a router."),

@@ -81,3 +81,14 @@ class Api:
 
 ADMIN = "demo:admin,member,reader"
 OTHERS = "other:member,reader"
+
+
+def network_with_subnet(api: Api, cidr: str, token: str = "demo:member,reader", **values: Any) -> tuple[str, str]:
+    """Create a network with a subnet; returns the ids of both."""
+    network_id = api.make("network", "networks", token, name="n", **values)["id"]
+    return network_id, api.make("subnet", "subnets", token, network_id=network_id, cidr=cidr, ip_version=4)["id"]
+
+
+def external_network(api: Api, cidr: str = "192.0.2.0/24") -> tuple[str, str]:
+    """Create a network that leads outside; returns its id and its subnet's."""
+    return network_with_subnet(api, cidr, ADMIN, **{"router:external": True})

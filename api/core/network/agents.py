@@ -39,15 +39,17 @@ class Agent:
 
 
 def list_agents(caller: Caller) -> list[Agent]:
-    """Return the agents of all hosts."""
-    caller.check("get_agent", "")
+    """Return the agents of all hosts; none to those who may not see them, as the reference's lists are filtered."""
+    if not caller.allows("get_agent"):
+        return []
     with caller.services.db.reading() as session:
         return _agents(session, caller)
 
 
 def show_agent(caller: Caller, identifier: str) -> Agent:
     """Return one agent; raises NotFound."""
-    caller.check("get_agent", "")
+    if not caller.allows("get_agent"):
+        raise _unknown(identifier)
     with caller.services.db.reading() as session:
         return _agents(session, caller, Host.id == _host(session, identifier))[0]
 
@@ -100,8 +102,12 @@ def _joined(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
 def _host(session: orm.Session, identifier: str) -> str:
     host_id = ids.canonical(identifier)
     if host_id is None or session.get(Host, host_id) is None:
-        raise errors.NotFound(f"Agent {identifier} could not be found.", resource="agent", id=identifier)
+        raise _unknown(identifier)
     return host_id
+
+
+def _unknown(identifier: str) -> errors.NotFound:
+    return errors.NotFound(f"Agent {identifier} could not be found.", resource="agent", id=identifier)
 
 
 def _agents(session: orm.Session, caller: Caller, *conditions: sa.ColumnElement[bool]) -> list[Agent]:

@@ -26,12 +26,13 @@ from api.core.network.scope import (
     with_shared,
 )
 from hostler import errors
-from hostler.db.models import Network, Port, RbacPolicy, Subnet, SubnetPool, Zone
+from hostler.db.models import FloatingIp, Network, Port, RbacPolicy, Subnet, SubnetPool, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import segments, sharing
 from hostler.resources.network.host_updates import notify_of_network, tell_networks
+from hostler.resources.network.routers import remove_ports
 
 # Columns that only some may set, and the published name of the attribute in the rule.
 GUARDED: Mapping[str, str] = {
@@ -105,7 +106,7 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
 
 
 def delete_network(caller: Caller, identifier: str) -> None:
-    """Delete a network with its subnets; raises InUse while it has ports."""
+    """Delete a network with its subnets and the floating IPs that lead nowhere; raises InUse while it has ports."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
         remove_network(session, caller, find_to_change(session, caller, Network, identifier))
         return None, []
@@ -118,11 +119,22 @@ def delete_network(caller: Caller, identifier: str) -> None:
 def remove_network(session: orm.Session, caller: Caller, network: Network) -> None:
     """Delete a network that the caller holds; raises InUse."""
     caller.check("delete_network", network.project_id)
+    if network.external:
+        _drop_idle_floating_ips(session, network.id)
     if session.scalars(sa.select(Port.id).where(Port.network_id == network.id).limit(1)).first() is not None:
         raise _in_use(network.id)
     session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
     sharing.forget(session, [network.id])
     session.delete(network)
+
+
+def _drop_idle_floating_ips(session: orm.Session, network_id: str) -> None:
+    session.execute(sa.delete(FloatingIp).where(FloatingIp.network_id == network_id, FloatingIp.port_id.is_(None),
+                                                FloatingIp.router_id.is_(None)))
+    # Asked again, not remembered: one of them may have been given to a port just now.
+    remove_ports(session, session.scalars(sa.select(Port.id).where(
+        Port.network_id == network_id, Port.device_owner == "network:floatingip",
+        ~sa.exists().where(FloatingIp.public_port_id == Port.id))).all())
 
 
 def _in_use(network_id: str) -> errors.InUse:

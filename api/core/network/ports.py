@@ -13,7 +13,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import port_rules
+from api.core.network import port_rules, router_interfaces
 from api.core.network.qos_policies import policy_to_bind
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
@@ -81,8 +81,10 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         port_rules.check_rights(session, caller, "update", port.project_id, network, values)
         new = port_rules.columns(network, values, port)
         port_rules.check_bound(session, port, new)
-        if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values:
+        router = router_interfaces.router_of(session, port) if "fixed_ips" in values else None
+        if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values and router is None:
             port_rules.check_not_routed(session, port)
+        joined = router_interfaces.port_subnets(session, port.id) if router is not None else []
         if "qos_policy_id" in new:
             new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], port.qos_policy_id)
         before = security_groups.groups_of(session, [port.id])
@@ -96,7 +98,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         if (moved or regrouped) and not changed:
             port.revision += 1
         _flush(session, port)
-        operation_ids = []
+        operation_ids = (router_interfaces.follow_addresses(session, caller, router, port, joined)
+                         if router is not None and moved else [])
         filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
         if changed & {"qos_policy_id", "extra_dhcp_opts"} and not (regrouped or moved or changed & filtered):
             operation_ids += notify_of_port(session, caller.context, port)

@@ -14,7 +14,7 @@ from api.core.network.router_gateway import overlap
 from api.core.network.scope import Caller, find, find_to_change, not_found
 from hostler import errors, ids
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, Router, RouterPort, Subnet
-from hostler.resources.network import ipam, place_ports, sharing
+from hostler.resources.network import ipam, place_ports, routers, security_groups, sharing
 from hostler.resources.network.router_specs import INTERFACE, SNAT
 from hostler.resources.network.routers import notify_of_router, remove_ports
 
@@ -76,21 +76,57 @@ def leave(session: orm.Session, caller: Caller, router: Router, subnet_id: str |
     for subnet in subnets:
         _check_unused(session, router, subnet)
     record = InterfaceRecord(router, port.id, port.network_id, tuple(subnet.id for subnet in subnets))
-    if len(subnets) < len(_subnets(session, port.id)):
+    if len(subnets) < len(port_subnets(session, port.id)):
         session.execute(sa.delete(FixedIp).where(FixedIp.port_id == port.id, FixedIp.subnet_id == subnets[0].id))
+        routers.forget_addresses(session, port.id)
         port.revision += 1
+        operation_ids = []
     else:
-        remove_ports(session, [port.id])
-        session.expunge(port)
+        operation_ids = _remove_port(session, caller, port)
     router.revision += 1
     session.flush()
-    return record, notify_of_router(session, caller.context, router.id, [record.network_id])
+    return record, operation_ids + notify_of_router(session, caller.context, router.id, [record.network_id])
 
 
 def subnets_of(session: orm.Session, router: Router) -> set[str]:
     """Return the ids of the subnets that a router joins."""
     return set(session.scalars(sa.select(FixedIp.subnet_id).join(RouterPort, RouterPort.port_id == FixedIp.port_id)
                                .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE)))
+
+
+def router_of(session: orm.Session, port: Port) -> Router | None:
+    """Return the router whose interface a port is."""
+    return session.scalars(sa.select(Router).join(RouterPort, RouterPort.router_id == Router.id).where(
+        RouterPort.port_id == port.id, RouterPort.role == INTERFACE)).one_or_none()
+
+
+def follow_addresses(session: orm.Session, caller: Caller, router: Router, port: Port,
+                     before: Sequence[Subnet]) -> list[str]:
+    """Make hosts follow the new addresses of an interface on its subnets, which were `before`.
+
+    Raises Invalid for other subnets, which are joined and left through the router, and InUse for a route's next hop.
+    """
+    if {subnet.id for subnet in before} != {subnet.id for subnet in port_subnets(session, port.id)}:
+        raise errors.Invalid(f"Bad router request: the subnets of port {port.id} change with add_router_interface and "
+                             "remove_router_interface only.", reason="other subnets", port=port.id)
+    addresses = session.scalars(sa.select(FixedIp.ip_address).where(FixedIp.port_id == port.id)).all()
+    if any(route["nexthop"] in addresses for route in router.routes):
+        raise errors.InUse(f"An address of port {port.id} is the next hop of a route of router {router.id}.",
+                           resource="router interface", id=port.id, reason="interface for routes")
+    router.revision += 1
+    return notify_of_router(session, caller.context, router.id)
+
+
+def _remove_port(session: orm.Session, caller: Caller, port: Port) -> list[str]:
+    """Delete the port, which its owner may have made and given groups and another router's floating IPs."""
+    routers.forget_ports(session, [port.id])
+    routers.stop_forwarding(session, [port.id])
+    operation_ids = security_groups.notify_hosts(
+        session, caller.context, security_groups.groups_of(session, [port.id]), rules_changed=False,
+        port_ids=[port.id])
+    remove_ports(session, [port.id])
+    session.expunge(port)
+    return operation_ids
 
 
 def _subnet_to_join(session: orm.Session, caller: Caller, router: Router, subnet_id: str) -> Subnet:
@@ -145,7 +181,7 @@ def _taken_port(session: orm.Session, caller: Caller, router: Router, port_id: s
         raise errors.InUse(f"Unable to complete operation on port {port.id} for network {port.network_id}. Port "
                            f"already has an attached device {port.device_id}.", resource="port", id=port.id,
                            reason="device")
-    subnets = _subnets(session, port.id)
+    subnets = port_subnets(session, port.id)
     if not subnets:
         raise errors.Invalid("Bad router request: Router port must have at least one fixed IP.", reason="no address",
                              port=port.id)
@@ -189,7 +225,7 @@ def _interface(session: orm.Session, router: Router, subnet_id: str | None,
         if port is None:
             raise errors.NotFound(f"Router {router.id} does not have an interface with id {port_id}",
                                   resource="router interface", id=port_id)
-        subnets = _subnets(session, port.id)
+        subnets = port_subnets(session, port.id)
         if subnet_id is not None and ids.canonical(subnet_id) not in [subnet.id for subnet in subnets]:
             raise errors.Invalid(f"Subnet on port {port.id} does not match the requested subnet {subnet_id}.",
                                  reason="subnet mismatch", subnet=subnet_id)
@@ -199,7 +235,7 @@ def _interface(session: orm.Session, router: Router, subnet_id: str | None,
     if port is None:
         raise errors.NotFound(f"Router {router.id} has no interface on subnet {subnet_id}",
                               resource="router interface on subnet", id=str(subnet_id))
-    return port, [subnet for subnet in _subnets(session, port.id) if subnet.id == wanted]
+    return port, [subnet for subnet in port_subnets(session, port.id) if subnet.id == wanted]
 
 
 def _check_unused(session: orm.Session, router: Router, subnet: Subnet) -> None:
@@ -220,6 +256,7 @@ def _check_unused(session: orm.Session, router: Router, subnet: Subnet) -> None:
                            reason="interface for floating IPs")
 
 
-def _subnets(session: orm.Session, port_id: str) -> list[Subnet]:
+def port_subnets(session: orm.Session, port_id: str) -> list[Subnet]:
+    """Return the subnets that a port has addresses of, oldest first."""
     return list(session.scalars(sa.select(Subnet).join(FixedIp, FixedIp.subnet_id == Subnet.id)
                                 .where(FixedIp.port_id == port_id).order_by(Subnet.created_at)))

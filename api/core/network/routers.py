@@ -28,6 +28,7 @@ from hostler.resources.network.routers import notify_of_router, remove_ports
 
 ROUTER: Final = declare(Router)
 MAX_ROUTES: Final = 30
+_KIND: Final = ("distributed", "ha")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +66,8 @@ def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
     def work(session: orm.Session) -> tuple[RouterRecord, list[str]]:
         router = find_to_change(session, caller, Router, identifier)
         caller.check("update_router", router.project_id)
-        new = {name: value for name, value in values.items() if name not in ("gateway", "routes")}
+        _check_kind(caller, "update", router.project_id, values)
+        new = {name: value for name, value in values.items() if name not in (*_KIND, "gateway", "routes")}
         if "routes" in values:
             new["routes"] = checked_routes(session, router, values["routes"] or ())
         changed = set_changed(router, new)
@@ -182,12 +184,20 @@ def _in_use(router_id: str) -> errors.InUse:
     return errors.InUse(f"Router {router_id} still has ports", resource="router", id=router_id, reason="interfaces")
 
 
+def _check_kind(caller: Caller, verb: str, project_id: str, values: Mapping[str, Any]) -> None:
+    """Raise Forbidden unless the caller may say what kind of router it is, though there is one kind alone."""
+    for name in _KIND:
+        if values.get(name) is not None:
+            caller.check(f"{verb}_router:{name}", project_id)
+
+
 def add_router(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Router:
     """Write a new router."""
     project_id = owner_of_new(session, caller, values)
     caller.check("create_router", project_id)
     claim_quota(caller, session, project_id, "routers")
-    columns = {name: value for name, value in values.items() if name != "gateway"}
+    _check_kind(caller, "create", project_id, values)
+    columns = {name: value for name, value in values.items() if name not in (*_KIND, "gateway")}
     router = Router(**{**columns, "project_id": project_id})
     session.add(router)
     session.flush()

@@ -106,6 +106,9 @@ def meaning(values: Mapping[str, Any]) -> dict[str, Any]:
     ethertype = values.get("ethertype") or "IPv4"
     protocol, number = _protocol(values.get("protocol"), ethertype)
     low, high = values.get("port_min"), values.get("port_max")
+    for value in (low, high):
+        if value is not None and not -1 <= value <= 65535:
+            raise errors.Invalid(f"Invalid value for port {value}", reason="port value")
     if (low, high) == _ALL_PORTS:
         low, high = None, None
     if number in protocols.ICMP:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
@@ -32,31 +33,40 @@ SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) 
 _LIVE = {"gateway_ip", "dns_nameservers", "host_routes", "enable_dhcp", "dhcp_ip"}
 
 
+@dataclasses.dataclass(frozen=True)
+class SubnetRecord:
+    """A subnet, and whether its network is external."""
+
+    row: Subnet
+    external: bool
+
+
 def list_subnets(caller: Caller, query: Query) -> Page:
-    """Return a page of the subnets the caller sees."""
+    """Return a page of SubnetRecords of the subnets the caller sees."""
     with caller.services.db.reading() as session:
-        return read_page(session, with_shared(caller, SUBNET, Subnet.network_id), query, [visible(caller, Subnet)])
+        page = read_page(session, with_shared(caller, SUBNET, Subnet.network_id), query, [visible(caller, Subnet)])
+        return dataclasses.replace(page, rows=_records(session, page.rows))
 
 
-def show_subnet(caller: Caller, identifier: str) -> Subnet:
+def show_subnet(caller: Caller, identifier: str) -> SubnetRecord:
     """Return one subnet; raises NotFound."""
     with caller.services.db.reading() as session:
-        return find(session, caller, Subnet, identifier)
+        return _records(session, [find(session, caller, Subnet, identifier)])[0]
 
 
-def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Subnet]:
+def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[SubnetRecord]:
     """Write subnets, all or none; their networks' hosts follow."""
-    def work(session: orm.Session) -> tuple[list[Subnet], list[str]]:
+    def work(session: orm.Session) -> tuple[list[SubnetRecord], list[str]]:
         made = [add_subnet(session, caller, values) for values in bodies]
         port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
                     for port_id in place_ports.give_all(session, subnet)]
-        return made, _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
+        return _records(session, made), _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
     return caller.write(work)
 
 
-def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) -> Subnet:
+def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) -> SubnetRecord:
     """Change a subnet; its network's hosts follow."""
-    def work(session: orm.Session) -> tuple[Subnet, list[str]]:
+    def work(session: orm.Session) -> tuple[SubnetRecord, list[str]]:
         subnet = find_to_change(session, caller, Subnet, identifier)
         caller.check("update_subnet", subnet.project_id)
         new = subnet_rules.changed_values(subnet, values)
@@ -70,7 +80,8 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
         elif not subnet.enable_dhcp:
             subnet.dhcp_ip = None
         session.flush()
-        return subnet, notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
+        told = notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
+        return _records(session, [subnet])[0], told
     return caller.write(work)
 
 
@@ -93,6 +104,12 @@ def delete_subnet(caller: Caller, identifier: str) -> None:
         caller.write(work)
     except exc.IntegrityError as error:  # an address was allocated concurrently
         raise _in_use(identifier) from error
+
+
+def _records(session: orm.Session, rows: Sequence[Subnet]) -> list[SubnetRecord]:
+    outside = set(session.scalars(sa.select(Network.id).where(
+        Network.external, Network.id.in_({row.network_id for row in rows}))))
+    return [SubnetRecord(row, row.network_id in outside) for row in rows]
 
 
 def _notify(session: orm.Session, caller: Caller, network_ids: Collection[str], port_ids: Sequence[str]) -> list[str]:

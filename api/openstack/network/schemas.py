@@ -134,8 +134,8 @@ RULE: Mapping[str, Attribute] = {
     "direction": Attribute({"enum": ["ingress", "egress"]}, required=True, **_FIXED),
     "ethertype": Attribute({"enum": ["IPv4", "IPv6", None]}, **_FIXED),
     "protocol": Attribute({"anyOf": [nullable({"type": "string", "maxLength": 32}), whole_number(0, 255)]}, **_FIXED),
-    "port_range_min": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
-    "port_range_max": Attribute(nullable(whole_number(-1, 65535)), **_FIXED),
+    "port_range_min": Attribute(nullable({"type": "integer"}), **_FIXED),
+    "port_range_max": Attribute(nullable({"type": "integer"}), **_FIXED),
     "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
     "remote_address_group_id": Attribute(nullable(ID), **_FIXED),
 }
@@ -149,8 +149,7 @@ _GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
 ROUTER: Mapping[str, Attribute] = {
     **_NAMED, "admin_state_up": Attribute(TRUTH), "external_gateway_info": Attribute(nullable(_GATEWAY)),
     "routes": Attribute(nullable(ROUTES), post=False),
-    "distributed": Attribute({"enum": [None, True]}, ignored=True),
-    "ha": Attribute({"enum": [None, False]}, ignored=True),
+    "distributed": Attribute({"enum": [None, True]}), "ha": Attribute({"enum": [None, False]}),
     "availability_zone_hints": Attribute(NOTHING, put=False, ignored=True),
     "flavor_id": Attribute(NOTHING, put=False, ignored=True),
 }

@@ -13,6 +13,7 @@ from api.openstack.network import filters, queries
 from api.openstack.network.resources import Resource
 from hostler import clock, errors
 from hostler.query import text
+from hostler.query.paging import Page
 
 _PATH: Final = "segments"
 _FILTERS: Final[Mapping[str, text.Filter]] = {
@@ -43,9 +44,8 @@ class Segments(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List a page."""
         caller = self.caller(request)
-        caller.check("get_segment", "")
         query = queries.read_query(request, self.services.conf.api.max_limit, _FILTERS, _SORTABLE)
-        page = networks.list_networks(caller, query)
+        page = networks.list_networks(caller, query) if caller.allows("get_segment") else Page((), full=False)
         shown = [view(record) for record in page.rows]
         media: dict[str, Any] = {"segments": [queries.only(item, queries.fields_of(request)) for item in shown]}
         links = queries.page_links(self.services, request, _PATH, query, page, [item["id"] for item in shown])
@@ -60,7 +60,8 @@ class Segment(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
         """Show it."""
         caller = self.caller(request)
-        caller.check("get_segment", "")
+        if not caller.allows("get_segment"):
+            raise errors.NotFound(f"Segment {id} could not be found.", resource="segment", id=id)
         shown = view(networks.show_network(caller, id))
         response.media = {"segment": queries.only(shown, queries.fields_of(request))}
 

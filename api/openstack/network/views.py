@@ -14,9 +14,10 @@ from api.core.network.router_interfaces import InterfaceRecord
 from api.core.network.routers import RouterRecord
 from api.core.network.scope import Caller
 from api.core.network.security_groups import GroupRecord
+from api.core.network.subnets import SubnetRecord
 from api.core.network.verbs import Record
 from hostler import clock, ids
-from hostler.db.models import DefaultRule, PortForwarding, SecurityGroupRule, Subnet
+from hostler.db.models import DefaultRule, PortForwarding, SecurityGroupRule
 
 # What a floating IP shows of its port forwardings.
 _FORWARDED = ("id", "internal_port_id", "internal_ip_address", "internal_port", "external_port", "protocol")
@@ -48,13 +49,14 @@ def network(record: NetworkRecord, caller: Caller) -> dict[str, Any]:
     return shown
 
 
-def subnet(row: Subnet, _caller: Caller) -> dict[str, Any]:
+def subnet(record: SubnetRecord, _caller: Caller) -> dict[str, Any]:
     """Show a subnet."""
+    row = record.row
     return {**_standard(row), "network_id": row.network_id, "ip_version": row.ip_version, "cidr": row.cidr,
             "gateway_ip": row.gateway_ip, "enable_dhcp": row.enable_dhcp, "allocation_pools": row.allocation_pools,
             "dns_nameservers": row.dns_nameservers, "host_routes": row.host_routes,
             "ipv6_ra_mode": row.ipv6_ra_mode, "ipv6_address_mode": row.ipv6_address_mode,
-            "subnetpool_id": row.subnetpool_id, "service_types": []}
+            "subnetpool_id": row.subnetpool_id, "service_types": [], "router:external": record.external}
 
 
 def port(record: PortRecord, caller: Caller) -> dict[str, Any]:

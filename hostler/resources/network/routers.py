@@ -18,7 +18,7 @@ from sqlalchemy import exc, orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import FixedIp, FloatingIp, Port, PortForwarding, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Port, PortForwarding, PortSecurityGroup, RouterPort, Subnet
 from hostler.resources import revisions
 from hostler.resources.network import host_updates, ipam, place_ports
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
@@ -140,7 +140,8 @@ def notify_of_forwarders(session: orm.Session, context: RequestContext | None,
 
 def remove_ports(session: orm.Session, port_ids: Collection[str]) -> None:
     """Delete ports that are routers' or hold floating IPs."""
-    for model, column in ((RouterPort, RouterPort.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id)):
+    for model, column in ((RouterPort, RouterPort.port_id), (FixedIp, FixedIp.port_id),
+                          (PortSecurityGroup, PortSecurityGroup.port_id), (Port, Port.id)):
         session.execute(sa.delete(model).where(column.in_(port_ids)).execution_options(**_QUIET))
 
 

@@ -68,8 +68,8 @@ _SUBNET = _resource({
     "gateway_ip": {"anyOf": [_ADDRESS, _EMPTY]}, "enable_dhcp": _FLAG,
     "allocation_pools": _list(_object({"start": _ADDRESS, "end": _ADDRESS})), "dns_nameservers": _list(_ADDRESS),
     "host_routes": _list(_object({"destination": _BLOCK, "nexthop": _ADDRESS})), "ipv6_ra_mode": _MODE,
-    "ipv6_address_mode": _MODE, "subnetpool_id": _UUID_OR_NULL, "service_types": _list(_TEXT),
-}, {"segment_id": _UUID_OR_NULL, "dns_publish_fixed_ip": _FLAG, "router:external": _FLAG})
+    "ipv6_address_mode": _MODE, "subnetpool_id": _UUID_OR_NULL, "service_types": _list(_TEXT), "router:external": _FLAG,
+}, {"segment_id": _UUID_OR_NULL, "dns_publish_fixed_ip": _FLAG})
 _BINDING = {"binding:host_id": _TEXT, "binding:profile": {"type": "object"}, "binding:vif_type": _TEXT,
             "binding:vif_details": {"type": "object"}}
 _PORT = _resource({

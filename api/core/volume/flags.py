@@ -12,11 +12,12 @@ from api.core.volume.rows import check_idle, check_status, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import VolumeAttachment
+from hostler.db.models import Volume, VolumeAttachment
 from hostler.resources.volume import moves, states
 
 _MIGRATION_ENDS: Final = {"none": None, "success": "success", "error": "error"}
 _RESET: Final = "volume_extension:volume_admin_actions:reset_status"
+_ACTION: Final = "volume_extension:volume_actions:"
 
 
 def set_readonly(services: Services, context: RequestContext, volume_id: str, readonly: bool) -> None:
@@ -60,11 +61,34 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
             volume.migration_status = _MIGRATION_ENDS[migration_status.lower()]
         if status is None:
             return
-        if states.SETTABLE[status] == states.READY and volume.backend_id is None:
+        if states.SETTABLE[status] in (states.READY, *states.SAID) and volume.backend_id is None:
             raise errors.Invalid(reason=f"Volume {volume.id} is on no back end and cannot become {status}.")
         if status == "in-use" and not attached:
             raise volume_rows.wrong_status(volume.id, volume.state, ("that of an attached volume",))
         state = states.SETTABLE[status]
         moves.VOLUME.move(session, volume.id, state, {"fault": None} if state == states.READY else {})
+
+    services.db.write(work)
+
+
+def begin_detaching(services: Services, context: RequestContext, volume_id: str) -> None:
+    """Say that a volume in use is about to be detached; raises WrongStatus for another."""
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _ACTION + "begin_detaching")
+        check_status(session, volume, "in-use")
+        moves.VOLUME.move(session, volume.id, states.DETACHING)
+
+    services.db.write(work)
+
+
+def roll_detaching(services: Services, context: RequestContext, volume_id: str) -> None:
+    """Take back what `begin_detaching` said; fine when it said nothing."""
+
+    def work(session: orm.Session) -> None:
+        volume = to_change(services, session, context, volume_id, _ACTION + "roll_detaching")
+        check_idle(session, volume.id)
+        moves.VOLUME.move_all(session, states.READY, only_from=(states.DETACHING,),
+                              where=(Volume.id == volume.id, Volume.backend_id.is_not(None)))
 
     services.db.write(work)

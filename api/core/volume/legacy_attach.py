@@ -7,6 +7,7 @@ the Compute API's volume attachments and the attachments of this API.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Final
 
 import sqlalchemy as sa
@@ -19,10 +20,10 @@ from api.core.volume.volumes import agent_of
 from api.services import Services
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import Server, VolumeAttachment
+from hostler.db.models import Server, Volume, VolumeAttachment
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import volume as kinds
-from hostler.resources.volume import states
+from hostler.resources.volume import moves, states
 
 _ACTION: Final = "volume_extension:volume_actions:"
 
@@ -75,6 +76,7 @@ def attach(services: Services, context: RequestContext, volume_id: str, said: At
                 break
         else:
             check_number(services, session, volume)
+        _forget_word(session, volume, (states.ATTACHING,))
         session.add(VolumeAttachment(
             id=ids.new_id(), volume_id=volume.id, state=states.ATTACHED, mode=said.mode, device=said.device,
             connector=holder, attached_at=clock.utcnow()))
@@ -88,6 +90,7 @@ def unreserve(services: Services, context: RequestContext, volume_id: str) -> No
     def work(session: orm.Session) -> None:
         volume = to_change(services, session, context, volume_id, _ACTION + "unreserve")
         check_idle(session, volume.id)
+        _forget_word(session, volume, (states.ATTACHING,))
         for attachment in _attachments(session, volume.id):
             if (attachment.state in (states.ATTACHING, states.RESERVED) and attachment.server_id is None
                     and not attachment.connection):
@@ -98,10 +101,11 @@ def unreserve(services: Services, context: RequestContext, volume_id: str) -> No
 
 
 def detach(services: Services, context: RequestContext, volume_id: str, attachment_id: str | None, *,
-           action: str) -> None:
+           action: str, forced: bool = False) -> None:
     """Accept the end of an attachment that no server uses, under the policy `action`.
 
-    Raises Invalid when it is not clear which one is meant, Conflict when a server has the volume: detach it there.
+    What was said of the volume ends with it, as in the reference, and with `forced` an error, too. Raises Invalid when
+    it is not clear which one is meant, Conflict when a server has the volume: detach it there.
     """
 
     def work(session: orm.Session) -> str:
@@ -112,11 +116,18 @@ def detach(services: Services, context: RequestContext, volume_id: str, attachme
                 Server.id == attachment.server_id, Server.deleted_at.is_(None))) is not None:
             raise errors.Conflict(reason=f"Server {attachment.server_id} has volume {volume.id}: detach it from the "
                                          "server.")
+        _forget_word(session, volume, (*states.SAID, *(states.ERRORS if forced else ())))
         return accept(session, context, kinds.DELETE_ATTACHMENT, Target("volume", volume.id),
                       kinds.VolumeConnection(attachment_id=attachment.id), project_id=volume.project_id,
                       agent=agent_of(session, volume)).id
 
     services.waker.wake(context, services.db.write(work))
+
+
+def _forget_word(session: orm.Session, volume: Volume, words: Collection[str]) -> None:
+    """Let a volume show again what it is, where one of `words` is its state."""
+    if volume.backend_id is not None:
+        moves.VOLUME.move_all(session, states.READY, {"fault": None}, only_from=words, where=(Volume.id == volume.id,))
 
 
 def _attachments(session: orm.Session, volume_id: str) -> list[VolumeAttachment]:

@@ -35,7 +35,7 @@ from hostler.db.models import (
 from hostler.operations.accept import Target, check_unlocked, unfinished
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
-from hostler.resources.volume.status import ATTACHMENT_STATUS, VOLUME_WHILE, volume_status
+from hostler.resources.volume.status import ATTACHMENT_STATUS, SHOWN, VOLUME_WHILE, volume_status
 
 VOLUMES: Any = Volume.__table__
 LOCKS: Any = Lock.__table__
@@ -57,6 +57,7 @@ _DELETING = sa.func.coalesce(LOCKS.c.kind, "") == kinds.DELETE.name
 STATUS: Final[Any] = sa.case(
     (sa.and_(VOLUMES.c.state == states.CREATING, sa.not_(_DELETING)), states.CREATING),
     *((LOCKS.c.kind == kind, status) for kind, status in VOLUME_WHILE.items()),
+    *((VOLUMES.c.state == state, status) for state, status in SHOWN.items()),
     (VOLUMES.c.state != states.READY, VOLUMES.c.state),
     *((has_attachment(attachment), status) for attachment, status in ATTACHMENT_STATUS.items()),
     (_OFFERED, "awaiting-transfer"), else_=states.READY)

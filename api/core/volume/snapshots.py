@@ -28,7 +28,6 @@ from hostler.resources.volume import backend_claims, moves, states
 from hostler.resources.volume.volume_record import VolumeRecord
 
 _METADATA: Final = "volume:{}_snapshot_metadata"
-_SETTABLE: Final = kinds.DELETE_SNAPSHOT.starts_in
 
 
 def _agent_of(session: orm.Session, row: Snapshot) -> str | None:
@@ -134,10 +133,11 @@ def edit_metadata(services: Services, context: RequestContext, snapshot_id: str,
 
 
 def reset_status(services: Services, context: RequestContext, snapshot_id: str, status: str) -> None:
-    """Set the stored state an administrator says (available, error, error_deleting); raises Invalid for others."""
+    """Set the stored state that an administrator says; raises Invalid for a word that snapshots do not have."""
 
     def check(_row: Snapshot) -> None:
-        if status not in _SETTABLE:
-            raise errors.Invalid(reason=f"Snapshot status: {status[:80]} cannot be set; {', '.join(_SETTABLE)} can.")
+        if status not in states.SNAPSHOT_SETTABLE:
+            raise errors.Invalid(reason=f"Snapshot status: {status[:80]} is invalid, valid statuses are: "
+                                        f"{', '.join(states.SNAPSHOT_SETTABLE)}.")
 
-    SNAPSHOTS.reset_status(services, context, snapshot_id, status, check)
+    SNAPSHOTS.reset_status(services, context, snapshot_id, states.SNAPSHOT_SETTABLE.get(status, status), check)

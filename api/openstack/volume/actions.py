@@ -124,6 +124,14 @@ def _reset_status(call: Call) -> None:
                               call.argument.get("migration_status"))
 
 
+def _begin_detaching(call: Call) -> None:
+    volume_flags.begin_detaching(*call.target)
+
+
+def _roll_detaching(call: Call) -> None:
+    volume_flags.roll_detaching(*call.target)
+
+
 def _force_delete(call: Call) -> None:
     volumes.delete(*call.target, force=_ADMIN + "force_delete")
 
@@ -173,9 +181,9 @@ def _attach(call: Call) -> None:
         mode=said.get("mode", "rw")))
 
 
-def _detach(policy: str) -> Act:
+def _detach(policy: str, *, forced: bool = False) -> Act:
     def act(call: Call) -> None:
-        volume_old_attach.detach(*call.target, (call.argument or {}).get("attachment_id"), action=policy)
+        volume_old_attach.detach(*call.target, (call.argument or {}).get("attachment_id"), action=policy, forced=forced)
     return act
 
 
@@ -236,7 +244,7 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
                                      status=200),),
     "os-unset_image_metadata": (Action(_unset_image_metadata, _members(("key",), key=schema.TEXT), status=200),),
     "os-show_image_metadata": (Action(_show_image_metadata, status=200),),
-    "os-force_detach": (Action(_detach(_ADMIN + "force_detach"), _members(
+    "os-force_detach": (Action(_detach(_ADMIN + "force_detach", forced=True), _members(
         connector={"type": ["object", "string", "null"]}, attachment_id=schema.ID_OR_NULL)),),
     "os-detach": (Action(_detach(_OLD + "detach"), {**_members(attachment_id=schema.ID_OR_NULL),
                                                     "type": ["object", "null"]}),),
@@ -245,8 +253,7 @@ ACTIONS: Final[Mapping[str, tuple[Action, ...]]] = {
         **_members(("mountpoint",), instance_uuid=schema.UUID, host_name=schema.TEXT, mode={"enum": ["rw", "ro"]},
                    mountpoint={**schema.TEXT, "minLength": 1, "maxLength": 64}),
         "anyOf": [{"required": ["instance_uuid"]}, {"required": ["host_name"]}]}),),
-    "os-begin_detaching": (Action(_missing(_OLD + "begin_detaching", _OLD_WAY.format("os-begin_detaching"))),),
-    "os-roll_detaching": (Action(_missing(_OLD + "roll_detaching", _OLD_WAY.format("os-roll_detaching"))),),
+    "os-begin_detaching": (Action(_begin_detaching),), "os-roll_detaching": (Action(_roll_detaching),),
     "os-initialize_connection": (Action(_missing(
         _OLD + "initialize_connection", _OLD_WAY.format("os-initialize_connection")), _CONNECTOR),),
     "os-terminate_connection": (Action(_missing(

@@ -17,17 +17,27 @@ ERROR_EXTENDING: Final = "error_extending"
 ERROR_RESTORING: Final = "error_restoring"
 MAINTENANCE: Final = "maintenance"  # set by an administrator: not to be used
 DELETED: Final = "deleted"
+ATTACHING: Final = "attaching"
+DETACHING: Final = "detaching"  # said by os-begin_detaching or an administrator
+# Shown as "creating", which an administrator said: not what is being made (`CREATING`).
+SAID_CREATING: Final = "said-creating"
 
 ERRORS: Final = (ERROR, ERROR_DELETING, ERROR_EXTENDING, ERROR_RESTORING)
-STATES: Final = (CREATING, READY, *ERRORS, MAINTENANCE, DELETED)
+# Words that an administrator may say though nothing works on it. Nothing may be done with it then until they say
+# otherwise, or delete it by force.
+SAID: Final = (SAID_CREATING, ATTACHING, DETACHING, "deleting", "reserved", "awaiting-transfer", "backing-up",
+               "error_backing-up", "restoring-backup", "downloading", "uploading", "retyping", "extending",
+               "unmanaging", "restoring")
+STATES: Final = (CREATING, READY, *ERRORS, MAINTENANCE, DELETED, *SAID)
 # What an administrator may set with os-reset_status; "in-use" is read off the attachments and means READY.
-SETTABLE: Final = {"available": READY, "in-use": READY, "error": ERROR, "error_deleting": ERROR_DELETING,
-                   "error_extending": ERROR_EXTENDING, "error_restoring": ERROR_RESTORING,
-                   "maintenance": MAINTENANCE}
+SETTABLE: Final = {"available": READY, "in-use": READY, "creating": SAID_CREATING, **{word: word for word in (
+    *ERRORS, MAINTENANCE, *SAID) if word not in (SAID_CREATING, "unmanaging", "restoring")}}
+SNAPSHOT_SETTABLE: Final = {"available": READY, "creating": SAID_CREATING, **{word: word for word in (
+    ERROR, ERROR_DELETING, "deleting", "unmanaging", "backing-up", "restoring")}}
 
 # States of an attachment.
 RESERVED: Final = "reserved"  # promised; nothing is connected yet
-ATTACHING: Final = "attaching"  # promised in the old way (os-reserve)
+# ATTACHING: promised in the old way (os-reserve)
 ATTACHED: Final = "attached"
 
 ATTACHMENT_STATES: Final = (RESERVED, ATTACHING, ATTACHED)

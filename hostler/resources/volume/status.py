@@ -21,6 +21,8 @@ from hostler.resources.volume import states
 # State of an attachment → status of its volume; the first one counts.
 ATTACHMENT_STATUS: Final = {states.ATTACHED: kinds.IN_USE, states.ATTACHING: states.ATTACHING,
                             states.RESERVED: states.RESERVED}
+# State → what is shown of it, where that is another word.
+SHOWN: Final = {states.SAID_CREATING: states.CREATING}
 # Kind of the operation that holds the lock → status; kinds not named here change nothing.
 VOLUME_WHILE: Final = shown("volume")
 SNAPSHOT_WHILE: Final = shown("snapshot")
@@ -36,7 +38,7 @@ def volume_status(state: str, kind: str | None, *, attachments: Collection[str],
     if during:
         return during
     if state != states.READY:
-        return state
+        return SHOWN.get(state, state)
     for attachment, status in ATTACHMENT_STATUS.items():
         if attachment in attachments:
             return status

@@ -293,7 +293,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
 _ACTIONS: dict[str, tuple[int, Any]] = {
     **dict.fromkeys((
         "os-extend", "os-retype", "os-migrate_volume", "revert", "os-update_readonly_flag", "os-reset_status",
-        "os-force_delete", "os-force_detach", "os-attach", "os-detach", "os-reserve", "os-unreserve", "os-reimage"),
+        "os-force_delete", "os-force_detach", "os-attach", "os-detach", "os-reserve", "os-unreserve", "os-reimage",
+        "os-begin_detaching", "os-roll_detaching"),
         (202, _EMPTY)),
     "os-set_bootable": (200, _EMPTY), "os-unset_image_metadata": (200, _EMPTY),
     "os-set_image_metadata": (200, _METADATA), "os-show_image_metadata": (200, _METADATA),

@@ -197,7 +197,7 @@ def test_actions(cloud: Cloud) -> None:
     free(cloud, snapshot_id)
     assert cloud.call("POST", path, reset, token="admin").status_code == 202
     assert cloud.get(f"/snapshots/{snapshot_id}")["snapshot"]["status"] == "error"
-    for body in ({"os-reset_status": {"status": "creating"}}, {"os-reset_status": {}}, {"what": {}}, {}):
+    for body in ({"os-reset_status": {"status": "deleted"}}, {"os-reset_status": {}}, {"what": {}}, {}):
         cloud.refused("POST", path, body, status=400, token="admin")
 
 

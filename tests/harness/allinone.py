@@ -17,13 +17,15 @@ _MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler'; 
 
 
 class AllInOne:
-    """One process with every service, on SQLite and the in-memory bus."""
+    """One process with every service, on SQLite and the in-memory bus; with TLS when there is an `authority`."""
 
-    def __init__(self, directory: Path, options: dict[str, dict[str, Any]] | None = None) -> None:
+    def __init__(self, directory: Path, options: dict[str, dict[str, Any]] | None = None,
+                 authority: Path | None = None) -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{'https' if authority else 'http'}://127.0.0.1:{self.port}"
+        self._authority = authority
         self.config = directory / "hostler.conf"
         self.log = directory / "all-in-one.log"
         self._popen: subprocess.Popen[bytes] | None = None
@@ -59,7 +61,7 @@ class AllInOne:
             self._popen = subprocess.Popen(
                 [sys.executable, "-W", "ignore", "-c", _MAIN.format(module="all_in_one"), "--config-file",
                  str(self.config)], stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        client = Client(self.url, "admin", ADMIN_PASSWORD, "admin")
+        client = Client(self.url, "admin", ADMIN_PASSWORD, "admin", self._authority)
         wait_for(lambda: self._alive() and client.try_login(), "the api", timeout_s=180, every_s=0.02)
         wait_for(lambda: any(service["state"] == "up" for service in client.get(
             "/compute/v2.1/os-services?binary=nova-compute").json()["services"]), "the host", every_s=0.02)

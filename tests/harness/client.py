@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -13,7 +14,7 @@ from tests.harness import old_versions
 class Client:
     """Speaks for one user on one project; keeps its connection."""
 
-    def __init__(self, url: str, user: str, password: str, project: str) -> None:
+    def __init__(self, url: str, user: str, password: str, project: str, authority: Path | None = None) -> None:
         self.url = url
         self._auth = {"auth": {
             "identity": {"methods": ["password"], "password": {"user": {
@@ -22,6 +23,8 @@ class Client:
         self._session = requests.Session()
         self._session.trust_env = False  # looking for proxies is a third of a request's time
         self._session.headers["Accept"] = "application/json"
+        if authority is not None:
+            self._session.verify = str(authority)
         self.token: dict[str, Any] = {}
 
     def try_login(self) -> bool:
@@ -39,6 +42,11 @@ class Client:
         self.token = answer.json()["token"]
         self._session.headers["X-Auth-Token"] = answer.headers["X-Subject-Token"]
         self._session.headers["OpenStack-API-Version"] = "compute 2.96"
+
+    @property
+    def token_id(self) -> str:
+        """The token itself."""
+        return str(self._session.headers["X-Auth-Token"])
 
     @property
     def project_id(self) -> str:

@@ -255,6 +255,7 @@ class Run:
             raise lease.LeaseLost(self.held.id) from error
         except errors.Unavailable as error:
             self.cloud.outages.note()
+            self.waiting_since = None
             raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
         except (errors.NoValidHost, errors.NoValidBackend) as error:
             if error.fields.get("retry") and not self._out_of_patience():
@@ -278,13 +279,6 @@ class Run:
             raise error
         self._start_waiting()
         raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for=waiting_for)
-
-    def wait_for_node(self, node: str, reason: str) -> None:
-        """Hand the operation over until a storage node may be there again; raises NodeUnreachable past patience."""
-        if self._out_of_patience():
-            raise errors.NodeUnreachable(host=node, waited_s=int(self._patience_s))
-        self._start_waiting()
-        raise HandOver(reason=reason, delay_s=self._delay(), waiting_for=volume_agent(node))
 
     def _wait_for(self, host: str, error: errors.Silent,
                   unreachable: Callable[[int], errors.HostUnreachable]) -> BaseException:

@@ -71,14 +71,16 @@ def _delete(run: Run) -> None:
 
 
 def _node_of_store(run: Run, store: str, preferred: str | None) -> str:
-    """Return a node that reaches the store and is up; without one, waits as for a silent node."""
+    """Return the node to ask for what is in the store: one that is up, else the one that was up last.
+
+    That one is asked, too, so that a broker that is away is not taken for a node that is silent.
+    """
     since = run.now() - dt.timedelta(seconds=run.conf.service_down_time)
     with run.reading() as session:
         nodes = session.execute(sa.select(VolumeNode.name, VolumeNode.last_seen_at).where(
             VolumeNode.backup_store == store).order_by(VolumeNode.last_seen_at.desc())).all()
+    if not nodes:
+        run.wait_for_help("backup store", errors.NodeUnreachable(
+            host=preferred or "of the backup store", waited_s=run.conf.conductor.agent_patience))
     up = [str(row.name) for row in nodes if row.last_seen_at is not None and row.last_seen_at >= since]
-    if up:
-        return next((name for name in up if name == preferred), up[0])
-    name = preferred or (nodes[0].name if nodes else "of the backup store")
-    run.wait_for_node(name, f"no node that reaches backup store {store} is up")
-    raise errors.NodeUnreachable(host=name, waited_s=run.conf.conductor.agent_patience)
+    return next((name for name in up if name == preferred), str((up or [nodes[0].name])[0]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from oslo_config import cfg
 
 from compute.rpcapi import ComputeAPI
-from conductor import confirmations, host_failures
+from conductor import confirmations, elections, host_failures
 from conductor.engine.workers import Workers
 from conductor.manager import ConductorManager
 from conductor.rpcapi import RPC_VERSION, TOPIC
@@ -33,6 +33,7 @@ class ConductorService:
         self.workers = Workers(cloud, conf)
         self._db, self._conf, self._outages = db, conf, cloud.outages
         self._host_failures = Periodic("host-failures", conf.conductor.restart_interval, self._restart_servers)
+        self._elections = Periodic("elections", conf.conductor.election_interval, self._elect)
         self._sweeps = Periodic("sweeps", conf.conductor.sweep_interval,
                                 lambda: sweep(db, conf, self.workers.submit))
         self._pruning = Periodic("prune-group-changes", _PRUNE_EVERY_S, lambda: db.write(prune_changes))
@@ -49,6 +50,7 @@ class ConductorService:
         self._sweeps.start(at_once=False)
         self._liveness.start()
         self._host_failures.start()
+        self._elections.start()
         self._confirming.start(at_once=False)
         self._pruning.start(at_once=False)
 
@@ -57,9 +59,15 @@ class ConductorService:
             for operation_id in host_failures.sweep(self._db, self._conf):
                 self.workers.submit(operation_id)
 
+    def _elect(self) -> None:
+        if not self._outages.are_recent():
+            for operation_id in elections.sweep(self._db, self._conf):
+                self.workers.submit(operation_id)
+
     def stop(self) -> None:
         """Take nothing new, finish the tasks under way, hand the rest over."""
         self._host_failures.stop()
+        self._elections.stop()
         self._confirming.stop()
         self._server.stop()
         self._sweeps.stop()

@@ -85,6 +85,8 @@ _RULES: tuple[tuple[str, str, str], ...] = (
         ("dhcp-agents", "the agents that serve DHCP on a network"),
         ("dhcp-networks", "the networks that an agent serves DHCP on"),
         ("l3-agents", "the agents that route for a router"), ("l3-routers", "the routers that an agent routes for"))),
+    ("create_l3-router", ADMIN, "Choose the host that leads outside for a router."),
+    ("delete_l3-router", ADMIN, "Have another host lead outside for a router."),
     ("get_segment", ADMIN, "See the segments of networks."),
     ("get_quota", READER, "Show a project's network quota."),
     ("update_quota", ADMIN, "Change a project's network quota."),

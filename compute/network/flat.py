@@ -20,7 +20,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from compute.network import dhcp_files, faults, firewall, host_check, ipv6, links, names, nft, overlay, routers
+from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, routers
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.filters import Filters
 from compute.network.guests import Guests
@@ -324,7 +324,7 @@ class FlatPlumbing:
         network = record.network
         if network.network_type == kinds.VXLAN:
             [members] = self._peers.ranges([network.id]).values()
-            wanted = overlay.entries(members, self._uplinks.tunnel_ip, ipv6=ipv6.answered_by_bridge(network))
+            wanted = routers.places(network, members, self._host, self._uplinks.tunnel_ip)
             record.programmed = links.program(self._layout(network), wanted, record.programmed)
 
     def _serve_dhcp(self, record: NetworkRecord) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compute.network import firewall, inspection, ipv6, links, names, nft, overlay, routers
+from compute.network import firewall, inspection, links, names, nft, overlay, routers
 from compute.network.flat import FlatPlumbing
 from compute.network.inspection import Difference, Seen
 from compute.network.records import NetworkRecord
@@ -65,8 +65,8 @@ class InspectedPlumbing(FlatPlumbing):
                      made: Mapping[str, HostRouter]) -> Iterator[Difference]:
         for record in records.values():
             try:
-                places = overlay.entries(self._peers.ranges([record.network.id])[record.network.id],
-                                         self._uplinks.tunnel_ip, ipv6=ipv6.answered_by_bridge(record.network))
+                places = routers.places(record.network, self._peers.ranges([record.network.id])[record.network.id],
+                                        self._host, self._uplinks.tunnel_ip)
                 members = self._groups.ranges(firewall.groups_named(record.port_specs))
                 yield from inspection.network(seen, record, self._layout(record.network), members, places)
             except errors.AgentError as failure:

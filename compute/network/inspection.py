@@ -28,6 +28,7 @@ from hostler.resources.server.specs import RouterPortSpec
 _TABLE = re.compile(names.table_name("0" * 11).replace("0" * 11, "([0-9a-f]{11})"))
 _OURS = (names.BRIDGE_PREFIX, names.VETH_HOST_PREFIX, names.VXLAN_PREFIX, names.VLAN_PREFIX, names.ROUTER_HOST_PREFIX,
          names.TAP_PREFIX)
+_ANYWHERE = "0.0.0.0/0"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -136,9 +137,11 @@ def router(seen: Seen, wanted: HostRouter, namespace: Path) -> Iterator[Differen
                 if name.startswith(names.ROUTER_INNER_PREFIX) and name not in known)
     script = router_rules.render(wanted, linked=False)
     yield from namespaces.run_inside(namespace, lambda: list(_rules(lacks, "ip", router_rules.TABLE, script)))
-    if wanted.outside in linked and wanted.outside is not None:
-        ways = namespaces.run_inside(namespace, _destinations)
-        yield from (lacks(f"its route to {way}") for way in sorted(_ways_out(wanted.outside) - ways))
+    ways = _ways_out(wanted.outside) if wanted.outside in linked and wanted.outside is not None else (
+        {_ANYWHERE} if wanted.way_to_leader(linked) is not None else set())
+    if ways:
+        there = namespaces.run_inside(namespace, _destinations)
+        yield from (lacks(f"its route to {way}") for way in sorted(ways - there))
 
 
 def external_addresses(namespace: Path, wanted: HostRouter) -> list[str]:
@@ -190,7 +193,7 @@ def _addresses() -> dict[str, set[str]]:
 def _ways_out(outside: RouterPortSpec) -> set[str]:
     """Return the destinations of the IPv4 routes by a router's link to its external network."""
     subnets = links.ipv4_subnets(outside.network)
-    return {*(subnet.cidr for subnet in subnets), *("0.0.0.0/0" for subnet in subnets if subnet.gateway_ip is not None)}
+    return {*(subnet.cidr for subnet in subnets), *(_ANYWHERE for subnet in subnets if subnet.gateway_ip is not None)}
 
 
 def _destinations() -> set[str]:

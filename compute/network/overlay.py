@@ -63,6 +63,11 @@ def entries(members: Iterable[str], tunnel_ip: str, *, ipv6: bool = False) -> fr
     return frozenset(found)
 
 
+def ways(macs: Iterable[tuple[str, str]]) -> frozenset[Entry]:
+    """Return the lines for MACs that no port has, each with the tunnel address of its host."""
+    return frozenset(entry for mac, host in macs for entry in (Entry("device", mac, host), Entry("bridge", mac)))
+
+
 def make_device(ipr: Any, name: str, number: int, tunnel_ip: str, mtu: int) -> Any:
     """Return the link of a network's tunnel device, made when it is not there or another's.
 

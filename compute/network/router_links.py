@@ -25,6 +25,10 @@ LOG = logging.getLogger(__name__)
 _STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
 _SCOPE_LINK = 253
 _MAIN = 254
+_ONLINK = 4  # RTNH_F_ONLINK, rtnetlink(7)
+_PERMANENT = 0x80  # NUD_PERMANENT
+# What the host that leads outside is called in the namespace; it is on no wire.
+_LEADER = "169.254.0.1"
 _ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -81,7 +85,7 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
         if loopback is not None:
             change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
         # Floating IPs are announced when their guest is here: its host of before has them as well while it moves.
-        quiet = {one.address for one in router.floating}
+        quiet = {one.address for one in router.floating} if router.spec.elected is None else set()
         for port in ports:
             for address in _make_port(ipr, port):
                 if address not in quiet:
@@ -118,10 +122,30 @@ def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec])
             if subnet.gateway_ip is not None:
                 # A gateway of IPv6 may be link-local, and so on any link.
                 wanted.setdefault(_ANYWHERE[subnet.ip_version], {"gateway": subnet.gateway_ip, "oif": index})
-    wanted.update({route["destination"]: {"gateway": route["nexthop"]} for route in router.spec.routes})
+    wanted.update(_make_way_to_leader(ipr, router, ports.values()))
+    wanted.update({route["destination"]: {"gateway": route["nexthop"]} for route in router.spec.routes
+                   if router.leader is None or any(
+                       ipaddress.ip_address(route["nexthop"]) in ipaddress.ip_interface(address).network
+                       for port in router.spec.interfaces for address in port.addresses)})
     for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
         _make_routes_of(ipr, router, family, {destination: way for destination, way in wanted.items()
                                               if ipaddress.ip_network(destination).version == version})
+
+
+def _make_way_to_leader(ipr: Any, router: HostRouter, ports: Iterable[RouterPortSpec]) -> dict[str, dict[str, Any]]:
+    """Return the routes to the host that leads outside, whose addresses here are written and not asked for."""
+    ports = list(ports)
+    way = router.way_to_leader(ports)
+    if way is None:
+        return {}
+    index = ipr.link_lookup(ifname=names.router_inner_name(way.id))[0]
+    leader = str(router.leader)
+    hops = {4: _LEADER}
+    if any(":" in address for port in ports for address in port.addresses):
+        hops[6] = names.wire_address(way.id, leader)
+    for hop in hops.values():
+        ipr.neigh("replace", ifindex=index, dst=hop, lladdr=names.wire_mac(way.id, leader), state=_PERMANENT)
+    return {_ANYWHERE[version]: {"gateway": hop, "oif": index, "flags": _ONLINK} for version, hop in hops.items()}
 
 
 def _make_routes_of(ipr: Any, router: HostRouter, family: int, wanted: dict[str, dict[str, Any]]) -> None:

@@ -9,6 +9,9 @@ them translated there, answers would have to come back there, from hosts that le
 translates for its own guests alone, and hands frames for others to their host's router as they came, on the external
 network; that one translates and answers directly. It costs one more hop inwards.
 
+Of a router with an elected host, the others translate nothing: they send what goes outside to that host, over a network
+that the router joins, to the MAC that its frames have on the wire. Answers come from there straight to the guests.
+
 IPv6 is forwarded as it is. Any host will do for what comes in, because nothing about a connection is kept here: so all
 of them answer at the gateway's IPv6 addresses, each with a MAC of its own (anycast, RFC 4291, 2.6), and when one dies,
 its neighbours ask again and find another.
@@ -21,6 +24,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from compute.network import names, rules
+from hostler.resources.network import kinds
 from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, RouterPortSpec, RouterSpec
 
 TABLE = "hostler_router"
@@ -50,9 +54,15 @@ class HostRouter:
         return tuple(one for one in self.spec.forwardings if one.entry == self.host)
 
     @property
+    def leader(self) -> str | None:
+        """The other host that leads outside in place of this one; empty while no host does."""
+        elected = self.spec.elected
+        return None if elected is None or elected.get("host") == self.host else elected.get("host", "")
+
+    @property
     def outside(self) -> RouterPortSpec | None:
         """The gateway as it is on this host."""
-        if self.spec.gateway is None:
+        if self.spec.gateway is None or self.leader is not None:
             return None
         own = self.spec.outside.get(self.host)
         single = dict.fromkeys([*(one.address for one in self.floating), *(one.address for one in self.entered)])
@@ -65,6 +75,14 @@ class HostRouter:
         """Return the MAC that the router has on the external network at a host."""
         own = self.spec.outside.get(host)
         return own["mac"] if own else names.outside_mac(self.spec.id, host)
+
+    def way_to_leader(self, ports: Iterable[RouterPortSpec]) -> RouterPortSpec | None:
+        """Return which of the interfaces leads to the host that leads outside: a tunnel, if there is one."""
+        if not self.leader or self.spec.gateway is None:
+            return None
+        reaching = [port for port in ports if port.network.network_type != kinds.FLAT
+                    or port.network.physical_network is not None]
+        return min(reaching, key=lambda port: port.network.network_type != kinds.VXLAN, default=None)
 
     @property
     def source(self) -> str | None:

@@ -14,7 +14,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
-from compute.network import links, names, namespaces, router_links
+from compute.network import ipv6, links, names, namespaces, overlay, router_links
+from compute.network.overlay import Entry
 from compute.network.router_advertisements import Advertiser
 from compute.network.router_rules import HostRouter
 from hostler import errors
@@ -34,8 +35,22 @@ def wanted(ports: Iterable[PortSpec], host: str) -> dict[str, HostRouter]:
                 newest[router.id] = router
         for address in port.floating_ips:
             floating.setdefault(address.router_id, []).append(address)
-    return {router_id: HostRouter(router, host, tuple(sorted(floating.get(router_id, ()), key=lambda one: one.address)))
+    return {router_id: HostRouter(router, host, _translated(router, host, floating.get(router_id, ())))
             for router_id, router in newest.items()}
+
+
+def _translated(router: RouterSpec, host: str, of_guests: Iterable[FloatingIpSpec]) -> tuple[FloatingIpSpec, ...]:
+    """Return the floating IPs that a host translates: those of its guests; where one is elected, all or none."""
+    if router.elected is not None:
+        of_guests = router.floating if router.elected.get("host") == host else ()
+    return tuple(sorted(of_guests, key=lambda one: one.address))
+
+
+def leaders(network: NetworkSpec, host: str) -> list[tuple[str, str]]:
+    """Return the MAC and the tunnel address of each other host that leads outside for a router on a network."""
+    return [(names.wire_mac(port.id, router.elected["host"]), router.elected["tunnel_ip"])
+            for router in network.routers if router.elected and router.elected["host"] != host
+            for port in router.interfaces if port.network.id == network.id and router.elected["tunnel_ip"]]
 
 
 def networks_of(routers: Mapping[str, HostRouter]) -> dict[str, NetworkSpec]:
@@ -45,6 +60,13 @@ def networks_of(routers: Mapping[str, HostRouter]) -> dict[str, NetworkSpec]:
         router.spec for router in routers.values()
         if any(port.network.id == network_id for port in router.spec.interfaces)))
         for network_id, network in found.items()}
+
+
+def places(network: NetworkSpec, members: Iterable[str], host: str, tunnel_ip: str) -> frozenset[Entry]:
+    """Return what a VXLAN network's tables hold on a host: the ports elsewhere, as messages bring them, and the hosts
+    that lead outside."""
+    return (overlay.entries(members, tunnel_ip, ipv6=ipv6.answered_by_bridge(network))
+            | overlay.ways(leaders(network, host)))
 
 
 class Routers:
@@ -81,12 +103,18 @@ class Routers:
             self._drop_idle(held)
 
     def announce(self, port: PortSpec) -> None:
-        """Tell the external network that the floating IPs that lead to a guest are here now."""
+        """Tell the external network that the floating IPs that lead to a guest are here now, or all addresses of a
+        router for which this host is elected."""
         own = {fixed.ip_address for fixed in port.fixed_ips}
         for floating in port.floating_ips:
             self._announce(floating.router_id, floating.address)
         for spec in port.network.routers:
             router = self._made.get(spec.id)
+            if router is not None and router.spec.elected and router.outside is not None:
+                for address in router.outside.addresses:
+                    if ":" not in address:
+                        self._announce(spec.id, address.partition("/")[0])
+                continue
             for address in dict.fromkeys(one.address for one in (router.entered if router is not None else ())
                                          if one.host == self._host and one.fixed_ip_address in own):
                 self._announce(spec.id, address)

@@ -41,7 +41,8 @@ from hostler.operations.kinds.registry import KINDS
 _ALL: Final = (
     server_create.PROCEDURE, server_delete.PROCEDURE, *power.PROCEDURES, attach_volume.PROCEDURE,
     detach_volume.PROCEDURE, evacuate.PROCEDURE, rescue.RESCUE, rescue.UNRESCUE, server_update.PROCEDURE,
-    network_update.APPLY_RULES, network_update.UPDATE, network_update.UPDATE_PEERS, trace_packet.PROCEDURE,
+    network_update.APPLY_RULES, network_update.UPDATE, network_update.UPDATE_PEERS, network_update.UPDATE_ROUTER,
+    trace_packet.PROCEDURE,
     trash.SOFT_DELETE, trash.RESTORE,
     shelve.SHELVE, shelve.SHELVE_OFFLOAD, unshelve.PROCEDURE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE, isos.ATTACH, isos.DETACH,

@@ -169,7 +169,15 @@ class Walk:
             yield Hop(here.name, f"router {router.id} has no route to {self._address}: no interface on its network, no "
                                  "extra route, and no external gateway", DROP)
             return
-        yield from _carried(router.gateway.network, here)
+        if router.elected is None:
+            yield from _carried(router.gateway.network, here)
+        elif not router.elected:
+            yield Hop(here.name, f"router {router.id} has no elected host: none with guests of it is up and reaches "
+                                 "all its networks", DROP)
+            return
+        elif router.elected["host"] != here.name:
+            here = _leader(router) or here
+            yield Hop(source.host, f"router {router.id} sends it to host {here.name}, which leads outside for it")
         floating = [one.address for one in source.port.floating_ips
                     if (one.router_id, one.fixed_ip_address) == (router.id, source.address)]
         own = router.outside.get(here.name)
@@ -206,6 +214,7 @@ class Walk:
             yield Hop(place.name, f"floating IP {address} leads nowhere: no router of its port's network serves it",
                       DROP)
             return
+        place = next((_leader(one) or place for one in target.port.network.routers if one.id == leading), place)
         yield Hop(place.name, f"floating IP {address} is translated to {target.address} by router {leading}")
         yield from self._on_host(place, "router", leading, "router")
         if any(one.address == address for one in target.port.floating_ips):
@@ -215,6 +224,11 @@ class Walk:
         real = self._real.get(place.name)
         if real is not None and address not in real["addresses"].get(router_id, ()):
             yield Hop(place.name, f"router {router_id} does not have address {address} on this host", DROP)
+
+
+def _leader(router: RouterSpec) -> Place | None:
+    """Return the host that is elected for a router; what it reaches was seen to when it was."""
+    return Place(router.elected["host"], router.elected["tunnel_ip"], frozenset()) if router.elected else None
 
 
 def _carried(network: NetworkSpec, place: Place) -> Iterator[Hop]:

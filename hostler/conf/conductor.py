@@ -30,6 +30,9 @@ OPTS = [
     cfg.IntOpt("restart_limit_percent", default=50, min=1, max=100,
                help="Share of all hosts, per cent, that may be down at once for their servers to be restarted: beyond "
                     "it the control plane is rather cut off itself. One host may always be down."),
+    cfg.FloatOpt("election_interval", default=1.0, min=0.05,
+                 help="Seconds between two looks for routers whose elected host is down, or has no guest of theirs any "
+                      "more, so that another host must lead outside."),
     cfg.FloatOpt("retry_delay", default=2.0, min=0.05,
                  help="Seconds before an operation that waits for a silent host is tried again."),
     cfg.StrOpt("scheduler", default="bus", choices=["bus", "in-process"],

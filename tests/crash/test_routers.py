@@ -36,6 +36,10 @@ _NETWORK: Final = [*conductor_points(["UpdateNetwork"], ["update_network"]), *ap
 _PORT: Final = [*conductor_points(["ApplyRules"], ["apply_port_rules"]), *api_points(),
                 *agent_points("network.apply_rules")]
 TRACE: Final = conductor_points(["TracePacket"], ["inspect_network"])
+_ROUTER: Final = [*conductor_points(["UpdateRouter"], ["update_network"]), *api_points(),
+                  *agent_points("network.apply_rules")]
+# The elected host is also told to announce what it has.
+_ELECTED: Final = [*conductor_points(["UpdateRouter"], ["update_network", "apply_port_rules"]), *api_points()]
 _RECORDS: Final = api_points(wake=False)
 _ELSEWHERE: Final = "11111111-1111-4111-8111-111111111111"
 
@@ -180,6 +184,11 @@ def _stop_sharing(scene: Scene) -> requests.Response:
     return scene.client.delete(f"{_NET}/rbac-policies/{there[0]['id'] if there else _ELSEWHERE}")
 
 
+def _swap(scene: Scene, *, distributed: bool) -> requests.Response:
+    scene.put(f"routers/{scene.router}", {"router": {"distributed": distributed, "admin_state_up": False}})
+    return scene.put(f"routers/{scene.router}", {"router": {"admin_state_up": True}})
+
+
 def _set(path: str, noun: str, **values: Any) -> Callable[[Scene], requests.Response]:
     """Return the request that changes values; those that name an attribute of the scene stand for its id."""
     return lambda scene: scene.put(path.format(**vars(scene)), {noun: {
@@ -244,6 +253,15 @@ SWITCHES: Final[dict[str, Switch]] = {
     "topology": Switch(
         lambda scene: scene.client.get(_TOPOLOGY), lambda scene: scene.client.delete(_TOPOLOGY),
         lambda scene: _auto_allocated(scene), _RECORDS),
+    # Last: what is between them and the first ones tells hosts otherwise while it is on.
+    "elected host": Switch(
+        lambda scene: _swap(scene, distributed=False), lambda scene: _swap(scene, distributed=True),
+        lambda scene: not scene.show(f"routers/{scene.router}")["distributed"]
+        and scene.show(f"routers/{scene.router}")["admin_state_up"], _ROUTER, needs=("gateway",)),
+    "floating IP there": Switch(
+        _set("floatingips/{floating}", "floatingip", port_id="port"),
+        _set("floatingips/{floating}", "floatingip", port_id=None),
+        lambda scene: scene.show(f"floatingips/{scene.floating}")["port_id"], _ELECTED, needs=("elected host",)),
 }
 FLIPS: Final = [(name, way, point) for name, switch in SWITCHES.items() for way in ("on", "off")
                 for point in switch.points]

@@ -157,6 +157,21 @@ def test_the_way_outside_and_in_by_a_floating_ip(scene: Scene, trace: Trace) -> 
     scene.put(f"routers/{scene.router}", {"router": {"external_gateway_info": None}})
 
 
+def test_the_way_outside_by_an_elected_host(scene: Scene, trace: Trace) -> None:
+    outside = external_network(scene.client)
+    scene.put(f"routers/{scene.router}", {"router": {"external_gateway_info": {"network_id": outside}}})
+    scene.put(f"routers/{scene.router}", {"router": {"distributed": False, "admin_state_up": False}})
+    scene.put(f"routers/{scene.router}", {"router": {"admin_state_up": True}})
+    ways = {}
+    for port, host in ((scene.a, "host1"), (scene.c, "host2")):
+        status, report = trace(port, "198.51.100.7", "--json")
+        assert status == 0 and "SNAT" in report["hops"][-2]["what"], report
+        ways[host] = [hop["what"] for hop in report["hops"] if "leads outside for it" in hop["what"]]
+    [led] = [host for host, said in ways.items() if said]
+    assert f"to host {'host1' if led == 'host2' else 'host2'}" in ways[led][0]
+    scene.put(f"routers/{scene.router}", {"router": {"external_gateway_info": None}})
+
+
 def test_a_network_without_a_physical_network_stays_on_its_host(scene: Scene, trace: Trace) -> None:
     flat = scene.make("network", {"provider:network_type": "flat"})
     scene.make("subnet", {"network_id": flat, "ip_version": 4, "cidr": "10.63.0.0/24"})

@@ -189,6 +189,7 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_N}/routers/{{router}}", {"router": {"name": "taken"}}),
     Call("PUT", f"{_N}/routers/{{router}}/add_router_interface", {"subnet_id": "{subnet}"}),
     Call("PUT", f"{_N}/routers/{{router}}/remove_router_interface", {"subnet_id": "{subnet}"}),
+    Call("POST", f"{_N}/agents/x/l3-routers", {"router_id": "{router}"}),
     *(Call("PUT", f"{_N}/routers/{{router}}/{verb}_extraroutes", {"router": {"routes": [
         {"destination": "10.98.0.0/24", "nexthop": "10.0.0.9"}]}}) for verb in ("add", "remove")),
     Call("PUT", f"{_N}/floatingips/{{floatingip}}", {"floatingip": {"description": "taken"}}),

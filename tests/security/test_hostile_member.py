@@ -138,7 +138,8 @@ ROUTES: Final[Mapping[str, str]] = {
         image_metadata="POST /volumes/{volume_id}/action",
         NOTHING="\n".join(f"POST /{noun}\nPOST /{noun}/detail\nPUT /{noun}/{{absent_id}}"
                           for noun in _NOT_BUILT_VOLUME)),
-    **_lines("/network/v2.0", ADMIN="PUT /quotas/{id}\nPOST /default-security-group-rules",
+    **_lines("/network/v2.0",
+             ADMIN="PUT /quotas/{id}\nPOST /default-security-group-rules\nPOST /agents/{id}/l3-routers",
              CHANGES="\n".join([*(f"PUT /{noun}/{{id}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "security-group-rules", "routers", "floatingips",
                  "rbac-policies", "subnetpools", "address-scopes", "address-groups", "default-security-group-rules")),
@@ -150,8 +151,7 @@ ROUTES: Final[Mapping[str, str]] = {
              NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT), *(
                  f"POST /qos/policies/{{id}}/{rules}\nPUT /qos/policies/{{id}}/{rules}/{{rule_id}}"
                  for rules in network_not_built.ABSENT_RULES),
-                 "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks",
-                 "POST /agents/{id}/l3-routers"]),
+                 "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks"]),
              MANAGERS="POST /qos/policies\nPOST /qos/policies/{id}/bandwidth_limit_rules",
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              port_forwardings="POST /floatingips/{id}/port_forwardings",

@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.fleet import hosts
-from api.core.network import networks, routers
+from api.core.network import networks, router_providers, routers
 from api.core.network.networks import NetworkRecord
 from api.core.network.routers import RouterRecord
 from api.core.network.scope import Caller, find
 from hostler import errors, ids
 from hostler.db.models import Host, Network, Port, Router, RouterPort, Subnet, Zone
+from hostler.resources.network import elections
 from hostler.resources.network.router_specs import INTERFACE
 
 _SERVED: Final = sa.exists().where(Subnet.network_id == Network.id, Subnet.enable_dhcp)
@@ -27,7 +28,8 @@ _SERVED: Final = sa.exists().where(Subnet.network_id == Network.id, Subnet.enabl
 
 @dataclasses.dataclass(frozen=True)
 class Agent:
-    """A host's agent; `alive` means that it reported lately."""
+    """A host's agent; `alive` means that it reported lately. `ha_state` is what it is for a router with an elected
+    host: active there, standby on the others that route for it."""
 
     id: str
     host: str
@@ -36,6 +38,7 @@ class Agent:
     created_at: dt.datetime
     started_at: dt.datetime | None
     seen_at: dt.datetime | None
+    ha_state: str | None = None
 
 
 def list_agents(caller: Caller) -> list[Agent]:
@@ -68,8 +71,12 @@ def agents_of_router(caller: Caller, identifier: str) -> list[Agent]:
     caller.check("get_l3-agents", "")
     with caller.services.db.reading() as session:
         router = find(session, caller, Router, identifier)
-        return _agents(session, caller, Host.id.in_(sa.select(Port.host_id).where(
+        found = _agents(session, caller, Host.id.in_(sa.select(Port.host_id).where(
             Port.network_id.in_(_joined(RouterPort.router_id == router.id)))))
+        if router.distributed:
+            return found
+        leader = elections.leader(session, router.id)
+        return [dataclasses.replace(agent, ha_state="active" if agent.id == leader else "standby") for agent in found]
 
 
 def networks_of_agent(caller: Caller, identifier: str) -> list[NetworkRecord]:
@@ -91,6 +98,23 @@ def routers_of_agent(caller: Caller, identifier: str) -> list[RouterRecord]:
             RouterPort.role == INTERFACE, Port.network_id.in_(guests))
         rows = session.scalars(sa.select(Router).where(Router.id.in_(inside)).order_by(Router.id)).all()
         return routers.records(session, rows)
+
+
+def add_router(caller: Caller, identifier: str, router_id: str) -> None:
+    """Have an agent's host lead outside for a router; raises NotFound, and Conflict where it cannot."""
+    caller.check("create_l3-router", "")
+    router_providers.put_on_host(caller, _found(caller, identifier), router_id)
+
+
+def remove_router(caller: Caller, identifier: str, router_id: str) -> None:
+    """Have another host lead outside for a router; raises NotFound, and Conflict where it does not."""
+    caller.check("delete_l3-router", "")
+    router_providers.remove_from_host(caller, _found(caller, identifier), router_id)
+
+
+def _found(caller: Caller, identifier: str) -> str:
+    with caller.services.db.reading() as session:
+        return _host(session, identifier)
 
 
 def _joined(condition: sa.ColumnElement[bool]) -> sa.Select[Any]:

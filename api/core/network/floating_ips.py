@@ -32,7 +32,7 @@ from hostler.query.resources import declare
 from hostler.resources.network import ipam, place_ports
 from hostler.resources.network.host_updates import notify_of_port
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE
-from hostler.resources.network.routers import remove_ports
+from hostler.resources.network.routers import notify_of_elected, remove_ports
 
 OWNER: Final = "network:floatingip"
 FLOATING_IP: Final = declare(FloatingIp, {
@@ -79,7 +79,7 @@ def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any
         row = find_to_change(session, caller, FloatingIp, identifier)
         caller.check("update_floatingip", row.project_id)
         new = {name: value for name, value in values.items() if name not in _TARGET}
-        before = row.port_id
+        before, led_by = row.port_id, row.router_id
         forwards = _forwards(session, PortForwarding.floating_ip_id == row.id)
         if forwards and values.get("port_id") is not None:
             raise _in_use(row)
@@ -88,7 +88,7 @@ def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any
         changed = set_changed(row, new)
         _flush(session, row)
         moved = changed & {*_TARGET, "router_id"}
-        told = _tell(session, caller, {before, row.port_id}) if moved else []
+        told = _tell(session, caller, {before, row.port_id}, {led_by, row.router_id}) if moved else []
         return _described(session, [row])[0], told
     return caller.write(work)
 
@@ -100,11 +100,11 @@ def delete_floating_ip(caller: Caller, identifier: str) -> None:
         caller.check("delete_floatingip", row.project_id)
         if _forwards(session, PortForwarding.floating_ip_id == row.id):
             raise _in_use(row)
-        port_id, public_port_id = row.port_id, row.public_port_id
+        port_id, public_port_id, led_by = row.port_id, row.public_port_id, row.router_id
         session.delete(row)
         session.flush()
         remove_ports(session, [public_port_id])
-        return None, _tell(session, caller, {port_id})
+        return None, _tell(session, caller, {port_id}, {led_by})
     caller.write(work)
 
 
@@ -143,7 +143,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any], ope
         setattr(row, name, value)
     session.add(row)
     _flush(session, row)
-    operation_ids += _tell(session, caller, {row.port_id})
+    operation_ids += _tell(session, caller, {row.port_id}, {row.router_id})
     return row
 
 
@@ -231,8 +231,10 @@ def router_between(session: orm.Session, external_id: str, port: Port, subnet_id
     return str(found)
 
 
-def _tell(session: orm.Session, caller: Caller, port_ids: set[str | None]) -> list[str]:
-    return [operation_id for port in session.scalars(sa.select(Port).where(
+def _tell(session: orm.Session, caller: Caller, port_ids: set[str | None],
+          router_ids: set[str | None]) -> list[str]:
+    elected = notify_of_elected(session, caller.context, router_ids)
+    return elected + [operation_id for port in session.scalars(sa.select(Port).where(
         Port.id.in_([port_id for port_id in port_ids if port_id is not None])).order_by(Port.id))
         for operation_id in notify_of_port(session, caller.context, port)]
 

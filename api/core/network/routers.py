@@ -2,7 +2,7 @@
 
 Each host that has guests on a router's networks routes for them itself; what hosts are told is derived from the rows
 (`hostler.resources.network.router_specs`). Interfaces are `api.core.network.router_interfaces`'s, the external gateway
-`api.core.network.router_gateway`'s.
+`api.core.network.router_gateway`'s, who leads outside `api.core.network.router_providers`'s.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import router_gateway
+from api.core.network import router_gateway, router_providers
 from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
 from hostler import errors
 from hostler.db.models import FixedIp, Port, Router, RouterPort, Subnet
@@ -28,7 +28,6 @@ from hostler.resources.network.routers import notify_of_router, remove_ports
 
 ROUTER: Final = declare(Router)
 MAX_ROUTES: Final = 30
-_KIND: Final = ("distributed", "ha")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,8 +65,9 @@ def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
     def work(session: orm.Session) -> tuple[RouterRecord, list[str]]:
         router = find_to_change(session, caller, Router, identifier)
         caller.check("update_router", router.project_id)
-        _check_kind(caller, "update", router.project_id, values)
-        new = {name: value for name, value in values.items() if name not in (*_KIND, "gateway", "routes")}
+        new = {name: value for name, value in values.items()
+               if name not in ("gateway", "routes", *router_providers.SAID)}
+        distributed = router_providers.asked(caller, router.project_id, values, "update", router)
         if "routes" in values:
             new["routes"] = checked_routes(session, router, values["routes"] or ())
         changed = set_changed(router, new)
@@ -76,8 +76,14 @@ def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
         if regated and not changed:
             router.revision += 1
         session.flush()
+        if distributed != router.distributed:
+            router.revision += not changed and not regated
+            operation_ids = router_providers.swap(session, caller, router, distributed=distributed)
+            return records(session, [router])[0], operation_ids
         live = regated or changed & {"admin_state_up", "routes"}
         operation_ids = notify_of_router(session, caller.context, router.id) if live else []
+        if regated and not router.distributed:
+            operation_ids += router_providers.elect(session, caller, router.id)
         return records(session, [router])[0], operation_ids
     return caller.write(work)
 
@@ -184,21 +190,14 @@ def _in_use(router_id: str) -> errors.InUse:
     return errors.InUse(f"Router {router_id} still has ports", resource="router", id=router_id, reason="interfaces")
 
 
-def _check_kind(caller: Caller, verb: str, project_id: str, values: Mapping[str, Any]) -> None:
-    """Raise Forbidden unless the caller may say what kind of router it is, though there is one kind alone."""
-    for name in _KIND:
-        if values.get(name) is not None:
-            caller.check(f"{verb}_router:{name}", project_id)
-
-
 def add_router(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> Router:
     """Write a new router."""
     project_id = owner_of_new(session, caller, values)
     caller.check("create_router", project_id)
     claim_quota(caller, session, project_id, "routers")
-    _check_kind(caller, "create", project_id, values)
-    columns = {name: value for name, value in values.items() if name not in (*_KIND, "gateway")}
-    router = Router(**{**columns, "project_id": project_id})
+    columns = {name: value for name, value in values.items() if name not in ("gateway", *router_providers.SAID)}
+    distributed = router_providers.asked(caller, project_id, values, "create")
+    router = Router(**{**columns, "project_id": project_id, "distributed": distributed})
     session.add(router)
     session.flush()
     if values.get("gateway"):

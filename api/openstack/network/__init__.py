@@ -37,7 +37,7 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/network-ip-availabilities", usage.Availabilities(services)
     yield "/v2.0/network-ip-availabilities/{id}", usage.AvailabilityOf(services)
     yield "/v2.0/availability_zones", usage.Zones(services)
-    yield "/v2.0/service-providers", not_built.ServiceProviders(services)
+    yield "/v2.0/service-providers", routers.ServiceProviders(services)
     yield "/v2.0/routers/{id}/add_router_interface", routers.AddInterface(services)
     yield "/v2.0/routers/{id}/remove_router_interface", routers.RemoveInterface(services)
     yield "/v2.0/routers/{id}/add_extraroutes", routers.AddRoutes(services)

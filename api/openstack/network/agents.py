@@ -1,4 +1,5 @@
-"""`/v2.0/agents` and what they host; read-only, as each host's agent works for the guests that are there."""
+"""`/v2.0/agents` and what they host; read-only, as each host's agent works for the guests that are there, but for
+which host leads outside for a router that is not distributed."""
 
 from __future__ import annotations
 
@@ -8,17 +9,19 @@ from typing import Any, Final
 
 import falcon
 
+from api.bodies import compile_schema
 from api.core.network import agents as core
 from api.core.network.scope import Caller
 from api.openstack.network import queries, views
 from api.openstack.network.resources import Resource
-from api.openstack.network.schemas import TRUTH, coerced
+from api.openstack.network.schemas import ID, TRUTH, coerced, record_of
 from api.services import Services
 from hostler import errors
 from hostler.query.compiler import unknown
 
 _FILTERS: Final = ("id", "agent_type", "binary", "topic", "host", "availability_zone", "admin_state_up", "alive",
                    "description")
+_CHECK: Final = compile_schema(record_of(("router_id",), router_id=ID))
 _TRUTHS: Final = ("admin_state_up", "alive")
 
 
@@ -28,7 +31,7 @@ def view(agent: core.Agent) -> dict[str, Any]:
             "host": agent.host, "availability_zone": agent.zone, "admin_state_up": True, "alive": agent.alive,
             "created_at": _time(agent.created_at), "started_at": _time(agent.started_at),
             "heartbeat_timestamp": _time(agent.seen_at), "description": "", "configurations": {},
-            "resources_synced": None}
+            "resources_synced": None, **({} if agent.ha_state is None else {"ha_state": agent.ha_state})}
 
 
 def _time(moment: dt.datetime | None) -> str | None:
@@ -70,7 +73,7 @@ class Agent(Resource):
 
 
 class Hosted(Resource):
-    """`/v2.0/agents/{id}/dhcp-networks` and `…/l3-routers`."""
+    """What an agent hosts."""
 
     def __init__(self, services: Services, plural: str, find: Callable[[Caller, str], Sequence[Any]],
                  show: Callable[[Any, Caller], dict[str, Any]]) -> None:
@@ -82,7 +85,33 @@ class Hosted(Resource):
         caller = self.caller(request)
         response.media = {self._plural: [self._show(record, caller) for record in self._find(caller, id)]}
 
+
+class DhcpNetworks(Hosted):
+    """`/v2.0/agents/{id}/dhcp-networks`."""
+
     on_post = _refuse
+
+
+class L3Routers(Hosted):
+    """`/v2.0/agents/{id}/l3-routers`."""
+
+    def on_post(self, request: falcon.Request, response: falcon.Response, id: str) -> None:
+        """Have the agent's host lead outside for the router that the body names."""
+        body = self.body(request)
+        if not isinstance(body, dict):
+            raise errors.Invalid(reason="Unable to find 'router_id' in request body")
+        _CHECK(body)
+        core.add_router(self.caller(request), id, body["router_id"])
+        response.status, response.media = falcon.HTTP_201, None
+
+
+class L3Router(Resource):
+    """A router for which an agent's host may lead outside."""
+
+    def on_delete(self, request: falcon.Request, response: falcon.Response, id: str, item_id: str) -> None:
+        """Have another host do so."""
+        core.remove_router(self.caller(request), id, item_id)
+        response.status = falcon.HTTP_204
 
 
 class HostedItem(Resource):
@@ -95,9 +124,9 @@ def routes(services: Services) -> list[tuple[str, Resource]]:
     """Return the paths of agents."""
     return [
         ("/v2.0/agents", Agents(services, core.list_agents)), ("/v2.0/agents/{id}", Agent(services)),
-        ("/v2.0/agents/{id}/dhcp-networks", Hosted(services, "networks", core.networks_of_agent, views.network)),
+        ("/v2.0/agents/{id}/dhcp-networks", DhcpNetworks(services, "networks", core.networks_of_agent, views.network)),
         ("/v2.0/agents/{id}/dhcp-networks/{item_id}", HostedItem(services)),
-        ("/v2.0/agents/{id}/l3-routers", Hosted(services, "routers", core.routers_of_agent, views.router)),
-        ("/v2.0/agents/{id}/l3-routers/{item_id}", HostedItem(services)),
+        ("/v2.0/agents/{id}/l3-routers", L3Routers(services, "routers", core.routers_of_agent, views.router)),
+        ("/v2.0/agents/{id}/l3-routers/{item_id}", L3Router(services)),
         ("/v2.0/networks/{id}/dhcp-agents", Agents(services, core.agents_of_network)),
         ("/v2.0/routers/{id}/l3-agents", Agents(services, core.agents_of_router))]

@@ -1,8 +1,4 @@
-"""Parts of the published API that this cloud does not have: clients are told so, with 501, whatever they ask for.
-
-Service providers are an empty list, because openstacksdk's project cleanup asks for providers of VPNs before it deletes
-security groups and networks, and gives up at an error.
-"""
+"""Parts of the published API that this cloud does not have: clients are told so, with 501, whatever they ask for."""
 
 from __future__ import annotations
 
@@ -67,11 +63,3 @@ class AbsentItem(Resource):
         raise errors.NotImplementedHere(feature=self._feature)
 
     on_put = on_delete = on_get
-
-
-class ServiceProviders(Resource):
-    """`/v2.0/service-providers`: providers of VPNs, firewalls, load balancers; always empty."""
-
-    def on_get(self, _request: falcon.Request, response: falcon.Response) -> None:
-        """List nothing."""
-        response.media = {"service_providers": []}

@@ -149,7 +149,7 @@ _GATEWAY = record_of(network_id=nullable(ID), enable_snat=TRUTH,
 ROUTER: Mapping[str, Attribute] = {
     **_NAMED, "admin_state_up": Attribute(TRUTH), "external_gateway_info": Attribute(nullable(_GATEWAY)),
     "routes": Attribute(nullable(ROUTES), post=False),
-    "distributed": Attribute({"enum": [None, True]}), "ha": Attribute({"enum": [None, False]}),
+    "distributed": Attribute(nullable(TRUTH)), "ha": Attribute(nullable(TRUTH)),
     "availability_zone_hints": Attribute(NOTHING, put=False, ignored=True),
     "flavor_id": Attribute(NOTHING, put=False, ignored=True),
 }

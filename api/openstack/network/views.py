@@ -131,7 +131,7 @@ def router(record: RouterRecord, caller: Caller) -> dict[str, Any]:
              "external_gateway_info": gateway, "routes": row.routes, "availability_zone_hints": [],
              "availability_zones": [], "flavor_id": None}
     if caller.sees_all:
-        shown |= {"distributed": True, "ha": False}
+        shown |= {"distributed": row.distributed, "ha": not row.distributed}
     return shown
 
 

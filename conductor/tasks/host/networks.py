@@ -11,9 +11,11 @@ import sqlalchemy as sa
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
-from hostler.db.models import Host, Port
+from hostler.db.models import Host, Port, Router, RouterPort
 from hostler.resources.network import kinds, peers
 from hostler.resources.network.port_specs import Groups, group_members, members_for, port_specs
+from hostler.resources.network.router_specs import GATEWAY
+from hostler.resources.network.routers import networks_of
 from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.server.specs import PortSpec
 
@@ -92,6 +94,43 @@ class UpdateNetwork(_NotifyHosts):
         ports = _ports_by_host(run, list(ids))
         self._tell(ports, lambda host: run.cloud.compute.update_network(
             run.context, host, ports[host][0].network, ports[host], self._members(ports[host])))
+
+
+class UpdateRouter(_NotifyHosts):
+    """Have the hosts of a router's guests follow which of them lead outside. Revert: nothing to undo."""
+
+    def execute(self, router_id: str, leaving: str | None) -> None:
+        """Make before break: tell the host that leads from now on, and last the one that did.
+
+        The latter may be dead, and must not keep the others waiting.
+        """
+        ports, leader, distributed = self._read(router_id)
+        last = leader if distributed else leaving
+        order = sorted(ports, key=lambda host: (host == last and (distributed or host != leader),
+                                                distributed or host != leader, host))
+        silent = [host for host in order if not self._answers(host, lambda host: self._update(host, ports[host]))]
+        if leader in ports and not distributed and leader not in silent:
+            # Frames of the one before may have gone out after its first announcement.
+            self._answers(leader, lambda host: self.run.cloud.compute.apply_port_rules(
+                self.run.context, host, ports[host], self._members(ports[host])))
+        self.run.wait_for_silent([host for host in silent if host != leaving])
+
+    def _read(self, router_id: str) -> tuple[dict[str, list[PortSpec]], str, bool]:
+        with self.run.reading() as session:
+            ids = session.scalars(sa.select(Port.id).where(
+                Port.network_id.in_(networks_of(session, router_id)), Port.host_id.is_not(None))).all()
+            leader, distributed = session.execute(
+                sa.select(Host.name, Router.distributed).select_from(Router)
+                .outerjoin(RouterPort, sa.and_(RouterPort.router_id == Router.id, RouterPort.role == GATEWAY))
+                .outerjoin(Host, Host.id == RouterPort.host_id)
+                .where(Router.id == router_id)).tuples().one_or_none() or (None, True)
+        return _ports_by_host(self.run, list(ids)), leader or "", distributed
+
+    def _update(self, host: str, ports: list[PortSpec]) -> None:
+        members = self._members(ports)
+        for network in {port.network.id: port.network for port in ports}.values():
+            self.run.cloud.compute.update_network(
+                self.run.context, host, network, [port for port in ports if port.network.id == network.id], members)
 
 
 class UpdatePeers(_NotifyHosts):

@@ -17,6 +17,8 @@ class Router(Resource, Base):
     __tablename__ = "routers"
     project_id: orm.Mapped[str] = relation("projects.id", kind="parent", on_delete="cascade")
     admin_state_up: orm.Mapped[bool] = orm.mapped_column(default=True)
+    # Whether each host leads outside for its own guests; else the one that the gateway's port names does for all.
+    distributed: orm.Mapped[bool] = orm.mapped_column(default=True, server_default=sa.true())
     enable_snat: orm.Mapped[bool] = orm.mapped_column(default=True)
     routes: orm.Mapped[list[Any]] = orm.mapped_column(default=list)  # [{"destination", "nexthop"}]
     # The project whose auto-allocated network it leads outside.
@@ -31,7 +33,7 @@ class RouterPort(Base):
     """A port of a router: an `interface` on a subnet, its `gateway`, or the address of one more host (`snat`).
 
     `host_id` is the host that sends guests' traffic out from this address (gateway and snat): each its own, because
-    the answers must come back to it.
+    the answers must come back to it. Of a router that is not distributed the gateway alone has a host, the elected one.
     """
 
     __tablename__ = "router_ports"

@@ -29,6 +29,14 @@ class UpdateNetwork(Arguments):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class UpdateRouter(Arguments):
+    """The router that another host, or each, leads outside for; the host that did so far, by name."""
+
+    router_id: str
+    leaving: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class UpdatePeers(Arguments):
     """The VXLAN network of which ports came, went or moved."""
 
@@ -50,7 +58,9 @@ APPLY_RULES: Final = Kind(
 UPDATE: Final = Kind(name="network.update", resources=("network",), arguments=UpdateNetwork, cancellable=False)
 UPDATE_PEERS: Final = Kind(
     name="network.update_peers", resources=("network",), arguments=UpdatePeers, cancellable=False)
+UPDATE_ROUTER: Final = Kind(
+    name="network.update_router", resources=("router",), arguments=UpdateRouter, cancellable=False)
 TRACE_PACKET: Final = Kind(
     name="network.trace_packet", resources=("port",), arguments=TracePacket, cancellable=False)
 
-KINDS: Final = (APPLY_RULES, UPDATE, UPDATE_PEERS, TRACE_PACKET)
+KINDS: Final = (APPLY_RULES, UPDATE, UPDATE_PEERS, UPDATE_ROUTER, TRACE_PACKET)

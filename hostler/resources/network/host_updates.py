@@ -92,6 +92,15 @@ def tell_networks(session: orm.Session, context: RequestContext, network_ids: Co
         Target("network", network_id): network.UpdateNetwork(network_id=network_id) for network_id in live})
 
 
+def tell_router(session: orm.Session, context: RequestContext, router_id: str, network_ids: Collection[str],
+                leaving: str | None = None) -> list[str]:
+    """Make the hosts serve the networks that a router joins as its rows now say, the host `leaving` last."""
+    for network_id in network_ids:
+        revisions.network_changed(session, network_id)
+    return accept_once(session, context, network.UPDATE_ROUTER, {
+        Target("router", router_id): network.UpdateRouter(router_id=router_id, leaving=leaving)})
+
+
 def notify_of_peers(session: orm.Session, context: RequestContext, network_ids: Collection[str],
                     except_host: str | None = None) -> list[str]:
     """Make the hosts of VXLAN networks send to the ports where they now are; nothing where only `except_host`, which

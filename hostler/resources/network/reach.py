@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,8 +20,13 @@ IS_LIMITED: Any = sa.exists().where(Port.server_id == Server.id, Network.id == P
 
 def needed(session: orm.Session, server_id: str) -> tuple[str, ...]:
     """Return the traits that a host of the server must have."""
+    return tuple(sorted(of_networks(session.execute(_OF_SERVER, {"server": server_id}).tuples())))
+
+
+def of_networks(networks: Iterable[tuple[str, str | None]]) -> set[str]:
+    """Return the traits that a host of networks, each with its kind and its physical network, must have."""
     found = set()
-    for kind, physical in session.execute(_OF_SERVER, {"server": server_id}).tuples():
+    for kind, physical in networks:
         found |= {kinds.KIND + kind} - {kinds.REPORTED}
         found |= {kinds.PHYSICAL + physical} if physical else set()
-    return tuple(sorted(found))
+    return found

@@ -27,7 +27,7 @@ _SERVING = (sa.select(RouterPort.router_id).join(_HERE, _HERE.id == RouterPort.p
             .where(RouterPort.role == INTERFACE, _HERE.network_id.in_(_IDS)))
 _LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_id"), Port.network_id, Port.mac_address,
                     FixedIp.ip_address, Subnet.cidr, Subnet.ip_version, Host.name.label("host"), Router.enable_snat,
-                    Router.routes, Router.spec_revision)
+                    Host.tunnel_ip, Router.routes, Router.spec_revision, Router.distributed)
           .join(Router, Router.id == RouterPort.router_id).join(Port, Port.id == RouterPort.port_id)
           .join(FixedIp, FixedIp.port_id == Port.id).join(Subnet, Subnet.id == FixedIp.subnet_id)
           .outerjoin(Host, Host.id == RouterPort.host_id)
@@ -35,6 +35,9 @@ _LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_i
           .order_by(RouterPort.router_id, Port.id, FixedIp.ip_address))
 _FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
              .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
+_TRANSLATED = (sa.select(FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
+               .join(Port, Port.id == FloatingIp.port_id)
+               .where(FloatingIp.router_id.in_(_IDS), Port.host_id.is_not(None)).order_by(FloatingIp.address))
 _FORWARDINGS = (sa.select(FloatingIp.router_id, FloatingIp.address, PortForwarding.protocol,
                           PortForwarding.external_first, PortForwarding.external_last, PortForwarding.fixed_ip_address,
                           PortForwarding.internal_first, PortForwarding.internal_last, Host.name.label("host"))
@@ -76,8 +79,20 @@ def router_specs(session: orm.Session, links: Sequence[Any], networks: Mapping[s
     for link in links:
         by_router[link.router_id].append(link)
     forwardings = _forwardings(session, by_router)
-    return [dataclasses.replace(_router(router_id, rows, networks), forwardings=tuple(forwardings[router_id]))
-            for router_id, rows in by_router.items()]
+    found = [dataclasses.replace(_router(router_id, rows, networks), forwardings=tuple(forwardings[router_id]))
+             for router_id, rows in by_router.items()]
+    elected = [router.id for router in found if router.elected]
+    if not elected:
+        return found
+    floating = [FloatingIpSpec(**row) for row in session.execute(_TRANSLATED, {"ids": elected}).mappings()]
+    return [_at_one_host(router, floating) if router.elected else router for router in found]
+
+
+def _at_one_host(router: RouterSpec, floating: Sequence[FloatingIpSpec]) -> RouterSpec:
+    host = str(router.elected and router.elected["host"])
+    return dataclasses.replace(
+        router, floating=tuple(one for one in floating if one.router_id == router.id),
+        forwardings=tuple(dataclasses.replace(one, entry=host, host=host) for one in router.forwardings))
 
 
 def _forwardings(session: orm.Session, router_ids: Collection[str]) -> defaultdict[str, list[ForwardingSpec]]:
@@ -114,6 +129,9 @@ def _router(router_id: str, rows: Sequence[Any], networks: Mapping[str, NetworkS
     return RouterSpec(
         id=router_id, revision=rows[0].spec_revision, interfaces=tuple(links[INTERFACE]),
         gateway=links[GATEWAY][0] if links[GATEWAY] else None, snat=rows[0].enable_snat, routes=tuple(rows[0].routes),
+        elected=None if rows[0].distributed else next((
+            {"host": row.host, "tunnel_ip": row.tunnel_ip} for row in rows
+            if row.role == GATEWAY and row.host is not None), {}),
         outside={row.host: {"mac": row.mac_address, "address": _with_prefix(row)}
                  for row in rows if row.host is not None and row.ip_version == 4})
 

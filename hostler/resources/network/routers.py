@@ -18,7 +18,7 @@ from sqlalchemy import exc, orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
-from hostler.db.models import FixedIp, FloatingIp, Port, PortForwarding, PortSecurityGroup, RouterPort, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Port, PortForwarding, PortSecurityGroup, Router, RouterPort, Subnet
 from hostler.resources import revisions
 from hostler.resources.network import host_updates, ipam, place_ports
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
@@ -32,8 +32,8 @@ _QUIET = {"synchronize_session": False}
 _INSIDE, _THERE = orm.aliased(RouterPort), orm.aliased(RouterPort)
 _MISSING = (
     sa.select(RouterPort.router_id, RouterPort.port_id, Port.network_id, Port.project_id)
-    .join(Port, Port.id == RouterPort.port_id)
-    .where(RouterPort.role == GATEWAY,
+    .join(Port, Port.id == RouterPort.port_id).join(Router, Router.id == RouterPort.router_id)
+    .where(RouterPort.role == GATEWAY, Router.distributed,
            ~sa.exists().where(_THERE.router_id == RouterPort.router_id, _THERE.host_id == sa.bindparam("host"))))
 
 
@@ -45,11 +45,13 @@ def _serving(networks: Any) -> Any:
 
 
 _GUEST = orm.aliased(Port)
-_FORWARDING = (sa.select(FloatingIp.router_id).distinct()
-               .join(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id))
-_FORWARDING_TO_SERVER = _FORWARDING.join(Port, Port.id == PortForwarding.port_id).where(
-    Port.server_id == sa.bindparam("server"))
-_FORWARDING_TO_PORTS = _FORWARDING.where(PortForwarding.port_id.in_(sa.bindparam("ids", expanding=True)))
+# With an elected host, floating IPs are translated there, wherever their guests are.
+_LEADING_TO = (sa.select(FloatingIp.router_id).distinct().join(Router, Router.id == FloatingIp.router_id)
+               .outerjoin(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id)
+               .join(Port, sa.or_(Port.id == PortForwarding.port_id,
+                                  sa.and_(~Router.distributed, Port.id == FloatingIp.port_id))))
+_LEADING_TO_SERVER = _LEADING_TO.where(Port.server_id == sa.bindparam("server"))
+_LEADING_TO_PORTS = _LEADING_TO.where(Port.id.in_(sa.bindparam("ids", expanding=True)))
 _MISSING_BY_NETWORKS = _serving(sa.bindparam("networks", expanding=True))
 _MISSING_BY_SERVER = _serving(sa.select(_GUEST.network_id).where(_GUEST.server_id == sa.bindparam("server")))
 
@@ -60,7 +62,12 @@ def notify_of_router(session: orm.Session, context: RequestContext, router_id: s
 
     Returns the ids of the operations to wake after the commit.
     """
-    networks = {*networks_of(session, router_id), *network_ids}
+    own = networks_of(session, router_id)
+    networks = {*own, *network_ids}
+    if not session.scalar(sa.select(Router.distributed).where(Router.id == router_id)):
+        revisions.routers_changed(session, [router_id])
+        return [*host_updates.tell_router(session, context, router_id, own),
+                *host_updates.tell_networks(session, context, networks.difference(own))]
     for host_id in session.scalars(sa.select(Port.host_id).distinct().where(
             Port.network_id.in_(networks), Port.host_id.is_not(None))).all():
         take_addresses(session, str(host_id), networks)
@@ -122,9 +129,10 @@ def forget_addresses(session: orm.Session, port_id: str) -> None:
 
 def routers_forwarding(session: orm.Session, *, server_id: str | None = None,
                        port_ids: Collection[str] = ()) -> list[str]:
-    """Return the ids of the routers that forward ports to a server, or to some of its ports."""
-    found = (session.scalars(_FORWARDING_TO_PORTS, {"ids": list(port_ids)}) if server_id is None
-             else session.scalars(_FORWARDING_TO_SERVER, {"server": server_id}))
+    """Return the ids of the routers that may lead to a server, or to some of its ports, from another host: by
+    forwardings, or by floating IPs at an elected host."""
+    found = (session.scalars(_LEADING_TO_PORTS, {"ids": list(port_ids)}) if server_id is None
+             else session.scalars(_LEADING_TO_SERVER, {"server": server_id}))
     return [str(router_id) for router_id in found]
 
 
@@ -136,6 +144,13 @@ def notify_of_forwarders(session: orm.Session, context: RequestContext | None,
         return []
     return [operation_id for router_id in router_ids
             for operation_id in notify_of_router(session, context, router_id)]
+
+
+def notify_of_elected(session: orm.Session, context: RequestContext, router_ids: Collection[str | None]) -> list[str]:
+    """Make hosts follow those of some routers whose floating IPs an elected host translates."""
+    elected = session.scalars(sa.select(Router.id).where(Router.id.in_([one for one in router_ids if one is not None]),
+                                                         ~Router.distributed).order_by(Router.id)).all()
+    return [operation_id for router_id in elected for operation_id in notify_of_router(session, context, router_id)]
 
 
 def remove_ports(session: orm.Session, port_ids: Collection[str]) -> None:

@@ -149,6 +149,9 @@ class RouterSpec(Spec):
     `gateway` leads to the external network; `outside` is where each host, by name, sends IPv4 from: its MAC and its
     address with prefix length. With `snat`, nothing else leaves but what comes from a floating IP. IPv6 is not
     translated: every host answers at the gateway's IPv6 addresses.
+
+    With `elected`, one host alone leads outside, for the guests on all hosts and with all of `floating`: {"host",
+    "tunnel_ip"}, or {} while no host can. The others send there what goes outside.
     """
 
     id: str
@@ -159,6 +162,8 @@ class RouterSpec(Spec):
     outside: dict[str, dict[str, str]] = dataclasses.field(default_factory=dict)  # {host: {"mac", "address"}}
     routes: tuple[dict[str, str], ...] = ()  # {"destination", "nexthop"}
     forwardings: tuple[ForwardingSpec, ...] = ()
+    elected: dict[str, str] | None = None
+    floating: tuple[FloatingIpSpec, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

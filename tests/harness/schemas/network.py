@@ -118,7 +118,7 @@ _AGENT = {**_object({
     "availability_zone": _TEXT_OR_NULL, "admin_state_up": _FLAG, "alive": _FLAG, "created_at": _TEXT,
     "started_at": _TEXT_OR_NULL,
     "heartbeat_timestamp": _TEXT_OR_NULL, "description": _TEXT_OR_NULL, "configurations": {"type": "object"},
-    "resources_synced": _FLAG_OR_NULL}), "required": []}
+    "resources_synced": _FLAG_OR_NULL}, {"ha_state": {"enum": ["active", "standby", "unknown", None]}}), "required": []}
 _SEGMENT = {**_object({
     "id": _UUID, "network_id": _UUID, "name": _TEXT_OR_NULL, "description": _TEXT_OR_NULL,
     "network_type": {"enum": ["flat", "vlan", "vxlan", "gre", "geneve", "local"]}, "physical_network": _TEXT_OR_NULL,
@@ -235,6 +235,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
         "/agents", "/networks/{id}/dhcp-agents", "/routers/{id}/l3-agents")),
     ("GET", "/agents/{id}", 200, _object({"agent": _AGENT})),
     ("GET", "/agents/{id}/dhcp-networks", 200, _object({"networks": _list(_NETWORK)})),
+    ("POST", "/agents/{id}/l3-routers", 201, _NOTHING), ("DELETE", "/agents/{id}/l3-routers/{id}", 204, _NOTHING),
     ("GET", "/agents/{id}/l3-routers", 200, _object({"routers": _list(_ROUTER)})),
     ("GET", "/segments", 200, _object({"segments": _list(_SEGMENT)}, {"segments_links": _list(_LINK)})),
     ("GET", "/segments/{id}", 200, _object({"segment": _SEGMENT})),

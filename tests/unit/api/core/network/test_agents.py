@@ -77,9 +77,22 @@ def test_agents_are_for_administrators_and_stay_as_they_are(api: Api, cloud: Clo
     for path in (f"{one}/dhcp-networks", f"{one}/l3-routers", f"/v2.0/networks/{network}/dhcp-agents"):
         api.refused("GET", path, None, 403, "PolicyNotAuthorized")
     for method, path in (("PUT", one), ("DELETE", one), ("POST", f"{one}/dhcp-networks"),
-                         ("DELETE", f"{one}/dhcp-networks/{network}"), ("POST", f"{one}/l3-routers"),
-                         ("DELETE", f"{one}/l3-routers/x")):
+                         ("DELETE", f"{one}/dhcp-networks/{network}")):
         assert "agent" in api.refused(method, path, {}, 501, "NotImplementedError", token=ADMIN)
+
+
+def test_who_leads_outside_is_for_administrators(api: Api, cloud: Cloud) -> None:
+    router = api.make("router", "routers", name="r")["id"]
+    path = f"{AGENTS}/{cloud.host_id}/l3-routers"
+    api.refused("POST", path, {"router_id": router}, 403, "PolicyNotAuthorized")
+    api.refused("DELETE", f"{path}/{router}", None, 403, "PolicyNotAuthorized")
+    api.refused("POST", path, {"router_id": router}, 409, "DVRL3CannotAssignToDvrAgent", token=ADMIN)
+    api.refused("DELETE", f"{path}/{router}", None, 409, "RouterNotHostedByL3Agent", token=ADMIN)
+    api.refused("POST", path, {"router_id": ids.new_id()}, 404, "RouterNotFound", token=ADMIN)
+    api.refused("POST", f"{AGENTS}/{ids.new_id()}/l3-routers", {"router_id": router}, 404, "AgentNotFound", token=ADMIN)
+    for values in ({"distributed": False}, {"ha": True}):
+        api.refused("POST", "/v2.0/routers", {"router": values}, 403, "PolicyNotAuthorized")
+        api.refused("PUT", f"/v2.0/routers/{router}", {"router": values}, 403, "PolicyNotAuthorized")
 
 
 def test_segments(api: Api, cloud: Cloud) -> None:

@@ -13,7 +13,8 @@ from hostler.resources.volume import states as volume_states
 
 # Kinds that nothing cancels; a kind is cancellable unless somebody thought otherwise.
 LAST = {"server.delete", "server.update", "network.apply_rules", "network.update",
-        "network.update_peers", "network.trace_packet", "volume.delete", "snapshot.delete", "backup.delete",
+        "network.update_peers", "network.update_router", "network.trace_packet", "volume.delete",
+        "snapshot.delete", "backup.delete",
         "attachment.delete", "cloud.audit", "server.shelve_offload", "server.confirm_resize",
         "server.revert_resize", "server.reset_network", "server.inject_network_info"}
 

@@ -1,0 +1,155 @@
+"""Routers for which one host leads outside: who is elected, what hosts are told, how clients see and move it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from hostler.resources.server.specs import RouterSpec
+from tests.harness.client import Client
+from tests.harness.inprocess import Cloud
+from tests.harness.ports import wait_for
+from tests.harness.router_calls import N, fault, gate, join, made, net, put
+
+VXLAN = {"provider:network_type": "vxlan"}
+
+
+class Scene:
+    """A guest on each of two hosts behind a router; the second one's has a floating IP."""
+
+    def __init__(self, cloud: Cloud, client: Client, cidr: str, **router: Any) -> None:
+        self.cloud, self.client = cloud, client
+        self.network, self.subnet = net(client, cidr, **VXLAN)
+        self.outside, _ = net(client, "203.0.113.0/24", **{"router:external": True})
+        self.router = made(client, "router", name="r", **router)["id"]
+        join(client, self.router, self.subnet).raise_for_status()
+        gate(client, self.router, self.outside).raise_for_status()
+        image = client.make_image()
+        self.ports, self.servers = [], []
+        for host in ("host1", "host2"):
+            self.ports.append(made(client, "port", network_id=self.network)["id"])
+            self.servers.append(client.create_server(image, networks=[{"port": self.ports[-1]}],
+                                                     availability_zone=f"nova:{host}"))
+        for server in self.servers:
+            client.wait_server(server, "ACTIVE")
+        self.floating = made(client, "floatingip", floating_network_id=self.outside, port_id=self.ports[1])
+
+    def told(self, number: int) -> Any:
+        """Return the router as the host of that number was told it: an empty one while it is switched off."""
+        routers = self.cloud.agents[f"host{number}"].tools.network.plugged[self.ports[number - 1]].network.routers
+        return routers[0] if routers else RouterSpec(id="")
+
+    def wait_elected(self, *hosts: str) -> str:
+        """Wait until both hosts know that one of `hosts` leads outside; returns it."""
+        def agreed() -> bool:
+            said = [(self.told(number).elected or {}).get("host") for number in (1, 2)]
+            return said[0] == said[1] and said[0] in (hosts or ("host1", "host2"))
+        wait_for(agreed, f"the election of {hosts}", 30)
+        return str(self.told(1).elected["host"])
+
+    def agents(self) -> dict[str, dict[str, Any]]:
+        return {agent["host"]: agent for agent in self.client.get(
+            f"{N}/routers/{self.router}/l3-agents").json()["agents"]}
+
+    def states(self) -> dict[str, str | None]:
+        return {host: agent.get("ha_state") for host, agent in self.agents().items()}
+
+    def close(self) -> None:
+        for server in self.servers:
+            self.client.delete(f"/compute/v2.1/servers/{server}")
+        for server in self.servers:
+            self.client.wait_gone(server)
+
+
+def other(host: str) -> str:
+    return "host2" if host == "host1" else "host1"
+
+
+@pytest.fixture
+def scene(cloud: Cloud, client: Client) -> Any:
+    made_scene = Scene(cloud, client, "10.61.0.0/24", distributed=False)
+    yield made_scene
+    made_scene.close()
+
+
+def test_one_host_is_elected_and_both_know(scene: Scene) -> None:
+    leader = scene.wait_elected()
+    for number in (1, 2):
+        wait_for(lambda number=number: [one.address for one in scene.told(number).floating] == [
+            scene.floating["floating_ip_address"]], "the floating IP", 30)
+        assert list(scene.told(number).outside) == [leader]
+    assert scene.told(1).elected["tunnel_ip"] == f"192.0.2.{leader.removeprefix('host')}"
+    shown = scene.client.get(f"{N}/routers/{scene.router}").json()["router"]
+    assert (shown["distributed"], shown["ha"]) == (False, True)
+    assert scene.states() == {leader: "active", other(leader): "standby"}
+    agent = scene.agents()[leader]["id"]
+    assert scene.router in [one["id"] for one in scene.client.get(f"{N}/agents/{agent}/l3-routers").json()["routers"]]
+    # What changes about a floating IP, the elected host hears.
+    put(scene.client, f"floatingips/{scene.floating['id']}", {"floatingip": {"port_id": None}}).raise_for_status()
+    wait_for(lambda: scene.told(1).floating == scene.told(2).floating == (), "its end", 30)
+
+
+def test_an_operator_moves_it(scene: Scene) -> None:
+    leader = scene.wait_elected()
+    agents = {host: agent["id"] for host, agent in scene.agents().items()}
+    path = f"{N}/agents/{agents[leader]}/l3-routers"
+    assert scene.client.delete(f"{N}/agents/{agents[other(leader)]}/l3-routers/{scene.router}").status_code == 409
+    assert scene.client.delete(f"{path}/{scene.router}").status_code == 204
+    assert scene.wait_elected(other(leader)) and scene.states()[other(leader)] == "active"
+    for _ in range(2):  # the second one tells it all again
+        assert scene.client.post(path, {"router_id": scene.router}).status_code == 201
+    scene.wait_elected(leader)
+    for body, status in (({}, 400), ({"router_id": "x"}, 404), ({"router_id": 5}, 400), ([], 400)):
+        assert scene.client.post(path, body).status_code == status, body
+    flat = made(scene.client, "router")["id"]
+    assert fault(scene.client.post(path, {"router_id": flat})) == (409, "DVRL3CannotAssignToDvrAgent")
+    assert fault(scene.client.delete(f"{path}/{flat}")) == (409, "RouterNotHostedByL3Agent")
+    unserved = made(scene.client, "router", distributed=False)["id"]
+    assert fault(scene.client.post(path, {"router_id": unserved})) == (409, "RouterSchedulingFailed")
+
+
+def test_another_host_takes_over(scene: Scene, cloud: Cloud) -> None:
+    leader = scene.wait_elected()
+    service = scene.client.get(f"/compute/v2.1/os-services?host={leader}&binary=nova-compute").json()["services"][0]
+    where = f"/compute/v2.1/os-services/{service['id']}"
+    scene.client.request("PUT", where, json={"forced_down": True}, headers={
+        "OpenStack-API-Version": "compute 2.53"}).raise_for_status()
+    try:
+        scene.wait_elected(other(leader))
+    finally:
+        scene.client.request("PUT", where, json={"forced_down": False}, headers={
+            "OpenStack-API-Version": "compute 2.53"}).raise_for_status()
+    # It stays there when the first one is back, and follows the guests when the last one leaves.
+    scene.wait_elected(other(leader))
+    server = scene.servers[int(other(leader).removeprefix("host")) - 1]
+    scene.client.delete(f"/compute/v2.1/servers/{server}").raise_for_status()
+    scene.client.wait_gone(server)
+    wait_for(lambda: scene.states() == {leader: "active"}, "the election of the host that has guests", 30)
+
+
+def test_the_provider_is_swapped(scene: Scene) -> None:
+    leader = scene.wait_elected()
+    path = f"routers/{scene.router}"
+    up = put(scene.client, path, {"router": {"distributed": True}})
+    assert fault(up)[0] == 400 and "admin_state_up" in up.text
+    for wrong in ({"distributed": True, "ha": True}, {"distributed": "x"}, {"ha": 5}):
+        assert put(scene.client, path, {"router": wrong}).status_code == 400, wrong
+    shown = put(scene.client, path, {"router": {"distributed": True, "admin_state_up": False}}).json()["router"]
+    assert (shown["distributed"], shown["ha"], shown["admin_state_up"]) == (True, False, False)
+    put(scene.client, path, {"router": {"admin_state_up": True}}).raise_for_status()
+    wait_for(lambda: all(scene.told(number).elected is None and set(scene.told(number).outside) == {"host1", "host2"}
+                         for number in (1, 2)), "each host's own way outside", 30)
+    assert set(scene.states().values()) == {None}
+    put(scene.client, path, {"router": {"ha": True, "admin_state_up": False}}).raise_for_status()
+    put(scene.client, path, {"router": {"admin_state_up": True}}).raise_for_status()
+    scene.wait_elected(leader)
+    ports = scene.client.get(f"{N}/ports?device_id={scene.router}").json()["ports"]
+    assert sorted(port["device_owner"] for port in ports) == ["network:router_gateway", "network:router_interface"]
+
+
+def test_providers_are_listed(client: Client) -> None:
+    listed = client.get(f"{N}/service-providers").json()["service_providers"]
+    assert [(one["name"], one["default"]) for one in listed] == [("Flat", True), ("VirtualRouter", False)]
+    assert client.get(f"{N}/service-providers?default=false").json()["service_providers"] == listed[1:]
+    assert client.get(f"{N}/service-providers?colour=red").status_code == 400

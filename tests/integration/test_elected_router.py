@@ -1,0 +1,205 @@
+"""A router with an elected host, on two hosts: who leads outside, and what pings miss when that changes."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from pyroute2 import IPRoute
+
+from compute.network import names, namespaces
+from hostler import ids
+from hostler.resources.server.specs import (
+    FloatingIpSpec,
+    ForwardingSpec,
+    PortSpec,
+    RouterPortSpec,
+    RouterSpec,
+)
+from tests.harness import network_lab
+from tests.harness.network_lab import Guest, make_network, wait_for
+from tests.harness.outside import Outside
+from tests.harness.two_hosts import ALLOW_TCP, HostOfTwo, place, two_hosts
+
+pytestmark = network_lab.NEEDS
+OWN, FLOATING, FORWARDED = "203.0.113.20", "203.0.113.30", "203.0.113.40"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def host_namespace() -> Iterator[None]:
+    with network_lab.host_network():
+        yield
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
+    with two_hosts(tmp_path) as made:
+        yield made
+
+
+class Segment(Outside):
+    """A machine that is at the same time the switch of the hosts' physical network, which neither host carries for the
+    other."""
+
+    def __init__(self, path: Path, hosts: tuple[HostOfTwo, HostOfTwo]) -> None:
+        self.path = path
+        namespaces.create(path)
+
+        def wire(host: HostOfTwo, number: int) -> None:
+            with path.open("rb") as handle, IPRoute() as ipr:
+                for index in ipr.link_lookup(ifname="ext0"):
+                    ipr.link("del", index=index)
+                ipr.link("add", ifname="ext0", kind="veth", peer={"ifname": f"at{number}",
+                                                                  "net_ns_fd": handle.fileno()})
+
+        for number, host in enumerate(hosts):
+            host.on(lambda host=host, number=number: wire(host, number))
+        self.run("ip link add eth0 type bridge; for at in at0 at1; do ip link set $at master eth0 up; done; "
+                 "ip link set lo up; ip link set eth0 up; ip addr add 203.0.113.1/24 dev eth0")
+
+    def close(self) -> None:
+        namespaces.remove(self.path)
+
+
+class Scene:
+    """A guest on each host, the second with a floating IP, behind one router; and a machine outside."""
+
+    def __init__(self, hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
+        self.hosts = hosts
+        self.world = Segment(tmp_path / "world", hosts)
+        self.net = make_network(network_type="vxlan", segmentation_id=51, subnet={
+            "cidr": "10.51.0.0/24", "gateway_ip": "10.51.0.1", "dhcp_ip": "10.51.0.2"})
+        external = make_network(name="external", physical_network="physnet1", subnet={
+            "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
+        self.router = RouterSpec(
+            id=ids.new_id(), revision=1,
+            interfaces=(RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:01", network=self.net,
+                                       addresses=("10.51.0.1/24",)),),
+            gateway=RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:99", network=external))
+        self.floating = FloatingIpSpec(address=FLOATING, fixed_ip_address="10.51.0.11", router_id=self.router.id)
+        self.guests = [self._boot(hosts[0], 10), self._boot(hosts[1], 11, self.floating), self._boot(hosts[1], 12)]
+        for host in hosts:
+            host.tell(self.net, *(place(guest, at) for guest, at in zip(
+                self.guests, (hosts[0], hosts[1], hosts[1]), strict=True)))
+
+    def _boot(self, host: HostOfTwo, number: int, *floating: FloatingIpSpec) -> Guest:
+        net = dataclasses.replace(self.net, routers=(self.flat(),))
+        guest = host.on(lambda: host.cloud.boot(number, net, network_lab.ALLOW_OUT, network_lab.ALLOW_PING,
+                                                ALLOW_TCP, floating_ips=floating))
+        guest.run(f"busybox ip addr add {guest.address}/24 dev eth0; busybox ip route add default via 10.51.0.1")
+        return guest
+
+    def flat(self) -> RouterSpec:
+        """Return the router without an elected host."""
+        self.router = dataclasses.replace(
+            self.router, revision=self.router.revision + 1, elected=None, floating=(), outside={
+                host.tunnel_ip: {"mac": f"fa:16:3e:02:00:0{number}", "address": f"203.0.113.2{number}/24"}
+                for number, host in enumerate(self.hosts)})
+        return self.router
+
+    def elected(self, host: HostOfTwo) -> RouterSpec:
+        """Return the router with a host that leads outside."""
+        self.router = dataclasses.replace(
+            self.router, revision=self.router.revision + 1, floating=(self.floating,),
+            elected={"host": host.tunnel_ip, "tunnel_ip": host.tunnel_ip},
+            outside={host.tunnel_ip: {"mac": "fa:16:3e:01:00:99", "address": f"{OWN}/24"}},
+            forwardings=(ForwardingSpec(
+                address=FORWARDED, entry=host.tunnel_ip, host=host.tunnel_ip, protocol="tcp", external=(2222, 2222),
+                fixed_ip_address="10.51.0.12", internal=(22, 22)),))
+        return self.router
+
+    def tell(self, router: RouterSpec, *hosts: HostOfTwo) -> None:
+        """Tell hosts in this order, and then the first to announce what it has, as a conductor does."""
+        net = dataclasses.replace(self.net, routers=(router,))
+
+        def ports(host: HostOfTwo) -> list[PortSpec]:
+            return [dataclasses.replace(guest.port, network=net) for guest in host.cloud.guests]
+
+        for host in hosts:
+            host.on(lambda host=host: host.cloud.plumbing.update_network(net, ports(host)))
+        hosts[0].on(lambda: hosts[0].cloud.plumbing.apply_rules(ports(hosts[0])))
+
+
+@pytest.fixture
+def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(hosts, tmp_path)
+    try:
+        yield made
+    finally:
+        made.world.close()
+
+
+def test_one_host_leads_outside_for_the_guests_of_both(scene: Scene) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.elected(first), first, second)
+    for guest in scene.guests:
+        assert wait_for(lambda guest=guest: guest.pings("203.0.113.1"), 30)
+    assert scene.world.pings(FLOATING)
+    macs = scene.world.run("busybox ip neigh").stdout
+    assert "fa:16:3e:01:00:99" in macs
+    scene.guests[2].listen(22)
+    assert wait_for(lambda: scene.world.answer(FORWARDED, 2222) == "10.51.0.12", 30)
+    assert scene.guests[0].pings(FLOATING) and scene.guests[2].pings(FLOATING)
+    # What the doctor compares agrees, and a restarted agent leaves it so.
+    for host in scene.hosts:
+        assert host.on(lambda host=host: host.cloud.plumbing.inspect({}))["differences"] == []
+    second.on(second.cloud.restart_agent)
+    second.on(lambda: second.cloud.plumbing.restore([guest.server for guest in second.cloud.guests]))
+
+
+def test_what_pings_miss_when_it_moves(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = scene.hosts
+    assert scene.world.pings(FLOATING) and scene.guests[2].pings("203.0.113.1")
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("each host → first", lambda: scene.tell(scene.elected(first), first, second)),
+        ("first → second", lambda: scene.tell(scene.elected(second), second, first)),
+        ("second → first", lambda: scene.tell(scene.elected(first), first, second)),
+        ("first → each host", lambda: scene.tell(scene.flat(), second, first))]
+    for name, step in steps:
+        with scene.world.pinging(FLOATING) as missed, pinging(scene.guests[2], "203.0.113.1") as missed_inside:
+            step()
+            assert scene.world.pings(FLOATING) and wait_for(lambda: scene.guests[2].pings("203.0.113.1"), 30)
+        lost = missed(), missed_inside()
+        with capsys.disabled():
+            print(f"\n{name}: {lost[0]} pings of a floating IP and {lost[1]} of a guest missed, one each 0.2 s")
+        assert max(lost) < 10, (name, lost)
+
+
+def test_another_host_takes_over(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.elected(first), first, second)
+    assert scene.world.pings(FLOATING) and wait_for(lambda: scene.guests[2].pings("203.0.113.1"), 30)
+    cut_off(first)
+    assert not scene.guests[2].pings("203.0.113.1")
+    began = time.monotonic()
+    second.on(lambda: scene.tell(scene.elected(second), second))
+    assert wait_for(lambda: scene.guests[2].pings("203.0.113.1"), 30)
+    inside_s = time.monotonic() - began
+    assert scene.world.pings(FLOATING)
+    with capsys.disabled():
+        print(f"\ntaken over: guests reach the outside after {inside_s:.2f} s, the outside a floating IP after "
+              f"{time.monotonic() - began:.2f} s")
+    assert time.monotonic() - began < 5
+
+
+def cut_off(host: HostOfTwo) -> None:
+    """Take a host's routers and tunnels from the wires, as its end would."""
+    def work() -> None:
+        with IPRoute() as ipr:
+            for link in ipr.get_links():
+                if str(link.get_attr("IFLA_IFNAME")).startswith((names.ROUTER_HOST_PREFIX, names.VXLAN_PREFIX)):
+                    ipr.link("set", index=link["index"], state="down")
+    host.on(work)
+
+
+@contextlib.contextmanager
+def pinging(guest: Guest, address: str) -> Iterator[Callable[[], int]]:
+    """As `Outside.pinging`, from a guest."""
+    machine = object.__new__(Outside)
+    machine.path = guest.path
+    with machine.pinging(address) as missed:
+        yield missed

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from hostler import bootstrap, clock, errors
-from hostler.cmd import bus_user, doctor, hosts, pki, running, server_groups, trace_packet
+from hostler.cmd import bus_user, doctor, hosts, pki, routers, running, server_groups, trace_packet
 from hostler.db import purge, schema
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -102,6 +102,7 @@ def _add_commands(subparsers: Any) -> None:
     bus_user.add_commands(add)
     hosts.add_commands(add)
     server_groups.add_commands(add)
+    routers.add_commands(add)
     trace_packet.add_commands(add)
     parser = add("operations", _operations, "List operations that are not finished.")
     parser.add_argument("--all", action="store_true", help="finished ones too")
@@ -126,7 +127,7 @@ def _two_words(argv: list[str]) -> list[str]:
     joined = {("db", "upgrade"), ("db", "version"), ("db", "purge"), ("identity", "rotate-keys"),
               ("image", "build-tiny"), ("pki", "init"), ("pki", "issue"),
               *(("host", verb) for verb in ("list", "drain", "undrain")),
-              *(("server-group", verb) for verb in ("list", "set")),
+              *(("server-group", verb) for verb in ("list", "set")), ("router", "set"),
               *(("bus-user", verb) for verb in ("add", "list", "remove", "rotate"))}
     names = {("identity", "rotate-keys"): "rotate-keys", ("image", "build-tiny"): "build-tiny-image"}
     for index, pair in enumerate(zip(argv, argv[1:], strict=False)):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hostler.cmd import manage
+from hostler.cmd import running as running_commands
 from hostler.resources.server.specs import RouterSpec
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
@@ -47,6 +51,9 @@ class Scene:
             return said[0] == said[1] and said[0] in (hosts or ("host1", "host2"))
         wait_for(agreed, f"the election of {hosts}", 30)
         return str(self.told(1).elected["host"])
+
+    def address(self, port: str) -> str:
+        return str(self.client.get(f"{N}/ports/{port}").json()["port"]["fixed_ips"][0]["ip_address"])
 
     def agents(self) -> dict[str, dict[str, Any]]:
         return {agent["host"]: agent for agent in self.client.get(
@@ -146,6 +153,33 @@ def test_the_provider_is_swapped(scene: Scene) -> None:
     scene.wait_elected(leader)
     ports = scene.client.get(f"{N}/ports?device_id={scene.router}").json()["ports"]
     assert sorted(port["device_owner"] for port in ports) == ["network:router_gateway", "network:router_interface"]
+
+
+def test_a_running_router_changes_its_provider(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+                                               capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "hostler.conf"
+    config.write_text(f"[database]\nconnection = sqlite:///{scene.cloud.directory / 'cloud.db'}\n")
+    monkeypatch.setattr(running_commands, "set_up_logging", lambda *_: None)  # of this process, it is the tests' own
+
+    def command(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["hostler-manage", "--config-file", str(config), "router", "set", *words])
+        try:
+            manage.main()
+        except SystemExit as end:
+            return str(end.code)
+        return capsys.readouterr().out
+
+    leader = scene.wait_elected()
+    told = {port: scene.address(port) for port in scene.ports}
+    assert "Flat" in command(scene.router, "--provider", "Flat")
+    wait_for(lambda: all(scene.told(number).elected is None and set(scene.told(number).outside) == {"host1", "host2"}
+                         for number in (1, 2)), "each host's own way outside", 30)
+    shown = scene.client.get(f"{N}/routers/{scene.router}").json()["router"]
+    assert (shown["distributed"], shown["admin_state_up"]) == (True, True)
+    for _ in range(2):
+        assert "VirtualRouter" in command(scene.router, "--provider", "VirtualRouter")
+    assert scene.wait_elected(leader) == leader and {port: scene.address(port) for port in scene.ports} == told
+    assert "could not be found" in command("nowhere", "--provider", "Flat")
 
 
 def test_providers_are_listed(client: Client) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from hostler import ids
 from hostler.resources.server.specs import (
     FloatingIpSpec,
     ForwardingSpec,
+    NetworkSpec,
     PortSpec,
     RouterPortSpec,
     RouterSpec,
@@ -39,6 +41,11 @@ def host_namespace() -> Iterator[None]:
 def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
     with two_hosts(tmp_path) as made:
         yield made
+
+
+def external_network() -> NetworkSpec:
+    return make_network(name="external", physical_network="physnet1", subnet={
+        "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
 
 
 class Segment(Outside):
@@ -73,8 +80,7 @@ class Scene:
         self.world = Segment(tmp_path / "world", hosts)
         self.net = make_network(network_type="vxlan", segmentation_id=51, subnet={
             "cidr": "10.51.0.0/24", "gateway_ip": "10.51.0.1", "dhcp_ip": "10.51.0.2"})
-        external = make_network(name="external", physical_network="physnet1", subnet={
-            "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
+        external = external_network()
         self.router = RouterSpec(
             id=ids.new_id(), revision=1,
             interfaces=(RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:01", network=self.net,
@@ -154,6 +160,9 @@ def test_one_host_leads_outside_for_the_guests_of_both(scene: Scene) -> None:
 def test_what_pings_miss_when_it_moves(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
     first, second = scene.hosts
     assert scene.world.pings(FLOATING) and scene.guests[2].pings("203.0.113.1")
+    scene.guests[1].listen(80)
+    talk = namespaces.run_inside(scene.world.path, lambda: network_lab.dial(FLOATING, 80))
+    assert talk is not None
     steps: list[tuple[str, Callable[[], None]]] = [
         ("each host → first", lambda: scene.tell(scene.elected(first), first, second)),
         ("first → second", lambda: scene.tell(scene.elected(second), second, first)),
@@ -167,6 +176,8 @@ def test_what_pings_miss_when_it_moves(scene: Scene, capsys: pytest.CaptureFixtu
         with capsys.disabled():
             print(f"\n{name}: {lost[0]} pings of a floating IP and {lost[1]} of a guest missed, one each 0.2 s")
         assert max(lost) < 10, (name, lost)
+        assert echoes(talk), f"{name}: the connection by the floating IP did not survive"
+    talk.close()
 
 
 def test_another_host_takes_over(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
@@ -186,6 +197,42 @@ def test_another_host_takes_over(scene: Scene, capsys: pytest.CaptureFixture[str
     assert time.monotonic() - began < 5
 
 
+def test_guests_of_networks_that_the_elected_host_has_no_guest_of(hosts: tuple[HostOfTwo, HostOfTwo],
+                                                                 tmp_path: Path) -> None:
+    first, second = hosts
+    world = Segment(tmp_path / "world", hosts)
+    external = external_network()
+    nets = [make_network(network_type="vxlan", segmentation_id=number, subnet={
+        "cidr": f"10.{number}.0.0/24", "gateway_ip": f"10.{number}.0.1", "dhcp_ip": f"10.{number}.0.2"})
+        for number in (52, 53)]
+    router = RouterSpec(
+        id=ids.new_id(), revision=1, elected={"host": first.tunnel_ip, "tunnel_ip": first.tunnel_ip},
+        outside={first.tunnel_ip: {"mac": "fa:16:3e:01:00:99", "address": f"{OWN}/24"}},
+        gateway=RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:99", network=external),
+        interfaces=tuple(RouterPortSpec(id=ids.new_id(), mac_address=f"fa:16:3e:01:00:0{number}", network=net,
+                                        addresses=(f"{net.subnets[0].gateway_ip}/24",))
+                         for number, net in enumerate(nets)))
+    try:
+        guests = []
+        for number, (host, net) in enumerate(zip(hosts, nets, strict=True)):
+            guest = host.boot(10 + number, dataclasses.replace(net, routers=(router,)))
+            guest.run(f"busybox ip route add default via {net.subnets[0].gateway_ip}")
+            guests.append(guest)
+        for host in hosts:
+            for guest, net, at in zip(guests, nets, hosts, strict=True):
+                host.tell(net, place(guest, at))
+        assert wait_for(lambda: guests[1].pings("203.0.113.1"), 30) and guests[0].pings("203.0.113.1")
+        assert guests[1].pings(guests[0].address)
+        # The last guest takes all of it along.
+        for guest, host in zip(guests, hosts, strict=True):
+            host.on(guest.power_off)
+            host.cloud.guests.remove(guest)
+            host.on(lambda host=host, guest=guest: host.cloud.plumbing.unplug(guest.port))
+            assert not [name for name in host.links() if name.startswith(("hvx", "hbr", "hvh", "hrh"))]
+    finally:
+        world.close()
+
+
 def cut_off(host: HostOfTwo) -> None:
     """Take a host's routers and tunnels from the wires, as its end would."""
     def work() -> None:
@@ -203,3 +250,13 @@ def pinging(guest: Guest, address: str) -> Iterator[Callable[[], int]]:
     machine.path = guest.path
     with machine.pinging(address) as missed:
         yield missed
+
+
+def echoes(talk: socket.socket) -> bool:
+    """Return whether the other end of a connection still answers."""
+    talk.settimeout(20)
+    try:
+        talk.sendall(b"there?\n")
+        return talk.recv(100) == b"there?\n"
+    except OSError:
+        return False

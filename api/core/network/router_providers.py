@@ -31,7 +31,7 @@ class Provider:
     service_type: str = "L3_ROUTER_NAT"
 
 
-PROVIDERS: Final = (Provider("Flat", default=True), Provider("VirtualRouter", default=False))
+PROVIDERS: Final = (Provider(elections.FLAT, default=True), Provider(elections.VIRTUAL_ROUTER, default=False))
 
 
 def asked(caller: Caller, project_id: str, values: Mapping[str, Any], verb: str, router: Router | None = None) -> bool:

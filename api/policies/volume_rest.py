@@ -82,6 +82,7 @@ _CLOUD: tuple[tuple[str, str, str], ...] = (
     ("limits_extension:other_project", ADMIN, "Show another project's limits and use."),
     ("volume_extension:services:index", ADMIN, "List services."),
     ("volume_extension:services:update", ADMIN, "Enable or disable services."),
+    ("volume:freeze_host", ADMIN, "Freeze a back end."), ("volume:thaw_host", ADMIN, "Thaw a back end."),
     ("volume_extension:hosts", ADMIN, "List hosts."),
     ("volume_extension:capabilities", ADMIN, "Show what a back end can do."),
     ("volume_extension:availability_zone_list", ANYBODY, "List availability zones."),

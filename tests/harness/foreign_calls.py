@@ -216,7 +216,7 @@ BODIES: Final[tuple[Call, ...]] = (
         "security_group_id": "{own_security_group}", "direction": "ingress", "protocol": "icmp",
         "remote_address_group_id": "{address_group}"}}),
     Call("PUT", f"{_N}/qos/policies/{{qos_policy}}", {"policy": {"name": "taken"}}),
-    Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/tags", {"tags": ["taken"]}),
+    *(Call("PUT", f"{_N}/{path}/{{qos_policy}}/tags", {"tags": ["taken"]}) for path in ("qos/policies", "policies")),
     Call("POST", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules", {"bandwidth_limit_rule": {
         "max_kbps": 1, "direction": "ingress"}}),
     Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules/{{qos_rule}}", {"bandwidth_limit_rule": {

@@ -162,7 +162,7 @@ ROUTES: Final[Mapping[str, str]] = {
              security_groups="POST /security-groups", rules="POST /security-group-rules",
              network_tag="\n".join(f"PUT /{noun}/{{id}}/tags\nPUT /{noun}/{{id}}/tags/{{tag}}" for noun in (
                  "networks", "subnets", "ports", "security-groups", "routers", "floatingips",
-                 "subnetpools", "qos/policies"))),
+                 "subnetpools", "qos/policies", "policies"))),
     **_lines("/image/v2", images="POST /images", image_property="PATCH /images/{image_id}",
              image_tag="PUT /images/{image_id}/tags/{tag}", image_member="POST /images/{image_id}/members",
              CHANGES="PUT /images/{image_id}/members/{member_id}",

@@ -68,9 +68,6 @@ def delete_rule(caller: Caller, identifier: str) -> None:
 def _draft(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> DefaultRule:
     used = {name: bool(values.get(name, preset)) for name, preset in (
         ("used_in_default_sg", False), ("used_in_non_default_sg", True))}
-    if not any(used.values()):
-        raise errors.InvalidField(field="used_in_default_sg", value="false",
-                                  reason="Neither default groups nor others would get the rule.")
     group, blocks = values.get("remote_group_id") or None, values.get("remote_address_group_id") or None
     if group not in (None, PARENT):
         group = find(session, caller, SecurityGroup, str(group)).id

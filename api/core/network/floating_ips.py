@@ -43,11 +43,11 @@ _TARGET = ("port_id", "fixed_ip_address")
 
 @dataclasses.dataclass(frozen=True)
 class Described:
-    """A floating IP, the name of its network, the device that has the port it leads to, and its port forwardings."""
+    """A floating IP, the name of its network, the port it leads to, and its port forwardings."""
 
     row: FloatingIp
     network_name: str
-    device_id: str | None
+    port: Port | None
     forwardings: tuple[PortForwarding, ...]
 
 
@@ -111,14 +111,14 @@ def delete_floating_ip(caller: Caller, identifier: str) -> None:
 def _described(session: orm.Session, rows: Sequence[FloatingIp]) -> list[Described]:
     row_ids = [row.id for row in rows]
     found = {row.id: row for row in session.execute(
-        sa.select(FloatingIp.id, Network.name, Port.device_id)
+        sa.select(FloatingIp.id, Network.name, Port)
         .join(Network, Network.id == FloatingIp.network_id).outerjoin(Port, Port.id == FloatingIp.port_id)
         .where(FloatingIp.id.in_(row_ids)))}
     forwardings: defaultdict[str, list[PortForwarding]] = defaultdict(list)
     for forwarding in session.scalars(sa.select(PortForwarding).where(PortForwarding.floating_ip_id.in_(row_ids))
                                       .order_by(PortForwarding.created_at, PortForwarding.id)):
         forwardings[forwarding.floating_ip_id].append(forwarding)
-    return [Described(row, found[row.id].name, found[row.id].device_id or None, tuple(forwardings[row.id]))
+    return [Described(row, found[row.id].name, found[row.id].Port, tuple(forwardings[row.id]))
             for row in rows if row.id in found]
 
 

@@ -44,7 +44,7 @@ class NewBackup:
 
 
 def create(services: Services, context: RequestContext, wanted: NewBackup) -> str:
-    """Accept a backup; returns its id.
+    """Accept a backup; returns its id. It is the caller's, also of another project's volume, as in the reference.
 
     Raises NotFound, WrongStatus, Invalid (no store, nothing to build on, in use), ResourceLocked, QuotaExceeded.
     """
@@ -52,18 +52,19 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
 
     def work(session: orm.Session) -> str:
         volume = volume_rows.to_change(services, session, context, wanted.volume_id, "backup:create")
-        quota.check_items(session, services.conf, volume.project_id, "metadata_items", len(wanted.metadata))
+        owner = context.project_id or volume.project_id
+        quota.check_items(session, services.conf, owner, "metadata_items", len(wanted.metadata))
         snapshot = _snapshot(services, session, volume, wanted.snapshot_id)
         backend, node, zone = _place(session, volume)
         _check_volume(session, volume, backend, snapshot, force=wanted.force)
         if wanted.zone and wanted.zone != zone:
             raise errors.InvalidZone(zone=wanted.zone)
-        parent_id = _parent(services, session, volume, node) if wanted.incremental else None
+        parent_id = _parent(services, session, volume, node, owner) if wanted.incremental else None
         size_gib = snapshot.size_gib if snapshot is not None else volume.size_gib
-        quota.claim(services.db, session, services.conf, volume.project_id,
+        quota.claim(services.db, session, services.conf, owner,
                     {"backups": 1, "backup_gigabytes": size_gib})
         session.add(Backup(
-            id=backup_id, project_id=volume.project_id, user_id=context.user_id, name=wanted.name,
+            id=backup_id, project_id=owner, user_id=context.user_id, name=wanted.name,
             description=wanted.description, volume_id=volume.id, parent_id=parent_id, state=states.CREATING,
             snapshot_id=None if snapshot is None else snapshot.id, size_gib=size_gib, zone=zone,
             container=wanted.container, extra=dict(wanted.metadata),
@@ -71,7 +72,7 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
         session.flush()
         also = [Target("volume", volume.id), *([Target("snapshot", snapshot.id)] if snapshot is not None else [])]
         return accept(session, context, kinds.CREATE_BACKUP, Target("backup", backup_id), Arguments(),
-                      also_lock=also, project_id=volume.project_id, agent=volume_agent(node.name)).id
+                      also_lock=also, project_id=owner, agent=volume_agent(node.name)).id
 
     services.waker.wake(context, services.db.write(work))
     return backup_id
@@ -115,11 +116,14 @@ def _check_volume(session: orm.Session, volume: Volume, backend: Backend, snapsh
                                     f"({backend.driver}) can back up detached volumes only.")
 
 
-def _parent(services: Services, session: orm.Session, volume: Volume, node: VolumeNode) -> str:
-    """Return the newest whole backup of the volume in the node's store, held; raises Invalid when there is none."""
+def _parent(services: Services, session: orm.Session, volume: Volume, node: VolumeNode, owner: str) -> str:
+    """Return the owner's newest whole backup of the volume in the node's store, held; raises Invalid without one.
+
+    Never another project's: its owner could not delete it any more.
+    """
     leaving = sa.exists().where(Lock.resource_id == Backup.id, Lock.kind == kinds.DELETE_BACKUP.name)
     query = sa.select(Backup.id).where(
-        Backup.volume_id == volume.id, Backup.project_id == volume.project_id, Backup.deleted_at.is_(None),
+        Backup.volume_id == volume.id, Backup.project_id == owner, Backup.deleted_at.is_(None),
         Backup.state == states.READY, Backup.store == node.backup_store, sa.not_(leaving))
     newest = query.order_by(sa.func.coalesce(Backup.data_at, Backup.created_at).desc(), Backup.id)
     for candidate in session.scalars(newest.limit(3)).all():

@@ -27,6 +27,7 @@ BACKUP: Final = "cinder-backup"
 # Our control services under the names that clients of this API know.
 _CONTROL: Final = {"nova-scheduler": SCHEDULER}
 _POLICY: Final = "volume_extension:services:"
+FROZEN: Final = "frozen"  # the reason of what is frozen: it is disabled, as in the reference
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,11 @@ class VolumeServiceShown:
     up: bool
     seen_at: dt.datetime | None
     backend_up: bool | None = None
+
+    @property
+    def frozen(self) -> bool:
+        """Whether an administrator froze it."""
+        return not self.enabled and self.disabled_reason == FROZEN
 
 
 def list_services(services: Services, context: RequestContext, *, host: str | None = None,
@@ -97,23 +103,44 @@ def change(services: Services, context: RequestContext, host: str, binary: str, 
     services.policy.check(context, _POLICY + "update")
     if binary in (SCHEDULER, BACKUP):
         raise errors.Invalid(reason=f"A {binary} service cannot be disabled; only {VOLUME} services can be.")
-    name, _, backend = host.partition("#")[0].partition("@")
-
     def work(session: orm.Session) -> None:
-        node = session.scalars(sa.select(VolumeNode).where(VolumeNode.name == name)).one_or_none()
-        if node is None or binary != VOLUME:
-            raise _unknown(binary, host)
-        changed: VolumeNode | Backend | None = node
-        if backend:
-            changed = session.scalars(sa.select(Backend).where(Backend.node_id == node.id,
-                                                               Backend.name == backend)).one_or_none()
-        if changed is None:
+        node, changed = _found(session, host)
+        if node is None or changed is None or binary != VOLUME:
             raise _unknown(binary, host)
         if enabled and changed is not node and not node.enabled:
-            raise errors.Invalid(reason=f"Storage node {name} is disabled as a whole; enable {name}.")
+            raise errors.Invalid(reason=f"Storage node {node.name} is disabled as a whole; enable {node.name}.")
         changed.enabled, changed.disabled_reason = enabled, None if enabled else reason
 
     services.db.write(work)
+
+
+def freeze(services: Services, context: RequestContext, host: str, *, frozen: bool) -> None:
+    """Freeze a back end or a whole storage node: nothing new goes there; or thaw it.
+
+    Raises Invalid for a host that is none, and for what is frozen or thawed already.
+    """
+    services.policy.check(context, "volume:freeze_host" if frozen else "volume:thaw_host")
+
+    def work(session: orm.Session) -> None:
+        _, changed = _found(session, host)
+        if changed is None:
+            raise errors.Invalid(reason=f"Host {host[:80]} could not be found.")
+        is_frozen = not changed.enabled and changed.disabled_reason == FROZEN
+        if is_frozen == frozen:
+            raise errors.Invalid(reason=f"{host} is {'' if frozen else 'not '}frozen.")
+        changed.enabled, changed.disabled_reason = not frozen, FROZEN if frozen else None
+
+    services.db.write(work)
+
+
+def _found(session: orm.Session, host: str) -> tuple[VolumeNode | None, VolumeNode | Backend | None]:
+    """Return the node of `node` or `node@backend`, and which of the two is meant."""
+    name, _, backend = host.partition("#")[0].partition("@")
+    node = session.scalars(sa.select(VolumeNode).where(VolumeNode.name == name)).one_or_none()
+    if node is None or not backend:
+        return node, node
+    return node, session.scalars(sa.select(Backend).where(Backend.node_id == node.id,
+                                                          Backend.name == backend)).one_or_none()
 
 
 def check_known(services: Services, context: RequestContext, host: str) -> None:

@@ -63,9 +63,10 @@ def _noun_routes(services: Services) -> Iterator[tuple[str, Any]]:
         reader = BodyReader(noun)
         yield f"/v2.0/{noun.path}", Collection(services, noun, reader)
         yield f"/v2.0/{noun.path}/{{id}}", Item(services, noun, reader)
-        if noun.tagged is not None:
-            yield f"/v2.0/{noun.path}/{{id}}/tags", Tags(services, noun)
-            yield f"/v2.0/{noun.path}/{{id}}/tags/{{tag}}", Tag(services, noun)
+        # Tags are by the collection's name alone: of QoS policies also at /v2.0/policies, where the reference has them.
+        for path in {noun.path, noun.path.rpartition("/")[2]} if noun.tagged is not None else ():
+            yield f"/v2.0/{path}/{{id}}/tags", Tags(services, noun)
+            yield f"/v2.0/{path}/{{id}}/tags/{{tag}}", Tag(services, noun)
 
 
 FACE = Face(prefix="/network", routes=_routes, render_error=faults.render)

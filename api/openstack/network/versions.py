@@ -37,6 +37,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "extraroute-atomic": ("Atomically add/remove extra routes", "Adds and removes some of a router's routes."),
     "extra_dhcp_opt": ("Neutron Extra DHCP options", "DHCP options of single ports."),
     "filter-validation": ("Filter parameters validation", "Refuses filters that do not exist."),
+    "fip-port-details": ("Floating IP Port Details Extension", "Shows of floating IPs which port they lead to."),
     "floating-ip-port-forwarding": ("Floating IP Port Forwarding", "Single ports of a floating IP lead to ports."),
     "floating-ip-port-forwarding-description": ("Floating IP Port Forwarding new attribute description",
                                                 "A description of port forwardings."),

@@ -19,7 +19,8 @@ from api.core.network.verbs import Record
 from hostler import clock, ids
 from hostler.db.models import DefaultRule, PortForwarding, SecurityGroupRule
 
-# What a floating IP shows of its port forwardings.
+# What a floating IP shows of its port, and of its port forwardings.
+_PORT_DETAILS = ("name", "network_id", "mac_address", "admin_state_up", "device_id", "device_owner")
 _FORWARDED = ("id", "internal_port_id", "internal_ip_address", "internal_port", "external_port", "protocol")
 
 
@@ -148,6 +149,8 @@ def floating_ip(record: Described, caller: Caller) -> dict[str, Any]:
     shown = {**_standard(row), "floating_network_id": row.network_id, "floating_ip_address": row.address,
              "port_id": row.port_id, "fixed_ip_address": row.fixed_ip_address, "router_id": row.router_id,
              "status": row.status, "dns_name": "", "dns_domain": "",
+             "port_details": None if record.port is None else {
+                 "status": record.port.shown_status, **{name: getattr(record.port, name) for name in _PORT_DETAILS}},
              "port_forwardings": [{name: value for name, value in port_forwarding(one, caller).items()
                                    if name in _FORWARDED} for one in record.forwardings]}
     del shown["name"]

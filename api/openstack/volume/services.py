@@ -34,7 +34,9 @@ _CHECK: Final = bodies.compile_schema({**_NAMED, "properties": _PROPERTIES})
 _CHECK_REASON: Final = bodies.compile_schema({**_NAMED, "properties": {**_PROPERTIES, "disabled_reason": schema.TEXT}})
 # How nodes reach each other's volumes concerns nobody outside.
 _INTERNAL: Final = ("connector",)
-_ABSENT: Final = ("freeze", "thaw", "failover_host", "failover", "set-log", "get-log")
+_FREEZE: Final = bodies.compile_schema({"type": "object", "additionalProperties": False, "required": ["host"],
+                                       "properties": {"host": _HOST, "cluster": {"type": "null"}}})
+_ABSENT: Final = ("failover_host", "failover", "set-log", "get-log")
 
 
 def view(service: VolumeServiceShown, version: Version) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def view(service: VolumeServiceShown, version: Version) -> dict[str, Any]:
         "status": "enabled" if service.enabled else "disabled", "state": "up" if service.up else "down",
         "updated_at": clock.iso_micro(service.seen_at), "disabled_reason": service.disabled_reason}
     if service.binary == volume_services.VOLUME:
-        shown.update(replication_status="disabled", active_backend_id=None, frozen=False)
+        shown.update(replication_status="disabled", active_backend_id=None, frozen=service.frozen)
         if version in _BACKEND_STATE:
             shown["backend_state"] = "up" if service.backend_up else "down"
     return {**shown, "cluster": None} if version in _CLUSTERS else shown
@@ -63,7 +65,7 @@ class ServiceList(Resource):
 
 
 class ServiceAction(Resource):
-    """PUT /os-services/{action}: enable, disable, disable-log-reason."""
+    """PUT /os-services/{action}: enable, disable, disable-log-reason, freeze, thaw."""
 
     def on_put(self, request: falcon.Request, response: falcon.Response, action: str) -> None:
         """Change."""
@@ -71,6 +73,12 @@ class ServiceAction(Resource):
         if action in _ABSENT:
             volume_services.check_known(self.services, context, str(bodies.read_json(request).get("host") or ""))
             raise errors.NotImplementedHere(feature=f"The service action {action}")
+        if action in ("freeze", "thaw"):
+            named: dict[str, Any] = bodies.read_json(request)
+            _FREEZE(named)
+            volume_services.freeze(self.services, context, named["host"], frozen=action == "freeze")
+            response.status = 202
+            return
         if action not in ("enable", "disable", "disable-log-reason"):
             raise errors.NotFound("Unknown action", resource="action", id=action[:80])
         body: dict[str, Any] = bodies.read_json(request)

@@ -147,7 +147,10 @@ _FLOATING_IP = _resource({
     **_STANDARD, "tags": _list(_TEXT), "floating_network_id": _UUID, "floating_ip_address": _ADDRESS,
     "port_id": _UUID_OR_NULL, "fixed_ip_address": {"anyOf": [_ADDRESS, _EMPTY]}, "router_id": _UUID_OR_NULL,
     "status": {"enum": ["ACTIVE", "DOWN", "ERROR"]}, "dns_name": _TEXT, "dns_domain": _TEXT,
-}, {"qos_policy_id": _UUID_OR_NULL, "port_details": {}, "port_forwardings": _list(_object(_FORWARDED))})
+    "port_details": {"anyOf": [_EMPTY, _object({
+        "name": _NAME, "network_id": _UUID, "mac_address": _MAC, "admin_state_up": _FLAG, "status": _TEXT,
+        "device_id": _TEXT, "device_owner": _TEXT})]},
+}, {"qos_policy_id": _UUID_OR_NULL, "port_forwardings": _list(_object(_FORWARDED))})
 
 _LIMIT = {"type": "integer", "minimum": -1, "maximum": 2147483647}
 _QUOTAS = ("network", "subnet", "port", "security_group", "security_group_rule",
@@ -191,8 +194,12 @@ def _noun(path: str, singular: str, schema: dict[str, Any]) -> list[tuple[str, s
     answers.append(("PUT", f"/{path}/{{id}}", 200, one))
     if singular in _UNTAGGED:
         return answers
+    return [*answers, *_tags(path), *(_tags("policies") if path == "qos/policies" else ())]
+
+
+def _tags(path: str) -> list[tuple[str, str, int, Any]]:
     tags = f"/{path}/{{id}}/tags"
-    return [*answers, ("GET", tags, 200, _TAGS), ("PUT", tags, 200, _TAGS),
+    return [("GET", tags, 200, _TAGS), ("PUT", tags, 200, _TAGS),
             ("DELETE", tags, 204, _NOTHING), ("GET", f"{tags}/{{tag}}", 204, _NOTHING),
             ("PUT", f"{tags}/{{tag}}", 201, _NOTHING), ("DELETE", f"{tags}/{{tag}}", 204, _NOTHING)]
 

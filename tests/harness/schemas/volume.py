@@ -268,6 +268,7 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
         "type": "object", "additionalProperties": False, "properties": dict.fromkeys(_ABSOLUTE, _NUMBER),
         "required": _ABSOLUTE}})),
     ("GET", "/os-services", 200, Many("services", _SERVICE)),
+    ("PUT", "/os-services/(freeze|thaw)", 202, _EMPTY),
     ("PUT", "/os-services/(enable|disable|disable-log-reason)", 200, One(None, _CHANGED_SERVICE)),
     ("GET", "/os-hosts", 200, Many("hosts", _HOST)),
     ("GET", "/os-hosts/{}", 200, Many("host", {"resource": {

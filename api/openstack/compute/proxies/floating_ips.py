@@ -26,8 +26,8 @@ _CREATE: Final = bodies.compile_schema({
 
 def floating_ip_view(found: Described) -> dict[str, Any]:
     """Return a floating IP; `instance_id` is whatever has the port that it leads to."""
-    row = found.row
-    return {"id": row.id, "ip": row.address, "fixed_ip": row.fixed_ip_address, "instance_id": found.device_id,
+    row, device_id = found.row, None if found.port is None else found.port.device_id
+    return {"id": row.id, "ip": row.address, "fixed_ip": row.fixed_ip_address, "instance_id": device_id or None,
             "pool": found.network_name or row.network_id}
 
 

@@ -71,7 +71,7 @@ def test_a_rule_whose_group_is_gone_is_left_out(api: Api) -> None:
 
 
 @pytest.mark.parametrize(("values", "status"), [
-    ({"used_in_non_default_sg": False}, 400), ({"remote_group_id": "parent"}, 404), ({"port_range_max": 79}, 400),
+    ({"used_in_non_default_sg": "never"}, 400), ({"remote_group_id": "parent"}, 404), ({"port_range_max": 79}, 400),
     ({"remote_group_id": "PARENT", "remote_ip_prefix": "10.0.0.0/8"}, 400), ({"security_group_id": "x"}, 400),
     ({"direction": "up"}, 400), ({"remote_address_group_id": ids.new_id()}, 404), ({"protocol": "nonsense"}, 400),
     ({"ethertype": "IPv6", "remote_ip_prefix": "10.0.0.0/8"}, 400), ({"more": 1}, 400)])

@@ -58,8 +58,8 @@ def test_a_node_is_taken_out_of_service(cloud: Cloud) -> None:
     put("disable", 400, host="node1")
     put("disable-log-reason", 400, host="node1", binary="cinder-volume")
     put("what", 404, host="node1", binary="cinder-volume")
-    put("freeze", 501, host="node1")
-    put("freeze", 400, host="nowhere")
+    put("failover_host", 501, host="node1")
+    put("failover_host", 400, host="nowhere")
 
 
 def test_hosts(cloud: Cloud) -> None:

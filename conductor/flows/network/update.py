@@ -15,7 +15,8 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure
 from conductor.procedure import Procedure
 from conductor.run import Run
-from conductor.tasks.host.networks import ApplyRules, UpdateNetwork, UpdatePeers, UpdateRouter
+from conductor.tasks.host.networks import ApplyRules, UpdateNetwork, UpdatePeers
+from conductor.tasks.host.routers import UpdateRouter
 from hostler.operations.kinds import network as kinds
 
 

@@ -11,18 +11,16 @@ import sqlalchemy as sa
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
 from hostler import errors
-from hostler.db.models import Host, Port, Router, RouterPort
+from hostler.db.models import Host, Port
 from hostler.resources.network import kinds, peers
 from hostler.resources.network.port_specs import Groups, group_members, members_for, port_specs
-from hostler.resources.network.router_specs import GATEWAY
-from hostler.resources.network.routers import networks_of
 from hostler.resources.network.security_groups import affected_port_ids, hosts_admitting
 from hostler.resources.server.specs import PortSpec
 
 LOG = logging.getLogger(__name__)
 
 
-class _NotifyHosts(OperationTask):
+class NotifyHosts(OperationTask):
     """Tells hosts one by one, each at most once in a run.
 
     A silent host holds nobody up: the others are told first, then the operation waits to ask it again. Past the
@@ -31,9 +29,10 @@ class _NotifyHosts(OperationTask):
 
     def _tell(self, hosts: Iterable[str], call: Callable[[str], None]) -> None:
         """Make the call to each host, then wait for those that were silent."""
-        self.run.wait_for_silent([host for host in hosts if not self._answers(host, call)])
+        self.run.wait_for_silent([host for host in hosts if not self.answers(host, call)])
 
-    def _answers(self, host: str, call: Callable[[str], None]) -> bool:
+    def answers(self, host: str, call: Callable[[str], None]) -> bool:
+        """Make the call to a host; return whether it took it."""
         if self.run.cloud.silences.holds(host):
             # A hung host must not take a worker for each change.
             return False
@@ -57,12 +56,13 @@ class _NotifyHosts(OperationTask):
 
         self._tell(hosts, tell)
 
-    def _members(self, ports: list[PortSpec]) -> Groups:
+    def members(self, ports: list[PortSpec]) -> Groups:
+        """Return the members that go with ports."""
         with self.run.reading() as session:
             return members_for(session, ports)
 
 
-class ApplyRules(_NotifyHosts):
+class ApplyRules(NotifyHosts):
     """Have every host concerned enforce the rules as they stand now. Revert: nothing to undo."""
 
     def execute(self, port_ids: tuple[str, ...], security_group_id: str | None, members_only: bool) -> None:
@@ -73,16 +73,16 @@ class ApplyRules(_NotifyHosts):
             self._tell_members(security_group_id, hosts)
             return
         run = self.run
-        ports = _ports_by_host(run, self._concerned(port_ids, security_group_id))
+        ports = ports_by_host(run, self._concerned(port_ids, security_group_id))
         self._tell(ports, lambda host: run.cloud.compute.apply_port_rules(
-            run.context, host, ports[host], self._members(ports[host])))
+            run.context, host, ports[host], self.members(ports[host])))
 
     def _concerned(self, port_ids: tuple[str, ...], group_id: str | None) -> list[str]:
         with self.run.reading() as session:
             return sorted({*port_ids, *(affected_port_ids(session, [group_id]) if group_id else ())})
 
 
-class UpdateNetwork(_NotifyHosts):
+class UpdateNetwork(NotifyHosts):
     """Have every host with ports on a network serve its changed subnets. Revert: nothing to undo."""
 
     def execute(self, network_id: str) -> None:
@@ -91,49 +91,12 @@ class UpdateNetwork(_NotifyHosts):
         with run.reading() as session:
             ids = session.scalars(sa.select(Port.id).where(
                 Port.network_id == network_id, Port.host_id.is_not(None))).all()
-        ports = _ports_by_host(run, list(ids))
+        ports = ports_by_host(run, list(ids))
         self._tell(ports, lambda host: run.cloud.compute.update_network(
-            run.context, host, ports[host][0].network, ports[host], self._members(ports[host])))
+            run.context, host, ports[host][0].network, ports[host], self.members(ports[host])))
 
 
-class UpdateRouter(_NotifyHosts):
-    """Have the hosts of a router's guests follow which of them lead outside. Revert: nothing to undo."""
-
-    def execute(self, router_id: str, leaving: str | None) -> None:
-        """Make before break: tell the host that leads from now on, and last the one that did.
-
-        The latter may be dead, and must not keep the others waiting.
-        """
-        ports, leader, distributed = self._read(router_id)
-        last = leader if distributed else leaving
-        order = sorted(ports, key=lambda host: (host == last and (distributed or host != leader),
-                                                distributed or host != leader, host))
-        silent = [host for host in order if not self._answers(host, lambda host: self._update(host, ports[host]))]
-        if leader in ports and not distributed and leader not in silent:
-            # Frames of the one before may have gone out after its first announcement.
-            self._answers(leader, lambda host: self.run.cloud.compute.apply_port_rules(
-                self.run.context, host, ports[host], self._members(ports[host])))
-        self.run.wait_for_silent([host for host in silent if host != leaving])
-
-    def _read(self, router_id: str) -> tuple[dict[str, list[PortSpec]], str, bool]:
-        with self.run.reading() as session:
-            ids = session.scalars(sa.select(Port.id).where(
-                Port.network_id.in_(networks_of(session, router_id)), Port.host_id.is_not(None))).all()
-            leader, distributed = session.execute(
-                sa.select(Host.name, Router.distributed).select_from(Router)
-                .outerjoin(RouterPort, sa.and_(RouterPort.router_id == Router.id, RouterPort.role == GATEWAY))
-                .outerjoin(Host, Host.id == RouterPort.host_id)
-                .where(Router.id == router_id)).tuples().one_or_none() or (None, True)
-        return _ports_by_host(self.run, list(ids)), leader or "", distributed
-
-    def _update(self, host: str, ports: list[PortSpec]) -> None:
-        members = self._members(ports)
-        for network in {port.network.id: port.network for port in ports}.values():
-            self.run.cloud.compute.update_network(
-                self.run.context, host, network, [port for port in ports if port.network.id == network.id], members)
-
-
-class UpdatePeers(_NotifyHosts):
+class UpdatePeers(NotifyHosts):
     """Have every host with ports of a VXLAN network send to the others where they now are. Revert: nothing to undo."""
 
     def execute(self, network_id: str) -> None:
@@ -143,7 +106,8 @@ class UpdatePeers(_NotifyHosts):
         self._tell_members(kinds.key(network_id), hosts)
 
 
-def _ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
+def ports_by_host(run: Run, port_ids: list[str]) -> dict[str, list[PortSpec]]:
+    """Return those of some ports that are on hosts, by the host's name."""
     if not port_ids:
         return {}
     with run.reading() as session:

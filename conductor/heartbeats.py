@@ -42,7 +42,7 @@ def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> dict[st
     digest, uptime_s = _digest(wanted), int(report.get("uptime_s", 0))
     generation = int(report.get("fence_generation") or 0)
     same = {"host": host, "digest": digest, "uptime": uptime_s, "fence": generation}
-    if db.write_alone(_SAME_AGAIN, same):
+    if db.write_alone(lambda session: session.connection().execute(_SAME_AGAIN, same).rowcount):
         return {"accepted": True, "fence_generation": generation}
     with db.reading() as session:
         known = session.execute(sa.select(*(getattr(Host, name) for name in ("id", *wanted)))

@@ -22,14 +22,10 @@ from conductor.run import Run
 from hostler import clock, ids
 from hostler.db.engine import Database
 from hostler.db.models import OperationStep
-from hostler.db.upsert import upsert
-from hostler.operations import lease
+from hostler.operations import lease, steps
 
 _STARTED = (flow_states.RUNNING, flow_states.REVERTING)
 _ENDED = (flow_states.SUCCESS, flow_states.FAILURE, flow_states.REVERTED, flow_states.REVERT_FAILURE)
-
-_STEPS: Any = OperationStep.__table__
-_WRITE = upsert(_STEPS, ["operation_id", "name"], ["uuid", "state", "detail", "host", "started_at", "finished_at"])
 
 
 class FlowRecord:
@@ -81,7 +77,7 @@ class FlowRecord:
             times["started_at"] = times["started_at"] or clock.utcnow()
             times["finished_at"] = None
             if not self._may_wait(atom):
-                self._run.cancel_requested = self._db.write(self.flush)
+                self._run.cancel_requested = steps.write_alone(self._db, self.flush)
                 self._forget()
                 if self._progressed:
                     self._progressed = False
@@ -106,25 +102,19 @@ class FlowRecord:
         values: dict[str, Any] = {**lease.PROGRESS} if self._progressed else {}
         if (flow := self.flow_detail.to_dict()) != self._stored_flow:
             values["flow"] = flow
-        cancel_requested = lease.write_step(
-            session, self._held, **values, host=self._run.host,
-            progress=min(99, done * 100 // max(sum(self._weights.values()), 1)))
-        self._write_steps(session)
-        return cancel_requested
+        values |= {"host": self._run.host, "progress": min(99, done * 100 // max(sum(self._weights.values()), 1))}
+        return self._write(session, values)
 
     def end(self, session: orm.Session, *, state: str, message: str | None) -> None:
         """Write the steps and the end of the operation, which keeps its locks; raises as `flush`."""
-        lease.end(session, self._held, state=state, message=message, host=self._run.host)
-        self._write_steps(session)
+        self._write(session, {"host": self._run.host, **lease.end_values(self._held, state=state, message=message)})
 
-    def _write_steps(self, session: orm.Session) -> None:
-        if rows := [self._row(name, atom) for name, atom in self._dirty.items()]:
-            connection = session.connection()
-            connection.execute(_WRITE[connection.dialect.name], rows)
+    def _write(self, session: orm.Session, values: dict[str, Any]) -> bool:
+        return steps.write(session, self._held, [self._row(name, atom) for name, atom in self._dirty.items()], values)
 
     def _row(self, name: str, atom: Any) -> dict[str, Any]:
         kind = "retry" if isinstance(atom, models.RetryDetail) else "task"
-        return {"operation_id": self._held.id, "name": name, "uuid": atom.uuid,
+        return {"name": name, "uuid": atom.uuid,
                 "state": atom.state or flow_states.PENDING, "host": self._run.host,
                 "detail": {"kind": kind, "atom": atom.to_dict()}, **self._times[name]}
 

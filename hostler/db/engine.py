@@ -17,7 +17,7 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -201,13 +201,12 @@ class Database:
         committed.note()
         return result
 
-    def write_alone(self, statement: sa.UpdateBase, values: Mapping[str, Any]) -> int:
-        """As `write`, for one statement, which needs no BEGIN and COMMIT beside it; returns how many rows it changed.
+    def write_alone(self, work: Callable[[orm.Session], Result]) -> Result:
+        """As `write`, for work that is one statement, which needs no BEGIN and COMMIT beside it.
 
         A lost answer makes it run twice.
         """
-        return self._write(lambda session: session.connection().execute(statement, values).rowcount,
-                           self._read_session)
+        return self._write(work, self._read_session)
 
     def _write(self, work: Callable[[orm.Session], Result], sessions: Callable[[], orm.Session]) -> Result:
         patience = _Patience(self._max_retries, self._patience_s)

@@ -27,7 +27,10 @@ from hostler.operations.kinds.registry import KINDS
 _TABLE: Any = Operation.__table__
 # Built once: these run several times for each operation.
 _CHANGE: Any = sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("operation"))
-_OWNED: Any = _CHANGE.where(_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
+# What holds of an operation's row while a claim stands.
+IS_OURS: Final = (_TABLE.c.attempt == sa.bindparam("held_attempt"), _TABLE.c.state == states.RUNNING)
+_OWNED: Any = _CHANGE.where(*IS_OURS)
+_GIVE_BACK: Any = _OWNED.values(state=states.PENDING, owner=None, lease_until=None)
 _OWNED_STEP: Any = _OWNED.returning(_TABLE.c.cancel_requested)
 _HOLD: Any = sa.select(_TABLE.c.state, _TABLE.c.attempt).where(
     _TABLE.c.id == sa.bindparam("operation")).with_for_update()
@@ -95,6 +98,7 @@ _CLAIM: Any = _CHANGE.where(sa.or_(
 _CLAIMED: Final = (*(_TABLE.c[field.name] for field in dataclasses.fields(Claim) if field.name != "claimed_at"),
                    _TABLE.c.waits_for_lock, now().label("claimed_at"))
 _CLAIM_AND_READ: Any = _CLAIM.returning(*_CLAIMED)
+_CLAIM_ALONE: Any = _CLAIM_AND_READ.where(~_TABLE.c.waits_for_lock)
 _READ: Any = sa.select(*_CLAIMED).where(_TABLE.c.id == sa.bindparam("operation"))
 _POSTPONE: Any = _CHANGE.where(_TABLE.c.state == states.PENDING).values(not_before=now(0.3))
 
@@ -162,8 +166,14 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
 
     An operation that waits for its resource's lock takes it here, or is postponed briefly.
     """
+    wanted = {"operation": operation_id, "claimer": owner, "lease_s": lease_s, "moment": clock.utcnow()}
+    if db.engine.dialect.update_returning:
+        row = db.write_alone(lambda session: session.connection().execute(_CLAIM_ALONE, wanted).one_or_none())
+        if row is not None:
+            return _admitted(db, _claim_of(row), admit)
+
     def work(session: orm.Session) -> Claim | None:
-        row = _claim(session, operation_id, owner, lease_s)
+        row = _claim(session, wanted)
         if row is None:
             return None
         if not admit(row.host):
@@ -173,9 +183,7 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
             session.rollback()
             session.connection().execute(_POSTPONE, {"operation": operation_id})
             return None
-        values = row._asdict()
-        del values["waits_for_lock"]
-        return Claim(**values)
+        return _claim_of(row)
 
     try:
         return db.write(work)
@@ -183,15 +191,28 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
         return None  # another operation took the lock at the same moment: this one is still due
 
 
-def _claim(session: orm.Session, operation_id: str, owner: str, lease_s: float) -> Any | None:
+def _admitted(db: Database, held: Claim, admit: Callable[[str | None], bool]) -> Claim | None:
+    """Return a claim that is made, unless its host refuses it; then it is given back, and waits as before."""
+    if admit(held.host):
+        return held
+    db.write_alone(lambda session: _execute_owned(session, held, _GIVE_BACK, {}).rowcount)
+    return None
+
+
+def _claim_of(row: Any) -> Claim:
+    values = row._asdict()
+    del values["waits_for_lock"]
+    return Claim(**values)
+
+
+def _claim(session: orm.Session, wanted: dict[str, Any]) -> Any | None:
     """Own an operation if it is due, and return its row."""
     connection = session.connection()
-    wanted = {"operation": operation_id, "claimer": owner, "lease_s": lease_s, "moment": clock.utcnow()}
     if connection.dialect.update_returning:
         return connection.execute(_CLAIM_AND_READ, wanted).one_or_none()
     if not connection.execute(_CLAIM, wanted).rowcount:
         return None
-    return connection.execute(_READ, {"operation": operation_id}).one()
+    return connection.execute(_READ, {"operation": wanted["operation"]}).one()
 
 
 def _take_lock(session: orm.Session, row: Any) -> bool:
@@ -274,18 +295,17 @@ def hand_over(session: orm.Session, held: Claim, *, delay_s: float, host: str | 
 
 def finish(session: orm.Session, held: Claim, *, state: str, message: str | None) -> None:
     """End an operation and free what it holds; the caller changes the resource in the same transaction."""
-    end(session, held, state=state, message=message)
+    check_owned(session, held, **end_values(held, state=state, message=message))
     free(session, held)
 
 
-def end(session: orm.Session, held: Claim, *, state: str, message: str | None, **values: Any) -> None:
-    """The first half of `finish`: end the operation, with further `values`; raises LeaseLost."""
+def end_values(held: Claim, *, state: str, message: str | None) -> dict[str, Any]:
+    """Return what ends an operation, written as the first half of `finish`."""
     kind = KINDS.get(held.kind)
     secrets = kind.arguments.secrets() & held.arguments.keys() if kind is not None else frozenset()
-    if secrets:
-        values["arguments"] = {key: value for key, value in held.arguments.items() if key not in secrets}
-    check_owned(session, held, **values, state=state, message=message, finished_at=clock.utcnow(), owner=None,
-                lease_until=None, progress=100, waiting_for=None, waiting_since=None)
+    kept = {"arguments": {key: value for key, value in held.arguments.items() if key not in secrets}} if secrets else {}
+    return {**kept, "state": state, "message": message, "finished_at": clock.utcnow(), "owner": None,
+            "lease_until": None, "progress": 100, "waiting_for": None, "waiting_since": None}
 
 
 def free(session: orm.Session, held: Claim) -> None:

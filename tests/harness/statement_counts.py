@@ -38,11 +38,16 @@ class Counts(NamedTuple):
     """What one service asked of its database."""
 
     statements: int = 0
-    commits: int = 0  # transactions that wrote; reads run without one
+    transactions: int = 0  # each is two round trips more; reads and single statements run without one
     checkouts: int = 0
 
+    @property
+    def round_trips(self) -> int:
+        """How often the service waits for an answer of the database."""
+        return self.statements + 2 * self.transactions
+
     def __str__(self) -> str:
-        return f"{self.statements}/{self.commits}/{self.checkouts}"
+        return f"{self.statements}/{self.transactions}/{self.checkouts}"
 
 
 class Counter:
@@ -50,30 +55,28 @@ class Counter:
 
     def __init__(self, db: Database) -> None:
         self.texts: list[str] = []
-        self._commits = 0
+        self._transactions = 0
         self._checkouts = 0
         event.listen(db.engine, "before_cursor_execute", self._note_statement)
         event.listen(db.engine, "checkout", self._note_checkout)
-        event.listen(db.engine, "commit", self._note_commit)
 
     def _note_statement(self, *call: Any) -> None:
-        if not call[2].startswith(("BEGIN", "START TRANSACTION")):  # counted as a commit
+        if call[2].startswith(("BEGIN", "START TRANSACTION")):
+            self._transactions += 1  # not the engine's commits: a session in autocommit says that, too
+        else:
             self.texts.append(call[2])
 
     def _note_checkout(self, *_call: object) -> None:
         self._checkouts += 1
 
-    def _note_commit(self, *_call: object) -> None:
-        self._commits += 1
-
     def reset(self) -> None:
         """Start from nothing."""
-        self.texts, self._commits, self._checkouts = [], 0, 0
+        self.texts, self._transactions, self._checkouts = [], 0, 0
 
     @property
     def counts(self) -> Counts:
         """What was counted since `reset`."""
-        return Counts(len(self.texts), self._commits, self._checkouts)
+        return Counts(len(self.texts), self._transactions, self._checkouts)
 
 
 class CountedCloud(Cloud):
@@ -176,7 +179,7 @@ def count_all(cloud: CountedCloud, verbs: Verbs) -> dict[str, dict[str, Counts]]
 def _print(kind: str, texts_of: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix="hostler-counts-") as made, \
             databases.running(kind, Path(made)) as url, counted_cloud(url, Path(made)) as (cloud, verbs):
-        print(f"{kind}: statements/commits/checkouts")
+        print(f"{kind}: statements/transactions/checkouts")
         for name, counts in count_all(cloud, verbs).items():
             print(f"  {name:14}", *(f"{service} {counts[service]!s:10}" for service in SERVICES))
         for name, verb in verbs.by_name().items():

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler import ids
+from hostler import clock, ids
 from hostler.db.engine import Database
-from hostler.db.models import Lock, Operation
-from hostler.operations import lease, states
+from hostler.db.models import Lock, Operation, OperationStep
+from hostler.operations import lease, states, steps
 from tests.harness import databases
 from tests.harness.fixtures import database_url
 
@@ -95,6 +96,72 @@ def test_a_step_is_told_that_it_should_stop(db: Database) -> None:
     assert db.write(lambda session: lease.write_step(session, held, progress=20)) is True
     found = row(db, operation_id)
     assert (found.progress, found.flow) == (20, {"a": [1]})
+
+
+def step(name: str, state: str, **more: Any) -> dict[str, Any]:
+    return {"name": name, "uuid": ids.new_id(), "state": state, "detail": {}, "host": None,
+            "started_at": clock.utcnow(), "finished_at": None, **more}
+
+
+def steps_of(db: Database, operation_id: str) -> dict[str, OperationStep]:
+    with db.reading() as session:
+        return {found.name: found for found in session.scalars(
+            sa.select(OperationStep).where(OperationStep.operation_id == operation_id))}
+
+
+def test_steps_are_written_with_their_operation(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = claim(db, operation_id)
+    # What an agent answers may have any character in it.
+    detail = {"said": "caf\u00e9 \\ \" \x00", "numbers": [1, None, 2.5]}
+    first, second = step("One", "SUCCESS", detail=detail, host="h"), step("Two", "RUNNING")
+    assert steps.write_alone(db, lambda session: steps.write(
+        session, held, [first, second], {"progress": 50, "host": "h", "flow": {"a": [1]}})) is False
+    found = steps_of(db, operation_id)
+    assert {name: (row.state, row.host, row.detail) for name, row in found.items()} == {
+        "One": ("SUCCESS", "h", detail), "Two": ("RUNNING", None, {})}
+    assert (found["One"].started_at, found["One"].finished_at) == (first["started_at"], None)
+    assert (row(db, operation_id).progress, row(db, operation_id).host, row(db, operation_id).flow) == (
+        50, "h", {"a": [1]})
+    db.write(lambda session: session.execute(
+        sa.update(Operation).where(Operation.id == operation_id).values(cancel_requested=True)))
+    ended = {**second, "state": "SUCCESS", "finished_at": clock.utcnow()}
+    assert db.write(lambda session: steps.write(session, held, [ended], {"progress": 60})) is True
+    again = steps_of(db, operation_id)["Two"]
+    assert (again.state, again.started_at, again.finished_at) == (
+        "SUCCESS", second["started_at"], ended["finished_at"])
+    assert db.write(lambda session: steps.write(session, held, [], {"progress": 70})) is True
+    assert row(db, operation_id).progress == 70
+
+
+def test_steps_of_a_lost_operation_are_not_written(db: Database) -> None:
+    operation_id = put_operation(db)
+    held = lease.claim(db, operation_id, "one", -1)
+    assert held is not None
+    claim(db, operation_id)
+    for write in (db.write, lambda work: steps.write_alone(db, work)):
+        with pytest.raises(lease.LeaseLost):
+            write(lambda session: steps.write(session, held, [step("One", "RUNNING")], {"progress": 50}))
+    assert (row(db, operation_id).progress, steps_of(db, operation_id)) == (0, {})
+
+
+def test_a_claim_that_its_host_refuses_is_given_back(db: Database) -> None:
+    operation_id = put_operation(db)
+    db.write(lambda session: session.execute(
+        sa.update(Operation).where(Operation.id == operation_id).values(host="busy", waiting_for="broker")))
+    asked: list[str | None] = []
+
+    def refuse(host: str | None) -> bool:
+        asked.append(host)
+        return False
+
+    assert lease.claim(db, operation_id, "one", 30, refuse) is None
+    found = row(db, operation_id)
+    assert asked == ["busy"]
+    assert (found.state, found.owner, found.lease_until, found.host, found.waiting_for) == (
+        states.PENDING, None, None, "busy", "broker")
+    again = lease.claim(db, operation_id, "two", 30)
+    assert again is not None and again.crashes == 0
 
 
 def test_the_end_frees_what_was_held_and_forgets_secrets(db: Database) -> None:

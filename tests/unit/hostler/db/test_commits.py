@@ -89,6 +89,7 @@ _BELOW_THE_ORM = {
     "hostler/db/models/default_rule.py": "what a new database starts with, in the transaction that makes the table",
     "hostler/db/upsert.py": "a run's own: it writes again what is there, by key",
     "hostler/operations/accept.py": "locks beside their operation, which goes through the ORM",
+    "hostler/operations/steps.py": "a run's own: it writes again what is there, by key",
     "hostler/resources/network/peers.py": "whose place changed since a revision: noted twice, it says the same",
     "hostler/resources/network/place_ports.py": "addresses and groups beside ports, which go through the ORM",
     "hostler/resources/revisions.py": "what a count of members is about: counted twice, it says the same",

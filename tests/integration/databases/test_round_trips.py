@@ -1,0 +1,23 @@
+"""How often a verb may wait for the database, all services together: where one statement does for several, PostgreSQL
+needs fewer than `tests/functional/test_statement_counts.py` sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness import databases
+from tests.harness.statement_counts import count_all, counted_cloud
+
+LIMITS = {"create": 68, "show": 7, "page": 6, "delete": 36, "volume create": 39, "volume show": 2, "volume delete": 33}
+
+
+def test_no_verb_waits_for_the_database_more_often_than_it_may(tmp_path: Path) -> None:
+    reason = databases.missing("postgresql")
+    if reason:
+        pytest.skip(reason)
+    with databases.running("postgresql", tmp_path) as url, counted_cloud(url, tmp_path) as (cloud, verbs):
+        counts = count_all(cloud, verbs)
+    waits = {verb: sum(found.round_trips for found in by_service.values()) for verb, by_service in counts.items()}
+    assert {verb: count for verb, count in waits.items() if count > LIMITS[verb]} == {}

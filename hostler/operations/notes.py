@@ -49,6 +49,11 @@ def keys(session: orm.Session, operation_id: str, name: str) -> list[str]:
     return sorted(session.scalars(_KEYS, {"operation": operation_id, "note": name}))
 
 
+def are_there(name: str) -> sa.Exists:
+    """Return the condition that the operation of the parameter `operation` has notes of this name."""
+    return sa.exists().where(OperationNote.operation_id == sa.bindparam("operation"), OperationNote.name == name)
+
+
 def value(session: orm.Session, operation_id: str, name: str) -> Any:
     """Return the value of a note without key, None when there is none."""
     return session.scalar(sa.select(OperationNote.value).where(

@@ -13,9 +13,9 @@ from conductor.tasks.records.notes import note_build_failure
 from hostler import errors
 from hostler.db.models import Host, Server
 from hostler.resources import revisions
-from hostler.resources.network.port_specs import Groups, members_for, port_specs
+from hostler.resources.network.port_specs import Groups, members_for, ports_to_unplug
 from hostler.resources.server.records import server_spec
-from hostler.resources.server.specs import ServerSpec
+from hostler.resources.server.specs import PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -52,11 +52,11 @@ class DestroyServer(OperationTask):
 
     def execute(self) -> None:
         """Remove it; a host that stays silent past the operator's patience removes it when it returns."""
-        host = host_of(self.run)
+        host, ports = _placed(self.run)
         if host is None:
             return
         try:
-            destroy(self.run, host)
+            self.run.ask_host(host, self.run.cloud.compute.destroy_server, self.run.resource_id, ports)
         except errors.HostUnreachable:
             LOG.warning("server %s is deleted while host %s is silent; the host removes it when it returns",
                         self.run.resource_id, host)
@@ -133,6 +133,9 @@ def require_host(run: Run) -> str:
 
 def destroy(run: Run, host: str) -> None:
     """Have `host` remove the run's server with its ports."""
+    run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, _placed(run)[1])
+
+
+def _placed(run: Run) -> tuple[str | None, tuple[PortSpec, ...]]:
     with run.reading() as session:
-        ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
-    run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, ports)
+        return ports_to_unplug(session, run.resource_id)

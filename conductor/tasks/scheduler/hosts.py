@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -23,8 +23,8 @@ _BOOTS_FROM_VOLUME = sa.exists().where(
 _WANTED = sa.select(
     Server.id, Server.project_id, Server.vcpus, Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib,
     Server.flavor_id, Server.flavor, Server.requested_zone, Server.requested_host, Server.image_properties,
-    Server.scheduler_hints, _BOOTS_FROM_VOLUME, reach.IS_LIMITED.label("reach_is_limited")).where(
-    Server.id == sa.bindparam("server"))
+    Server.scheduler_hints, _BOOTS_FROM_VOLUME, reach.IS_LIMITED.label("reach_is_limited"),
+    notes.are_there(notes.EXCLUDED).label("has_exclusions")).where(Server.id == sa.bindparam("server"))
 _BOOTED = sa.select(_BOOTS_FROM_VOLUME).where(Server.id == sa.bindparam("server"))
 
 
@@ -37,7 +37,7 @@ class SelectHost(OperationTask):
         """Return {"host_id", "host", "zone"}; the server's own host when it has claimed one."""
         run = self.run
         with run.reading() as session:
-            request = request_for(session, run, excluded_hosts=tuple(notes.keys(session, run.held.id, notes.EXCLUDED)))
+            request = request_for(session, run)
         return choose(run, request).to_wire()
 
     def revert(self, result: Any, **_: Any) -> None:
@@ -52,19 +52,22 @@ class SelectHost(OperationTask):
         self.run.write(work)
 
 
-def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None = None, **more: Any) -> Request:
+def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None = None, *,
+                excluded: Sequence[str] = (), **more: Any) -> Request:
     """Return what is asked of the scheduler for the run's server: with `flavor` (as `flavor_of`) instead of its own,
-    and `more` instead of what its record says."""
-    server = session.execute(_WANTED, {"server": run.resource_id}).one_or_none()
+    and `more` instead of what its record says. Hosts where the operation has failed are `excluded`, too."""
+    server = session.execute(_WANTED, {"server": run.resource_id, "operation": run.held.id}).one_or_none()
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
     size = flavor or flavor_of(server)
+    failed_on = notes.keys(session, run.held.id, notes.EXCLUDED) if server.has_exclusions else ()
     return Request(**{
         "consumer_id": server.id, "project_id": server.project_id, "vcpus": size["vcpus"], "ram_mib": size["ram_mib"],
         "disk_gib": _local_disk_gib(size, server.boots_from_volume), "zone": server.requested_zone,
         "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
         "image_properties": server.image_properties, "hints": server.scheduler_hints,
-        "networks": reach.needed(session, server.id) if server.reach_is_limited else (), **more})
+        "networks": reach.needed(session, server.id) if server.reach_is_limited else (),
+        "excluded_hosts": (*failed_on, *excluded), **more})
 
 
 def choose(run: Run, request: Request) -> Choice:

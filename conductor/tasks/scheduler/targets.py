@@ -68,9 +68,9 @@ class ClaimTarget(OperationTask):
 
 def _request(session: orm.Session, run: Run, migration: Migration, host: str | None, *, force: bool) -> Request:
     stays = migration.type == migrations.RESIZE and run.conf.compute.allow_resize_to_same_host
-    excluded = [*notes.keys(session, run.held.id, notes.EXCLUDED), *([] if stays else [migration.source_host_id])]
+    excluded = () if stays else (migration.source_host_id,)
     free: dict[str, Any] = {"zone": None, "hints": {}} if force else {}
-    return request_for(session, run, migration.new_flavor, host=host, excluded_hosts=tuple(excluded), **free)
+    return request_for(session, run, migration.new_flavor, host=host, excluded=excluded, **free)
 
 
 def _check_disks_can_travel(session: orm.Session, migration: Migration, target_id: str) -> None:

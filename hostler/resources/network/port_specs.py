@@ -24,6 +24,7 @@ from sqlalchemy import orm
 from hostler.db.models import (
     AddressGroup,
     FixedIp,
+    Host,
     Network,
     Port,
     PortSecurityGroup,
@@ -52,22 +53,24 @@ KEPT = 500
 
 # Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
 _IDS: Any = sa.bindparam("ids", expanding=True)
+_OF_NETWORK = (Network.name, Network.mtu, Network.network_type, Network.physical_network, Network.segmentation_id,
+               Network.host_gateway, Network.dns_domain)
+# A row for each address of a port, or one without.
 _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
                     Port.device_tag, Port.extra_dhcp_opts, Port.port_security_enabled, Port.allowed_address_pairs,
-                    Port.spec_revision, Server.hostname, qos.EFFECTIVE.label("qos_policy_id"))
+                    Port.spec_revision, Server.hostname, qos.EFFECTIVE.label("qos_policy_id"), *_OF_NETWORK,
+                    FixedIp.subnet_id, FixedIp.ip_address)
           .join(Server, Server.id == Port.server_id).join(Network, Network.id == Port.network_id)
-          .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id))
+          .outerjoin(FixedIp, FixedIp.port_id == Port.id).outerjoin(Subnet, Subnet.id == FixedIp.subnet_id)
+          .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id, Subnet.ip_version, Subnet.created_at,
+                    FixedIp.ip_address))
 _PORTS_OF_SERVERS = _PORTS.where(Port.server_id.in_(_IDS))
 _PORTS_OF_IDS = _PORTS.where(Port.id.in_(_IDS))
 _SUBNETS = (sa.select(Subnet.id, Subnet.network_id, Subnet.cidr, Subnet.ip_version, Subnet.gateway_ip,
                       Subnet.enable_dhcp, Subnet.dhcp_ip, Subnet.dns_nameservers, Subnet.host_routes,
                       Subnet.ipv6_ra_mode, Subnet.ipv6_address_mode)
             .where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id))
-_NETWORKS = sa.select(Network.id, Network.name, Network.mtu, Network.network_type, Network.physical_network,
-                      Network.segmentation_id, Network.host_gateway, Network.dns_domain).where(Network.id.in_(_IDS))
-_ADDRESSES = (sa.select(FixedIp.port_id, FixedIp.subnet_id, FixedIp.ip_address)
-              .join(Subnet, Subnet.id == FixedIp.subnet_id).where(FixedIp.port_id.in_(_IDS))
-              .order_by(FixedIp.port_id, Subnet.ip_version, Subnet.created_at, FixedIp.ip_address))
+_NETWORKS = sa.select(Network.id.label("network_id"), *_OF_NETWORK).where(Network.id.in_(_IDS))
 _RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule.id, SecurityGroupRule.direction,
                     SecurityGroupRule.ethertype, SecurityGroupRule.protocol, SecurityGroupRule.port_min,
                     SecurityGroupRule.port_max, SecurityGroupRule.remote_ip_prefix, SecurityGroupRule.remote_group_id,
@@ -76,6 +79,10 @@ _RULES = (sa.select(PortSecurityGroup.port_id, SecurityGroupRule.id, SecurityGro
           .join(SecurityGroup, SecurityGroup.id == SecurityGroupRule.group_id)
           .where(PortSecurityGroup.port_id.in_(_IDS))
           .order_by(PortSecurityGroup.port_id, SecurityGroupRule.id))
+_PLACED = (sa.select(Host.name.label("host"), Port.id, Port.mac_address, Port.network_id, Network.name)
+           .select_from(Server).outerjoin(Host, Host.id == Server.host_id).outerjoin(Port, Port.server_id == Server.id)
+           .outerjoin(Network, Network.id == Port.network_id).where(Server.id == sa.bindparam("server"))
+           .order_by(Port.nic_index, Port.id))
 _BLOCKS = sa.select(AddressGroup.id, AddressGroup.addresses).where(AddressGroup.id.in_(_IDS))
 _REVISIONS = sa.select(
     SecurityGroup.id, SecurityGroup.members_revision,
@@ -99,13 +106,14 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
     A server without ports has an empty tuple when it was asked for by id.
     """
     if server_ids is not None:
-        ports = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
+        rows = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
     else:
-        ports = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
-    networks = routed_networks(session, {port.network_id for port in ports})
+        rows = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
+    ports = list({row.id: row for row in rows}.values())
+    addresses = _addresses(rows)
+    networks = routed_networks(session, {}, {port.network_id: port for port in ports})
     routed = [port.id for port in ports if networks[port.network_id].routers]
     floating = floating_ips(session, routed) if routed else {}
-    addresses = _addresses(session, [port.id for port in ports])
     rules = _rules(session, [port.id for port in ports if port.port_security_enabled])
     limits = qos.limits_of(session, {port.qos_policy_id for port in ports if port.qos_policy_id is not None})
     specs: dict[str, list[PortSpec]] = {server_id: [] for server_id in server_ids or ()}
@@ -120,18 +128,31 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
     return {server_id: tuple(found) for server_id, found in specs.items()}
 
 
-def routed_networks(session: orm.Session, network_ids: Collection[str]) -> dict[str, NetworkSpec]:
-    """Return networks with their subnets and routers, by id."""
-    links = router_links(session, network_ids)
-    specs = network_specs(session, {*network_ids, *(link.network_id for link in links)})
+def ports_to_unplug(session: orm.Session, server_id: str) -> tuple[str | None, tuple[PortSpec, ...]]:
+    """Return the name of a server's host, and its ports as far as a host needs them to remove them: which they are, and
+    on which networks."""
+    rows = session.execute(_PLACED, {"server": server_id}).all()
+    return rows[0].host if rows else None, tuple(
+        PortSpec(id=row.id, mac_address=row.mac_address, server_id=server_id,
+                 network=NetworkSpec(id=row.network_id, name=row.name)) for row in rows if row.id is not None)
+
+
+def routed_networks(session: orm.Session, network_ids: Collection[str],
+                    known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, NetworkSpec]:
+    """Return networks with their subnets and routers, by id; `known` are rows, by id, of networks that are wanted, too.
+    """
+    wanted = {*network_ids, *known}
+    links = router_links(session, wanted)
+    specs = network_specs(session, {*wanted, *(link.network_id for link in links)}, known)
     routers = router_specs(session, links, specs)
     return {network_id: dataclasses.replace(specs[network_id], routers=tuple(
         router for router in routers if any(port.network.id == network_id for port in router.interfaces)))
-        for network_id in network_ids if network_id in specs}
+        for network_id in wanted if network_id in specs}
 
 
-def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[str, NetworkSpec]:
-    """Return networks with all their subnets, by id (two statements)."""
+def network_specs(session: orm.Session, network_ids: Collection[str],
+                  known: Mapping[str, Any] = MappingProxyType({})) -> dict[str, NetworkSpec]:
+    """Return networks with all their subnets, by id (two statements, or one where all rows are `known`)."""
     if not network_ids:
         return {}
     subnets: defaultdict[str, list[SubnetSpec]] = defaultdict(list)
@@ -141,17 +162,20 @@ def network_specs(session: orm.Session, network_ids: Collection[str]) -> dict[st
             enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
             host_routes=tuple(subnet.host_routes), ipv6_ra_mode=subnet.ipv6_ra_mode,
             ipv6_address_mode=subnet.ipv6_address_mode))
-    return {network.id: NetworkSpec(
-        id=network.id, name=network.name, mtu=network.mtu, network_type=network.network_type,
+    unknown = [network_id for network_id in network_ids if network_id not in known]
+    read = session.execute(_NETWORKS, {"ids": unknown}).all() if unknown else ()
+    return {network.network_id: NetworkSpec(
+        id=network.network_id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,
-        host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.id]))
-        for network in session.execute(_NETWORKS, {"ids": list(network_ids)})}
+        host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.network_id]))
+        for network in (*known.values(), *read)}
 
 
-def _addresses(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[FixedIpSpec]]:
+def _addresses(rows: Iterable[Any]) -> defaultdict[str, list[FixedIpSpec]]:
     found: defaultdict[str, list[FixedIpSpec]] = defaultdict(list)
-    for port_id, subnet_id, address in session.execute(_ADDRESSES, {"ids": list(port_ids)}).tuples():
-        found[port_id].append(FixedIpSpec(ip_address=address, subnet_id=subnet_id))
+    for row in rows:
+        if row.ip_address is not None:
+            found[row.id].append(FixedIpSpec(ip_address=row.ip_address, subnet_id=row.subnet_id))
     return found
 
 

@@ -19,18 +19,22 @@ from hostler.resources.server.rescue_device import rescue_device
 from hostler.resources.server.specs import AttachedSpec, ConnectionSpec, ImageSpec, RescueSpec, ServerSpec
 
 # Built once: every boot, action and reconciliation runs them.
+_IMAGE_COLUMNS: Any = orm.Bundle("image", Image.id, Image.status, Image.sha256, Image.size_bytes,
+                                 Image.virtual_size_bytes, Image.disk_format, Image.properties)
+_USABLE = sa.and_(Image.status == "active", Image.deleted_at.is_(None))
+_IS_SHELVED = sa.and_(Server.vm_state == states.SHELVED_OFFLOADED, Server.shelved_image_id.is_not(None))
 _SERVER = sa.select(
     Server.id, Server.name, Server.hostname, Server.project_id, Server.user_id, Server.vm_state, Server.vcpus,
-    Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib, Server.flavor, Server.image_id,
-    Server.image_properties, Server.shelved_image_id, Server.rescue_image_id, Server.iso_image_id, Server.extra,
+    Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib, Server.flavor,
+    Server.image_properties, Server.rescue_image_id, Server.iso_image_id, Server.extra,
     Server.boot_order, Server.cpu_mode, Server.key_name,
     Server.public_key, Server.user_data, Server.config_drive, Server.encrypted_password, Server.requested_zone,
     Server.launch_index, Server.reservation_id, Server.revision,
-    sa.exists().where(VolumeAttachment.server_id == Server.id).label("has_volumes")).where(
-    Server.id == sa.bindparam("server"))
-_IMAGE: Any = sa.select(
-    Image.id, Image.status, Image.sha256, Image.size_bytes, Image.virtual_size_bytes, Image.disk_format,
-    Image.properties).where(Image.id == sa.bindparam("image"), Image.status == "active", Image.deleted_at.is_(None))
+    sa.exists().where(VolumeAttachment.server_id == Server.id).label("has_volumes"),
+    _IS_SHELVED.label("is_shelved"), _IMAGE_COLUMNS,
+).outerjoin(Image, sa.and_(_USABLE, Image.id == sa.case(
+    (_IS_SHELVED, Server.shelved_image_id), else_=Server.image_id))).where(Server.id == sa.bindparam("server"))
+_IMAGE: Any = sa.select(_IMAGE_COLUMNS).where(Image.id == sa.bindparam("image"), _USABLE)
 _ATTACHED = (sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
              .join(Volume, Volume.id == VolumeAttachment.volume_id)
              .where(VolumeAttachment.server_id == sa.bindparam("server"))
@@ -51,7 +55,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image_properties=server.image_properties,
         # Without its image a server that has its disk still starts; one that must be built is refused by its host.
-        image=_root_image(session, conf, images, server),
+        image=_root_image(conf, images, server),
         ports=tuple(ports), volumes=attached_specs(session, server_id) if server.has_volumes else (),
         metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
@@ -71,17 +75,16 @@ def rescue_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
     return RescueSpec(image=usable_image_spec(session, conf, images, image_id), device=device, bus=bus)
 
 
-def _root_image(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:
-    if server.vm_state != states.SHELVED_OFFLOADED or server.shelved_image_id is None:
-        return usable_image_spec(session, conf, images, server.image_id)
-    shelved = usable_image_spec(session, conf, images, server.shelved_image_id)
-    return dataclasses.replace(shelved, short_lived=True) if shelved is not None else None
+def _root_image(conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:
+    if server.image.id is None:
+        return None
+    return dataclasses.replace(image_spec(server.image, conf, images), short_lived=bool(server.is_shelved))
 
 
 def usable_image_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore,
                       image_id: str | None) -> ImageSpec | None:
     """Return an image's spec, or None when there is no such image, or none whose data is there."""
-    image: Any = session.execute(_IMAGE, {"image": image_id}).one_or_none() if image_id else None
+    image: Any = session.execute(_IMAGE, {"image": image_id}).scalar_one_or_none() if image_id else None
     return image_spec(image, conf, images) if image is not None else None
 
 

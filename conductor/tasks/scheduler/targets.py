@@ -68,7 +68,7 @@ class ClaimTarget(OperationTask):
 
 def _request(session: orm.Session, run: Run, migration: Migration, host: str | None, *, force: bool) -> Request:
     stays = migration.type == migrations.RESIZE and run.conf.compute.allow_resize_to_same_host
-    excluded = () if stays else (migration.source_host_id,)
+    excluded = () if stays or migration.source_host_id is None else (migration.source_host_id,)
     free: dict[str, Any] = {"zone": None, "hints": {}} if force else {}
     return request_for(session, run, migration.new_flavor, host=host, excluded=excluded, **free)
 

@@ -37,7 +37,7 @@ _PEERS = (sa.select(Port.network_id, Port.id, Port.mac_address, Port.allowed_add
 _PEERS_AT = _PEERS.where(Port.id.in_(sa.bindparam("ports", expanding=True)))
 _OVERLAID = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
              .where(Network.network_type == VXLAN).order_by(Port.network_id, Port.id))
-_OF_SERVER = _OVERLAID.where(Port.server_id == sa.bindparam("server"))
+OF_SERVER: Final = _OVERLAID.where(Port.server_id == sa.bindparam("server"))
 _OF_PORTS = _OVERLAID.where(Port.id.in_(_IDS))
 _ON_HOST = _OVERLAID.where(Port.host_id == sa.bindparam("host"))
 _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
@@ -82,7 +82,7 @@ def networks_on(session: orm.Session, host_id: str) -> list[str]:
 
 def server_changed(session: orm.Session, server_id: str) -> list[str]:
     """Count that a server's ports are elsewhere; returns the ids of their VXLAN networks."""
-    return _count(session, session.execute(_OF_SERVER, {"server": server_id}).tuples().all())
+    return _count(session, session.execute(OF_SERVER, {"server": server_id}).tuples().all())
 
 
 def ports_changed(session: orm.Session, port_ids: Collection[str]) -> list[str]:

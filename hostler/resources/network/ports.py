@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -17,9 +17,19 @@ from sqlalchemy import orm
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
+from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, PortSecurityGroup, Subnet
+from hostler.db.together import execute_together
 from hostler.resources import quota, revisions
-from hostler.resources.network import host_updates, ipam, peers, place_ports, routers, security_groups, sharing
+from hostler.resources.network import (
+    host_updates,
+    ipam,
+    kinds,
+    peers,
+    place_ports,
+    routers,
+    security_groups,
+    sharing,
+)
 
 COMPUTE_OWNER = "compute:nova"
 
@@ -30,15 +40,23 @@ _AUTOMATIC = sa.select(Network).where(
     sa.not_(Network.external), sa.exists().where(Subnet.network_id == Network.id))
 _SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
 _QUIET = {"synchronize_session": False}
-_WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id)
+_WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id,
+                          (Network.network_type == kinds.VXLAN).label("is_overlaid"),
+                          sa.or_(sa.exists().where(FloatingIp.port_id == Port.id),
+                                 sa.exists().where(PortForwarding.port_id == Port.id)).label("is_led_to"))
+                .join(Network, Network.id == Port.network_id)
                 .outerjoin(PortSecurityGroup, PortSecurityGroup.port_id == Port.id))
 _RELEASED = _WITH_GROUPS.where(Port.server_id == sa.bindparam("server"))
 _RELEASED_ONE = _WITH_GROUPS.where(Port.id == sa.bindparam("port"), Port.server_id.is_not(None))
 _MOVE = (sa.update(Port).where(Port.server_id == sa.bindparam("server"))
          .values(host_id=sa.bindparam("host"), status=sa.bindparam("new_status"), revision=Port.revision + 1,
                  updated_at=sa.bindparam("moment")).execution_options(**_QUIET))
-_DELETES = [sa.delete(model).where(column.in_(_IDS)).execution_options(**_QUIET) for model, column in
-            ((PortSecurityGroup, PortSecurityGroup.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id))]
+# What few servers' ports have, asked at once.
+_FOLLOWS = sa.select(peers.OF_SERVER.exists().label("peers"), routers.MISSING_BY_SERVER.exists().label("routers"),
+                     routers.LEADING_TO_SERVER.exists().label("forwarders"))
+_REMOVE = (routers.FORGET_PORTS, *(
+    sa.delete(cast(sa.Table, model.__table__)).where(column.in_(_IDS)) for model, column in (
+        (PortSecurityGroup, PortSecurityGroup.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id))))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,11 +147,12 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
         _MOVE, {"server": server_id, "host": host_id, "new_status": status, "moment": clock.utcnow()})
     if not changed.rowcount:  # type: ignore[attr-defined]
         return []
-    network_ids = peers.server_changed(session, server_id)
-    if host_id is not None:
+    follows = session.execute(_FOLLOWS, {"server": server_id, "host": host_id}).one()
+    network_ids = peers.server_changed(session, server_id) if follows.peers else []
+    if host_id is not None and follows.routers:
         routers.take_addresses_for(session, host_id, server_id)
-    operation_ids = routers.notify_of_forwarders(session, context,
-                                                 routers.routers_forwarding(session, server_id=server_id))
+    operation_ids = routers.notify_of_forwarders(
+        session, context, routers.routers_forwarding(session, server_id=server_id)) if follows.forwarders else []
     if context is None:
         return []
     known_at = host_id if arrived and not moved else None
@@ -175,16 +194,15 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     server_id, port_ids = rows[0].server_id, [*made, *own]
     group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
     revisions.members_changed(session, group_ids, port_ids)
-    network_ids = peers.ports_changed(session, port_ids)
-    router_ids = routers.routers_forwarding(session, port_ids=port_ids)
+    network_ids = peers.ports_changed(session, sorted({row.id for row in rows if row.is_overlaid}))
+    led_to = sorted({row.id for row in rows if row.is_led_to})
+    router_ids = routers.routers_forwarding(session, port_ids=led_to) if led_to else []
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
     if made:
-        routers.forget_ports(session, made)
         if router_ids:
             routers.stop_forwarding(session, made)
-        for delete in _DELETES:
-            session.execute(delete, {"ids": list(made)})
+        execute_together(session, _REMOVE, {"ids": made, "moment": clock.utcnow()})
     if own:
         session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**_QUIET).values(
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,

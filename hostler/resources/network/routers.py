@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -44,16 +44,20 @@ def _serving(networks: Any) -> Any:
         .where(_INSIDE.role == INTERFACE, inner.network_id.in_(networks))))
 
 
+_CLEAR = sa.update(cast(sa.Table, FloatingIp.__table__)).values(
+    port_id=None, fixed_ip_address=None, router_id=None, revision=FloatingIp.revision + 1,
+    updated_at=sa.bindparam("moment"))
+FORGET_PORTS: Final = _CLEAR.where(FloatingIp.port_id.in_(sa.bindparam("ids", expanding=True)))
 _GUEST = orm.aliased(Port)
 # With an elected host, floating IPs are translated there, wherever their guests are.
 _LEADING_TO = (sa.select(FloatingIp.router_id).distinct().join(Router, Router.id == FloatingIp.router_id)
                .outerjoin(PortForwarding, PortForwarding.floating_ip_id == FloatingIp.id)
                .join(Port, sa.or_(Port.id == PortForwarding.port_id,
                                   sa.and_(~Router.distributed, Port.id == FloatingIp.port_id))))
-_LEADING_TO_SERVER = _LEADING_TO.where(Port.server_id == sa.bindparam("server"))
+LEADING_TO_SERVER: Final = _LEADING_TO.where(Port.server_id == sa.bindparam("server"))
 _LEADING_TO_PORTS = _LEADING_TO.where(Port.id.in_(sa.bindparam("ids", expanding=True)))
 _MISSING_BY_NETWORKS = _serving(sa.bindparam("networks", expanding=True))
-_MISSING_BY_SERVER = _serving(sa.select(_GUEST.network_id).where(_GUEST.server_id == sa.bindparam("server")))
+MISSING_BY_SERVER: Final = _serving(sa.select(_GUEST.network_id).where(_GUEST.server_id == sa.bindparam("server")))
 
 
 def notify_of_router(session: orm.Session, context: RequestContext, router_id: str,
@@ -92,7 +96,7 @@ def take_addresses(session: orm.Session, host_id: str, network_ids: Collection[s
 
 def take_addresses_for(session: orm.Session, host_id: str, server_id: str) -> None:
     """As `take_addresses`, for the networks of a server."""
-    _take_all(session, host_id, session.execute(_MISSING_BY_SERVER, {"server": server_id, "host": host_id}).all())
+    _take_all(session, host_id, session.execute(MISSING_BY_SERVER, {"server": server_id, "host": host_id}).all())
 
 
 def _take_all(session: orm.Session, host_id: str, routers: Sequence[Any]) -> None:
@@ -112,7 +116,7 @@ def _take_all(session: orm.Session, host_id: str, routers: Sequence[Any]) -> Non
 
 def forget_ports(session: orm.Session, port_ids: Collection[str]) -> None:
     """Let floating IPs lead nowhere whose ports are about to go."""
-    _clear(session, FloatingIp.port_id.in_(port_ids))
+    session.execute(FORGET_PORTS, {"ids": list(port_ids), "moment": clock.utcnow()})
 
 
 def stop_forwarding(session: orm.Session, port_ids: Collection[str]) -> None:
@@ -132,7 +136,7 @@ def routers_forwarding(session: orm.Session, *, server_id: str | None = None,
     """Return the ids of the routers that may lead to a server, or to some of its ports, from another host: by
     forwardings, or by floating IPs at an elected host."""
     found = (session.scalars(_LEADING_TO_PORTS, {"ids": list(port_ids)}) if server_id is None
-             else session.scalars(_LEADING_TO_SERVER, {"server": server_id}))
+             else session.scalars(LEADING_TO_SERVER, {"server": server_id}))
     return [str(router_id) for router_id in found]
 
 
@@ -167,9 +171,7 @@ def _stop_forwarding(session: orm.Session, which: Any) -> None:
 
 
 def _clear(session: orm.Session, which: Any) -> None:
-    session.execute(sa.update(FloatingIp).where(which).execution_options(**_QUIET).values(
-        port_id=None, fixed_ip_address=None, router_id=None, revision=FloatingIp.revision + 1,
-        updated_at=clock.utcnow()))
+    session.execute(_CLEAR.where(which), {"moment": clock.utcnow()})
 
 
 def _give_back(session: orm.Session, router_id: str) -> None:

@@ -7,7 +7,7 @@ pending (it will read what this transaction commits).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -42,11 +42,6 @@ _DEFAULT_OF = sa.select(SecurityGroup).where(SecurityGroup.default_of == sa.bind
 _ADMITTING = orm.aliased(PortSecurityGroup)
 _PLUGGED = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"), sa.or_(
     sa.bindparam("port", type_=sa.String()).is_(None), Port.id == sa.bindparam("port", type_=sa.String())))
-_SENT_GROUPS = sa.select(
-    PortSecurityGroup.group_id,
-    sa.exists().where(SecurityGroupRule.remote_group_id == PortSecurityGroup.group_id,
-                      _ADMITTING.group_id == SecurityGroupRule.group_id, _ADMITTING.port_id.in_(_PLUGGED))
-).where(PortSecurityGroup.port_id.in_(_PLUGGED)).distinct()
 # Each stops at the first port it finds: a group may have very many.
 _ELSEWHERE = (Port.host_id.is_not(None), Port.host_id != sa.bindparam("except_host"),
               sa.or_(Port.server_id.is_(None), Port.server_id != sa.bindparam("except_server")))
@@ -55,6 +50,20 @@ _ADMITTED = sa.select(SecurityGroupRule.remote_group_id).distinct().where(
     SecurityGroupRule.remote_group_id.in_(_IDS),
     sa.exists().where(PortSecurityGroup.group_id == SecurityGroupRule.group_id, Port.id == PortSecurityGroup.port_id,
                       *_ELSEWHERE))
+_SENT = sa.exists().where(SecurityGroupRule.remote_group_id == PortSecurityGroup.group_id,
+                          _ADMITTING.group_id == SecurityGroupRule.group_id, _ADMITTING.port_id.in_(_PLUGGED))
+
+
+def _admitted(*elsewhere: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    member = orm.aliased(PortSecurityGroup)
+    return sa.exists().where(
+        SecurityGroupRule.remote_group_id == PortSecurityGroup.group_id, member.group_id == SecurityGroupRule.group_id,
+        Port.id == member.port_id, *elsewhere)
+
+
+_ARRIVED_IN = sa.select(PortSecurityGroup.group_id).distinct().where(
+    PortSecurityGroup.port_id.in_(_PLUGGED),
+    sa.or_(_admitted(*_ELSEWHERE), sa.and_(~_SENT, _admitted(Port.host_id.is_not(None), _ELSEWHERE[-1]))))
 _WITH_MEMBERS = sa.select(SecurityGroup.id).where(
     SecurityGroup.id.in_(_IDS),
     sa.exists().where(PortSecurityGroup.group_id == SecurityGroup.id, Port.id == PortSecurityGroup.port_id,
@@ -178,13 +187,9 @@ def notify_arrival(session: orm.Session, context: RequestContext, server_id: str
     They were counted as members when they were put into their groups. So the message that plugged them had them too,
     if it had their groups: those that rules of the ports themselves admit.
     """
-    sent: dict[bool, list[str]] = {True: [], False: []}
-    for group_id, with_message in session.execute(
-            _SENT_GROUPS, {"server": server_id, "port": port_id}).tuples():
-        sent[bool(with_message)].append(group_id)
-    return [operation_id for with_message, group_ids in sent.items()
-            for operation_id in notify_hosts(session, context, group_ids, rules_changed=False, except_server=server_id,
-                                             except_host=host_id if with_message else None)]
+    concerned = session.scalars(_ARRIVED_IN, {"server": server_id, "port": port_id, "except_server": server_id,
+                                              "except_host": host_id or ""})
+    return _accept(session, context, concerned, rules_changed=False)
 
 
 def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Collection[str], *, rules_changed: bool,
@@ -202,9 +207,14 @@ def notify_hosts(session: orm.Session, context: RequestContext, group_ids: Colle
         revisions.rules_changed(session, group_ids)
     else:
         revisions.members_changed(session, group_ids, port_ids)
+    return _accept(session, context, concerned, rules_changed=rules_changed)
+
+
+def _accept(session: orm.Session, context: RequestContext, group_ids: Iterable[str], *,
+            rules_changed: bool) -> list[str]:
     return accept_once(session, context, kinds.APPLY_RULES, {
         Target("security_group", group_id): kinds.ApplyRules(security_group_id=group_id, members_only=not rules_changed)
-        for group_id in concerned}, delay_s=0 if rules_changed else GATHER_S)
+        for group_id in group_ids}, delay_s=0 if rules_changed else GATHER_S)
 
 
 def _concerned(session: orm.Session, group_ids: Collection[str], rules_changed: bool,

@@ -8,7 +8,8 @@ over-commits, and a lost race alone never refuses a request that fits.
 Transactions must read what is committed (`hostler.db.engine` sees to it): sums are taken after the host is held.
 
 Refuses nothing but what does not fit; filters and policies are the scheduler's. Called by the scheduler (claim) and by
-the conductor's finishing transactions (release). Lock order: the consumer's server row, the host's row, allocations.
+the conductor's finishing transactions (release). Lock order: the consumer's server row, its allocations where they go,
+the host's row; nobody waits for an allocation of another consumer.
 """
 
 from __future__ import annotations
@@ -31,9 +32,9 @@ _HOSTS = cast(sa.Table, Host.__table__)
 _ALLOCATIONS = cast(sa.Table, Allocation.__table__)
 # Built once, for every boot and delete. updated_at is for what people change; a claim is none of it.
 _INSERT = sa.insert(_ALLOCATIONS)
-_HELD = sa.select(_ALLOCATIONS.c.host_id).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer"))
-_RELEASE = sa.delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer"),
-                                         _ALLOCATIONS.c.host_id.in_(sa.bindparam("hosts", expanding=True)))
+_RELEASE = sa.delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer")).returning(
+    _ALLOCATIONS.c.host_id)
+_RELEASE_ONE = _RELEASE.where(_ALLOCATIONS.c.host_id == sa.bindparam("host"))
 _LOCK_CONSUMER = sa.select(Server.id).where(Server.id == sa.bindparam("consumer")).with_for_update()
 _HOLD_HOST = sa.select(
     *(_HOSTS.c[name] for name in ("generation", "vcpus", "cpu_ratio", "ram_mib", "reserved_ram_mib", "ram_ratio",
@@ -125,12 +126,10 @@ def lock_consumer(session: orm.Session, consumer_id: str) -> None:
 
 def release(session: orm.Session, consumer_id: str, host_id: str | None = None) -> list[str]:
     """Give back what a consumer holds (of one host, or all) and return the hosts' ids; nothing held is fine."""
-    held = session.scalars(_HELD, {"consumer": consumer_id})
-    host_ids = sorted(held if host_id is None else {host_id}.intersection(held))
-    if not host_ids:
-        return []
+    released = (session.scalars(_RELEASE, {"consumer": consumer_id}) if host_id is None
+                else session.scalars(_RELEASE_ONE, {"consumer": consumer_id, "host": host_id}))
+    host_ids = sorted(released)
     touch(session, host_ids, generation=True)
-    session.execute(_RELEASE, {"consumer": consumer_id, "hosts": host_ids})
     return host_ids
 
 

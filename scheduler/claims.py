@@ -74,10 +74,12 @@ class Claimer:
 
         def work(session: orm.Session) -> Outcome | None:
             # A scheduler that slept since it was asked would claim for a server that was deleted since: nobody would
-            # give that claim back. So the operation is held until the claim is committed.
+            # give that claim back. So the operation is held until the claim is committed; nobody else claims for what
+            # it has locked.
             if context is not None:
                 lease.hold_running(session, context)
-            allocations.lock_consumer(session, request.consumer_id)
+            else:
+                allocations.lock_consumer(session, request.consumer_id)
             if (held := _held(session, request)) is not None:
                 return Outcome(held)
             if not groups.still_allows(session, request, host_id):

@@ -94,6 +94,8 @@ class SchedulerManager:
     def _completed(self, request: Request) -> Request:
         """Return the request with what only the database knows: its group, and the hosts of servers in hints."""
         hints = [hint for hint in _HOST_HINTS if request.hints.get(hint)]
+        if not hints and not request.may_be_grouped:
+            return request
         with self._db.reading() as session:
             request = groups.completed(session, request)
             found = {hint: list(session.scalars(sa.select(Allocation.host_id).where(

@@ -15,7 +15,8 @@ class Request(Message):
 
     `host` names the only host allowed. `excluded_hosts` are names or ids. `hints` are the user's: `same_host` and
     `different_host` list server ids. `patient` requests count on every enabled host to return, however long it has
-    been silent: services were down, and nobody could have heard it.
+    been silent: services were down, and nobody could have heard it. One that is not `may_be_grouped` is of a server
+    without a group.
     """
 
     consumer_id: str
@@ -32,6 +33,7 @@ class Request(Message):
     # Traits that the server's networks need: `hostler.resources.network.kinds`.
     networks: tuple[str, ...] = ()
     patient: bool = False
+    may_be_grouped: bool = True
     # The scheduler's own completions from the records. The group's policy is proved again in the claim;
     # `group_host_ids` (the host of each placed member) counts only where there are no rows.
     hint_host_ids: dict[str, list[str]] = dataclasses.field(default_factory=dict)

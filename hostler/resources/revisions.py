@@ -35,11 +35,20 @@ from hostler.db.models import Port, PortSecurityGroup, Router, SecurityGroup, Se
 _GROUPS = cast(sa.Table, SecurityGroup.__table__)
 _COUNT = sa.update(_GROUPS).where(_GROUPS.c.id == sa.bindparam("group")).values(
     members_revision=_GROUPS.c.members_revision + 1, updated_at=_GROUPS.c.updated_at)
-_NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
-    ["group_id", "revision", "port_id"],
-    sa.select(SecurityGroup.id, SecurityGroup.members_revision, Port.id).join(Port, sa.true()).where(
-        SecurityGroup.id.in_(sa.bindparam("groups", expanding=True)),
-        Port.id.in_(sa.bindparam("ports", expanding=True))))
+_PORTS = sa.select(Port.id).where(Port.id.in_(sa.bindparam("ports", expanding=True))).subquery()
+
+
+def _noted(groups: Any) -> Any:
+    rows = sa.select(groups.c.id, groups.c.members_revision, _PORTS.c.id).join(_PORTS, sa.true())
+    return sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
+        ["group_id", "revision", "port_id"], rows)
+
+
+_NOTE = _noted(sa.select(_GROUPS.c.id, _GROUPS.c.members_revision).where(
+    _GROUPS.c.id.in_(sa.bindparam("groups", expanding=True))).subquery())
+# Both at once, where a statement may return what it has updated to another one.
+_COUNT_AND_NOTE = sa.select(sa.literal(1)).add_cte(
+    _noted(_COUNT.returning(_GROUPS.c.id, _GROUPS.c.members_revision).cte("counted")).cte("noted"))
 
 _OF_SERVER = sa.select(Server.revision, sa.select(sa.func.sum(Port.spec_revision)).where(
     Port.server_id == Server.id).scalar_subquery()).where(Server.id == sa.bindparam("server"))
@@ -95,6 +104,10 @@ def members_changed(session: orm.Session, group_ids: Collection[str], port_ids: 
     Called before ports are put into groups, which on MariaDB locks the group's row against this change.
     """
     if not group_ids or not port_ids:
+        return
+    if len(group_ids) == 1 and session.connection().dialect.name == "postgresql":
+        [group_id] = group_ids
+        session.execute(_COUNT_AND_NOTE, {"group": group_id, "ports": list(port_ids)})
         return
     for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
         session.execute(_COUNT, {"group": group_id})

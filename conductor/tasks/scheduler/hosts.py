@@ -11,7 +11,7 @@ from sqlalchemy import orm
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
 from hostler import errors
-from hostler.db.models import Server, VolumeAttachment
+from hostler.db.models import Server, ServerGroupMember, VolumeAttachment
 from hostler.operations import notes
 from hostler.resources.network import reach
 from hostler.resources.server import allocations
@@ -24,7 +24,9 @@ _WANTED = sa.select(
     Server.id, Server.project_id, Server.vcpus, Server.ram_mib, Server.root_gib, Server.ephemeral_gib, Server.swap_mib,
     Server.flavor_id, Server.flavor, Server.requested_zone, Server.requested_host, Server.image_properties,
     Server.scheduler_hints, _BOOTS_FROM_VOLUME, reach.IS_LIMITED.label("reach_is_limited"),
-    notes.are_there(notes.EXCLUDED).label("has_exclusions")).where(Server.id == sa.bindparam("server"))
+    notes.are_there(notes.EXCLUDED).label("has_exclusions"),
+    sa.exists().where(ServerGroupMember.server_id == Server.id).label("is_grouped"),
+).where(Server.id == sa.bindparam("server"))
 _BOOTED = sa.select(_BOOTS_FROM_VOLUME).where(Server.id == sa.bindparam("server"))
 
 
@@ -67,7 +69,7 @@ def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None
         "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
         "image_properties": server.image_properties, "hints": server.scheduler_hints,
         "networks": reach.needed(session, server.id) if server.reach_is_limited else (),
-        "excluded_hosts": (*failed_on, *excluded), **more})
+        "excluded_hosts": (*failed_on, *excluded), "may_be_grouped": bool(server.is_grouped), **more})
 
 
 def choose(run: Run, request: Request) -> Choice:

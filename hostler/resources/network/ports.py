@@ -35,9 +35,9 @@ COMPUTE_OWNER = "compute:nova"
 
 # Built once, for every boot and delete. What they change was not loaded by the session that runs them.
 _IDS: Any = sa.bindparam("ids", expanding=True)
-_AUTOMATIC = sa.select(Network).where(
+_AUTOMATIC = sa.select(Network, Subnet).join(Subnet, Subnet.network_id == Network.id).where(
     sa.or_(Network.project_id == sa.bindparam("project"), sharing.shared_with(Network.id, sa.bindparam("project"))),
-    sa.not_(Network.external), sa.exists().where(Subnet.network_id == Network.id))
+    sa.not_(Network.external)).order_by(Subnet.created_at, Subnet.id)
 _SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
 _QUIET = {"synchronize_session": False}
 _WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id,
@@ -104,10 +104,10 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
         return {server.id: [] for server in servers}
     project_id = str(context.project_id)
     if isinstance(requests, str):
-        automatic = [_automatic_network(session, project_id, allocate if requests == "auto" else None)]
+        automatic = _automatic(session, project_id, allocate if requests == "auto" else None)
         requests = [NetworkRequest(network_id=automatic[0].id)]
     else:
-        automatic = []
+        automatic = None
     _check_repeatable(requests, len(servers))
     taken = _take_ports(session, context, servers, requests, first_index)
     new = [(index, request) for index, request in enumerate(requests) if request.port_id is None]
@@ -215,21 +215,24 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
 
 def automatic_network(session: orm.Session, project_id: str) -> str:
     """Return the only network a project may use, or its default one; raises Invalid, and Conflict for several."""
-    return _automatic_network(session, project_id).id
+    return _automatic(session, project_id)[0].id
 
 
-def _automatic_network(session: orm.Session, project_id: str,
-                       allocate: Callable[[], Network] | None = None) -> Network:
-    rows = session.scalars(_AUTOMATIC, {"project": project_id}).all()
-    if not rows and allocate is not None:
-        return allocate()
-    if not rows:
+def _automatic(session: orm.Session, project_id: str,
+               allocate: Callable[[], Network] | None = None) -> tuple[Network, list[Subnet]]:
+    """As `automatic_network`, the network itself with its subnets; where there is none, what `allocate` makes."""
+    rows = session.execute(_AUTOMATIC, {"project": project_id}).tuples().all()
+    networks = list({network.id: network for network, _ in rows}.values())
+    if not networks and allocate is not None:
+        made = allocate()
+        return made, _subnets(session, {made.id: made})[made.id]
+    if not networks:
         raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
-    defaults = [row for row in rows if row.is_default]
-    candidates = [row for row in defaults if row.project_id == project_id] or defaults or rows
+    defaults = [network for network in networks if network.is_default]
+    candidates = [network for network in defaults if network.project_id == project_id] or defaults or networks
     if len(candidates) > 1:
         raise errors.Conflict(reason="Multiple possible networks found, use a Network ID to be more specific.")
-    return candidates[0]
+    return candidates[0], [subnet for network, subnet in rows if network is candidates[0]]
 
 
 def _check_repeatable(requests: Sequence[NetworkRequest], count: int) -> None:
@@ -277,13 +280,15 @@ def _take_port(session: orm.Session, context: RequestContext, server: NewServer,
 
 def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
             new: Sequence[tuple[int, NetworkRequest]], groups: Sequence[str], first_index: int,
-            automatic: Sequence[Network]) -> list[place_ports.Draft]:
+            automatic: tuple[Network, list[Subnet]] | None) -> list[place_ports.Draft]:
     if not new:
         return []
     project_id = str(context.project_id)
-    networks = ({network.id: network for network in automatic}
-                or _networks(session, context, {str(request.network_id) for _, request in new}))
-    subnets = _subnets(session, networks)
+    if automatic is not None:
+        networks, subnets = {automatic[0].id: automatic[0]}, {automatic[0].id: automatic[1]}
+    else:
+        networks = _networks(session, context, {str(request.network_id) for _, request in new})
+        subnets = _subnets(session, networks)
     secured = any(network.port_security_enabled for network in networks.values())
     group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()
     security_groups.check_alike(session, group_ids)

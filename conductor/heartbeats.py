@@ -6,11 +6,12 @@ import hashlib
 import json
 import logging
 import math
-from typing import Any, cast
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
+from conductor.heartbeat_batches import HeartbeatBatches, Report, write_one
 from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Host, Zone
@@ -24,25 +25,21 @@ LOG = logging.getLogger(__name__)
 _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
 
-_SAME_AGAIN = sa.update(cast(sa.Table, Host.__table__)).where(
-    Host.name == sa.bindparam("host"), Host.report_digest == sa.bindparam("digest"),
-    Host.fence_generation == sa.bindparam("fence")).values(
-    last_seen_at=now(), uptime_s=sa.bindparam("uptime"), updated_at=Host.updated_at)
-
-
-def record_heartbeat(db: Database, host: str, report: dict[str, Any]) -> dict[str, Any]:
+def record_heartbeat(db: Database, host: str, report: dict[str, Any],
+                     batches: HeartbeatBatches | None = None) -> dict[str, Any]:
     """Note that a host lives and what it offers; registers it the first time.
 
     Returns {"accepted", "fence_generation"}: the generation is read with what says that the host lives, so that a host
     which hears the old one keeps its fence from being closed (`conductor.fencing`).
 
-    A report that says nothing new is one statement: thousands of hosts send them for ever.
+    A report that says nothing new is one statement, or a part of one by `batches`: thousands of hosts send them for
+    ever.
     """
     wanted = _columns(report)
     digest, uptime_s = _digest(wanted), int(report.get("uptime_s", 0))
     generation = int(report.get("fence_generation") or 0)
-    same = {"host": host, "digest": digest, "uptime": uptime_s, "fence": generation}
-    if db.write_alone(lambda session: session.connection().execute(_SAME_AGAIN, same).rowcount):
+    same = Report(host, digest, generation, uptime_s)
+    if batches.write(same) if batches is not None else write_one(db, same):
         return {"accepted": True, "fence_generation": generation}
     with db.reading() as session:
         known = session.execute(sa.select(*(getattr(Host, name) for name in ("id", *wanted)))

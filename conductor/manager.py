@@ -16,6 +16,7 @@ from conductor import (
     volume_reports,
 )
 from conductor.engine.workers import Workers
+from conductor.heartbeat_batches import HeartbeatBatches
 from conductor.run import CloudAccess
 from hostler.bus import open_to
 from hostler.bus.senders import API, COMPUTE, VOLUME
@@ -33,6 +34,7 @@ class ConductorManager:
         self._db = cloud.db
         self._workers = workers
         self._living = living
+        self._heartbeats = HeartbeatBatches(cloud.db)
 
     @open_to(API)
     def run_operation(self, _context: RequestContext, operation_id: str) -> None:
@@ -42,7 +44,7 @@ class ConductorManager:
     @open_to(COMPUTE)
     def heartbeat(self, _context: RequestContext, host: str, report: dict[str, Any]) -> dict[str, Any]:
         """Record a compute agent's report."""
-        return {**heartbeats.record_heartbeat(self._db, host, report), "conductor": self._conf.host,
+        return {**heartbeats.record_heartbeat(self._db, host, report, self._heartbeats), "conductor": self._conf.host,
                 "conductors": self._living()}
 
     @open_to(COMPUTE)

@@ -55,7 +55,7 @@ class Heartbeat:
         self._heard = False  # whether any report was answered yet
         self._renewed_at = self._tested_at = now()
         self._failed_tests = 0
-        self._periodic = Periodic("heartbeat", interval_s, self.beat, retry_s=min(interval_s, 2.0))
+        self._periodic = Periodic("heartbeat", interval_s, self.beat, retry_s=min(interval_s, 2.0), jitter=0.1)
         # With the moment when the report was begun, on the clock that goes on while the machine sleeps.
         self.on_heard: Callable[[float, dict[str, Any]], None] = lambda _sent_at, _answer: None
         self.on_answer: Callable[[], None] = lambda: None  # after the first answer, and after each silence

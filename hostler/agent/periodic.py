@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import threading
 from collections.abc import Callable
 
@@ -12,10 +13,15 @@ LOG = logging.getLogger(__name__)
 
 
 class Periodic:
-    """Calls `task` every `interval_s`; an error is logged and the next turn comes after `retry_s` (or the interval)."""
+    """Calls `task` every `interval_s`; an error is logged and the next turn comes after `retry_s` (or the interval).
 
-    def __init__(self, name: str, interval_s: float, task: Callable[[], None], *, retry_s: float | None = None) -> None:
+    Each pause is shorter by up to the part `jitter` of it, so that what many processes began at once does not stay so.
+    """
+
+    def __init__(self, name: str, interval_s: float, task: Callable[[], None], *, retry_s: float | None = None,
+                 jitter: float = 0.0) -> None:
         self._name = name
+        self._jitter = jitter
         self._interval_s = interval_s
         self._retry_s = interval_s if retry_s is None else retry_s
         self._task = task
@@ -47,7 +53,7 @@ class Periodic:
             self._wake.clear()
             pause_s = self._interval_s if self._turn() else self._retry_s
             if not self._stopping:
-                self._wake.wait(pause_s)
+                self._wake.wait(pause_s * random.uniform(1 - self._jitter, 1))
 
     def _turn(self) -> bool:
         try:

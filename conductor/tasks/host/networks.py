@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
@@ -18,6 +19,30 @@ from hostler.resources.network.security_groups import affected_port_ids, hosts_a
 from hostler.resources.server.specs import PortSpec
 
 LOG = logging.getLogger(__name__)
+_RECENT_S = 1.0
+
+
+class _Members:
+    """What was read for one host and is sent to the next ones, too, as long as each answers at once.
+
+    Naively it is read again for each host, which is most of the work where there are many. But one that is asked after
+    a slow or silent one is to learn the latest; a host itself takes nothing older than what it has.
+    """
+
+    def __init__(self, read: Callable[[], Groups]) -> None:
+        self._read = read
+        self._groups: Groups | None = None
+        self._read_at = 0.0
+
+    def send(self, call: Callable[[Groups], None]) -> None:
+        """Make a call with it."""
+        groups, self._groups = self._groups, None
+        if groups is None:
+            self._read_at = time.monotonic()
+            groups = self._read()
+        call(groups)
+        if time.monotonic() - self._read_at < _RECENT_S:
+            self._groups = groups
 
 
 class NotifyHosts(OperationTask):
@@ -47,14 +72,13 @@ class NotifyHosts(OperationTask):
     def _tell_members(self, name: str, hosts: Iterable[str]) -> None:
         """Tell hosts the members of a group or a network (`kinds.key`)."""
         run = self.run
+        members = _Members(lambda: self._read_members(name))
+        self._tell(hosts, lambda host: members.send(
+            lambda groups: run.cloud.compute.update_groups(run.context, host, groups)))
 
-        def tell(host: str) -> None:
-            # Read for each host: one before it may have been silent for long, and newer members must not be undone.
-            with run.reading() as session:
-                groups = group_members(session, [name])
-            run.cloud.compute.update_groups(run.context, host, groups)
-
-        self._tell(hosts, tell)
+    def _read_members(self, name: str) -> Groups:
+        with self.run.reading() as session:
+            return group_members(session, [name])
 
     def members(self, ports: list[PortSpec]) -> Groups:
         """Return the members that go with ports."""

@@ -21,7 +21,7 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
-from hostler.resources.network import host_updates, kinds, security_groups
+from hostler.resources.network import host_updates, kinds, port_specs, security_groups
 from tests.harness.conductor_rig import Rig
 
 ADDRESSES = ["10.0.0.10", "10.0.0.11", "10.0.0.12"]
@@ -82,6 +82,19 @@ def test_members_alone_are_sent_once_to_each_host(rig: Rig, group_id: str) -> No
     assert [(call.args[1], members(call.args[2])) for call in told.mock_calls] == [("host1", {group_id: MEMBERS}),
                                                            ("host2", {group_id: MEMBERS})]
     assert not rig.host.apply_port_rules.mock_calls  # type: ignore[attr-defined]
+
+
+def test_members_are_read_once_for_hosts_that_answer_at_once(rig: Rig, group_id: str,
+                                                             monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[Any] = []
+
+    def read(session: orm.Session, names: Any) -> Any:
+        reads.append(names)
+        return port_specs.group_members(session, names)
+
+    monkeypatch.setattr("conductor.tasks.host.networks.group_members", read)
+    change(rig, group_id, False)
+    assert (len(rig.host.update_groups.mock_calls), reads) == (2, [[group_id]])  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("changes", [(False, True), (True, False)])

@@ -70,15 +70,27 @@ _ALL_ADDRESSES = _ADDRESSES.union_all(
     .select_from(PORTS.join(_FLOATING, _FLOATING.c.port_id == PORTS.c.id)
                  .join(_NETWORKS, _NETWORKS.c.id == PORTS.c.network_id))
     .where(among(PORTS.c.server_id)))
-_SECURITY_GROUPS = (sa.select(PORTS.c.server_id, _GROUP_NAMES.c.name)
-                    .select_from(PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
-                                 .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id))
-                    .where(among(PORTS.c.server_id)))
-_TAGS = sa.select(_TAGGED.c.server_id, _TAGGED.c.tag).where(among(_TAGGED.c.server_id))
-_VOLUMES = (sa.select(_ATTACHED.c.server_id, _ATTACHED.c.volume_id, _ATTACHED.c.delete_on_termination)
-            .where(among(_ATTACHED.c.server_id))
-            .order_by(_ATTACHED.c.created_at, _ATTACHED.c.device, _ATTACHED.c.id))
-_GROUPS = sa.select(_GROUPED.c.server_id, _GROUPED.c.group_id).where(among(_GROUPED.c.server_id))
+_IN_GROUP, _TAG, _VOLUME, _MEMBER = "security group", "tag", "volume", "group"
+
+
+def _beside(kind: str, server_id: Any, text: Any, *, position: Any = None, flag: Any = None) -> sa.Select[Any]:
+    """Return the SELECT of one kind of what is shown with servers, in columns that all kinds have."""
+    return sa.select(server_id, sa.literal_column(f"'{kind}'").label("kind"), text.label("text"),
+                     (sa.literal_column("0") if position is None else position).label("position"),
+                     (sa.false() if flag is None else flag).label("flag")).where(among(server_id))
+
+
+_KINDS = (
+    _beside(_IN_GROUP, PORTS.c.server_id, _GROUP_NAMES.c.name).select_from(
+        PORTS.join(MEMBERS, MEMBERS.c.port_id == PORTS.c.id)
+        .join(_GROUP_NAMES, _GROUP_NAMES.c.id == MEMBERS.c.group_id)),
+    _beside(_TAG, _TAGGED.c.server_id, _TAGGED.c.tag),
+    _beside(_VOLUME, _ATTACHED.c.server_id, _ATTACHED.c.volume_id, flag=_ATTACHED.c.delete_on_termination,
+            position=sa.func.row_number().over(partition_by=_ATTACHED.c.server_id, order_by=(
+                _ATTACHED.c.created_at, _ATTACHED.c.device, _ATTACHED.c.id))))
+# One statement: to send one costs more than what most servers have of all this.
+_BESIDE = sa.union_all(*_KINDS)
+_BESIDE_WITH_GROUPS = sa.union_all(*_KINDS, _beside(_MEMBER, _GROUPED.c.server_id, _GROUPED.c.group_id))
 _HOSTS = (sa.select(_PLACES.c.id, _PLACES.c.name, _PLACES.c.hypervisor_hostname, _PLACES.c.enabled,
                     _PLACES.c.forced_down, _PLACES.c.healthy, _PLACES.c.last_seen_at, _ZONES.c.name.label("zone"))
           .join(_ZONES, _ZONES.c.id == _PLACES.c.zone_id).where(among(_PLACES.c.id)))
@@ -178,11 +190,19 @@ def related(services: Services, session: orm.Session, rows: Sequence[Any], *, gr
     if not server_ids:
         return Related({}, {}, {}, {}, {}, {})
     host_ids = {row.host_id for row in rows if row.host_id is not None}
+    found: dict[str, dict[str, list[tuple[int, str, bool]]]] = defaultdict(lambda: defaultdict(list))
+    statement = _BESIDE_WITH_GROUPS if groups else _BESIDE
+    for server_id, kind, text, position, flag in session.execute(statement, {"ids": server_ids}).all():
+        found[kind][server_id].append((position, text, bool(flag)))
     return Related(
         hosts=hosts_shown(services, session, host_ids) if host_ids else {},
-        addresses=addresses_of(session, server_ids), security_groups=_security_groups(session, server_ids),
-        tags=_tags(session, server_ids), tasks=_tasks(session, rows),
-        groups=_groups(session, server_ids) if groups else {}, volumes=_volumes(session, server_ids))
+        addresses=addresses_of(session, server_ids), tasks=_tasks(session, rows),
+        security_groups={server_id: sorted({name for _, name, _ in names})
+                         for server_id, names in found[_IN_GROUP].items()},
+        tags={server_id: sorted(tag for _, tag, _ in tags) for server_id, tags in found[_TAG].items()},
+        groups={server_id: group_id for server_id, [(_, group_id, _)] in found[_MEMBER].items()},
+        volumes={server_id: [(volume_id, doomed) for _, volume_id, doomed in sorted(volumes)]
+                 for server_id, volumes in found[_VOLUME].items()})
 
 
 def hosts_shown(services: Services, session: orm.Session, host_ids: set[str]) -> dict[str, HostShown]:
@@ -205,31 +225,6 @@ def addresses_of(session: orm.Session, server_ids: Sequence[str]) -> dict[str, l
     rows = session.execute(_ALL_ADDRESSES, {"ids": server_ids}).all()
     for server_id, _, address, network, mac, kind in sorted(rows, key=lambda row: (row.kind, *row)):
         found[server_id].append(Address(network, 6 if ":" in address else 4, address, mac, kind))
-    return found
-
-
-def _security_groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for server_id, name in session.execute(_SECURITY_GROUPS, {"ids": server_ids}).all():  # row by row costs more
-        found[server_id].append(name)
-    return {server_id: sorted(set(names)) for server_id, names in found.items()}
-
-
-def _tags(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    for server_id, tag in session.execute(_TAGS, {"ids": server_ids}):
-        found[server_id].append(tag)
-    return {server_id: sorted(tags) for server_id, tags in found.items()}
-
-
-def _groups(session: orm.Session, server_ids: Sequence[str]) -> dict[str, str]:
-    return dict(session.execute(_GROUPS, {"ids": server_ids}).tuples().all())
-
-
-def _volumes(session: orm.Session, server_ids: Sequence[str]) -> dict[str, list[tuple[str, bool]]]:
-    found: dict[str, list[tuple[str, bool]]] = defaultdict(list)
-    for server_id, volume_id, doomed in session.execute(_VOLUMES, {"ids": server_ids}):
-        found[server_id].append((volume_id, doomed))
     return found
 
 

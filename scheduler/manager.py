@@ -20,7 +20,7 @@ from scheduler.backend_chooser import BackendChooser
 from scheduler.backend_request import BackendChoice, BackendRequest
 from scheduler.claims import Claimer
 from scheduler.plan import Plan, Selector
-from scheduler.request import Choice, Request
+from scheduler.request import NO_GROUP, Choice, Request
 from scheduler.snapshot import Snapshot
 from scheduler.store import Store
 
@@ -94,8 +94,8 @@ class SchedulerManager:
     def _completed(self, request: Request) -> Request:
         """Return the request with what only the database knows: its group, and the hosts of servers in hints."""
         hints = [hint for hint in _HOST_HINTS if request.hints.get(hint)]
-        if not hints and not request.may_be_grouped:
-            return request
+        if not hints and request.group_id == NO_GROUP:
+            return dataclasses.replace(request, group_id=None)
         with self._db.reading() as session:
             request = groups.completed(session, request)
             found = {hint: list(session.scalars(sa.select(Allocation.host_id).where(

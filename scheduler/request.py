@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Final
 
 from hostler.resources.server.allocations import Amounts
 from scheduler.message import Message
+
+# No group has this id, so schedulers that do not know the word find none.
+NO_GROUP: Final = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,8 +18,7 @@ class Request(Message):
 
     `host` names the only host allowed. `excluded_hosts` are names or ids. `hints` are the user's: `same_host` and
     `different_host` list server ids. `patient` requests count on every enabled host to return, however long it has
-    been silent: services were down, and nobody could have heard it. One that is not `may_be_grouped` is of a server
-    without a group.
+    been silent: services were down, and nobody could have heard it.
     """
 
     consumer_id: str
@@ -33,9 +35,9 @@ class Request(Message):
     # Traits that the server's networks need: `hostler.resources.network.kinds`.
     networks: tuple[str, ...] = ()
     patient: bool = False
-    may_be_grouped: bool = True
     # The scheduler's own completions from the records. The group's policy is proved again in the claim;
-    # `group_host_ids` (the host of each placed member) counts only where there are no rows.
+    # `group_host_ids` (the host of each placed member) counts only where there are no rows. `NO_GROUP` is said of a
+    # server that is known to have none.
     hint_host_ids: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     group_id: str | None = None
     group_policy: str | None = None

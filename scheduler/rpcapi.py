@@ -12,10 +12,10 @@ from typing import Protocol
 from hostler.bus import Bus, Peer
 from hostler.context import RequestContext
 from scheduler.backend_request import BackendChoice, BackendRequest
-from scheduler.request import Choice, Request
+from scheduler.request import NO_GROUP, Choice, Request
 
-__all__ = ["RPC_VERSION", "TOPIC", "BackendChoice", "BackendRequest", "Choice", "Request", "Scheduler",
-           "SchedulerAPI"]
+__all__ = ["NO_GROUP", "RPC_VERSION", "TOPIC", "BackendChoice", "BackendRequest", "Choice", "Request",
+           "Scheduler", "SchedulerAPI"]
 
 TOPIC = "scheduler"
 RPC_VERSION = "2.0"

@@ -18,6 +18,7 @@ Statement = sa.UpdateBase  # built once, with all its values
 
 def execute_together(session: orm.Session, statements: tuple[Statement, ...], values: Mapping[str, Any]) -> None:
     """Execute statements, in their order where they go one by one; parameters of one name have one value."""
+    session.flush()
     connection = session.connection()
     if connection.dialect.name == "postgresql":
         connection.execute(_as_one(statements), values)

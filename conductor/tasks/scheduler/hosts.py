@@ -16,7 +16,7 @@ from hostler.operations import notes
 from hostler.resources.network import reach
 from hostler.resources.server import allocations
 from hostler.resources.server.migrations import flavor_of
-from scheduler.rpcapi import Choice, Request
+from scheduler.rpcapi import NO_GROUP, Choice, Request
 
 _BOOTS_FROM_VOLUME = sa.exists().where(
     VolumeAttachment.server_id == Server.id, VolumeAttachment.boot_index == 0).label("boots_from_volume")
@@ -69,7 +69,7 @@ def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None
         "host": server.requested_host, "extra_specs": size["flavor"].get("extra_specs", {}),
         "image_properties": server.image_properties, "hints": server.scheduler_hints,
         "networks": reach.needed(session, server.id) if server.reach_is_limited else (),
-        "excluded_hosts": (*failed_on, *excluded), "may_be_grouped": bool(server.is_grouped), **more})
+        "excluded_hosts": (*failed_on, *excluded), "group_id": None if server.is_grouped else NO_GROUP, **more})
 
 
 def choose(run: Run, request: Request) -> Choice:

@@ -107,10 +107,12 @@ class FlowRecord:
 
     def end(self, session: orm.Session, *, state: str, message: str | None) -> None:
         """Write the steps and the end of the operation, which keeps its locks; raises as `flush`."""
-        self._write(session, {"host": self._run.host, **lease.end_values(self._held, state=state, message=message)})
+        values = {"host": self._run.host, **lease.end_values(self._held, state=state, message=message)}
+        self._write(session, values, at_end=True)
 
-    def _write(self, session: orm.Session, values: dict[str, Any]) -> bool:
-        return steps.write(session, self._held, [self._row(name, atom) for name, atom in self._dirty.items()], values)
+    def _write(self, session: orm.Session, values: dict[str, Any], *, at_end: bool = False) -> bool:
+        rows = [self._row(name, atom) for name, atom in self._dirty.items()]
+        return steps.write(session, self._held, rows, values, at_end=at_end)
 
     def _row(self, name: str, atom: Any) -> dict[str, Any]:
         kind = "retry" if isinstance(atom, models.RetryDetail) else "task"

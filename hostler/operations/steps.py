@@ -37,15 +37,20 @@ def write_alone(db: Database, work: Callable[[orm.Session], Result]) -> Result:
     return db.write_alone(work) if _is_one_statement(db.engine.dialect.name) else db.write(work)
 
 
-def write(session: orm.Session, held: lease.Claim, steps: Collection[Step], values: Mapping[str, Any]) -> bool:
-    """Write steps, and `values` to their operation; returns whether somebody asked it to stop.
+def write(session: orm.Session, held: lease.Claim, steps: Collection[Step], values: Mapping[str, Any], *,
+          at_end: bool = False) -> bool:
+    """Write steps, and `values` to their operation; returns whether somebody asked it to stop (False `at_end`).
 
     Raises LeaseLost when it is no longer ours.
     """
     connection = session.connection()
     kind = connection.dialect.name
     if not _is_one_statement(kind):
-        cancelled = lease.write_step(session, held, **values)
+        cancelled = False
+        if at_end:
+            lease.check_owned(session, held, **values)
+        else:
+            cancelled = lease.write_step(session, held, **values)
         if steps:
             connection.execute(_WRITE[kind], [{"operation_id": held.id, **step} for step in steps])
         return cancelled
@@ -54,7 +59,7 @@ def write(session: orm.Session, held: lease.Claim, steps: Collection[Step], valu
         **{f"new_{name}": value for name, value in values.items()}, **_arrays(list(steps))}).one_or_none()
     if row is None:
         raise lease.LeaseLost(held.id)
-    return bool(row.cancel_requested)
+    return bool(row.cancel_requested) and not at_end
 
 
 def _is_one_statement(kind: str) -> bool:

@@ -57,6 +57,7 @@ class Counter:
         self.texts: list[str] = []
         self._transactions = 0
         self._checkouts = 0
+        self._singly = db.engine.dialect.name == "postgresql"  # `hostler.db.timeouts.execute_singly`
         event.listen(db.engine, "before_cursor_execute", self._note_statement)
         event.listen(db.engine, "checkout", self._note_checkout)
 
@@ -64,7 +65,8 @@ class Counter:
         if call[2].startswith(("BEGIN", "START TRANSACTION")):
             self._transactions += 1  # not the engine's commits: a session in autocommit says that, too
         else:
-            self.texts.append(call[2])
+            _, _, text, rows, _, many = call
+            self.texts += [text] * (len(rows) if many and self._singly else 1)
 
     def _note_checkout(self, *_call: object) -> None:
         self._checkouts += 1

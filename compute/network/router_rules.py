@@ -72,7 +72,9 @@ class HostRouter:
                        *_of(6, self.spec.gateway.addresses)))
 
     def mac_at(self, host: str) -> str:
-        """Return the MAC that the router has on the external network at a host."""
+        """Return the MAC that the router has on the external network at a host: an elected one has the gateway's."""
+        if self.spec.elected is not None and self.spec.gateway is not None:
+            return self.spec.gateway.mac_address
         own = self.spec.outside.get(host)
         return own["mac"] if own else names.outside_mac(self.spec.id, host)
 

@@ -20,6 +20,7 @@ from compute.network import names, namespaces
 from hostler.resources.network import kinds
 from hostler.resources.server.specs import NetworkSpec, RuleSpec
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, link_names, make_network
+from tests.harness.outside import Outside
 
 Result = TypeVar("Result")
 ALLOW_TCP = RuleSpec(direction="ingress", ethertype="IPv4", protocol="tcp")
@@ -90,6 +91,30 @@ def two_hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
             made.append(HostOfTwo(tmp_path / directory, namespace, tunnel_ip))
             stack.callback(made[-1].tear_down)
         yield made[0], made[1]
+
+
+class Segment(Outside):
+    """A machine that is at the same time the switch of the hosts' physical network, which neither host carries for the
+    other."""
+
+    def __init__(self, path: Path, hosts: tuple[HostOfTwo, HostOfTwo]) -> None:
+        self.path = path
+        namespaces.create(path)
+
+        def wire(host: HostOfTwo, number: int) -> None:
+            with path.open("rb") as handle, IPRoute() as ipr:
+                for index in ipr.link_lookup(ifname="ext0"):
+                    ipr.link("del", index=index)
+                ipr.link("add", ifname="ext0", kind="veth", peer={"ifname": f"at{number}",
+                                                                  "net_ns_fd": handle.fileno()})
+
+        for number, host in enumerate(hosts):
+            host.on(lambda host=host, number=number: wire(host, number))
+        self.run("ip link add eth0 type bridge; for at in at0 at1; do ip link set $at master eth0 up; done; "
+                 "ip link set lo up; ip link set eth0 up; ip addr add 203.0.113.1/24 dev eth0")
+
+    def close(self) -> None:
+        namespaces.remove(self.path)
 
 
 def overlay(number: int) -> NetworkSpec:

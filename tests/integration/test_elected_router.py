@@ -25,7 +25,7 @@ from hostler.resources.server.specs import (
 from tests.harness import network_lab
 from tests.harness.network_lab import Guest, make_network, wait_for
 from tests.harness.outside import Outside
-from tests.harness.two_hosts import ALLOW_TCP, HostOfTwo, place, two_hosts
+from tests.harness.two_hosts import ALLOW_TCP, HostOfTwo, Segment, place, two_hosts
 
 pytestmark = network_lab.NEEDS
 OWN, FLOATING, FORWARDED = "203.0.113.20", "203.0.113.30", "203.0.113.40"
@@ -46,30 +46,6 @@ def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
 def external_network() -> NetworkSpec:
     return make_network(name="external", physical_network="physnet1", subnet={
         "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
-
-
-class Segment(Outside):
-    """A machine that is at the same time the switch of the hosts' physical network, which neither host carries for the
-    other."""
-
-    def __init__(self, path: Path, hosts: tuple[HostOfTwo, HostOfTwo]) -> None:
-        self.path = path
-        namespaces.create(path)
-
-        def wire(host: HostOfTwo, number: int) -> None:
-            with path.open("rb") as handle, IPRoute() as ipr:
-                for index in ipr.link_lookup(ifname="ext0"):
-                    ipr.link("del", index=index)
-                ipr.link("add", ifname="ext0", kind="veth", peer={"ifname": f"at{number}",
-                                                                  "net_ns_fd": handle.fileno()})
-
-        for number, host in enumerate(hosts):
-            host.on(lambda host=host, number=number: wire(host, number))
-        self.run("ip link add eth0 type bridge; for at in at0 at1; do ip link set $at master eth0 up; done; "
-                 "ip link set lo up; ip link set eth0 up; ip addr add 203.0.113.1/24 dev eth0")
-
-    def close(self) -> None:
-        namespaces.remove(self.path)
 
 
 class Scene:

@@ -25,7 +25,7 @@ from tests.harness.dying_agent import crash_at
 from tests.harness.network_fixtures import cloud, host_namespace
 from tests.harness.network_lab import ALLOW_OUT, Cloud, Guest, make_network, make_server, wait_for
 from tests.harness.outside import Outside
-from tests.harness.two_hosts import HostOfTwo, two_hosts
+from tests.harness.two_hosts import HostOfTwo, Segment, two_hosts
 
 __all__ = ["cloud", "host_namespace"]
 
@@ -170,6 +170,42 @@ def test_the_outside_sees_guests_by_their_own_addresses(cloud: Cloud, tmp_path: 
         [shut] = behind(dataclasses.replace(router, revision=2, gateway=None), net)
         cloud.plumbing.update_network(shut, [dataclasses.replace(guest.port, network=shut)])
         assert world.run(f"busybox ping6 -c 1 -W 1 {ipv6(guest)}").returncode != 0
+    finally:
+        world.close()
+
+
+def test_one_host_leads_outside_and_another_takes_over(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
+    first, second = hosts
+    world = Segment(tmp_path / "world", hosts)
+    net = net_of(41, network_type="vxlan", segmentation_id=54)
+    external = make_network(name="external", physical_network="physnet1", subnet={
+        "cidr": "2001:db8::/64", "ip_version": 6, "enable_dhcp": False, "gateway_ip": "2001:db8::1", "dhcp_ip": None})
+    gateway = router_port(external, 99, "2001:db8::20/64")
+    router = router_of(net, gateway=gateway)
+
+    def led_by(host: HostOfTwo, revision: int) -> NetworkSpec:
+        return behind(dataclasses.replace(router, revision=revision, elected={
+            "host": host.tunnel_ip, "tunnel_ip": host.tunnel_ip}), net)[0]
+
+    try:
+        world.run("busybox ip -6 addr add 2001:db8::1/64 dev eth0; busybox ip -6 addr add 2001:db8:1::1/128 dev lo; "
+                  "busybox ip -6 route add fd41::/64 via 2001:db8::20")
+        a = first.on(lambda: boot(first.cloud, 10, led_by(first, 2)))
+        b = second.on(lambda: boot(second.cloud, 11, led_by(first, 2)))
+        for host in hosts:
+            host.tell(net, *(f"{guest.port.mac_address} {ipv6(guest)} {at.tunnel_ip}"
+                             for guest, at in ((a, first), (b, second))))
+        assert ready(a, router) and ready(b, router)
+        assert pings(b, "2001:db8:1::1") and pings(a, "2001:db8:1::1")
+        assert wait_for(lambda: world.run(f"busybox ping6 -c 1 -W 1 {ipv6(b)}").returncode == 0, 30)
+        assert gateway.mac_address in world.run("busybox ip -6 neigh").stdout
+        for host in (second, first):
+            other = led_by(second, 3)
+            guest = a if host is first else b
+            host.on(lambda host=host, other=other, guest=guest: host.cloud.plumbing.update_network(
+                other, [dataclasses.replace(guest.port, network=other)]))
+        assert pings(b, "2001:db8:1::1") and pings(a, "2001:db8:1::1")
+        assert wait_for(lambda: world.run(f"busybox ping6 -c 1 -W 1 {ipv6(a)}").returncode == 0, 5)
     finally:
         world.close()
 

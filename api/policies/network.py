@@ -27,7 +27,7 @@ _RULES: tuple[tuple[str, str, str], ...] = (
     ("delete_subnet", OWNER_OR_ADMIN, "Delete a subnet."),
     ("create_port", OWNER_OR_ADMIN, "Create a port on a network one sees."),
     ("update_port", OWNER_OR_ADMIN, "Change a port."),
-    ("delete_port", OWNER_OR_ADMIN, "Delete a port."),
+    ("delete_port", f"{NETWORK_OWNER} or (role:member and project_id:%(project_id)s)", "Delete a port."),
     *((f"{verb}_port:{attribute}", NETWORK_OWNER, f"Set {attribute} of a port.")
       for verb in ("create", "update")
       for attribute in ("mac_address", "port_security_enabled", "allowed_address_pairs", "device_owner:network")),

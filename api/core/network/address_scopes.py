@@ -28,4 +28,4 @@ def _release(session: orm.Session, _caller: Caller, scope: AddressScope) -> None
 
 
 VERBS: Final = Verbs(resource=ADDRESS_SCOPE, action="address_scope", quota="address_scopes", draft=_draft,
-                     release=_release)
+                     release=_release, stays_shared=True)

@@ -19,7 +19,6 @@ from api.core.network.scope import (
     claim_quota,
     find,
     find_to_change,
-    not_found,
     owner_of_new,
     set_changed,
     visible,
@@ -78,13 +77,14 @@ def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any
     def work(session: orm.Session) -> tuple[Described, list[str]]:
         row = find_to_change(session, caller, FloatingIp, identifier)
         caller.check("update_floatingip", row.project_id)
-        new = {name: value for name, value in values.items() if name not in _TARGET}
+        wanted = values or {"port_id": None}  # the published way of old to lead it nowhere
+        new = {name: value for name, value in wanted.items() if name not in _TARGET}
         before, led_by = row.port_id, row.router_id
         forwards = _forwards(session, PortForwarding.floating_ip_id == row.id)
-        if forwards and values.get("port_id") is not None:
+        if forwards and wanted.get("port_id") is not None:
             raise _in_use(row)
-        if ("port_id" in values and not forwards) or values.get("fixed_ip_address") is not None:
-            new |= _target(session, caller, row, values.get("port_id", row.port_id), values.get("fixed_ip_address"))
+        if ("port_id" in wanted and not forwards) or wanted.get("fixed_ip_address") is not None:
+            new |= _target(session, caller, row, wanted.get("port_id", row.port_id), wanted.get("fixed_ip_address"))
         changed = set_changed(row, new)
         _flush(session, row)
         moved = changed & {*_TARGET, "router_id"}
@@ -178,7 +178,8 @@ def _target(session: orm.Session, caller: Caller, row: FloatingIp, port_id: str 
         return {"port_id": None, "fixed_ip_address": None, "router_id": None}
     port = find(session, caller, Port, port_id, hold=True)
     if port.project_id != row.project_id and not caller.sees_all:
-        raise not_found(Port, port_id)
+        raise errors.Invalid(f"Port {port.id} is associated with a different project than Floating IP {row.id} and "
+                             "therefore cannot be bound.", reason="another project's port", port=port.id)
     if _forwards(session, PortForwarding.port_id == port.id):
         raise errors.Invalid(f"Cannot associate floating IP to port {port.id} because it already has a Port Forwarding "
                              "binding.", reason="port has a port forwarding", port=port.id)

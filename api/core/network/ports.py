@@ -119,7 +119,7 @@ def delete_port(caller: Caller, identifier: str) -> None:
     """Delete a port; raises InUse while a server holds it."""
     def work(session: orm.Session) -> tuple[None, list[str]]:
         port = find_to_change(session, caller, Port, identifier)
-        caller.check("delete_port", port.project_id)
+        caller.check("delete_port", port.project_id, session.get_one(Network, port.network_id).project_id)
         if port.server_id is not None:
             raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
                                f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")

@@ -145,9 +145,10 @@ def _check_icmp(kind: int | None, code: int | None) -> None:
     if kind is None and code is not None:
         raise errors.Invalid(reason=f"ICMP code (port-range-max) {code} is provided but ICMP type (port-range-min) is "
                                     "missing.")
-    for field, value in (("port_range_min", kind), ("port_range_max", code)):
+    for field, attribute, value in (("type", "port-range-min", kind), ("code", "port-range-max", code)):
         if value is not None and not 0 <= value <= 255:
-            raise errors.Invalid(reason=f"Invalid value for ICMP {field} {value}. It must be 0 to 255.")
+            raise errors.Invalid(f"Invalid value for ICMP {field} ({attribute}) {value}. It must be 0 to 255.",
+                                 reason="ICMP value")
 
 
 def _check_ports(protocol: str | None, number: int | None, low: int | None, high: int | None) -> None:

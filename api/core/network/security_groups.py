@@ -152,7 +152,10 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
     group = SecurityGroup(**{"id": ids.new_id(), **values, "project_id": project_id})
     session.add(group)
     session.flush()
-    session.add_all(groups.first_rules(session, group))
+    rules = groups.first_rules(session, group)
+    if rules:
+        claim_quota(caller, session, project_id, "security_group_rules", len(rules))
+    session.add_all(rules)
     session.flush()
     return group
 

@@ -60,6 +60,7 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
         made = [add_subnet(session, caller, values) for values in bodies]
         port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
                     for port_id in place_ports.give_all(session, subnet)]
+        _raise_revisions(session, {subnet.network_id for subnet in made})
         return _records(session, made), _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
     return caller.write(work)
 
@@ -80,6 +81,8 @@ def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) ->
         elif not subnet.enable_dhcp:
             subnet.dhcp_ip = None
         session.flush()
+        if changed:
+            _raise_revisions(session, {subnet.network_id})
         told = notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
         return _records(session, [subnet])[0], told
     return caller.write(work)
@@ -98,12 +101,18 @@ def delete_subnet(caller: Caller, identifier: str) -> None:
         if session.scalars(held.limit(1)).first() is not None:
             raise _in_use(subnet.id)
         session.delete(subnet)
+        _raise_revisions(session, {subnet.network_id})
         session.flush()
         return None, _notify(session, caller, {subnet.network_id}, port_ids)
     try:
         caller.write(work)
     except exc.IntegrityError as error:  # an address was allocated concurrently
         raise _in_use(identifier) from error
+
+
+def _raise_revisions(session: orm.Session, network_ids: Collection[str]) -> None:
+    """Count a change of a subnet as one of its network, as the reference does."""
+    session.execute(sa.update(Network).where(Network.id.in_(network_ids)).values(revision=Network.revision + 1))
 
 
 def _records(session: orm.Session, rows: Sequence[Subnet]) -> list[SubnetRecord]:

@@ -74,15 +74,19 @@ def projects_with_limits(caller: Caller) -> dict[str, dict[str, int]]:
     return dict(found)
 
 
-def set_limits(caller: Caller, project: str, limits: Mapping[str, int]) -> None:
-    """Give a project limits of its own; they may be below what it uses."""
+def set_limits(caller: Caller, project: str, limits: Mapping[str, int], *, within_use: bool = True) -> None:
+    """Give a project limits of its own, which may be below what it uses unless `within_use` is false (Invalid)."""
     project_id = _project_id(caller, project, "update_quota")
 
     def work(session: orm.Session) -> tuple[None, list[str]]:
         caller.services.db.lock_row(session, Project, Project.id == project_id)
         if session.get(Project, project_id) is None:
             raise _unknown(project)
+        used = {} if within_use else quota.usage(session, project_id, [QUOTAS[name] for name in limits])
         for name, limit in limits.items():
+            if 0 <= limit < used.get(QUOTAS[name], 0):
+                raise errors.Invalid(reason=f"Quota limit {limit} of {name} is less than what is used: "
+                                            f"{used[QUOTAS[name]]}.")
             row = session.get(QuotaLimit, (project_id, QUOTAS[name]))
             if row is None:
                 session.add(QuotaLimit(project_id=project_id, resource=QUOTAS[name], hard_limit=limit))

@@ -69,6 +69,7 @@ class Verbs:
     amend: Callable[[orm.Session, Caller, Any, Values], Values] = as_given
     quota: str | None = None
     twin: str | None = None
+    stays_shared: bool = False  # what is shared with everybody cannot be taken back
     release: Callable[[orm.Session, Caller, Any], None] = _nothing
     notify: Callable[[orm.Session, Caller, Any], list[str]] = _nobody
     extra: Callable[[orm.Session, Sequence[Any]], Mapping[str, Any]] = lambda _session, _rows: {}
@@ -163,6 +164,10 @@ class Verbs:
 
     def _share(self, session: orm.Session, row: Any, shared: bool) -> bool:
         changed = sharing.set_shared(session, row, shared)
+        if changed and not shared and self.stays_shared:
+            word = WORDS[self._model]
+            raise errors.Invalid(f"Unable to update {word} {row.id} : Shared {word} can't be unshared",
+                                 resource=f"shared {word}", id=row.id, reason="shared")
         lost = sharing.dependents(session, row, sharing.EVERYBODY) if changed and not shared else ()
         if lost:
             word = WORDS[self._model]

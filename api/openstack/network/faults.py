@@ -45,6 +45,8 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("NotFound", "addresses"): "AddressesNotFound",
     ("Invalid", "addresses there"): "AddressesAlreadyExist",
     ("InUse", "address group"): "AddressGroupInUse",
+    ("Invalid", "shared address scope"): "AddressScopeUpdateError",
+    ("Invalid", "ICMP value"): "SecurityGroupInvalidIcmpValue",
     ("Invalid", "port value"): "SecurityGroupInvalidPortValue",
     ("Invalid", "several remotes"): "SecurityGroupMultipleRemoteEntites",
     ("InUse", "address scope"): "AddressScopeInUse",

@@ -85,7 +85,9 @@ class BodyReader:
                 raise errors.Invalid(reason="Resources required")
             if len(body[noun.plural]) > most:
                 raise errors.TooLarge(reason=f"at most {most} {noun.plural} are created at once")
-            return [self._values("post", item) for item in body[noun.plural]], True
+            # Old clients wrap each item by its own name.
+            return [self._values("post", item[noun.singular] if isinstance(item, dict) and {*item} == {noun.singular}
+                                 else item) for item in body[noun.plural]], True
         return [self.read_one(body)], False
 
     def read_one(self, body: Any) -> dict[str, Any]:

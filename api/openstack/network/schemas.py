@@ -118,7 +118,7 @@ PORT: Mapping[str, Attribute] = {
     **_NAMED, "network_id": Attribute(ID, required=True, **_FIXED), "admin_state_up": Attribute(TRUTH),
     "mac_address": Attribute(nullable(ADDRESS)), "fixed_ips": Attribute(list_of(_ADDRESS_ITEM)),
     "device_id": Attribute(nullable(TEXT)), "device_owner": Attribute(nullable(TEXT)),
-    "security_groups": Attribute(nullable(list_of(ID))),
+    "security_groups": Attribute(nullable({**list_of(ID), "uniqueItems": True})),
     "allowed_address_pairs": Attribute(nullable(list_of(_PAIR))), "port_security_enabled": Attribute(TRUTH),
     "dns_name": Attribute(nullable(_DNS)), "binding:host_id": Attribute(nullable(TEXT)),
     "binding:profile": Attribute(nullable({"type": "object"})), "binding:vnic_type": Attribute(TEXT),

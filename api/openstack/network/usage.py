@@ -52,8 +52,8 @@ class Quota(Resource):
                              for name, value in body["quota"].items()}
         _check_quota(body)
         caller = self.caller(request)
-        network_usage.set_limits(caller, id, {name: limit for name, limit in body["quota"].items()
-                                                if name in QUOTAS})
+        network_usage.set_limits(caller, id, {name: limit for name, limit in body["quota"].items() if name in QUOTAS},
+                                 within_use=not body["quota"].get("check_limit", False))
         response.media = {"quota": network_usage.show_limits(caller, id)}
 
     def on_delete(self, request: falcon.Request, response: falcon.Response, id: str) -> None:

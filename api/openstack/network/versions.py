@@ -86,6 +86,7 @@ EXTENSIONS: dict[str, tuple[str, str]] = {
     "standard-attr-tag": ("Tag support for resources with standard attribute", "Tags of resources."),
     "standard-attr-timestamp": ("Resource timestamps", "When resources were made and changed."),
     "stateful-security-group": ("Stateful security group", "Groups of which every packet is checked by the rules."),
+    "quota-check-limit": ("Quota engine limit check", "New limits are compared with what is used, when asked for."),
     "subnet-external-network": ("Subnet belongs to an external network", "Whether a subnet's network is external."),
     "subnet_allocation": ("Subnet Allocation", "Pools that subnets get their blocks from."),
 }

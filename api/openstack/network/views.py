@@ -19,6 +19,8 @@ from api.core.network.verbs import Record
 from hostler import clock, ids
 from hostler.db.models import DefaultRule, PortForwarding, SecurityGroupRule
 
+# The reference shows them as text.
+_PREFIX_LENGTHS = ("min_prefixlen", "default_prefixlen", "max_prefixlen")
 # What a floating IP shows of its port, and of its port forwardings.
 _PORT_DETAILS = ("name", "network_id", "mac_address", "admin_state_up", "device_id", "device_owner")
 _FORWARDED = ("id", "internal_port_id", "internal_ip_address", "internal_port", "external_port", "protocol")
@@ -180,8 +182,7 @@ def subnet_pool(record: Record, _caller: Caller) -> dict[str, Any]:
     """Show a subnet pool."""
     row = record.row
     return {**_standard(row), "ip_version": row.ip_version, "prefixes": row.prefixes,
-            "min_prefixlen": row.min_prefixlen, "default_prefixlen": row.default_prefixlen,
-            "max_prefixlen": row.max_prefixlen, "default_quota": row.default_quota,
+            **{name: str(getattr(row, name)) for name in _PREFIX_LENGTHS}, "default_quota": row.default_quota,
             "address_scope_id": row.address_scope_id, "is_default": row.default_of is not None,
             "shared": record.shared}
 

@@ -29,6 +29,7 @@ _ADDRESS = {"type": "string", "pattern": r"^[0-9a-f.:]+$"}
 _BLOCK = {"type": "string", "pattern": r"^[0-9a-f.:]+/\d{1,3}$"}
 _MAC = {"type": "string", "pattern": "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$"}
 _EMPTY: dict[str, Any] = {"type": "null"}
+_DIGITS = {"type": "string", "pattern": "^[0-9]{1,3}$"}
 
 
 def _list(items: Any) -> dict[str, Any]:
@@ -101,8 +102,8 @@ _DEFAULT_RULE["required"] = []
 _GROUP = _resource({**_TAGGED, "stateful": _FLAG, "security_group_rules": _list(_RULE), "shared": _FLAG})
 
 _SUBNET_POOL = _resource({
-    **_TAGGED, "ip_version": {"enum": [4, 6]}, "prefixes": _list(_BLOCK), "min_prefixlen": _COUNT,
-    "default_prefixlen": _COUNT, "max_prefixlen": _COUNT, "default_quota": _NUMBER_OR_NULL,
+    **_TAGGED, "ip_version": {"enum": [4, 6]}, "prefixes": _list(_BLOCK), "min_prefixlen": _DIGITS,
+    "default_prefixlen": _DIGITS, "max_prefixlen": _DIGITS, "default_quota": _NUMBER_OR_NULL,
     "address_scope_id": _UUID_OR_NULL, "is_default": _FLAG, "shared": _FLAG})
 _SCOPE = _object({"id": _UUID, "name": _NAME, "ip_version": {"enum": [4, 6]}, "shared": _FLAG, "project_id": _PROJECT,
                   "tenant_id": _PROJECT})

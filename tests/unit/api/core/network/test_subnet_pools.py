@@ -31,7 +31,7 @@ def subnet_of(api: Api, network_id: str, **values: Any) -> dict[str, Any]:
 def test_a_pool_is_made_shown_changed_and_deleted(api: Api) -> None:
     made = pool_of(api, "10.1.0.0/16", "10.0.0.0/16", "192.168.0.7/24", description="ours")
     assert made["prefixes"] == ["10.0.0.0/15", "192.168.0.0/24"] and made["ip_version"] == 4
-    assert (made["min_prefixlen"], made["default_prefixlen"], made["max_prefixlen"]) == (8, 8, 32)
+    assert (made["min_prefixlen"], made["default_prefixlen"], made["max_prefixlen"]) == ("8", "8", "32")
     assert (made["default_quota"], made["is_default"], made["shared"], made["address_scope_id"]) == (
         None, False, False, None)
     path = f"{POOLS}/{made['id']}"
@@ -40,7 +40,7 @@ def test_a_pool_is_made_shown_changed_and_deleted(api: Api) -> None:
         "name": "p", "prefixes": ["10.0.0.0/8", "192.168.0.0/24"], "min_prefixlen": 16, "default_prefixlen": "24",
         "default_quota": 512}})["subnetpool"]
     assert changed["prefixes"] == ["10.0.0.0/8", "192.168.0.0/24"] and changed["revision_number"] == 2
-    assert (changed["min_prefixlen"], changed["default_prefixlen"], changed["default_quota"]) == (16, 24, 512)
+    assert (changed["min_prefixlen"], changed["default_prefixlen"], changed["default_quota"]) == ("16", "24", 512)
     assert api.call("PUT", f"{path}/tags", {"tags": ["red"]})["tags"] == ["red"]
     assert [item["id"] for item in api.call("GET", f"{POOLS}?tags=red&ip_version=4&default_quota=512")[
         "subnetpools"]] == [made["id"]]
@@ -119,7 +119,7 @@ def test_the_default_pool(api: Api, cloud: Cloud) -> None:
     api.refused("POST", POOLS, {"subnetpool": {"name": "x", "prefixes": ["10.0.0.0/8"], "is_default": True}}, 400,
                 "InvalidInput", token=ADMIN)
     v6 = pool_of(api, "2001:db8::/48", is_default=True, token=ADMIN)
-    assert (v6["ip_version"], v6["min_prefixlen"], v6["default_prefixlen"]) == (6, 64, 64)
+    assert (v6["ip_version"], v6["min_prefixlen"], v6["default_prefixlen"]) == (6, "64", "64")
     api.call("PUT", f"{POOLS}/{pool['id']}", {"subnetpool": {"is_default": False}}, token=ADMIN)
     api.refused("POST", SUBNETS, body, 400, "HTTPBadRequest")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 from hostler.cmd import manage
 from hostler.cmd import running as running_commands
 from hostler.resources.server.specs import RouterSpec
+from tests.harness import openstack_cli
 from tests.harness.client import Client
-from tests.harness.inprocess import Cloud
+from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.ports import wait_for
 from tests.harness.router_calls import N, fault, gate, join, made, net, put
 
@@ -180,6 +182,36 @@ def test_a_running_router_changes_its_provider(scene: Scene, monkeypatch: pytest
         assert "VirtualRouter" in command(scene.router, "--provider", "VirtualRouter")
     assert scene.wait_elected(leader) == leader and {port: scene.address(port) for port in scene.ports} == told
     assert "could not be found" in command("nowhere", "--provider", "Flat")
+
+
+def test_the_openstack_client_makes_swaps_and_moves_it(scene: Scene, tmp_path: Path) -> None:
+    reason = openstack_cli.missing()
+    if reason:
+        pytest.skip(reason)
+    login = openstack_cli.login(scene.cloud.url, ADMIN_PASSWORD, tmp_path)
+
+    def run(*words: str, plain: bool = False) -> Any:
+        done = openstack_cli.run([*words, *(() if plain else ("-f", "json"))], login)
+        assert done.returncode == 0, (words, done.stderr)
+        return None if plain else json.loads(done.stdout)
+
+    assert run("router", "create", "--centralized", "c1")["distributed"] is False
+    assert run("router", "create", "--ha", "c2")["distributed"] is False
+    assert run("router", "create", "--distributed", "c3")["ha"] is False
+    run("router", "set", "--disable", "--distributed", "c1", plain=True)
+    assert run("router", "show", "c1")["distributed"] is True
+    refused = openstack_cli.run(["router", "set", "--distributed", "c2"], login)
+    assert refused.returncode != 0 and "admin_state_up" in refused.stderr
+    assert [one["Name"] for one in run("network", "service", "provider", "list")] == ["Flat", "VirtualRouter"]
+    leader = scene.wait_elected()
+    listed = {one["Host"]: one for one in run("network", "agent", "list", "--router", scene.router, "--long")}
+    assert {host: one["HA State"] for host, one in listed.items()} == {leader: "active", other(leader): "standby"}
+    run("network", "agent", "remove", "router", "--l3", listed[leader]["ID"], scene.router, plain=True)
+    scene.wait_elected(other(leader))
+    run("network", "agent", "add", "router", "--l3", listed[leader]["ID"], scene.router, plain=True)
+    scene.wait_elected(leader)
+    assert scene.router in [one["ID"] for one in run("router", "list", "--agent", listed[leader]["ID"])]
+    run("router", "delete", "c1", "c2", "c3", plain=True)
 
 
 def test_providers_are_listed(client: Client) -> None:

@@ -102,7 +102,8 @@ class L3Routers(Hosted):
             raise errors.Invalid(reason="Unable to find 'router_id' in request body")
         _CHECK(body)
         core.add_router(self.caller(request), id, body["router_id"])
-        response.status, response.media = falcon.HTTP_201, None
+        # Not an empty body: openstacksdk reads what is there as JSON.
+        response.status, response.content_type, response.data = falcon.HTTP_201, falcon.MEDIA_JSON, b"null"
 
 
 class L3Router(Resource):

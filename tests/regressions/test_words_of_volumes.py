@@ -126,6 +126,20 @@ def test_an_end_by_force_ends_an_error_too(client: Client, volume: str) -> None:
     assert client.get(volume).json()["volume"]["attachments"] == []
 
 
+@pytest.mark.parametrize("action", ["os-detach", "os-force_detach"])
+def test_what_is_detached_may_be_detached_again(client: Client, volume: str, action: str) -> None:
+    """It was refused; a client that repeats, or cleans up, is answered as if it had been first."""
+    _act(client, volume, "os-attach", host_name="there", mountpoint="/dev/vdb")
+    for _ in range(2):
+        _act(client, volume, action)
+        _wait(client, volume, "available")
+    _say(client, volume, "detaching")
+    _act(client, volume, action)
+    assert _status(client, volume) == "available"
+    refused = client.post(f"{volume}/action", {action: {"attachment_id": "0" * 32}})
+    assert refused.status_code == 400 and "no such attachment" in refused.text
+
+
 def test_a_reservation_in_word_only_is_taken_back(client: Client, volume: str) -> None:
     _say(client, volume, "attaching")
     _act(client, volume, "os-unreserve")

@@ -104,24 +104,29 @@ def detach(services: Services, context: RequestContext, volume_id: str, attachme
            action: str, forced: bool = False) -> None:
     """Accept the end of an attachment that no server uses, under the policy `action`.
 
-    What was said of the volume ends with it, as in the reference, and with `forced` an error, too. Raises Invalid when
-    it is not clear which one is meant, Conflict when a server has the volume: detach it there.
+    What was said of the volume ends with it, as in the reference, and with `forced` an error, too; a volume without any
+    attachment is detached already. Raises Invalid when it is not clear which one is meant, Conflict when a server has
+    the volume: detach it there.
     """
 
-    def work(session: orm.Session) -> str:
+    def work(session: orm.Session) -> list[str]:
         volume = to_change(services, session, context, volume_id, action)
         check_idle(session, volume.id)
+        words = (*states.SAID, *(states.ERRORS if forced else ()))
         attachment = _meant(session, volume.id, attachment_id)
+        if attachment is None:
+            _forget_word(session, volume, words)
+            return []
         if attachment.server_id is not None and session.scalar(sa.select(Server.id).where(
                 Server.id == attachment.server_id, Server.deleted_at.is_(None))) is not None:
             raise errors.Conflict(reason=f"Server {attachment.server_id} has volume {volume.id}: detach it from the "
                                          "server.")
-        _forget_word(session, volume, (*states.SAID, *(states.ERRORS if forced else ())))
-        return accept(session, context, kinds.DELETE_ATTACHMENT, Target("volume", volume.id),
-                      kinds.VolumeConnection(attachment_id=attachment.id), project_id=volume.project_id,
-                      agent=agent_of(session, volume)).id
+        _forget_word(session, volume, words)
+        return [accept(session, context, kinds.DELETE_ATTACHMENT, Target("volume", volume.id),
+                       kinds.VolumeConnection(attachment_id=attachment.id), project_id=volume.project_id,
+                       agent=agent_of(session, volume)).id]
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, *services.db.write(work))
 
 
 def _forget_word(session: orm.Session, volume: Volume, words: Collection[str]) -> None:
@@ -135,8 +140,10 @@ def _attachments(session: orm.Session, volume_id: str) -> list[VolumeAttachment]
                                 .order_by(VolumeAttachment.created_at, VolumeAttachment.id)))
 
 
-def _meant(session: orm.Session, volume_id: str, attachment_id: str | None) -> VolumeAttachment:
+def _meant(session: orm.Session, volume_id: str, attachment_id: str | None) -> VolumeAttachment | None:
     found = _attachments(session, volume_id)
+    if not found and attachment_id is None:
+        return None
     if attachment_id is not None:
         found = [attachment for attachment in found if attachment.id == ids.canonical(attachment_id)]
     if not found:

@@ -19,6 +19,7 @@ from api.openstack.identity import FACE as IDENTITY
 from hostler import conf as configuration
 from hostler import ids
 from hostler.audit import trail
+from tests.harness import chosen_database
 from tests.harness.client import Client
 from tests.harness.identity_rest import PASSWORD, IdentityApi, serving
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
@@ -59,7 +60,7 @@ def audited(api: IdentityApi, directory: Path, **overrides: Any) -> Audited:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[IdentityApi]:
-    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path) as api:
+    with serving(chosen_database.url_of(tmp_path / "test.db"), tmp_path) as api:
         yield api
 
 

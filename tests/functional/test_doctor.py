@@ -40,6 +40,7 @@ from hostler.operations import doctor
 from hostler.operations.kinds import cloud as cloud_kinds
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectorSpec, VolumeSpec
+from tests.harness import chosen_database
 from tests.harness.doctor_scene import BACKEND, HOST, NODE, Scene
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
@@ -64,7 +65,7 @@ def call_doctor(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                 capsys: pytest.CaptureFixture[str]) -> Doctor:
     """hostler-manage doctor, as typed: returns its exit status and report."""
     config = tmp_path / "hostler.conf"
-    config.write_text(f"[database]\nconnection = sqlite:///{scene.cloud.directory / 'cloud.db'}\n")
+    config.write_text(f"[database]\nconnection = {chosen_database.url_of(scene.cloud.directory / 'cloud.db')}\n")
     monkeypatch.setattr(reports, "_LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(running_commands, "set_up_logging", lambda *_: None)  # of this process, it is the tests' own
 
@@ -462,7 +463,7 @@ def test_a_second_doctor_is_told_of_the_first(scene: Scene, call_doctor: Doctor)
 
 
 def test_an_audit_that_nobody_takes_up_is_withdrawn(tmp_path: Path) -> None:
-    db = Database(f"sqlite:///{tmp_path / 'alone.db'}")
+    db = Database(chosen_database.url_of(tmp_path / "alone.db"))
     schema.upgrade(db)
     operation = db.write(lambda session: doctor.accept_audit(session, RequestContext.system(), repair=True).id)
     assert doctor.withdraw(db, operation)

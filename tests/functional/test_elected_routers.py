@@ -12,7 +12,7 @@ import pytest
 from hostler.cmd import manage
 from hostler.cmd import running as running_commands
 from hostler.resources.server.specs import RouterSpec
-from tests.harness import openstack_cli
+from tests.harness import chosen_database, openstack_cli
 from tests.harness.client import Client
 from tests.harness.inprocess import ADMIN_PASSWORD, Cloud
 from tests.harness.ports import wait_for
@@ -160,7 +160,7 @@ def test_the_provider_is_swapped(scene: Scene) -> None:
 def test_a_running_router_changes_its_provider(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
                                                capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "hostler.conf"
-    config.write_text(f"[database]\nconnection = sqlite:///{scene.cloud.directory / 'cloud.db'}\n")
+    config.write_text(f"[database]\nconnection = {chosen_database.url_of(scene.cloud.directory / 'cloud.db')}\n")
     monkeypatch.setattr(running_commands, "set_up_logging", lambda *_: None)  # of this process, it is the tests' own
 
     def command(*words: str) -> str:

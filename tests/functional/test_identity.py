@@ -13,13 +13,14 @@ from falcon import testing
 
 from hostler import clock, ids
 from hostler.db.models import Flavor, ImageTag, LoginFailures, Network, RevokedToken, SecurityGroup, Server
+from tests.harness import chosen_database
 from tests.harness.identity_rest import PASSWORD, serving
 from tests.harness.identity_rest import IdentityApi as Cloud
 
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with serving(f"sqlite:///{tmp_path / 'hostler.db'}", tmp_path) as cloud:
+    with serving(chosen_database.url_of(tmp_path / "hostler.db"), tmp_path) as cloud:
         yield cloud
 
 

@@ -20,7 +20,7 @@ from hostler.bootstrap import bootstrap
 from hostler.db.engine import Database
 from hostler.db.models import Base
 from hostler.identity.service import Identity
-from tests.harness import openstack_cli
+from tests.harness import chosen_database, openstack_cli
 
 pytestmark = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
@@ -33,7 +33,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
     home = tmp_path_factory.mktemp("cloud")
     conf = configuration.load([], config_files=[], overrides={
         "state_path": str(home), "identity.password_rounds": 4, "api.bind_host": "127.0.0.1", "api.bind_port": 0})
-    db = Database(f"sqlite:///{home / 'hostler.db'}")
+    db = Database(chosen_database.url_of(home / "hostler.db"))
     Base.metadata.create_all(db.engine)
     absent: Any = None
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, rules.DEFAULTS),

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hostler import ids
+from tests.harness import chosen_database
 from tests.harness.identity_rest import PASSWORD, serving
 from tests.harness.identity_rest import IdentityApi as Cloud
 
@@ -17,7 +18,7 @@ SYSTEM = {"system": {"all": True}}
 
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with serving(f"sqlite:///{tmp_path / 'hostler.db'}", tmp_path) as cloud:
+    with serving(chosen_database.url_of(tmp_path / "hostler.db"), tmp_path) as cloud:
         yield cloud
 
 
@@ -214,7 +215,7 @@ def test_a_domain_with_groups_stays(cloud: Cloud) -> None:
 
 
 def test_a_domain_has_so_many_groups(tmp_path: Path) -> None:
-    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path, **{"identity.max_groups": 2}) as cloud:
+    with serving(chosen_database.url_of(tmp_path / "test.db"), tmp_path, **{"identity.max_groups": 2}) as cloud:
         groups = [make_group(cloud, name) for name in ("one", "two")]
         answer = cloud.call("POST", "/groups", {"group": {"name": "three"}})
         assert answer.status_code == 403 and "groups" in answer.text

@@ -27,7 +27,7 @@ from hostler.db.engine import Database
 from hostler.db.models import Base
 from hostler.identity.service import Identity
 from hostler.images.store import ImageStore
-from tests.harness import openstack_cli
+from tests.harness import chosen_database, openstack_cli
 
 needs_client = pytest.mark.skipif(openstack_cli.missing() is not None, reason=str(openstack_cli.missing()))
 
@@ -59,7 +59,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     home = tmp_path_factory.mktemp("site")
     conf = configuration.load([], config_files=[], overrides={
         "state_path": str(home), "identity.password_rounds": 4, "api.bind_host": "127.0.0.1", "api.bind_port": 0})
-    db = Database(f"sqlite:///{home / 'hostler.db'}")
+    db = Database(chosen_database.url_of(home / "hostler.db"))
     Base.metadata.create_all(db.engine)
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, policies.all_defaults()),
                         images=ImageStore(conf), waker=cast(Any, None), compute=cast(Any, None))

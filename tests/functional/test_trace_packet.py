@@ -12,6 +12,7 @@ import pytest
 
 from hostler.cmd import manage, reports
 from hostler.cmd import running as running_commands
+from tests.harness import chosen_database
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.two_projects import external_network
@@ -76,7 +77,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
 def trace(scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Trace:
     """hostler-manage trace-packet, as typed: returns its exit status and report."""
     config = tmp_path / "hostler.conf"
-    config.write_text(f"[database]\nconnection = sqlite:///{scene.cloud.directory / 'cloud.db'}\n")
+    config.write_text(f"[database]\nconnection = {chosen_database.url_of(scene.cloud.directory / 'cloud.db')}\n")
     monkeypatch.setattr(reports, "_LOOK_EVERY_S", 0.02)
     monkeypatch.setattr(running_commands, "set_up_logging", lambda *_: None)  # of this process, it is the tests' own
 

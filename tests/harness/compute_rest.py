@@ -34,7 +34,7 @@ from hostler.db.models import (
     Zone,
 )
 from hostler.resources.volume import states as volume_states
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness.rules import policy_of
 
 DEMO = "11111111-1111-4111-8111-111111111111"
@@ -182,7 +182,7 @@ def build(directory: Path, overrides: dict[str, object] | None = None, url: str 
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={
         "state_path": str(directory), "api.operation_wait": 0, **(overrides or {})})
-    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}", fill)
+    db = databases.opened(url or chosen_database.url_of(directory / "test.db"), fill)
     db.write(lambda session: session.execute(sa.update(Host).values(last_seen_at=clock.utcnow())))
     waker, compute = FakeWaker(), FakeCompute()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,

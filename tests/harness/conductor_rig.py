@@ -33,7 +33,7 @@ from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.registry import KINDS
 from hostler.resources.server import allocations
 from scheduler.rpcapi import Choice, Request
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 
 
 class ScriptedHost:
@@ -80,7 +80,7 @@ class Rig:
 
     def __init__(self, directory: Path) -> None:
         self.conf = hostler_conf.load([], config_files=[], overrides={
-            "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
+            "database.connection": chosen_database.url_of(directory / "test.db"), "state_path": str(directory),
             "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "database.sqlite_synchronous": "OFF"})
         self.db = databases.prepare(Database.from_conf(self.conf))
         self.context = RequestContext(user_id=ids.new_id(), project_id=ids.new_id(), roles=["member"],

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness.client import Client
 from tests.harness.identity_rest import IdentityApi, serving
 from tests.harness.inprocess import Cloud
@@ -62,7 +62,7 @@ def image(client: Client) -> str:
 def network_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """The Network API alone over an empty SQLite database: two projects, no agents, ready in a tenth of a second."""
     directory = tmp_path_factory.mktemp("network")
-    rows = make_cloud(f"sqlite:///{directory / 'test.db'}", directory)
+    rows = make_cloud(chosen_database.url_of(directory / "test.db"), directory)
     yield Api(rows)
     rows.db.dispose()
 

@@ -20,7 +20,7 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.db.models.volume import VolumeNode
 from scheduler import service as scheduler_service
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from volume import service as volume_service
@@ -62,7 +62,7 @@ class Cloud:
 
     def _conf(self, host: str, directory: Path, *files: Path) -> Any:
         return hostler_conf.load([], config_files=[str(path) for path in files], overrides={
-            "database.connection": f"sqlite:///{self.directory / 'cloud.db'}", **self.overrides, "host": host,
+            "database.connection": chosen_database.url_of(self.directory / "cloud.db"), **self.overrides, "host": host,
             "state_path": str(directory)})
 
     def database_of(self, service: str) -> Database:

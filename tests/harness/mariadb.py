@@ -44,7 +44,7 @@ class MariaDB:
         (self.directory / "init.sql").write_text(
             "CREATE DATABASE hostler CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;\n"
             "CREATE USER 'hostler'@'127.0.0.1' IDENTIFIED BY 'secret';\n"
-            "GRANT ALL ON hostler.* TO 'hostler'@'127.0.0.1';\n")
+            "GRANT ALL ON *.* TO 'hostler'@'127.0.0.1';\n")
         self.resume()
 
     def resume(self) -> None:

@@ -19,7 +19,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Domain, Host, Network, Project, Server, Subnet, User, Zone
 from hostler.resources.network import sharing
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 
 DEMO = "11111111-1111-4111-8111-111111111111"
 OTHER = "22222222-2222-4222-8222-222222222222"
@@ -104,7 +104,7 @@ def make_cloud(url: str, state_path: Path) -> Cloud:
 @pytest.fixture
 def cloud(tmp_path: Path) -> Iterator[Cloud]:
     """Yield an empty cloud on SQLite."""
-    cloud = make_cloud(f"sqlite:///{tmp_path / 'test.db'}", tmp_path)
+    cloud = make_cloud(chosen_database.url_of(tmp_path / "test.db"), tmp_path)
     yield cloud
     cloud.db.dispose()
 

@@ -20,7 +20,7 @@ from scheduler.plan import Selector
 from scheduler.request import Request
 from scheduler.snapshot import AggregateState, Category, Snapshot
 from scheduler.store import Store
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness import scheduler_parts as parts
 
 Aggregates = tuple[tuple[dict[str, str], tuple[int, ...]], ...]  # metadata and rows
@@ -60,7 +60,7 @@ def make_request(**values: Any) -> Request:
 @pytest.fixture
 def db(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
-    database = databases.opened(f"sqlite:///{tmp_path / 'cloud.db'}")
+    database = databases.opened(chosen_database.url_of(tmp_path / "cloud.db"))
     yield database
     database.dispose()
 

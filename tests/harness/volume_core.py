@@ -35,7 +35,7 @@ from hostler.db.models import (
 )
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.registry import KINDS
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness.rules import policy_of
 
 DEMO = "11111111-1111-4111-8111-111111111111"
@@ -216,7 +216,7 @@ def fill(session: orm.Session) -> None:
 def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
-    db = databases.opened(url or f"sqlite:///{directory / 'test.db'}", fill)
+    db = databases.opened(url or chosen_database.url_of(directory / "test.db"), fill)
     db.write(lambda session: session.execute(sa.update(VolumeNode).values(last_seen_at=clock.utcnow())))
     waker = FakeWaker()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,

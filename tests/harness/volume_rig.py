@@ -46,7 +46,7 @@ from hostler.operations.kinds.registry import KINDS
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 from tests.harness.scheduler_rig import make_chooser
 
 STORE = "5a7c0000-0000-4000-8000-000000000001"
@@ -194,7 +194,7 @@ class VolumeRig:
 
     def __init__(self, directory: Path, **overrides: Any) -> None:
         self.conf = hostler_conf.load([], config_files=[], overrides={
-            "database.connection": f"sqlite:///{directory / 'test.db'}", "state_path": str(directory),
+            "database.connection": chosen_database.url_of(directory / "test.db"), "state_path": str(directory),
             "conductor.retry_delay": 0.05, "conductor.agent_patience": 1, "host": "control",
             "database.sqlite_synchronous": "OFF", **overrides})
         self.db = databases.prepare(Database.from_conf(self.conf))

@@ -17,7 +17,7 @@ from api.openstack.identity import FACE as IDENTITY
 from api.openstack.image import FACE as IMAGE
 from api.openstack.network import FACE as NETWORK
 from api.openstack.volume import FACE as VOLUME
-from tests.harness import foreign_calls, personas
+from tests.harness import chosen_database, foreign_calls, personas
 from tests.harness.identity_rest import PASSWORD, serving
 from tests.harness.personas import CLOUD_ADMIN, NAMES, UNSCOPED, Personas
 
@@ -121,7 +121,7 @@ IDENTITY_RIGHTS: tuple[tuple[str, str, Any, set[str]], ...] = (
 def people(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Personas]:
     """Everybody, before an api that has all faces."""
     directory = tmp_path_factory.mktemp("personas")
-    with serving(f"sqlite:///{directory / 'test.db'}", directory, FACES) as api:
+    with serving(chosen_database.url_of(directory / "test.db"), directory, FACES) as api:
         yield personas.make(api)
 
 
@@ -159,7 +159,7 @@ def _tokens_of_admin(people: Personas) -> Iterator[str]:
 
 def test_the_admin_project_may_have_another_name(tmp_path: Path) -> None:
     overrides = {"identity.admin_project_name": "operators"}
-    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path, project="operators", **overrides) as api:
+    with serving(chosen_database.url_of(tmp_path / "test.db"), tmp_path, project="operators", **overrides) as api:
         assert api.call("GET", "/services").status_code == 200
         _, _, token = api.member("eve", "admin", "admin")
         assert api.call("GET", "/services", token=token).status_code == 403
@@ -168,7 +168,7 @@ def test_the_admin_project_may_have_another_name(tmp_path: Path) -> None:
 def test_a_manager_makes_no_admin_project(tmp_path: Path) -> None:
     """Given an admin project that was renamed, when the manager of its domain gives its name to another project, then
     that is refused: the admins of that one would get the cloud."""
-    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path) as api:
+    with serving(chosen_database.url_of(tmp_path / "test.db"), tmp_path) as api:
         user, other = api.make_user("carol"), api.make_project("other")
         assert api.call("PUT", f"/domains/default/users/{user['id']}/roles/{api.role('manager')}").status_code == 204
         token = api.token_of("carol", PASSWORD, scope={"domain": {"id": "default"}})
@@ -221,7 +221,8 @@ def test_the_admin_of_a_project_is_its_manager(people: Personas) -> None:
 
 def test_without_an_admin_project_each_admin_runs_the_cloud(tmp_path: Path) -> None:
     """As the reference has it when nothing is configured; the admin of a domain runs the domain only, even so."""
-    with serving(f"sqlite:///{tmp_path / 'test.db'}", tmp_path, FACES, **{"identity.admin_project_name": ""}) as api:
+    with serving(chosen_database.url_of(tmp_path / "test.db"), tmp_path, FACES,
+                 **{"identity.admin_project_name": ""}) as api:
         people = personas.make(api)
         assert people.call("project admin", "GET", "/services") == 200
         assert people.call("domain admin", "GET", "/services") == 403

@@ -1,6 +1,6 @@
 """Where a test keeps its database: in an SQLite file, or on a server when HOSTLER_TEST_DATABASE names its kind.
 
-`HOSTLER_TEST_DATABASE=mariadb pytest -m "not long" tests/functional tests/regressions` plays these tests on MariaDB.
+`tox -e regressions-mariadb` sets it, and so plays the regressions on MariaDB.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from tests.harness import databases
@@ -25,6 +26,8 @@ def url_of(path: Path) -> str:
     """Return the URL of the database that is at `path`, or has that path's place on a server; at first it is empty."""
     if KIND == "sqlite":
         return f"sqlite:///{path}"
+    if reason := databases.missing(KIND):
+        pytest.skip(reason)
     server = _server()
     name = f"t{hashlib.sha256(str(path).encode()).hexdigest()[:20]}"
     engine = sa.create_engine(server, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)

@@ -1,12 +1,8 @@
-"""An Image API over a test's own database and store, and a short way to speak to it as different people.
-
-The database is SQLite, or what `HOSTLER_TEST_DATABASE` names; that one loses its tables.
-"""
+"""An Image API over a test's own database and store, and a short way to speak to it as different people."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -23,10 +19,10 @@ from hostler import conf as configuration
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.engine import Database
-from hostler.db.models import Base, Domain, Project
+from hostler.db.models import Domain, Project
 from hostler.identity import keys
 from hostler.images.store import ImageStore
-from tests.harness import databases
+from tests.harness import chosen_database, databases
 
 PATCH_TYPE = "application/openstack-images-v2.1-json-patch"
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -52,16 +48,12 @@ class Cloud:
     """An Image API and its parts."""
 
     def __init__(self, path: Path, faces: Sequence[Face] = (FACE,)) -> None:
-        url = os.environ.get("HOSTLER_TEST_DATABASE", "")
-        self.conf = configuration.load(config_files=[], overrides={"state_path": str(path),
-                                                                   "database.connection": url,
-                                                                   "database.sqlite_synchronous": "OFF"})
+        self.conf = configuration.load(config_files=[], overrides={
+            "state_path": str(path), "database.connection": chosen_database.url_of(path / "hostler.db"),
+            "database.sqlite_synchronous": "OFF"})
         keys.directory_of(self.conf).mkdir(parents=True)
         keys.ensure(keys.directory_of(self.conf))
-        self.db = Database.from_conf(self.conf)
-        if url:
-            Base.metadata.drop_all(self.db.engine)
-        databases.prepare(self.db)
+        self.db = databases.prepare(Database.from_conf(self.conf))
         self.projects = {name: ids.new_id() for name in ("alice", "bob", "carol", "admin")}
         self.db.write(lambda session: session.add(Domain(id="default", name="Default")))
         self.db.write(lambda session: session.add_all(

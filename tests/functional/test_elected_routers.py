@@ -69,6 +69,11 @@ class Scene:
             self.client.delete(f"/compute/v2.1/servers/{server}")
         for server in self.servers:
             self.client.wait_gone(server)
+        # A project may have ten routers.
+        self.client.delete(f"{N}/floatingips/{self.floating['id']}").raise_for_status()
+        leave = put(self.client, f"routers/{self.router}/remove_router_interface", {"subnet_id": self.subnet})
+        leave.raise_for_status()
+        self.client.delete(f"{N}/routers/{self.router}").raise_for_status()
 
 
 def other(host: str) -> str:
@@ -116,6 +121,8 @@ def test_an_operator_moves_it(scene: Scene) -> None:
     assert fault(scene.client.delete(f"{path}/{flat}")) == (409, "RouterNotHostedByL3Agent")
     unserved = made(scene.client, "router", distributed=False)["id"]
     assert fault(scene.client.post(path, {"router_id": unserved})) == (409, "RouterSchedulingFailed")
+    for router in (flat, unserved):
+        scene.client.delete(f"{N}/routers/{router}").raise_for_status()
 
 
 def test_another_host_takes_over(scene: Scene, cloud: Cloud) -> None:

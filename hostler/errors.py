@@ -190,10 +190,10 @@ class NoValidBackend(NoCapacity):
 
 
 class NoAddress(Conflict):
-    """A network has no free address left."""
+    """A network has too few free addresses: `wanted` were asked for, `free` of the `size` that its pools give are."""
 
     code = "NoAddress"
-    template = "No more IP addresses available on network {network}."
+    template = "No more IP addresses available on network {network}: {wanted} wanted, {free} of {size} are free."
 
 
 class Unavailable(HostlerError):

@@ -14,8 +14,6 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from unittest import mock
 
-from api.openstack.network import not_built as network_not_built
-
 FACES: Final = ("identity", "compute", "image", "network", "volume")
 # Parameter of a path → noun; for the network API, whose parameters are all called `id`, collection → noun.
 PARAMETERS: Final = {
@@ -221,8 +219,6 @@ BODIES: Final[tuple[Call, ...]] = (
         "max_kbps": 1, "direction": "ingress"}}),
     Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules/{{qos_rule}}", {"bandwidth_limit_rule": {
         "max_kbps": 1}}),
-    *(Call(method, f"{_N}/qos/policies/{{qos_policy}}/{rules}{rest}", {rules.removesuffix("s"): {}})
-      for rules in network_not_built.ABSENT_RULES for method, rest in (("POST", ""), ("PUT", "/{rule}"))),
     Call("POST", f"{_N}/networks", {"network": {"qos_policy_id": "{qos_policy}"}}),
     *(Call("PUT", f"{_N}/{noun}s/{{{noun}}}", {noun: {"qos_policy_id": "{qos_policy}"}}) for noun in (
         "network", "port")),

@@ -149,9 +149,11 @@ ROUTES: Final[Mapping[str, str]] = {
                      "remove_router_interface", "add_extraroutes", "remove_extraroutes")),
                  "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
              NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT), *(
-                 f"POST /qos/policies/{{id}}/{rules}\nPUT /qos/policies/{{id}}/{rules}/{{rule_id}}"
-                 for rules in network_not_built.ABSENT_RULES),
-                 "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks"]),
+                 f"POST /{path}\nPUT /{path}/{{inner_id}}" for path in network_not_built.ABSENT_INNER),
+                 *(f"PUT /{path}" for path in network_not_built.ABSENT_ACTIONS),
+                 "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks",
+                 *(f"PUT /agents/{{id}}/{kind}/{{item_id}}" for kind in (
+                     "dhcp-networks", "l3-routers"))]),
              MANAGERS="POST /qos/policies\nPOST /qos/policies/{id}/bandwidth_limit_rules",
              routers="POST /routers", floating_ips="POST /floatingips", ports="POST /ports",
              port_forwardings="POST /floatingips/{id}/port_forwardings",

@@ -114,11 +114,13 @@ class L3Router(Resource):
         core.remove_router(self.caller(request), id, item_id)
         response.status = falcon.HTTP_204
 
+    on_put = _refuse
+
 
 class HostedItem(Resource):
     """One of what an agent hosts."""
 
-    on_delete = _refuse
+    on_put = on_delete = _refuse
 
 
 def routes(services: Services) -> list[tuple[str, Resource]]:

@@ -19,11 +19,24 @@ ABSENT: Final = {
     "metering/metering-labels": "The metering extension", "metering/metering-label-rules": "The metering extension",
     "log/logs": "The logging extension", "log/loggable-resources": "The logging extension",
     "local_ips": "The local_ip extension", "ndp_proxies": "The l3-ndp-proxy extension",
+    "security-groups-default-statefulness": "The security-groups-default-statefulness extension",
 }
-# Rules of QoS policies.
-ABSENT_RULES: Final = {
-    "dscp_marking_rules": "A DSCP marking rule", "minimum_bandwidth_rules": "A minimum bandwidth rule",
-    "packet_rate_limit_rules": "A packet rate limit rule", "minimum_packet_rate_rules": "A minimum packet rate rule",
+# Collections within one resource.
+ABSENT_INNER: Final = {
+    "flavors/{id}/service_profiles": "The flavors extension",
+    "local_ips/{id}/port_associations": "The local_ip extension",
+    "routers/{id}/conntrack_helpers": "The l3-conntrack-helper extension",
+    **{f"qos/policies/{{id}}/{kind}_rules": f"A {kind.replace('_', ' ').replace('dscp', 'DSCP')} rule" for kind in (
+        "dscp_marking", "minimum_bandwidth", "packet_rate_limit", "minimum_packet_rate")},
+}
+# What is done to one resource by PUT.
+ABSENT_ACTIONS: Final = {
+    "subnetpools/{id}/onboard_network_subnets": "The subnet_onboard extension",
+    "subnetpools/{id}/add_prefixes": "The subnetpool-prefix-ops extension",
+    "subnetpools/{id}/remove_prefixes": "The subnetpool-prefix-ops extension",
+    "routers/{id}/add_external_gateways": "The external-gateway-multihoming extension",
+    "routers/{id}/update_external_gateways": "The external-gateway-multihoming extension",
+    "routers/{id}/remove_external_gateways": "The external-gateway-multihoming extension",
 }
 
 
@@ -32,9 +45,11 @@ def routes(services: Services) -> Iterator[tuple[str, Resource]]:
     for path, feature in ABSENT.items():
         yield f"/v2.0/{path}", AbsentList(services, feature)
         yield f"/v2.0/{path}/{{id}}", AbsentItem(services, feature)
-    for path, feature in ABSENT_RULES.items():
-        yield f"/v2.0/qos/policies/{{id}}/{path}", AbsentList(services, feature)
-        yield f"/v2.0/qos/policies/{{id}}/{path}/{{rule_id}}", AbsentItem(services, feature)
+    for path, feature in ABSENT_INNER.items():
+        yield f"/v2.0/{path}", AbsentList(services, feature)
+        yield f"/v2.0/{path}/{{inner_id}}", AbsentItem(services, feature)
+    for path, feature in ABSENT_ACTIONS.items():
+        yield f"/v2.0/{path}", AbsentAction(services, feature)
 
 
 class AbsentList(Resource):
@@ -63,3 +78,15 @@ class AbsentItem(Resource):
         raise errors.NotImplementedHere(feature=self._feature)
 
     on_put = on_delete = on_get
+
+
+class AbsentAction(Resource):
+    """A change of one resource that is not built."""
+
+    def __init__(self, services: Services, feature: str) -> None:
+        super().__init__(services)
+        self._feature = feature
+
+    def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
+        """Refuse."""
+        raise errors.NotImplementedHere(feature=self._feature)

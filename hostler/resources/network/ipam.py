@@ -109,7 +109,7 @@ def choose_dhcp_address(session: orm.Session, subnet: Subnet) -> str:
             text = _text(subnet, number)
             if text not in used:
                 return text
-    raise errors.NoAddress(network=subnet.network_id)
+    raise errors.NoAddress(network=subnet.network_id, wanted=1, free=0, size=capacity(subnet))
 
 
 def parse_address(text: str) -> Address:
@@ -201,7 +201,8 @@ def _fill(subnets: Sequence[Subnet], count: int, session: orm.Session, given: di
         choices += [Choice(subnet.id, text) for text in picked]
         if len(choices) == count:
             return choices
-    raise errors.NoAddress(network=subnets[0].network_id if subnets else "?")
+    raise errors.NoAddress(network=subnets[0].network_id if subnets else "?", wanted=count, free=len(choices),
+                           size=sum(map(capacity, subnets)))
 
 
 def _pick(session: orm.Session, subnet: Subnet, count: int, avoid: set[str], current: bool) -> list[str]:

@@ -39,11 +39,17 @@ def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     api.refused("GET", f"/v2.0/{path}", None, 404, "HTTPNotFound")
 
 
-@pytest.mark.parametrize("path", sorted(not_built.ABSENT))
-def test_what_is_not_built_says_so(api: Api, path: str) -> None:
+@pytest.mark.parametrize(("path", "feature"), sorted({**not_built.ABSENT, **not_built.ABSENT_INNER}.items()))
+def test_what_is_not_built_says_so(api: Api, path: str, feature: str) -> None:
     for method, rest in (("GET", ""), ("POST", ""), ("GET", "/x"), ("PUT", "/x"), ("DELETE", "/x")):
-        message = api.refused(method, f"/v2.0/{path}{rest}", {}, 501, "NotImplementedError")
-        assert message == f"{not_built.ABSENT[path]} is not supported by this cloud."
+        message = api.refused(method, f"/v2.0/{path.format(id='x')}{rest}", {}, 501, "NotImplementedError")
+        assert message == f"{feature} is not supported by this cloud."
+
+
+@pytest.mark.parametrize(("path", "feature"), sorted(not_built.ABSENT_ACTIONS.items()))
+def test_an_action_that_is_not_built_says_so(api: Api, path: str, feature: str) -> None:
+    message = api.refused("PUT", f"/v2.0/{path.format(id='x')}", {}, 501, "NotImplementedError")
+    assert message == f"{feature} is not supported by this cloud."
 
 
 def test_a_network_is_made_shown_changed_and_deleted(api: Api) -> None:

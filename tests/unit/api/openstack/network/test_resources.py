@@ -77,7 +77,9 @@ def test_addresses(api: Api, cloud: Cloud, network_id: str) -> None:
 def test_a_full_subnet_says_so(api: Api, cloud: Cloud) -> None:
     network_id = cloud.network("10.3.0.0/29")
     api.call("POST", "/v2.0/ports", {"ports": [{"network_id": network_id}] * 4}, status=201)
-    api.refused("POST", "/v2.0/ports", {"port": {"network_id": network_id}}, 409, "IpAddressGenerationFailure")
+    message = api.refused("POST", "/v2.0/ports", {"port": {"network_id": network_id}}, 409,
+                          "IpAddressGenerationFailure")
+    assert message == f"No more IP addresses available on network {network_id}: 1 wanted, 0 of 4 are free."
 
 
 def test_filters(api: Api, network_id: str) -> None:

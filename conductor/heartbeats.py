@@ -25,6 +25,7 @@ LOG = logging.getLogger(__name__)
 _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
 
+
 def record_heartbeat(db: Database, host: str, report: dict[str, Any],
                      batches: HeartbeatBatches | None = None) -> dict[str, Any]:
     """Note that a host lives and what it offers; registers it the first time.

@@ -377,8 +377,13 @@ class Protocol(HttpToolsProtocol):
         if self._served is not None and not self._served.response_complete:
             self._served.disconnected = True
             self._served.message_event.set()
-        if self.transport.can_write_eof():
-            self.transport.write_eof()
+        try:
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        except OSError:
+            # The client has reset the connection, of which the loop has not heard yet.
+            self.transport.abort()
+            return
         self.flow.resume_reading()
 
     def _throw_away(self, size_bytes: int) -> None:

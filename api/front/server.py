@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import signal
 from asyncio import sslproto
 from typing import Any, Final
 
@@ -35,8 +36,16 @@ class _Uvicorn(uvicorn.Server):
         if counter % _TICKS_PER_S == 0:
             now = asyncio.get_running_loop().time()
             for connection in list(self.server_state.connections):
-                connection.sweep(now)  # type: ignore[union-attr]
+                _sweep(connection, now)
         return await super().on_tick(counter)
+
+
+def _sweep(connection: Any, now: float) -> None:
+    try:
+        connection.sweep(now)
+    except Exception:  # whatever a client brings about ends its own connection, not the server for everybody
+        LOG.exception("a connection is ended")
+        connection.transport.abort()
 
 
 class HttpServer:
@@ -83,6 +92,10 @@ class HttpServer:
         assert self._listener is not None, "prepare() listens"
         try:
             asyncio.run(self._server.serve(sockets=[self._listener]))
+        except Exception:
+            # A process that lives without it would look well to everybody but clients.
+            LOG.exception("the HTTP server has ended, and the process with it")
+            signal.raise_signal(signal.SIGTERM)
         finally:
             self._gateway.close()
 

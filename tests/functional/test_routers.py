@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hostler import ids
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 from tests.harness.ports import wait_for
@@ -55,7 +56,8 @@ def test_careless_interfaces_and_routes(client: Client, inside: tuple[str, str],
     for body in ({"subnet_id": twin}, {"subnet_id": bare}, {}, {"subnet_id": subnet, "port_id": subnet}, [],
                  {"subnet_id": 5}, {"network_id": network}):
         assert put(client, path, body).status_code == 400, body
-    assert fault(join(client, router, "none")) == (404, "SubnetNotFound")
+    assert fault(join(client, router, "none")) == (400, "InvalidInput")  # no UUID, as the reference has it
+    assert fault(join(client, router, ids.new_id())) == (404, "SubnetNotFound")
     route = {"destination": "10.99.0.0/16", "nexthop": "10.41.0.9"}
     for routes in ([{**route, "nexthop": "10.43.0.9"}], [{**route, "nexthop": "10.41.0.1"}], [route, route],
                    [{**route, "destination": "x"}], [{"destination": "10.0.0.0/8"}]):

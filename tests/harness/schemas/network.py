@@ -221,8 +221,8 @@ _ANSWERS: tuple[tuple[str, str, int, Any], ...] = (
     ("GET", "/auto-allocated-topology/{id}", 200, _object({"auto_allocated_topology": _object({
         "id": {"anyOf": [_UUID, {"const": "dry-run=pass"}]}, "project_id": _PROJECT, "tenant_id": _PROJECT})})),
     ("DELETE", "/auto-allocated-topology/{id}", 204, _NOTHING),
-    ("GET", "/service-providers", 200, _object({"service_providers": _list(_object(
-        {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}))})),
+    ("GET", "/service-providers", 200, _object({"service_providers": _list({**_object(
+        {"service_type": _TEXT, "name": _TEXT, "default": _FLAG}), "required": []})})),
     *_noun("floatingips/{floatingip}/port_forwardings", "port_forwarding", _FORWARDING),
     ("PUT", "/routers/{id}/add_router_interface", 200, _INTERFACE),
     ("PUT", "/routers/{id}/remove_router_interface", 200, _INTERFACE),

@@ -146,3 +146,12 @@ def test_a_name_is_no_id_of_what_a_router_joins(network_api: Api, verb: str, nam
     assert name in network_api.refused("PUT", path, {name: "a-name"}, 400, "InvalidInput")
     network_api.call("PUT", path, {name: "0" * 32}, status=404)
     network_api.call("DELETE", f"/v2.0/routers/{router}", status=204)
+
+
+def test_ipv6_needs_its_least_mtu(network_api: Api) -> None:
+    small = network_api.make("network", "networks", name="small", mtu=1279)["id"]
+    subnet = {"subnet": {"network_id": small, "ip_version": 6, "cidr": "2001:db8:0:1::/64"}}
+    network_api.refused("POST", "/v2.0/subnets", subnet, 409, "NetworkMTUSubnetConflict")
+    network_api.call("PUT", f"/v2.0/networks/{small}", {"network": {"mtu": 1280}})
+    network_api.call("POST", "/v2.0/subnets", subnet, status=201)
+    network_api.refused("PUT", f"/v2.0/networks/{small}", {"network": {"mtu": 1279}}, 409, "NetworkMTUSubnetConflict")

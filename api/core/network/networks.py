@@ -82,7 +82,8 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         caller.check("update_network", network.project_id)
         _check_guarded(caller, "update", network.project_id, values)
         segments.replace(session, network, values)
-        segments.check_mtu(caller.services.conf, network.network_type, values.get("mtu", 0))
+        if "mtu" in values:
+            _check_mtu(session, caller, network, values["mtu"])
         if values.keys() & {"external", "is_default"}:
             _check_only_default(session, network.id, {
                 "external": network.external, "is_default": network.is_default, **values})
@@ -103,6 +104,12 @@ def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -
         session.flush()
         return records(session, caller, [network])[0], operation_ids
     return caller.write(work)
+
+
+def _check_mtu(session: orm.Session, caller: Caller, network: Network, mtu: int) -> None:
+    segments.check_mtu(caller.services.conf, network.network_type, mtu)
+    segments.check_least_mtu(network.id, mtu, session.scalars(
+        sa.select(Subnet.ip_version).where(Subnet.network_id == network.id)).all())
 
 
 def delete_network(caller: Caller, identifier: str) -> None:

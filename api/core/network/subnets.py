@@ -25,7 +25,7 @@ from hostler.db.models import FixedIp, Network, Port, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
-from hostler.resources.network import autoconf, ipam, place_ports, security_groups
+from hostler.resources.network import autoconf, ipam, place_ports, security_groups, segments
 from hostler.resources.network.host_updates import notify_of_network
 
 SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) for name in ("cidr", "gateway_ip")})
@@ -146,6 +146,7 @@ def add_subnet(session: orm.Session, caller: Caller, values: Mapping[str, Any]) 
     caller.check("create_subnet", project_id, network.project_id)
     new = subnet_rules.new_values(subnet_pools.choose_block(session, caller, network, project_id, values))
     _check_overlap(session, network, new["cidr"])
+    segments.check_least_mtu(network.id, network.mtu, [new["ip_version"]])
     claim_quota(caller, session, project_id, "subnets")
     subnet = Subnet(id=ids.new_id(), **{**new, "network_id": network.id, "project_id": project_id})
     if subnet.enable_dhcp:

@@ -62,6 +62,7 @@ _TYPES: Mapping[tuple[str, str], str] = {
     ("InUse", "vlan network"): "VlanIdInUse",
     ("InUse", "vxlan network"): "TunnelIdInUse",
     ("Conflict", "no segment"): "NoNetworkAvailable",
+    ("Conflict", "MTU below a subnet's"): "NetworkMTUSubnetConflict",
     ("Conflict", "default external network"): "DefaultExternalNetworkExists",
     ("Conflict", "auto-allocation"): "AutoAllocationFailure",
     ("InUse", "subnet"): "SubnetInUse",

@@ -11,7 +11,7 @@ takes the next: there is no counter that could drift, and a deleted network's nu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -23,6 +23,7 @@ from hostler.db.models import Network
 from hostler.resources.network.kinds import FLAT, VLAN, VXLAN
 
 # Outer Ethernet, IPv4, UDP and VXLAN headers.
+IPV6_LEAST_MTU: Final = 1280
 VXLAN_OVERHEAD: Final = 50
 LAST_ID: Final = {VLAN: 4094, VXLAN: 16777215}
 # More than requests at the same time.
@@ -96,6 +97,13 @@ def check_mtu(conf: cfg.ConfigOpts, kind: str, mtu: int) -> None:
     if kind == VXLAN and mtu > max_mtu(conf, kind):
         raise errors.InvalidField(field="mtu", value=mtu,
                                   reason=f"Requested MTU is too big, maximum is {max_mtu(conf, kind)}.")
+
+
+def check_least_mtu(network_id: str, mtu: int, ip_versions: Collection[int]) -> None:
+    """Raise Conflict for an MTU below the one that IPv6 needs (RFC 8200, 5), where there is a subnet of it."""
+    if 6 in ip_versions and mtu < IPV6_LEAST_MTU:
+        raise errors.Conflict(f"MTU of {network_id} is not valid, subnet requires a minimum of {IPV6_LEAST_MTU}",
+                              reason="MTU below a subnet's")
 
 
 def segment_of(network: Network) -> str | None:

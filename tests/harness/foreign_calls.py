@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 from unittest import mock
 
+from api.openstack.network import not_built as network_not_built
+
 FACES: Final = ("identity", "compute", "image", "network", "volume")
 # Parameter of a path → noun; for the network API, whose parameters are all called `id`, collection → noun.
 PARAMETERS: Final = {
@@ -34,6 +36,18 @@ PLAIN: Final = {"key": "note", "action": "deactivate", "domain_id": "default", "
                 "class_name": "default", "qos_id": "00000000-0000-4000-8000-000000000000",
                 "aggregate_id": "1", "sha256": "0" * 64}
 _V, _C, _N, _I, _K = "/volume/v3", "/compute/v2.1", "/network/v2.0", "/image/v2", "/identity/v3"
+
+
+def _template(path: str) -> str:
+    """Return a route's path with nouns for its parameters."""
+    def noun(found: re.Match[str]) -> str:
+        name = found.group(1).partition(":")[0]
+        if path.startswith("/identity/") and name == "group_id":
+            return "{group}"
+        if path.startswith("/network/"):
+            name = {"id": path.split("/")[3], "inner_id": path.split("/")[-2]}.get(name, name)
+        return f"{{{PARAMETERS[name]}}}" if name in PARAMETERS else PLAIN.get(name, "x")
+    return re.sub(r"\{([\w:]+)\}", noun, path)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,6 +233,10 @@ BODIES: Final[tuple[Call, ...]] = (
         "max_kbps": 1, "direction": "ingress"}}),
     Call("PUT", f"{_N}/qos/policies/{{qos_policy}}/bandwidth_limit_rules/{{qos_rule}}", {"bandwidth_limit_rule": {
         "max_kbps": 1}}),
+    # What is not built, whatever is sent.
+    *(Call(method, _template(f"{_N}/{path}{rest}"), {}) for path in network_not_built.ABSENT_INNER
+      for method, rest in (("POST", ""), ("PUT", "/{inner_id}"))),
+    *(Call("PUT", _template(f"{_N}/{path}"), {}) for path in network_not_built.ABSENT_ACTIONS),
     Call("POST", f"{_N}/networks", {"network": {"qos_policy_id": "{qos_policy}"}}),
     *(Call("PUT", f"{_N}/{noun}s/{{{noun}}}", {noun: {"qos_policy_id": "{qos_policy}"}}) for noun in (
         "network", "port")),
@@ -255,18 +273,6 @@ QUERIES: Final = ("", "?all_tenants=1", "?all_projects=1", "?tenant_id={project}
                   "?user_id={user}", "?volume_id={volume}", "?snapshot_id={snapshot}", "?network_id={network}",
                   "?device_id={server}", "?owner={project}", "?visibility=all", "?server_id={server}",
                   "?security_group_id={security_group}", "?remote_group_id={security_group}", "?id={volume}")
-
-
-def _template(path: str) -> str:
-    """Return a route's path with nouns for its parameters."""
-    def noun(found: re.Match[str]) -> str:
-        name = found.group(1).partition(":")[0]
-        if path.startswith("/identity/") and name == "group_id":
-            return "{group}"
-        if path.startswith("/network/"):
-            name = {"id": path.split("/")[3], "inner_id": path.split("/")[-2]}.get(name, name)
-        return f"{{{PARAMETERS[name]}}}" if name in PARAMETERS else PLAIN.get(name, "x")
-    return re.sub(r"\{([\w:]+)\}", noun, path)
 
 
 def routes() -> Iterator[tuple[str, str]]:

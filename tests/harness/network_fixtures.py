@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import network_lab
+from tests.harness.two_hosts import HostOfTwo, two_hosts
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -25,3 +26,10 @@ def cloud(tmp_path: Path) -> Iterator[network_lab.Cloud]:
         yield made
     finally:
         made.tear_down()
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
+    """Two hosts on one wire."""
+    with two_hosts(tmp_path) as made:
+        yield made

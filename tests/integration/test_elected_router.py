@@ -23,24 +23,14 @@ from hostler.resources.server.specs import (
     RouterSpec,
 )
 from tests.harness import network_lab
+from tests.harness.network_fixtures import host_namespace, hosts
 from tests.harness.network_lab import Guest, make_network, wait_for
 from tests.harness.outside import Outside
-from tests.harness.two_hosts import ALLOW_TCP, HostOfTwo, Segment, place, two_hosts
+from tests.harness.two_hosts import ALLOW_TCP, HostOfTwo, Segment, place
 
+__all__ = ["host_namespace", "hosts"]
 pytestmark = network_lab.NEEDS
 OWN, FLOATING, FORWARDED = "203.0.113.20", "203.0.113.30", "203.0.113.40"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
-    with two_hosts(tmp_path) as made:
-        yield made
 
 
 def external_network() -> NetworkSpec:

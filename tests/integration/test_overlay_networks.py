@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import socket
 import subprocess
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from pyroute2 import IPRoute
 
 from compute.network import names
 from hostler import ids
 from tests.harness import network_lab
+from tests.harness.network_fixtures import host_namespace, hosts
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, hear_all, ip_frame, wait_for
-from tests.harness.two_hosts import HostOfTwo, overlay, place, two_hosts
+from tests.harness.two_hosts import HostOfTwo, overlay, place
 
+__all__ = ["host_namespace", "hosts"]
 pytestmark = network_lab.NEEDS
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
-    with two_hosts(tmp_path) as made:
-        yield made
 
 
 def test_guests_on_two_hosts_reach_each_other_and_nothing_is_learned(hosts: tuple[HostOfTwo, HostOfTwo]) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 from compute.network import names
 from hostler import ids
@@ -20,25 +17,15 @@ from hostler.resources.server.specs import (
     RuleSpec,
 )
 from tests.harness import network_lab
+from tests.harness.network_fixtures import host_namespace, hosts
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Guest, make_network, wait_for
 from tests.harness.outside import Outside
-from tests.harness.two_hosts import HostOfTwo, place, two_hosts
+from tests.harness.two_hosts import HostOfTwo, place
 
+__all__ = ["host_namespace", "hosts"]
 pytestmark = network_lab.NEEDS
 GROUP = ids.new_id()
 FROM_MEMBERS = RuleSpec(direction="ingress", ethertype="IPv4", remote_is_group=True, remote_group_id=GROUP)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Iterator[tuple[HostOfTwo, HostOfTwo]]:
-    with two_hosts(tmp_path) as made:
-        yield made
 
 
 def routed() -> tuple[NetworkSpec, NetworkSpec]:

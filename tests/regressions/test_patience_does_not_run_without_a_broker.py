@@ -47,7 +47,7 @@ def test_a_node_that_is_gone_is_not_waited_for_without_end(tmp_path: Path) -> No
 
 
 def test_what_waited_before_has_its_patience_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given a volume that waits for a back end, when the scheduler is away for long, then it waits for one again."""
+    """Given a volume that waits for a back end, when the scheduler is silent for long, then it waits for one again."""
     rig = VolumeRig(tmp_path, **{"conductor.agent_patience": 300})
     operation_id = rig.accept("volume.create", rig.volume(backend=None), source=None)
     _silent_for(rig, 250)

@@ -2,8 +2,8 @@
 elected for all; and where that one is.
 
 All else of a network (DHCP, DNS, metadata, security groups, routing between subnets) is each host's in either case. Of
-the published attributes `distributed` and `ha`, which are one thing here, the second is the first one's opposite: what
-is elected is also elected anew.
+the published attributes `distributed` and `ha`, which are one thing here, the second is the first one's opposite: an
+elected host is replaced when it is down.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def asked(caller: Caller, project_id: str, values: Mapping[str, Any], verb: str,
     said = {name: values[name] for name in SAID if values.get(name) is not None}
     for name in said:
         caller.check(f"{verb}_router:{name}", project_id)
-    # `ha` false asks for nothing: what is elected is elected anew in any case.
+    # `ha` false asks for nothing: an elected host that is down is replaced in any case.
     wanted = bool(said.get("distributed", False if said.get("ha") else present))
     if wanted and said.get("ha"):
         raise errors.InvalidField(

@@ -52,41 +52,31 @@ def routes(services: Services) -> Iterator[tuple[str, Resource]]:
         yield f"/v2.0/{path}", AbsentAction(services, feature)
 
 
-class AbsentList(Resource):
+class _Absent(Resource):
+    """What is not built."""
+
+    def __init__(self, services: Services, feature: str) -> None:
+        super().__init__(services)
+        self._feature = feature
+
+    def refuse(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
+        """Say that it is not built."""
+        raise errors.NotImplementedHere(feature=self._feature)
+
+
+class AbsentList(_Absent):
     """A collection that is not built."""
 
-    def __init__(self, services: Services, feature: str) -> None:
-        super().__init__(services)
-        self._feature = feature
-
-    def on_get(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
-        """Refuse."""
-        raise errors.NotImplementedHere(feature=self._feature)
-
-    on_post = on_get
+    on_get = on_post = _Absent.refuse
 
 
-class AbsentItem(Resource):
+class AbsentItem(_Absent):
     """One of a collection that is not built."""
 
-    def __init__(self, services: Services, feature: str) -> None:
-        super().__init__(services)
-        self._feature = feature
-
-    def on_get(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
-        """Refuse."""
-        raise errors.NotImplementedHere(feature=self._feature)
-
-    on_put = on_delete = on_get
+    on_get = on_put = on_delete = _Absent.refuse
 
 
-class AbsentAction(Resource):
+class AbsentAction(_Absent):
     """A change of one resource that is not built."""
 
-    def __init__(self, services: Services, feature: str) -> None:
-        super().__init__(services)
-        self._feature = feature
-
-    def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
-        """Refuse."""
-        raise errors.NotImplementedHere(feature=self._feature)
+    on_put = _Absent.refuse

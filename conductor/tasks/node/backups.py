@@ -73,7 +73,7 @@ def _delete(run: Run) -> None:
 def _node_of_store(run: Run, store: str, preferred: str | None) -> str:
     """Return the node to ask for what is in the store: one that is up, else the one that was up last.
 
-    That one is asked, too, so that a broker that is away is not taken for a node that is silent.
+    That one is asked, too, so that an unreachable broker is not taken for a silent node.
     """
     since = run.now() - dt.timedelta(seconds=run.conf.service_down_time)
     with run.reading() as session:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hostler import ids
+from hostler.db.models import Project
 from tests.harness.network_rest import ADMIN, OTHERS, Api, external_network, network_with_subnet
 
 GROUPS, PORTS = "/v2.0/security-groups", "/v2.0/ports"
@@ -155,3 +157,12 @@ def test_ipv6_needs_its_least_mtu(network_api: Api) -> None:
     network_api.call("PUT", f"/v2.0/networks/{small}", {"network": {"mtu": 1280}})
     network_api.call("POST", "/v2.0/subnets", subnet, status=201)
     network_api.refused("PUT", f"/v2.0/networks/{small}", {"network": {"mtu": 1279}}, 409, "NetworkMTUSubnetConflict")
+
+
+def test_a_project_has_its_default_group_when_an_administrator_lists_its_groups(network_api: Api) -> None:
+    for name in ("project_id", "tenant_id"):
+        project = ids.new_id()
+        network_api.db.write(lambda session, new=project: session.add(Project(id=new, name=new, domain_id="default")))
+        [group] = network_api.call("GET", f"{GROUPS}?{name}={project}&name=default", token=ADMIN)["security_groups"]
+        assert (group["project_id"], len(group["security_group_rules"])) == (project.replace("-", ""), 4)
+    assert network_api.call("GET", f"{GROUPS}?project_id={ids.new_id()}", token=ADMIN)["security_groups"] == []

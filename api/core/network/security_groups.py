@@ -22,6 +22,7 @@ from api.core.network.scope import (
 )
 from hostler import errors, ids
 from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
+from hostler.query.expressions import And, Compare, Operator
 from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import security_groups as groups
@@ -41,7 +42,7 @@ class GroupRecord:
 
 def list_groups(caller: Caller, query: Query) -> Page:
     """Return a page of GroupRecords of the groups the caller sees."""
-    _ensure_default(caller)
+    _ensure_default(caller, _project_asked_for(caller, query))
     with caller.services.db.reading() as session:
         page = read_page(session, with_shared(caller, SECURITY_GROUP), query, [visible(caller, SecurityGroup)])
         return dataclasses.replace(page, rows=_records(session, caller, page.rows))
@@ -122,8 +123,16 @@ def _in_use(group_id: str) -> errors.InUse:
     return errors.InUse(f"Security Group {group_id} in use.", resource="security group", id=group_id, reason="ports")
 
 
-def _ensure_default(caller: Caller) -> None:
-    project_id = caller.project_id
+def _project_asked_for(caller: Caller, query: Query) -> str | None:
+    """Return the project whose groups are listed: the caller's, but for administrators who name another."""
+    parts = query.where.parts if isinstance(query.where, And) else (query.where,)
+    named = {value for part in parts if isinstance(part, Compare) and part.path == "project_id"
+             for value in ([part.value] if part.operator is Operator.EQ else
+                           part.value if part.operator is Operator.IN else [])}
+    return str(named.pop()) if caller.sees_all and len(named) == 1 else caller.project_id
+
+
+def _ensure_default(caller: Caller, project_id: str | None) -> None:
     with caller.services.db.reading() as session:
         there = session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.default_of == project_id)).first()
     if there is None and project_id:

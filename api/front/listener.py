@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from oslo_config import cfg
 
+from api.front.idle import IdleConnections
 from api.front.strangers import Strangers
 from hostler.identity.lockout import source_of
 
@@ -44,6 +45,7 @@ class Listener(socket.socket):
     address_limit: int
     exempt: Callable[[str], bool]
     strangers: Strangers
+    idle: IdleConnections
     _accepted = 0
 
     def accept(self) -> tuple[socket.socket, Any]:
@@ -58,7 +60,8 @@ class Listener(socket.socket):
             connection, address = super().accept()
             source = "" if self.exempt(address[0]) else source_of(address[0])
             if self.counts.total() < self.total_limit and (
-                    not source or not self.address_limit or self.counts[source] < self.address_limit):
+                    not source or not self.address_limit or self.counts[source] < self.address_limit
+                    or self.idle.end_one(source)):
                 return self._count(connection, source), address
             connection.close()
         raise ConnectionAbortedError
@@ -91,7 +94,8 @@ def _end(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RDWR)
 
 
-def listen(conf: cfg.ConfigOpts, exempt: Callable[[str], bool], strangers: Strangers) -> Listener:
+def listen(conf: cfg.ConfigOpts, exempt: Callable[[str], bool], strangers: Strangers,
+           idle: IdleConnections) -> Listener:
     """Return the socket of `[api] bind_host` and `bind_port`; raises OSError when the address is taken."""
     host, port = conf.api.bind_host, conf.api.bind_port
     family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
@@ -103,5 +107,5 @@ def listen(conf: cfg.ConfigOpts, exempt: Callable[[str], bool], strangers: Stran
     listener.total_limit = min(conf.api.max_connections, resource.getrlimit(resource.RLIMIT_NOFILE)[0] // 2)
     listener.address_limit = conf.api.connections_per_address
     listener.exempt = exempt
-    listener.strangers = strangers
+    listener.strangers, listener.idle = strangers, idle
     return listener

@@ -16,6 +16,7 @@ from typing import Any, Final
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.front.answers import Answer, Answers, encoded, nothing
+from api.front.idle import IdleConnections
 from api.front.strangers import Strangers
 from hostler.identity.lockout import source_of
 
@@ -76,6 +77,7 @@ class Limits:
     bytes_per_s: int
     small_bytes: int  # a request whose body is no larger is handled when all of it has come
     strangers: Strangers
+    idle: IdleConnections = dataclasses.field(default_factory=IdleConnections)
     exempt: Callable[[str], bool] = lambda _address: False  # proxies: no share of an address is theirs
     unfinished: Unfinished = dataclasses.field(default_factory=Unfinished)
 
@@ -109,6 +111,7 @@ class Protocol(HttpToolsProtocol):
         self._small: RequestResponseCycle | None = None  # the same, if it is small and has no answer yet
         self._small_answered: asyncio.Event | None = None  # when it has, which nobody but the end of the server awaits
         self._lingers = False
+        self._begun = False  # a request that is not complete
         self._thrown_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -169,6 +172,7 @@ class Protocol(HttpToolsProtocol):
 
     def _forget(self) -> None:
         self._lost = True
+        self._limits.idle.remove(self, self._source)
         if self._waiting is not None:
             self._waiting.cancel()
         self._limits.unfinished.add(self._source, -self._counted_bytes)
@@ -200,7 +204,8 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start the time in which the head must be complete."""
         super().on_message_begin()
-        self._thrown_bytes = 0
+        self._limits.idle.remove(self, self._source)
+        self._thrown_bytes, self._begun = 0, True
         self._deadline = self.loop.time() + self._limits.header_timeout_s
 
     def on_headers_complete(self) -> None:
@@ -305,7 +310,7 @@ class Protocol(HttpToolsProtocol):
         """Stop the clock: it is our turn, or the client is idle."""
         super().on_message_complete()
         self._progressed = True
-        self._request_bytes = 0
+        self._request_bytes, self._begun = 0, False
         if self._small is self.cycle:
             self._start_asgi_task(self.cycle, self.app)
         if self.cycle.response_complete:
@@ -328,6 +333,9 @@ class Protocol(HttpToolsProtocol):
             self._deadline = self.loop.time() + self._limits.request_timeout_s if unread else math.inf
         else:
             self._deadline = self.loop.time() + (_LINGER_S if unread else self._limits.keep_alive_s)
+            if not (unread or self._begun or self.transport.get_write_buffer_size()):
+                # Not closed in order: over TLS a silent client would keep it for as long as that may take.
+                self._limits.idle.add(self, self._source, self.transport.abort)
 
     def sweep(self, now: float) -> None:
         """End the connection when its client is late; called about once a second."""

@@ -14,6 +14,7 @@ from oslo_config import cfg
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from api.front.gateway import SMALL_BYTES, Application, Gateway
+from api.front.idle import IdleConnections
 from api.front.listener import Listener, listen
 from api.front.protocol import Limits, Protocol
 from api.front.strangers import Strangers
@@ -57,11 +58,11 @@ class HttpServer:
         self._gateway = Gateway(app, threads=options.threads, max_body_bytes=options.max_body_bytes)
         gateway: Any = self._gateway  # its types are plain ones, uvicorn's are its own
         proxies = options.trusted_proxies
-        self._strangers = Strangers(options.unauthenticated_connections)
+        self._strangers, self._idle = Strangers(options.unauthenticated_connections), IdleConnections()
         limits = Limits(header_bytes=options.max_header_bytes, header_timeout_s=options.header_timeout,
                         request_timeout_s=options.request_timeout, keep_alive_s=options.keep_alive_timeout,
                         bytes_per_s=options.min_upload_rate, small_bytes=min(SMALL_BYTES, options.max_body_bytes),
-                        strangers=self._strangers, exempt=self._is_proxy)
+                        strangers=self._strangers, idle=self._idle, exempt=self._is_proxy)
         protocol: Any = functools.partial(Protocol, limits)
         self._config = uvicorn.Config(
             gateway, http=protocol, ws="none", loop="asyncio", lifespan="off", interface="asgi3", log_config=None,
@@ -82,7 +83,7 @@ class HttpServer:
         """Listen; raises OSError when the address is taken or the certificate cannot be read."""
         self._config.load()
         sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
-        self._listener = listen(self._conf, self._is_proxy, self._strangers)
+        self._listener = listen(self._conf, self._is_proxy, self._strangers, self._idle)
 
     def _is_proxy(self, address: str) -> bool:
         return address in self._trusted

@@ -36,7 +36,8 @@ OPTS = [
                help="Connections at the same time, in total. Never more than half of what the process may have open "
                     "(LimitNOFILE of the unit)."),
     cfg.IntOpt("connections_per_address", default=256, min=0,
-               help="Connections at the same time from one address (IPv6: from one /64); more are closed at once. "
+               help="Connections at the same time from one address (IPv6: from one /64). For a further one the "
+                    "longest idle is closed; where none is idle, the further one is. "
                     "0: no limit. Trusted proxies have none."),
     cfg.IntOpt("unauthenticated_connections", default=300, min=1,
                help="Connections at the same time, from all addresses, on which no valid token has come yet; beyond it "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -13,9 +14,11 @@ from api.core.network import port_rules
 from api.core.network.scope import Caller, find
 from hostler import errors
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, Router, RouterPort, Subnet
-from hostler.resources.network import place_ports
+from hostler.resources.network import autoconf, ipam, place_ports
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
 from hostler.resources.network.routers import remove_ports
+
+LOG = logging.getLogger(__name__)
 
 OWNER: Final = "network:router_gateway"
 
@@ -51,15 +54,41 @@ def _make(session: orm.Session, caller: Caller, router: Router, network: Network
           wanted: Sequence[Mapping[str, str]] | None) -> None:
     subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id)
                                    .order_by(Subnet.created_at, Subnet.id)))
-    if not subnets:
-        raise errors.Invalid(reason=f"Unable to find any IP address on external network {network.id}.")
-    _check_overlap(session, router, subnets)
+    _check_overlap(session, router.id, subnets)
     requests = port_rules.requests(caller, network, subnets, wanted or None, device_owner=OWNER)
     [port] = place_ports.place(session, caller.services.conf, [place_ports.Draft(
         network, network.project_id, requests, values={
             "device_id": router.id, "device_owner": OWNER, "status": "ACTIVE", "port_security_enabled": False})])
     session.add(RouterPort(port_id=port.id, router_id=router.id, role=GATEWAY))
     session.flush()
+
+
+def give_addresses(session: orm.Session, subnet: Subnet) -> list[str]:
+    """Give each gateway on a new subnet's network an address there, unless it was given one of the same IP version.
+
+    Those that gateways form by themselves, as every port does, are not given here. Returns the ids of the routers that
+    have one now. A router that cannot have one stays as it is: whoever owns the external network is not held up by a
+    project's router.
+    """
+    gateways = session.execute(
+        sa.select(Port, RouterPort.router_id).join(RouterPort, RouterPort.port_id == Port.id)
+        .where(Port.network_id == subnet.network_id, RouterPort.role == GATEWAY).order_by(Port.id)).tuples().all()
+    held = {port_id for port_id, other in session.execute(
+        sa.select(FixedIp.port_id, Subnet).join(Subnet, Subnet.id == FixedIp.subnet_id)
+        .where(FixedIp.port_id.in_([port.id for port, _ in gateways]))).tuples()
+        if other.ip_version == subnet.ip_version and not autoconf.is_automatic(other)} if gateways else set()
+    given = []
+    for port, router_id in gateways:
+        if port.id in held:
+            continue
+        try:
+            _check_overlap(session, router_id, [subnet])
+            place_ports.give_addresses(session, port, [ipam.AddressRequest((subnet,))])
+        except (errors.Invalid, errors.NoAddress) as error:
+            LOG.warning("Router %s gets no address of subnet %s: %s", router_id, subnet.id, error)
+        else:
+            given.append(router_id)
+    return given
 
 
 def _clear(session: orm.Session, router: Router, present: Port | None, keeping: str | None = None) -> bool:
@@ -77,11 +106,11 @@ def _clear(session: orm.Session, router: Router, present: Port | None, keeping: 
     return True
 
 
-def _check_overlap(session: orm.Session, router: Router, subnets: Sequence[Subnet]) -> None:
+def _check_overlap(session: orm.Session, router_id: str, subnets: Sequence[Subnet]) -> None:
     inside = session.execute(
         sa.select(Subnet.id, Subnet.cidr).join(FixedIp, FixedIp.subnet_id == Subnet.id)
         .join(RouterPort, RouterPort.port_id == FixedIp.port_id)
-        .where(RouterPort.router_id == router.id, RouterPort.role == INTERFACE)).tuples().all()
+        .where(RouterPort.router_id == router_id, RouterPort.role == INTERFACE)).tuples().all()
     for subnet in subnets:
         for other_id, cidr in inside:
             if ipaddress.ip_network(subnet.cidr).overlaps(ipaddress.ip_network(cidr)):

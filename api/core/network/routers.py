@@ -136,11 +136,12 @@ def records(session: orm.Session, rows: Sequence[Router]) -> list[RouterRecord]:
     addresses: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for router_id, network_id, subnet_id, address in session.execute(
             sa.select(RouterPort.router_id, Port.network_id, FixedIp.subnet_id, FixedIp.ip_address)
-            .join(Port, Port.id == RouterPort.port_id).join(FixedIp, FixedIp.port_id == Port.id)
+            .join(Port, Port.id == RouterPort.port_id).outerjoin(FixedIp, FixedIp.port_id == Port.id)
             .where(RouterPort.router_id.in_([row.id for row in rows]), RouterPort.role == GATEWAY)
             .order_by(FixedIp.ip_address)).tuples():
         networks[router_id] = network_id
-        addresses[router_id].append((subnet_id, address))
+        if subnet_id is not None:  # the external network has no subnet yet
+            addresses[router_id].append((subnet_id, address))
     return [RouterRecord(row, networks.get(row.id), tuple(addresses[row.id])) for row in rows]
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
 
-from api.core.network import subnet_pools, subnet_rules
+from api.core.network import router_gateway, subnet_pools, subnet_rules
 from api.core.network.scope import (
     Caller,
     claim_quota,
@@ -27,6 +27,7 @@ from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import autoconf, ipam, place_ports, security_groups, segments
 from hostler.resources.network.host_updates import notify_of_network
+from hostler.resources.network.routers import notify_of_router
 
 SUBNET: Final = declare(Subnet, {name: Field(Subnet.__table__.c[name], ADDRESS) for name in ("cidr", "gateway_ip")})
 # Changes of these reach hosts and guests.
@@ -60,8 +61,12 @@ def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[
         made = [add_subnet(session, caller, values) for values in bodies]
         port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
                     for port_id in place_ports.give_all(session, subnet)]
+        regated = [router_id for subnet in made if not autoconf.is_automatic(subnet)
+                   for router_id in router_gateway.give_addresses(session, subnet)]
         _raise_revisions(session, {subnet.network_id for subnet in made})
-        return _records(session, made), _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
+        told = _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
+        return _records(session, made), [*told, *(operation for router_id in regated for operation in
+                                                  notify_of_router(session, caller.context, router_id))]
     return caller.write(work)
 
 

@@ -22,7 +22,7 @@ from oslo_messaging.server import _pool_opts
 
 from hostler import errors
 from hostler.bus import memory
-from hostler.bus.connections import BROKER_ERRORS, ReplyQueue, limit_retries
+from hostler.bus.connections import BROKER_ERRORS, ReplyQueue, limit_retries, wait_calmly
 from hostler.bus.named import EXCHANGE, use_named_connections
 from hostler.bus.senders import CONDUCTOR, AccessPolicy, Sender, VerifyingDispatcher, open_to
 from hostler.context import RequestContext
@@ -135,6 +135,7 @@ class Bus:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         memory.install()
+        wait_calmly()
         self.conf = conf
         conf.register_opts(_pool_opts)
         conf.set_default("executor_thread_pool_size", conf.bus.worker_threads)

@@ -19,6 +19,12 @@ from hostler.resources.server.specs import PortSpec
 _AT_ONCE: Final = 16
 
 
+def _has_addresses(host: str, ports: Iterable[PortSpec]) -> bool:
+    """Return whether floating IPs lead to guests on a host."""
+    return any(port.floating_ips or any(one.entry == host for router in port.network.routers
+                                        for one in router.forwardings) for port in ports)
+
+
 class UpdateRouter(NotifyHosts):
     """Have the hosts of a router's guests follow which of them lead outside. Revert: nothing to undo."""
 
@@ -40,10 +46,10 @@ class UpdateRouter(NotifyHosts):
 
         silent = [host for hosts in (first, ports.keys() - first - last, last)
                   for host in self._tell_together(hosts, update)]
-        for host in first.difference(silent):
-            # Frames of the one before may have gone out after the first announcement.
-            self.answers(host, lambda host: self.run.cloud.compute.apply_port_rules(
-                self.run.context, host, ports[host], members[host]))
+        # Frames of the one before may have gone out after a first announcement.
+        leading = {host for host in ports if _has_addresses(host, ports[host])} if distributed else first
+        self._tell_together(leading.difference(silent), lambda host: self.run.cloud.compute.apply_port_rules(
+            self.run.context, host, ports[host], members[host]))
         self.run.wait_for_silent([host for host in silent if host != leaving])
 
     def _tell_together(self, hosts: Iterable[str], call: Callable[[str], None]) -> list[str]:

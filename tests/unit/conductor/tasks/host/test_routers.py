@@ -7,12 +7,12 @@ from unittest import mock
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from conductor.run import HandOver, Silences
-from hostler import errors, ids
-from hostler.db.models import FixedIp, Host, Network, Operation, Port, Router, RouterPort, Server, Subnet
+from hostler import errors
+from hostler.db.models import Network, Operation, Router
 from hostler.resources.network import host_updates
+from tests.harness import elected_routers
 from tests.harness.conductor_rig import Rig
 
 
@@ -21,42 +21,7 @@ def router_id(rig: Rig) -> str:
     """A router with a guest on each of four hosts; host3 has its gateway."""
     rig.host.update_network, rig.host.apply_port_rules = mock.Mock(), mock.Mock()  # type: ignore[attr-defined]
     rig.cloud.silences = Silences(window_s=300)
-    return rig.db.write(lambda session: _seed(session, rig))
-
-
-def _seed(session: orm.Session, rig: Rig) -> str:
-    project, zone = str(rig.context.project_id), session.get_one(Host, rig.host_id).zone_id
-    hosts = [rig.host_id, *(ids.new_id() for _ in range(3))]
-    session.add_all(Host(id=hosts[number - 1], name=f"host{number}", number=number, zone_id=zone, vcpus=8, ram_mib=8192,
-                         disk_gib=100) for number in (2, 3, 4))
-    inside, outside = (Network(id=ids.new_id(), name=name, project_id=project) for name in ("inside", "outside"))
-    router = Router(id=ids.new_id(), name="r", project_id=project, distributed=False)
-    session.add_all([inside, outside, router])
-    session.flush()
-    subnets = {network.id: Subnet(id=ids.new_id(), name="", project_id=project, network_id=network.id, cidr=cidr,
-                                  ip_version=4, allocation_pools=[])
-               for network, cidr in ((inside, "10.0.0.0/24"), (outside, "203.0.113.0/24"))}
-    session.add_all(subnets.values())
-    session.flush()
-
-    def port(network: Network, number: int, **values: Any) -> str:
-        made = Port(id=ids.new_id(), name="", project_id=project, network_id=network.id,
-                    mac_address=f"fa:16:3e:00:00:{number:02x}", **values)
-        session.add(made)
-        session.flush()
-        session.add(FixedIp(port_id=made.id, subnet_id=subnets[network.id].id, ip_address=subnets[
-            network.id].cidr.replace("0/24", str(number))))
-        return made.id
-
-    for number, host in enumerate(hosts, 10):
-        server = Server(id=ids.new_id(), name="one", project_id=project, user_id=rig.context.user_id,
-                        vm_state="active", flavor_id=ids.new_id(), vcpus=1, ram_mib=64, root_gib=1)
-        session.add(server)
-        session.flush()
-        port(inside, number, server_id=server.id, host_id=host)
-    session.add_all([RouterPort(port_id=port(inside, 1), router_id=router.id, role="interface"),
-                     RouterPort(port_id=port(outside, 2), router_id=router.id, role="gateway", host_id=hosts[2])])
-    return router.id
+    return rig.db.write(lambda session: elected_routers.seed(session, rig))
 
 
 def tell(rig: Rig, router_id: str, leaving: str | None = None) -> tuple[Any, list[str]]:

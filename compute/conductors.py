@@ -49,6 +49,10 @@ class ComputeLink(BusLink[ConductorAPI]):
             RequestContext.system(), host, known, conductor=conductor, timeout_s=timeout_s))
         return dict(answer["groups"])
 
+    def leader_silent(self, host: str, leader: str) -> None:
+        """See ConductorAPI."""
+        self.conductor.leader_silent(RequestContext.system(), host, leader)
+
     def report_progress(self, context: RequestContext, percent: int) -> bool:
         """See ConductorAPI."""
         return self.conductor.report_progress(context, percent)

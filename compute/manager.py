@@ -278,6 +278,11 @@ class ComputeManager:
         """Make networks and routers right."""
         self._tools.network.repair()
 
+    @rpc_method
+    def get_leaders(self, _context: RequestContext) -> dict[str, bool | None]:
+        """Return which hosts that lead outside answer this one."""
+        return self._tools.network.leaders.seen()
+
     @open_to(API)
     def get_console_output(self, context: RequestContext, server_id: str, length: int | None) -> str:
         """Return the end of the console log; raises NotFound when the server is not here."""

@@ -241,6 +241,10 @@ class ComputeAPI:
         """Make right what `inspect_network` finds."""
         self._agent(host).call(context, "repair_network")
 
+    def get_leaders(self, context: RequestContext, host: str, timeout_s: float) -> dict[str, bool | None]:
+        """Return which hosts lead outside for guests there, by name, and whether they answer it (None: unknown)."""
+        return self._client.to(host, timeout_s=timeout_s).call(context, "get_leaders")  # type: ignore[no-any-return]
+
     def get_console_output(self, context: RequestContext, host: str, server_id: str, length: int | None) -> str:
         """Return the last `length` lines of the console log (None: all that one answer carries)."""
         return self._client.to(host).call(context, "get_console_output", {"server_id": server_id, "length": length})

@@ -162,6 +162,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> ComputeService:
     heartbeat = Heartbeat(conf.host, link, reporter.report, interval_s=conf.heartbeat_interval,
                           patience_s=conf.service_down_time)
     tools.network.on_password(functools.partial(link.password_posted, conf.host))
+    tools.network.leaders.on_silence = functools.partial(link.leader_silent, conf.host)
     released = ReleasedVolumes(conf.host, tools, specs, bench, link)
     reconciler = Reconciler(conf.host, tools, layout, specs, bench, spawner, power, interfaces, members, link,
                             console_max_bytes=console_max_bytes, fence=self_fence, released=released)

@@ -18,6 +18,7 @@ from conductor import (
 from conductor.engine.workers import Workers
 from conductor.heartbeat_batches import HeartbeatBatches
 from conductor.run import CloudAccess
+from conductor.silent_leaders import SilentLeaders
 from hostler.bus import open_to
 from hostler.bus.senders import API, COMPUTE, VOLUME
 from hostler.context import RequestContext
@@ -35,6 +36,7 @@ class ConductorManager:
         self._workers = workers
         self._living = living
         self._heartbeats = HeartbeatBatches(cloud.db)
+        self.silent_leaders = SilentLeaders(cloud, workers.submit)
 
     @open_to(API)
     def run_operation(self, _context: RequestContext, operation_id: str) -> None:
@@ -76,6 +78,11 @@ class ConductorManager:
         """Answer what a host has missed of large security groups."""
         with self._db.reading() as session:
             return {"groups": missed_members(session, known), "conductor": self._conf.host}
+
+    @open_to(COMPUTE)
+    def leader_silent(self, context: RequestContext, host: str, leader: str) -> None:
+        """Judge a host that leads outside for routers."""
+        self.silent_leaders.hear(context, host, leader)
 
     @open_to(VOLUME)
     def volume_heartbeat(self, _context: RequestContext, node: str, report: dict[str, Any]) -> dict[str, Any]:

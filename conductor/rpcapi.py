@@ -71,6 +71,10 @@ class ConductorAPI:
         return self._client.to(conductor).call(  # type: ignore[no-any-return]
             context, "password_posted", {"host": host, "server_id": server_id, "password": password})
 
+    def leader_silent(self, context: RequestContext, host: str, leader: str) -> None:
+        """Say that a host which leads outside for routers of `host`'s guests answers it no more (cast; repeated)."""
+        self._client.to().cast(context, "leader_silent", {"host": host, "leader": leader})
+
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,
                          conductor: str | None = None, timeout_s: float = 15) -> dict[str, Any]:
         """Report a volume agent's life and what its back ends offer; returns {"accepted", "conductor",

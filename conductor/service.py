@@ -40,8 +40,8 @@ class ConductorService:
         self._liveness = Liveness(conf, db, "nova-conductor")
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
-        manager = ConductorManager(cloud, self.workers, lambda: self._liveness.living)
-        self._server = bus.server(TOPIC, conf.host, manager, RPC_VERSION)
+        self._manager = ConductorManager(cloud, self.workers, lambda: self._liveness.living)
+        self._server = bus.server(TOPIC, conf.host, self._manager, RPC_VERSION)
 
     def start(self) -> None:
         """Take up work and reports."""
@@ -61,7 +61,7 @@ class ConductorService:
 
     def _elect(self) -> None:
         if not self._outages.are_recent():
-            for operation_id in elections.sweep(self._db, self._conf):
+            for operation_id in elections.sweep(self._db, self._conf, self._manager.silent_leaders.still_leads):
                 self.workers.submit(operation_id)
 
     def stop(self) -> None:

@@ -20,8 +20,10 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from compute.leader_watch import LeaderWatch
 from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, routers
 from compute.network.dnsmasq import Dnsmasq
+from compute.network.echo import IcmpEcho
 from compute.network.filters import Filters
 from compute.network.guests import Guests
 from compute.network.links import Layout
@@ -54,8 +56,9 @@ class FlatPlumbing:
         self._guard = threading.Lock()
         self._locks: dict[str, threading.RLock] = {}
         self._host = str(conf.host)
+        self.leaders = LeaderWatch.of(conf, IcmpEcho())
         self._routers = routers.Routers(self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle,
-                                       Advertiser(self._default_dns, self._lease_time_s))
+                                       Advertiser(self._default_dns, self._lease_time_s), self.leaders)
         self._host_checked = False
         self._guests = Guests(self._records, self._guard)
         self._metadata = MetadataServer(self._guests.documents, self._guests.take_password)
@@ -67,7 +70,7 @@ class FlatPlumbing:
 
     def plug(self, server: ServerSpec, port: PortSpec) -> str:
         """Make all that `port` needs and return its bridge's name."""
-        self._refuse(port)
+        self._refuse(port.network)
         network_id = port.network.id
         with self._changing(network_id):
             record = self._adopt(port.network)
@@ -208,6 +211,7 @@ class FlatPlumbing:
 
     def close(self) -> None:
         """Stop answering metadata requests and watching; all else goes on."""
+        self.leaders.close()
         self._watchdog.close()
         self._metadata.close()
 
@@ -241,16 +245,13 @@ class FlatPlumbing:
         with self._changing(network.id):
             record = self._records.get(network.id)
             if record is None or not record.ports:
-                self._refuse_network(network)
+                self._refuse(network)
                 self._make(self._adopt(network))
 
     def _needs(self, record: NetworkRecord) -> bool:
         return bool(record.ports) or record.network.id in self._routers.held
 
-    def _refuse(self, port: PortSpec) -> None:
-        self._refuse_network(port.network)
-
-    def _refuse_network(self, network: NetworkSpec) -> None:
+    def _refuse(self, network: NetworkSpec) -> None:
         self._layout(network)
         if network.network_type == kinds.FLAT and network.physical_network is not None:
             with self._guard:
@@ -349,7 +350,7 @@ class FlatPlumbing:
                     return
                 record = self._adopt(ports[0].port.network)
                 for port in ports:
-                    self._refuse(port.port)
+                    self._refuse(port.port.network)
                     record.ports[port.port.id] = port
                     self._store.save_port(port)
                 self._make(record)

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
+from compute.leader_watch import LeaderWatch
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 PasswordListener = Callable[[str, str], bool]  # server id, encrypted password: whether it was taken
 
 
 class NetworkPlumbing(Protocol):
-    """Connects servers' ports to networks on one host."""
+    """Connects servers' ports to networks on one host. `leaders` watches those that lead outside for guests here."""
+
+    leaders: LeaderWatch
 
     def traits(self) -> list[str]:
         """Return what this host can carry, as `hostler.resources.network.kinds` has it."""

@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from compute.leader_watch import LeaderWatch, elsewhere
 from compute.network import ipv6, links, names, namespaces, overlay, router_links
 from compute.network.overlay import Entry
 from compute.network.router_advertisements import Advertiser
@@ -74,8 +75,8 @@ class Routers:
     guests that none leads to any more."""
 
     def __init__(self, root: Path, host: str, hold: Callable[[NetworkSpec], None],
-                 drop_idle: Callable[[Collection[str]], None], advertiser: Advertiser) -> None:
-        self._root, self._host, self._advertiser = root, host, advertiser
+                 drop_idle: Callable[[Collection[str]], None], advertiser: Advertiser, leaders: LeaderWatch) -> None:
+        self._root, self._host, self._advertiser, self._leaders = root, host, advertiser, leaders
         self._hold, self._drop_idle = hold, drop_idle
         self._made: dict[str, HostRouter] = {}
         self._made_networks: dict[str, NetworkSpec] = {}
@@ -91,6 +92,7 @@ class Routers:
         """
         with self._lock:
             routers = wanted(ports(), self._host)
+            self._leaders.follow(elsewhere((router.spec for router in routers.values()), self._host))
             if not routers and not self.known:
                 return
             if again:

@@ -27,6 +27,14 @@ OPTS = [
     cfg.StrOpt("mac_prefix", default="fa:16:3e", help="First three octets of generated MAC addresses."),
     cfg.IntOpt("max_bulk_items", default=500, min=1,
                help="Most networks, subnets, ports, security groups or rules that one request may create."),
+    cfg.FloatOpt("gateway_probe_interval", default=0.5, min=0,
+                 help="Seconds between two echo requests to a host that leads outside for routers of the guests here, "
+                      "where one host is elected to; 0: none, and that host's failure is noticed after "
+                      "service_down_time. Firewalls between hosts must let ICMP echo pass, between the addresses that "
+                      "tunnels use. Read by the compute agents."),
+    cfg.IntOpt("gateway_probe_multiplier", default=3, min=2, max=100,
+               help="Echo requests in a row without an answer after which a host counts as silent. Another one leads "
+                    "outside then, unless the conductors hear otherwise. Read by the compute agents."),
     cfg.IntOpt("dhcp_lease_time", default=86400, min=120, help="Seconds of a DHCP lease."),
 ]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -226,3 +227,28 @@ def test_providers_are_listed(client: Client) -> None:
     assert [(one["name"], one["default"]) for one in listed] == [("Flat", True), ("VirtualRouter", False)]
     assert client.get(f"{N}/service-providers?default=false").json()["service_providers"] == listed[1:]
     assert client.get(f"{N}/service-providers?colour=red").status_code == 400
+
+
+def test_one_that_its_watchers_do_not_hear_is_replaced_before_its_lease_ends(scene: Scene, cloud: Cloud) -> None:
+    leader = scene.wait_elected()
+    hosts = {name: agent.tools.network for name, agent in cloud.agents.items()}
+    watcher = hosts[other(leader)].leaders
+    address = f"192.0.2.{leader.removeprefix('host')}"
+    wait_for(lambda: watcher.seen() == {leader: None}, "the watch of the elected host")
+    watcher.echo.answering.add(address)
+    wait_for(lambda: watcher.seen() == {leader: True}, "its answer")
+    watcher.echo.answering.clear()
+    # Its agent answers: the other host may be the one that is cut off.
+    wait_for(lambda: watcher.seen() == {leader: False}, "its silence")
+    scene.wait_elected(leader)
+    agent = cloud.agents[leader]
+    agent._link.stop_serving(5)
+    try:
+        since = time.monotonic()
+        wait_for(lambda: scene.states()[other(leader)] == "active", "another host's election", 30)
+        assert time.monotonic() - since < 5  # its reports go on, so its lease does not end
+    finally:
+        agent._link.serve(agent.manager)
+    # Back, it is told, and watches the other one in its turn.
+    scene.wait_elected(other(leader))
+    wait_for(lambda: hosts[leader].leaders.seen() == {other(leader): None}, "the watch of the new one")

@@ -163,6 +163,34 @@ def test_another_host_takes_over(scene: Scene, capsys: pytest.CaptureFixture[str
     assert time.monotonic() - began < 5
 
 
+def test_the_second_host_watches_the_elected_one(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.elected(first), first, second)
+    told: list[str] = []
+    watch = second.cloud.plumbing.leaders
+    watch.on_silence = told.append
+    assert wait_for(lambda: watch.seen() == {first.tunnel_ip: True}, 10)
+    assert first.cloud.plumbing.leaders.seen() == {}
+    # Its kernel answers, not its agent.
+    first.cloud.plumbing.close()
+    assert not wait_for(lambda: watch.seen() != {first.tunnel_ip: True}, 3)
+    first.on(lambda: set_link("wire0", "down"))
+    began = time.monotonic()
+    assert wait_for(lambda: told == [first.tunnel_ip], 10)
+    with capsys.disabled():
+        print(f"\nsilence was noticed after {time.monotonic() - began:.2f} s")
+    assert time.monotonic() - began < 2.5
+    first.on(lambda: set_link("wire0", "up"))
+    assert wait_for(lambda: watch.seen() == {first.tunnel_ip: True}, 10)
+    second.on(lambda: scene.tell(scene.elected(second), second))
+    assert watch.seen() == {}
+
+
+def set_link(name: str, state: str) -> None:
+    with IPRoute() as ipr:
+        ipr.link("set", index=ipr.link_lookup(ifname=name)[0], state=state)
+
+
 def test_guests_of_networks_that_the_elected_host_has_no_guest_of(hosts: tuple[HostOfTwo, HostOfTwo],
                                                                  tmp_path: Path) -> None:
     first, second = hosts

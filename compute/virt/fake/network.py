@@ -7,16 +7,35 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from compute.leader_watch import LeaderWatch, elsewhere
 from hostler.agent.faults import Faults
 from hostler.resources.network import kinds
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 
+class FakeEcho:
+    """Has those answer whose addresses tests put into `answering`."""
+
+    def __init__(self) -> None:
+        self.answering: set[str] = set()
+
+    def send(self, address: str) -> None:
+        """Nothing is sent."""
+
+    def answered(self) -> set[str]:
+        """Return who answers."""
+        return set(self.answering)
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+
 class FakeNetworkPlumbing:
     """`plugged` maps port id to its spec, `active` holds the ports whose filters stand; both for tests to look at."""
 
-    def __init__(self, faults: Faults | None = None, physical_networks: tuple[str, ...] = (), host: str = ""
-                 ) -> None:
+    def __init__(self, faults: Faults | None = None, physical_networks: tuple[str, ...] = (), host: str = "",
+                 leaders: LeaderWatch | None = None) -> None:
+        self.leaders = leaders or LeaderWatch(FakeEcho(), interval_s=0, multiplier=3)
         self.faults = faults or Faults()
         self.plugged: dict[str, PortSpec] = {}
         self.active: set[str] = set()
@@ -41,6 +60,7 @@ class FakeNetworkPlumbing:
         with self._lock:
             self.plugged[port.id] = port
             self.servers[server.id] = server
+        self._follow()
         self.faults.reach("network.plug:after", server.id)
         return f"fb{port.network.id[:8]}"
 
@@ -58,6 +78,7 @@ class FakeNetworkPlumbing:
             self.active.discard(port.id)
             if not any(other.server_id == port.server_id for other in self.plugged.values()):
                 self.servers.pop(port.server_id, None)
+        self._follow()
         self.faults.reach("network.unplug:after", port.server_id)
 
     def apply_rules(self, ports: Sequence[PortSpec]) -> None:
@@ -65,6 +86,7 @@ class FakeNetworkPlumbing:
         self.faults.reach("network.apply_rules")
         with self._lock:
             self.plugged.update({port.id: port for port in ports if port.id in self.plugged})
+        self._follow()
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Take over the groups' members."""
@@ -83,6 +105,7 @@ class FakeNetworkPlumbing:
             self.servers = {server.id: server for server in servers}
             self.plugged = {port.id: port for server in servers for port in server.ports}
             self.active = set(self.plugged)
+        self._follow()
 
     def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """Return what tests say is wrong, and the external addresses for the ports plugged."""
@@ -117,4 +140,10 @@ class FakeNetworkPlumbing:
         self.post_password = listener
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Watch nobody any more."""
+        self.leaders.close()
+
+    def _follow(self) -> None:
+        with self._lock:
+            routers = [router for port in self.plugged.values() for router in port.network.routers]
+        self.leaders.follow(elsewhere(routers, self._host))

@@ -1,9 +1,9 @@
 """Which host leads outside for a router with an elected host (`Router.distributed` is false).
 
 The gateway's port names the host (`RouterPort.host_id`), which has the gateway's address. The host's lease is its
-reports: they are written by the database's clock, and who was silent for `service_down_time` has lost it. Only hosts
-with guests of the router are elected, because only they hear of it. The port's row is changed by compare-and-set, so
-two conductors elect one host.
+reports: they are written by the database's clock, and who was silent for `service_down_time` has lost it; or sooner, if
+the hosts that watch it say so (`conductor.silent_leaders`). Only hosts with guests of the router are elected, because
+only they hear of it. The port's row is changed by compare-and-set, so two conductors elect one host.
 
 Whether an election is due is read off the rows (`due`), so nothing is kept that a crash could lose.
 """
@@ -11,7 +11,7 @@ Whether an election is due is read off the rows (`due`), so nothing is kept that
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -71,6 +71,26 @@ def leader(session: orm.Session, router_id: str) -> str | None:
         RouterPort.router_id == router_id, RouterPort.role == GATEWAY))
 
 
+def silent_leader(session: orm.Session, router_id: str, down_s: float) -> str | None:
+    """Return the name of the host that has the gateway, if nothing speaks against it but that it does not report."""
+    return session.scalar(sa.select(Host.name).join(RouterPort, RouterPort.host_id == Host.id).where(
+        RouterPort.router_id == router_id, RouterPort.role == GATEWAY, ~Host.forced_down, ~_ALIVE,
+        Host.id.in_(_serving(router_id))), {"down_s": down_s})
+
+
+def led_by(session: orm.Session, name: str) -> tuple[list[str], set[str]]:
+    """Return the ids of the routers that a host leads outside for, and the names of the other hosts with guests of
+    theirs, which watch it."""
+    router_ids = session.scalars(
+        sa.select(Router.id).join(RouterPort, RouterPort.router_id == Router.id)
+        .join(Host, Host.id == RouterPort.host_id)
+        .where(RouterPort.role == GATEWAY, ~Router.distributed, Host.name == name).order_by(Router.id)).all()
+    if not router_ids:
+        return [], set()
+    guests = sa.exists().where(Router.id.in_(router_ids), Host.id.in_(_serving(Router.id).correlate(Router)))
+    return list(router_ids), set(session.scalars(sa.select(Host.name).where(Host.name != name, guests)))
+
+
 def candidates(session: orm.Session, router_id: str, down_s: float) -> Sequence[str]:
     """Return the hosts that are up, have guests of the router, and reach all its networks; who leads least first."""
     needed = reach.of_networks(session.execute(_CROSSED, {"router": router_id}).tuples())
@@ -79,12 +99,14 @@ def candidates(session: orm.Session, router_id: str, down_s: float) -> Sequence[
         if kinds.REPORTED not in traits or needed <= set(traits)]
 
 
-def choose(session: orm.Session, router_id: str, down_s: float, avoid: str | None = None) -> str | None:
-    """Return the host that should lead: the present one as long as it can, and is not to be avoided."""
+def choose(session: orm.Session, router_id: str, down_s: float, avoid: str | None = None,
+           among: Collection[str] = ()) -> str | None:
+    """Return the host that should lead: the present one as long as it can, and is not to be avoided; or else one of
+    `among`, if possible."""
     present, able = leader(session, router_id), candidates(session, router_id, down_s)
     if present in able and present != avoid:
         return present
-    others = [host_id for host_id in able if host_id != avoid]
+    others = sorted((host_id for host_id in able if host_id != avoid), key=lambda host_id: host_id not in among)
     if others or able:
         return (others or able)[0]
     # A silent host without a successor may come back.

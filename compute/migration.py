@@ -39,6 +39,7 @@ IDLE = "idle"  # the guest is here, and nobody sends it
 RUNS = (virt.RUNNING, virt.PAUSED)
 _CONFIG_DRIVE = "disk.config"
 _POLL_S = 0.25
+_BEGIN_S = 0.5  # so long the call to send waits for the end, which spares an idle guest the call to watch
 
 
 class _Job:
@@ -49,6 +50,11 @@ class _Job:
         self.done = threading.Event()
         self.state = terms.RUNNING
         self.reason = ""
+
+    def end(self, state: str, reason: str) -> None:
+        """Note how it ended."""
+        self.state, self.reason = state, reason
+        self.done.set()
 
 
 class Migrations:
@@ -116,14 +122,14 @@ class Migrations:
         return landing.to_wire()
 
     def send(self, server_id: str, landing: dict[str, Any], context: RequestContext) -> dict[str, Any]:
-        """Begin to send the guest, unless it is on its way or gone already; returns as `watch`."""
+        """Begin to send the guest, unless it is on its way or gone already; returns as `watch`, after a moment."""
         self._bench.admit(context)
         with self._lock:
             job = self._jobs.get(server_id)
             known = job is not None and job.operation_id == context.operation_id
             if not known and self._seen(server_id)["state"] == IDLE:
                 self._begin(server_id, terms.Landing.from_wire(landing), context)
-        return self.watch(server_id, 0, context)
+        return self.watch(server_id, _BEGIN_S, context)
 
     def watch(self, server_id: str, wait_s: float, context: RequestContext) -> dict[str, Any]:
         """Return {"state", "reason", "progress", "power_state"} as soon as the sending ends, or after `wait_s`."""
@@ -228,8 +234,10 @@ class Migrations:
                 self._tools.checkpoint("migrate.send", server_id)
                 self._tools.driver.send_guest(server_id, landing, self._manner)
                 self._tools.checkpoint("migrate.sent", server_id)
-                state, reason = terms.MOVED, ""
                 work.ended_in(virt.NOSTATE)
+                state, reason = terms.MOVED, ""
+                job.end(state, reason)
+                self._unplug(server_id)
         except errors.MigrationAborted as error:
             state, reason = terms.ABORTED, str(error)
         except errors.HostlerError as error:
@@ -240,8 +248,16 @@ class Migrations:
         except Exception:
             LOG.exception("Sending server %s failed", server_id)
         finally:
-            job.state, job.reason = state, reason
-            job.done.set()
+            job.end(state, reason)
+
+    def _unplug(self, server_id: str) -> None:
+        """Remove the ports of a guest that has left, while its target takes it over: it does not come back. Whatever
+        this leaves, `destroy` removes."""
+        try:
+            for port in self._specs.ports_of(server_id):
+                self._tools.network.unplug(port)
+        except errors.HostlerError as error:
+            LOG.warning("The ports of server %s, which has left, are still here: %s", server_id, error.details)
 
     def _watch_stranger(self, server_id: str, wait_s: float) -> dict[str, Any]:
         """As `watch`, of a sending that an earlier process of this agent began."""

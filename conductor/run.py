@@ -135,6 +135,8 @@ class Run:
         self.host: str | None = held.host
         self.waiting_since: dt.datetime | None = held.waiting_since
         self.cancel_requested = held.cancel_requested  # read again with the write that opens each step
+        # What one task has read and a later one may use; a run that takes over reads it again.
+        self.memory: dict[str, Any] = {}
         self.context = RequestContext(
             request_id=held.request_id, user_id=held.user_id, project_id=held.project_id, is_admin=True,
             operation_id=held.id, attempt=held.attempt)

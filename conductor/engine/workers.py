@@ -93,7 +93,7 @@ class Workers:
         return held
 
     def _admit(self, operation_id: str, host: str | None) -> bool:
-        if host is None or self._slots.enter(operation_id, host):
+        if host is None or self._slots.enter(operation_id, host, wait_s=0):
             return True
         self._slots.wait(operation_id, host)
         return False

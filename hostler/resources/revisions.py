@@ -30,6 +30,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler.db.models import Port, PortSecurityGroup, Router, SecurityGroup, SecurityGroupChange, Server
+from hostler.resources.server.specs import ServerSpec
 
 # Built once, for every boot and delete.
 _GROUPS = cast(sa.Table, SecurityGroup.__table__)
@@ -74,6 +75,11 @@ def of_server(session: orm.Session, server_id: str) -> tuple[int, int]:
     """Return a server's revision, and the sum of its ports', which grows with each of them."""
     own, ports = session.execute(_OF_SERVER, {"server": server_id}).one_or_none() or (0, 0)
     return int(own or 0), int(ports or 0)
+
+
+def of_spec(spec: ServerSpec) -> tuple[int, int]:
+    """Return the same as `of_server` returned when the spec was read."""
+    return spec.revision, sum(port.revision for port in spec.ports)
 
 
 def ports_changed(session: orm.Session, port_ids: Collection[str]) -> None:

@@ -206,6 +206,23 @@ def test_what_is_seen_on_the_way_and_an_abort(cloud: Cloud, client: Client, serv
     rest(cloud)
 
 
+@pytest.mark.usefixtures("slowly")
+def test_members_that_come_on_the_way_are_known_at_the_target(cloud: Cloud, client: Client, server_id: str) -> None:
+    source = host_of(client, server_id)
+    assert migrate(client, server_id).status_code == 202
+    number = wait_sending(client, server_id)
+    [nic] = client.get(f"/network/v2.0/ports?device_id={server_id}").json()["ports"]
+    answer = client.post("/network/v2.0/ports", {"port": {"network_id": nic["network_id"]}})
+    member = answer.json()["port"]
+    path = f"{_SERVERS}/{server_id}/migrations/{number}/action"
+    assert client.post(path, {"force_complete": None}, headers={"OpenStack-API-Version": "compute 2.80"}).ok
+    wait_migration(client, server_id, "completed")
+    [target] = set(cloud.agents) - {source}
+    [group_id], [fixed] = member["security_groups"], member["fixed_ips"]
+    assert f"{member['mac_address']} {fixed['ip_address']}/32" in cloud.agents[target].tools.network.groups[group_id]
+    client.delete(f"/network/v2.0/ports/{member['id']}")
+
+
 @pytest.mark.contract("N-MIGRATE")
 @pytest.mark.usefixtures("slowly")
 def test_forced_to_an_end(cloud: Cloud, client: Client, server_id: str) -> None:

@@ -87,7 +87,7 @@ class CountedCloud(Cloud):
     def __init__(self, directory: Path, url: str) -> None:
         self.counters: dict[str, Counter] = {}
         self._opened: list[Database] = []
-        super().__init__(directory, hosts=1, overrides={**_CALM, "database.connection": url})
+        super().__init__(directory, hosts=2, overrides={**_CALM, "database.connection": url})
 
     def database_of(self, service: str) -> Database:
         """Return a database object of the service's own."""
@@ -132,7 +132,11 @@ class Verbs:
     def by_name(self) -> dict[str, Callable[[], object]]:
         """Return the verbs in the order in which they work."""
         return {"create": self._create, "show": lambda: self._get(f"/compute/v2.1/servers/{self._made}"),
-                "page": lambda: self._get("/compute/v2.1/servers/detail?limit=10"), "delete": self._delete,
+                "page": lambda: self._get("/compute/v2.1/servers/detail?limit=10"),
+                "rebuild": lambda: self._act(rebuild={"imageRef": self._image}),
+                "live migrate": lambda: self._act(**{"os-migrateLive": {"host": None, "block_migration": "auto"}}),
+                "migrate": lambda: self._act(migrate=None), "confirm": lambda: self._act(confirmResize=None),
+                "delete": self._delete,
                 "volume create": self._create_volume,
                 "volume show": lambda: self._get(f"/volume/v3/volumes/{self._made}"),
                 "volume delete": self._delete_volume}
@@ -142,6 +146,11 @@ class Verbs:
 
     def _create(self) -> None:
         self._made = self._client.create_server(self._image)
+
+    def _act(self, **action: Any) -> None:
+        answer = self._client.post(f"/compute/v2.1/servers/{self._made}/action", action,
+                                   headers={"OpenStack-API-Version": "compute 2.68"})
+        answer.raise_for_status()
 
     def _delete(self) -> None:
         self._client.delete(f"/compute/v2.1/servers/{self._made}").raise_for_status()

@@ -30,7 +30,7 @@ def build() -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     """The claim on the source is released; the server is active, or stopped when its guest is off."""
     migration = migration_in(session, run)
-    migrations.release_claim(session, migration)
+    migrations.release_claim(session, migration.id)
     migrations.move(session, migration.id, migrations.CONFIRMED)
     off = session.get_one(Server, run.resource_id).power_state == "shutdown"
     move(session, run.resource_id, states.STOPPED if off else states.ACTIVE, {"fault": None})

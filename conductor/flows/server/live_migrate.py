@@ -32,7 +32,7 @@ from conductor.tasks.host.sending import OFF
 from conductor.tasks.node.live_moves import ConnectTarget, DisconnectSource
 from conductor.tasks.records.live_migration import has_landed
 from conductor.tasks.records.locks import LockVolumes
-from conductor.tasks.records.migrations import migration_in
+from conductor.tasks.records.migrations import migration_id
 from conductor.tasks.records.server_volumes import has_volumes
 from conductor.tasks.scheduler.targets import ClaimTarget
 from hostler import errors
@@ -53,21 +53,21 @@ def build(with_volumes: bool) -> linear_flow.Flow:
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     """The server is at its target; one that went off on arrival is stopped there."""
     power_state = results["guest"]["power_state"]
-    migration = migration_in(session, run)
+    migration = migration_id(session, run)
     migrations.release_claim(session, migration)
-    migrations.move(session, migration.id, migrations.COMPLETED)
+    migrations.move(session, migration, migrations.COMPLETED)
     move(session, run.resource_id, states.STOPPED if power_state in OFF else None,
          {"power_state": power_state, "fault": None})
 
 
 def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     """The server runs on where it was, or is off there."""
-    migration = migration_in(session, run)
+    migration = migration_id(session, run)
     if has_landed(session, run):
-        migrations.move(session, migration.id, migrations.COMPLETED)
+        migrations.move(session, migration, migrations.COMPLETED)
         return
     asked = failure.code in (errors.MigrationAborted.code, Cancelled.code)
-    migrations.move(session, migration.id, migrations.CANCELLED if asked else migrations.FAILED)
+    migrations.move(session, migration, migrations.CANCELLED if asked else migrations.FAILED)
     if not asked:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 

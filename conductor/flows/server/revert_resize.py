@@ -61,7 +61,7 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     if switched:
         migrations.take_claim_back(session, migration)
     elif not untouched:
-        migrations.release_claim(session, migration)
+        migrations.release_claim(session, migration.id)
     move(session, run.resource_id, None if untouched else states.ERROR, {"fault": fault_of(failure)})
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sqlalchemy import orm
 
 from conductor.run import Run
 from conductor.tasks.base import OperationTask
@@ -12,16 +15,15 @@ from conductor.tasks.host.servers import load_spec, tell_late_changes
 from conductor.tasks.node.calls import tried
 from conductor.tasks.node.live_moves import Connections, at_target
 from conductor.tasks.records.live_migration import enter, has_landed, land
-from conductor.tasks.records.migrations import migration_in
 from hostler import errors
-from hostler.db.models import Host, Server
 from hostler.resources import revisions
-from hostler.resources.network.port_specs import port_specs
+from hostler.resources.network.port_specs import Groups, members_for, ports_to_unplug
 from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
+_TOLD: Final = "told"  # what the target was told of the server when it prepared, in a run's memory
 
 
 class PrepareTarget(OperationTask):
@@ -35,10 +37,14 @@ class PrepareTarget(OperationTask):
                 connections: Connections | None = None) -> dict[str, Any]:
         """Return where the guest lands."""
         run, compute = self.run, self.run.cloud.compute
-        enter(run, migrations.PREPARING)
-        # Reports of either host until now are out of date.
-        run.write(lambda session: revisions.guest_changes(session, run.resource_id))
-        spec, groups = load_spec(run)
+
+        def begin(session: orm.Session) -> None:
+            enter(session, run, migrations.PREPARING)
+            # Reports of either host until now are out of date.
+            revisions.guest_changes(session, run.resource_id)
+
+        run.write(begin)
+        spec, groups = _remember(run, load_spec(run))
         origin = run.ask_host(choice["source"], compute.describe_migration, spec)
         return run.ask_host(choice["host"], compute.prepare_migration, at_target(spec, connections), origin,
                             block_migration, groups)
@@ -58,7 +64,7 @@ class SendGuest(OperationTask):
 
     def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> None:
         """Send it; fails when the guest did not leave its source."""
-        enter(self.run, migrations.RUNNING)
+        self.run.write(lambda session: enter(session, self.run, migrations.RUNNING))
         Sending(self.run, choice["source"], landing).follow()
 
     def revert(self, choice: dict[str, Any], landing: dict[str, Any], connections: Connections | None = None,
@@ -93,14 +99,14 @@ class TakeOver(OperationTask):
                 connections: Connections | None = None) -> dict[str, Any]:
         """Return {"power_state"}."""
         run = self.run
-        spec, groups = load_spec(run)
+        spec, groups = _recall(run)
         spec = at_target(spec, connections)
         _compare_disks(run, choice, landing, spec)
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
-        def switch(session: Any) -> None:
+        def switch(session: orm.Session) -> None:
             land(session, run, connections)
-            migrations.move(session, migration_in(session, run).id, migrations.POST_MIGRATING)
+            enter(session, run, migrations.POST_MIGRATING)
 
         run.write(switch)
         tell_late_changes(run, choice["host"], spec)
@@ -117,6 +123,26 @@ class CleanSource(OperationTask):
         """Remove; a host that stays silent cleans up by itself when it returns."""
         tried(f"server {self.run.resource_id} may have left files on host {choice['source']} until that reconciles",
               lambda: _remove(self, choice["source"]))
+
+
+def _remember(run: Run, told: tuple[ServerSpec, Groups]) -> tuple[ServerSpec, Groups]:
+    run.memory[_TOLD] = told
+    return told
+
+
+def _recall(run: Run) -> tuple[ServerSpec, Groups]:
+    """As `load_spec`, in two statements where nothing has changed since the target prepared."""
+    if _TOLD not in run.memory:
+        return load_spec(run)
+    spec, groups = run.memory[_TOLD]
+    with run.reading() as session:
+        if revisions.of_server(session, run.resource_id) != revisions.of_spec(spec):
+            return load_spec(run)
+        return spec, {**groups, **members_for(session, spec.ports, _known(groups))}
+
+
+def _known(groups: Groups) -> Mapping[str, int]:
+    return {group_id: group["revision"] for group_id, group in groups.items()}
 
 
 def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], spec: ServerSpec) -> None:
@@ -136,8 +162,7 @@ def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], sp
 def _remove(task: OperationTask, host: str) -> None:
     run = task.run
     with run.reading() as session:
-        here = session.get(Host, session.get_one(Server, run.resource_id).host_id or "")
-        if here is not None and here.name == host:
-            raise errors.Internal(f"Server {run.resource_id} is on {host} and must not be removed from there.")
-        ports = port_specs(session, server_ids=[run.resource_id]).get(run.resource_id, ())
+        here, ports = ports_to_unplug(session, run.resource_id)
+    if here == host:
+        raise errors.Internal(f"Server {run.resource_id} is on {host} and must not be removed from there.")
     run.ask_host(host, run.cloud.compute.destroy_server, run.resource_id, ports)

@@ -103,7 +103,7 @@ class TellGuest(OperationTask):
 def tell_late_changes(run: Run, host: str, sent: ServerSpec) -> None:
     """Repeat what changed while the server was being built: its host may have been told before it knew the server."""
     with run.reading() as session:
-        if revisions.of_server(session, run.resource_id) == (sent.revision, sum(port.revision for port in sent.ports)):
+        if revisions.of_server(session, run.resource_id) == revisions.of_spec(sent):
             return
     spec, groups = load_spec(run)
     run.ask_host(host, run.cloud.compute.update_server, spec, groups)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from conductor.run import Run
-from conductor.tasks.records.migrations import migration_in, switch
+from conductor.tasks.records.migrations import migration_id, migration_in, switch
 from hostler.db.models import Operation, Server, VolumeAttachment
 from hostler.operations import notes
 from hostler.operations.kinds import server as kinds
@@ -37,16 +37,16 @@ def has_landed(session: orm.Session, run: Run) -> bool:
 def report(session: orm.Session, run: Run, progress: dict[str, Any] | None) -> Wish:
     """Write how far the migration is, and return what is wished of it."""
     if progress is not None:
-        migrations.report_progress(session, migration_in(session, run).id, **progress)
+        migrations.report_progress(session, migration_id(session, run), **progress)
     cancelled = session.scalar(sa.select(Operation.cancel_requested).where(Operation.id == run.held.id))
     wish = notes.value(session, run.held.id, notes.WISH)
     return Wish(abort=wish == kinds.ABORT_MIGRATION.name, force=wish == kinds.FORCE_MIGRATION.name,
                 by_deletion=bool(cancelled))
 
 
-def enter(run: Run, status: str) -> None:
+def enter(session: orm.Session, run: Run, status: str) -> None:
     """Write the migration's status."""
-    run.write(lambda session: migrations.move(session, migration_in(session, run).id, status))
+    migrations.move(session, migration_id(session, run), status)
 
 
 def land(session: orm.Session, run: Run, connections: Mapping[str, dict[str, Any]] | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -13,6 +13,8 @@ from hostler import errors
 from hostler.db.models import Migration, Server
 from hostler.resources.network import ports
 from hostler.resources.server import migrations
+
+_MIGRATION: Final = "migration"  # its id, in a run's memory
 
 
 class SwitchToTarget(OperationTask):
@@ -57,7 +59,13 @@ def migration_in(session: orm.Session, run: Run) -> Migration:
     found = migrations.of_operation(session, run.held.id) or migrations.open_of(session, run.resource_id)
     if found is None:
         raise errors.Internal(f"Server {run.resource_id} has no open migration.")
+    run.memory[_MIGRATION] = found.id
     return found
+
+
+def migration_id(session: orm.Session, run: Run) -> str:
+    """Return the id of the run's migration."""
+    return str(run.memory.get(_MIGRATION) or migration_in(session, run).id)
 
 
 def switch(session: orm.Session, run: Run, migration: Migration, host_id: str | None, flavor: dict[str, Any],

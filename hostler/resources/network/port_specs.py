@@ -201,14 +201,15 @@ def _rule_spec(rule: Any, blocks: Collection[str]) -> RuleSpec:
                     remote_group_id=rule.remote_group_id, stateful=rule.stateful)
 
 
-def members_for(session: orm.Session, ports: Iterable[PortSpec]) -> Groups:
+def members_for(session: orm.Session, ports: Iterable[PortSpec],
+                known: Mapping[str, int] = MappingProxyType({})) -> Groups:
     """Return the members of all groups that the ports' rules name (see `group_members`), and of the VXLAN networks that
     they are on or that routers lead to."""
-    known = list(ports)
-    networks = {network.id: network for port in known for network in port.network.reached()}
+    plugged = list(ports)
+    networks = {network.id: network for port in plugged for network in port.network.reached()}
     return group_members(session, {
-        *(rule.remote_group_id for port in known for rule in port.rules if rule.remote_group_id is not None),
-        *(kinds.key(network.id) for network in networks.values() if network.network_type == kinds.VXLAN)})
+        *(rule.remote_group_id for port in plugged for rule in port.rules if rule.remote_group_id is not None),
+        *(kinds.key(network.id) for network in networks.values() if network.network_type == kinds.VXLAN)}, known)
 
 
 def group_members(session: orm.Session, group_ids: Collection[str],

@@ -77,6 +77,15 @@ _OPEN_OF: Final = sa.select(Migration).where(Migration.server_id == sa.bindparam
 _NEWEST_OPEN_OF: Final = _OPEN_OF.order_by(Migration.number.desc()).limit(1)
 
 
+def _of_target(column: Any) -> Any:
+    return sa.select(column).where(Host.id == sa.bindparam("host")).scalar_subquery()
+
+
+_SET_TARGET: Final = sa.update(Migration).where(Migration.id == sa.bindparam("migration")).values(
+    dest_host_id=sa.bindparam("host"), dest_host=_of_target(Host.name),
+    dest_node=_of_target(Host.hypervisor_hostname), dest_ip=_of_target(sa.func.nullif(Host.host_ip, "")))
+
+
 def may_become(old: str, new: str) -> bool:
     """Return whether a migration may go from `old` to `new`; staying is always allowed, an end is final."""
     if old == new:
@@ -138,10 +147,8 @@ def move(session: orm.Session, migration_id: str, status: str, **values: Any) ->
 
 def set_target(session: orm.Session, migration_id: str, host_id: str | None) -> None:
     """Write where a migration goes; None takes it out again."""
-    host = session.get(Host, host_id) if host_id is not None else None
-    session.execute(sa.update(Migration).where(Migration.id == migration_id).values(
-        dest_host_id=host_id, dest_host=host and host.name, dest_node=host and host.hypervisor_hostname,
-        dest_ip=(host and host.host_ip) or None))
+    session.execute(_SET_TARGET, {"migration": migration_id, "host": host_id},
+                    execution_options={"synchronize_session": False})
 
 
 def report_progress(session: orm.Session, migration_id: str, **figures: int | None) -> None:
@@ -169,18 +176,18 @@ def keep_one_claim(session: orm.Session, migration: Migration) -> None:
     if host_id == migration.source_host_id:
         take_claim_back(session, migration)
     else:
-        release_claim(session, migration)
+        release_claim(session, migration.id)
 
 
-def release_claim(session: orm.Session, migration: Migration) -> None:
+def release_claim(session: orm.Session, migration_id: str) -> None:
     """Release what was set aside: the server stays at its target."""
-    allocations.release(session, migration.id)
+    allocations.release(session, migration_id)
 
 
 def end_open(session: orm.Session, server_id: str, status: str = ERROR) -> None:
     """End what a server left open, and release what was set aside: it stays where it is, or is gone."""
     for row in session.scalars(_OPEN_OF, {"server": server_id}).all():
-        release_claim(session, row)
+        release_claim(session, row.id)
         move(session, row.id, status if may_become(row.status, status) else CANCELLED)
 
 

@@ -66,6 +66,23 @@ def test_every_call_may_be_repeated(agent: Agent, target: Agent, running: Server
         send(agent, running, landing, 2)
 
 
+def test_the_ports_of_a_guest_that_has_left_go_while_its_target_takes_it_over(agent: Agent, target: Agent,
+                                                                             running: ServerSpec) -> None:
+    landing = prepare(agent, target, running)
+    assert send(agent, running, landing) == "moved"
+    wait_for(lambda: not agent.network.plugged, "the ports are gone", 10)
+    assert agent.leftovers() != []  # its files are what disks are compared with
+
+
+def test_ports_that_do_not_go_then_go_with_the_rest(agent: Agent, target: Agent, running: ServerSpec) -> None:
+    landing = prepare(agent, target, running)
+    agent.faults.order(Order(step="network.unplug", action="fail", reason="busy"))
+    assert send(agent, running, landing) == "moved"
+    target.manager.arrive_server(attempt_of("move"), running.to_wire())
+    agent.destroy(running, "move")
+    assert agent.leftovers() == []
+
+
 def test_an_abort_leaves_the_guest_where_it_is(agent: Agent, target: Agent, running: ServerSpec) -> None:
     agent.driver.migration_s = 60
     landing = prepare(agent, target, running)

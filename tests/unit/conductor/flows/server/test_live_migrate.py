@@ -3,7 +3,7 @@ only connection to the volume; on the way both hosts have one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,6 +20,7 @@ from hostler.db.models import Allocation, Host, Migration, Operation, Server, Vo
 from hostler.operations import states as operation_states
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import server as kinds
+from hostler.resources import revisions
 from hostler.resources.server import allocations, migrations
 from hostler.resources.volume import states as volume_states
 from hostler.resources.volume.specs import ConnectionSpec
@@ -39,6 +40,8 @@ class Parts(ScriptedNodes):
         super().__init__(db)
         self.guest_host = "host1"
         self.let_in: dict[str, str] = {}
+        self.arrived: Any = None
+        self.on_the_way: Callable[[str], object] = lambda _server_id: None
         self.beside: set[str | None] = set()
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, connector: Any,
@@ -62,8 +65,9 @@ class Parts(ScriptedNodes):
             assert [volume.connection.data["for"] for volume in server.volumes] == ["host2"]
         return {}
 
-    def send_server(self, _context: Any, host: str, _server_id: str, _landing: Any) -> dict[str, Any]:
+    def send_server(self, _context: Any, host: str, server_id: str, _landing: Any) -> dict[str, Any]:
         with self._call("send_server", host):
+            self.on_the_way(server_id)
             if self.guest_host == host:
                 assert sorted(self.let_in.values()) == ["host1", "host2"]
                 self.guest_host = "host2"
@@ -75,6 +79,7 @@ class Parts(ScriptedNodes):
 
     def arrive_server(self, _context: Any, host: str, server: Any, _groups: Any) -> dict[str, Any]:
         with self._call("arrive_server", host):
+            self.arrived = server
             assert (self.guest_host, [volume.connection.data["for"] for volume in server.volumes]) == (host, [host])
         return {"power_state": "running"}
 
@@ -197,3 +202,16 @@ def test_a_conductor_killed_in_the_revert(rig: LiveRig, number: int, when: str) 
     rig.nodes.faults[number] = (when, Killed())
     assert rig.finish(operation_id) == operation_states.FAILED
     rig.check_at(operation_id, "host1")
+
+
+def test_what_changes_on_the_way_is_known_when_it_arrives(rig: LiveRig) -> None:
+    def rename(server_id: str) -> None:
+        rig.db.write(lambda session: (
+            session.execute(sa.update(Server).where(Server.id == server_id).values(name="renamed")),
+            revisions.server_changed(session, server_id)))
+
+    operation_id = rig.begin()
+    rig.nodes.on_the_way = rename
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    assert rig.nodes.arrived.name == "renamed"
+    rig.check_at(operation_id, "host2")

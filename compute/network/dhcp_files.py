@@ -21,7 +21,7 @@ from pathlib import Path
 from compute.metadata import METADATA_IP
 from compute.network import dhcp_ipv6, names
 from hostler import errors
-from hostler.resources.network import dhcp_options
+from hostler.resources.network import dhcp_options, services
 from hostler.resources.server.specs import NetworkSpec, PortSpec, SubnetSpec
 
 LOG = logging.getLogger(__name__)
@@ -34,21 +34,28 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 
 
 def served_subnets(network: NetworkSpec) -> list[SubnetSpec]:
-    """Return the subnets that dnsmasq has to do with: those of IPv4 first."""
+    """Return the subnets that each host's dnsmasq has to do with: those of IPv4 first.
+
+    Of a network without DHCP those remain whose guests form their addresses themselves, from advertisements.
+    """
     served = [subnet for subnet in network.subnets if subnet.enable_dhcp and subnet.dhcp_ip is not None
-              and (subnet.ip_version == 4 or dhcp_ipv6.is_served(subnet))]
+              and (subnet.ip_version == 4 or dhcp_ipv6.is_served(subnet))
+              and (services.by_hosts(network, subnet, services.DHCP)
+                   or subnet.ip_version == 6 and not dhcp_ipv6.gives_addresses(subnet))]
     return sorted(served, key=lambda subnet: subnet.ip_version)
 
 
 def configuration(network: NetworkSpec, interface: str, directory: Path, lease_time_s: int, user: str,
-                  ports: Iterable[PortSpec] = ()) -> str:
+                  ports: Iterable[PortSpec] = (), *, forwarders: Sequence[str] | None = None) -> str:
     """Return dnsmasq's configuration file; `ports` that have options of their own get a tag by their MAC.
 
     It serves only DHCP and only known guests, as `user`, who must be able to reread its entries and options on SIGHUP;
-    it opens all other files while it is still root.
+    it opens all other files while it is still root. With `forwarders` it answers DNS as well, and asks them.
     """
-    lines = [*common(directory, user), "no-ping", "quiet-dhcp", "dhcp-authoritative", "dhcp-no-override",
-             "dhcp-ignore-names", f"interface={interface}", "bind-interfaces", "dhcp-lease-max=65536"]
+    lines = [*common(directory, user, 0 if forwarders is None else 53), "no-ping", "quiet-dhcp", "dhcp-authoritative",
+             "dhcp-no-override", "dhcp-ignore-names", f"interface={interface}", "bind-interfaces",
+             "dhcp-lease-max=65536"]
+    lines += [f"server={address}" for address in forwarders or ()]
     named = domain(network)
     if named is not None:
         lines.append(f"domain={named}")
@@ -61,9 +68,9 @@ def configuration(network: NetworkSpec, interface: str, directory: Path, lease_t
     return "\n".join([*lines, *dhcp_ipv6.advertisements(interface, network.mtu, served), ""])
 
 
-def common(directory: Path, user: str) -> list[str]:
-    """Return the lines of every process: no DNS, and where its files are."""
-    return ["port=0", "no-hosts", "no-resolv", f"user={user}", "except-interface=lo",
+def common(directory: Path, user: str, dns_port: int = 0) -> list[str]:
+    """Return the lines of every process: where it answers DNS (0: nowhere), and where its files are."""
+    return [f"port={dns_port}", "no-hosts", "no-resolv", f"user={user}", "except-interface=lo",
             f"pid-file={directory / 'dnsmasq.pid'}", f"log-facility={directory / 'dnsmasq.log'}",
             f"dhcp-leasefile={directory / 'dnsmasq.leases'}", f"dhcp-hostsfile={directory / 'dnsmasq.hosts'}",
             f"dhcp-optsfile={directory / 'dnsmasq.opts'}"]
@@ -80,7 +87,7 @@ def options(network: NetworkSpec, default_dns: Sequence[str], ports: Iterable[Po
         # An option without a value keeps dnsmasq from filling in its own.
         lines.append(f"{tag},option:router" + (f",{subnet.gateway_ip}" if subnet.gateway_ip else ""))
         lines.append(f"{tag},option:classless-static-route,{','.join(_routes(subnet))}")
-        dns = _ipv4(subnet.dns_nameservers or default_dns)
+        dns = dns_servers(network, subnet, default_dns)
         lines.append(",".join([f"{tag},option:dns-server", *dns]))
         lines.append(f"{tag},option:mtu,{int(network.mtu)}")
     for port in _with_options(ports):
@@ -150,6 +157,19 @@ def _routes(subnet: SubnetSpec) -> list[str]:
     if subnet.gateway_ip:
         routes += ["0.0.0.0/0", subnet.gateway_ip]
     return routes
+
+
+def dns_servers(network: NetworkSpec, subnet: SubnetSpec, default_dns: Sequence[str]) -> list[str]:
+    """Return the IPv4 DNS servers that guests of a subnet are told: its own, a router, or none."""
+    given = services.giver(network, subnet, services.DNS)
+    if given is not None:
+        return [services.router_address(given[1], subnet)]
+    return forwarders(subnet, default_dns) if services.by_hosts(network, subnet, services.DNS) else []
+
+
+def forwarders(subnet: SubnetSpec, default_dns: Sequence[str]) -> list[str]:
+    """Return the IPv4 DNS servers that a subnet names, or else the host's."""
+    return _ipv4(subnet.dns_nameservers or default_dns)
 
 
 def _ipv4(addresses: Iterable[str]) -> list[str]:

@@ -33,17 +33,17 @@ class Dnsmasq:
     """One network's dnsmasq, which keeps its files in `directory` and runs in `namespace`."""
 
     def __init__(self, directory: Path, namespace: Path) -> None:
-        self._directory = directory
+        self.directory = directory
         self._namespace = namespace
 
     def make(self, configuration: str, options: str, entries: Mapping[str, str], server_ip: str,
              interface: str) -> None:
         """Have a process run with these settings, by a signal rather than a restart if possible; free stale leases."""
-        for passage in (self._directory.parent, self._directory):
+        for passage in (self.directory.parent, self.directory):
             make_passage(passage, self.user)
         changed = self._write("dnsmasq.hosts", "\n".join([*dict.fromkeys(entries.values()), ""]))
         changed = self._write("dnsmasq.opts", options) or changed
-        path = self._directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
+        path = self.directory / f"dnsmasq-{hashlib.sha256(configuration.encode()).hexdigest()[:12]}.conf"
         replace_file(path, configuration)
         running = self._running()
         if running is not None and running[1] == path.name and self._at_home(running[0]):
@@ -52,7 +52,7 @@ class Dnsmasq:
         else:
             self.stop()
             self._start(path)
-        for other in self._directory.glob("dnsmasq-*.conf"):
+        for other in self.directory.glob("dnsmasq-*.conf"):
             if other != path:
                 other.unlink()
         self._free_leases(entries, server_ip, interface)
@@ -66,7 +66,7 @@ class Dnsmasq:
         the process could not read its entries again.
         """
         user = first_user(DHCP_USERS)
-        reaches = user is not None and can_reach(user, self._directory.parent.parent)
+        reaches = user is not None and can_reach(user, self.directory.parent.parent)
         return user if user is not None and reaches else pwd.getpwuid(os.geteuid())
 
     def alive(self) -> bool:
@@ -88,7 +88,7 @@ class Dnsmasq:
         deadline = time.monotonic() + _STOP_TIMEOUT_S
         while self._running() is not None:
             if time.monotonic() > deadline:
-                LOG.warning("dnsmasq %s of %s did not end, killing it", running[0], self._directory.name)
+                LOG.warning("dnsmasq %s of %s did not end, killing it", running[0], self.directory.name)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(running[0], signal.SIGKILL)
                 deadline += _STOP_TIMEOUT_S
@@ -96,7 +96,7 @@ class Dnsmasq:
 
     def _write(self, name: str, text: str) -> bool:
         """Write a file that the process reads again as its own user; return whether that changed anything."""
-        path = self._directory / name
+        path = self.directory / name
         changed = replace_file(path, text)
         if os.geteuid() == 0 and path.stat().st_uid != self.user.pw_uid:
             os.chown(path, self.user.pw_uid, -1)
@@ -114,21 +114,21 @@ class Dnsmasq:
         except subprocess.TimeoutExpired as failure:
             raise faults.fault(f"dnsmasq did not start within {_START_TIMEOUT_S} s") from failure
         if done.returncode != 0:
-            LOG.error("dnsmasq for %s did not start: %s", self._directory.name, done.stderr.strip())
+            LOG.error("dnsmasq for %s did not start: %s", self.directory.name, done.stderr.strip())
             raise faults.fault("the network's DHCP server did not start on this host")
-        LOG.info("DHCP server of network %s started", self._directory.name)
+        LOG.info("DHCP server of network %s started", self.directory.name)
 
     def _running(self) -> tuple[int, str] | None:
         """Return the process id and the name of its configuration file, or None when it does not run."""
         try:
-            pid = int((self._directory / "dnsmasq.pid").read_text())
+            pid = int((self.directory / "dnsmasq.pid").read_text())
             arguments = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         except (OSError, ValueError):
             # A process that ended but is not collected yet (a zombie) has an empty command line.
             return None
         for argument in arguments:
             option, _, value = argument.partition("=")
-            if option == "--conf-file" and Path(value).parent == self._directory:
+            if option == "--conf-file" and Path(value).parent == self.directory:
                 return pid, Path(value).name
         return None
 
@@ -142,7 +142,7 @@ class Dnsmasq:
 
     def _trim_log(self) -> None:
         """Empty a log that has grown large; dnsmasq appends, so it continues at the start of the file."""
-        path = self._directory / "dnsmasq.log"
+        path = self.directory / "dnsmasq.log"
         with contextlib.suppress(FileNotFoundError):
             if path.stat().st_size > _LOG_BYTES:
                 os.truncate(path, 0)
@@ -150,7 +150,7 @@ class Dnsmasq:
     def _free_leases(self, entries: Mapping[str, str], server_ip: str, interface: str) -> None:
         """Give back leases that no entry has: dnsmasq would not hand their addresses to the next guest."""
         try:
-            lines = (self._directory / "dnsmasq.leases").read_text().splitlines()
+            lines = (self.directory / "dnsmasq.leases").read_text().splitlines()
         except FileNotFoundError:
             return
         held = {key.partition(" ")[2] for key in entries}

@@ -25,7 +25,8 @@ so that equal addresses in two networks do not meet. Another firewall of the hos
 a `policy drop` for containers) still drops bridged packets, too: a table cannot overrule another.
 
 IPv6 has chains of its own (`compute.network.firewall_ipv6`), for ports that have an IPv6 address; others carry none. So
-have bandwidth limits (`compute.network.limits`).
+have bandwidth limits (`compute.network.limits`). What an elected router serves goes to its host
+(`compute.network.firewall_services`).
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 
 from compute.metadata import METADATA_IP
-from compute.network import firewall_ipv6, ipv6, limits, names, rules
+from compute.network import firewall_ipv6, firewall_services, ipv6, limits, names, rules
 from compute.network.links import Layout, ipv4_subnets
 from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec
@@ -268,6 +269,7 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = _dispatch("iifname", "spoof", _filtered(ports))
     if layout.uplink is not None:
         local = _set(_local_ips(layout))
+        lines += firewall_services.from_uplink(layout)
         lines += [f'iifname "{layout.uplink}" {match} drop' for match in
                   (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
                    "ether type ip udp dport { 67, 68 }", *firewall_ipv6.from_uplink(layout.network))]
@@ -278,7 +280,8 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     # Named one by one: other networks' frames come by as well, and may have the same MACs.
     devices = [*([layout.uplink] if layout.uplink is not None else []), *(names.tap_name(port.id) for port in ports)]
     return [*(f"iifname {_devices(devices)} ether saddr {port.mac_address} drop"
-              for port in _router_ports(layout.network) if devices), *lines]
+              for port in _router_ports(layout.network) if devices), *lines,
+            *firewall_services.from_guests(layout, [names.tap_name(port.id) for port in ports])]
 
 
 def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
@@ -291,6 +294,8 @@ def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
         # To the guests here it comes from their gateway, which is how their rules know who is behind it.
         lines += [f'iifname "{layout.uplink}" ether saddr & ff:ff:00:00:00:00 == {names.WIRE_MAC_PREFIX}:00:00:00:00 '
                   f"ether saddr set {port.mac_address}" for port in _router_ports(layout.network)[:1]]
+    lines += firewall_services.forwarded(layout, _dispatch("iifname", "egress", _filtered(ports)))
+    if layout.uplink is not None:
         lines += [f'iifname "{layout.veth}" oifname "{layout.uplink}" drop',
                   f'iifname "{layout.uplink}" oifname "{layout.veth}" drop',
                   f'oifname "{layout.uplink}" arp daddr ip {local} drop',

@@ -22,6 +22,7 @@ from oslo_config import cfg
 
 from compute.leader_watch import LeaderWatch
 from compute.network import dhcp_files, faults, firewall, host_check, links, names, nft, routers
+from compute.network.dhcp_server import DhcpServer
 from compute.network.dnsmasq import Dnsmasq
 from compute.network.echo import IcmpEcho
 from compute.network.filters import Filters
@@ -30,11 +31,10 @@ from compute.network.links import Layout
 from compute.network.metadata_server import MetadataServer
 from compute.network.plumbing import PasswordListener
 from compute.network.records import GroupStore, NetworkRecord, PortRecord, RecordStore, choose_zone
-from compute.network.router_advertisements import Advertiser
 from compute.network.uplinks import Uplinks
 from compute.network.watchdog import Watchdog
 from hostler import errors
-from hostler.resources.network import kinds
+from hostler.resources.network import kinds, services
 from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
 
 LOG = logging.getLogger(__name__)
@@ -45,8 +45,7 @@ class FlatPlumbing:
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._uplinks = Uplinks(conf)
-        self._default_dns: tuple[str, ...] = tuple(conf.network.dns_servers)
-        self._lease_time_s: int = conf.network.dhcp_lease_time
+        self._dhcp = DhcpServer(tuple(conf.network.dns_servers), conf.network.dhcp_lease_time)
         self._store = RecordStore(Path(conf.state_path).absolute() / "compute" / "networks")
         self._records = self._store.load()
         self._groups = GroupStore(self._store.root.with_name("groups"))
@@ -57,8 +56,9 @@ class FlatPlumbing:
         self._locks: dict[str, threading.RLock] = {}
         self._host = str(conf.host)
         self.leaders = LeaderWatch.of(conf, IcmpEcho())
-        self._routers = routers.Routers(self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle,
-                                       Advertiser(self._default_dns, self._lease_time_s), self.leaders)
+        self._routers = routers.Routers(
+            self._store.root.with_name("routers"), self._host, self._hold, self._drop_idle, self._dhcp,
+            lambda network_id: self._peers.ranges([network_id])[network_id], self.leaders)
         self._host_checked = False
         self._guests = Guests(self._records, self._guard)
         self._metadata = MetadataServer(self._guests.documents, self._guests.take_password)
@@ -145,6 +145,8 @@ class FlatPlumbing:
                     LOG.error("Members of security groups, or ports elsewhere, of network %s: %s", network_id,
                               error.details)
                     failure = error
+        if self._routers.serves(moved.values()):
+            self._route()
         if failure is not None:
             raise failure
 
@@ -303,7 +305,10 @@ class FlatPlumbing:
         links.make_network(layout)
         self._reach(record)
         self._serve_dhcp(record)
-        self._metadata.listen(record.network.id, layout.namespace)
+        if record.network.providers.get(services.USERDATA, services.FLAT) == services.FLAT:
+            self._metadata.listen(record.network.id, layout.namespace)
+        else:
+            self._metadata.stop(record.network.id)
         self._watchdog.start()
 
     def _unmake(self, network_id: str) -> None:
@@ -331,15 +336,11 @@ class FlatPlumbing:
     def _serve_dhcp(self, record: NetworkRecord) -> None:
         network, dnsmasq = record.network, self._dnsmasq(record.network.id)
         subnets = dhcp_files.served_subnets(network)
-        if not subnets:
+        if subnets:
+            self._dhcp.make(dnsmasq, network, names.veth_inner_name(network.id), record.port_specs,
+                            str(subnets[0].dhcp_ip))
+        else:
             dnsmasq.stop()
-            return
-        dnsmasq.make(dhcp_files.configuration(network, names.veth_inner_name(network.id),
-                                              self._store.directory(network.id), self._lease_time_s,
-                                              dnsmasq.user.pw_name, record.port_specs),
-                     dhcp_files.options(network, self._default_dns, record.port_specs),
-                     dhcp_files.entries(network, record.port_specs), str(subnets[0].dhcp_ip),
-                     names.veth_inner_name(network.id))
 
     def _restore_one(self, network_id: str, ports: list[PortRecord]) -> None:
         with self._changing(network_id):

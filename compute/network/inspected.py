@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compute.network import firewall, inspection, links, names, nft, overlay, routers
+from compute.network import dhcp_files, firewall, inspection, links, names, nft, overlay, routers
 from compute.network.flat import FlatPlumbing
 from compute.network.inspection import Difference, Seen
 from compute.network.records import NetworkRecord
@@ -69,6 +69,9 @@ class InspectedPlumbing(FlatPlumbing):
                                         self._host, self._uplinks.tunnel_ip)
                 members = self._groups.ranges(firewall.groups_named(record.port_specs))
                 yield from inspection.network(seen, record, self._layout(record.network), members, places)
+                runs = self._dnsmasq(record.network.id).alive()
+                if runs != bool(dhcp_files.served_subnets(record.network)):
+                    yield Difference("network", record.network.id, "its DHCP server", leftover=runs)
             except errors.AgentError as failure:
                 yield Difference("network", record.network.id, f"what it needs here: {failure.details}")
         for router_id, router in made.items():
@@ -76,6 +79,7 @@ class InspectedPlumbing(FlatPlumbing):
                 yield from inspection.router(seen, router, self._router(router_id))
             except errors.AgentError as failure:
                 yield Difference("router", router_id, f"what it needs here: {failure.details}")
+        yield from self._routers.servers_differ(made)
 
     def _remove(self, stray: Difference) -> None:
         LOG.warning("The %s %s belongs to no network, router or port on this host; removing it", stray.type, stray.id)

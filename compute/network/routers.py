@@ -2,6 +2,7 @@
 
 What they are comes with the ports (`hostler.resources.network.router_specs`); nothing about them is kept but
 `<state_path>/compute/routers/<router id>/`, which holds the namespace, so that a router is found after a crash.
+What else than ways an elected one gives is in `compute.network.router_servers`.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ import functools
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from compute.leader_watch import LeaderWatch, elsewhere
-from compute.network import ipv6, links, names, namespaces, overlay, router_links
+from compute.network import ipv6, links, names, namespaces, overlay, router_links, router_servers
+from compute.network.dhcp_server import DhcpServer
+from compute.network.inspection import Difference
 from compute.network.overlay import Entry
 from compute.network.router_advertisements import Advertiser
 from compute.network.router_rules import HostRouter
+from compute.network.router_servers import RouterServers, Server
 from hostler import errors
 from hostler.agent.files import make_directory
 from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, PortSpec, RouterSpec
@@ -75,11 +79,15 @@ class Routers:
     guests that none leads to any more."""
 
     def __init__(self, root: Path, host: str, hold: Callable[[NetworkSpec], None],
-                 drop_idle: Callable[[Collection[str]], None], advertiser: Advertiser, leaders: LeaderWatch) -> None:
-        self._root, self._host, self._advertiser, self._leaders = root, host, advertiser, leaders
+                 drop_idle: Callable[[Collection[str]], None], dhcp: DhcpServer,
+                 places: Callable[[str], Collection[str]], leaders: LeaderWatch) -> None:
+        self._root, self._host, self._leaders = root, host, leaders
+        self._advertiser = Advertiser(dhcp.default_dns, dhcp.lease_time_s)
+        self._servers = RouterServers(root.with_name("router-servers"), dhcp, places)
         self._hold, self._drop_idle = hold, drop_idle
         self._made: dict[str, HostRouter] = {}
         self._made_networks: dict[str, NetworkSpec] = {}
+        self._serving: dict[str, Server] = {}
         self._lock = threading.Lock()  # taken with no network's lock held
         # Networks that must stay though no guest is on them here.
         self.held: frozenset[str] = frozenset()
@@ -91,18 +99,26 @@ class Routers:
         `again` takes nothing for made, as after a restart. What fails is logged, and `broken` until it is done.
         """
         with self._lock:
-            routers = wanted(ports(), self._host)
+            here = list(ports())
+            routers = wanted(here, self._host)
             self._leaders.follow(elsewhere((router.spec for router in routers.values()), self._host))
-            if not routers and not self.known:
+            if not routers and not self.known and not self._servers.known:
                 return
             if again:
                 self._made, self._made_networks = {}, {}
             held = networks_of(routers)
             self.held = frozenset(held)
             self.broken = False
+            self._serving = router_servers.wanted(routers, held)
+            self._servers.keep_only(self._serving)  # before their routers go
             self._make_networks(held)
             self._make_only(routers)
+            self._serve(here)
             self._drop_idle(held)
+
+    def serves(self, network_ids: Collection[str | None]) -> bool:
+        """Return whether a router here gives DHCP or DNS on one of some networks."""
+        return any(server.network.id in network_ids for server in self._serving.values())
 
     def announce(self, port: PortSpec) -> None:
         """Tell the external network that the floating IPs that lead to a guest are here now, or all addresses of a
@@ -132,13 +148,25 @@ class Routers:
         except (errors.HostlerError, OSError) as failure:
             LOG.warning("Address %s could not be announced: %s", address, failure)
 
+    def servers_differ(self, routers: Mapping[str, HostRouter]) -> Iterator[Difference]:
+        """Yield which servers of some routers do not run, and which are there that none of them needs."""
+        needed = router_servers.wanted(routers, networks_of(routers))
+        for port_id, server in sorted(needed.items()):
+            if not self._servers.stands(port_id):
+                yield Difference("router", server.router_id, f"its server for network {server.network.id}")
+        yield from (Difference("port", port_id, "a router's DHCP and DNS server", leftover=True)
+                    for port_id in sorted(self._servers.known - needed.keys()))
+
     def lost(self) -> list[str]:
         """Return the ids of the routers made here of which somebody has removed the namespace, a link, or a process."""
         with self._lock:
             if not self._made:
                 return []
             there = links.present()
-            lost = [router_id for router_id, router in self._made.items() if not self._stands(router, there)]
+            ended = {server.router_id for port_id, server in self._serving.items()
+                     if not self._servers.stands(port_id)}
+            lost = [router_id for router_id, router in self._made.items()
+                    if router_id in ended or not self._stands(router, there)]
         if lost:
             LOG.warning("Of routers %s the namespace, a link or a process is gone; making them again", ", ".join(lost))
         return lost
@@ -167,6 +195,18 @@ class Routers:
             except errors.HostlerError as failure:
                 self.broken = True
                 LOG.error("Network %s cannot be made for the routers that lead to it: %s", network.id, failure.details)
+
+    def _serve(self, here: Sequence[PortSpec]) -> None:
+        for server in self._serving.values():
+            if server.router_id not in self._made:
+                continue  # logged
+            try:
+                self._servers.make(server, self._namespace(server.router_id),
+                                   [port for port in here if port.network.id == server.network.id])
+            except (errors.HostlerError, OSError) as failure:
+                self.broken = True
+                LOG.error("DHCP and DNS of network %s cannot be given by router %s here: %s", server.network.id,
+                          server.router_id, failure)
 
     def _namespace(self, router_id: str) -> Path:
         return self._root / router_id / names.router_namespace_name(router_id)

@@ -18,6 +18,8 @@ from hostler.resources.server.specs import NetworkSpec, RouterSpec
 
 OK, DROP, DOUBT, UNSEEN = "ok", "drop", "doubt", "unseen"
 _RULES: Final = "its rules"
+# Without these, packets between ports may pass all the same.
+_MAY_PASS: Final = (_RULES, "its DHCP server", "its server for")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Walk:
             return
         for one in real["differences"]:
             if (one["type"], one["id"]) == (kind, identifier) and "line " not in one["what"]:
-                sure = not one["leftover"] and not one["what"].startswith(_RULES)
+                sure = not one["leftover"] and not one["what"].startswith(_MAY_PASS)
                 said = ("differ on this host from what the records need" if one["what"].startswith(_RULES) else
                         "is there and should not be" if one["leftover"] else "is missing on this host")
                 yield Hop(place.name, f"{noun} {identifier}: {one['what']} {said}", DROP if sure else DOUBT)

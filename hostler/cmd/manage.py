@@ -13,7 +13,17 @@ import sqlalchemy as sa
 from oslo_config import cfg
 
 from hostler import bootstrap, clock, errors
-from hostler.cmd import bus_user, doctor, hosts, pki, routers, running, server_groups, trace_packet
+from hostler.cmd import (
+    bus_user,
+    doctor,
+    hosts,
+    network_services,
+    pki,
+    routers,
+    running,
+    server_groups,
+    trace_packet,
+)
 from hostler.db import purge, schema
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -103,6 +113,7 @@ def _add_commands(subparsers: Any) -> None:
     hosts.add_commands(add)
     server_groups.add_commands(add)
     routers.add_commands(add)
+    network_services.add_commands(add)
     trace_packet.add_commands(add)
     parser = add("operations", _operations, "List operations that are not finished.")
     parser.add_argument("--all", action="store_true", help="finished ones too")
@@ -128,9 +139,10 @@ def _two_words(argv: list[str]) -> list[str]:
               ("image", "build-tiny"), ("pki", "init"), ("pki", "issue"),
               *(("host", verb) for verb in ("list", "drain", "undrain")),
               *(("server-group", verb) for verb in ("list", "set")), ("router", "set"),
+              ("network", "services"), *(("network-services", verb) for verb in ("show", "set")),
               *(("bus-user", verb) for verb in ("add", "list", "remove", "rotate"))}
     names = {("identity", "rotate-keys"): "rotate-keys", ("image", "build-tiny"): "build-tiny-image"}
     for index, pair in enumerate(zip(argv, argv[1:], strict=False)):
         if pair in joined:
-            return [*argv[:index], names.get(pair, "-".join(pair)), *argv[index + 2:]]
+            return _two_words([*argv[:index], names.get(pair, "-".join(pair)), *argv[index + 2:]])
     return argv

@@ -15,7 +15,7 @@ from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db import schema
 from hostler.db.models import Router
-from hostler.resources.network import elections
+from hostler.resources.network import elections, services
 
 Command = Callable[[cfg.ConfigOpts], None]
 
@@ -24,13 +24,13 @@ def add_commands(add: Callable[[str, Command, str], ArgumentParser]) -> None:
     """Declare the command."""
     parser = add("router-set", _set, "Choose what leads outside for a router, which may be up.")
     parser.add_argument("router", help="the router's id")
-    parser.add_argument("--provider", required=True, choices=[elections.FLAT, elections.VIRTUAL_ROUTER],
+    parser.add_argument("--provider", required=True, choices=[services.FLAT, services.VIRTUAL_ROUTER],
                         help="Flat: each host for its own guests; VirtualRouter: one host, which is elected, for all")
 
 
 def _set(conf: cfg.ConfigOpts) -> None:
     command, database = conf.command, schema.open_database(conf)
-    distributed = command.provider == elections.FLAT
+    distributed = command.provider == services.FLAT
 
     def work(session: orm.Session) -> None:
         router_id = ids.canonical(command.router) or ""

@@ -92,6 +92,8 @@ def _in_router(command: str) -> Callable[[Scene], None]:
 def _directory(scene: Scene, of: str) -> None:
     there = scene.cloud.directory / "state" / "compute" / of / ids.new_id()
     there.mkdir(parents=True)
+    if of == "router-servers":
+        return
     namespaces.create(there / (names.router_namespace_name(there.name) if of == "routers"
                                else names.namespace_name(there.name)))
 
@@ -113,6 +115,7 @@ FAULTS: list[tuple[Callable[[Scene], None], str, str, bool]] = [
     (_with("nft add table inet hostler_0123456789a"), "table", "inet hostler_0123456789a", True),
     (functools.partial(_directory, of="networks"), "network", "namespace or files", True),
     (functools.partial(_directory, of="routers"), "router", "namespace or files", True),
+    (functools.partial(_directory, of="router-servers"), "port", "a router's DHCP and DNS server", True),
     (_with("bridge fdb append 02:00:00:00:00:99 dev {vxlan} dst 192.0.2.9"), "network",
      "forwarding line 02:00:00:00:00:99 → 192.0.2.9", True),
     (_with("bridge fdb del fa:16:3e:00:00:77 dev {vxlan} dst 192.0.2.2 self"), "network",

@@ -17,7 +17,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, find_to_change
 from hostler import errors
 from hostler.db.models import Router
-from hostler.resources.network import elections
+from hostler.resources.network import elections, services
 
 SAID: Final = ("distributed", "ha")
 
@@ -31,7 +31,7 @@ class Provider:
     service_type: str = "L3_ROUTER_NAT"
 
 
-PROVIDERS: Final = (Provider(elections.FLAT, default=True), Provider(elections.VIRTUAL_ROUTER, default=False))
+PROVIDERS: Final = (Provider(services.FLAT, default=True), Provider(services.VIRTUAL_ROUTER, default=False))
 
 
 def asked(caller: Caller, project_id: str, values: Mapping[str, Any], verb: str, router: Router | None = None) -> bool:

@@ -34,6 +34,10 @@ class Network(Resource, Base):
     # Each host answers at the gateway address and masquerades (the default network of a single node).
     host_gateway: orm.Mapped[bool] = orm.mapped_column(default=False)
     dns_domain: orm.Mapped[str] = orm.mapped_column(sa.String(255), default="")
+    # Who gives these services to its guests; None is nobody (`hostler.resources.network.services`).
+    dhcp_provider: orm.Mapped[str | None] = orm.mapped_column(sa.String(32), default="Flat", server_default="Flat")
+    dns_provider: orm.Mapped[str | None] = orm.mapped_column(sa.String(32), default="Flat", server_default="Flat")
+    userdata_provider: orm.Mapped[str | None] = orm.mapped_column(sa.String(32), default="Flat", server_default="Flat")
     qos_policy_id: orm.Mapped[str | None] = relation("qos_policies.id", kind="friend", on_delete="restrict")
     zone_hints: orm.Mapped[list[Any] | None] = orm.mapped_column(sa.JSON)
     # The project whose auto-allocated topology this is, so that there is one at most.
@@ -154,7 +158,8 @@ class SecurityGroupChange(Base):
     """A port joined a group, left it or has other addresses since a revision of the group's members.
 
     The last of them are kept (`hostler.resources.network.port_specs`), also for ports that are gone: what hosts
-    are sent of a large group. `group_id` may also be a VXLAN network's, whose ports are its members.
+    are sent of a large group. `group_id` may also be a network's, whose ports are its members
+    (`hostler.resources.network.peers`).
     """
 
     __tablename__ = "security_group_changes"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Sequence
-from typing import Any, Final
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
@@ -25,10 +25,6 @@ from hostler.resources.network import host_updates, kinds, reach, routers
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
 
 LOG = logging.getLogger(__name__)
-
-# What may lead outside for a router: each host for its own guests, or one.
-FLAT: Final = "Flat"
-VIRTUAL_ROUTER: Final = "VirtualRouter"
 
 _DOWN: Any = sa.bindparam("down_s", type_=sa.Float)
 _ALIVE = sa.and_(~Host.forced_down, Host.last_seen_at > now(-_DOWN))

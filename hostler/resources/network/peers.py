@@ -7,6 +7,9 @@ group: by port, with a revision (`networks.peers_revision`), and of large networ
 (`hostler.resources.network.kinds`). A member is "MAC ADDRESS TUNNEL-ADDRESS", with "-" for the address of a MAC that a
 port may use besides its own.
 
+So are the hosts of a network whose DHCP one elected host serves, which must know the ports on all others: there,
+TUNNEL-ADDRESS may be empty.
+
 What is read is where the records say a server is. So a guest's frames follow it when its host is written, not before.
 """
 
@@ -22,6 +25,10 @@ from sqlalchemy import orm
 from hostler.db.models import FixedIp, Host, Network, Port, SecurityGroupChange
 from hostler.resources.network.kinds import VXLAN, key
 from hostler.resources.network.router_specs import joined_networks
+from hostler.resources.network.services import VIRTUAL_ROUTER
+
+# Networks whose hosts are told.
+TOLD: Final = sa.or_(Network.network_type == VXLAN, Network.dhcp_provider == VIRTUAL_ROUTER)
 
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
@@ -33,13 +40,14 @@ REVISIONS: Final = sa.select(
 _PEERS = (sa.select(Port.network_id, Port.id, Port.mac_address, Port.allowed_address_pairs, FixedIp.ip_address,
                     Host.tunnel_ip)
           .join(Host, Host.id == Port.host_id).outerjoin(FixedIp, FixedIp.port_id == Port.id)
-          .where(Port.network_id.in_(_IDS), Host.tunnel_ip != ""))
+          .where(Port.network_id.in_(_IDS), sa.or_(Host.tunnel_ip != "", Port.network_id.in_(
+              sa.select(Network.id).where(Network.network_type != VXLAN)))))
 _PEERS_AT = _PEERS.where(Port.id.in_(sa.bindparam("ports", expanding=True)))
-_OVERLAID = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
-             .where(Network.network_type == VXLAN).order_by(Port.network_id, Port.id))
-OF_SERVER: Final = _OVERLAID.where(Port.server_id == sa.bindparam("server"))
-_OF_PORTS = _OVERLAID.where(Port.id.in_(_IDS))
-_ON_HOST = _OVERLAID.where(Port.host_id == sa.bindparam("host"))
+_OF_TOLD = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
+            .where(TOLD).order_by(Port.network_id, Port.id))
+OF_SERVER: Final = _OF_TOLD.where(Port.server_id == sa.bindparam("server"))
+_OF_PORTS = _OF_TOLD.where(Port.id.in_(_IDS))
+_ON_HOST = _OF_TOLD.where(Port.host_id == sa.bindparam("host"))
 _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
     ["group_id", "revision", "port_id"],
     sa.select(Network.id, Network.peers_revision, Port.id).join(Port, Port.network_id == Network.id)
@@ -49,7 +57,7 @@ _HOSTS = (sa.select(Host.name).join(Port, Port.host_id == Host.id)
                         Port.network_id.in_(joined_networks(sa.bindparam("network")))))
           .distinct().order_by(Host.name))
 _HERE = sa.select(Port.network_id).where(Port.host_id == sa.bindparam("host"))
-_NEEDED = (sa.select(Network.id).where(Network.network_type == VXLAN, sa.or_(
+_NEEDED = (sa.select(Network.id).where(TOLD, sa.or_(
     Network.id.in_(_HERE), Network.id.in_(joined_networks(_HERE)))).order_by(Network.id))
 
 
@@ -76,22 +84,23 @@ def hosts_on(session: orm.Session, network_id: str) -> list[str]:
 
 
 def networks_on(session: orm.Session, host_id: str) -> list[str]:
-    """Return the keys of the VXLAN networks that have a port on a host, or that routers join with one that has."""
+    """Return the keys of such networks that have a port on a host, or that routers join with one that has."""
     return [key(network_id) for network_id in session.scalars(_NEEDED, {"host": host_id})]
 
 
 def server_changed(session: orm.Session, server_id: str) -> list[str]:
-    """Count that a server's ports are elsewhere; returns the ids of their VXLAN networks."""
+    """Count that a server's ports are elsewhere; returns the ids of their networks whose hosts are to know."""
     return _count(session, session.execute(OF_SERVER, {"server": server_id}).tuples().all())
 
 
 def ports_changed(session: orm.Session, port_ids: Collection[str]) -> list[str]:
-    """Count that ports, which exist, go or have other addresses; returns the ids of their VXLAN networks."""
+    """Count that ports, which exist, go or have other addresses; returns the ids of their networks whose hosts are to
+    know."""
     return _count(session, session.execute(_OF_PORTS, {"ids": list(port_ids)}).tuples().all()) if port_ids else []
 
 
 def host_changed(session: orm.Session, host_id: str) -> list[str]:
-    """Count that a host is reached at another address; returns the ids of the VXLAN networks that have ports on it."""
+    """Count that a host is reached at another address; returns the ids of such networks that have ports on it."""
     return _count(session, session.execute(_ON_HOST, {"host": host_id}).tuples().all())
 
 

@@ -1,7 +1,7 @@
 """The ports as agents see them: network, addresses and rules of each NIC, in a fixed number of statements.
 
 A rule that names a remote group says which; the addresses of the members (`group_members`) travel beside the ports,
-once for each group; so do the places of the other ports of VXLAN networks (`hostler.resources.network.peers`).
+once for each group; so do the places of a network's other ports (`hostler.resources.network.peers`).
 
 To send every member with every message is simple, and right for small groups. In a group of 10,000 each boot would read
 and send all of them, twice. So of a group with more than `SMALL` ports a message has those that changed in its last
@@ -34,7 +34,7 @@ from hostler.db.models import (
     Server,
     Subnet,
 )
-from hostler.resources.network import kinds, peers, qos
+from hostler.resources.network import kinds, peers, qos, services
 from hostler.resources.network.router_specs import floating_ips, router_links, router_specs
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
@@ -54,7 +54,8 @@ KEPT = 500
 # Built once: every boot, delete and reconciliation runs them, and building one costs as much as running it.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _OF_NETWORK = (Network.name, Network.mtu, Network.network_type, Network.physical_network, Network.segmentation_id,
-               Network.host_gateway, Network.dns_domain)
+               Network.host_gateway, Network.dns_domain, Network.dhcp_provider, Network.dns_provider,
+               Network.userdata_provider)
 # A row for each address of a port, or one without.
 _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
                     Port.device_tag, Port.extra_dhcp_opts, Port.port_security_enabled, Port.allowed_address_pairs,
@@ -167,8 +168,15 @@ def network_specs(session: orm.Session, network_ids: Collection[str],
     return {network.network_id: NetworkSpec(
         id=network.network_id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,
-        host_gateway=network.host_gateway, dns_domain=network.dns_domain, subnets=tuple(subnets[network.network_id]))
+        host_gateway=network.host_gateway, dns_domain=network.dns_domain, providers=_providers(network),
+        subnets=tuple(subnets[network.network_id]))
         for network in (*known.values(), *read)}
+
+
+def _providers(network: Any) -> dict[str, str]:
+    chosen = (network.dhcp_provider, network.dns_provider, network.userdata_provider)
+    return {service: provider or services.NOBODY for service, provider in zip(services.CHOSEN, chosen, strict=True)
+            if provider != services.FLAT}
 
 
 def _addresses(rows: Iterable[Any]) -> defaultdict[str, list[FixedIpSpec]]:
@@ -203,13 +211,14 @@ def _rule_spec(rule: Any, blocks: Collection[str]) -> RuleSpec:
 
 def members_for(session: orm.Session, ports: Iterable[PortSpec],
                 known: Mapping[str, int] = MappingProxyType({})) -> Groups:
-    """Return the members of all groups that the ports' rules name (see `group_members`), and of the VXLAN networks that
-    they are on or that routers lead to."""
+    """Return the members of all groups that the ports' rules name (see `group_members`), and of the networks, of those
+    that they are on or that routers lead to, whose hosts are told where ports are."""
     plugged = list(ports)
     networks = {network.id: network for port in plugged for network in port.network.reached()}
     return group_members(session, {
         *(rule.remote_group_id for port in plugged for rule in port.rules if rule.remote_group_id is not None),
-        *(kinds.key(network.id) for network in networks.values() if network.network_type == kinds.VXLAN)}, known)
+        *(kinds.key(network.id) for network in networks.values() if network.network_type == kinds.VXLAN
+          or network.providers.get(services.DHCP) == services.VIRTUAL_ROUTER)}, known)
 
 
 def group_members(session: orm.Session, group_ids: Collection[str],

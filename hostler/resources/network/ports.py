@@ -23,7 +23,6 @@ from hostler.resources import quota, revisions
 from hostler.resources.network import (
     host_updates,
     ipam,
-    kinds,
     peers,
     place_ports,
     routers,
@@ -41,7 +40,7 @@ _AUTOMATIC = sa.select(Network, Subnet).join(Subnet, Subnet.network_id == Networ
 _SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
 _QUIET = {"synchronize_session": False}
 _WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSecurityGroup.group_id,
-                          (Network.network_type == kinds.VXLAN).label("is_overlaid"),
+                          peers.TOLD.label("is_told"),
                           sa.or_(sa.exists().where(FloatingIp.port_id == Port.id),
                                  sa.exists().where(PortForwarding.port_id == Port.id)).label("is_led_to"))
                 .join(Network, Network.id == Port.network_id)
@@ -139,7 +138,7 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
                    moved: bool = False) -> list[str]:
     """Record where a server's ports are and whether they work ("ACTIVE", "DOWN", "BUILD").
 
-    With `context`, the other hosts of its VXLAN networks are told, and if it has `arrived`, so are those of servers
+    With `context`, the other hosts of networks that need it are told, and if it has `arrived`, so are those of servers
     whose rules admit its addresses (needed once, when the ports first become ACTIVE). One that `moved` is known at its
     host by its old place. Returns the ids of the operations to wake after the commit.
     """
@@ -194,7 +193,7 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     server_id, port_ids = rows[0].server_id, [*made, *own]
     group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
     revisions.members_changed(session, group_ids, port_ids)
-    network_ids = peers.ports_changed(session, sorted({row.id for row in rows if row.is_overlaid}))
+    network_ids = peers.ports_changed(session, sorted({row.id for row in rows if row.is_told}))
     led_to = sorted({row.id for row in rows if row.is_led_to})
     router_ids = routers.routers_forwarding(session, port_ids=led_to) if led_to else []
     operation_ids = [] if context is None else security_groups.notify_hosts(

@@ -109,7 +109,8 @@ class NetworkSpec(Spec):
 
     `network_type` is `flat` (a bridge; `physical_interface` names the host's uplink in the agent's
     `bridge_mappings`, None keeps it on the host) ; `host_gateway` makes the host answer at the gateway address and
-    masquerade what leaves (the quickstart's default network).
+    masquerade what leaves (the quickstart's default network). `providers` says who gives which service where that is
+    not each host: {"DHCP": "VirtualRouter"}, or "" for nobody (`hostler.resources.network.services`).
     """
 
     id: str
@@ -120,6 +121,7 @@ class NetworkSpec(Spec):
     segmentation_id: int | None = None
     host_gateway: bool = False
     dns_domain: str = ""
+    providers: dict[str, str] = dataclasses.field(default_factory=dict)
     subnets: tuple[SubnetSpec, ...] = ()
     routers: tuple[RouterSpec, ...] = ()
 

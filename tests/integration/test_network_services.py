@@ -1,0 +1,166 @@
+"""Who gives a network's services, on two hosts: each for its own guests, the elected host of a router, or nobody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import struct
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from compute.network import namespaces
+from tests.harness import network_lab
+from tests.harness.elected_router import FLOATING, Scene, pinging
+from tests.harness.network_fixtures import host_namespace, hosts
+from tests.harness.network_lab import Guest, wait_for
+from tests.harness.two_hosts import HostOfTwo, place
+
+__all__ = ["host_namespace", "hosts"]
+pytestmark = network_lab.NEEDS
+OWN, ROUTER, METADATA = "10.51.0.2", "10.51.0.1", "http://169.254.169.254/openstack"
+FLAT: dict[str, str] = {}
+ROUTED = {"DHCP": "VirtualRouter", "DNS": "VirtualRouter"}
+
+
+@pytest.fixture
+def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
+    made = Scene(hosts, tmp_path)
+    # The machine outside is the DNS server that the subnet names.
+    server = subprocess.Popen(["nsenter", f"--net={made.world.path}", "dnsmasq", "--keep-in-foreground", "--no-resolv",
+                               "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--user=root",
+                               "--address=/example.test/198.51.100.7"])
+    try:
+        made.tell(made.elected(hosts[0]), *hosts)
+        yield made
+    finally:
+        server.kill()
+        server.wait()
+        made.world.close()
+
+
+def served_by(guest: Guest) -> str | None:
+    """Return which server offers the guest its address, with the DNS server that it names."""
+    lease = guest.dhcp()
+    assert lease.get("ip", guest.address) == guest.address
+    return f"{lease['serverid']} {lease.get('dns', '-')}" if lease else None
+
+
+def rebinds(guest: Guest) -> bool:
+    """Return whether a lease is prolonged by whoever serves now (RFC 2131, 4.3.2: REBINDING)."""
+    def ask() -> bool:
+        xid, hardware = os.urandom(4), bytes.fromhex(guest.port.mac_address.replace(":", ""))
+        message = (struct.pack("!BBBB4sHH4s12s", 1, 1, 6, 0, xid, 0, 0, socket.inet_aton(guest.address), b"")
+                   + hardware.ljust(16, b"\0") + bytes(192) + b"\x63\x82\x53\x63" + b"\x35\x01\x03\xff")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+            asking.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"eth0")
+            asking.bind(("", 68))
+            asking.settimeout(2)
+            asking.sendto(message, ("255.255.255.255", 67))
+            try:
+                answer = asking.recv(1500)
+            except TimeoutError:
+                return False
+        return (answer[4:8], answer[16:20], b"\x35\x01\x05" in answer[240:]) == (
+            xid, socket.inet_aton(guest.address), True)
+    return wait_for(lambda: namespaces.run_inside(guest.path, ask), 10)
+
+
+def resolves(guest: Guest, server: str) -> bool:
+    return "198.51.100.7" in guest.run(f"busybox nslookup example.test {server}").stdout
+
+
+def processes(host: HostOfTwo) -> dict[str, int]:
+    """Return how many DHCP servers of networks and of routers run on a host."""
+    state = host.cloud.directory / "state" / "compute"
+    lines = [Path(f"/proc/{pid.read_text().strip()}/cmdline") for of in ("networks", "router-servers")
+             for pid in (state / of).glob("*/dnsmasq.pid")]
+    running = [path.read_text() for path in lines if path.exists()]
+    return {of: sum(f"/{of}/" in line for line in running) for of in ("networks", "router-servers")}
+
+
+def test_an_elected_router_serves_the_guests_of_both_hosts(scene: Scene) -> None:
+    first, second = scene.hosts
+    assert [served_by(guest) for guest in scene.guests] == [f"{OWN} 203.0.113.1"] * 3
+    scene.tell(scene.provide(**ROUTED), first, second)
+    assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
+    assert (processes(first), processes(second)) == ({"networks": 0, "router-servers": 1},
+                                                     {"networks": 0, "router-servers": 0})
+    assert all(wait_for(lambda guest=guest: resolves(guest, ROUTER)) for guest in scene.guests)
+    # Metadata is each host's.
+    assert {guest.fetch(METADATA)[0] for guest in scene.guests} == {200}
+    for host in scene.hosts:
+        assert host.on(lambda host=host: host.cloud.plumbing.inspect({}))["differences"] == []
+    # The election of another host takes them along, and an agent that starts anew keeps them.
+    scene.tell(scene.elected(second), second, first)
+    assert (processes(first)["router-servers"], processes(second)["router-servers"]) == (0, 1)
+    second.on(second.cloud.restart_agent)
+    second.on(lambda: second.cloud.plumbing.restore([guest.server for guest in second.cloud.guests]))
+    scene.tell(scene.router, second, first)
+    assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
+    assert all(resolves(guest, ROUTER) for guest in scene.guests)
+
+
+def test_a_server_that_ends_is_started_again(scene: Scene) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.provide(**ROUTED), first, second)
+    [pid] = (first.cloud.directory / "state" / "compute" / "router-servers").glob("*/dnsmasq.pid")
+    os.kill(int(pid.read_text()), signal.SIGKILL)
+    assert wait_for(lambda: processes(first)["router-servers"] == 1, 30)
+    assert served_by(scene.guests[1]) == f"{ROUTER} {ROUTER}"
+    # Members come and go, and the server follows them.
+    stranger = "fa:16:3e:00:00:99 10.51.0.99 192.0.2.2"
+    hosted = pid.with_name("dnsmasq.hosts")
+    for told in ([stranger], []):
+        first.tell(scene.net, *told, *(place(guest, at) for guest, at in zip(
+            scene.guests, (first, second, second), strict=True)))
+        assert ("10.51.0.99" in hosted.read_text()) == bool(told)
+
+
+def test_dns_by_the_router_beside_dhcp_by_each_host(scene: Scene) -> None:
+    scene.tell(scene.provide(DNS="VirtualRouter"), *scene.hosts)
+    assert [served_by(guest) for guest in scene.guests] == [f"{OWN} {ROUTER}"] * 3
+    assert all(wait_for(lambda guest=guest: resolves(guest, ROUTER)) for guest in scene.guests)
+
+
+def test_what_nobody_gives_is_not_there(scene: Scene) -> None:
+    scene.tell(scene.provide(DNS=""), *scene.hosts)
+    assert [served_by(guest) for guest in scene.guests] == [f"{OWN} -"] * 3
+    scene.tell(scene.provide(DHCP="", DNS="", Userdata=""), *scene.hosts)
+    assert [guest.dhcp(2) for guest in scene.guests] == [{}, {}, {}]
+    assert {tuple(processes(host).values()) for host in scene.hosts} == {(0, 0)}
+    assert {guest.fetch(METADATA)[0] for guest in scene.guests} == {0}
+    scene.tell(scene.provide(), *scene.hosts)
+    assert [served_by(guest) for guest in scene.guests] == [f"{OWN} 203.0.113.1"] * 3
+    assert {guest.fetch(METADATA)[0] for guest in scene.guests} == {200}
+
+
+@pytest.mark.contract("Z-FLATNET", "Z-PROVIDERSWAP")
+def test_a_swap_loses_no_lease_no_address_and_no_traffic(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.provide(**ROUTED), first, second)
+    for guest in scene.guests:
+        assert served_by(guest)
+    assert scene.world.pings(FLOATING)
+    steps: list[tuple[str, Callable[[], None]]] = [
+        ("DHCP and DNS: VirtualRouter → Flat", lambda: scene.tell(scene.provide(), first, second)),
+        ("and back", lambda: scene.tell(scene.provide(**ROUTED), first, second)),
+        ("all: VirtualRouter → Flat", lambda: (scene.provide(), scene.tell(scene.flat(), second, first))[-1])]
+    for name, step in steps:
+        with (pinging(scene.guests[2], scene.guests[0].address) as between, pinging(
+                scene.guests[2], "203.0.113.1") as out, scene.world.pinging(FLOATING) as inwards):
+            step()
+            assert all(rebinds(guest) for guest in scene.guests), name
+        lost = between(), out(), inwards()
+        with capsys.disabled():
+            print(f"\n{name}: {lost} pings missed between guests, from one to the outside, and to a floating IP; "
+                  "one each 0.2 s")
+        assert max(lost) < 10, (name, lost)
+    # What a router has no elected host for, each host gives.
+    scene.provide(**ROUTED)
+    scene.tell(scene.flat(), first, second)
+    assert [served_by(guest) for guest in scene.guests] == [f"{OWN} 203.0.113.1"] * 3

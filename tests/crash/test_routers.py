@@ -1,5 +1,5 @@
-"""Kill -9 around every step that changes a router, a floating IP, a port forwarding, a QoS policy, an address group or
-what is shared.
+"""Kill -9 around every step that changes a router, a floating IP, a port forwarding, a QoS policy, an address group,
+who gives a network's services, or what is shared.
 
 One server behind a router serves all points. Each change is a switch that goes on and off: it takes place once asked
 for, and then the server's host has been sent exactly what the records say. A part of the points runs, which
@@ -18,9 +18,11 @@ import pytest
 import requests
 
 from hostler.context import RequestContext
+from hostler.db.models import Network
 from hostler.operations import notes
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network as kinds
+from hostler.resources.network import providers
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server.specs import PortSpec
 from tests.harness import backends
@@ -40,6 +42,8 @@ _ROUTER: Final = [*conductor_points(["UpdateRouter"], ["update_network"]), *api_
                   *agent_points("network.apply_rules")]
 # The elected host is also told to announce what it has.
 _ELECTED: Final = [*conductor_points(["UpdateRouter"], ["update_network", "apply_port_rules"]), *api_points()]
+# Asked for as hostler-manage does: without the api.
+_CHOICE: Final = [*conductor_points(["UpdateNetwork"], ["update_network"]), *agent_points("network.apply_rules")]
 _RECORDS: Final = api_points(wake=False)
 _ELSEWHERE: Final = "11111111-1111-4111-8111-111111111111"
 
@@ -67,7 +71,7 @@ class Scene:
         self._make("subnet", {"network_id": self.outside_by_default, "ip_version": 4, "cidr": "198.51.100.0/24"})
         self._make("subnetpool", {"name": "default", "prefixes": ["10.128.0.0/16"], "default_prefixlen": 24,
                                   "is_default": True})
-        self.network = self._make("network", {"name": "inside"})
+        self.network = self._make("network", {"name": "inside", "provider:network_type": "vxlan"})
         self.subnet = self._make("subnet", {"network_id": self.network, "ip_version": 4, "cidr": "10.70.0.0/24"})
         self.addresses = self._make("address_group", {"name": "far"})
         self.group = self._make("security_group", {"name": "subject"})
@@ -196,6 +200,23 @@ def _set(path: str, noun: str, **values: Any) -> Callable[[Scene], requests.Resp
         for key, value in values.items()}})
 
 
+def _choose(**choices: str | None) -> Callable[[Scene], requests.Response]:
+    """Return what chooses who gives services of the network."""
+    def chosen(scene: Scene) -> requests.Response:
+        scene.campaign.db.write(lambda session: providers.choose(
+            session, RequestContext.system(), session.get_one(Network, scene.network), choices, 30))
+        done = requests.Response()
+        done.status_code = 202
+        return done
+    return chosen
+
+
+def _given(scene: Scene, service: str) -> str | None:
+    with scene.campaign.db.reading() as session:
+        return {ref.service: ref.provider for ref in providers.refs(
+            session, session.get_one(Network, scene.network))}.get(service)
+
+
 def _auto_allocated(scene: Scene) -> list[dict[str, Any]]:
     """Return the network of the topology; there is a router exactly when there is a network."""
     found = scene.rows("networks?name=auto_allocated_network")
@@ -253,6 +274,9 @@ SWITCHES: Final[dict[str, Switch]] = {
     "topology": Switch(
         lambda scene: scene.client.get(_TOPOLOGY), lambda scene: scene.client.delete(_TOPOLOGY),
         lambda scene: _auto_allocated(scene), _RECORDS),
+    "no services": Switch(
+        _choose(DHCP=None, DNS=None, Userdata=None), _choose(DHCP="Flat", DNS="Flat", Userdata="Flat"),
+        lambda scene: _given(scene, "DHCP") is None, _CHOICE),
     # Last: what is between them and the first ones tells hosts otherwise while it is on.
     "elected host": Switch(
         lambda scene: _swap(scene, distributed=False), lambda scene: _swap(scene, distributed=True),
@@ -262,6 +286,9 @@ SWITCHES: Final[dict[str, Switch]] = {
         _set("floatingips/{floating}", "floatingip", port_id="port"),
         _set("floatingips/{floating}", "floatingip", port_id=None),
         lambda scene: scene.show(f"floatingips/{scene.floating}")["port_id"], _ELECTED, needs=("elected host",)),
+    "services there": Switch(
+        _choose(DHCP="VirtualRouter", DNS="VirtualRouter"), _choose(DHCP="Flat", DNS="Flat"),
+        lambda scene: _given(scene, "DHCP") == "VirtualRouter", _CHOICE, needs=("elected host",)),
 }
 FLIPS: Final = [(name, way, point) for name, switch in SWITCHES.items() for way in ("on", "off")
                 for point in switch.points]
@@ -272,7 +299,8 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     reason = backends.missing()
     if reason:
         pytest.skip(reason)
-    made = Campaign(tmp_path_factory.mktemp("crash"))
+    made = Campaign(tmp_path_factory.mktemp("crash"), overrides={"compute": {"compute": {
+        "reconcile_interval": 5, "tunnel_ip": "192.0.2.1"}}})
     try:
         yield Scene(made, made.start())
     finally:

@@ -1,9 +1,9 @@
 """Who gives a router's way outside (SNAT, floating IPs, port forwardings): each host for its own guests, or one that is
 elected for all; and where that one is.
 
-All else of a network (DHCP, DNS, metadata, security groups, routing between subnets) is each host's in either case. Of
-the published attributes `distributed` and `ha`, which are one thing here, the second is the first one's opposite: an
-elected host is replaced when it is down.
+Who gives what else a network has is not the router's to say (`api.core.network.services`). Of the published attributes
+`distributed` and `ha`, which are one thing here, the second is the first one's opposite: an elected host is replaced
+when it is down.
 """
 
 from __future__ import annotations

@@ -144,12 +144,11 @@ def _chosen(network: Network) -> dict[str, str | None]:
 
 def _routers(session: orm.Session, network: Network) -> list[Router]:
     """Return the routers that lead outside for a network."""
-    gate = orm.aliased(RouterPort)
-    return list(session.scalars(
-        sa.select(Router).join(RouterPort, RouterPort.router_id == Router.id)
-        .join(Port, Port.id == RouterPort.port_id).join(gate, gate.router_id == Router.id)
-        .where(RouterPort.role == INTERFACE, Port.network_id == network.id, gate.role == GATEWAY,
-               Router.admin_state_up).distinct().order_by(Router.id)))
+    joined = sa.select(RouterPort.router_id).join(Port, Port.id == RouterPort.port_id).where(
+        RouterPort.role == INTERFACE, Port.network_id == network.id)
+    leading = sa.select(RouterPort.router_id).where(RouterPort.role == GATEWAY)
+    return list(session.scalars(sa.select(Router).where(
+        Router.id.in_(joined), Router.id.in_(leading), Router.admin_state_up).order_by(Router.id)))
 
 
 def _by_service(wanted: Mapping[str, Collection[str]]) -> dict[str, str]:

@@ -76,7 +76,7 @@ def places(network: NetworkSpec, members: Iterable[str], host: str, tunnel_ip: s
 
 class Routers:
     """Makes and removes routers. `hold` makes a network that a router leads to, `drop_idle` removes those without
-    guests that none leads to any more."""
+    guests that none leads to any more; `places` has where the ports of networks are."""
 
     def __init__(self, root: Path, host: str, hold: Callable[[NetworkSpec], None],
                  drop_idle: Callable[[Collection[str]], None], dhcp: DhcpServer,

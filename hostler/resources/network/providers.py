@@ -17,7 +17,7 @@ from sqlalchemy import orm
 
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Network, Port, Router, RouterPort
+from hostler.db.models import FixedIp, Network, Port, Router, RouterPort
 from hostler.resources.network import elections, host_updates, kinds, peers
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE
 from hostler.resources.network.services import (
@@ -146,7 +146,9 @@ def _routers(session: orm.Session, network: Network) -> list[Router]:
     """Return the routers that lead outside for a network."""
     joined = sa.select(RouterPort.router_id).join(Port, Port.id == RouterPort.port_id).where(
         RouterPort.role == INTERFACE, Port.network_id == network.id)
-    leading = sa.select(RouterPort.router_id).where(RouterPort.role == GATEWAY)
+    # A gateway without an address leads nowhere yet.
+    leading = sa.select(RouterPort.router_id).join(FixedIp, FixedIp.port_id == RouterPort.port_id).where(
+        RouterPort.role == GATEWAY)
     return list(session.scalars(sa.select(Router).where(
         Router.id.in_(joined), Router.id.in_(leading), Router.admin_state_up).order_by(Router.id)))
 

@@ -101,6 +101,13 @@ _CLAIM_AND_READ: Any = _CLAIM.returning(*_CLAIMED)
 _CLAIM_ALONE: Any = _CLAIM_AND_READ.where(~_TABLE.c.waits_for_lock)
 _READ: Any = sa.select(*_CLAIMED).where(_TABLE.c.id == sa.bindparam("operation"))
 _POSTPONE: Any = _CHANGE.where(_TABLE.c.state == states.PENDING).values(not_before=now(0.3))
+_FREE: Any = sa.select(_TABLE.c.id, _TABLE.c.host).where(sa.or_(
+    _TABLE.c.host.is_(None), _TABLE.c.host.not_in(sa.bindparam("hosts", expanding=True)))).limit(
+    sa.bindparam("limit", type_=sa.Integer()))
+_DUE: Any = _FREE.where(_TABLE.c.state == states.PENDING, _TABLE.c.not_before <= now()).order_by(_TABLE.c.created_at)
+# First those that were alone when their conductor died: the sooner they finish a step, the sooner they are cleared.
+_ORPHANED: Any = _FREE.where(_TABLE.c.state == states.RUNNING, _TABLE.c.lease_until < now()).order_by(
+    _TABLE.c.crashes_alone.desc(), _TABLE.c.created_at)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,15 +155,10 @@ def due(db: Database, limit: int, *, except_hosts: Collection[str] = ()) -> list
 
     Those that wait for one of `except_hosts` are left out, so that a hung host's do not hide the others.
     """
-    columns = sa.select(Operation.id, Operation.host).order_by(Operation.created_at).limit(limit)
-    if except_hosts:
-        columns = columns.where(sa.or_(Operation.host.is_(None), Operation.host.not_in(except_hosts)))
-    pending = columns.where(Operation.state == states.PENDING, Operation.not_before <= now())
-    # First those that were alone when their conductor died: the sooner they finish a step, the sooner they are cleared.
-    orphaned = columns.order_by(None).order_by(Operation.crashes_alone.desc(), Operation.created_at).where(
-        Operation.state == states.RUNNING, Operation.lease_until < now())
+    wanted = {"limit": limit, "hosts": list(except_hosts)}
     with db.reading() as session:
-        rows = [*session.execute(orphaned).all(), *session.execute(pending).all()]
+        connection = session.connection()
+        rows = [*connection.execute(_ORPHANED, wanted).all(), *connection.execute(_DUE, wanted).all()]
     return [Due(row.id, row.host) for row in rows[:limit]]
 
 

@@ -17,6 +17,7 @@ from sqlalchemy import orm
 from sqlalchemy.dialects import postgresql
 
 from hostler import clock
+from hostler.db.compiled import execute_compiled
 from hostler.db.engine import Database
 from hostler.db.models import Operation, OperationStep
 from hostler.db.upsert import upsert
@@ -29,6 +30,7 @@ _STEPS: Any = OperationStep.__table__
 _OPERATIONS: Any = Operation.__table__
 _VALUES = ("uuid", "state", "detail", "host", "started_at", "finished_at")
 _COLUMNS = ("name", *_VALUES)
+_INSERTED = ("operation_id", *_COLUMNS)
 _WRITE = upsert(_STEPS, ["operation_id", "name"], _VALUES)
 
 
@@ -52,9 +54,9 @@ def write(session: orm.Session, held: lease.Claim, steps: Collection[Step], valu
         else:
             cancelled = lease.write_step(session, held, **values)
         if steps:
-            connection.execute(_WRITE[kind], [{"operation_id": held.id, **step} for step in steps])
+            execute_compiled(connection, _WRITE[kind], [{"operation_id": held.id, **step} for step in steps], _INSERTED)
         return cancelled
-    row = connection.execute(_written_with(tuple(sorted(values))), {
+    row = execute_compiled(connection, _written_with(tuple(sorted(values))), {
         "operation": held.id, "held_attempt": held.attempt, "new_updated_at": clock.utcnow(),
         **{f"new_{name}": value for name, value in values.items()}, **_arrays(list(steps))}).one_or_none()
     if row is None:

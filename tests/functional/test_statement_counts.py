@@ -32,3 +32,15 @@ def test_no_verb_asks_more_of_the_database_than_it_may(tmp_path: Path) -> None:
             if any(found > limit for found, limit in
                    zip(counts[verb][service], LIMITS[verb].get(service, (0, 0, 0)), strict=True))}
     assert not over
+
+
+def test_no_statement_is_compiled_again(tmp_path: Path) -> None:
+    """Which takes longer than to execute it; SQLAlchemy says nothing of what it cannot keep."""
+    again: dict[str, list[str]] = {}
+    with counted_cloud(f"sqlite:///{tmp_path / 'cloud.db'}", tmp_path) as (cloud, verbs):
+        count_all(cloud, verbs)
+        for name, verb in verbs.by_name().items():
+            cloud.count(verb)
+            again[name] = [text for counter in cloud.counters.values() for text in counter.compiled
+                           if "SAVEPOINT" not in text]
+    assert not any(again.values()), again

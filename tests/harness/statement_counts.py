@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.engine.interfaces import CacheStats
 
 from hostler.db.engine import Database
 from hostler.db.models import Operation
@@ -32,6 +33,10 @@ _CALM: dict[str, Any] = {
     "heartbeat_interval": 300, "service_down_time": 3000, "conductor.poll_interval": 300,
     "conductor.lease_seconds": 3000, "conductor.sweep_interval": 3000, "conductor.restart_interval": 3000,
     "scheduler.refresh_interval": 3000, "scheduler.full_refresh_interval": 3000}
+
+
+# How SQLAlchemy came by a statement's text: not from what it keeps.
+_COMPILED = (CacheStats.CACHE_MISS, CacheStats.NO_CACHE_KEY)
 
 
 class Counts(NamedTuple):
@@ -55,6 +60,7 @@ class Counter:
 
     def __init__(self, db: Database) -> None:
         self.texts: list[str] = []
+        self.compiled: list[str] = []
         self._transactions = 0
         self._checkouts = 0
         self._singly = db.engine.dialect.name == "postgresql"  # `hostler.db.timeouts.execute_singly`
@@ -65,7 +71,9 @@ class Counter:
         if call[2].startswith(("BEGIN", "START TRANSACTION")):
             self._transactions += 1  # not the engine's commits: a session in autocommit says that, too
         else:
-            _, _, text, rows, _, many = call
+            _, _, text, rows, context, many = call
+            if context.cache_hit in _COMPILED:
+                self.compiled.append(text)
             self.texts += [text] * (len(rows) if many and self._singly else 1)
 
     def _note_checkout(self, *_call: object) -> None:
@@ -73,7 +81,7 @@ class Counter:
 
     def reset(self) -> None:
         """Start from nothing."""
-        self.texts, self._transactions, self._checkouts = [], 0, 0
+        self.texts, self.compiled, self._transactions, self._checkouts = [], [], 0, 0
 
     @property
     def counts(self) -> Counts:

@@ -15,7 +15,7 @@ import jsonschema
 import orjson
 
 from api import audit
-from hostler import errors
+from hostler import errors, ids
 
 Validator = Callable[[Any], None]
 MAX_DEPTH: Final = 32
@@ -61,9 +61,18 @@ def _check_depth(body: Any) -> None:
     raise errors.Invalid(reason=f"Malformed request body: it is nested more than {MAX_DEPTH} levels deep.")
 
 
+_FORMATS = jsonschema.FormatChecker()
+
+
+@_FORMATS.checks("UUID")
+def _is_uuid(value: Any) -> bool:
+    """Return whether a text is an id in either spelling (jsonschema's own `uuid` is the hyphened one alone)."""
+    return not isinstance(value, str) or ids.canonical(value) is not None
+
+
 def compile_schema(schema: dict[str, Any]) -> Validator:
     """Return a function that raises InvalidField at the first thing in a body that `schema` forbids."""
-    validator = jsonschema.Draft202012Validator(_cheap_first(schema), format_checker=jsonschema.FormatChecker())
+    validator = jsonschema.Draft202012Validator(_cheap_first(schema), format_checker=_FORMATS)
 
     def validate(body: Any) -> None:
         error = jsonschema.exceptions.best_match(itertools.islice(validator.iter_errors(body), 1))

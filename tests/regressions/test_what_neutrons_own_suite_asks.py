@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
+from typing import Any
+
 import pytest
 
 from hostler import ids
 from hostler.db.models import Project
+from tests.harness.network_core import DEMO, OTHER
 from tests.harness.network_rest import ADMIN, OTHERS, Api, external_network, network_with_subnet
 
-GROUPS, PORTS = "/v2.0/security-groups", "/v2.0/ports"
+GROUPS, PORTS, RBAC = "/v2.0/security-groups", "/v2.0/ports", "/v2.0/rbac-policies"
 
 
 def _routed_port(api: Api) -> tuple[str, str]:
@@ -160,9 +164,75 @@ def test_ipv6_needs_its_least_mtu(network_api: Api) -> None:
 
 
 def test_a_project_has_its_default_group_when_an_administrator_lists_its_groups(network_api: Api) -> None:
-    for name in ("project_id", "tenant_id"):
+    for name, spelled in itertools.product(("project_id", "tenant_id"), (str, ids.bare)):
         project = ids.new_id()
         network_api.db.write(lambda session, new=project: session.add(Project(id=new, name=new, domain_id="default")))
-        [group] = network_api.call("GET", f"{GROUPS}?{name}={project}&name=default", token=ADMIN)["security_groups"]
+        query = f"?{name}={spelled(project)}&name=default"
+        [group] = network_api.call("GET", GROUPS + query, token=ADMIN)["security_groups"]
         assert (group["project_id"], len(group["security_group_rules"])) == (project.replace("-", ""), 4)
     assert network_api.call("GET", f"{GROUPS}?project_id={ids.new_id()}", token=ADMIN)["security_groups"] == []
+
+
+def _pool_in_shared_scope(api: Api, target: str) -> tuple[str, str]:
+    """Return a scope of an administrator, shared with `target`, and the id of demo's pool in it."""
+    scope = api.make("address_scope", "address-scopes", token=ADMIN, name="s", ip_version=4, project_id=OTHER)["id"]
+    api.make("rbac_policy", "rbac-policies", token=ADMIN, object_type="address_scope", object_id=scope,
+             action="access_as_shared", target_tenant=target)
+    return scope, api.make("subnetpool", "subnetpools", name="p", prefixes=["10.128.0.0/16"],
+                           address_scope_id=scope)["id"]
+
+
+def test_a_pool_is_not_shared_with_who_has_no_access_to_its_scope(network_api: Api) -> None:
+    scope, pool = _pool_in_shared_scope(network_api, DEMO)
+    stranger = ids.new_id()
+    sharing = {"object_type": "subnetpool", "object_id": pool, "action": "access_as_shared"}
+    network_api.refused("POST", RBAC, {"rbac_policy": {**sharing, "target_tenant": stranger}}, 400, "HTTPBadRequest")
+    network_api.refused("POST", RBAC, {"rbac_policy": {**sharing, "target_tenant": "*"}}, 400, "HTTPBadRequest",
+                        token=ADMIN)
+    owner = network_api.make("rbac_policy", "rbac-policies", **sharing, target_tenant=OTHER)["id"]
+    network_api.refused("PUT", f"{RBAC}/{owner}", {"rbac_policy": {"target_tenant": stranger}}, 400, "HTTPBadRequest")
+    network_api.make("rbac_policy", "rbac-policies", token=ADMIN, object_type="address_scope", object_id=scope,
+                     action="access_as_shared", target_tenant=stranger)
+    network_api.call("PUT", f"{RBAC}/{owner}", {"rbac_policy": {"target_tenant": stranger}})
+
+
+def test_a_pool_in_anothers_scope_is_changed_by_administrators(network_api: Api) -> None:
+    _scope, pool = _pool_in_shared_scope(network_api, "*")
+    wider = {"subnetpool": {"prefixes": ["10.128.0.0/16", "10.130.0.0/16"]}}
+    network_api.refused("PUT", f"/v2.0/subnetpools/{pool}", wider, 400, "HTTPBadRequest")
+    network_api.call("PUT", f"/v2.0/subnetpools/{pool}", wider, token=ADMIN)
+
+
+def test_only_administrators_name_another_project(network_api: Api) -> None:
+    for singular, path, values in (("network", "networks", {}), ("router", "routers", {}),
+                                   ("security_group", "security-groups", {"name": "g"})):
+        for project in (OTHER, ids.new_id()):
+            network_api.refused("POST", f"/v2.0/{path}", {singular: {**values, "project_id": project}}, 400,
+                                "HTTPBadRequest")
+
+
+# What refers to a row, in each body that does.
+REFERENCES = [
+    ("ports", "port", {"network_id": "x"}), ("ports", "port", {"security_groups": ["x"]}),
+    ("ports", "port", {"fixed_ips": [{"subnet_id": "x"}]}), ("ports", "port", {"qos_policy_id": "x"}),
+    ("subnets", "subnet", {"network_id": "x", "cidr": "10.9.0.0/24", "ip_version": 4}),
+    ("subnets", "subnet", {"subnetpool_id": "x", "ip_version": 4}), ("networks", "network", {"qos_policy_id": "x"}),
+    ("subnetpools", "subnetpool", {"name": "p", "prefixes": ["10.0.0.0/8"], "address_scope_id": "x"}),
+    ("floatingips", "floatingip", {"floating_network_id": "x"}), ("floatingips", "floatingip", {"port_id": "x"}),
+    ("floatingips", "floatingip", {"subnet_id": "x"}), ("routers", "router", {"external_gateway_info": {
+        "network_id": "x"}}),
+    ("security-group-rules", "security_group_rule", {"security_group_id": "x", "direction": "ingress"}),
+    ("security-group-rules", "security_group_rule", {"remote_address_group_id": "x", "direction": "ingress"}),
+    ("default-security-group-rules", "default_security_group_rule", {
+        "remote_address_group_id": "x", "direction": "ingress"}),
+    ("rbac-policies", "rbac_policy", {"object_type": "network", "object_id": "x", "action": "access_as_shared",
+                                      "target_tenant": "*"}),
+]
+
+
+@pytest.mark.parametrize(("path", "singular", "values"), REFERENCES)
+def test_what_refers_to_a_row_is_a_uuid(network_api: Api, path: str, singular: str, values: dict[str, Any]) -> None:
+    needed = {"port": {"network_id": ids.new_id()}, "floatingip": {"floating_network_id": ids.new_id()},
+              "subnet": {"network_id": network_with_subnet(network_api, "10.1.0.0/24")[0]},
+              "security_group_rule": {"security_group_id": ids.new_id()}}.get(singular, {})
+    network_api.refused("POST", f"/v2.0/{path}", {singular: {**needed, **values}}, 400, "InvalidInput", token=ADMIN)

@@ -27,11 +27,8 @@ Rule = Mapping[str, Any]
 def policy_to_bind(session: orm.Session, caller: Caller, given: str | None, held: str | None = None) -> str | None:
     """Return the id of the policy that a network or port is to have in place of the one `held`; a new one is held.
 
-    Raises InvalidField, NotFound, and Forbidden for the removal of a policy that the caller does not see.
+    Raises NotFound, and Forbidden for the removal of a policy that the caller does not see.
     """
-    if given is not None and ids.canonical(given) is None:
-        raise errors.InvalidField(f"Invalid input for qos_policy_id. Reason: '{given}' is not a valid UUID.",
-                                  field="qos_policy_id", value=given, reason="no UUID")
     if held is not None and (given is None or ids.canonical(given) != held) and session.scalars(
             sa.select(QosPolicy.id).where(QosPolicy.id == held, visible(caller, QosPolicy))).first() is None:
         raise errors.Forbidden(f"Failed to remove provided policy {held} because you are not authorized.",

@@ -10,7 +10,7 @@ from sqlalchemy import orm
 from api.core.network.scope import Caller, find
 from api.core.network.verbs import Verbs
 from hostler import errors, ids
-from hostler.db.models import Network, RbacPolicy
+from hostler.db.models import AddressScope, Network, RbacPolicy, SubnetPool
 from hostler.query.fields import ID, Field
 from hostler.query.resources import declare
 from hostler.resources.network import sharing
@@ -36,6 +36,7 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
     if values["action"] == sharing.EXTERNAL:
         caller.check("update_network:router:external", row.project_id)
         sharing.lead_outside(session, row, target)
+    _check_scope(session, row, target)
     row.revision += 1
     return {"object_type": object_type, "object_id": row.id, "action": values["action"], "target": target}
 
@@ -46,7 +47,18 @@ def _amend(session: orm.Session, caller: Caller, policy: RbacPolicy, values: Map
     target = _target(caller, "update", policy.project_id, values["target"])
     if target not in (policy.target, sharing.EVERYBODY):
         _check_unused(session, caller, policy, but=target)
+    _check_scope(session, session.get(sharing.TYPES[policy.object_type], policy.object_id), target)
     return {"target": target}
+
+
+def _check_scope(session: orm.Session, row: Any, target: str) -> None:
+    """Raise Invalid for a subnet pool that would be shared with who has no access to its address scope."""
+    if not isinstance(row, SubnetPool) or row.address_scope_id is None:
+        return
+    scope = session.get_one(AddressScope, row.address_scope_id)
+    if target != scope.project_id and not sharing.shared_among(session, [scope.id], target):
+        raise errors.Invalid(f"Subnet pool {row.id} cannot be shared with {target}, which has no access to its address "
+                             f"scope {scope.id}.", reason="address scope")
 
 
 def _release(session: orm.Session, caller: Caller, policy: RbacPolicy) -> None:

@@ -158,7 +158,8 @@ def owner_of_new(session: orm.Session, caller: Caller, values: Mapping[str, Any]
                                  if named else "A project must be named: the token has none.")
         return caller.project_id
     if not caller.sees_all:
-        raise errors.Forbidden(action="creating a resource for another project")
+        raise errors.Invalid("Specifying 'project_id' or 'tenant_id' other than the authenticated project in request "
+                             "requires admin or advsvc privileges", reason="another project")
     project_id = ids.canonical(named)
     if project_id is None or session.get(Project, project_id) is None:
         raise errors.InvalidField(field="project_id", value=named, reason="There is no such project.")

@@ -129,7 +129,7 @@ def _project_asked_for(caller: Caller, query: Query) -> str | None:
     named = {value for part in parts if isinstance(part, Compare) and part.path == "project_id"
              for value in ([part.value] if part.operator is Operator.EQ else
                            part.value if part.operator is Operator.IN else [])}
-    return str(named.pop()) if caller.sees_all and len(named) == 1 else caller.project_id
+    return ids.canonical(str(named.pop())) if caller.sees_all and len(named) == 1 else caller.project_id
 
 
 def _ensure_default(caller: Caller, project_id: str | None) -> None:

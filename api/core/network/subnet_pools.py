@@ -106,6 +106,7 @@ def _draft(session: orm.Session, caller: Caller, project_id: str, values: Mappin
 
 
 def _amend(session: orm.Session, caller: Caller, pool: SubnetPool, values: Mapping[str, Any]) -> dict[str, Any]:
+    _check_owner_of_scope(session, caller, pool)
     new = {**values, **_lengths(pool, values)}
     if "prefixes" in values:
         wanted = [_prefix("prefixes", text) for text in values["prefixes"]]
@@ -118,6 +119,14 @@ def _amend(session: orm.Session, caller: Caller, pool: SubnetPool, values: Mappi
         new["prefixes"] = [str(piece) for piece in pieces]
     default = _default(session, caller, "update", pool, new)
     return {**new, **default, **_scope(session, caller, pool, new)}
+
+
+def _check_owner_of_scope(session: orm.Session, caller: Caller, pool: SubnetPool) -> None:
+    """Raise Invalid for a pool in another project's address scope: its owner lets others use it as it is."""
+    scope = session.get(AddressScope, pool.address_scope_id) if pool.address_scope_id is not None else None
+    if scope is not None and not caller.sees_all and scope.project_id != caller.project_id:
+        raise errors.Invalid(f"Illegal subnetpool update : subnetpool {pool.id} cannot be updated when associated with "
+                             f"shared address scope {scope.id}.", reason="address scope")
 
 
 def _release(session: orm.Session, _caller: Caller, pool: SubnetPool) -> None:

@@ -14,14 +14,14 @@ from api.core.network import agents as core
 from api.core.network.scope import Caller
 from api.openstack.network import queries, views
 from api.openstack.network.resources import Resource
-from api.openstack.network.schemas import ID, TRUTH, coerced, record_of
+from api.openstack.network.schemas import ANY_ID, TRUTH, coerced, record_of
 from api.services import Services
 from hostler import errors
 from hostler.query.compiler import unknown
 
 _FILTERS: Final = ("id", "agent_type", "binary", "topic", "host", "availability_zone", "admin_state_up", "alive",
                    "description")
-_CHECK: Final = compile_schema(record_of(("router_id",), router_id=ID))
+_CHECK: Final = compile_schema(record_of(("router_id",), router_id=ANY_ID))
 _TRUTHS: Final = ("admin_state_up", "alive")
 
 

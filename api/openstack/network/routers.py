@@ -13,7 +13,7 @@ from api.core.network import routers as core
 from api.openstack.network import queries, views
 from api.openstack.network.resources import Resource
 from api.openstack.network.schemas import ID, ROUTES, TRUTH, coerced, record_of
-from hostler import errors, ids
+from hostler import errors
 from hostler.query.compiler import unknown
 
 _CHECK = compile_schema(record_of(subnet_id=ID, port_id=ID))
@@ -26,10 +26,6 @@ class _Interface(Resource):
         if not isinstance(body, dict):
             raise errors.Invalid(reason="Bad router request: Either subnet_id or port_id must be specified.")
         _CHECK(body)
-        for name, value in body.items():
-            if ids.canonical(value) is None:
-                raise errors.InvalidField(f"Invalid input for {name}. Reason: '{value}' is not a valid UUID.",
-                                          field=name, value=value, reason="no UUID")
         return {name: body.get(name) for name in ("subnet_id", "port_id")}
 
 

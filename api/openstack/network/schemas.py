@@ -17,7 +17,9 @@ TEXT: Mapping[str, Any] = {"type": "string", "maxLength": 255, "pattern": _NO_NU
 LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255, "pattern": _NO_NUL}
 TRUTH: Mapping[str, Any] = {"type": "boolean"}
 ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 2, "maxLength": 64}
-ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36, "pattern": _NO_NUL}
+ID: Mapping[str, Any] = {"type": "string", "maxLength": 36, "format": "UUID"}
+# Where the reference looks for whatever is named: what is no UUID is not there.
+ANY_ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36, "pattern": _NO_NUL}
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
 NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}
 
@@ -77,7 +79,7 @@ class Attribute:
 
 _FIXED = {"post": True, "put": False}
 _PROJECT: Mapping[str, Attribute] = {
-    "project_id": Attribute(ID, **_FIXED), "tenant_id": Attribute(ID, **_FIXED)}
+    "project_id": Attribute(ANY_ID, **_FIXED), "tenant_id": Attribute(ANY_ID, **_FIXED)}
 _NAMED: Mapping[str, Attribute] = {"name": Attribute(TEXT), "description": Attribute(LONG_TEXT), **_PROJECT}
 _ADDRESS_ITEM = record_of(subnet_id=ID, ip_address=ADDRESS)
 _PAIR = record_of(("ip_address",), ip_address=ADDRESS, mac_address=nullable(ADDRESS))
@@ -108,7 +110,7 @@ SUBNET: Mapping[str, Attribute] = {
     "gateway_ip": Attribute(nullable(ADDRESS)), "allocation_pools": Attribute(list_of(_POOL)),
     "dns_nameservers": Attribute(nullable(list_of(ADDRESS))), "host_routes": Attribute(nullable(ROUTES)),
     "enable_dhcp": Attribute(TRUTH), "ipv6_ra_mode": Attribute(_RA_MODE, **_FIXED),
-    "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(nullable(ID), **_FIXED),
+    "ipv6_address_mode": Attribute(_RA_MODE, **_FIXED), "subnetpool_id": Attribute(nullable(ANY_ID), **_FIXED),
     "prefixlen": Attribute(nullable(whole_number(0, 128)), **_FIXED), "segment_id": Attribute(NOTHING, ignored=True),
     "use_default_subnetpool": Attribute({"type": ["boolean", "null"]}, **_FIXED),
     "service_types": Attribute(NOTHING, ignored=True),
@@ -136,7 +138,8 @@ RULE: Mapping[str, Attribute] = {
     "protocol": Attribute({"anyOf": [nullable({"type": "string", "maxLength": 32}), whole_number(0, 255)]}, **_FIXED),
     "port_range_min": Attribute(nullable({"type": "integer"}), **_FIXED),
     "port_range_max": Attribute(nullable({"type": "integer"}), **_FIXED),
-    "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED), "remote_group_id": Attribute(nullable(ID), **_FIXED),
+    "remote_ip_prefix": Attribute(nullable(ADDRESS), **_FIXED),
+    "remote_group_id": Attribute(nullable(ANY_ID), **_FIXED),
     "remote_address_group_id": Attribute(nullable(ID), **_FIXED),
 }
 DEFAULT_RULE: Mapping[str, Attribute] = {

@@ -89,9 +89,9 @@ def test_a_rule_names_a_group_which_then_stays(api: Api) -> None:
     message = api.refused("POST", RULES, same, 400, "SecurityGroupMultipleRemoteEntites")
     assert message == "Only one of remote_ip_prefix or remote_group_id or remote_address_group_id may be provided."
     del same["security_group_rule"]["remote_ip_prefix"]
-    for absent in (ids.new_id(), "absent"):
+    for absent, status, kind in ((ids.new_id(), 404, "AddressGroupNotFound"), ("absent", 400, "InvalidInput")):
         same["security_group_rule"]["remote_address_group_id"] = absent
-        api.refused("POST", RULES, same, 404, "AddressGroupNotFound")
+        api.refused("POST", RULES, same, status, kind)
     message = api.refused("DELETE", f"{GROUPS}/{group['id']}", None, 409, "AddressGroupInUse")
     assert message == f"Address group {group['id']} is in use on one or more security group rules."
     api.call("DELETE", f"{RULES}/{rule['id']}", status=204)

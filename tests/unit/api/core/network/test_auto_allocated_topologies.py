@@ -82,9 +82,15 @@ def test_what_is_missing_is_said_and_a_dry_run_makes_nothing(api: Api, cloud: Cl
     api.call("DELETE", f"/v2.0/subnetpools/{own['id']}", token=ADMIN, status=204)
     pool(api)
     assert api.call("GET", f"{PATH}?fields=dry-run")["auto_allocated_topology"]["id"] == "dry-run=pass"
-    assert "external connectivity" in api.refused("GET", PATH, None, 409, "AutoAllocationFailure")
     assert rows(cloud, Network) == before + 1
     api.refused("GET", f"{PATH}?fields=id", None, 400, "HTTPBadRequest")
+
+
+def test_a_block_that_overlaps_with_the_outside_is_refused(api: Api, cloud: Cloud, outside: dict[str, Any]) -> None:
+    pool(api, "203.0.113.0/24")
+    before = rows(cloud, Network)
+    assert "external connectivity" in api.refused("GET", PATH, None, 409, "AutoAllocationFailure")
+    assert rows(cloud, Network) == before
 
 
 def test_what_is_used_up_is_said_with_the_numbers(api: Api, cloud: Cloud, outside: dict[str, Any]) -> None:

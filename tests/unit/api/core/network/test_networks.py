@@ -78,10 +78,15 @@ def test_another_projects_network_is_seen_only_when_shared(api: Api) -> None:
 
 
 @pytest.mark.parametrize("values", [{"shared": True}, {"router:external": True}, {"is_default": True},
-                                    {"provider:physical_network": "physnet1"}, {"project_id": OTHER}])
+                                    {"provider:physical_network": "physnet1"}])
 def test_administrators_attributes_are_refused_to_others(api: Api, values: dict[str, object]) -> None:
     api.refused("POST", "/v2.0/networks", {"network": values}, 403, "PolicyNotAuthorized")
     api.make("network", "networks", token=ADMIN, **values)
+
+
+def test_another_project_is_named_by_administrators_alone(api: Api) -> None:
+    api.refused("POST", "/v2.0/networks", {"network": {"project_id": OTHER}}, 400, "HTTPBadRequest")
+    api.make("network", "networks", token=ADMIN, project_id=OTHER)
 
 
 @pytest.mark.parametrize("body", [

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from hostler import ids
 from hostler.db.models import Operation
 from hostler.resources.network import ports
 from tests.harness.network_core import Cloud
@@ -57,7 +58,7 @@ def test_a_null_gateway_stays_null_and_a_named_one_splits_the_pool(api: Api, net
     ({"dns_nameservers": ["fe80::1%a\nb"]}, 400),
     ({"dns_nameservers": ["nope"]}, 400), ({"dns_nameservers": ["1.1.1.1"] * 2}, 400),
     ({"host_routes": [{"destination": "10.1.0.0/16", "nexthop": "x1"}]}, 400), ({"subnetpool_id": "x"}, 400),
-    ({"ipv6_ra_mode": "slaac"}, 400), ({"network_id": "absent"}, 404),
+    ({"ipv6_ra_mode": "slaac"}, 400), ({"network_id": "absent"}, 400), ({"network_id": ids.new_id()}, 404),
     ({"cidr": "fd00::/64", "ip_version": 6, "enable_dhcp": False, "ipv6_ra_mode": "slaac"}, 400),
 ])
 def test_what_is_refused(api: Api, network_id: str, values: dict[str, Any], status: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import sqlalchemy as sa
@@ -24,6 +26,7 @@ LOG = logging.getLogger(__name__)
 # make every claim in progress start again.
 _FLUTTERING = frozenset({"ram_mib", "disk_gib"})
 _TOLERANCE = 0.01
+_TRIES = 5  # where many come at once
 
 
 def record_heartbeat(db: Database, host: str, report: dict[str, Any],
@@ -104,13 +107,20 @@ def _register(db: Database, host: str, report: dict[str, Any], values: dict[str,
         session.add(Host(name=host, number=highest + 1, zone_id=zone.id, last_seen_at=now(),
                          uptime_s=int(report.get("uptime_s", 0)), **values))
 
-    try:
-        db.write(work)
-    except exc.IntegrityError:
-        # Another conductor registered a host in the same moment; the next heartbeat finds it or tries again.
+    if not register(db, work):
         return False
     LOG.info("host %s registered in zone %s", host, report.get("availability_zone"))
     return True
+
+
+def register(db: Database, work: Callable[[orm.Session], None]) -> bool:
+    """Write what may be new, again when somebody else has registered the same, or its like, in the same moment; returns
+    whether it is written, else the next report finds it or tries again."""
+    for _ in range(_TRIES):
+        with contextlib.suppress(exc.IntegrityError):
+            db.write(work)
+            return True
+    return False
 
 
 def zone_named(session: orm.Session, name: str) -> Zone:

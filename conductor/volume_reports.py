@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import orm
 
-from conductor.heartbeats import zone_named
+from conductor.heartbeats import register, zone_named
 from hostler import clock
 from hostler.db.engine import Database
 from hostler.db.models import Backend, VolumeNode
@@ -27,12 +27,7 @@ def record_heartbeat(db: Database, node: str, report: dict[str, Any]) -> bool:
     A back end that is no longer reported keeps its record (volumes may be on it) and becomes unhealthy. Returns
     whether the report was taken.
     """
-    try:
-        db.write(lambda session: _record(session, node, report))
-    except exc.IntegrityError:
-        # Another conductor registered the node (or its zone) in the same moment; the next report finds it.
-        return False
-    return True
+    return register(db, lambda session: _record(session, node, report))
 
 
 def _record(session: orm.Session, name: str, report: dict[str, Any]) -> None:

@@ -69,8 +69,7 @@ class VolumeFleet(RealFleet):
     def stop(self) -> None:
         """Stop everything, exports too: they outlive their agents, on purpose."""
         super().stop()
-        for pid in self._exporting():
-            os.kill(pid, signal.SIGKILL)
+        end_exports(self.directory / "storage")
 
     def volume_files(self, node: str) -> list[str]:
         """Return what lies in a node's back end besides the mark of the share."""
@@ -79,15 +78,23 @@ class VolumeFleet(RealFleet):
 
     def exports(self) -> list[str]:
         """Return the command lines of the programs that export the nodes' volumes."""
-        return list(self._exporting().values())
+        return list(find_exports(self.directory / "storage").values())
 
-    def _exporting(self) -> dict[int, str]:
-        found = {}
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            try:
-                line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            except OSError:
-                continue
-            if line.startswith("qemu-nbd ") and str(self.directory / "storage") in line:
-                found[int(path.parent.name)] = line
-        return found
+
+def end_exports(directory: Path) -> None:
+    """End all exports of files below a directory."""
+    for pid in find_exports(directory):
+        os.kill(pid, signal.SIGKILL)
+
+
+def find_exports(directory: Path) -> dict[int, str]:
+    """Return the command lines of the programs that export files below a directory, by process."""
+    found = {}
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if line.startswith("qemu-nbd ") and str(directory) in line:
+            found[int(path.parent.name)] = line
+    return found

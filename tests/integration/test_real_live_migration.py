@@ -6,6 +6,7 @@ There and back; HOSTLER_MIGRATIONS is the number of moves.
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import threading
@@ -16,12 +17,14 @@ from typing import Any
 
 import pytest
 
+from hostler import clock, pki
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import SSH_OPTIONS, Guest, upload_basics
 from tests.harness.realhost import Fabric, Host
+from tests.harness.volume_fleet import end_exports, find_exports
 
 _TIMES = int(os.environ.get("HOSTLER_MIGRATIONS", "2"))
 _LATEST = {"OpenStack-API-Version": "compute 2.80"}
@@ -49,15 +52,41 @@ _CHECK = "echo 3 > /proc/sys/vm/drop_caches; cd /persist; for f in load?; do [ -
 
 
 class LiveFleet(CertifiedFleet):
-    """Guests can be on the fabric, with addresses that are good on any host; the second host compares their disks."""
+    """Guests can be on the fabric, with addresses that are good on any host; the second host compares their disks. A
+    storage node exports volumes, whose files no host sees, encrypted."""
+
+    @property
+    def storage(self) -> Path:
+        """Where the node keeps its volumes."""
+        return self.directory / "storage"
 
     def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
-        """Say which link leads there."""
+        """Say which link leads to the fabric, and issue the node's certificates."""
         options = super().overrides()
+        out = self.directory / "node1-pki"
+        pki.issue(self.directory / "authority", "node1", [self.fabric.address], out, clock.utcnow())
+        options["node1"] = {
+            "volume": {"my_ip": self.fabric.address, "enabled_backends": "local", "tls_dir": str(out)},
+            "backend:local": {"driver": "file", "format": "raw", "directory": self.storage}}
         options[self.hosts[1].name]["libvirt"]["verify_block_migration"] = True
         for host in self.hosts:
             options[host.name]["network"] = {"bridge_mappings": "fabric:eth1"}
+            options[host.name]["compute"]["nbd_tls"] = True
         return options
+
+    def start(self) -> Client:
+        """Start everything; the node's directory is on its own machine."""
+        self.storage.mkdir(parents=True)
+        return super().start()
+
+    def _join(self, host: Host) -> None:
+        super()._join(host)
+        host.hide(self.storage)
+
+    def stop(self) -> None:
+        """Stop everything, exports too: they outlive their agent, on purpose."""
+        super().stop()
+        end_exports(self.storage)
 
 
 class Stream:
@@ -154,6 +183,30 @@ class World:
                           [link for link in target.links() if link.startswith("tap")]) == ([], False, []),
                  "nothing left at its target", 60, every_s=0.5)
 
+    def attach(self, volume: str) -> str:
+        """Make a volume and attach it; returns the guest's name for the disk."""
+        before = self._disks()
+        self.cloud.openstack("volume", "create", "--size", "1", volume)
+        self._wait_volume(volume, "available")
+        self.cloud.openstack("server", "add", "volume", self.guest.name, volume)
+        self._wait_volume(volume, "in-use")
+        wait_for(lambda: self._disks() - before, "the disk", 60, every_s=0.3)
+        [disk] = self._disks() - before
+        return disk
+
+    def detach(self, volume: str) -> None:
+        """Detach a volume."""
+        self.cloud.openstack("server", "remove", "volume", self.guest.name, volume)
+        self._wait_volume(volume, "available")
+
+    def _disks(self) -> set[str]:
+        return set(self.guest.ssh("ls /sys/block").stdout.split())
+
+    def _wait_volume(self, name: str, status: str) -> None:
+        path = f"/volume/v3/volumes/detail?name={name}"
+        wait_for(lambda: self.client.get(path).json()["volumes"][0]["status"] == status, f"{name}: {status}", 90,
+                 every_s=0.3)
+
     def last(self) -> dict[str, Any]:
         """Return the server's last migration."""
         answer = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.guest.id}", headers=_LATEST)
@@ -168,7 +221,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         pytest.skip(missing)
     real_parts.tiny_image()
     directory = tmp_path_factory.mktemp("live")
-    cloud = LiveFleet(directory)
+    cloud = LiveFleet(directory, nodes=1)
     try:
         made = World(cloud, cloud.start(), directory)
         made.prepare()
@@ -221,6 +274,41 @@ def test_the_guest_goes_on(world: World, stream: Stream) -> None:
     assert guest.ssh("cat /tmp/rounds").stdout.strip()
     guest.ssh("kill $(cat /tmp/load.pid); sync")
     assert guest.ssh(_CHECK).stdout == "checked\n"
+    db = world.cloud.fleet.database()
+    assert invariants.database_faults(db) == []
+    db.dispose()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.contract("N-MIGRATE", "N-CLI")
+def test_a_volume_is_written_all_the_way(world: World) -> None:
+    guest, storage = world.guest, world.cloud.storage
+    disk = world.attach("luggage")
+    made = guest.ssh(f"/bin/mke2fs -q -t ext4 /dev/{disk} && mkdir /vol && mount -t ext4 /dev/{disk} /vol")
+    assert made.returncode == 0, made.stderr
+    # As on the server's own disk, beside what the test before left.
+    names = {"/persist/": "/vol/", **{f"/tmp/{name}": f"/tmp/vol.{name}" for name in ("load.pid", "broken", "rounds")}}
+    script = functools.reduce(lambda text, name: text.replace(name, names[name]), names, _WRITE)
+    (world.directory / "load").write_text(script)
+    assert guest.copy(world.directory / "load", "/tmp/vol.sh").returncode == 0
+    guest.ssh("setsid sh /tmp/vol.sh > /dev/null 2>&1 < /dev/null &")
+    wait_for(lambda: guest.ssh("cat /tmp/vol.rounds").stdout.strip(), "the first round", 60)
+    exports = set(find_exports(storage))
+    for _ in range(_TIMES):
+        rounds = int(guest.ssh("cat /tmp/vol.rounds").stdout)
+        world.migrate()
+        guest.wait_ssh()
+        wait_for(lambda rounds=rounds: int(guest.ssh("cat /tmp/vol.rounds").stdout or 0) > rounds + 4,
+                 "it to go on writing", 60)
+        assert guest.ssh("cat /tmp/vol.broken").stdout == ""
+        assert len(exports) == len(find_exports(storage)) == 1
+        assert exports.isdisjoint(find_exports(storage)), "the target has an export of its own"
+        exports = set(find_exports(storage))
+    guest.ssh("kill $(cat /tmp/vol.load.pid); sync")
+    assert guest.ssh(_CHECK.replace("/persist", "/vol")).stdout == "checked\n"
+    assert guest.ssh("umount /vol").returncode == 0
+    world.detach("luggage")
+    assert find_exports(storage) == {}
     db = world.cloud.fleet.database()
     assert invariants.database_faults(db) == []
     db.dispose()

@@ -66,16 +66,22 @@ class SilentLeaders:
                 self._judged.discard(leader)
 
     def still_leads(self, leader: str) -> bool:
-        """Return whether some host hears one that does not report."""
-        if self._believed.get(leader, 0.0) > time.monotonic():
+        """Return whether some host hears one that does not report; also while the broker is silent, so that nobody
+        could be asked or told."""
+        believed = self._believed.get(leader, 0.0)
+        if believed > time.monotonic():
             return True
         with self._cloud.db.reading() as session:
             watchers = elections.led_by(session, leader)[1]
         with futures.ThreadPoolExecutor(ASKED, thread_name_prefix="watchers") as pool:
-            heard = any(seen.result().get(leader) for seen in self._ask(pool, RequestContext.system(), watchers))
+            views = [view.result() for view in self._ask(pool, RequestContext.system(), watchers)]
+        if None in views:
+            return True
+        heard = any(view[leader] for view in views if view is not None and leader in view)
         if heard:
-            LOG.warning("Host %s does not report, but still leads outside for its routers; restart its agent, or force "
-                        "it down once it is switched off", leader)
+            if time.monotonic() > believed + BELIEVED_S:  # not again for as long as it goes on
+                LOG.warning("Host %s does not report, but still leads outside for its routers; start its agent, or "
+                            "switch it off", leader)
             self._believed[leader] = time.monotonic() + BELIEVED_S
         return heard
 
@@ -88,7 +94,7 @@ class SilentLeaders:
         try:
             answered = pool.submit(self._answers, context, leader)
             asked = self._ask(pool, context, watchers - {watcher})
-            seen = [None if leader not in (one := view.result()) else one[leader] for view in asked]
+            seen = [(view.result() or {}).get(leader) for view in asked]
             if True in seen or (False not in seen and answered.result()):
                 LOG.info("Host %s is silent to host %s, but not to all; it goes on leading outside", leader, watcher)
                 return
@@ -98,15 +104,18 @@ class SilentLeaders:
             pool.shutdown(wait=False)
 
     def _ask(self, pool: futures.Executor, context: RequestContext, watchers: Iterable[str]
-             ) -> dict[futures.Future[Seen], str]:
+             ) -> dict[futures.Future[Seen | None], str]:
         """Ask some of the watchers at the same time; returns who is asked by what will be answered."""
         known = sorted(watchers)
         return {pool.submit(self._view, context, host): host
                 for host in random.sample(known, min(ASKED, len(known)))}
 
-    def _view(self, context: RequestContext, host: str) -> Seen:
+    def _view(self, context: RequestContext, host: str) -> Seen | None:
+        """Return what a host says; nothing when it is silent, None when the broker is."""
         try:
             return self._cloud.compute.get_leaders(context, host, ANSWER_S)
+        except errors.BrokerSilent:
+            return None
         except errors.HostlerError:
             return {}
 

@@ -18,11 +18,11 @@ import pytest
 import requests
 
 from hostler.context import RequestContext
-from hostler.db.models import Network
+from hostler.db.models import Network, Router
 from hostler.operations import notes
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network as kinds
-from hostler.resources.network import providers
+from hostler.resources.network import elections, providers
 from hostler.resources.network.port_specs import port_specs
 from hostler.resources.server.specs import PortSpec
 from tests.harness import backends
@@ -44,6 +44,10 @@ _ROUTER: Final = [*conductor_points(["UpdateRouter"], ["update_network"]), *api_
 _ELECTED: Final = [*conductor_points(["UpdateRouter"], ["update_network", "apply_port_rules"]), *api_points()]
 # Asked for as hostler-manage does: without the api.
 _CHOICE: Final = [*conductor_points(["UpdateNetwork"], ["update_network"]), *agent_points("network.apply_rules")]
+# Swapped by hostler-manage while it is up.
+SWAPS: Final = [(distributed, point) for distributed in (False, True)
+                for point in (*conductor_points(["UpdateRouter"], ["update_network", "apply_port_rules"]),
+                              *agent_points("network.apply_rules"))]
 _RECORDS: Final = api_points(wake=False)
 _ELSEWHERE: Final = "11111111-1111-4111-8111-111111111111"
 
@@ -312,6 +316,25 @@ def test_change_survives(scene: Scene, name: str, way: str, point: Point) -> Non
     scene.flip(name, point, on=way == "on")
     assert bool(SWITCHES[name].is_on(scene)) == (way == "on")
     assert scene.sent() == scene.recorded()
+
+
+@pytest.mark.parametrize(("distributed", "point"), share_of(SWAPS), ids=str)
+def test_the_swap_of_a_running_router_survives(scene: Scene, distributed: bool, point: Point) -> None:
+    scene.bring("down", on=False)
+    scene.bring("elected host", on=distributed)
+    scene.bring("floating IP there" if distributed else "floating IP", on=True)
+    deaths = scene.campaign.deaths
+    scene.campaign.arm(point)
+    scene.campaign.db.write(lambda session: elections.swap(
+        session, RequestContext.system(), session.get_one(Router, scene.router), 60, distributed=distributed))
+    assert scene.campaign.wait_death(deaths), f"nothing passed {point}"
+    scene.campaign.wait_whole()
+    scene.campaign.disarm()
+    scene.campaign.wait_rest()
+    assert scene.show(f"routers/{scene.router}")["distributed"] == distributed
+    assert scene.sent() == scene.recorded()
+    [router] = scene.recorded()[0].network.routers
+    assert (router.elected is None) == distributed and list(router.outside) == [HOST]
 
 
 @pytest.mark.parametrize("point", _RECORDS, ids=str)

@@ -48,7 +48,7 @@ class World(RealNetworks):
     def elected(self) -> list[str]:
         """Return the names of the hosts that the records say lead outside."""
         return [agent["host"] for agent in self.client.get(f"{NET}/routers/{self.tenant.router}/l3-agents").json()[
-            "agents"] if agent["ha_state"] == "active"]
+            "agents"] if agent.get("ha_state") == "active"]
 
     def holds(self, host: Host) -> bool:
         """Return whether a host's kernel has the router's address outside."""
@@ -175,6 +175,35 @@ def test_traffic_goes_on_without_the_agent_of_the_elected_host(world: World,
         tell(capsys, "agent killed for longer than service_down_time", gaps)
         assert max(gaps.values()) < 1 and end() == "done"
     assert world.elected() == [first.name] and world.holds(first)
+
+
+def test_one_that_is_cut_off_learns_that_it_leads_no_more(world: World) -> None:
+    first, *others = world.cloud.hosts
+    world.settle_on(first)
+    Pings(world, seconds=0).gaps()
+    first.check("ip link set eth0 down")
+    try:
+        wait_for(lambda: any(map(world.holds, others)), "another host to lead outside", 20)
+        [chosen] = world.elected()
+        assert chosen != first.name and world.holds(first)
+    finally:
+        first.check("ip link set eth0 up")
+    wait_for(lambda: not world.holds(first), "it to let go of the address", 90)
+    wait_for(lambda: real_guests.hosts_up(world.client) == 3, "its agent", 60)
+    assert world.elected() == [chosen]
+    Pings(world, seconds=0).gaps()
+
+
+def test_the_provider_of_a_running_router_is_swapped(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for provider in ("Flat", "VirtualRouter"):
+        with talking(world.g3, 15) as end:
+            pings = Pings(world, world.g2, world.g3, seconds=12)
+            world.swap(provider)
+            pings.wait_more(30)
+            gaps = pings.gaps()
+            tell(capsys, f"swap to {provider}", gaps)
+            assert max(gaps.values()) < 2 and end() == "done"
+    wait_for(lambda: len(world.elected()) == 1, "an elected host")
 
 
 def test_another_host_leads_when_the_elected_one_dies(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -112,6 +112,14 @@ def test_one_that_others_hear_keeps_its_routers_beyond_its_lease(scene: Scene) -
     assert len(scene.sweep()) == 1 and scene.leader() != LEADER
 
 
+def test_nobody_loses_them_while_the_broker_is_silent(scene: Scene) -> None:
+    scene.silence()
+    scene.views = dict.fromkeys(("host1", "host2", "host4"), errors.BrokerSilent())
+    assert scene.sweep() == [] and scene.leader() == LEADER
+    scene.views = {}
+    assert len(scene.sweep()) == 1
+
+
 @pytest.mark.parametrize("views", [{}, {"host1": None, "host2": False}])
 def test_one_that_nobody_hears_loses_them_with_its_lease(scene: Scene, views: dict[str, Any]) -> None:
     scene.silence()

@@ -172,8 +172,9 @@ def _range(ports: tuple[int, int]) -> str:
 
 
 def _refused(router: HostRouter, device: str, inward: Mapping[str, str]) -> list[str]:
-    lines = [f"ct status dnat ct original ip daddr {address} ct reply ip saddr != {fixed} drop"
-             for address, fixed in inward.items()]
+    lines = [*_elsewhere(router, device), *(
+        f"ct status dnat ct original ip daddr {address} ct reply ip saddr != {fixed} drop"
+        for address, fixed in inward.items())]
     known = f"ct original ip daddr != {_set(inward)} " if inward else ""
     lines.append(f"ct status dnat {known}jump forwarded")
     own = [*inward, *([router.source] if router.source else [])]
@@ -185,6 +186,16 @@ def _refused(router: HostRouter, device: str, inward: Mapping[str, str]) -> list
             floating = f"ip saddr != {_set(inward.values())} " if inward else ""
             lines.append(f'oifname "{device}" ct direction original {floating}drop')
     return lines
+
+
+def _elsewhere(router: HostRouter, device: str) -> list[str]:
+    """Return what refuses the way to the host that led outside before, as long as routes still lead there.
+
+    A connection that took it while these rules are in force would be known as one that is not translated, for good.
+    """
+    behind = rules.collapse([*(address for port in router.spec.interfaces for address in port.addresses),
+                             *(route["destination"] for route in router.spec.routes)])
+    return [f'oifname != "{device}" ip daddr != {_set(behind)} drop'] if behind and "0.0.0.0/0" not in behind else []
 
 
 def _sources(router: HostRouter, device: str, inward: Mapping[str, str]) -> list[str]:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from compute.network import names, namespaces
+from compute.network import names, namespaces, nft, router_rules
+from compute.network.router_rules import HostRouter
 from hostler import ids
 from hostler.resources.server.specs import RouterPortSpec, RouterSpec
 from tests.harness import network_lab
@@ -117,6 +118,36 @@ def test_the_second_host_watches_the_elected_one(scene: Scene, capsys: pytest.Ca
 def set_link(name: str, state: str) -> None:
     with IPRoute() as ipr:
         ipr.link("set", index=ipr.link_lookup(ifname=name)[0], state=state)
+
+
+def test_a_connection_survives_what_comes_between_rules_and_routes(scene: Scene) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.elected(first), first, second)
+    assert scene.world.pings(FLOATING)
+    scene.guests[1].listen(80)
+    talk = namespaces.run_inside(scene.world.path, lambda: network_lab.dial(FLOATING, 80))
+    assert talk is not None and echoes(talk)
+    router = scene.elected(second)
+    rules = router_rules.render(HostRouter(router, second.tunnel_ip, router.floating))
+    [namespace] = (second.cloud.directory / "state" / "compute" / "routers" / router.id).glob("hostler-router-*")
+    namespaces.run_inside(namespace, lambda: nft.apply(rules))
+    # The answer meets the rules of a host that leads outside, and still the route to the other one.
+    talk.sendall(b"first\n")
+    talk.settimeout(1)
+    with contextlib.suppress(TimeoutError):
+        talk.recv(100)
+    scene.tell(router, second, first)
+    assert wait_for(lambda: b"second" in said(talk, b"second\n"), 30)
+    talk.close()
+
+
+def said(talk: socket.socket, word: bytes) -> bytes:
+    """Send a word, and return what comes within two seconds."""
+    talk.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        talk.sendall(word)
+        return talk.recv(1000)
+    return b""
 
 
 def test_guests_of_networks_that_the_elected_host_has_no_guest_of(hosts: tuple[HostOfTwo, HostOfTwo],

@@ -45,7 +45,9 @@ class Fabric:
 
     def start(self) -> None:
         """Make the bridge."""
-        _run("ip", "link", "add", self.bridge, "type", "bridge")
+        # Else its address is that of one of its links, and changes with the hosts that come and go.
+        address = f"02:68:66:61:{self.number // 256:02x}:{self.number % 256:02x}"
+        _run("ip", "link", "add", self.bridge, "address", address, "type", "bridge")
         _run("ip", "addr", "add", f"{self.address}/24", "dev", self.bridge)
         _run("ip", "link", "set", self.bridge, "up")
 

@@ -82,6 +82,7 @@ class Reconciler:
                 self._carry_out(verdict, states.get(server_id, virt.NOSTATE), mark)
             except errors.HostlerError as error:
                 LOG.error("Server %s cannot be brought to '%s': %s", server_id, verdict["action"], error.details)
+        self._tools.network.confirm()
         for server_id in answer.get("discard", ()):
             if not self._bench.locks.changed_since(server_id, mark):
                 with self._bench.work_on(server_id, None):

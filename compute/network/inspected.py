@@ -13,6 +13,7 @@ from compute.network.inspection import Difference, Seen
 from compute.network.records import NetworkRecord
 from compute.network.router_rules import HostRouter
 from hostler import errors
+from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -32,6 +33,15 @@ class InspectedPlumbing(FlatPlumbing):
             "lacking": {network_id: [inspection.describe(entry) for entry in inspection.lacking(
                 seen, network_id, overlay.entries(members, self._uplinks.tunnel_ip))]
                 for network_id, members in places.items()}}
+
+    def restore(self, servers: Sequence[ServerSpec]) -> None:
+        """Make everything for `servers` again, but lead outside only where this host did without a break."""
+        self._routers.doubt(port for server in servers for port in server.ports)
+        super().restore(servers)
+
+    def confirm(self) -> None:
+        """Lead outside as what is kept says."""
+        self._routers.confirm(lambda: self._ports)
 
     def repair(self) -> None:
         """Make each network and router again, and remove what belongs to none."""

@@ -51,7 +51,14 @@ class NetworkPlumbing(Protocol):
         """Adopt changes of a network (MTU, DNS servers, routes, subnets) and of its `ports` on this host."""
 
     def restore(self, servers: Sequence[ServerSpec]) -> None:
-        """Make everything for `servers` again, and remove ports and networks of ours that none of them has."""
+        """Make everything for `servers` again, and remove ports and networks of ours that none of them has.
+
+        On a host that has booted since, another one may lead outside for a router by now: this one does not, until
+        `confirm` or a newer word of the router.
+        """
+
+    def confirm(self) -> None:
+        """Take what is kept for true: it was compared with the records."""
 
     def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """Return how the host's network really is; changes nothing.

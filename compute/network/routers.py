@@ -92,6 +92,29 @@ class Routers:
         # Networks that must stay though no guest is on them here.
         self.held: frozenset[str] = frozenset()
         self.broken = False
+        # The revisions of routers that this host led outside for before it booted.
+        self._doubted: dict[str, int] = {}
+
+    def doubt(self, ports: Iterable[PortSpec]) -> None:
+        """Lead outside for no router that has nothing on this host yet, until told or confirmed.
+
+        What is kept may be from before the host booted, and another one may lead by now, at the same address.
+        """
+        with self._lock:
+            self._doubted = {router_id: router.spec.revision for router_id, router in wanted(ports, self._host).items()
+                             if router.spec.elected and router.leader is None
+                             and not namespaces.exists(self._namespace(router_id))}
+
+    def confirm(self, ports: Callable[[], Iterable[PortSpec]]) -> None:
+        """Doubt nothing any more."""
+        if self._doubted:
+            self._doubted = {}
+            self.make(ports)
+
+    def _believed(self, router: HostRouter) -> HostRouter:
+        if self._doubted.get(router.spec.id) != router.spec.revision:
+            return router
+        return HostRouter(dataclasses.replace(router.spec, elected={}), self._host)
 
     def make(self, ports: Callable[[], Iterable[PortSpec]], *, again: bool = False) -> None:
         """Make the routers that the present ports are behind, with all their networks, and remove what is left over.
@@ -100,7 +123,7 @@ class Routers:
         """
         with self._lock:
             here = list(ports())
-            routers = wanted(here, self._host)
+            routers = {router_id: self._believed(router) for router_id, router in wanted(here, self._host).items()}
             self._leaders.follow(elsewhere((router.spec for router in routers.values()), self._host))
             if not routers and not self.known and not self._servers.known:
                 return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from pyroute2 import IPRoute
 
-from compute.network import names, namespaces, nft, router_rules
+from compute.network import names, namespaces, nft, router_links, router_rules
 from compute.network.router_rules import HostRouter
 from hostler import ids
 from hostler.resources.server.specs import RouterPortSpec, RouterSpec
@@ -148,6 +149,40 @@ def said(talk: socket.socket, word: bytes) -> bytes:
         talk.sendall(word)
         return talk.recv(1000)
     return b""
+
+
+def test_a_host_that_boots_leads_outside_only_once_that_is_confirmed(scene: Scene) -> None:
+    first, second = scene.hosts
+    scene.tell(scene.elected(first), first, second)
+    path = first.cloud.directory / "state" / "compute" / "routers" / scene.router.id
+
+    def leads() -> bool:
+        [namespace] = path.glob("hostler-router-*")
+        return OWN in subprocess.run(["nsenter", f"--net={namespace}", "ip", "address"], capture_output=True, text=True,
+                                     check=True).stdout
+
+    def restart(*, booted: bool) -> None:
+        if booted:
+            [namespace] = path.glob("hostler-router-*")
+            first.on(lambda: router_links.remove(namespace))
+        first.on(first.cloud.restart_agent)
+        net = dataclasses.replace(scene.net, routers=(scene.router,))
+        servers = [dataclasses.replace(guest.server, ports=(dataclasses.replace(guest.port, network=net),))
+                   for guest in first.cloud.guests]
+        first.on(lambda: first.cloud.plumbing.restore(servers))
+
+    assert leads()
+    restart(booted=False)
+    assert leads()
+    for told in (False, True):
+        restart(booted=True)
+        assert not leads() and scene.guests[0].pings(scene.guests[2].address)
+        if told:
+            scene.tell(scene.elected(first), first, second)
+        else:
+            first.on(first.cloud.plumbing.confirm)
+        assert leads()
+    assert scene.world.pings(FLOATING)
 
 
 def test_guests_of_networks_that_the_elected_host_has_no_guest_of(hosts: tuple[HostOfTwo, HostOfTwo],

@@ -107,6 +107,9 @@ class FakeNetworkPlumbing:
             self.active = set(self.plugged)
         self._follow()
 
+    def confirm(self) -> None:
+        """Nothing was doubted."""
+
     def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """Return what tests say is wrong, and the external addresses for the ports plugged."""
         with self._lock:

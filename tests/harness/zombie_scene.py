@@ -18,6 +18,7 @@ from tests.harness.volume_scene import HERE, THERE, V3, VERSION, Request, Volume
 
 SERVERS = "/compute/v2.1/servers"
 _ATTACHMENTS = {"OpenStack-API-Version": "volume 3.54"}
+_REIMAGES = {"OpenStack-API-Version": "volume 3.68"}
 _V53 = {"OpenStack-API-Version": "compute 2.53"}
 _V93 = {"OpenStack-API-Version": "compute 2.93"}
 _V80 = {"OpenStack-API-Version": "compute 2.80"}
@@ -356,7 +357,8 @@ SCENARIOS: dict[str, Callable[[ZombieScene], Callable[[], requests.Response]]] =
         "new_type": THERE, "migration_policy": "on-demand"}}),
     "migrate": _migrate,
     "revert": _revert,
-    "reimage": lambda scene: scene.acting(scene.make("volume"), {"os-reimage": {"image_id": scene.image_id}}),
+    "reimage": lambda scene: scene.posting(f"{V3}/volumes/{scene.make('volume')}/action",
+                                           {"os-reimage": {"image_id": scene.image_id}}, _REIMAGES),
     "create_snapshot": lambda scene: scene.creating("snapshot", volume_id=scene.make("volume")),
     "delete_snapshot": lambda scene: scene.deleting(f"{V3}/snapshots/{_snapshot(scene)}"),
     "create_backup": lambda scene: scene.creating("backup", volume_id=scene.make("volume")),

@@ -1,4 +1,5 @@
-"""Live migration of an idle guest beside the same done by hand: `python bench/live_migration.py [--times N]`.
+"""Live migration of an idle guest beside the same done by hand: `python bench/live_migration.py [--times N]
+[--against COMMIT]`.
 
 Two hosts with libvirtd and QEMU in namespaces of this machine, TLS between them, one guest made by the API and a copy
 of it that only libvirt knows, its disk an overlay of the same image. Both go there and back in turns. By hand means:
@@ -20,6 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import against
 import libvirt
 import measure
 from lxml import etree
@@ -175,15 +177,19 @@ def main() -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=6, help="migrations of each; default 6")
-    times = parser.parse_args().times
+    parser.add_argument("--against", metavar="COMMIT", help="measure this commit and the present code in turns")
+    options = parser.parse_args()
     missing = realfleet.missing()
     if missing:
         sys.exit(missing)
+    if options.against:
+        against.compare(options.against, [sys.argv[0], "--times", str(options.times)])
+        return
     with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
         world = World(Path(directory))
         try:
             world.prepare()
-            compare(world, times)
+            compare(world, options.times)
         finally:
             world.cloud.stop()
 

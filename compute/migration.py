@@ -20,6 +20,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
+from concurrent import futures
 from typing import Any
 
 from compute import comparing
@@ -103,11 +104,12 @@ class Migrations:
                                                "support yet.")
             server = self._specs.save(server)
             tools.checkpoint("migrate.ports", server.id)
-            bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
-            work.check()
-            tools.checkpoint("migrate.disks", server.id)
             on_base = server.image is not None and known.base == server.image.sha256
-            disks = self._disks(server, origin, on_base=on_base)
+            with futures.ThreadPoolExecutor(1, "migrate-disks") as pool:  # neither needs the other
+                making = pool.submit(self._disks, server, origin, on_base=on_base)
+                bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
+                disks = making.result()
+            work.check()
             tools.checkpoint("migrate.landing", server.id)
             with self._bench.starting(server.id):  # not on a host that was fenced
                 landing = tools.driver.prepare_migration(
@@ -211,6 +213,7 @@ class Migrations:
             return False
 
     def _disks(self, server: ServerSpec, origin: dict[str, Any], *, on_base: bool) -> tuple[virt.Disk, ...]:
+        self._tools.checkpoint("migrate.disks", server.id)
         base = self._tools.images.fetch(server.image) if server.image is not None and on_base else None
         if self._tools.driver.get_power_state(server.id) != virt.NOSTATE:
             return self._tools.disks.ensure(server, base)

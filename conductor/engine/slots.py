@@ -3,7 +3,8 @@
 A run that finds no place at a host could be handed over at once. But a run that asks two hosts in turns, as a live
 migration does, then loses its place at each turn while many are under way, and handing over and taking up again cost
 more than the call. So it waits a moment for a place at a host that gave some back lately: there, calls do end.
-It keeps no place elsewhere while it waits, or two such runs would wait for each other.
+It keeps no place elsewhere while it waits, or two such runs would wait for each other. No more wait at a host than are
+inside: a busy host takes twice as many workers as it has places, for that moment.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class Slots:
         self._inside: dict[str, str] = {}  # operation → host
         self._count: dict[str, int] = defaultdict(int)
         self._left_at: dict[str, float] = {}
+        self._patient: dict[str, int] = defaultdict(int)  # how many wait for a place
         self._waiting: dict[str, deque[str]] = defaultdict(deque)
 
     def enter(self, operation_id: str, host: str, wait_s: float = WAIT_S) -> bool:
@@ -63,10 +65,15 @@ class Slots:
         return self._count[host] >= self._limit
 
     def _wait(self, operation_id: str, host: str, wait_s: float) -> bool:
-        if not wait_s or self._left_at.get(host, float("-inf")) < time.monotonic() - LATELY_S:
+        calls_end = self._left_at.get(host, float("-inf")) >= time.monotonic() - LATELY_S
+        if not wait_s or not calls_end or self._patient[host] >= self._limit:
             return False
         self._leave(operation_id)
-        return self._changed.wait_for(lambda: not self._is_full(host), wait_s)
+        self._patient[host] += 1
+        try:
+            return self._changed.wait_for(lambda: not self._is_full(host), wait_s)
+        finally:
+            self._patient[host] -= 1
 
     def _leave(self, operation_id: str) -> str | None:
         host = self._inside.pop(operation_id, None)

@@ -42,6 +42,19 @@ def test_a_place_at_a_host_whose_calls_end_is_waited_for(slots: Slots) -> None:
     assert slots.full_hosts() == ["host1"]
 
 
+def test_no_more_wait_than_are_inside(slots: Slots) -> None:
+    slots.leave("first")
+    slots.enter("second", "host1")
+    thread, answers = ask(slots, "third", "host1")
+    wait_for(lambda: slots._patient["host1"] == 1, "the third waits", 10)
+    started = time.monotonic()
+    assert not slots.enter("fourth", "host1", wait_s=30)
+    assert time.monotonic() - started < 10
+    slots.leave("second")
+    thread.join(10)
+    assert answers == [True]
+
+
 def test_who_waits_holds_no_place_elsewhere(slots: Slots) -> None:
     for host in ("host1", "host2"):
         slots.enter("before", host)

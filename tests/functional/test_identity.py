@@ -337,6 +337,9 @@ def test_what_is_not_there_says_so(cloud: Cloud) -> None:
     assert cloud.call("GET", "/credentials").json["credentials"] == []
     assert cloud.call("GET", "/credentials/x").status_code == 404
     assert cloud.call("POST", "/credentials", {"credential": {"type": "x"}}).status_code == 501
+    for item in ("identity_providers/x", "mappings/x", "service_providers/x"):  # made by PUT
+        assert cloud.call("GET", f"/OS-FEDERATION/{item}").status_code == 404
+        assert cloud.call("PUT", f"/OS-FEDERATION/{item}", {}).status_code == 501
     assert cloud.call("GET", "/limits/model").json["model"]["name"] == "flat"
     missing = cloud.call("GET", "/nowhere")
     assert missing.status_code == 404

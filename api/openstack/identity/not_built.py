@@ -57,7 +57,12 @@ class MissingItem:
         """Find nothing."""
         raise not_found(self._noun, ids["item_id"])
 
-    on_head = on_patch = on_put = on_delete = on_get
+    on_head = on_patch = on_delete = on_get
+
+    def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
+        """Refuse: parts of a federation are made so."""
+        raise errors.NotImplementedHere(feature=f"Making an {self._noun}" if self._noun[0] in "aeiou" else
+                                        f"Making a {self._noun}")
 
 
 class LimitModel:

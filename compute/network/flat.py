@@ -206,6 +206,8 @@ class FlatPlumbing:
                     self._store.save_port(port)
                 if record is not None and ports:
                     self._serve_dhcp(record)
+        if self._routers.serves(network_ids):
+            self._route()
 
     def on_password(self, listener: PasswordListener) -> None:
         """Hand posted passwords to `listener`."""
@@ -305,10 +307,8 @@ class FlatPlumbing:
         links.make_network(layout)
         self._reach(record)
         self._serve_dhcp(record)
-        if record.network.providers.get(services.USERDATA, services.FLAT) == services.FLAT:
-            self._metadata.listen(record.network.id, layout.namespace)
-        else:
-            self._metadata.stop(record.network.id)
+        self._metadata.listen(record.network.id, layout.namespace,
+                              wanted=services.USERDATA not in record.network.providers)
         self._watchdog.start()
 
     def _unmake(self, network_id: str) -> None:

@@ -145,11 +145,13 @@ def router(seen: Seen, wanted: HostRouter, namespace: Path) -> Iterator[Differen
 
 
 def external_addresses(namespace: Path, wanted: HostRouter) -> list[str]:
-    """Return the addresses that a router really has on its external network here, without prefix lengths."""
+    """Return the addresses that a router really has on its external network here, without prefix lengths; link-local
+    ones, which no record has, are left out."""
     if wanted.outside is None or not namespaces.exists(namespace):
         return []
     inner = names.router_inner_name(wanted.outside.id)
-    return sorted(address.partition("/")[0] for address in namespaces.run_inside(namespace, _addresses).get(inner, ()))
+    return sorted(address.partition("/")[0] for address in namespaces.run_inside(namespace, _addresses).get(inner, ())
+                  if not ipaddress.ip_interface(address).is_link_local)
 
 
 def lacking(seen: Seen, network_id: str, asked: Iterable[Entry]) -> list[Entry]:

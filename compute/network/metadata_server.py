@@ -52,8 +52,11 @@ class MetadataServer:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
 
-    def listen(self, network_id: str, namespace: Path) -> None:
-        """Answer in the namespace at `namespace`, unless it does already."""
+    def listen(self, network_id: str, namespace: Path, *, wanted: bool = True) -> None:
+        """Answer in the namespace at `namespace`, unless it does already; not any more when that is not `wanted`."""
+        if not wanted:
+            self.stop(network_id)
+            return
         identity = namespaces.identity(namespace)
         with self._lock:
             present = self._listeners.get(network_id)

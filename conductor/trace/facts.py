@@ -53,16 +53,27 @@ class End:
         return self.place.name if self.place is not None else "no host"
 
 
-def sender(session: orm.Session, port_id: str) -> End:
-    """Return the end at a port; raises NotFound, and Invalid for a port that is no server's or has no address."""
-    return _end(session, port_id, None)
+def sender(session: orm.Session, port_id: str, to: str) -> End:
+    """Return the end at a port, at its first address of an IP version that `to`, an address or a port, has as well.
+
+    Raises NotFound, and Invalid for a port that is no server's or has no such address.
+    """
+    end = _end(session, port_id, None)
+    other = ids.canonical(to)
+    if other is None:
+        return _end(session, port_id, ipaddress.ip_address(to).version)
+    versions = {ipaddress.ip_address(fixed.ip_address).version for fixed in _end(session, other, None).port.fixed_ips}
+    shared = [fixed.ip_address for fixed in end.port.fixed_ips
+              if ipaddress.ip_address(fixed.ip_address).version in versions]
+    return dataclasses.replace(end, address=shared[0]) if shared else end
 
 
 def receiver(session: orm.Session, source: End, to: str) -> tuple[str, End | None]:
     """Return the address that is meant by `to` and the end that has it: None for one that is no port's here.
 
     A port is meant by its first address of the source's IP version. An address is looked for on the source's network,
-    then on those that routers join with it, then among floating IPs.
+    then on those that routers join with it, then among floating IPs; one of IPv6, which is not translated, anywhere, if
+    a single port has it.
     """
     version = ipaddress.ip_address(source.address).version
     port_id = ids.canonical(to)
@@ -76,6 +87,11 @@ def receiver(session: orm.Session, source: End, to: str) -> tuple[str, End | Non
             FixedIp.ip_address == address, Port.network_id.in_(networks), Port.server_id.is_not(None))).first()
         if there is not None:
             return address, dataclasses.replace(_end(session, there, version), address=address)
+    if version == 6:
+        there_too = session.scalars(sa.select(FixedIp.port_id).join(Port, Port.id == FixedIp.port_id).where(
+            FixedIp.ip_address == address, Port.server_id.is_not(None)).limit(2)).all()
+        return address, dataclasses.replace(_end(session, there_too[0], version), address=address) if len(
+            there_too) == 1 else None
     floating = session.scalars(sa.select(FloatingIp).where(FloatingIp.address == address)).first()
     if floating is None or floating.port_id is None:
         return address, None

@@ -23,7 +23,7 @@ def trace(run: Run, from_port: str, to: str, packet: Packet) -> dict[str, Any]:
     """
     inner_port: int | None = None
     with run.reading() as session:
-        source = facts.sender(session, from_port)
+        source = facts.sender(session, from_port, to)
         address, target = facts.receiver(session, source, to)
         if target is None and (found := facts.forwarded(session, address, packet.protocol, packet.port)):
             target, inner_port = found

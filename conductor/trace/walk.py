@@ -14,7 +14,7 @@ from conductor.trace import rules
 from conductor.trace.facts import End, Place
 from conductor.trace.rules import Packet
 from hostler.resources.network import kinds
-from hostler.resources.server.specs import NetworkSpec, RouterSpec
+from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, RouterSpec
 
 OK, DROP, DOUBT, UNSEEN = "ok", "drop", "doubt", "unseen"
 _RULES: Final = "its rules"
@@ -180,6 +180,9 @@ class Walk:
         elif router.elected["host"] != here.name:
             here = _leader(router) or here
             yield Hop(source.host, f"router {router.id} sends it to host {here.name}, which leads outside for it")
+        if ipaddress.ip_address(source.address).version == 6:
+            yield from self._outward_ipv6(here, router, router.gateway)
+            return
         floating = [one.address for one in source.port.floating_ips
                     if (one.router_id, one.fixed_ip_address) == (router.id, source.address)]
         own = router.outside.get(here.name)
@@ -199,6 +202,42 @@ class Walk:
             yield Hop("outside", f"{self._address} is beyond the external network; what happens there is not seen")
         else:
             yield from self._inward(self._target)
+
+    def _outward_ipv6(self, here: Place, router: RouterSpec, gateway: RouterPortSpec) -> Iterator[Hop]:
+        """Leave a router as it is: nothing is translated."""
+        own, external = _ipv6_addresses(gateway), gateway.network
+        if not own:
+            yield Hop(here.name, f"router {router.id} has no IPv6 address on external network {external.id}: it "
+                                 "forwards no IPv6 there", DROP)
+            return
+        if not any(subnet.ip_version == 6 and subnet.gateway_ip for subnet in external.subnets):
+            yield Hop(here.name, f"no IPv6 subnet of external network {external.id} has a gateway", DROP)
+            return
+        for address in own:
+            yield from self._address_at(here, router.id, address)
+        yield Hop(here.name, f"router {router.id} sends it out as it is: IPv6 is not translated")
+        yield Hop("outside", f"answers come back if external network {external.id} has a route to "
+                             f"{self._source.address} by {', '.join(own)}", DOUBT)
+        if self._target is not None:
+            yield from self._inward_ipv6(self._target)
+
+    def _inward_ipv6(self, target: End) -> Iterator[Hop]:
+        """Come in from outside by a router of the target's subnet."""
+        router = next((one for one in target.port.network.routers if one.gateway and _ipv6_addresses(one.gateway)
+                       and any(port.network.id == target.port.network.id and any(
+                           ipaddress.ip_address(target.address) in ipaddress.ip_interface(address).network
+                           for address in port.addresses) for port in one.interfaces)), None)
+        if router is None or router.gateway is None:
+            yield from self._inward(target)
+            return
+        yield Hop("outside", f"it comes in if external network {router.gateway.network.id} has a route to "
+                             f"{target.address} by {', '.join(_ipv6_addresses(router.gateway))}", DOUBT)
+        place = _leader(router) or target.place
+        if place is None:
+            return
+        yield Hop(place.name, f"router {router.id} sends it to network {target.port.network.id}"
+                  + ("" if router.elected else ": here, or on another host with guests of the router"))
+        yield from self._on_host(place, "router", router.id, "router")
 
     def _inward(self, target: End) -> Iterator[Hop]:
         """Come in by a floating IP of the target."""
@@ -226,6 +265,10 @@ class Walk:
         real = self._real.get(place.name)
         if real is not None and address not in real["addresses"].get(router_id, ()):
             yield Hop(place.name, f"router {router_id} does not have address {address} on this host", DROP)
+
+
+def _ipv6_addresses(port: RouterPortSpec) -> list[str]:
+    return [address.partition("/")[0] for address in port.addresses if ":" in address]
 
 
 def _leader(router: RouterSpec) -> Place | None:

@@ -74,7 +74,9 @@ def test_the_router_provider_is_replaced_by_the_flat_one(scene: Scene, caller: C
     addresses = {port: scene.address(port) for port in scene.ports}
 
     # As ZStack's release notes have it, in that order.
+    assert {agent.host for agent in agents.agents_of_network(caller, scene.network)} == {"host1", "host2"}
     left = services.detach_services(caller, scene.network, ROUTED)
+    assert agents.agents_of_network(caller, scene.network) == []
     assert {"DHCP", "DNS"}.isdisjoint(ref.service for ref in left)
     assert services.list_providers(caller, scene.network) == ["Flat", "VirtualRouter"]
     services.attach_provider(caller, scene.network, "Flat")
@@ -105,6 +107,7 @@ def test_a_network_without_routers_is_served_by_each_host(caller: Caller, client
     assert refused(error, network, "no router", "elects")
     with pytest.raises(errors.Conflict):
         services.detach_services(caller, network, {"Flat": ["SecurityGroup"]})
+    assert agents.agents_of_network(caller, network) == []  # no guest is there
     services.detach_services(caller, network, {"Flat": ["DHCP", "Userdata"], "VirtualRouter": ["DNS"]})
     assert given(caller, network) == {"DNS": "Flat", "SecurityGroup": "Flat"}
     with pytest.raises(errors.Conflict) as error:

@@ -173,6 +173,41 @@ def test_the_way_outside_by_an_elected_host(scene: Scene, trace: Trace) -> None:
     scene.put(f"routers/{scene.router}", {"router": {"external_gateway_info": None}})
 
 
+def test_ipv6_goes_through_routers_as_it_is(scene: Scene, trace: Trace) -> None:
+    image, outside = scene.client.make_image(), external_network(scene.client)
+    routers, ports = [], []
+    for number, host in ((71, "host1"), (72, "host2")):
+        network = scene.make("network", {"provider:network_type": "vxlan"})
+        subnets = [scene.make("subnet", {"network_id": network, **values}) for values in (
+            {"ip_version": 4, "cidr": f"10.{number}.0.0/24"}, {"ip_version": 6, "cidr": f"2001:db8:{number}::/64"})]
+        routers.append(scene.make("router", {}))
+        for subnet in subnets:
+            scene.put(f"routers/{routers[-1]}/add_router_interface", {"subnet_id": subnet})
+        ports.append(scene.boot(image, network, host))
+    first, second = ports
+    addresses = [next(fixed["ip_address"] for fixed in scene.client.get(f"{_NET}/ports/{port}").json()["port"][
+        "fixed_ips"] if ":" in fixed["ip_address"]) for port in ports]
+    assert "no external gateway" in _dropped(trace(first, "2001:db8:ffff::7", "--json"))[1]
+    for router in routers:
+        scene.put(f"routers/{router}", {"router": {"external_gateway_info": {"network_id": outside}}})
+    assert "no IPv6 address on external network" in _dropped(trace(first, "2001:db8:ffff::7", "--json"))[1]
+    scene.make("subnet", {"network_id": outside, "ip_version": 6, "cidr": "2001:db8::/64"})
+    status, report = trace(first, "2001:db8:ffff::7", "--json")
+    assert (status, report["verdict"]) == (2, "doubt"), report
+    assert report["from"].startswith(f"port {first} (2001:db8:71:")
+    assert any("IPv6 is not translated" in hop["what"] for hop in report["hops"])
+    assert f"route to {addresses[0]} by 2001:db8::" in report["hops"][-1]["what"]
+    # Another project's router, by the external network: its group lets members in alone.
+    status, report = trace(first, addresses[1], "--protocol", "tcp", "--port", "22", "--json")
+    assert status == 2 and report["to"].startswith(f"port {second} "), report
+    said = [hop["what"] for hop in report["hops"]]
+    assert any(f"route to {addresses[1]} by 2001:db8::" in what for what in said), said
+    assert any(f"router {routers[1]} sends it to network" in what for what in said), said
+    scene.network_of("host1").inspect = lambda _places: {"differences": [], "addresses": {}, "lacking": {}}
+    assert "does not have address 2001:db8::" in _dropped(trace(first, addresses[1], "--json"))[1]
+    del scene.network_of("host1").inspect
+
+
 def test_a_network_without_a_physical_network_stays_on_its_host(scene: Scene, trace: Trace) -> None:
     flat = scene.make("network", {"provider:network_type": "flat"})
     scene.make("subnet", {"network_id": flat, "ip_version": 4, "cidr": "10.63.0.0/24"})

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from hostler import ids
 from hostler.resources.server.specs import (
@@ -32,13 +33,14 @@ def external_network() -> NetworkSpec:
 class Scene:
     """A guest on each host, the second with a floating IP, behind one router; and a machine outside."""
 
-    def __init__(self, hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> None:
+    def __init__(self, hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path,
+                 external: NetworkSpec | None = None, **network: Any) -> None:
         self.hosts = hosts
         self.world = Segment(tmp_path / "world", hosts)
-        self.net = make_network(network_type="vxlan", segmentation_id=51, subnet={
+        self.net = make_network(**{"network_type": "vxlan", "segmentation_id": 51, "subnet": {
             "cidr": "10.51.0.0/24", "gateway_ip": "10.51.0.1", "dhcp_ip": "10.51.0.2",
-            "dns_nameservers": ("203.0.113.1",)})
-        external = external_network()
+            "dns_nameservers": ("203.0.113.1",)}, **network})
+        external = external or external_network()
         self.router = RouterSpec(
             id=ids.new_id(), revision=1,
             interfaces=(RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:01", network=self.net,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -9,14 +10,16 @@ import struct
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from compute.network import namespaces
+from hostler.resources.network import kinds
 from tests.harness import network_lab
 from tests.harness.elected_router import FLOATING, Scene, pinging
 from tests.harness.network_fixtures import host_namespace, hosts
-from tests.harness.network_lab import Guest, wait_for
+from tests.harness.network_lab import Guest, make_network, wait_for
 from tests.harness.two_hosts import HostOfTwo, place
 
 __all__ = ["host_namespace", "hosts"]
@@ -26,9 +29,9 @@ FLAT: dict[str, str] = {}
 ROUTED = {"DHCP": "VirtualRouter", "DNS": "VirtualRouter"}
 
 
-@pytest.fixture
-def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(hosts, tmp_path)
+@contextlib.contextmanager
+def elected(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path, **network: Any) -> Iterator[Scene]:
+    made = Scene(hosts, tmp_path, **network)
     # The machine outside is the DNS server that the subnet names.
     server = subprocess.Popen(["nsenter", f"--net={made.world.path}", "dnsmasq", "--keep-in-foreground", "--no-resolv",
                                "--no-hosts", "--conf-file=/dev/null", "--pid-file=", "--user=root",
@@ -40,6 +43,12 @@ def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]
         server.kill()
         server.wait()
         made.world.close()
+
+
+@pytest.fixture
+def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
+    with elected(hosts, tmp_path) as made:
+        yield made
 
 
 def served_by(guest: Guest) -> str | None:
@@ -70,8 +79,16 @@ def rebinds(guest: Guest) -> bool:
     return wait_for(lambda: namespaces.run_inside(guest.path, ask), 10)
 
 
-def resolves(guest: Guest, server: str) -> bool:
-    return "198.51.100.7" in guest.run(f"busybox nslookup example.test {server}").stdout
+def hears(device: str) -> socket.socket:
+    """Return a socket that hears every frame at a device."""
+    raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+    raw.bind((device, 3))
+    raw.settimeout(0.4)
+    return raw
+
+
+def resolves(guest: Guest, name: str = "example.test", address: str = "198.51.100.7") -> bool:
+    return address in guest.run(f"busybox nslookup {name} {ROUTER}").stdout
 
 
 def processes(host: HostOfTwo) -> dict[str, int]:
@@ -90,7 +107,7 @@ def test_an_elected_router_serves_the_guests_of_both_hosts(scene: Scene) -> None
     assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
     assert (processes(first), processes(second)) == ({"networks": 0, "router-servers": 1},
                                                      {"networks": 0, "router-servers": 0})
-    assert all(wait_for(lambda guest=guest: resolves(guest, ROUTER)) for guest in scene.guests)
+    assert all(wait_for(lambda guest=guest: resolves(guest)) for guest in scene.guests)
     # Metadata is each host's.
     assert {guest.fetch(METADATA)[0] for guest in scene.guests} == {200}
     for host in scene.hosts:
@@ -102,7 +119,27 @@ def test_an_elected_router_serves_the_guests_of_both_hosts(scene: Scene) -> None
     second.on(lambda: second.cloud.plumbing.restore([guest.server for guest in second.cloud.guests]))
     scene.tell(scene.router, second, first)
     assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
-    assert all(resolves(guest, ROUTER) for guest in scene.guests)
+    assert all(resolves(guest) for guest in scene.guests)
+
+
+def test_guests_of_a_physical_network_are_served_over_the_wire(hosts: tuple[HostOfTwo, HostOfTwo],
+                                                               tmp_path: Path) -> None:
+    first, second = hosts
+    with elected(hosts, tmp_path, external=make_network(name="external", subnet={
+            "cidr": "203.0.113.0/24", "dhcp_ip": None, "enable_dhcp": False}),
+            network_type=kinds.FLAT, physical_network="physnet1", subnet={
+                "cidr": "10.51.0.0/24", "gateway_ip": ROUTER, "dhcp_ip": OWN}) as scene:
+        scene.tell(scene.provide(**ROUTED), first, second)
+        ear = namespaces.run_inside(scene.world.path, lambda: hears("at1"))
+        assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
+        # Requests went to the elected host alone, not to all that the wire leads to.
+        asked = [frame for frame in network_lab.hear_all(ear) if frame[34:38] == b"\x00\x44\x00\x43"]
+        assert asked and not [frame for frame in asked if frame[:6] == b"\xff" * 6]
+        assert all(wait_for(lambda guest=guest: resolves(guest, "guest10.", "10.51.0.10")) for guest in scene.guests)
+        scene.tell(scene.provide(), first, second)
+        assert [served_by(guest) for guest in scene.guests] == [f"{OWN} 192.0.2.53"] * 3
+        assert not [frame for frame in network_lab.hear_all(ear) if frame[34:38] == b"\x00\x44\x00\x43"
+                    and frame[:6] == b"\xff" * 6]
 
 
 def test_a_server_that_ends_is_started_again(scene: Scene) -> None:
@@ -124,7 +161,7 @@ def test_a_server_that_ends_is_started_again(scene: Scene) -> None:
 def test_dns_by_the_router_beside_dhcp_by_each_host(scene: Scene) -> None:
     scene.tell(scene.provide(DNS="VirtualRouter"), *scene.hosts)
     assert [served_by(guest) for guest in scene.guests] == [f"{OWN} {ROUTER}"] * 3
-    assert all(wait_for(lambda guest=guest: resolves(guest, ROUTER)) for guest in scene.guests)
+    assert all(wait_for(lambda guest=guest: resolves(guest)) for guest in scene.guests)
 
 
 def test_what_nobody_gives_is_not_there(scene: Scene) -> None:

@@ -167,6 +167,9 @@ def test_the_outside_sees_guests_by_their_own_addresses(cloud: Cloud, tmp_path: 
         cloud.plumbing.restore([guest.server])
         assert world.run(f"busybox ping6 -c 1 -W 1 {ipv6(guest)}").returncode == 0
         # Without the gateway nothing gets in or out.
+        # The doctor compares these with the records.
+        seen = cloud.plumbing.inspect({})
+        assert (seen["addresses"], seen["differences"]) == ({router.id: ["2001:db8::20"]}, [])
         [shut] = behind(dataclasses.replace(router, revision=2, gateway=None), net)
         cloud.plumbing.update_network(shut, [dataclasses.replace(guest.port, network=shut)])
         assert world.run(f"busybox ping6 -c 1 -W 1 {ipv6(guest)}").returncode != 0

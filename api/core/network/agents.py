@@ -23,7 +23,8 @@ from hostler.db.models import Host, Network, Port, Router, RouterPort, Subnet, Z
 from hostler.resources.network import elections
 from hostler.resources.network.router_specs import INTERFACE
 
-_SERVED: Final = sa.exists().where(Subnet.network_id == Network.id, Subnet.enable_dhcp)
+_SERVED: Final = sa.and_(Network.dhcp_provider.is_not(None),
+                         sa.exists().where(Subnet.network_id == Network.id, Subnet.enable_dhcp))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from compute.leader_watch import LeaderWatch, elsewhere
 from hostler.agent.faults import Faults
 from hostler.resources.network import kinds
-from hostler.resources.server.specs import NetworkSpec, PortSpec, ServerSpec
+from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterSpec, ServerSpec
 
 
 class FakeEcho:
@@ -118,10 +118,15 @@ class FakeNetworkPlumbing:
                 for router in port.network.routers:
                     own = router.outside.get(self._host)
                     addresses.setdefault(router.id, []).extend(
-                        [*([own["address"].partition("/")[0]] if own else []),
+                        [*([own["address"].partition("/")[0]] if own else []), *self._ipv6_outside(router),
                          *(one.address for one in port.floating_ips if one.router_id == router.id)])
             return {"differences": list(self.differences), "addresses": addresses,
                     "lacking": {network_id: list(self.lacking.get(network_id, ())) for network_id in places}}
+
+    def _ipv6_outside(self, router: RouterSpec) -> list[str]:
+        leads = router.gateway is not None and (router.elected is None or router.elected.get("host") == self._host)
+        return [address.partition("/")[0] for address in router.gateway.addresses
+                if ":" in address] if leads and router.gateway is not None else []
 
     def repair(self) -> None:
         """Nothing is wrong any more."""

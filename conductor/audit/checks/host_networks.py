@@ -11,9 +11,10 @@ from sqlalchemy import orm
 from conductor.audit.evidence import Inventory
 from conductor.audit.finding import Finding
 from conductor.audit.repair import Repairs
-from hostler.db.models import FixedIp, FloatingIp, Host, Port, RouterPort
+from hostler.db.models import FixedIp, FloatingIp, Host, Port, Router, RouterPort
 from hostler.operations.accept import Target
 from hostler.resources.network.port_specs import members_for, port_specs
+from hostler.resources.network.router_specs import GATEWAY
 
 
 class HostNetworks:
@@ -66,5 +67,11 @@ def _strange(session: orm.Session, host: str, present: dict[str, list[str]]) -> 
         sa.select(RouterPort.router_id, FixedIp.ip_address).join(FixedIp, FixedIp.port_id == RouterPort.port_id)
         .join(Host, Host.id == RouterPort.host_id)
         .where(RouterPort.router_id.in_(present), Host.name == host)).tuples())
+    # At those of IPv6 every host answers, unless one is elected.
+    known |= set(session.execute(
+        sa.select(RouterPort.router_id, FixedIp.ip_address).join(FixedIp, FixedIp.port_id == RouterPort.port_id)
+        .join(Router, Router.id == RouterPort.router_id)
+        .where(RouterPort.router_id.in_(present), RouterPort.role == GATEWAY, Router.distributed,
+               FixedIp.ip_address.contains(":"))).tuples())
     for router_id, addresses in sorted(present.items()):
         yield from ((router_id, address) for address in addresses if (router_id, address) not in known)

@@ -203,4 +203,9 @@ def test_an_operator_chooses(scene: Scene, caller: Caller, monkeypatch: pytest.M
     assert set(now.values()) == {"Flat"}
     wait_told(scene)
     wait_for(lambda: all(scene.told(number).elected is None for number in (1, 2)), "each host's own way outside", 30)
+    again = shown("set", scene.network, "SNAT=VirtualRouter", "Eip=VirtualRouter", "PortForwarding=VirtualRouter",
+                  "DNS=VirtualRouter")
+    assert (again["SNAT"], again["DNS"], again["DHCP"]) == ("VirtualRouter", "VirtualRouter", "Flat")
+    wait_told(scene, DNS="VirtualRouter")
+    scene.wait_elected()
     assert "could not be found" in command("show", "nowhere") and "There are" in command("set", scene.network, "X=Flat")

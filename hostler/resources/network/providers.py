@@ -116,14 +116,21 @@ def choose(session: orm.Session, context: RequestContext, network: Network, choi
            down_s: float) -> list[str]:
     """Have others, or nobody, give services of a network whose row is held; returns the operations to wake.
 
-    Raises InvalidField for unknown words, Conflict for what is not possible, with the reason; nothing has changed then.
+    Raises InvalidField for unknown words, Conflict for what is not possible, with the reason; the transaction is to be
+    rolled back then.
     """
     for service, provider in choices.items():
-        _check(session, network, service, provider)
+        _check_offered(network, service, provider)
+    operation_ids: list[str] = []
     swapped = _router_to_swap(session, network, choices)
+    if swapped is not None:
+        swapped.revision += 1
+        operation_ids += elections.swap(session, context, swapped, down_s, distributed=not swapped.distributed)
     before = _chosen(network)
     after = {**before, **{service: choices[service] for service in CHOSEN if service in choices}}
-    operation_ids = []
+    for service, provider in after.items():
+        if provider == VIRTUAL_ROUTER and service in choices:
+            _check_reached(session, network, service)
     if after != before:
         for service, column in _COLUMNS.items():
             setattr(network, column, after[service])
@@ -132,9 +139,6 @@ def choose(session: orm.Session, context: RequestContext, network: Network, choi
         if VIRTUAL_ROUTER in (before[DHCP], after[DHCP]):
             _count_places(session, network.id)
         operation_ids += host_updates.notify_of_network(session, context, network.id)
-    if swapped is not None:
-        swapped.revision += 1
-        operation_ids += elections.swap(session, context, swapped, down_s, distributed=not swapped.distributed)
     return operation_ids
 
 
@@ -174,8 +178,8 @@ def _known_service(service: str) -> None:
         raise errors.InvalidField(field="service", value=service, reason=f"There are {', '.join(OFFERED[FLAT])}.")
 
 
-def _check(session: orm.Session, network: Network, service: str, provider: str | None) -> None:
-    """Refuse what a provider does not do, or not on this network."""
+def _check_offered(network: Network, service: str, provider: str | None) -> None:
+    """Refuse what no network can have."""
     _known_service(service)
     if provider is None:
         if service in _FIXED:
@@ -184,11 +188,14 @@ def _check(session: orm.Session, network: Network, service: str, provider: str |
     _known_provider(provider)
     if service not in OFFERED[provider]:
         raise _refusal(network, service, f"cannot be given by {provider}", _REFUSED[service])
-    if provider == VIRTUAL_ROUTER and service in CHOSEN:
-        attach_provider(session, network, provider)
-        if network.network_type == kinds.FLAT and network.physical_network is None:
-            raise _refusal(network, service, f"cannot be given by {provider}",
-                           "nothing joins the network's hosts: each has a bridge of its own")
+
+
+def _check_reached(session: orm.Session, network: Network, service: str) -> None:
+    """Refuse what no elected host can give on a network."""
+    attach_provider(session, network, VIRTUAL_ROUTER)
+    if network.network_type == kinds.FLAT and network.physical_network is None:
+        raise _refusal(network, service, f"cannot be given by {VIRTUAL_ROUTER}",
+                       "nothing joins the network's hosts: each has a bridge of its own")
 
 
 def _refusal(network: Network, service: str, verb: str, why: str) -> errors.Conflict:

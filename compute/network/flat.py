@@ -295,9 +295,10 @@ class FlatPlumbing:
         return bool(mine)
 
     def _make(self, record: NetworkRecord) -> None:
-        """Make a network so: 1. filters, 2. links, 3. where ports elsewhere are, 4. DHCP, 5. metadata.
+        """Make a network so: 1. filters, 2. links, 3. DHCP, 4. metadata, 5. where ports elsewhere are.
 
-        Filters name devices and may stand before them; a guest is never on the bridge without.
+        Filters name devices and may stand before them; a guest is never on the bridge without. The last step may take
+        the way to an elected host, so nothing slow is between it and the making of routers.
         """
         if not self._host_checked:
             host_check.check()
@@ -305,10 +306,9 @@ class FlatPlumbing:
         layout = self._layout(record.network)
         self._filters.load(record)
         links.make_network(layout)
-        self._reach(record)
         self._serve_dhcp(record)
-        self._metadata.listen(record.network.id, layout.namespace,
-                              wanted=services.USERDATA not in record.network.providers)
+        self._metadata.listen(record.network.id, layout.namespace, services.USERDATA not in record.network.providers)
+        self._reach(record)
         self._watchdog.start()
 
     def _unmake(self, network_id: str) -> None:

@@ -52,7 +52,7 @@ class MetadataServer:
         self._selector.register(self._wake_reader, selectors.EVENT_READ, None)
         self._thread: threading.Thread | None = None
 
-    def listen(self, network_id: str, namespace: Path, *, wanted: bool = True) -> None:
+    def listen(self, network_id: str, namespace: Path, wanted: bool = True) -> None:
         """Answer in the namespace at `namespace`, unless it does already; not any more when that is not `wanted`."""
         if not wanted:
             self.stop(network_id)

@@ -26,6 +26,12 @@ LOG = logging.getLogger(__name__)
 # What an agent reports of a server that has files there and no guest.
 _NO_GUEST = "nostate"
 
+# Built once: every host asks every few minutes.
+_HOST = sa.select(Host.id).where(Host.name == sa.bindparam("name"))
+_HERE = sa.select(Server.id, Server.vm_state, Server.power_state).where(
+    Server.host_id == sa.bindparam("host"), Server.deleted_at.is_(None))
+_LOCKS = sa.select(Lock.resource_id, Lock.kind).where(Lock.resource_id.in_(sa.bindparam("ids", expanding=True)))
+
 
 def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
          known_groups: Mapping[str, int] | None = None, asides: Collection[str] = ()) -> dict[str, Any]:
@@ -45,24 +51,23 @@ def plan(cloud: CloudAccess, host: str, present: list[dict[str, Any]],
     found = {entry["server_id"]: entry["power_state"] for entry in present}
     agreed = {entry["server_id"]: entry.get("fingerprint") for entry in present}
     with cloud.db.reading() as session:
-        host_id = session.scalar(sa.select(Host.id).where(Host.name == host))
+        host_id = session.scalar(_HOST, {"name": host})
         if host_id is None:
             # A cloud that does not know the host (a fresh or wrong database) has no say over its guests.
             return {"servers": [{"server_id": server_id, "action": "leave", "server": None} for server_id in found],
                     "groups": {}}
-        here = set(session.scalars(sa.select(Server.id).where(Server.host_id == host_id, Server.deleted_at.is_(None))))
+        here = {row.id for row in session.execute(_HERE, {"host": host_id})}
         strangers = homes.servers(session, {*set(found) - here, *asides})
     # Before all else: the answers take their time, and what follows is to be as late as can be.
     left_over = homes.left_over_servers(cloud, strangers)
     with cloud.db.reading() as session:
-        held = _held(session, {*found, *here})  # before the records
-        servers = session.execute(sa.select(Server.id, Server.vm_state, Server.power_state).where(
-            Server.host_id == host_id, Server.deleted_at.is_(None))).all()
-        states_here = {row.id: _meant(row) for row in servers}
+        known = {*found, *here}  # a host without any asks for little
+        held = _held(session, known)  # before the records
+        states_here = {row.id: _meant(row) for row in session.execute(_HERE, {"host": host_id})} if known else {}
         # What came here since its lock was not asked for waits for the next turn.
         actions = {server_id: _action(server_id, found, states_here, held, left_over)
                    for server_id in {*found, *(here & states_here.keys())}}
-        prints = fingerprints(session, host_id)
+        prints = fingerprints(session, host_id) if known else {}
         specs = {server_id: server_spec(session, cloud.conf, cloud.images, server_id)
                  for server_id, action in actions.items()
                  if action == "start" or (action == "keep" and agreed[server_id] != prints.get(server_id))}
@@ -95,8 +100,7 @@ def _held(session: orm.Session, server_ids: Collection[str]) -> dict[str, str]:
     An operation that ends in between has then left its last word in them. Asked afterwards, its lock would be gone and
     its server still elsewhere: the guest that it brought here would be destroyed.
     """
-    return dict(session.execute(sa.select(Lock.resource_id, Lock.kind).where(
-        Lock.resource_id.in_(list(server_ids)))).tuples().all())
+    return dict(session.execute(_LOCKS, {"ids": list(server_ids)}).tuples().all()) if server_ids else {}
 
 
 def _meant(row: Any) -> str:

@@ -46,6 +46,10 @@ _PLUGGED = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"), sa
 _ELSEWHERE = (Port.host_id.is_not(None), Port.host_id != sa.bindparam("except_host"),
               sa.or_(Port.server_id.is_(None), Port.server_id != sa.bindparam("except_server")))
 _GROUPS_OF_PORTS = sa.select(PortSecurityGroup.group_id).where(PortSecurityGroup.port_id.in_(_IDS)).distinct()
+_ADMITTED_ON: sa.Select[Any] = sa.select(SecurityGroupRule.remote_group_id).distinct().join(
+    PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id).join(
+    Port, Port.id == PortSecurityGroup.port_id).where(
+    Port.host_id == sa.bindparam("host"), SecurityGroupRule.remote_group_id.is_not(None))
 _ADMITTED = sa.select(SecurityGroupRule.remote_group_id).distinct().where(
     SecurityGroupRule.remote_group_id.in_(_IDS),
     sa.exists().where(PortSecurityGroup.group_id == SecurityGroupRule.group_id, Port.id == PortSecurityGroup.port_id,
@@ -166,12 +170,7 @@ def hosts_admitting(session: orm.Session, group_id: str) -> list[str]:
 
 def groups_admitted_on(session: orm.Session, host_id: str) -> list[str]:
     """Return the ids of the groups whose members rules of the host's ports admit."""
-    return [group_id for group_id in session.scalars(
-        sa.select(SecurityGroupRule.remote_group_id)
-        .join(PortSecurityGroup, PortSecurityGroup.group_id == SecurityGroupRule.group_id)
-        .join(Port, Port.id == PortSecurityGroup.port_id)
-        .where(Port.host_id == host_id, SecurityGroupRule.remote_group_id.is_not(None)).distinct())
-        if group_id is not None]
+    return list(session.scalars(_ADMITTED_ON, {"host": host_id}))
 
 
 def groups_of(session: orm.Session, port_ids: Collection[str]) -> list[str]:

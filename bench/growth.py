@@ -3,6 +3,7 @@
 `python bench/growth.py [--hosts 10 1000] [--count 48]`: a fleet on RabbitMQ and PostgreSQL whose hosts are
 `hostler-simulate`'s. For each number of hosts, a control plane's processor milliseconds a host and minute at rest, and
 an operation's with 16 clients. What the simulated hosts spend themselves is left out. A thousand take minutes to start.
+`--count 0` measures the rest alone; `--against COMMIT` that commit and the present code in turns.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import argparse
 import contextlib
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ import measure
 
 measure.use_checkout()
 
+import against  # noqa: E402
 import clouds  # noqa: E402
 import servers  # noqa: E402
 import sqlalchemy as sa  # noqa: E402
@@ -28,9 +31,11 @@ from tests.harness.fleet import MAIN, Fleet  # noqa: E402
 from tests.harness.ports import wait_for  # noqa: E402
 
 _REST_S = 60.0
+_SETTLE_S = 45.0  # the first reconciliation of the hosts that came last is no rest
 _PER_PROCESS = 100
 _CALM = {"DEFAULT": {"heartbeat_interval": 30, "service_down_time": 120}, "bus": {"silence_timeout": 60},
-         "conductor": {"lease_seconds": 15, "poll_interval": 1.0}, "fake": clouds.BIG}
+         "conductor": {"lease_seconds": 15, "poll_interval": 1.0}, "fake": clouds.BIG,
+         "oslo_messaging_rabbit": {"heartbeat_timeout_threshold": 60}}  # as it comes; tests want it shorter
 
 
 @contextlib.contextmanager
@@ -65,10 +70,13 @@ def simulated(hosts: int) -> Iterator[clouds.Measured]:
 def run(hosts: int, count: int) -> None:
     """Measure one number of hosts."""
     with simulated(hosts) as cloud:
+        time.sleep(_SETTLE_S)
         cloud.meter.rest(_REST_S)
         speed = measure.speed()
         at_rest = {name: round(spent * speed / hosts * 60_000, 3) for name, spent in cloud.meter.at_rest.items()}
         measure.figure(f"at_rest/{cloud.name}", sum(at_rest.values()), "CPU ms a host and minute", by_process=at_rest)
+        if not count:
+            return
         image = cloud.client.make_image()
         servers.create_and_delete(cloud, image, 16, 16)  # warms caches; its figures are printed, too
         servers.create_and_delete(cloud, image, count, 16)
@@ -80,7 +88,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs="+", default=[10, 1000])
     parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--against", metavar="COMMIT")
     options = parser.parse_args()
+    if options.against:
+        hosts = [str(number) for number in options.hosts]
+        against.compare(options.against, [sys.argv[0], "--hosts", *hosts, "--count", str(options.count)])
+        return
     for hosts in options.hosts:
         run(hosts, options.count)
 

@@ -101,8 +101,9 @@ def run(name: str, count: int) -> None:
         create_and_delete(cloud, count, 16)
         store_volumes(cloud, 1000)
         list_detail(cloud, 1000)
-        store_volumes(cloud, 19000)
-        list_detail(cloud, 20000)
+        if not measure.beside_another_commit():
+            store_volumes(cloud, 19000)
+            list_detail(cloud, 20000)
         cloud.database.dispose()
 
 

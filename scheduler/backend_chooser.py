@@ -10,7 +10,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from oslo_config import cfg
@@ -115,6 +115,16 @@ class BackendChooser:
         return claimed is not None
 
 
+# Built once, for every choice.
+_TABLE = cast(sa.Table, Volume.__table__)
+_VOLUMES = sa.select(Volume.id, Volume.claimed_gib, Volume.backend_id, Volume.target_backend_id).where(
+    Volume.id.in_(sa.bindparam("ids", expanding=True)), Volume.deleted_at.is_(None))
+_HELD = _VOLUMES.order_by(Volume.id).with_for_update()
+_PLACE, _MOVE = (sa.update(_TABLE).where(_TABLE.c.id == sa.bindparam("volume")).values(
+    {column: sa.bindparam("place"), _TABLE.c.updated_at: _TABLE.c.updated_at})
+    for column in (_TABLE.c.backend_id, _TABLE.c.target_backend_id))
+
+
 def _claim(session: orm.Session, choices: Sequence[_Choice],
            context: RequestContext | None) -> dict[str, tuple[int, int]] | None:
     """Claim all; returns the new generation and what was claimed by back end, or None when any of it was lost."""
@@ -138,24 +148,19 @@ def _claim(session: orm.Session, choices: Sequence[_Choice],
             return None
         claimed[backend_id] = (generation, wanted[backend_id])
     for choice in choices:
-        column = Volume.target_backend_id if choice.request.moving else Volume.backend_id
-        session.execute(sa.update(Volume).where(Volume.id == choice.request.volume_id)
-                        .values({column: choice.backend.id, Volume.updated_at: Volume.updated_at}))
+        session.execute(_MOVE if choice.request.moving else _PLACE,
+                        {"volume": choice.request.volume_id, "place": choice.backend.id})
     return claimed
 
 
 def _held_rows(session: orm.Session, choices: Sequence[_Choice]) -> dict[str, Any]:
     volume_ids = sorted(choice.request.volume_id for choice in choices)
-    rows = session.execute(sa.select(Volume.id, Volume.backend_id, Volume.target_backend_id).where(
-        Volume.id.in_(volume_ids), Volume.deleted_at.is_(None)).order_by(Volume.id).with_for_update()).all()
-    return {row.id: row for row in rows}
+    return {row.id: row for row in session.execute(_HELD, {"ids": volume_ids})}
 
 
 def _volumes(session: orm.Session, requests: Sequence[BackendRequest]) -> dict[str, Any]:
     wanted = {request.volume_id for request in requests}
-    rows = session.execute(sa.select(Volume.id, Volume.claimed_gib, Volume.backend_id, Volume.target_backend_id).where(
-        Volume.id.in_(wanted), Volume.deleted_at.is_(None))).all()
-    found = {row.id: row for row in rows}
+    found = {row.id: row for row in session.execute(_VOLUMES, {"ids": list(wanted)})}
     for missing in sorted(wanted - found.keys()):
         raise errors.NotFound(resource="Volume", id=missing)
     return found

@@ -49,19 +49,21 @@ class BackendState:
         return dataclasses.replace(self, used_gib=self.used_gib + gib)
 
 
+# Built once, for every choice.
+_BACKENDS = sa.select(
+    Backend.id, Backend.name, Backend.driver, Backend.generation, Backend.capabilities, Backend.total_gib,
+    Backend.free_gib, Backend.reserved_percent, Backend.over_subscription, Backend.healthy,
+    sa.and_(Backend.enabled, VolumeNode.enabled).label("enabled"), VolumeNode.name.label("node"),
+    VolumeNode.last_seen_at, VolumeNode.backup_store, Zone.name.label("zone")).join(
+    VolumeNode, VolumeNode.id == Backend.node_id).join(Zone, Zone.id == VolumeNode.zone_id).order_by(Backend.id)
+
+
 def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float, uses: BackendUses, *,
                   afresh: bool = False) -> list[BackendState]:
     """Return every back end, in the order of ids; `afresh` ignores cached sums."""
     # Back ends before sums: a claim in between makes the sums newer than the generation, which then fails the claim
     # that builds on it; the other way round it would pass.
-    rows = session.execute(
-        sa.select(Backend.id, Backend.name, Backend.driver, Backend.generation, Backend.capabilities,
-                  Backend.total_gib, Backend.free_gib, Backend.reserved_percent, Backend.over_subscription,
-                  Backend.healthy, sa.and_(Backend.enabled, VolumeNode.enabled).label("enabled"),
-                  VolumeNode.name.label("node"), VolumeNode.last_seen_at, VolumeNode.backup_store,
-                  Zone.name.label("zone"))
-        .join(VolumeNode, VolumeNode.id == Backend.node_id).join(Zone, Zone.id == VolumeNode.zone_id)
-        .order_by(Backend.id)).all()
+    rows = session.execute(_BACKENDS).all()
     used = uses.look(session, {row.id: row.generation for row in rows}, afresh=afresh)
     return [_state(row, used[row.id], now, dt.timedelta(seconds=down_time_s)) for row in rows]
 

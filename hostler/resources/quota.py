@@ -131,12 +131,27 @@ def _counts(model: Any) -> sa.Select[Any]:
     return query.where(model.deleted_at.is_(None)) if hasattr(model, "deleted_at") else query
 
 
+def _storage_sums(model: Any, size: Any, type_id: Any | None) -> sa.Select[Any]:
+    """Return (type's name or None, number, sum of sizes) of a project's live rows."""
+    live = (model.project_id == _PROJECT, model.deleted_at.is_(None))
+    figures = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
+    if type_id is None:
+        return sa.select(sa.null(), *figures).where(*live)
+    return sa.select(VolumeType.name, *figures).select_from(model).outerjoin(
+        VolumeType, VolumeType.id == type_id).where(*live).group_by(VolumeType.name)
+
+
 # Built once: composing them costs as much as running them, while the project's row is held.
 _PROJECT: Any = sa.bindparam("project")
 _LIMITS = sa.select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_limit).where(
     QuotaLimit.project_id.in_((_PROJECT, DEFAULTS)))
 _COUNTS = {resource: _counts(model) for resource, model in _TABLES.items()}
 _SERVER_USAGE = _sum_of_servers()
+_STORAGE_SUMS: dict[Any, sa.Select[Any]] = {
+    Volume: _storage_sums(Volume, Volume.claimed_gib, Volume.volume_type_id),
+    Snapshot: _storage_sums(Snapshot, Snapshot.size_gib, sa.select(Volume.volume_type_id).where(
+        Volume.id == Snapshot.volume_id).scalar_subquery()),
+    Backup: _storage_sums(Backup, Backup.size_gib, None)}
 
 
 def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:
@@ -153,8 +168,8 @@ def _storage_usage(session: orm.Session, project_id: str, wanted: set[str]) -> d
     used = dict.fromkeys(wanted & set(VOLUME_RESOURCES), 0)
     used.update(dict.fromkeys((name for name in wanted if name.startswith(_OF_A_TYPE)), 0))
 
-    def count(number_as: str, size_as: str, model: Any, size: Any, type_id: Any | None) -> None:
-        for name, number, size_gib in _sums(session, project_id, model, size, type_id):
+    def count(number_as: str, size_as: str, model: Any) -> None:
+        for name, number, size_gib in session.execute(_STORAGE_SUMS[model], {"project": project_id}).tuples():
             suffixes = ("",) if name is None else ("", f"_{name}")
             for suffix in suffixes:
                 for resource, amount in ((number_as + suffix, number), (size_as + suffix, size_gib)):
@@ -162,25 +177,12 @@ def _storage_usage(session: orm.Session, project_id: str, wanted: set[str]) -> d
                         used[resource] += int(amount)
 
     if any(name.startswith(("volumes", "gigabytes")) for name in used):
-        count("volumes", "gigabytes", Volume, Volume.claimed_gib, Volume.volume_type_id)
+        count("volumes", "gigabytes", Volume)
     if any(name.startswith(("snapshots", "gigabytes")) for name in used):
-        of_volume = sa.select(Volume.volume_type_id).where(Volume.id == Snapshot.volume_id).scalar_subquery()
-        count("snapshots", "gigabytes", Snapshot, Snapshot.size_gib, of_volume)
+        count("snapshots", "gigabytes", Snapshot)
     if used.keys() & {"backups", "backup_gigabytes"}:
-        count("backups", "backup_gigabytes", Backup, Backup.size_gib, None)
+        count("backups", "backup_gigabytes", Backup)
     return used
-
-
-def _sums(session: orm.Session, project_id: str, model: Any, size: Any, type_id: Any | None
-          ) -> list[tuple[str | None, int, int]]:
-    """Return (type's name or None, number, sum of sizes) of a project's live rows."""
-    live = (model.project_id == project_id, model.deleted_at.is_(None))
-    figures = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
-    if type_id is None:
-        return [(None, *row) for row in session.execute(sa.select(*figures).where(*live)).tuples()]
-    query = (sa.select(VolumeType.name, *figures).select_from(model)
-             .outerjoin(VolumeType, VolumeType.id == type_id).where(*live).group_by(VolumeType.name))
-    return list(session.execute(query).tuples())
 
 
 def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: str,

@@ -13,7 +13,7 @@ Lock order: volumes, then back ends in the order of their ids.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import sqlalchemy as sa
@@ -24,6 +24,28 @@ from hostler.db.models import Backend, Snapshot, Volume
 _BACKENDS = cast(sa.Table, Backend.__table__)
 _COLUMNS = (Backend.id, Backend.driver, Backend.generation, Backend.capabilities, Backend.total_gib, Backend.free_gib,
             Backend.reserved_percent, Backend.over_subscription)
+
+
+def _uses(wanted: Callable[[Any], sa.ColumnElement[bool]]) -> sa.CompoundSelect[Any]:
+    parts = [
+        sa.select(column.label("backend_id"), sa.func.sum(Volume.claimed_gib).label("gib"))
+        .where(Volume.deleted_at.is_(None), wanted(column)).group_by(column)
+        for column in (Volume.backend_id, Volume.target_backend_id)]
+    snapshots = sa.select(Volume.backend_id.label("backend_id"), sa.func.sum(Snapshot.size_gib).label("gib")).join(
+        Volume, Volume.id == Snapshot.volume_id).where(Snapshot.deleted_at.is_(None), wanted(Volume.backend_id))
+    return sa.union_all(*parts, snapshots.group_by(Volume.backend_id))
+
+
+# Built once, for every claim. `updated_at` is for what people change; a claim is none of it.
+_IDS: Any = sa.bindparam("ids", expanding=True)
+_USED = _uses(lambda column: column.in_(_IDS))
+_USED_OF_ALL = _uses(lambda column: column.is_not(None))
+_OF_BACKEND = _BACKENDS.c.id == sa.bindparam("backend")
+_HOLD = sa.select(*_COLUMNS).where(_OF_BACKEND).with_for_update()
+_MOVE = sa.update(_BACKENDS).where(_OF_BACKEND, _BACKENDS.c.generation == sa.bindparam("seen")).values(
+    generation=sa.bindparam("next"), updated_at=_BACKENDS.c.updated_at)
+_TOUCH = sa.update(_BACKENDS).where(_OF_BACKEND).values(
+    generation=_BACKENDS.c.generation + 1, updated_at=_BACKENDS.c.updated_at)
 
 
 def limit_gib(backend: Any) -> float:
@@ -47,18 +69,9 @@ def _is_thin(backend: Any) -> bool:
 
 def used_gib(session: orm.Session, backend_ids: Sequence[str] | None = None) -> dict[str, int]:
     """Return what is claimed of each back end; those of which nothing is may be missing. None asks for all."""
-    def wanted(query: sa.Select[Any], column: Any) -> sa.Select[Any]:
-        return query.where(column.in_(backend_ids) if backend_ids is not None else column.is_not(None)).group_by(column)
-
-    parts = [
-        wanted(sa.select(column.label("backend_id"), sa.func.sum(Volume.claimed_gib).label("gib"))
-               .where(Volume.deleted_at.is_(None)), column)
-        for column in (Volume.backend_id, Volume.target_backend_id)]
-    parts.append(wanted(
-        sa.select(Volume.backend_id.label("backend_id"), sa.func.sum(Snapshot.size_gib).label("gib"))
-        .join(Volume, Volume.id == Snapshot.volume_id).where(Snapshot.deleted_at.is_(None)), Volume.backend_id))
+    rows = session.execute(_USED_OF_ALL) if backend_ids is None else session.execute(_USED, {"ids": list(backend_ids)})
     found: dict[str, int] = {}
-    for backend_id, gib in session.execute(sa.union_all(*parts)):
+    for backend_id, gib in rows:
         found[backend_id] = found.get(backend_id, 0) + int(gib)  # MariaDB gives sums as decimals
     return found
 
@@ -71,25 +84,21 @@ def claim(session: orm.Session, backend_id: str, *, gib: int, expected_generatio
     """
     if expected_generation is not None and _move(session, backend_id, expected_generation):
         return expected_generation + 1
-    backend = session.execute(sa.select(*_COLUMNS).where(Backend.id == backend_id).with_for_update()).one_or_none()
+    backend = session.execute(_HOLD, {"backend": backend_id}).one_or_none()
     if backend is None or gib > room_gib(backend, used_gib(session, [backend_id]).get(backend_id, 0)):
         return None
     return backend.generation + 1 if _move(session, backend_id, backend.generation) else None
 
 
 def _move(session: orm.Session, backend_id: str, generation: int) -> bool:
-    result = session.execute(
-        sa.update(_BACKENDS).where(Backend.id == backend_id, Backend.generation == generation)
-        # updated_at is for what people change; a claim is none of it.
-        .values(generation=generation + 1, updated_at=Backend.updated_at))
+    result = session.execute(_MOVE, {"backend": backend_id, "seen": generation, "next": generation + 1})
     return bool(result.rowcount)  # type: ignore[attr-defined]
 
 
 def touch(session: orm.Session, backend_ids: Iterable[str | None]) -> None:
     """Signal that less is claimed of these back ends than before; None is skipped."""
     for backend_id in sorted({backend_id for backend_id in backend_ids if backend_id is not None}):
-        session.execute(sa.update(_BACKENDS).where(Backend.id == backend_id).values(
-            generation=Backend.generation + 1, updated_at=Backend.updated_at))
+        session.execute(_TOUCH, {"backend": backend_id})
 
 
 def are_apart(one: Any, other: Any) -> bool:

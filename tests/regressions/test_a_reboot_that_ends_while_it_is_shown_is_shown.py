@@ -1,5 +1,5 @@
-"""A server in error that was rebooted hard showed ERROR, and its old fault, when the reboot ended between two statements of
-the request that showed it: a client that waited for the reboot gave up. Found by the campaign of zombies."""
+"""A server in error that was rebooted hard showed ERROR, and its old fault, when the reboot ended between two
+statements of the request that showed it: a client that waited for the reboot gave up. The zombies found it."""
 
 from __future__ import annotations
 

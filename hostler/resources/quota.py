@@ -66,6 +66,9 @@ IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes", "application_credentials",
             "volume_attachments")
 RESOURCES = (*SERVER_RESOURCES, *_TABLES, *IMAGE_DATA_RESOURCES, *VOLUME_RESOURCES, *PER_ITEM)
+# Limits of what there is none of, with their defaults: clients set them and compare what they read back.
+NOMINAL = {"groups": 0}
+STORAGE = (*VOLUME_RESOURCES, "per_volume_gigabytes", *NOMINAL)
 _OF_A_TYPE = tuple(f"{resource}_" for resource in TYPE_RESOURCES)
 
 
@@ -82,6 +85,7 @@ def limits(session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> dict[
         stored[holder == DEFAULTS][resource] = limit
     held = {**stored[True], **stored[False]}
     return {**{resource: held.get(resource, conf.quota[resource]) for resource in RESOURCES},
+            **{resource: held.get(resource, amount) for resource, amount in NOMINAL.items()},
             **{resource: limit for resource, limit in held.items() if resource.startswith(_OF_A_TYPE)}}
 
 

@@ -109,7 +109,7 @@ def reset(services: Services, context: RequestContext, project: str) -> None:
 def of_storage() -> sa.ColumnElement[bool]:
     """Return the condition of limits on volumes, snapshots and backups, in total and by volume type."""
     by_type = [QuotaLimit.resource.startswith(f"{resource}_", autoescape=True) for resource in quota.TYPE_RESOURCES]
-    return sa.or_(QuotaLimit.resource.in_((*quota.VOLUME_RESOURCES, "per_volume_gigabytes")), *by_type)
+    return sa.or_(QuotaLimit.resource.in_(quota.STORAGE), *by_type)
 
 
 def known_project(services: Services, project: str) -> str:

@@ -18,7 +18,6 @@ from hostler.db.models import QuotaLimit, VolumeType
 from hostler.resources import quota
 
 _POLICY: Final = "volume_extension:quotas:"
-TOTALS: Final = (*quota.VOLUME_RESOURCES, "per_volume_gigabytes")
 _LONGEST_NAME: Final = 64  # of a limit in the database
 
 
@@ -103,4 +102,4 @@ def reset(services: Services, context: RequestContext, project: str) -> None:
 def _names(session: orm.Session, context: RequestContext) -> tuple[str, ...]:
     query = sa.select(VolumeType.name).order_by(VolumeType.name)
     types = session.scalars(query if context.is_admin else query.where(volume_types.visible(context))).all()
-    return (*TOTALS, *(f"{resource}_{name}" for name in types for resource in quota.TYPE_RESOURCES))
+    return (*quota.STORAGE, *(f"{resource}_{name}" for name in types for resource in quota.TYPE_RESOURCES))

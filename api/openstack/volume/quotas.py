@@ -18,7 +18,6 @@ from hostler.resources import quota
 # Sets may hold these beside limits; clients send them back as they got them.
 _BESIDE: Final = ("id", "tenant_id", "project_id", "force")
 _LIMIT: Final = {"type": ["integer", "string"], "pattern": "^-?[0-9]{1,10}$", "minimum": -1, "maximum": 2147483647}
-_NO_GROUPS: Final = {"groups": 0}
 
 
 def _sets(member: str) -> bodies.Validator:
@@ -33,8 +32,7 @@ _CHECK_CLASS: Final = _sets("quota_class_set")
 
 
 def _changes(body: Mapping[str, Any]) -> dict[str, int]:
-    changes = {name: schema.number_in(body, name, 0, -1) for name in body if name not in _BESIDE}
-    return {name: limit for name, limit in changes.items() if name not in _NO_GROUPS}  # clients send whole sets
+    return {name: schema.number_in(body, name, 0, -1) for name in body if name not in _BESIDE}
 
 
 class QuotaSet(Resource):
@@ -44,10 +42,9 @@ class QuotaSet(Resource):
         """Show the limits, with `usage` also what is used of them."""
         usage = params.truth("usage", params.one(params.read(request, {"usage": ALWAYS}), "usage"))
         found = volume_quotas.show(self.services, params.caller(request), quota_project_id)
-        limits = {**found.limits, **_NO_GROUPS}
-        shown = limits if not usage else {
+        shown = found.limits if not usage else {
             name: {"limit": limit, "in_use": found.used.get(name, 0), "reserved": 0, "allocated": 0}
-            for name, limit in limits.items()}
+            for name, limit in found.limits.items()}
         response.media = {"quota_set": {"id": quota_project_id, **shown}}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, quota_project_id: str) -> None:
@@ -56,7 +53,7 @@ class QuotaSet(Resource):
         _CHECK(body)
         found = volume_quotas.update(self.services, params.caller(request), quota_project_id,
                                      _changes(body["quota_set"]))
-        response.media = {"quota_set": {**found, **_NO_GROUPS}}
+        response.media = {"quota_set": dict(found)}
 
     def on_delete(self, request: falcon.Request, _response: falcon.Response, quota_project_id: str) -> None:
         """Give the defaults."""
@@ -69,7 +66,7 @@ class QuotaSetDefaults(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response, quota_project_id: str) -> None:
         """Show."""
         found = volume_quotas.defaults(self.services, params.caller(request), quota_project_id)
-        response.media = {"quota_set": {"id": quota_project_id, **found, **_NO_GROUPS}}
+        response.media = {"quota_set": {"id": quota_project_id, **found}}
 
 
 class QuotaClassSet(Resource):
@@ -79,8 +76,7 @@ class QuotaClassSet(Resource):
         """Show."""
         context = params.caller(request)
         self.services.policy.check(context, "volume_extension:quota_classes:get")
-        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.read_defaults(self.services, context),
-                                              **_NO_GROUPS}}
+        response.media = {"quota_class_set": {"id": class_name, **volume_quotas.read_defaults(self.services, context)}}
 
     def on_put(self, request: falcon.Request, response: falcon.Response, class_name: str) -> None:
         """Change."""
@@ -91,7 +87,7 @@ class QuotaClassSet(Resource):
         if class_name != quota.DEFAULTS:
             raise errors.NotImplementedHere(feature=f"The quota class {class_name[:80]}, as any but default,")
         found = volume_quotas.update_defaults(self.services, context, _changes(body["quota_class_set"]))
-        response.media = {"quota_class_set": {**found, **_NO_GROUPS}}
+        response.media = {"quota_class_set": dict(found)}
 
 
 # Published limit → (our resource, whether it is the use of it).

@@ -128,7 +128,7 @@ def test_quota_sets(cloud: Cloud) -> None:
                 {"volumes": None}, {f"volumes_{'n' * 100}": 1}):
         cloud.refused("PUT", path, {"quota_set": bad}, status=400, token="admin")
     whole = cloud.call("PUT", path, {"quota_set": {"groups": 3, "volumes": 6}}, token="admin").json["quota_set"]
-    assert (whole["groups"], whole["volumes"]) == (0, 6)  # clients send whole sets
+    assert (whole["groups"], whole["volumes"]) == (3, 6)  # clients send whole sets, and read them back
     assert cloud.get(f"{path}/defaults")["quota_set"]["volumes"] == 10
     cloud.add(QuotaLimit(project_id=DEMO, resource="cores", hard_limit=1))
     assert cloud.call("DELETE", path, token="admin").status_code == 200

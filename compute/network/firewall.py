@@ -120,7 +120,7 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
     `groups` has the members of all `groups_named`, as `rules.members` gives them.
     """
     table = names.table_name(layout.network.id)
-    chains = [chain for port in ports for chain in _port_chains(port)]
+    chains = [chain for port in ports for chain in _port_chains(port, layout.drop_log_rate)]
     return "\n".join([
         *_drop_tables(table),
         f"table bridge {table} {{",
@@ -204,8 +204,12 @@ def _local_ips(layout: Layout) -> list[str]:
             *(address for port in _router_ports(layout.network) for address in _addresses(port))]
 
 
-def _port_chains(port: PortSpec) -> list[str]:
+def _port_chains(port: PortSpec, drop_log_rate: int) -> list[str]:
     short = names.short_id(port.id)
+
+    def chain(kind: str, body: list[str]) -> list[str]:
+        return _chain(f"{kind}_{short}", "", _logged(body, drop_log_rate, f"{kind} of port {port.id}"))
+
     if not port.admin_state_up:
         return [line for kind in ("spoof", "egress", "ingress") for line in _chain(f"{kind}_{short}", "", ["drop"])]
     if not port.port_security:
@@ -215,13 +219,21 @@ def _port_chains(port: PortSpec) -> list[str]:
     rest: dict[str, list[str]] = {"spoof": [], "egress": [], "ingress": []}
     if allowed.ipv6_by_mac:
         rest = {kind: [f"ether type ip6 goto {kind}6_{short}"] for kind in rest}
-        lines += _chain(f"spoof6_{short}", "", firewall_ipv6.spoof(allowed.ipv6_by_mac))
+        lines += chain("spoof6", firewall_ipv6.spoof(allowed.ipv6_by_mac))
         for direction in ("egress", "ingress"):
-            lines += _chain(f"{direction}6_{short}", "", firewall_ipv6.judge(direction, port.rules, _known(port)))
+            lines += chain(f"{direction}6", firewall_ipv6.judge(direction, port.rules, _known(port)))
     mine = f"{_IS_UNICAST} ether daddr != {allowed.macs} drop"
-    return [*lines, *_chain(f"spoof_{short}", "", _spoof(allowed, rest["spoof"])),
-            *_chain(f"egress_{short}", "", _judge([], "egress", port, rest["egress"])),
-            *_chain(f"ingress_{short}", "", _judge([mine], "ingress", port, rest["ingress"]))]
+    return [*lines, *chain("spoof", _spoof(allowed, rest["spoof"])),
+            *chain("egress", _judge([], "egress", port, rest["egress"])),
+            *chain("ingress", _judge([mine], "ingress", port, rest["ingress"]))]
+
+
+def _logged(lines: list[str], rate: int, what: str) -> list[str]:
+    """Return a chain's lines with some of what the last one drops named in the kernel's log, `rate` packets a second
+    (0: none)."""
+    if not rate:
+        return lines
+    return [*lines[:-1], f'limit rate {rate}/second burst {rate} packets log prefix "hostler drop: {what} "', lines[-1]]
 
 
 def _spoof(allowed: Claims, other: Sequence[str]) -> list[str]:

@@ -35,7 +35,8 @@ class Layout:
     """The links of one network on this host, by name.
 
     `uplink` is the bridge's port to other hosts, None where there is none: an interface of the host's, or a device of
-    the network's own, a tunnel from `tunnel_ip` or a VLAN of the interface `parent`.
+    the network's own, a tunnel from `tunnel_ip` or a VLAN of the interface `parent`. Of what the filter drops, the
+    kernel's log names `drop_log_rate` packets a second for each port and direction.
     """
 
     network: NetworkSpec
@@ -44,6 +45,7 @@ class Layout:
     parent: str | None = None
     tunnel_ip: str | None = None
     host: str = ""
+    drop_log_rate: int = 0
 
     @property
     def bridge(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -22,6 +23,7 @@ class Uplinks:
         self._mappings: dict[str, str] = dict(conf.network.bridge_mappings)
         self.physical_networks = tuple(self._mappings)
         self.tunnel_ip = tunnel_ip(conf)
+        self._drop_log_rate = int(conf.network.drop_log_rate)
 
     @functools.cached_property
     def kinds(self) -> tuple[str, ...]:
@@ -31,6 +33,9 @@ class Uplinks:
     def layout(self, network: NetworkSpec, namespace: Path) -> Layout:
         """Return the links of a network; raises `AgentError` when this host cannot carry it, NotImplementedHere for a
         kind of network that this release does not know."""
+        return dataclasses.replace(self._links(network, namespace), drop_log_rate=self._drop_log_rate)
+
+    def _links(self, network: NetworkSpec, namespace: Path) -> Layout:
         kind = network.network_type
         if kind == kinds.FLAT:
             interface = None if network.physical_network is None else self._interface(network.physical_network)

@@ -35,6 +35,9 @@ OPTS = [
     cfg.IntOpt("gateway_probe_multiplier", default=3, min=2, max=100,
                help="Echo requests in a row without an answer after which a host counts as silent. Another one leads "
                     "outside then, unless the conductors hear otherwise. Read by the compute agents."),
+    cfg.IntOpt("drop_log_rate", default=0, min=0, max=1000,
+               help="Packets a second that the kernel's log names for each port and direction, of those that security "
+                    "groups and anti-spoofing drop, with the port's id; 0: none. Read by the compute agents."),
     cfg.IntOpt("dhcp_lease_time", default=86400, min=120, help="Seconds of a DHCP lease."),
 ]
 

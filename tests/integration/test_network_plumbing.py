@@ -52,9 +52,24 @@ pytestmark = network_lab.NEEDS
 
 
 @pytest.fixture(scope="module", autouse=True)
-def host_namespace() -> Iterator[None]:
-    with network_lab.host_network():
-        yield
+def host_namespace() -> Iterator[bool]:
+    """Yields whether the kernel's log has what namespaces log, and can be read."""
+    with _logs_of_namespaces() as logged, network_lab.host_network():
+        yield logged
+
+
+@contextlib.contextmanager
+def _logs_of_namespaces() -> Iterator[bool]:
+    switch = Path("/proc/sys/net/netfilter/nf_log_all_netns")  # only in the first network namespace
+    try:
+        before = switch.read_text()
+        switch.write_text("1")
+        subprocess.run(["dmesg"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        yield False
+        return
+    yield True
+    switch.write_text(before)
 
 
 @pytest.fixture
@@ -146,6 +161,21 @@ def test_ingress_is_denied_unless_a_rule_allows_it(cloud: Cloud, net: NetworkSpe
     assert first.reaches(second.address, 8080)
     assert not first.reaches(second.address, 8082)
     assert not third.reaches(second.address, 8080)
+
+
+def test_dropped_packets_are_named_in_the_kernel_s_log(tmp_path: Path, net: NetworkSpec, host_namespace: bool) -> None:
+    cloud = Cloud(tmp_path, network__drop_log_rate=5)
+    try:
+        first, second = cloud.boot(10, net, ALLOW_OUT), cloud.boot(11, net, ALLOW_OUT)
+        assert first.dhcp() and second.dhcp()
+        assert not first.pings(second.address)
+        log = subprocess.run(["dmesg"], capture_output=True, text=True).stdout if host_namespace else ""
+        pings = [line for line in log.splitlines() if "PROTO=ICMP" in line]
+        assert not host_namespace or any(f"hostler drop: ingress of port {second.port.id} " in line for line in pings)
+        assert not any(f"of port {first.port.id} " in line for line in pings)
+        assert cloud.plumbing.inspect({})["differences"] == []
+    finally:
+        cloud.tear_down()
 
 
 def test_egress_is_denied_unless_a_rule_allows_it(cloud: Cloud, net: NetworkSpec) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,22 @@ def test_a_script_replaces_both_tables_and_touches_no_other() -> None:
     assert tables == [f"add table bridge {table}", f"delete table bridge {table}", f"add table inet {table}",
                       f"delete table inet {table}", f"table bridge {table} {{", f"table inet {table} {{"]
     assert script.count("{") == script.count("}")
+
+
+@pytest.mark.parametrize("ipv6", [False, True])
+def test_what_is_dropped_is_named_when_asked_for(ipv6: bool) -> None:
+    port = factories.port()
+    if ipv6:
+        sixth = FixedIpSpec(ip_address="2001:db8::5", subnet_id="six")
+        port = dataclasses.replace(port, fixed_ips=(*port.fixed_ips, sixth))
+    layout = Layout(factories.network(), Path("/nowhere"), None)
+    quiet, loud = (firewall.render(dataclasses.replace(layout, drop_log_rate=rate), 7, [port], {}) for rate in (0, 10))
+    assert " log " not in quiet
+    for kind in ("spoof", "egress", "ingress", *(("spoof6", "egress6", "ingress6") if ipv6 else ())):
+        body = chain(loud, f"{kind}_{SHORT}")
+        assert body[-2:] == [f'limit rate 10/second burst 10 packets log prefix "hostler drop: {kind} of port '
+                             f'{port.id} "', "drop"]
+        assert [line for line in body if " log " not in line] == chain(quiet, f"{kind}_{SHORT}")
 
 
 def test_members_stand_once_however_many_rules_mean_them() -> None:

@@ -23,7 +23,8 @@ NOT_OF_CONDUCTORS = {
     ConductorManager: {
         "run_operation": {"api"}, "heartbeat": {"compute"}, "server_events": {"compute"}, "reconcile": {"compute"},
         "volumes_released": {"compute"}, "volume_heartbeat": {"volume"}, "volume_reconcile": {"volume"},
-        "report_progress": {"compute", "volume"}, "password_posted": {"compute"}, "group_members": {"compute"}},
+        "report_progress": {"compute", "volume"}, "password_posted": {"compute"}, "group_members": {"compute"},
+        "leader_silent": {"compute"}},
     ComputeManager: {"get_console_output": {"api"}, "get_console": {"api"}, "get_diagnostics": {"api"},
                      "ping": {"compute"}},
     VolumeManager: {"ping": {"volume"}},

@@ -73,7 +73,7 @@ def test_a_moving_server_holds_two_claims_until_one_is_released(
     act(migrations.take_claim_back)
     assert _claims(db) == {(server_id, hosts[0])}
     act(migrations.set_claim_aside)
-    act(migrations.release_claim)
+    act(lambda session, migration: migrations.release_claim(session, migration.id))
     assert _claims(db) == set()
 
 

@@ -66,9 +66,11 @@ IMAGE_DATA_RESOURCES = ("image_size_total", "image_count_uploading")
 PER_ITEM = ("metadata_items", "key_pairs", "server_group_members", "per_volume_gigabytes", "application_credentials",
             "volume_attachments")
 RESOURCES = (*SERVER_RESOURCES, *_TABLES, *IMAGE_DATA_RESOURCES, *VOLUME_RESOURCES, *PER_ITEM)
-# Limits of what there is none of, with their defaults: clients set them and compare what they read back.
-NOMINAL = {"groups": 0}
-STORAGE = (*VOLUME_RESOURCES, "per_volume_gigabytes", *NOMINAL)
+# Limits that bound nothing, with their defaults: there are no groups of volumes, files are not injected, and addresses
+# are bounded by the network's quota. They are kept, since clients send whole sets and compare what they read back.
+NOMINAL = {"groups": 0, "fixed_ips": UNLIMITED, "floating_ips": UNLIMITED, "injected_files": 0,
+           "injected_file_content_bytes": 0, "injected_file_path_bytes": 0}
+STORAGE = (*VOLUME_RESOURCES, "per_volume_gigabytes", "groups")
 _OF_A_TYPE = tuple(f"{resource}_" for resource in TYPE_RESOURCES)
 
 

@@ -60,12 +60,12 @@ def test_ids_are_any_whole_number(rest: Cloud, identity: str, status: int) -> No
 
 
 def test_limits_that_bound_nothing_here_are_accepted(rest: Cloud) -> None:
-    """Given a whole quota set as old clients send it, when it is put, then what this cloud has is changed."""
+    """Given a whole quota set as old clients send it, when it is put, then it is what they read back."""
     sent = {"cores": 7, "floating_ips": 5, "fixed_ips": 5, "injected_files": 5, "injected_file_path_bytes": 255}
     project = "11111111111141118111111111111111"
     answer = rest.call("PUT", f"/os-quota-sets/{project}", {"quota_set": sent}, token="admin", version="2.1")
     assert answer.status_code == 200, answer.text
-    assert answer.json["quota_set"]["cores"] == 7 and answer.json["quota_set"]["floating_ips"] == -1
+    assert answer.json["quota_set"].items() >= sent.items()
 
 
 def test_the_last_lines_are_counted_as_the_reference_does(tmp_path: Path) -> None:

@@ -17,16 +17,12 @@ from hostler.resources import quota
 
 _NETWORK = until(35)
 _FILES = until(56)
-# Published resource → when it is shown. Those that our quota does not know have the fixed limit of `_FIXED`.
+# Published resource → when it is shown.
 RESOURCES: Final[Mapping[str, Span]] = {
     **dict.fromkeys(("instances", "cores", "ram", "metadata_items", "key_pairs", "server_groups",
                      "server_group_members"), ALWAYS),
     **dict.fromkeys(("fixed_ips", "floating_ips", "security_groups", "security_group_rules"), _NETWORK),
     **dict.fromkeys(("injected_files", "injected_file_content_bytes", "injected_file_path_bytes"), _FILES)}
-# Addresses are bounded by the network's quota; files are not injected at all. A new limit for one of these is taken and
-# changes nothing: clients send the whole set.
-_FIXED: Final = {"fixed_ips": -1, "floating_ips": -1, "injected_files": 0, "injected_file_content_bytes": 0,
-                 "injected_file_path_bytes": 0}
 # In quota classes the groups appear and the network's resources go with 2.50.
 CLASS_RESOURCES: Final[Mapping[str, Span]] = {
     **RESOURCES, **dict.fromkeys(("server_groups", "server_group_members"), since(50)),
@@ -40,12 +36,11 @@ _QUERY = {"user_id": ALWAYS}
 
 def limits_view(found: Mapping[str, int], version: Version, known: Mapping[str, Span] = RESOURCES) -> dict[str, Any]:
     """Return limits by published name."""
-    return {name: found[name] if name in found else _FIXED[name]
-            for name, span in known.items() if version in span}
+    return {name: found[name] for name, span in known.items() if version in span}
 
 
 def _changes(body: Mapping[str, Any]) -> dict[str, int]:
-    return {name: schema.number_in(body, name, 0, -1) for name in body if name not in ("force", *_FIXED)}
+    return {name: schema.number_in(body, name, 0, -1) for name in body if name != "force"}
 
 
 class QuotaSet(Resource):
@@ -141,7 +136,6 @@ class Limits(Resource):
         """Show."""
         query = params.read(request, _LIMITS_QUERY)
         found = limits.show(self.services, params.caller(request), params.one(query, "tenant_id"))
-        highest = {**_FIXED, **found.limits}
         response.media = {"limits": {"rate": [], "absolute": {
-            name: found.used.get(resource, 0) if used else highest[resource]
+            name: found.used.get(resource, 0) if used else found.limits[resource]
             for name, (span, resource, used) in LIMITS.items() if request.context.version in span}}}

@@ -59,7 +59,9 @@ def test_quota_sets(cloud: Cloud) -> None:
     forced = cloud.call("PUT", path, {"quota_set": {"instances": "0", "force": True}}, token="admin")
     assert forced.json["quota_set"]["instances"] == 0
     assert cloud.call("PUT", path, {"quota_set": {"floating_ips": 1}}, token="admin").status_code == 400
-    assert cloud.call("PUT", path, {"quota_set": {"floating_ips": 1}}, token="admin", version="2.1").status_code == 200
+    old = cloud.call("PUT", path, {"quota_set": {"floating_ips": 1, "injected_files": 5}}, token="admin", version="2.1")
+    assert (old.json["quota_set"]["floating_ips"], old.json["quota_set"]["injected_files"]) == (1, 5)  # read back
+    assert cloud.get(path, version="2.1")["quota_set"]["injected_files"] == 5
     assert cloud.call("DELETE", path, token="admin").status_code == 202
     assert cloud.get(path)["quota_set"]["instances"] == 10
     assert cloud.call("GET", f"/os-quota-sets/{IMAGE}", token="admin").status_code == 400
@@ -79,7 +81,7 @@ def test_a_quota_class(cloud: Cloud) -> None:
         [found] = cloud.get(place, token="admin").values()
         assert (found["instances"], found["cores"], found["ram"]) == (1, 7, 51200), place
     fixed = cloud.call("PUT", path, {"quota_class_set": {"fixed_ips": 3}}, token="admin", version="2.1")
-    assert fixed.status_code == 200
+    assert fixed.json["quota_class_set"]["fixed_ips"] == 3
     cloud.boot()
     assert cloud.get("/limits")["limits"]["absolute"]["maxTotalInstances"] == 1
 

@@ -114,8 +114,8 @@ def _register(db: Database, host: str, report: dict[str, Any], values: dict[str,
 
 
 def register(db: Database, work: Callable[[orm.Session], None]) -> bool:
-    """Write what may be new, again when somebody else has registered the same, or its like, in the same moment; returns
-    whether it is written, else the next report finds it or tries again."""
+    """Write what may be new, again when somebody else registered the same or another one in the same moment; returns
+    whether it is written. If not, the next report finds it or tries again."""
     for _ in range(_TRIES):
         with contextlib.suppress(exc.IntegrityError):
             db.write(work)

@@ -4,7 +4,7 @@ The naive way elects another host at the first such word. But the watcher may be
 that answer at one address are worse than none for 20 s. So the conductor asks the host itself over the bus, and some of
 those that watch it (`compute.leader_watch`) whether it answers them:
 
-- One that any of them hears keeps its routers: it is alive, and whoever does not hear it is cut off.
+- One that any of them hears keeps its routers: it is alive, and a host that does not hear it is cut off.
 - Else, one that answers over the bus keeps them against one watcher, and loses them to two that agree: its wire is cut,
   and it is told that it leads no more.
 - Else it is dead: neither its kernel nor its agent answers.

@@ -38,6 +38,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from compute.metadata import METADATA_IP
 from compute.network import firewall_ipv6, firewall_services, ipv6, limits, names, rules
 from compute.network.links import Layout, ipv4_subnets
+from compute.network.rules import as_set
 from hostler import errors
 from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec
 
@@ -65,7 +66,7 @@ class Claims:
     @property
     def macs(self) -> str:
         """All MACs, as an nft set."""
-        return _set(sorted(self.by_mac))
+        return as_set(sorted(self.by_mac))
 
 
 def claims(port: PortSpec) -> Claims:
@@ -147,7 +148,7 @@ def render_groups(network_id: str, sets: Mapping[str, Sequence[str]]) -> str:
         where = f"bridge {table} {name}"
         lines.append(f"flush set {where}")
         if members:
-            lines.append(f"add element {where} {_set(members)}")
+            lines.append(f"add element {where} {as_set(members)}")
     return "\n".join([*lines, ""])
 
 
@@ -163,7 +164,7 @@ def _drop_tables(table: str) -> list[str]:
 
 
 def _group_set(name: str, members: Sequence[str]) -> list[str]:
-    elements = [f"  elements = {_set(members)}"] if members else []
+    elements = [f"  elements = {as_set(members)}"] if members else []
     address = "ipv6_addr" if name.startswith(names.IPV6_SET_PREFIX) else "ipv4_addr"
     return [f" set {name} {{", f"  type ether_addr . {address}; flags interval;", *elements, " }"]
 
@@ -174,11 +175,7 @@ def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
 
 
 def _devices(device_names: Iterable[str]) -> str:
-    return _set(f'"{name}"' for name in device_names)
-
-
-def _set(items: Iterable[str]) -> str:
-    return f"{{ {', '.join(items)} }}"
+    return as_set(f'"{name}"' for name in device_names)
 
 
 def _filtered(ports: Sequence[PortSpec]) -> list[PortSpec]:
@@ -194,7 +191,7 @@ def _dispatch(field: str, chain: str, ports: Sequence[PortSpec]) -> list[str]:
     if not ports:
         return []
     jumps = (f'"{names.tap_name(port.id)}" : jump {chain}_{names.short_id(port.id)}' for port in ports)
-    return [f"{field} vmap {_set(jumps)}"]
+    return [f"{field} vmap {as_set(jumps)}"]
 
 
 def _local_ips(layout: Layout) -> list[str]:
@@ -241,18 +238,18 @@ def _spoof(allowed: Claims, other: Sequence[str]) -> list[str]:
     for mac, cidrs in sorted(allowed.by_mac.items()):
         # 0.0.0.0 is the sender of a probe for duplicate addresses (RFC 5227).
         probe = cidrs if "0.0.0.0/0" in cidrs else ["0.0.0.0", *cidrs]
-        lines.append(f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {_set(probe)} return")
+        lines.append(f"ether saddr {mac} arp saddr ether {mac} arp saddr ip {as_set(probe)} return")
     # Reverse ARP is what the hypervisor announces a moved guest with.
     lines += ["ether type 0x8035 return", *other, "ether type != ip drop", "udp sport 67 drop",
               "ip saddr 0.0.0.0 udp sport 68 udp dport 67 return"]
-    lines += [f"ether saddr {mac} ip saddr {_set(cidrs)} return"
+    lines += [f"ether saddr {mac} ip saddr {as_set(cidrs)} return"
               for mac, cidrs in sorted(allowed.by_mac.items()) if cidrs]
     return [*lines, "drop"]
 
 
 def _guard(port: PortSpec) -> list[str]:
     """Rules between a port without port security and our services: it must not ask for another server's secrets."""
-    own = _set(["0.0.0.0", *(rules.collapse(fixed.ip_address for fixed in port.fixed_ips))])
+    own = as_set(["0.0.0.0", *(rules.collapse(fixed.ip_address for fixed in port.fixed_ips))])
     return [f"ip saddr != {own} drop", f"arp saddr ip != {own} drop", *firewall_ipv6.guard(port)]
 
 
@@ -270,7 +267,7 @@ def _judge(first: list[str], direction: str, port: PortSpec, other: Sequence[str
 
 def _services(layout: Layout) -> list[str]:
     """What may reach the namespace: ARP, DHCP, metadata, ping, and what IPv6 has for them."""
-    own = _set(ip for ip in dict.fromkeys([METADATA_IP, *(subnet.dhcp_ip for subnet in ipv4_subnets(layout.network)
+    own = as_set(ip for ip in dict.fromkeys([METADATA_IP, *(subnet.dhcp_ip for subnet in ipv4_subnets(layout.network)
                                                          if subnet.dhcp_ip)]))
     return ["ether type arp accept", "ether type ip udp sport 68 udp dport 67 accept",
             f"ip daddr {own} tcp dport 80 accept", f"ip daddr {own} icmp type echo-request accept",
@@ -280,7 +277,7 @@ def _services(layout: Layout) -> list[str]:
 def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = _dispatch("iifname", "spoof", _filtered(ports))
     if layout.uplink is not None:
-        local = _set(_local_ips(layout))
+        local = as_set(_local_ips(layout))
         lines += firewall_services.from_uplink(layout)
         lines += [f'iifname "{layout.uplink}" {match} drop' for match in
                   (f"arp saddr ip {local}", f"arp daddr ip {local}", f"ip saddr {local}", f"ip daddr {local}",
@@ -299,7 +296,7 @@ def _prerouting(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
 def _forward(layout: Layout, ports: Sequence[PortSpec]) -> list[str]:
     lines = []
     if layout.uplink is not None:
-        local = _set(_local_ips(layout))
+        local = as_set(_local_ips(layout))
         lines += [line for port in ipv6.router_ports(layout.network)
                   for line in firewall_ipv6.to_wire(layout.uplink, port, layout.host)]
         lines += [line for port in _router_ports(layout.network) for line in _to_wire(layout, port)]
@@ -364,7 +361,7 @@ def _to_wire(layout: Layout, port: RouterPortSpec) -> list[str]:
     ARP requests ask for nobody (a probe, RFC 5227, which is answered as well).
     """
     mine, wire = f'oifname "{layout.uplink}" ether saddr {port.mac_address}', names.wire_mac(port.id, layout.host)
-    arp = [f"{mine} arp saddr ip {_set(_addresses(port))} arp saddr ip set 0.0.0.0"] if _addresses(port) else []
+    arp = [f"{mine} arp saddr ip {as_set(_addresses(port))} arp saddr ip set 0.0.0.0"] if _addresses(port) else []
     return [*arp, f"{mine} arp saddr ether set {wire}", f"{mine} ether saddr set {wire}"]
 
 
@@ -378,7 +375,7 @@ def _gateways(layout: Layout) -> list[str]:
 def _to_host(layout: Layout) -> list[str]:
     """What guests may send to the host itself. DHCP and metadata are in the namespace and do not come this way."""
     gateways = _gateways(layout)
-    ping = [f"ip daddr {_set(gateways)} icmp type echo-request accept"] if gateways else []
+    ping = [f"ip daddr {as_set(gateways)} icmp type echo-request accept"] if gateways else []
     return [f'iifname != "{layout.bridge}" accept', "ct state established ct direction reply accept",
             "ct state related accept", *ping, "drop"]
 

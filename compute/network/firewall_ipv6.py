@@ -12,9 +12,10 @@ ICMPv6 message.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from compute.network import ipv6, names, rules
+from compute.network.rules import as_set
 from hostler.resources.network import autoconf
 from hostler.resources.server.specs import NetworkSpec, PortSpec, RouterPortSpec, RuleSpec
 
@@ -46,9 +47,9 @@ def spoof(allowed: Mapping[str, Sequence[str]]) -> list[str]:
         for target in map(_target, cidrs):
             # From `::` a guest asks whether its address is taken (RFC 4862, 5.4).
             lines += [f"ether saddr {mac} ip6 saddr :: icmpv6 type nd-neighbor-solicit {target}return",
-                      f"ether saddr {mac} ip6 saddr {_set(cidrs)} icmpv6 type nd-neighbor-advert {target}return"]
+                      f"ether saddr {mac} ip6 saddr {as_set(cidrs)} icmpv6 type nd-neighbor-advert {target}return"]
     lines.append("icmpv6 type nd-neighbor-advert drop")
-    lines += [f"ether saddr {mac} ip6 saddr {_set(cidrs)} return" for mac, cidrs in sorted(allowed.items())]
+    lines += [f"ether saddr {mac} ip6 saddr {as_set(cidrs)} return" for mac, cidrs in sorted(allowed.items())]
     return [*lines, "drop"]
 
 
@@ -66,7 +67,7 @@ def guard(port: PortSpec) -> list[str]:
     if not ipv6.subnets(port.network):
         return []
     own = [address for ranges in ranges_by_mac(port).values() for address in ranges]
-    return [f"ip6 saddr != {_set(rules.collapse(['::', *own], version=6))} drop",
+    return [f"ip6 saddr != {as_set(rules.collapse(['::', *own], version=6))} drop",
             *(f"icmpv6 type nd-neighbor-advert {_target(cidr)}return" for cidr in own),
             "icmpv6 type nd-neighbor-advert drop"]
 
@@ -77,8 +78,8 @@ def services(network: NetworkSpec) -> list[str]:
     if not own:
         return []
     return [f"icmpv6 type {{ nd-router-solicit, {_NEIGHBOURS}, {_LISTENERS} }} accept",
-            f"ether type ip6 {_FROM_CLIENT} accept", f"ip6 daddr {_set(own)} tcp dport 80 accept",
-            f"ip6 daddr {_set(own)} icmpv6 type echo-request accept"]
+            f"ether type ip6 {_FROM_CLIENT} accept", f"ip6 daddr {as_set(own)} tcp dport 80 accept",
+            f"ip6 daddr {as_set(own)} icmpv6 type echo-request accept"]
 
 
 def from_uplink(network: NetworkSpec) -> list[str]:
@@ -95,7 +96,7 @@ def to_uplink(network: NetworkSpec) -> list[str]:
            *(address for port in ipv6.router_ports(network) for address in ipv6.router_addresses(port))]
     if not own:
         return []
-    return [f"ip6 saddr {_set(own)}", f"ip6 daddr {_set(own)}",
+    return [f"ip6 saddr {as_set(own)}", f"ip6 daddr {as_set(own)}",
             *(f"icmpv6 type {{ {_NEIGHBOURS} }} {_target(f'{address}/128')}".strip() for address in own),
             "ether type ip6 udp dport { 546, 547 }"]
 
@@ -133,7 +134,3 @@ def _target(cidr: str) -> str:
         return ""
     bits = int(block.network_address) >> (128 - block.prefixlen)
     return f"@th,64,{block.prefixlen} {bits:#x} "
-
-
-def _set(items: Iterable[str]) -> str:
-    return f"{{ {', '.join(items)} }}"

@@ -12,10 +12,11 @@ answers. Security groups do not ask about DHCP, here or there; about DNS they do
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from compute.network import names
 from compute.network.links import Layout
+from compute.network.rules import as_set
 from hostler.resources.network import services
 from hostler.resources.server.specs import RouterPortSpec
 
@@ -33,9 +34,26 @@ class Way:
     dhcp: bool
     dns: tuple[str, ...]
 
+    @property
     def wire(self) -> str:
-        """Return the MAC of the elected host's router on the wire."""
+        """The MAC of the elected host's router on the wire."""
         return names.wire_mac(self.port.id, self.leader)
+
+    @property
+    def asking(self) -> list[str]:
+        """The matches of questions to its DNS."""
+        return [f"ip daddr {as_set(self.dns)} {protocol} dport 53" for protocol in _PROTOCOLS] if self.dns else []
+
+    @property
+    def requests(self) -> list[str]:
+        """The matches of all that guests ask it."""
+        return [*([_REQUEST] if self.dhcp else []), *self.asking]
+
+    @property
+    def answers(self) -> list[str]:
+        """The matches of all that it answers."""
+        dns = [f"ip saddr {as_set(self.dns)} {protocol} sport 53" for protocol in _PROTOCOLS] if self.dns else []
+        return [*([_ANSWER] if self.dhcp else []), *dns]
 
 
 def ways(layout: Layout) -> list[Way]:
@@ -56,10 +74,9 @@ def from_guests(layout: Layout, taps: Sequence[str]) -> list[str]:
     """Return the rules that send guests' requests to the elected host; after those about who guests may be."""
     lines = []
     for way in ways(layout) if taps else ():
-        there = way.port.mac_address if way.leader == layout.host else way.wire()
-        requests = [*([_REQUEST] if way.dhcp else []), *_asking(way)]
-        lines += [f"iifname {_set(f'{chr(34)}{tap}{chr(34)}' for tap in taps)} {match} ether daddr set {there}"
-                  for match in requests]
+        there = way.port.mac_address if way.leader == layout.host else way.wire
+        lines += [f"iifname {as_set(f'{chr(34)}{tap}{chr(34)}' for tap in taps)} {match} ether daddr set {there}"
+                  for match in way.requests]
     return lines
 
 
@@ -68,11 +85,10 @@ def from_uplink(layout: Layout) -> list[str]:
     lines = []
     for way in ways(layout):
         if way.leader == layout.host:
-            lines += [f'iifname "{layout.uplink}" ether daddr {way.wire()} {match} ether daddr set '
-                      f"{way.port.mac_address} accept" for match in [*([_REQUEST] if way.dhcp else []), *_asking(way)]]
+            lines += [f'iifname "{layout.uplink}" ether daddr {way.wire} {match} ether daddr set '
+                      f"{way.port.mac_address} accept" for match in way.requests]
         else:
-            lines += [f'iifname "{layout.uplink}" ether saddr {way.wire()} {match} accept'
-                      for match in [*([_ANSWER] if way.dhcp else []), *_answering(way)]]
+            lines += [f'iifname "{layout.uplink}" ether saddr {way.wire} {match} accept' for match in way.answers]
     return lines
 
 
@@ -85,20 +101,8 @@ def forwarded(layout: Layout, judged: Sequence[str]) -> list[str]:
         if way.leader == layout.host:
             lines += [f'oifname "{here}" {_REQUEST} accept', f'iifname "{here}" {_ANSWER} accept'] if way.dhcp else []
         elif layout.uplink is not None:
-            out = f'oifname "{layout.uplink}" ether daddr {way.wire()}'
+            out = f'oifname "{layout.uplink}" ether daddr {way.wire}'
             # Other answers have been dropped on their way in (`from_uplink`).
             lines += [f"{out} {_REQUEST} accept", f'iifname "{layout.uplink}" {_ANSWER} accept'] if way.dhcp else []
-            lines += [f"{out} {match} {rule}" for match in _asking(way) for rule in [*judged, "accept"]]
+            lines += [f"{out} {match} {rule}" for match in way.asking for rule in [*judged, "accept"]]
     return lines
-
-
-def _asking(way: Way) -> list[str]:
-    return [f"ip daddr {_set(way.dns)} {protocol} dport 53" for protocol in _PROTOCOLS] if way.dns else []
-
-
-def _answering(way: Way) -> list[str]:
-    return [f"ip saddr {_set(way.dns)} {protocol} sport 53" for protocol in _PROTOCOLS] if way.dns else []
-
-
-def _set(items: Iterable[str]) -> str:
-    return f"{{ {', '.join(items)} }}"

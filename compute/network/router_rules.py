@@ -24,6 +24,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 
 from compute.network import names, rules
+from compute.network.rules import as_set
 from hostler.resources.network import kinds
 from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, RouterPortSpec, RouterSpec
 
@@ -123,7 +124,7 @@ def _ipv6(router: HostRouter) -> list[str]:
     if router.outside is not None:
         behind = rules.collapse([*inside, *(route["destination"] for route in router.spec.routes)], version=6)
         chains += _chain("forward", "filter hook forward priority 0",
-                         [f'oifname "{names.router_inner_name(router.outside.id)}" ip6 saddr != {_set(behind)} drop'])
+                         [f'oifname "{names.router_inner_name(router.outside.id)}" ip6 saddr != {as_set(behind)} drop'])
     return [*lines, f"table inet {TABLE} {{", *chains, "}"]
 
 
@@ -175,15 +176,15 @@ def _refused(router: HostRouter, device: str, inward: Mapping[str, str]) -> list
     lines = [*_elsewhere(router, device), *(
         f"ct status dnat ct original ip daddr {address} ct reply ip saddr != {fixed} drop"
         for address, fixed in inward.items())]
-    known = f"ct original ip daddr != {_set(inward)} " if inward else ""
+    known = f"ct original ip daddr != {as_set(inward)} " if inward else ""
     lines.append(f"ct status dnat {known}jump forwarded")
     own = [*inward, *([router.source] if router.source else [])]
-    gone = f"ct reply ip daddr != {_set(own)} " if own else ""
+    gone = f"ct reply ip daddr != {as_set(own)} " if own else ""
     lines.append(f'oifname "{device}" ct state established ct status snat ct direction original {gone}drop')
     if router.spec.snat:
         lines.append(f'iifname "{device}" ct state new ct status & dnat == 0 drop')
         if router.source is None:
-            floating = f"ip saddr != {_set(inward.values())} " if inward else ""
+            floating = f"ip saddr != {as_set(inward.values())} " if inward else ""
             lines.append(f'oifname "{device}" ct direction original {floating}drop')
     return lines
 
@@ -195,7 +196,7 @@ def _elsewhere(router: HostRouter, device: str) -> list[str]:
     """
     behind = rules.collapse([*(address for port in router.spec.interfaces for address in port.addresses),
                              *(route["destination"] for route in router.spec.routes)])
-    return [f'oifname != "{device}" ip daddr != {_set(behind)} drop'] if behind and "0.0.0.0/0" not in behind else []
+    return [f'oifname != "{device}" ip daddr != {as_set(behind)} drop'] if behind and "0.0.0.0/0" not in behind else []
 
 
 def _sources(router: HostRouter, device: str, inward: Mapping[str, str]) -> list[str]:
@@ -204,7 +205,7 @@ def _sources(router: HostRouter, device: str, inward: Mapping[str, str]) -> list
         outward = _map({fixed: address for address, fixed in inward.items()})
         lines += [f"{which} snat to ip saddr map {outward}" for which in (f'oifname "{device}"', "ct status dnat")]
     if router.source is not None:
-        inside = _set(sorted({str(ipaddress.ip_interface(address).network)
+        inside = as_set(sorted({str(ipaddress.ip_interface(address).network)
                               for port in router.spec.interfaces for address in _of(4, port.addresses)}))
         lines += [f'oifname "{device}" ip saddr != {router.source} snat to {router.source}',
                   f"ct status dnat ip saddr {inside} snat to {router.source}"]
@@ -215,9 +216,5 @@ def _chain(name: str, hook: str, lines: Iterable[str]) -> list[str]:
     return [f" chain {name} {{", f"  type {hook}; policy accept;", *(f"  {line}" for line in lines), " }"]
 
 
-def _set(items: Iterable[str]) -> str:
-    return f"{{ {', '.join(items)} }}"
-
-
 def _map(items: Mapping[str, str]) -> str:
-    return _set(f"{key} : {value}" for key, value in sorted(items.items()))
+    return as_set(f"{key} : {value}" for key, value in sorted(items.items()))

@@ -2,7 +2,7 @@
 
 It answers the guests of all hosts, whose frames their hosts send it (`compute.network.firewall_services`). Guests here
 are known with their names and options; those elsewhere by MAC and address, as the hosts of such a network are told
-where ports are. Nobody is known by a lease, so whoever serves next gives every guest what it has.
+where ports are. Nobody is known by a lease, so the next server gives every guest what it has.
 
 There is one process for each port of a router that gives something, with its files in
 `<state_path>/compute/router-servers/<port id>/`.

@@ -30,6 +30,11 @@ MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 _ANY_MAC = "00:00:00:00:00:00-ff:ff:ff:ff:ff:ff"
 
 
+def as_set(items: Iterable[str]) -> str:
+    """Return an nftables set of some elements."""
+    return f"{{ {', '.join(items)} }}"
+
+
 def matches(rule: RuleSpec) -> list[str]:
     """Return the match expressions of `rule`: one, or none when it matches nobody.
 
@@ -49,7 +54,7 @@ def matches(rule: RuleSpec) -> list[str]:
         if not cidrs:
             return []
         if cidrs[0] not in _ANYBODY:
-            parts.append(f"{family} {side} {{ {', '.join(cidrs)} }}")
+            parts.append(f"{family} {side} {as_set(cidrs)}")
     number = protocol_number(rule.protocol)
     if number is not None and version == 6:
         number = _IN_IPV6.get(number, number)

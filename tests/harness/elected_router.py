@@ -1,4 +1,4 @@
-"""Two hosts on a real kernel with a router that one of them leads outside for, and what pings miss meanwhile."""
+"""Two hosts on a real kernel with a router that one of them leads outside for, and the pings that a change costs."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.server
 import json
 import shlex
@@ -10,10 +11,13 @@ import subprocess
 import sys
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from tests.harness import real_guests
+import pytest
+
+from tests.harness import real_guests, real_parts, realfleet
 from tests.harness.client import Client
 from tests.harness.fleet import MAIN
 from tests.harness.ports import wait_for
@@ -159,6 +163,26 @@ class RealNetworks:
     def __init__(self, cloud: NetworkFleet, client: Client, directory: Path) -> None:
         self.cloud, self.client, self.directory = cloud, client, directory
         self.outside = Outside(cloud.fabric.address)
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, directory: Path, **fleet: Any) -> Iterator[Self]:
+        """Start the cloud and prepare it; skips the tests where the machine cannot."""
+        if missing := realfleet.missing():
+            pytest.skip(missing)
+        real_parts.tiny_image()
+        cloud = NetworkFleet(directory, **fleet)
+        with contextlib.ExitStack() as stack:
+            stack.callback(cloud.stop)
+            stack.callback(lambda: print(cloud.logs()))
+            made = cls(cloud, cloud.start(), cloud.directory)
+            stack.callback(made.outside.close)
+            made.prepare()
+            yield made
+
+    def prepare(self) -> None:
+        """Make what the tests need."""
+        raise NotImplementedError
 
     def make_basics(self) -> str:
         """Make image, flavor, key pair and the external network; returns its id."""

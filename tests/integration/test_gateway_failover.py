@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 
 from compute.network import names
-from tests.harness import real_guests, real_parts, realfleet
+from tests.harness import real_guests
 from tests.harness.ports import wait_for
-from tests.harness.real_networks import NET, Guest, NetworkFleet, RealNetworks, Tenant
+from tests.harness.real_networks import NET, Guest, RealNetworks, Tenant
 from tests.harness.realhost import Host
 
 pytestmark = pytest.mark.timeout(900)
@@ -141,16 +141,7 @@ def talking(guest: Guest, seconds: int) -> Iterator[Callable[[], str]]:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if missing := realfleet.missing():
-        pytest.skip(missing)
-    real_parts.tiny_image()
-    cloud = NetworkFleet(tmp_path_factory.mktemp("gateway"), hosts=3)
-    with contextlib.ExitStack() as stack:
-        stack.callback(cloud.stop)
-        stack.callback(lambda: print(cloud.logs()))
-        made = World(cloud, cloud.start(), cloud.directory)
-        stack.callback(made.outside.close)
-        made.prepare()
+    with World.running(tmp_path_factory.mktemp("gateway"), hosts=3) as made:
         yield made
 
 

@@ -59,7 +59,7 @@ def served_by(guest: Guest) -> str | None:
 
 
 def rebinds(guest: Guest) -> bool:
-    """Return whether a lease is prolonged by whoever serves now (RFC 2131, 4.3.2: REBINDING)."""
+    """Return whether a lease is prolonged by the present server (RFC 2131, 4.3.2: REBINDING)."""
     def ask() -> bool:
         xid, hardware = os.urandom(4), bytes.fromhex(guest.port.mac_address.replace(":", ""))
         message = (struct.pack("!BBBB4sHH4s12s", 1, 1, 6, 0, xid, 0, 0, socket.inet_aton(guest.address), b"")
@@ -112,7 +112,7 @@ def test_an_elected_router_serves_the_guests_of_both_hosts(scene: Scene) -> None
     assert {guest.fetch(METADATA)[0] for guest in scene.guests} == {200}
     for host in scene.hosts:
         assert host.on(lambda host=host: host.cloud.plumbing.inspect({}))["differences"] == []
-    # The election of another host takes them along, and an agent that starts anew keeps them.
+    # The election of another host takes them along, and a restarted agent keeps them.
     scene.tell(scene.elected(second), second, first)
     assert (processes(first)["router-servers"], processes(second)["router-servers"]) == (0, 1)
     second.on(second.cloud.restart_agent)

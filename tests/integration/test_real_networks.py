@@ -8,16 +8,15 @@ either host.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 
 import pytest
 
-from tests.harness import real_guests, real_parts, realfleet
+from tests.harness import real_guests
 from tests.harness.at_once import at_once
 from tests.harness.people import make_project, make_user
 from tests.harness.ports import wait_for
-from tests.harness.real_networks import NET, Guest, NetworkFleet, RealNetworks, Tenant
+from tests.harness.real_networks import NET, Guest, RealNetworks, Tenant
 from tests.harness.realhost import Host
 
 pytestmark = pytest.mark.timeout(900)
@@ -49,16 +48,7 @@ class World(RealNetworks):
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    if missing := realfleet.missing():
-        pytest.skip(missing)
-    real_parts.tiny_image()
-    cloud = NetworkFleet(tmp_path_factory.mktemp("networks"))
-    with contextlib.ExitStack() as stack:
-        stack.callback(cloud.stop)
-        stack.callback(lambda: print(cloud.logs()))
-        made = World(cloud, cloud.start(), cloud.directory)
-        stack.callback(made.outside.close)
-        made.prepare()
+    with World.running(tmp_path_factory.mktemp("networks")) as made:
         yield made
 
 

@@ -1,5 +1,5 @@
 """When each host came to lead outside for its own guests again, nobody announced floating IPs where they are from then
-on: the outside went on sending to the host before, until it asked for their MACs anew (29 s were seen)."""
+on: the outside went on sending to the host before, until it asked for their MACs again (29 s were seen)."""
 
 from __future__ import annotations
 

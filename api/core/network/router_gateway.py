@@ -67,8 +67,8 @@ def give_addresses(session: orm.Session, subnet: Subnet) -> list[str]:
     """Give each gateway on a new subnet's network an address there, unless it was given one of the same IP version.
 
     Those that gateways form by themselves, as every port does, are not given here. Returns the ids of the routers that
-    have one now. A router that cannot have one stays as it is: whoever owns the external network is not held up by a
-    project's router.
+    have one now. A router that cannot have one stays as it is: a project's router does not hold up the owner of the
+    external network.
     """
     gateways = session.execute(
         sa.select(Port, RouterPort.router_id).join(RouterPort, RouterPort.port_id == Port.id)

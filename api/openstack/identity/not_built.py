@@ -60,7 +60,7 @@ class MissingItem:
     on_head = on_patch = on_delete = on_get
 
     def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
-        """Refuse: parts of a federation are made so."""
+        """Refuse: PUT creates the parts of a federation."""
         raise errors.NotImplementedHere(feature=f"Making an {self._noun}" if self._noun[0] in "aeiou" else
                                         f"Making a {self._noun}")
 

@@ -23,7 +23,7 @@ from hostler.resources.server.moves import move
 from hostler.resources.server.specs import ServerSpec
 
 LOG = logging.getLogger(__name__)
-_TOLD: Final = "told"  # what the target was told of the server when it prepared, in a run's memory
+_TOLD: Final = "told"  # the server as the target got it when it prepared, in a run's memory
 
 
 class PrepareTarget(OperationTask):

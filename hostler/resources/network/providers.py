@@ -2,8 +2,8 @@
 
 What the rows say follows from the network's choices and from its routers (`refs`); nothing else is stored. A change is
 one transaction, which also accepts the operation that tells the hosts: `network.update`, or `network.update_router`
-where what leads outside changes. The hosts keep addresses, and so do the guests: whoever answers next knows them from
-the same rows.
+where what leads outside changes. The hosts keep addresses, and so do the guests: the next host that answers knows them
+from the same rows.
 """
 
 from __future__ import annotations
@@ -223,6 +223,6 @@ def _router_to_swap(session: orm.Session, network: Network, choices: Choices) ->
 
 
 def _count_places(session: orm.Session, network_id: str) -> None:
-    """Have hosts take what they are told of the network's ports for newer than what they knew when it was last told."""
+    """Have hosts take what they now hear about the network's ports for newer than what they knew before."""
     peers.ports_changed(session, session.scalars(sa.select(Port.id).where(
         Port.network_id == network_id, Port.host_id.is_not(None))).all())

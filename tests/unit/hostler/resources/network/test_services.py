@@ -1,4 +1,4 @@
-"""Who gives a service, from what hosts are told of a network."""
+"""Who gives a service, by the spec that hosts get of a network."""
 
 from __future__ import annotations
 

@@ -59,8 +59,9 @@ def test_its_agents_take_servers_and_volumes(control: tuple[Cloud, Client], tmp_
         wait_for(lambda: hosts_up(client, "sim-host") == HOSTS, "all hosts up", timeout_s=30)
         wait_for(lambda: nodes_up(cloud.db) == NODES, "all nodes up", timeout_s=30)
         image = client.make_image()
-        servers = [client.create_server(image, f"s{number}") for number in range(3)]
-        hosts = {client.wait_server(server, "ACTIVE")["OS-EXT-SRV-ATTR:host"] for server in servers}
+        # One after the other: two choices at the same time may meet at one host, as long as both fit there.
+        hosts = {client.wait_server(client.create_server(image, f"s{number}"), "ACTIVE")["OS-EXT-SRV-ATTR:host"]
+                 for number in range(3)}
         assert len(hosts) == 3, "each is a host of its own"
         volume = client.post("/volume/v3/volumes", {"volume": {"size": 1}}).json()["volume"]["id"]
         client.wait_volume(volume, "available")

@@ -34,7 +34,7 @@ class Echo(Protocol):
     """Sends echo requests (`compute.network.echo` is the real one)."""
 
     def send(self, address: str) -> None:
-        """Send a request; a network that cannot be reached is as good as no answer."""
+        """Send a request; an unreachable network counts as no answer."""
 
     def answered(self) -> set[str]:
         """Return the addresses that answered since this was called last."""
@@ -99,7 +99,7 @@ class LeaderWatch:
             return {host: self._answers(watched) for host, watched in self._watched.items()}
 
     def close(self) -> None:
-        """Watch nobody any more."""
+        """Stop watching."""
         self._closed.set()
         with self._lock:
             thread = self._thread

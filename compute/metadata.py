@@ -8,7 +8,7 @@ Two users share these documents so that they cannot differ: the metadata HTTP se
 * EC2, `<version>/{meta-data/…,user-data}`;
 * CloudStack, which reads EC2's `latest/…` at the DHCP server's address.
 
-A path that is not in the tree does not exist (HTTP 404). `user_data` is absent when the server has none, as guests
+A path that is not in the tree does not exist (HTTP 404). `user_data` is missing when the server has none, as guests
 expect. Each tree has a random seed of its own. Nothing here knows HTTP, sockets or files.
 
 >>> tree = documents(server)                                        # doctest: +SKIP

@@ -132,7 +132,7 @@ class ConsoleRelay:
         subject: Any = (connection.getpeercert() or {}).get("subject", ())
         names = {value for part in subject for name, value in part if name == "commonName"}
         if not names & self._proxy_names:
-            raise errors.Forbidden(f"{', '.join(sorted(names))} is no console proxy.", action="console")
+            raise errors.Forbidden(f"{', '.join(sorted(names))} is not a console proxy.", action="console")
 
 
 def _read_request(connection: socket.socket) -> tuple[str, str]:

@@ -190,8 +190,8 @@ class ComputeAPI:
     def watch_migration(self, context: RequestContext, host: str, server_id: str, wait_s: float) -> dict[str, Any]:
         """Return {"state", "reason", "progress"} when the sending ends, or after `wait_s`.
 
-        `state`: those of `compute.virt.migration`, or idle: the guest is there and nobody sends it. `progress`: figures
-        as a migration's record has them, or None.
+        `state`: those of `compute.virt.migration`, or idle: the guest is there and is not being sent. `progress`:
+        numbers as a migration's record has them, or None.
         """
         return self._agent(host).call(context, "watch_migration", {"server_id": server_id, "wait_s": wait_s})
 

@@ -43,7 +43,7 @@ _EVENT_OF_POWER = {"running": "started", "paused": "paused", "shutdown": "stoppe
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """A guest as its host saw it; `at` is None for a look, which is no event."""
+    """A guest as its host saw it; `at` is None for a poll, which is not an event."""
 
     server_id: str
     event: str | None

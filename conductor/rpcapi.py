@@ -72,7 +72,7 @@ class ConductorAPI:
             context, "password_posted", {"host": host, "server_id": server_id, "password": password})
 
     def leader_silent(self, context: RequestContext, host: str, leader: str) -> None:
-        """Say that a host which leads outside for routers of `host`'s guests answers it no more (cast; repeated)."""
+        """Say that a host which leads outside for routers of `host`'s guests no longer answers it (cast; repeated)."""
         self._client.to().cast(context, "leader_silent", {"host": host, "leader": leader})
 
     def volume_heartbeat(self, context: RequestContext, node: str, report: dict[str, Any], *,

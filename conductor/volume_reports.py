@@ -77,7 +77,7 @@ def _columns(entry: dict[str, Any]) -> dict[str, Any]:
 
 def _update(session: orm.Session, node: VolumeNode, backend: Backend, wanted: dict[str, Any]) -> None:
     if not wanted.get("healthy", True):
-        # What an ailing back end says of its size is no news.
+        # The size that an unhealthy back end reports is not to be trusted.
         wanted = {key: wanted[key] for key in ("healthy", "unhealthy_reason")}
     changed = {key: value for key, value in wanted.items() if getattr(backend, key) != value}
     if not changed:

@@ -14,7 +14,7 @@ _THRESHOLDS = (50_000, 20, 50)
 
 
 def calm() -> None:
-    """Stop walking what is loaded now, and look for garbage less often; call once a process, when it is built."""
+    """Stop walking what is loaded now, and collect less often; call once per process, when it is built."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_THRESHOLDS)

@@ -1,6 +1,6 @@
 """Error messages in the reader's language.
 
-An error is a template with fields, so it can be worded anew where the answer is written: the template is looked up in
+An error is a template with fields, so it can be worded again where the answer is written: the template is looked up in
 the gettext catalogs of domain `hostler` (below `HOSTLER_LOCALEDIR`, else the system's). What has no translation, and
 what was raised with a text of its own, stays as it is.
 """

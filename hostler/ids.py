@@ -15,7 +15,7 @@ def new_id() -> str:
 
 
 def canonical(text: str) -> str | None:
-    """Return `text` as a hyphened lower-case id, or None when it is no UUID in either spelling."""
+    """Return `text` as a hyphened lower-case id, or None when it is not a UUID in either spelling."""
     lowered = text.lower()
     if _HYPHENED.fullmatch(lowered):
         return lowered

@@ -57,10 +57,10 @@ class BackendSelector:
                    if name not in _NOT_TO_STAY)
 
     def _may_return(self, request: BackendRequest, states: Sequence[BackendState]) -> bool:
-        absent = [state for state in states
+        waiting = [state for state in states
                   if (state.enabled and not state.up if request.patient else state.silent)]
         return any(all(one.passes(request, state, states) for name, one in self._filters.items() if name != SERVICE_UP)
-                   for state in absent)
+                   for state in waiting)
 
     def _rank(self, request: BackendRequest, states: list[BackendState]) -> list[BackendState]:
         scores = {state.id: 0.0 for state in states}

@@ -58,4 +58,4 @@ def _multiplier(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise errors.Invalid(reason=f"[scheduler] weighers: {name}:{text} is no number") from None
+        raise errors.Invalid(reason=f"[scheduler] weighers: {name}:{text} is not a number") from None

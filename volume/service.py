@@ -116,7 +116,7 @@ def build(conf: cfg.ConfigOpts, bus: Bus | None = None) -> VolumeService:
 
 def _backend(conf: cfg.ConfigOpts, layout: Layout, faults: Faults, name: str) -> Backend:
     if not name or "/" in name or "@" in name or "#" in name or name.startswith("."):
-        raise errors.AgentError(reason=f"[volume] enabled_backends: '{name}' is no name for a back end.")
+        raise errors.AgentError(reason=f"[volume] enabled_backends: '{name}' is not a valid name for a back end.")
     config = loading.BackendConfig(name=name, node=conf.host, conf=conf, layout=layout, faults=faults)
     driver = loading.load_driver(config)
     options = config.options

@@ -6,7 +6,7 @@
     slaac               formed by the guests         nothing
 
 With `ipv6_ra_mode` the subnet's prefix is advertised as well; without, a physical router does that. The advertisement
-says that its sender is no way out (router lifetime 0): the namespace is no router.
+says that its sender is not a way out (router lifetime 0): the namespace is not a router.
 """
 
 from __future__ import annotations

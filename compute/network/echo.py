@@ -28,7 +28,7 @@ class IcmpEcho:
         self._number = 0
 
     def send(self, address: str) -> None:
-        """Send a request; a network that cannot be reached is as good as no answer."""
+        """Send a request; an unreachable network counts as no answer."""
         self._number = (self._number + 1) % (1 << 16)
         head = struct.pack("!BBHHH", _REQUEST, 0, 0, self._identifier, self._number)
         message = struct.pack("!BBHHH", _REQUEST, 0, _checksum(head), self._identifier, self._number)

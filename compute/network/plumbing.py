@@ -53,7 +53,7 @@ class NetworkPlumbing(Protocol):
     def restore(self, servers: Sequence[ServerSpec]) -> None:
         """Make everything for `servers` again, and remove ports and networks of ours that none of them has.
 
-        On a host that has booted since, another one may lead outside for a router by now: this one does not, until
+        On a host that has booted since, another one may lead outside for a router by now: this one does not until
         `confirm` or a newer word of the router.
         """
 

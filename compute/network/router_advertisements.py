@@ -1,6 +1,6 @@
 """A router tells guests of IPv6 subnets that it is their way out: a dnsmasq in its namespace on each host.
 
-What guests need to form addresses, the network's own server tells them, also without a router; that one is no way out
+What guests need to form addresses, the network's own server tells them, also without a router; it is not a way out
 (`compute.network.dhcp_ipv6`). A process of its own goes on while the agent is down, when guests that start ask for
 their routers. Subnets without `ipv6_ra_mode` are not advertised: their guests are configured otherwise.
 """
@@ -17,7 +17,7 @@ from compute.network.dnsmasq import Dnsmasq
 from compute.network.router_rules import HostRouter
 from hostler.resources.server.specs import RouterPortSpec, SubnetSpec
 
-# For so long, in seconds, guests use a router that they have not heard again (RFC 4861: three times the interval).
+# How long guests keep a router that they no longer hear, in seconds (RFC 4861: three times the interval).
 _LIFETIME_S = 1800
 
 

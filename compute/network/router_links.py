@@ -175,7 +175,7 @@ def _drop_links(wanted: Iterable[str]) -> None:
 
 
 def _retract(device: str) -> None:
-    """Tell guests by an advertisement without lifetime that the router is no way out any more (RFC 4861, 6.2.5)."""
+    """Tell guests by an advertisement without lifetime that the router is no longer a way out (RFC 4861, 6.2.5)."""
     try:
         with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
             raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)

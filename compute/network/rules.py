@@ -47,7 +47,7 @@ def matches(rule: RuleSpec) -> list[str]:
     parts = []
     side = "saddr" if rule.direction == "ingress" else "daddr"
     if rule.remote_group_id is not None:
-        # The member's MAC, too: an address that a member may use (a pair of 0.0.0.0/0) is no sign of being one.
+        # The member's MAC, too: an address that a member may use (a pair of 0.0.0.0/0) does not prove it is one.
         parts.append(f"ether {side} . {family} {side} @{names.group_set(rule.remote_group_id, version)}")
     elif rule.remote_cidrs:
         cidrs = collapse(rule.remote_cidrs, version)

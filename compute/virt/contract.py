@@ -160,7 +160,7 @@ class DriverContract:
 
     def test_a_running_guest_gets_a_volume_that_may_grow(self, driver: virt.Driver, make_guest: MakeGuest,
                                                          make_volume: MakeVolume) -> None:
-        """Plugged at once and kept over a stop; it grows, and going back is no error but never a shrinking."""
+        """Plugged at once and kept over a stop; it grows, and a smaller size is accepted but never shrinks it."""
         guest, volume = make_guest(), make_volume()
         server_id = guest.server.id
         driver.create(guest)

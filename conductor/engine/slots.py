@@ -27,11 +27,11 @@ class Slots:
         self._inside: dict[str, str] = {}  # operation → host
         self._count: dict[str, int] = defaultdict(int)
         self._left_at: dict[str, float] = {}
-        self._patient: dict[str, int] = defaultdict(int)  # how many wait for a place
+        self._patient: dict[str, int] = defaultdict(int)  # how many wait for a slot
         self._waiting: dict[str, deque[str]] = defaultdict(deque)
 
     def enter(self, operation_id: str, host: str, wait_s: float = WAIT_S) -> bool:
-        """Take a place for an operation at `host` (giving up its place elsewhere); False when all are taken, also after
+        """Take a place for an operation at `host` (giving up its place elsewhere); False when all are taken, even after
         `wait_s` where calls end."""
         with self._changed:
             if self._inside.get(operation_id) == host:

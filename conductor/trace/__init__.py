@@ -1,6 +1,6 @@
 """Follows a packet from a server's port to another port or an address, by the records and by what hosts really have.
 
-`facts` reads the records of both ends, `rules` judges security group rules, `walk` goes from hop to hop. It sends
+`endpoints` reads the records of both ends, `rules` judges security group rules, `walk` goes from hop to hop. It sends
 nothing: hosts are asked what is in their kernels (`ComputeAPI.inspect_network`). What a guest does with a packet, and
 what switches between hosts do, is not seen.
 

@@ -9,8 +9,8 @@ from sqlalchemy import orm
 
 from conductor.homes import ask_all
 from conductor.run import Run
-from conductor.trace import facts
-from conductor.trace.facts import End
+from conductor.trace import endpoints
+from conductor.trace.endpoints import End
 from conductor.trace.rules import Packet
 from conductor.trace.walk import DOUBT, DROP, UNSEEN, Walk
 from hostler.resources.network import kinds, peers
@@ -23,9 +23,9 @@ def trace(run: Run, from_port: str, to: str, packet: Packet) -> dict[str, Any]:
     """
     inner_port: int | None = None
     with run.reading() as session:
-        source = facts.sender(session, from_port, to)
-        address, target = facts.receiver(session, source, to)
-        if target is None and (found := facts.forwarded(session, address, packet.protocol, packet.port)):
+        source = endpoints.sender(session, from_port, to)
+        address, target = endpoints.receiver(session, source, to)
+        if target is None and (found := endpoints.forwarded(session, address, packet.protocol, packet.port)):
             target, inner_port = found
         places = _places(session, source, target)
     real, _ = ask_all("host", list(places), lambda host: run.cloud.compute.inspect_network(

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from conductor.trace import rules
-from conductor.trace.facts import End, Place
+from conductor.trace.endpoints import End, Place
 from conductor.trace.rules import Packet
 from hostler.resources.network import kinds
 from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, RouterSpec

@@ -31,7 +31,7 @@ class ProgressReports:
         self._told: int | None = None
 
     def tell(self, percent: int) -> None:
-        """Report, unless it was done just now; a conductor that does not answer is no reason to stop.
+        """Report, unless it was done just now; a conductor that does not answer does not stop the copy.
 
         Raises Unwanted when the operation was asked to stop: a deletion must not wait for a copy of what it deletes.
         """

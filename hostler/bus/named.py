@@ -45,7 +45,7 @@ class NamedConnection(impl_rabbit.Connection):
     def direct_send(self, msg_id: str, msg: Any) -> None:
         """Send an answer; the caller named its queue, which may be no other kind of queue."""
         if not msg_id.startswith(REPLIES):
-            LOG.warning("An answer to %s was dropped: that is no queue for answers", msg_id)
+            LOG.warning("An answer to %s was dropped: it does not name a reply queue", msg_id)
             return
         self.topic_send(EXCHANGE, msg_id, msg, transport_options=oslo_messaging.TransportOptions(
             at_least_once=self.direct_mandatory_flag))

@@ -2,7 +2,8 @@
 
 Reads run in autocommit (one round trip a statement); writes are functions run in one transaction by `Database.write`,
 which repeats them after a deadlock, a serialization failure or a lost connection: such a function must have no effect
-outside its session. A database that stays absent or busy raises `errors.DatabaseUnavailable`, whatever the driver said.
+outside its session. A database that stays unreachable or busy raises `errors.DatabaseUnavailable`, whatever the
+driver said.
 
 >>> database.write(lambda session: session.add(zone))
 """
@@ -156,7 +157,7 @@ class Database:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Raise DatabaseUnavailable, or what `raising` was given, when the database is absent or busy."""
+        """Raise DatabaseUnavailable, or what `raising` was given, when the database is unreachable or busy."""
         try:
             yield
         except Exception as error:
@@ -173,7 +174,7 @@ class Database:
     def reading(self) -> Iterator[orm.Session]:
         """Yield a session for reads; what is changed on it is never written.
 
-        After a commit of the same request it waits for a database that is absent: what was accepted is to be answered.
+        After a commit of the same request it waits for an unreachable database: what was accepted is to be answered.
         """
         if committed.has_committed():
             self._wait_until_back()

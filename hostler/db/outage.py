@@ -1,4 +1,4 @@
-"""Tells an absent or busy database from a statement at fault.
+"""Tells an unreachable or busy database from a faulty statement.
 
 After the first, the work is repeated, now or later. The second stays wrong, and must not be waited for.
 """

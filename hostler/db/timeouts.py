@@ -22,7 +22,7 @@ _MARGIN_S = 10
 
 @dataclasses.dataclass(frozen=True)
 class Timeouts:
-    """All in seconds; 0 is no limit."""
+    """All in seconds; 0 means no limit."""
 
     connect_s: int = 5
     lock_s: int = 5

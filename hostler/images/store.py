@@ -55,7 +55,7 @@ class ImageStore:
         self._pool = futures.ThreadPoolExecutor(max_workers=4, thread_name_prefix="image-digest")
 
     def path_of(self, sha256: str) -> Path:
-        """Return where content is, or would be; raises NotFound for what is no digest."""
+        """Return where content is, or would be; raises NotFound for anything but a digest."""
         if not _SHA256.fullmatch(sha256):
             raise errors.NotFound(resource="Content", id=sha256)
         return self._root / sha256[:2] / sha256

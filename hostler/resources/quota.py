@@ -140,10 +140,10 @@ def _counts(model: Any) -> sa.Select[Any]:
 def _storage_sums(model: Any, size: Any, type_id: Any | None) -> sa.Select[Any]:
     """Return (type's name or None, number, sum of sizes) of a project's live rows."""
     live = (model.project_id == _PROJECT, model.deleted_at.is_(None))
-    figures = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
+    totals = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
     if type_id is None:
-        return sa.select(sa.null(), *figures).where(*live)
-    return sa.select(VolumeType.name, *figures).select_from(model).outerjoin(
+        return sa.select(sa.null(), *totals).where(*live)
+    return sa.select(VolumeType.name, *totals).select_from(model).outerjoin(
         VolumeType, VolumeType.id == type_id).where(*live).group_by(VolumeType.name)
 
 

@@ -209,11 +209,11 @@ def test_a_server_on_a_volume_has_no_backups(client: Client, server: str) -> Non
 
 
 @pytest.mark.parametrize(("mapping", "said"), [
-    ("[", "no JSON"), ("{}", "no list"), ("[1]", "no list"), ('[{"source_type": "x"}]', "unknown source"),
-    ('[{"source_type": "snapshot", "snapshot_id": "..", "boot_index": 0}]', "no UUID"),
-    ('[{"source_type": "snapshot", "snapshot_id": 5, "boot_index": 0}]', "no UUID"),
-    ('[{"source_type": "snapshot", "boot_index": "0"}]', "no number"),
-    ('[{"source_type": "snapshot", "boot_index": 0, "device_name": 7}]', "no text"),
+    ("[", "not JSON"), ("{}", "not a list"), ("[1]", "not a list"), ('[{"source_type": "x"}]', "unknown source"),
+    ('[{"source_type": "snapshot", "snapshot_id": "..", "boot_index": 0}]', "not a UUID"),
+    ('[{"source_type": "snapshot", "snapshot_id": 5, "boot_index": 0}]', "not a UUID"),
+    ('[{"source_type": "snapshot", "boot_index": "0"}]', "not a number"),
+    ('[{"source_type": "snapshot", "boot_index": 0, "device_name": 7}]', "not a string"),
     ('[{"source_type": "snapshot", "destination_type": "local"}]', "local disk"),
     ('[{"source_type": "snapshot", "boot_index": 0}]', "Missing device UUID"),
     ('[{"source_type": "snapshot", "snapshot_id": "8d32bb77-5e2d-4c30-9d7e-0d5a4c6d8f11", "boot_index": 0}]',

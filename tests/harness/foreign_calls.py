@@ -236,7 +236,7 @@ BODIES: Final[tuple[Call, ...]] = (
     # What is not built, whatever is sent.
     *(Call(method, _template(f"{_N}/{path}{rest}"), {}) for path in network_not_built.ABSENT_INNER
       for method, rest in (("POST", ""), ("PUT", "/{inner_id}"))),
-    *(Call("PUT", _template(f"{_N}/{path}"), {}) for path in network_not_built.ABSENT_ACTIONS),
+    *(Call("PUT", _template(f"{_N}/{path}"), {}) for path in network_not_built.NOT_BUILT_ACTIONS),
     Call("POST", f"{_N}/networks", {"network": {"qos_policy_id": "{qos_policy}"}}),
     *(Call("PUT", f"{_N}/{noun}s/{{{noun}}}", {noun: {"qos_policy_id": "{qos_policy}"}}) for noun in (
         "network", "port")),

@@ -68,7 +68,7 @@ def _imports(node: ast.AST, package: str, known: frozenset[str], inside: bool, t
             for alias in child.names:
                 full = f"{base}.{alias.name}"
                 yield Import(full if full in known else base, child.lineno, inside, types)
-        else:
+        elif not isinstance(child, ast.expr):  # no expression holds a statement; they are most of a tree
             function = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
             guard = isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)
             yield from _imports(child, package, known, inside or function, types or guard)

@@ -148,9 +148,9 @@ ROUTES: Final[Mapping[str, str]] = {
                  *(f"PUT /routers/{{id}}/{verb}" for verb in (
                      "remove_router_interface", "add_extraroutes", "remove_extraroutes")),
                  "PUT /floatingips/{id}/port_forwardings/{inner_id}"]),
-             NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.ABSENT), *(
+             NOTHING="\n".join([*(f"POST /{noun}\nPUT /{noun}/{{id}}" for noun in network_not_built.NOT_BUILT), *(
                  f"POST /{path}\nPUT /{path}/{{inner_id}}" for path in network_not_built.ABSENT_INNER),
-                 *(f"PUT /{path}" for path in network_not_built.ABSENT_ACTIONS),
+                 *(f"PUT /{path}" for path in network_not_built.NOT_BUILT_ACTIONS),
                  "POST /segments", "PUT /segments/{id}", "PUT /agents/{id}", "POST /agents/{id}/dhcp-networks",
                  *(f"PUT /agents/{{id}}/{kind}/{{item_id}}" for kind in (
                      "dhcp-networks", "l3-routers"))]),

@@ -1,7 +1,7 @@
 """One pool of a Ceph cluster, by the commands `rbd`, `ceph` and `rados`: images, snapshots, trash, marks.
 
 Knows what Ceph answers when a thing is there already or not there at all, and nothing of volumes. Each command ends
-by itself when the cluster does not answer. Facts are of Ceph 16 (Pacific) and later.
+by itself when the cluster does not answer. This holds for Ceph 16 (Pacific) and later.
 """
 
 from __future__ import annotations

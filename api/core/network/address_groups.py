@@ -34,9 +34,9 @@ def add_addresses(caller: Caller, identifier: str, given: Sequence[str]) -> Reco
 def remove_addresses(caller: Caller, identifier: str, given: Sequence[str]) -> Record:
     """Remove blocks from a group; hosts follow. Raises NotFound for those that it does not have."""
     def left(group: AddressGroup, blocks: list[str]) -> list[str]:
-        absent = [block for block in blocks if block not in group.addresses]
-        if absent:
-            raise errors.NotFound(f"Addresses {absent} not found in the address group {group.id}.",
+        missing = [block for block in blocks if block not in group.addresses]
+        if missing:
+            raise errors.NotFound(f"Addresses {missing} not found in the address group {group.id}.",
                                   resource="addresses", id=group.id)
         return [block for block in group.addresses if block not in blocks]
     return _edit(caller, identifier, "remove_addresses", given, left)

@@ -43,7 +43,7 @@ def _power_state(values: Sequence[str]) -> Condition:
     names = [states.POWER_NAMES.get(int(value), "") if value.isascii() and value.isdigit() and len(value) < 10
              else value for value in values]
     if any(value not in states.POWER_NUMBERS for value in names):
-        raise refuse("power_state", values[-1], "It is no power state.")
+        raise refuse("power_state", values[-1], "It is not a power state.")
     return SERVERS.c.power_state.in_(names)
 
 

@@ -45,9 +45,9 @@ def devices_of(image: Image) -> list[BlockDevice]:
     try:
         found = json.loads(text)
     except ValueError:
-        raise _broken(image, "it is no JSON") from None
+        raise _broken(image, "it is not JSON") from None
     if not isinstance(found, list) or len(found) > _LONGEST or not all(isinstance(disk, dict) for disk in found):
-        raise _broken(image, "it is no list of disks")
+        raise _broken(image, "it is not a list of disks")
     return [_device(image, disk) for disk in found if not disk.get("no_device")]
 
 
@@ -83,11 +83,11 @@ def _device(image: Image, disk: Mapping[str, Any]) -> BlockDevice:
     if destination == "local" and source in ("volume", "snapshot"):
         raise _broken(image, f"a {source} cannot become a local disk")
     if identity is not None and (not isinstance(identity, str) or ids.canonical(identity) is None):
-        raise _broken(image, "a disk's id is no UUID")
+        raise _broken(image, "a disk's id is not a UUID")
     if not all(value is None or type(value) is int and value < 1 << 31 for value in (boot_index, size_gib)):
-        raise _broken(image, "a disk's boot_index or volume_size is no number")
+        raise _broken(image, "a disk's boot_index or volume_size is not a number")
     if not all(value is None or isinstance(value, str) for value in (name, disk.get("guest_format"))):
-        raise _broken(image, "a disk's device_name or guest_format is no text")
+        raise _broken(image, "a disk's device_name or guest_format is not a string")
     return BlockDevice(
         source=str(source), destination=destination, id=ids.canonical(identity) if identity else None,
         boot_index=boot_index if boot_index is not None and boot_index >= 0 else None, size_gib=size_gib or None,

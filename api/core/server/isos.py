@@ -26,8 +26,8 @@ _POLICY = "os_compute_api:server-isos:"
 def attach(services: Services, context: RequestContext, server_id: str, image_id: str) -> None:
     """Put an ISO into a server's drive; the drive of one that is off has it when the server starts.
 
-    Raises NotFound, Forbidden, InvalidState, ResourceLocked, Invalid for an image that is no ISO, Conflict when another
-    one is in the drive and for a server that runs without one.
+    Raises NotFound, Forbidden, InvalidState, ResourceLocked, Invalid for an image that is not an ISO, Conflict when
+    another one is in the drive and for a server that runs without one.
     """
 
     def work(session: orm.Session) -> str:

@@ -62,7 +62,7 @@ def show(services: Services, context: RequestContext, message_id: str) -> Operat
 
 
 def delete(services: Services, context: RequestContext, message_id: str) -> None:
-    """Show a message no more; raises NotFound."""
+    """Stop showing a message; raises NotFound."""
     row = show(services, context, message_id)
     services.policy.check(context, "message:delete", {"project_id": row.project_id, "user_id": row.user_id})
     services.db.write(lambda session: notes.write(session, row.id, notes.UNTOLD))

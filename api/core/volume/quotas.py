@@ -72,7 +72,7 @@ def update(services: Services, context: RequestContext, project: str, changes: M
 
 
 def update_defaults(services: Services, context: RequestContext, changes: Mapping[str, int]) -> Mapping[str, int]:
-    """Set default limits; returns all. Raises Invalid for one that there is not. Checks no policy."""
+    """Set default limits; returns all. Raises Invalid for an unknown one. Checks no policy."""
     names = _checked(services, context, changes)
     written = quota_sets.write_defaults(services, changes)
     return {name: written.get(name, quota.UNLIMITED) for name in names}

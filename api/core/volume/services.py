@@ -117,7 +117,7 @@ def change(services: Services, context: RequestContext, host: str, binary: str, 
 def freeze(services: Services, context: RequestContext, host: str, *, frozen: bool) -> None:
     """Freeze a back end or a whole storage node: nothing new goes there; or thaw it.
 
-    Raises Invalid for a host that is none, and for what is frozen or thawed already.
+    Raises Invalid for an unknown host, and for what is frozen or thawed already.
     """
     services.policy.check(context, "volume:freeze_host" if frozen else "volume:thaw_host")
 
@@ -144,7 +144,7 @@ def _found(session: orm.Session, host: str) -> tuple[VolumeNode | None, VolumeNo
 
 
 def check_known(services: Services, context: RequestContext, host: str) -> None:
-    """Raise Invalid for a host (`node` or `node@backend`) that is none, as a change of it would."""
+    """Raise Invalid for a host (`node` or `node@backend`) that does not exist, as a change of it would."""
     services.policy.check(context, _POLICY + "update")
     with services.db.reading() as session:
         known = {name for one in volume_services(services, session) for name in (one.host, one.host.partition("@")[0])}

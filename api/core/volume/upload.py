@@ -21,7 +21,7 @@ from hostler.resources import quota
 DISK_FORMATS: Final = ("raw", "qcow2")
 CONTAINER_FORMATS: Final = ("bare",)
 _P: Final = "volume_extension:volume_actions:"
-# What a volume remembers of its image that is no property of the image to come.
+# What a volume remembers of its image that does not become a property of the new image.
 _NOT_PROPERTIES: Final = frozenset({"image_id", "image_name", "checksum", "size", "container_format", "disk_format",
                                     "min_disk", "min_ram"})
 

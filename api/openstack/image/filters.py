@@ -1,6 +1,6 @@
 """The query of GET /v2/images: published filters and sort keys, and the fields they name.
 
-A name that is no attribute filters on the property of that name.
+A name that is not an attribute filters on the property of that name.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def read_query(request: falcon.Request, maximum: int) -> ImageQuery:
     """Return what a list request asks for; raises InvalidField."""
     for name, value in request.params.items():
         if "\0" in name or any("\0" in item for item in value):
-            raise refuse(name, value, "NUL is no character of a text.")
+            raise refuse(name, value, "Text must not contain NUL.")
     conditions = [_FILTERS.get(name, _property)(name, [value] if isinstance(value, str) else value)
                   for name, value in request.params.items() if name not in _NOT_FILTERS]
     hidden = request.get_param("os_hidden")

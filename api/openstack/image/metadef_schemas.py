@@ -1,6 +1,6 @@
 """The JSON schemas of metadata definitions: of request bodies, and those under /v2/schemas/metadefs.
 
-Facts: the Image API's reference, "Metadata definition namespaces" and the following chapters.
+Source: the Image API's reference, "Metadata definition namespaces" and the following chapters.
 """
 
 from __future__ import annotations

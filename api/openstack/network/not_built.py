@@ -12,7 +12,7 @@ from api.services import Services
 from hostler import errors
 
 # Collection → what it belongs to. `docs/api-support.md` names them.
-ABSENT: Final = {
+NOT_BUILT: Final = {
     "trunks": "The trunk extension",
     "network_segment_ranges": "The network-segment-range extension",
     "flavors": "The flavors extension", "service_profiles": "The flavors extension",
@@ -30,7 +30,7 @@ ABSENT_INNER: Final = {
         "dscp_marking", "minimum_bandwidth", "packet_rate_limit", "minimum_packet_rate")},
 }
 # What is done to one resource by PUT.
-ABSENT_ACTIONS: Final = {
+NOT_BUILT_ACTIONS: Final = {
     "subnetpools/{id}/onboard_network_subnets": "The subnet_onboard extension",
     "subnetpools/{id}/add_prefixes": "The subnetpool-prefix-ops extension",
     "subnetpools/{id}/remove_prefixes": "The subnetpool-prefix-ops extension",
@@ -42,17 +42,17 @@ ABSENT_ACTIONS: Final = {
 
 def routes(services: Services) -> Iterator[tuple[str, Resource]]:
     """Yield the paths of what is not built."""
-    for path, feature in ABSENT.items():
-        yield f"/v2.0/{path}", AbsentList(services, feature)
-        yield f"/v2.0/{path}/{{id}}", AbsentItem(services, feature)
+    for path, feature in NOT_BUILT.items():
+        yield f"/v2.0/{path}", NotBuiltList(services, feature)
+        yield f"/v2.0/{path}/{{id}}", NotBuiltItem(services, feature)
     for path, feature in ABSENT_INNER.items():
-        yield f"/v2.0/{path}", AbsentList(services, feature)
-        yield f"/v2.0/{path}/{{inner_id}}", AbsentItem(services, feature)
-    for path, feature in ABSENT_ACTIONS.items():
-        yield f"/v2.0/{path}", AbsentAction(services, feature)
+        yield f"/v2.0/{path}", NotBuiltList(services, feature)
+        yield f"/v2.0/{path}/{{inner_id}}", NotBuiltItem(services, feature)
+    for path, feature in NOT_BUILT_ACTIONS.items():
+        yield f"/v2.0/{path}", NotBuiltAction(services, feature)
 
 
-class _Absent(Resource):
+class _NotBuilt(Resource):
     """What is not built."""
 
     def __init__(self, services: Services, feature: str) -> None:
@@ -64,19 +64,19 @@ class _Absent(Resource):
         raise errors.NotImplementedHere(feature=self._feature)
 
 
-class AbsentList(_Absent):
+class NotBuiltList(_NotBuilt):
     """A collection that is not built."""
 
-    on_get = on_post = _Absent.refuse
+    on_get = on_post = _NotBuilt.refuse
 
 
-class AbsentItem(_Absent):
+class NotBuiltItem(_NotBuilt):
     """One of a collection that is not built."""
 
-    on_get = on_put = on_delete = _Absent.refuse
+    on_get = on_put = on_delete = _NotBuilt.refuse
 
 
-class AbsentAction(_Absent):
+class NotBuiltAction(_NotBuilt):
     """A change of one resource that is not built."""
 
-    on_put = _Absent.refuse
+    on_put = _NotBuilt.refuse

@@ -18,7 +18,7 @@ LONG_TEXT: Mapping[str, Any] = {"type": ["string", "null"], "maxLength": 255, "p
 TRUTH: Mapping[str, Any] = {"type": "boolean"}
 ADDRESS: Mapping[str, Any] = {"type": "string", "minLength": 2, "maxLength": 64}
 ID: Mapping[str, Any] = {"type": "string", "maxLength": 36, "format": "UUID"}
-# Where the reference looks for whatever is named: what is no UUID is not there.
+# Where the reference looks the name up: anything but a UUID is not found.
 ANY_ID: Mapping[str, Any] = {"type": "string", "minLength": 1, "maxLength": 36, "pattern": _NO_NUL}
 _WHOLE = re.compile(r"-?[0-9]{1,10}")
 NOTHING: Mapping[str, Any] = {"enum": [None, "", [], {}]}

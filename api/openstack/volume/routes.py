@@ -15,6 +15,7 @@ from api.openstack.volume import (
     backups,
     extensions,
     messages,
+    not_built,
     params,
     qos_specs,
     quotas,
@@ -26,12 +27,11 @@ from api.openstack.volume import (
     volumes,
 )
 from api.openstack.volume import metadata as volume_metadata
-from api.openstack.volume import not_built as absent
 from api.openstack.volume import services as service_resources
 from api.services import Services
 
 MODULES: tuple[Any, ...] = (
-    absent, attachments, availability_zones, backups, extensions, messages, qos_specs, quotas, service_resources,
+    not_built, attachments, availability_zones, backups, extensions, messages, qos_specs, quotas, service_resources,
     snapshots, transfers, type_parts, types, volume_actions, volume_metadata, volumes)
 
 

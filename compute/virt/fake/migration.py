@@ -1,7 +1,7 @@
 """Live migration between fake hosts: the guest's entry goes from one map to the other, or its file from one directory
 to the other where the hosts are processes of their own. Either is one step: a crash finds the guest on one side.
 
-It takes as long as it is configured to, shows figures on the way, and can be aborted and forced to an end.
+It takes as long as it is configured to, reports progress, and can be aborted or forced to complete.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ class FakeNetworkPlumbing:
         self._follow()
 
     def confirm(self) -> None:
-        """Nothing was doubted."""
+        """Nothing is in doubt."""
 
     def inspect(self, places: Mapping[str, Sequence[str]]) -> dict[str, Any]:
         """Return what tests say is wrong, and the external addresses for the ports plugged."""
@@ -129,7 +129,7 @@ class FakeNetworkPlumbing:
                 if ":" in address] if leads and router.gateway is not None else []
 
     def repair(self) -> None:
-        """Nothing is wrong any more."""
+        """Nothing is wrong any longer."""
         self.faults.reach("network.repair")
         with self._lock:
             self.differences, self.addresses, self.lacking = [], {}, {}

@@ -56,7 +56,7 @@ def percent(domain: libvirt.virDomain) -> int:
     try:
         stats = domain.jobStats()
     except libvirt.libvirtError as error:
-        LOG.debug("No figures of a disk's copy: %s", error)
+        LOG.debug("No progress of a disk's copy: %s", error)
         return 0
     return int(stats.get("disk_processed", 0) * 100 // max(stats.get("disk_total", 0), 1))
 

@@ -28,7 +28,7 @@ def alias_of(volume_id: str) -> str:
 
 
 def volume_of(alias: str) -> str | None:
-    """Return the volume whose disk has `alias`; None for a disk that is no volume."""
+    """Return the volume whose disk has `alias`; None for a disk that is not a volume's."""
     return alias.removeprefix(_ALIAS) if alias.startswith(_ALIAS) else None
 
 

@@ -1,4 +1,4 @@
-"""Projects that use more than their quota allows. That is no fault: a limit may have been lowered since."""
+"""Projects that use more than their quota allows. That is not a fault: a limit may have been lowered since."""
 
 from __future__ import annotations
 

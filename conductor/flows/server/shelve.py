@@ -13,7 +13,7 @@ With volumes, before and after it:
 2. DisconnectVolumes   their nodes no longer let the host in (nothing to undo)
 
 Two operations, although one follows the other at once by default: from the moment the host begins to remove the disk
-there is no way back, so the records must say before that the image is whole.
+there is no way back, so the records must first say that the image is complete.
 """
 
 from __future__ import annotations

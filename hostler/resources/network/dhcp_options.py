@@ -128,7 +128,7 @@ def _line(option: Mapping[str, Any], *, check_value: bool = True) -> str:
     try:
         return f"{word}:{known.name},{_value(known, value, version)}"
     except ValueError as failure:
-        raise _wrong(option, f"'{value}' is no value of DHCP option {name}: {failure}.") from None
+        raise _wrong(option, f"'{value}' is not a value of DHCP option {name}: {failure}.") from None
 
 
 def _value(known: Known, value: str, version: int) -> str:
@@ -172,7 +172,7 @@ def _address(text: str, version: int) -> str:
 
 def _bytes(option: Mapping[str, Any], value: str) -> str:
     if not _PRINTABLE.fullmatch(value):
-        raise _wrong(option, f"The value of DHCP option {option['opt_name']} is no printable text of ASCII.")
+        raise _wrong(option, f"The value of DHCP option {option['opt_name']} is not printable ASCII.")
     octets = value.encode()
     # dnsmasq takes a single pair of digits for a decimal number.
     return octets.hex(":") if len(octets) > 1 else f"{octets[0]}b"

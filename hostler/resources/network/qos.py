@@ -26,7 +26,7 @@ _RULES = sa.select(QosPolicy.id, QosPolicy.rules).where(QosPolicy.id.in_(sa.bind
 
 
 def limits_of(session: orm.Session, policy_ids: Collection[str]) -> dict[str, tuple[LimitSpec, ...]]:
-    """Return the limits of policies by id; no statement when there is no policy."""
+    """Return the limits of policies by id; runs no statement without policies."""
     if not policy_ids:
         return {}
     return {policy_id: tuple(LimitSpec(direction=rule["direction"], max_kbps=rule["max_kbps"],

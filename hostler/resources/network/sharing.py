@@ -99,7 +99,7 @@ def outside_users(session: orm.Session, network: Network, without: str) -> set[s
 
 
 def lead_nowhere(session: orm.Session, network: Network, without: str) -> None:
-    """Make a network external no more, when `without` is its last target."""
+    """Make a network internal again when `without` is its last target."""
     if not _external_targets(session, network, but=without):
         network.external = False
 

@@ -151,9 +151,9 @@ def set_target(session: orm.Session, migration_id: str, host_id: str | None) -> 
                     execution_options={"synchronize_session": False})
 
 
-def report_progress(session: orm.Session, migration_id: str, **figures: int | None) -> None:
-    """Write figures of progress (`memory_total_bytes`, …, `disk_remaining_bytes`)."""
-    session.execute(sa.update(Migration).where(Migration.id == migration_id).values(**figures))
+def report_progress(session: orm.Session, migration_id: str, **progress: int | None) -> None:
+    """Write the progress (`memory_total_bytes`, …, `disk_remaining_bytes`)."""
+    session.execute(sa.update(Migration).where(Migration.id == migration_id).values(**progress))
 
 
 def set_claim_aside(session: orm.Session, migration: Migration) -> None:

@@ -275,5 +275,5 @@ def _parse_ports(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d+)\s*-\s*(\d+)\s*", text)
     first, last = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 0 < first <= last < 65536:
-        raise errors.AgentError(reason=f"[volume] export_ports '{text}' is no range of ports such as 10809-11808.")
+        raise errors.AgentError(reason=f"[volume] export_ports '{text}' is not a range of ports such as 10809-11808.")
     return first, last

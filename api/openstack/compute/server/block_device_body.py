@@ -58,7 +58,7 @@ def _device(mapping: dict[str, Any]) -> BlockDevice:
     if identity is not None:
         identity = ids.canonical(identity)
         if identity is None:
-            raise errors.Invalid(reason=f"Block Device Mapping is Invalid: The id of the {source} is no UUID.")
+            raise errors.Invalid(reason=f"Block Device Mapping is Invalid: The id of the {source} is not a UUID.")
     return BlockDevice(
         source=source, destination=destination, id=identity, boot_index=_boot_index(mapping.get("boot_index")),
         size_gib=_size(mapping.get("volume_size")), device_name=mapping.get("device_name"),

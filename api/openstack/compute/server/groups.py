@@ -55,7 +55,7 @@ class ServerGroups(Resource):
         found = params.read(request, _LIST)
         everywhere = bool(context.is_admin) and "all_projects" in found and params.truth(
             "all_projects", found["all_projects"][-1] or "true")
-        # A limit of 0 is no limit, as published for this list.
+        # A limit of 0 means no limit, as published for this list.
         limit = params.number(found, "limit") or self.conf.api.max_limit
         groups = server_groups.list_groups(self.services, context, Query(
             limit=min(limit, self.conf.api.max_limit), offset=params.number(found, "offset"),

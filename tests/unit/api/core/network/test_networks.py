@@ -39,14 +39,14 @@ def test_what_is_not_there_is_not_found(api: Api, path: str) -> None:
     api.refused("GET", f"/v2.0/{path}", None, 404, "HTTPNotFound")
 
 
-@pytest.mark.parametrize(("path", "feature"), sorted({**not_built.ABSENT, **not_built.ABSENT_INNER}.items()))
+@pytest.mark.parametrize(("path", "feature"), sorted({**not_built.NOT_BUILT, **not_built.ABSENT_INNER}.items()))
 def test_what_is_not_built_says_so(api: Api, path: str, feature: str) -> None:
     for method, rest in (("GET", ""), ("POST", ""), ("GET", "/x"), ("PUT", "/x"), ("DELETE", "/x")):
         message = api.refused(method, f"/v2.0/{path.format(id='x')}{rest}", {}, 501, "NotImplementedError")
         assert message == f"{feature} is not supported by this cloud."
 
 
-@pytest.mark.parametrize(("path", "feature"), sorted(not_built.ABSENT_ACTIONS.items()))
+@pytest.mark.parametrize(("path", "feature"), sorted(not_built.NOT_BUILT_ACTIONS.items()))
 def test_an_action_that_is_not_built_says_so(api: Api, path: str, feature: str) -> None:
     message = api.refused("PUT", f"/v2.0/{path.format(id='x')}", {}, 501, "NotImplementedError")
     assert message == f"{feature} is not supported by this cloud."

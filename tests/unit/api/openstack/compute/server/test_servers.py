@@ -55,7 +55,7 @@ def test_active_server_as_its_owner_and_an_administrator_see_it(cloud: Cloud) ->
     ({"name": "x" * 256}, 400, "name"),
     ({"unknown": 1}, 400, "unknown"),
     ({"imageRef": ""}, 400, "Boot sequence"),
-    ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": "x", "boot_index": 0}]}, 400, "no UUID"),
+    ({"block_device_mapping_v2": [{"source_type": "volume", "uuid": "x", "boot_index": 0}]}, 400, "not a UUID"),
     ({"min_count": 3, "max_count": 2}, 400, "min_count"),
     ({"metadata": {"k": "v" * 256}}, 400, "metadata"),
     ({"tags": ["a,b"]}, 400, "tags"),

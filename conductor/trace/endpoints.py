@@ -56,7 +56,7 @@ class End:
 def sender(session: orm.Session, port_id: str, to: str) -> End:
     """Return the end at a port, at its first address of an IP version that `to`, an address or a port, has as well.
 
-    Raises NotFound, and Invalid for a port that is no server's or has no such address.
+    Raises NotFound, and Invalid for a port that belongs to no server or has no such address.
     """
     end = _end(session, port_id, None)
     other = ids.canonical(to)
@@ -69,7 +69,7 @@ def sender(session: orm.Session, port_id: str, to: str) -> End:
 
 
 def receiver(session: orm.Session, source: End, to: str) -> tuple[str, End | None]:
-    """Return the address that is meant by `to` and the end that has it: None for one that is no port's here.
+    """Return the address that is meant by `to` and the end that has it: None when no port here has it.
 
     A port is meant by its first address of the source's IP version. An address is looked for on the source's network,
     then on those that routers join with it, then among floating IPs; one of IPv6, which is not translated, anywhere, if
@@ -120,7 +120,7 @@ def _end(session: orm.Session, port_id: str, version: int | None) -> End:
         raise errors.NotFound(resource="port", id=port_id)
     spec = next((one for specs in port_specs(session, port_ids=[port.id]).values() for one in specs), None)
     if spec is None:
-        raise errors.Invalid(reason=f"Port {port.id} is no server's.")
+        raise errors.Invalid(reason=f"Port {port.id} belongs to no server.")
     addresses = [fixed.ip_address for fixed in spec.fixed_ips
                  if version in (None, ipaddress.ip_address(fixed.ip_address).version)]
     if not addresses:

@@ -74,7 +74,7 @@ class DiskFiles:
         disks = self._ensure_own(server, base) if server.rescue is None else self._ensure_rescue(
             server, server.rescue, base)
         for disk in disks:
-            if sizes is not None and disk.target in sizes:
+            if sizes is not None and disk.target in sizes and disksizes.size_of(disk) != sizes[disk.target]:
                 run_tool(["qemu-img", "resize", "-q", "-f", disk.format, str(disk.path), str(sizes[disk.target])])
         return disks
 

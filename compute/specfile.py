@@ -56,11 +56,14 @@ class SpecFiles:
         The file holds secrets and is readable by the agent alone.
         """
         with self._updates:
-            server = merged(self.load(server.id), server)
+            kept = self.load(server.id)
+            server = merged(kept, server)
             self.on_change(server.id, server)
             self._layout.prepare_server(server.id)
-            write_atomically(self._layout.owner(server.id), self._host.encode())
-            write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
+            # A write that survives a power cut takes milliseconds; most calls bring what is kept already.
+            if kept != server or not self._names_us(server.id):
+                write_atomically(self._layout.owner(server.id), self._host.encode())
+                write_atomically(self._layout.spec(server.id), json.dumps(server.to_wire()).encode())
         return server
 
     def refresh(self, server: ServerSpec) -> ServerSpec | None:
@@ -90,7 +93,8 @@ class SpecFiles:
             if changed.volumes:
                 self.on_change(server_id, changed)
             try:
-                write_atomically(self._layout.spec(server_id), json.dumps(changed.to_wire()).encode())
+                if changed != present:
+                    write_atomically(self._layout.spec(server_id), json.dumps(changed.to_wire()).encode())
             except FileNotFoundError:
                 return None
             self.on_change(server_id, changed)
@@ -134,8 +138,9 @@ class SpecFiles:
 
     def _is_ours(self, server_id: str) -> bool:
         """Return whether a server is this host's; one that names no host is not, lest it be removed by mistake."""
-        if not self._layout.servers_are_shared():
-            return True
+        return not self._layout.servers_are_shared() or self._names_us(server_id)
+
+    def _names_us(self, server_id: str) -> bool:
         try:
             return self._layout.owner(server_id).read_text() == self._host
         except OSError:

@@ -16,6 +16,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent import futures
 from pathlib import Path
 
 from oslo_config import cfg
@@ -87,7 +88,7 @@ class FlatPlumbing:
             record = self._records.get(port.network.id)
             if record is None or port.id not in record.ports:
                 raise faults.fault(f"port {port.id} is not plugged on this host")
-            self._filters.load(record)
+            self._filters.follow(record)
             links.activate_tap(names.tap_name(port.id), self._layout(record.network))
         self._routers.announce(port)
 
@@ -295,17 +296,19 @@ class FlatPlumbing:
         return bool(mine)
 
     def _make(self, record: NetworkRecord) -> None:
-        """Make a network so: 1. filters, 2. links, 3. DHCP, 4. metadata, 5. where ports elsewhere are.
+        """Make a network so: 1. filters and links at once, 2. DHCP, 3. metadata, 4. where ports elsewhere are.
 
-        Filters name devices and may stand before them; a guest is never on the bridge without. The last step may take
-        the way to an elected host, so nothing slow is between it and the making of routers.
+        Filters name devices and may stand before them; guests' devices are made later, so none is ever without. Step 4
+        may take the way to an elected host, so nothing slow is between it and the making of routers.
         """
         if not self._host_checked:
             host_check.check()
             self._host_checked = True
         layout = self._layout(record.network)
-        self._filters.load(record)
-        links.make_network(layout)
+        with futures.ThreadPoolExecutor(1, "filters") as pool:
+            loading = pool.submit(self._filters.load, record)
+            links.make_network(layout)
+            loading.result()
         self._serve_dhcp(record)
         self._metadata.listen(record.network.id, layout.namespace, services.USERDATA not in record.network.providers)
         self._reach(record)
@@ -369,11 +372,8 @@ class FlatPlumbing:
             self._store.remove_port(network_id, port_id)
 
     def _repair(self) -> None:
-        """Repair what others broke: filters that were flushed, DHCP servers that ended, routers that were removed (the
-        watchdog calls this).
-
-        Packet filters are often reloaded by flushing everything there is, ours included.
-        """
+        """Repair what others broke, for the watchdog: filters that were flushed (packet filters are often reloaded by
+        flushing all there are), DHCP servers that ended, routers that were removed."""
         lost = self._routers.lost()
         if lost or self._routers.broken:
             self._route(again=bool(lost))

@@ -49,6 +49,8 @@ class NetworkRecord:
     ports: dict[str, PortRecord] = dataclasses.field(default_factory=dict)
     # The members in the sets of the table in the kernel, by set; empty until this agent has loaded the table.
     loaded: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    # The script that this agent loaded last; empty once sets alone have followed.
+    script: str = ""
     # What this agent wrote into the tables of a VXLAN network; None until it has.
     programmed: Tables | None = None
 
@@ -147,7 +149,7 @@ class GroupStore:
         if self._told.get(group_id) == told:
             return
         ranges = tuple(self._read(told))
-        _write(self._root / f"{group_id}.json", {"cidrs": told})
+        replace_file(self._root / f"{group_id}.json", json.dumps({"cidrs": told}), durable=True)
         self._told[group_id], self._ranges[group_id] = told, ranges
 
     def ranges(self, group_ids: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -177,13 +179,19 @@ def _write(path: Path, values: dict[str, Any]) -> None:
     replace_file(path, json.dumps(values))
 
 
-def replace_file(path: Path, text: str) -> bool:
-    """Make `path` hold `text`, readable by the owner only; return whether that changed anything."""
+def replace_file(path: Path, text: str, *, durable: bool = False) -> bool:
+    """Make `path` hold `text`, readable by the owner only; return whether that changed anything.
+
+    Most files say what the kernel has and a process serves. A power cut ends both, and they are made again from the
+    specs of servers (`restore`), so such a file need not be `durable`.
+    """
     try:
         if path.read_text() == text:
             return False
     except FileNotFoundError:
         if not path.parent.is_dir():
             make_directory(path.parent, 0o700)
-    write_atomically(path, text.encode())
+    except UnicodeDecodeError:  # a power cut may leave anything in what is not durable
+        LOG.warning("%s held no text; it is written again", path)
+    write_atomically(path, text.encode(), durable=durable)
     return True

@@ -14,20 +14,25 @@ from pathlib import Path
 from hostler import errors
 
 
-def write_atomically(path: Path, content: bytes, mode: int = 0o600) -> None:
-    """Replace `path` in one step; a reader, a crash or a power cut sees the old content or the new, never a part."""
+def write_atomically(path: Path, content: bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Replace `path` in one step; a reader, a crash or a power cut sees the old content or the new, never a part.
+
+    A power cut may empty what is not `durable`: for what is made again afterwards, and written often.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync(path.parent)
+    if durable:
+        sync(path.parent)
 
 
 def write_new(path: Path, content: bytes, mode: int = 0o600) -> None:

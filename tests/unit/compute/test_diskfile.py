@@ -11,12 +11,12 @@ import shutil
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
-from compute import configdrive
+from compute import configdrive, diskfile, disksizes
 from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from hostler import errors
@@ -131,6 +131,28 @@ def test_disks_are_made_once_and_grow_to_the_flavor(tmp_path: Path, stored: Path
     info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", disks[0].path]))
     assert info["virtual-size"] == 2 << 30 and info["backing-filename-format"] == "raw"
     assert not list(layout.server(server.id).glob("*.part")) and stored.read_bytes() == CONTENT
+
+
+@needs_qemu_img
+def test_disks_that_take_copies_are_resized_where_they_differ(tmp_path: Path, stored: Path,
+                                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(tmp_path)
+    layout.prepare()
+    server = make_server(image=image_of(CONTENT), root_gib=2, swap_mib=1)
+    layout.server(server.id).mkdir()
+    commands, run_tool = [], diskfile.run_tool
+
+    def note(command: Sequence[str]) -> None:
+        commands.append(command[1])
+        run_tool(command)
+
+    monkeypatch.setattr(diskfile, "run_tool", note)
+    disks = DiskFiles(layout).ensure(server, stored, sizes={"vda": 2 << 30, "vdb": 1 << 20})
+    assert "resize" not in commands
+    assert [disksizes.size_of(disk) for disk in disks] == [2 << 30, 1 << 20]
+    assert DiskFiles(layout).ensure(server, stored, sizes={"vda": 3 << 30, "vdb": 2 << 20}) == disks
+    assert commands.count("resize") == 2
+    assert [disksizes.size_of(disk) for disk in disks] == [3 << 30, 2 << 20]
 
 
 @needs_qemu_img

@@ -116,7 +116,7 @@ def _check_flavor(session: orm.Session, server: Server, flavor: Flavor) -> None:
         raise errors.Invalid(reason="When resizing, instances must change flavor!")
     volume_backed = session.scalar(sa.select(VolumeAttachment.id).where(
         VolumeAttachment.server_id == server.id, VolumeAttachment.boot_index == 0)) is not None
-    if not volume_backed and not flavor.root_gib:
+    if not volume_backed and server.root_gib and not flavor.root_gib:
         raise errors.Invalid(reason="Resize to zero disk flavor is not allowed.")
     if (flavor.root_gib < server.root_gib and not volume_backed) or flavor.ephemeral_gib < server.ephemeral_gib:
         raise errors.Invalid(reason="Resize error: Unable to resize disk down.")

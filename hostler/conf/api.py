@@ -25,7 +25,9 @@ OPTS = [
     cfg.IntOpt("threads", default=32, min=1, max=1024, help="Requests served at the same time by one process."),
     cfg.IntOpt("operation_wait", default=15, min=0,
                help="Seconds for which a request waits for what clients expect to be done when they are answered: "
-                    "attaching and detaching an interface, setting a password. What takes longer goes on."),
+                    "attaching and detaching an interface, setting a password. What takes longer goes on. As long "
+                    "waits a request for an operation that nobody sees (a volume or a NIC that comes or goes, a "
+                    "snapshot in the making) to let go of the server or volume; after that it is refused."),
     cfg.IntOpt("max_limit", default=1000, min=1, help="Most items in one page of a list."),
     cfg.IntOpt("max_body_bytes", default=1048576, min=1024,
                help="Largest JSON body that is accepted, in bytes; image data is not limited by it."),

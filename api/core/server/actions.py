@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import rows as server_rows
 from api.core.server.servers import authorised, check_idle, to_change
 from api.services import Services
@@ -43,7 +44,7 @@ def change_power(services: Services, context: RequestContext, server_id: str, ki
         return accept(session, context, kind, Target("server", server.id), arguments,
                       project_id=server.project_id, host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def lock(services: Services, context: RequestContext, server_id: str, reason: str | None) -> None:

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.image.images import ATTRIBUTES, MAX_PROPERTIES
+from api.core.outcomes import in_turn
 from api.core.server import image_disks
 from api.core.server import snapshots as server_snapshots
 from api.core.server.servers import check_idle, to_change
@@ -57,7 +58,7 @@ def create_image(services: Services, context: RequestContext, server_id: str, na
         return image.id, _accept(session, context, server, kinds.CREATE_IMAGE, kinds.CreateImage(image_id=image.id),
                                  image)
 
-    image_id, operation_id = services.db.write(work)
+    image_id, operation_id = in_turn(services, work)
     services.waker.wake(context, operation_id)
     return image_id
 
@@ -77,7 +78,7 @@ def create_backup(services: Services, context: RequestContext, server_id: str, n
         arguments = kinds.CreateBackup(image_id=image.id, backup_type=backup_type, rotation=rotation)
         return image.id, _accept(session, context, server, kinds.CREATE_BACKUP, arguments, image)
 
-    image_id, operation_id = services.db.write(work)
+    image_id, operation_id = in_turn(services, work)
     services.waker.wake(context, operation_id)
     return image_id
 

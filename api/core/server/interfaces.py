@@ -11,7 +11,8 @@ import dataclasses
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.outcomes import follow
+from api.core.network.port_rules import check_not_led_to
+from api.core.outcomes import follow, in_turn
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
 from hostler import errors, ids
@@ -56,7 +57,7 @@ def attach(services: Services, context: RequestContext, server_id: str,
             routers.take_addresses(session, port.host_id, [port.network_id])
         return port.id, _accept(session, context, kinds.ATTACH_INTERFACE, server, port.id)
 
-    port_id, operation_id = services.db.write(work)
+    port_id, operation_id = in_turn(services, work)
     follow(services, context, operation_id, services.conf.api.operation_wait)
     with services.db.reading() as session:
         found = session.get_one(Port, port_id)
@@ -77,7 +78,7 @@ def detach(services: Services, context: RequestContext, server_id: str, port_id:
         check_may_start(kinds.DETACH_INTERFACE, server.id, server.vm_state, said_as="detach_interface")
         return _accept(session, context, kinds.DETACH_INTERFACE, server, port.id)
 
-    follow(services, context, services.db.write(work), services.conf.api.operation_wait)
+    follow(services, context, in_turn(services, work), services.conf.api.operation_wait)
 
 
 def add_fixed_ip(services: Services, context: RequestContext, server_id: str, network_id: str) -> None:
@@ -117,6 +118,7 @@ def remove_fixed_ip(services: Services, context: RequestContext, server_id: str,
         if found is None:
             raise errors.Invalid(reason=f"Instance {server.id} does not have fixed IP '{address}'.")
         row, port = found
+        check_not_led_to(session, port.id, [row.ip_address])
         session.delete(row)
         session.flush()
         routers.forget_addresses(session, port.id)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import orm
 
-from api.core.outcomes import follow
+from api.core.outcomes import follow, in_turn
 from api.core.server import inputs
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
@@ -39,7 +39,7 @@ def attach(services: Services, context: RequestContext, server_id: str, image_id
             raise errors.Invalid(reason=f"Image {image.id} is not an ISO.")
         return _accept(session, context, kinds.ATTACH_ISO, server, kinds.AttachIso(image_id=image.id))
 
-    follow(services, context, services.db.write(work), services.conf.api.operation_wait)
+    follow(services, context, in_turn(services, work), services.conf.api.operation_wait)
 
 
 def detach(services: Services, context: RequestContext, server_id: str) -> None:
@@ -52,7 +52,7 @@ def detach(services: Services, context: RequestContext, server_id: str) -> None:
             raise errors.Conflict(reason=f"Instance {server.id} has nothing in its CD-ROM drive.")
         return _accept(session, context, kinds.DETACH_ISO, server, Arguments())
 
-    follow(services, context, services.db.write(work), services.conf.api.operation_wait)
+    follow(services, context, in_turn(services, work), services.conf.api.operation_wait)
 
 
 def _to_change(services: Services, session: orm.Session, context: RequestContext, server_id: str, kind: Kind[A],

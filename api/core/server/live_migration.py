@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server.migrations import find_live
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
@@ -42,7 +43,7 @@ def migrate(services: Services, context: RequestContext, server_id: str, wanted:
                          status=migrations.ACCEPTED)
         return operation.id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def abort(services: Services, context: RequestContext, server_id: str, number: int, *, queued: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.outcomes import follow
+from api.core.outcomes import follow, in_turn
 from api.core.server.servers import authorised, check_idle, to_change
 from api.services import Services
 from hostler import errors
@@ -30,7 +30,7 @@ def change(services: Services, context: RequestContext, server_id: str, password
                       kinds.ChangePassword(password=password), project_id=server.project_id,
                       host_id=server.host_id).id
 
-    follow(services, context, services.db.write(work), services.conf.api.operation_wait)
+    follow(services, context, in_turn(services, work), services.conf.api.operation_wait)
 
 
 def show(services: Services, context: RequestContext, server_id: str) -> str:

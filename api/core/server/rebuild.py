@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import inputs
 from api.core.server.images import is_volume_backed
 from api.core.server.servers import check_idle, to_change
@@ -72,7 +73,7 @@ def rebuild(services: Services, context: RequestContext, server_id: str, wanted:
         return accept(session, context, kinds.REBUILD, Target("server", server.id), arguments, also_lock=locks,
                       project_id=server.project_id, host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def _change(services: Services, session: orm.Session, context: RequestContext, server: Server,

@@ -10,6 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import inputs
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
@@ -44,7 +45,7 @@ def rescue(services: Services, context: RequestContext, server_id: str, *, image
                       kinds.Rescue(image_id=image.id, admin_password=password),
                       project_id=server.project_id, host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def _image(services: Services, session: orm.Session, context: RequestContext, server: Server,

@@ -7,6 +7,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import inputs as server_inputs
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
@@ -41,7 +42,7 @@ def resize(services: Services, context: RequestContext, server_id: str, flavor_i
             server.auto_disk_config = auto_disk_config
         return _begin(session, context, server, kinds.RESIZE, migrations.RESIZE, None, _columns(flavor))
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def migrate(services: Services, context: RequestContext, server_id: str, host: str | None) -> None:
@@ -59,7 +60,7 @@ def migrate(services: Services, context: RequestContext, server_id: str, host: s
                 raise errors.Invalid(reason=f"Unable to migrate instance ({server.id}) to current host ({host}).")
         return _begin(session, context, server, kinds.MIGRATE, migrations.MIGRATION, host, None)
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def confirm(services: Services, context: RequestContext, server_id: str) -> None:
@@ -102,7 +103,7 @@ def _finish(services: Services, context: RequestContext, server_id: str, kind: K
         return accept(session, context, kind, Target("server", server.id), Arguments(), project_id=server.project_id,
                       host_id=migration.source_host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def _columns(flavor: Flavor) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import dataclasses
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import images, inputs
 from api.core.server.servers import check_idle, to_change
 from api.services import Services
@@ -50,7 +51,7 @@ def shelve(services: Services, context: RequestContext, server_id: str) -> None:
                       also_lock=[Target("image", image.id)] if image is not None else [],
                       project_id=server.project_id, host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def unshelve(services: Services, context: RequestContext, server_id: str, destination: Destination) -> None:
@@ -67,7 +68,7 @@ def unshelve(services: Services, context: RequestContext, server_id: str, destin
         return accept(session, context, kinds.UNSHELVE, Target("server", server.id), Arguments(), also_lock=image,
                       project_id=server.project_id, host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def _check_image(session: orm.Session, server: Server) -> None:

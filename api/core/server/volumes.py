@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.server import device_names, volume_limit
 from api.core.server.servers import authorised, check_idle, to_change
 from api.core.volume.attachments import ATTACHMENT
@@ -28,6 +29,8 @@ from hostler.resources.volume import records as volume_records
 from hostler.resources.volume import states as volume_states
 
 _POLICY = "os_compute_api:os-volumes-attachments:"
+# A volume for several servers may be given to another one, and a volume that is let go of to the next.
+_BEHIND = frozenset({kinds.ATTACH_VOLUME.name, kinds.DETACH_VOLUME.name})
 _FIRST_ATTACHED_FIRST = (("created_at", False), ("device", False))
 
 
@@ -79,7 +82,7 @@ def attach(services: Services, context: RequestContext, server_id: str, volume_i
             agent=volume_agent(place.node) if place is not None else None)
         return attachment, operation.id
 
-    attachment, operation_id = services.db.write(work)
+    attachment, operation_id = in_turn(services, work, behind=_BEHIND)
     services.waker.wake(context, operation_id)
     return attachment
 
@@ -101,7 +104,7 @@ def detach(services: Services, context: RequestContext, server_id: str, volume_i
             also_lock=[Target("volume", attachment.volume_id)], project_id=server.project_id,
             host_id=server.host_id).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work, behind=_BEHIND))
 
 
 def update(services: Services, context: RequestContext, server_id: str, volume_id: str, *,
@@ -115,7 +118,7 @@ def update(services: Services, context: RequestContext, server_id: str, volume_i
         if delete_on_termination is not None:
             attachment.delete_on_termination = delete_on_termination
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def _check_offloaded(volume: Volume, tag: str | None) -> None:

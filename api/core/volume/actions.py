@@ -10,6 +10,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import create as volume_create
 from api.core.volume import rows as volume_rows
 from api.core.volume import zones as volume_zones
@@ -53,7 +54,7 @@ def extend(services: Services, context: RequestContext, volume_id: str, size_gib
         volume.claimed_gib = size_gib
         return _accept(session, context, volume, kinds.EXTEND, kinds.ExtendVolume(size_gib=size_gib))
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def retype(services: Services, context: RequestContext, volume_id: str, name_or_id: str, policy: str) -> None:
@@ -77,7 +78,7 @@ def retype(services: Services, context: RequestContext, volume_id: str, name_or_
         return _accept(session, context, volume, kinds.RETYPE, kinds.RetypeVolume(
             volume_type_id=wanted.id, migration_policy=policy, multiattach=volume_create.is_multiattach(wanted)))
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def migrate(services: Services, context: RequestContext, volume_id: str, host: str | None) -> None:
@@ -97,7 +98,7 @@ def migrate(services: Services, context: RequestContext, volume_id: str, host: s
         check_no_source(session, volume.id)
         return _accept(session, context, volume, kinds.MIGRATE, kinds.MigrateVolume(backend_id=backend_id))
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def revert(services: Services, context: RequestContext, volume_id: str, snapshot_id: str | None) -> None:
@@ -123,7 +124,7 @@ def revert(services: Services, context: RequestContext, volume_id: str, snapshot
         return _accept(session, context, volume, kinds.REVERT, kinds.RevertVolume(snapshot_id=snapshot.id),
                        Target("snapshot", snapshot.id))
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def _accept(session: orm.Session, context: RequestContext, volume: Volume, kind: Kind[A], arguments: A,

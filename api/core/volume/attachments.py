@@ -14,7 +14,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.outcomes import follow
+from api.core.outcomes import follow, in_turn
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import clock, errors, ids
@@ -113,7 +113,7 @@ def create(services: Services, context: RequestContext, wanted: NewAttachment) -
         session.flush()
         return _connect(session, context, volume, attachment_id) if connector else None
 
-    operation_id = services.db.write(work)
+    operation_id = in_turn(services, work)
     try:
         _follow(services, context, operation_id)
     except errors.Conflict:
@@ -182,7 +182,7 @@ def update(services: Services, context: RequestContext, attachment_id: str, conn
             row.mode = connector["mode"]
         return _connect(session, context, volume, row.id)
 
-    _follow(services, context, services.db.write(work))
+    _follow(services, context, in_turn(services, work))
 
 
 def complete(services: Services, context: RequestContext, attachment_id: str) -> None:
@@ -209,7 +209,7 @@ def delete(services: Services, context: RequestContext, attachment_id: str) -> S
             return volume.id, None
         return volume.id, _accept(session, context, kinds.DELETE_ATTACHMENT, volume, row.id)
 
-    volume_id, operation_id = services.db.write(work)
+    volume_id, operation_id = in_turn(services, work)
     _follow(services, context, operation_id)
     with services.db.reading() as session:
         left = _ROWS.where(ATTACHMENTS.c.volume_id == volume_id, ATTACHMENTS.c.id != ids.canonical(attachment_id))

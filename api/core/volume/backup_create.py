@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.snapshots import SNAPSHOTS
 from api.services import Services
@@ -74,7 +75,7 @@ def create(services: Services, context: RequestContext, wanted: NewBackup) -> st
         return accept(session, context, kinds.CREATE_BACKUP, Target("backup", backup_id), Arguments(),
                       also_lock=also, project_id=owner, agent=volume_agent(node.name)).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
     return backup_id
 
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import errors, ids
@@ -104,7 +105,7 @@ class Copies(Generic[Row]):
             return accept(session, context, self.deletion, target, Arguments(), project_id=row.project_id,
                           agent=self.agent_of(session, row)).id
 
-        services.waker.wake(context, services.db.write(work))
+        services.waker.wake(context, in_turn(services, work))
 
     def force_delete(self, services: Services, context: RequestContext, row_id: str) -> None:
         """As `delete`, whatever the status: an operation that holds the copy is asked to stop and waited for."""

@@ -7,6 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume import sources as volume_sources
 from api.core.volume.rows import check_no_source, check_status, to_change
@@ -43,7 +44,7 @@ def reimage(services: Services, context: RequestContext, volume_id: str, image_i
                       kinds.ReimageVolume(image_id=image.id), project_id=volume.project_id,
                       agent=agent_of(session, volume)).id
 
-    services.waker.wake(context, services.db.write(work))
+    services.waker.wake(context, in_turn(services, work))
 
 
 def check_one_server(session: orm.Session, volume: Volume) -> None:

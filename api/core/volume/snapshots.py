@@ -11,6 +11,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume import sources as volume_sources
 from api.core.volume.copies import Copies
@@ -61,7 +62,7 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
             also_lock=[Target("volume", volume.id)], project_id=volume.project_id,
             agent=_agent_of(session, snapshot)).id
 
-    snapshot_id, operation_id = services.db.write(work)
+    snapshot_id, operation_id = in_turn(services, work)
     services.waker.wake(context, operation_id)
     return snapshot_id
 

@@ -14,6 +14,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.services import Services
 from hostler import clock, errors, ids
@@ -87,7 +88,7 @@ def create(services: Services, context: RequestContext, volume_id: str, *, name:
         session.flush()
         return row
 
-    return services.db.write(work), key
+    return in_turn(services, work), key
 
 
 def _check_snapshots(session: orm.Session, volume: Volume) -> list[Snapshot]:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.volumes import agent_of
 from api.services import Services
@@ -60,7 +61,7 @@ def upload(services: Services, context: RequestContext, volume_id: str, wanted: 
             also_lock=[Target("image", image.id)], project_id=volume.project_id, agent=agent_of(session, volume))
         return volume.id, image.id, operation.id
 
-    held_id, image_id, operation_id = services.db.write(work)
+    held_id, image_id, operation_id = in_turn(services, work)
     services.waker.wake(context, operation_id)
     with services.db.reading() as session:
         return volume_rows.find(session, context, held_id), image_id

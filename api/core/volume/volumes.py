@@ -8,6 +8,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.rows import Attached, target_of, to_change
 from api.services import Services
@@ -74,7 +75,7 @@ def delete(services: Services, context: RequestContext, volume_id: str, *, casca
                      project_id=volume.project_id, agent=agent_of(session, volume),
                      also_lock=[Target("snapshot", snapshot_id) for snapshot_id in snapshots]).id]
 
-    services.waker.wake(context, *services.db.write(work))
+    services.waker.wake(context, *in_turn(services, work))
 
 
 def agent_of(session: orm.Session, volume: Volume) -> str | None:

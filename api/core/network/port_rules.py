@@ -101,6 +101,15 @@ def check_not_routed(session: orm.Session, port: Port) -> None:
                            f"{port.device_owner}.", resource="service port", id=port.id, reason=port.device_owner)
 
 
+def check_not_led_to(session: orm.Session, port_id: str, addresses: Collection[str]) -> None:
+    """Raise Invalid when a floating IP leads to one of the addresses, which a port is about to lose."""
+    leading = session.scalar(sa.select(FloatingIp.address).where(
+        FloatingIp.port_id == port_id, FloatingIp.fixed_ip_address.in_(addresses)).limit(1))
+    if leading is not None:
+        raise errors.Invalid(reason=f"Bad port request: cannot update the fixed_ips of port {port_id}, because its "
+                                    f"original fixed_ip has been associated to the floating ip {leading}.")
+
+
 def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],
              given: Sequence[Mapping[str, str]] | None, *, device_owner: str,
              held: Sequence[FixedIp] = ()) -> tuple[ipam.AddressRequest, ...]:

@@ -181,8 +181,9 @@ def _move(session: orm.Session, caller: Caller, port: Port, network: Network,
     rows = session.scalars(sa.select(FixedIp).where(FixedIp.port_id == port.id)).all()
     requests, kept = port_rules.requests_after(caller, network, _subnets(session, network.id), rows, given,
                                                device_owner=port.device_owner)
-    gone = [row.id for row in rows if row.id not in kept]
+    gone = {row.id: row.ip_address for row in rows if row.id not in kept}
     if gone:
+        port_rules.check_not_led_to(session, port.id, gone.values())
         session.execute(sa.delete(FixedIp).where(FixedIp.id.in_(gone)))
         routers.forget_addresses(session, port.id)
     if requests:

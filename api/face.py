@@ -22,7 +22,7 @@ class Face:
     authentication (microversion negotiation), `finish` after the handler (version headers). `statuses` are the
     families to which this API gives another status than the common table does. `empty_id_is_404`: `/servers/` is not
     the list of servers but a server without an id, as in the reference's router. `any_scope`: tokens of a domain or the
-    system are taken; the other APIs refuse them, as in the reference.
+    system are taken; the other APIs refuse them, as in the reference. `heads`: whatever takes GET takes HEAD, too.
     """
 
     prefix: str
@@ -34,3 +34,4 @@ class Face:
     statuses: tuple[tuple[type[errors.HostlerError], int], ...] = ()
     empty_id_is_404: bool = False
     any_scope: bool = False
+    heads: bool = False

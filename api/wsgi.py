@@ -28,6 +28,8 @@ class Health:
         """Answer 200."""
         response.media = {"status": "ok"}
 
+    on_head = on_get
+
 
 def _dumps(body: Any) -> bytes:
     try:
@@ -55,6 +57,8 @@ def build(services: Services, faces: Sequence[Face]) -> falcon.App[Any, Any]:
     app.add_route(HEALTH_PATH, Health())
     for face in faces:
         for path, resource in face.routes(services):
+            if face.heads and hasattr(resource, "on_get") and not hasattr(resource, "on_head"):
+                resource.on_head = resource.on_get  # the framework leaves out the body
             app.add_route(face.prefix + path, resource)
     api_errors.install(app, faces, services.conf)
     return app

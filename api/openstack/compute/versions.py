@@ -28,6 +28,8 @@ class Versions(Resource):
         """List the versions."""
         response.media = {"versions": [document(params.base_of(self.conf, request))]}
 
+    on_head = on_get
+
 
 class VersionItem(Resource):
     """GET /compute/v2.1."""
@@ -42,3 +44,5 @@ class VersionItem(Resource):
         shown["media-types"] = [{"base": "application/json",
                                  "type": "application/vnd.openstack.compute+json;version=2.1"}]
         response.media = {"version": shown}
+
+    on_head = on_get

@@ -76,4 +76,4 @@ def _grants(services: Services) -> Iterable[tuple[str, Any]]:
 
 
 FACE = Face(prefix="/identity", routes=_routes, render_error=rendering.render_error, finish=rendering.finish,
-            any_scope=True)
+            any_scope=True, heads=True)

@@ -54,8 +54,6 @@ class OneGrant(_Grants):
         grants.check_grant(self.services, request.context.caller, *self._ends(place), role_id)
         response.status = 204
 
-    on_head = on_get
-
     def on_delete(self, request: falcon.Request, response: falcon.Response, role_id: str, **place: str) -> None:
         """Take it."""
         grants.revoke(self.services, request.context.caller, *self._ends(place), role_id)

@@ -52,8 +52,6 @@ class OneMember(Resource):
         groups.check_member(self.services, request.context.caller, group_id, user_id)
         response.status = 204
 
-    on_head = on_get
-
     def on_delete(self, request: falcon.Request, response: falcon.Response, group_id: str, user_id: str) -> None:
         """End it."""
         groups.remove_member(self.services, request.context.caller, group_id, user_id)

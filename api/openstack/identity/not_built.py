@@ -57,7 +57,7 @@ class MissingItem:
         """Find nothing."""
         raise not_found(self._noun, ids["item_id"])
 
-    on_head = on_patch = on_delete = on_get
+    on_patch = on_delete = on_get
 
     def on_put(self, _request: falcon.Request, _response: falcon.Response, **_ids: str) -> None:
         """Refuse: PUT creates the parts of a federation."""

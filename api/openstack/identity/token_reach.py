@@ -13,17 +13,7 @@ from hostler import errors
 from hostler.identity.catalog import catalog
 
 
-class _Reachable(Resource):
-    def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
-        """List."""
-        raise NotImplementedError
-
-    def on_head(self, request: falcon.Request, response: falcon.Response) -> None:
-        """Answer as GET does, without the body."""
-        self.on_get(request, response)
-
-
-class ReachableProjects(_Reachable):
+class ReachableProjects(Resource):
     """The projects a token of this user can be scoped to."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -34,7 +24,7 @@ class ReachableProjects(_Reachable):
                                     [project_view(project, root(conf, request)) for project in found])
 
 
-class ReachableDomains(_Reachable):
+class ReachableDomains(Resource):
     """The domains a token of this user can be scoped to."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -45,7 +35,7 @@ class ReachableDomains(_Reachable):
                                     [domain_view(domain, root(conf, request)) for domain in found])
 
 
-class ReachableSystem(_Reachable):
+class ReachableSystem(Resource):
     """Whether a token of this user can be scoped to the system."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -54,7 +44,7 @@ class ReachableSystem(_Reachable):
         response.media = collection(self.conf, request, "system", [{"all": True}] if has_role else [])
 
 
-class ReachableCatalog(_Reachable):
+class ReachableCatalog(Resource):
     """The catalog."""
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:

@@ -29,6 +29,8 @@ class Versions(Resource):
         response.status = 300
         response.media = {"versions": {"values": [_document(self.services, request)]}}
 
+    on_head = on_get
+
 
 class Version(Resource):
     """The one version there is."""
@@ -38,3 +40,5 @@ class Version(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Describe it."""
         response.media = {"version": _document(self.services, request)}
+
+    on_head = on_get

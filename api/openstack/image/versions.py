@@ -30,6 +30,8 @@ class Versions(Resource):
         response.status = self._status
         response.media = {"versions": [_document(name, url) for name in (_CURRENT, *_SUPPORTED)]}
 
+    on_head = on_get
+
 
 class Version(Resource):
     """The one version's document, below its own path."""
@@ -39,6 +41,8 @@ class Version(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show the version."""
         response.media = {"version": _document(_CURRENT, f"{base_url(self.conf, request)}/image/v2/")}
+
+    on_head = on_get
 
 
 def _document(name: str, url: str) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class Versions(Resource):
         href = f"{links.base_url(self.services.conf, request)}/network/v2.0/"
         response.media = {"versions": [{"id": "v2.0", "status": "CURRENT", "links": [{"rel": "self", "href": href}]}]}
 
+    on_head = on_get
+
 
 class Version(Resource):
     """`/network/v2.0`: the collections there are."""
@@ -118,6 +120,8 @@ class Version(Resource):
         response.media = {"resources": [
             {"name": singular, "collection": plural, "links": [{"rel": "self", "href": base + path}]}
             for singular, plural, path in names]}
+
+    on_head = on_get
 
 
 class Extensions(Resource):

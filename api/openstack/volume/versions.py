@@ -34,6 +34,8 @@ class Versions(Resource):
         response.status = 300
         response.media = document(params.base_of(self.conf, request))
 
+    on_head = on_get
+
 
 class VersionItem(Resource):
     """GET /volume/v3."""
@@ -43,3 +45,5 @@ class VersionItem(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Show the version."""
         response.media = document(params.base_of(self.conf, request))
+
+    on_head = on_get

@@ -245,7 +245,7 @@ LIVE_MIGRATE: Final = Kind(
     action="live-migration", shows={"server": "migrating"}, status="MIGRATING")
 CHANGE_PASSWORD: Final = Kind(
     name="server.change_password", resources=_SERVER, arguments=ChangePassword, starts_in=(states.ACTIVE,),
-    action="changePassword", shows={"server": "updating_password"})
+    action="changePassword", shows={"server": "updating_password"}, status="PASSWORD")
 CRASH_DUMP: Final = Kind(
     name="server.crash_dump", resources=_SERVER, arguments=Arguments,
     starts_in=(states.ACTIVE, states.PAUSED, states.RESCUED, states.RESIZED, states.ERROR),

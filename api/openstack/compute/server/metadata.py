@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import falcon
 
@@ -102,7 +103,7 @@ class TagItem(Resource):
         response.status = 201 if new else 204
         if new:
             base = params.base_of(self.conf, request)
-            response.set_header("Location", f"{base}{params.ROOT}/servers/{server_id}/tags/{tag}")
+            response.set_header("Location", f"{base}{params.ROOT}/servers/{server_id}/tags/{quote(tag, safe='')}")
 
     @available(_TAGS_EXIST)
     def on_delete(self, request: falcon.Request, response: falcon.Response, server_id: str, tag: str) -> None:

@@ -18,6 +18,7 @@ from hostler.query import text
 from hostler.query.expressions import EVERYTHING, NOTHING, And, Compare, Expression, Operator, Some
 from hostler.query.paging import Query
 from hostler.resources.server import states
+from hostler.resources.server.status import STATUS_FILTER
 
 _UPDATED: Final = "updated_at"
 
@@ -94,6 +95,7 @@ _IGNORED_KEYS: Final = frozenset({
     "memory_mb", "os_type", "reservation_id", "root_gb", "shutdown_terminate", "user_data", "vcpus", "vm_mode"})
 _IGNORING: Final = until(74)
 _LOCKED_SORTS: Final = since(73)
+_STATUS_CHECKED: Final = since(38)
 _DEFAULT_ORDER: Final = (("created_at", True),)
 
 
@@ -107,6 +109,8 @@ def parse(services: Services, request: falcon.Request, context: RequestContext, 
     privileged = services.policy.allows(context, "os_compute_api:servers:allow_all_filters")
     filters = {name: values for name, values in found.items()
                if (privileged or name in _EVERYBODYS) and name in FILTERS}
+    if request.context.version in _STATUS_CHECKED:
+        _check_status(filters.get("status"))
     page = _page(services, request, where=text.where(FILTERS, filters),
                  project_id=None if everywhere else context.project_id)
     trash = params.one(found, "soft_deleted") if context.is_admin else None
@@ -134,6 +138,12 @@ def _deleted(context: RequestContext, found: dict[str, list[str]], filters: dict
         return params.truth("deleted", asked)
     # A list of changes includes deletions.
     return None if "changes-since" in filters else False
+
+
+def _check_status(asked: list[str] | None) -> None:
+    """Raise Invalid when no server can have any of the statuses."""
+    if asked and not any(value.upper() in STATUS_FILTER for value in asked):
+        raise errors.InvalidField(field="status", value=asked[0], reason="It is no status.")
 
 
 def _page(services: Services, request: falcon.Request, **more: Any) -> Query:

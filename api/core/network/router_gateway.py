@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -54,7 +54,7 @@ def _make(session: orm.Session, caller: Caller, router: Router, network: Network
           wanted: Sequence[Mapping[str, str]] | None) -> None:
     subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id)
                                    .order_by(Subnet.created_at, Subnet.id)))
-    _check_overlap(session, router.id, subnets)
+    _check_overlap(subnets, _inside(session, [router.id])[router.id])
     requests = port_rules.requests(caller, network, subnets, wanted or None, device_owner=OWNER)
     [port] = place_ports.place(session, caller.services.conf, [place_ports.Draft(
         network, network.project_id, requests, values={
@@ -73,22 +73,31 @@ def give_addresses(session: orm.Session, subnet: Subnet) -> list[str]:
     gateways = session.execute(
         sa.select(Port, RouterPort.router_id).join(RouterPort, RouterPort.port_id == Port.id)
         .where(Port.network_id == subnet.network_id, RouterPort.role == GATEWAY).order_by(Port.id)).tuples().all()
+    if not gateways:
+        return []
     held = {port_id for port_id, other in session.execute(
         sa.select(FixedIp.port_id, Subnet).join(Subnet, Subnet.id == FixedIp.subnet_id)
         .where(FixedIp.port_id.in_([port.id for port, _ in gateways]))).tuples()
-        if other.ip_version == subnet.ip_version and not autoconf.is_automatic(other)} if gateways else set()
-    given = []
-    for port, router_id in gateways:
-        if port.id in held:
-            continue
-        try:
-            _check_overlap(session, router_id, [subnet])
-            place_ports.give_addresses(session, port, [ipam.AddressRequest((subnet,))])
-        except (errors.Invalid, errors.NoAddress) as error:
-            LOG.warning("Router %s gets no address of subnet %s: %s", router_id, subnet.id, error)
-        else:
-            given.append(router_id)
-    return given
+        if other.ip_version == subnet.ip_version and not autoconf.is_automatic(other)}
+    inside = _inside(session, [router_id for _, router_id in gateways])
+    wanted = [(port, router_id) for port, router_id in gateways if port.id not in held
+              and _overlaps_nothing(router_id, subnet, inside[router_id])]
+    for port, router_id in wanted[(room := ipam.capacity(subnet)):]:
+        LOG.warning("Router %s gets no address of subnet %s for its gateway %s: there are only %d", router_id,
+                    subnet.id, port.id, room)
+    del wanted[room:]
+    if wanted:
+        place_ports.give_each(session, [(port, ipam.AddressRequest((subnet,))) for port, _ in wanted])
+    return [router_id for _, router_id in wanted]
+
+
+def _overlaps_nothing(router_id: str, subnet: Subnet, inside: Iterable[tuple[str, str]]) -> bool:
+    try:
+        _check_overlap([subnet], inside)
+    except errors.Invalid as error:
+        LOG.warning("Router %s gets no address of subnet %s: %s", router_id, subnet.id, error)
+        return False
+    return True
 
 
 def _clear(session: orm.Session, router: Router, present: Port | None, keeping: str | None = None) -> bool:
@@ -106,11 +115,18 @@ def _clear(session: orm.Session, router: Router, present: Port | None, keeping: 
     return True
 
 
-def _check_overlap(session: orm.Session, router_id: str, subnets: Sequence[Subnet]) -> None:
-    inside = session.execute(
-        sa.select(Subnet.id, Subnet.cidr).join(FixedIp, FixedIp.subnet_id == Subnet.id)
-        .join(RouterPort, RouterPort.port_id == FixedIp.port_id)
-        .where(RouterPort.router_id == router_id, RouterPort.role == INTERFACE)).tuples().all()
+def _inside(session: orm.Session, router_ids: Sequence[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the subnets that routers join, each with its CIDR, by router."""
+    found: dict[str, list[tuple[str, str]]] = {router_id: [] for router_id in router_ids}
+    for router_id, subnet_id, cidr in session.execute(
+            sa.select(RouterPort.router_id, Subnet.id, Subnet.cidr).join(FixedIp, FixedIp.port_id == RouterPort.port_id)
+            .join(Subnet, Subnet.id == FixedIp.subnet_id)
+            .where(RouterPort.router_id.in_(router_ids), RouterPort.role == INTERFACE)).tuples():
+        found[router_id].append((subnet_id, cidr))
+    return found
+
+
+def _check_overlap(subnets: Sequence[Subnet], inside: Iterable[tuple[str, str]]) -> None:
     for subnet in subnets:
         for other_id, cidr in inside:
             if ipaddress.ip_network(subnet.cidr).overlaps(ipaddress.ip_network(cidr)):

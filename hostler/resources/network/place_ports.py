@@ -65,13 +65,18 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
 
 def give_addresses(session: orm.Session, port: Port, requests: Sequence[ipam.AddressRequest]) -> list[FixedIp]:
     """Add one address for each request to a port that exists; raises as `place`."""
+    return give_each(session, [(port, request) for request in requests])
+
+
+def give_each(session: orm.Session, wanted: Sequence[tuple[Port, ipam.AddressRequest]]) -> list[FixedIp]:
+    """Add one address for each request to the port with it, all or none; raises as `place`."""
     for attempt in range(_ATTEMPTS):
-        choices = ipam.choose(session, [_formed(request, port.mac_address) for request in requests],
+        choices = ipam.choose(session, [_formed(request, port.mac_address) for port, request in wanted],
                               current=attempt > 0)
         try:
             with session.begin_nested():
                 rows = [FixedIp(port_id=port.id, subnet_id=choice.subnet_id, ip_address=choice.ip_address)
-                        for choice in choices]
+                        for (port, _), choice in zip(wanted, choices, strict=True)]
                 session.add_all(rows)
                 session.flush()
                 return rows

@@ -75,7 +75,9 @@ def _make_veth(ipr: Any, port: RouterPortSpec, namespace: Path) -> bool:
 def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
     """Run in the namespace."""
     for setting, value in (("ip_forward", "1"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0"),
-                           ("conf/all/arp_ignore", "1"), ("conf/all/arp_announce", "2")):
+                           ("conf/all/arp_ignore", "1"), ("conf/all/arp_announce", "2"),
+                           # Guests would remember a host that leads outside now (of IPv6: `router_rules`).
+                           ("conf/all/send_redirects", "0"), ("conf/default/send_redirects", "0")):
         sysctl.write(f"ipv4/{setting}", value)
     if sysctl.ipv6_available():
         sysctl.write("ipv6/conf/all/forwarding", "1")
@@ -99,7 +101,8 @@ def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
     link = find(ipr, name)
     if link is None:
         raise faults.fault(f"the link {name} vanished while it was made")
-    sysctl.write(f"ipv4/conf/{name}/rp_filter", "0")
+    for setting in ("rp_filter", "send_redirects"):
+        sysctl.write(f"ipv4/conf/{name}/{setting}", "0")
     if link.get_attr("IFLA_ADDRESS") != port.mac_address:
         ipr.link("set", index=link["index"], address=port.mac_address)
     change(ipr, link, mtu=port.network.mtu, state="up")

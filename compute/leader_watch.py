@@ -6,8 +6,8 @@ send it an echo request each `interval_s`, however many routers it leads outside
 so an agent may be restarted, or dead, without notice.
 
 A host counts as silent when `multiplier` requests in a row got no answer, after it has once answered: where a firewall
-drops echo requests, nobody falls silent, and the lease alone decides. What silence means, the conductors judge
-(`conductor.silent_leaders`).
+drops echo requests, nobody falls silent, and the lease alone decides; the log then says so once. What silence means,
+the conductors judge (`conductor.silent_leaders`).
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ LOG = logging.getLogger(__name__)
 # A report may be lost, or the judgement be that the host lives: it is repeated, less and less often.
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
+# After so many requests a host that never answered is said to be out of reach of them.
+_UNHEARD: Final = 60
 
 
 class Echo(Protocol):
@@ -119,6 +121,10 @@ class LeaderWatch:
             elif self._answers(one) is False and time.monotonic() >= one.report_at:
                 self._report(host, one)
             one.unanswered += 1
+            if not one.known and one.unanswered == _UNHEARD:
+                LOG.warning("Host %s, which leads outside for routers, never answered ICMP echo requests at %s: its "
+                            "death will be noticed by its lease alone (service_down_time). Is there a firewall between "
+                            "the hosts?", host, one.address)
             self.echo.send(one.address)
 
     def _answers(self, watched: _Watched) -> bool | None:

@@ -35,8 +35,11 @@ def scene() -> Scene:
     return made
 
 
-def test_one_that_never_answered_is_never_silent(scene: Scene) -> None:
-    assert scene.look(10) is None and not scene.told
+def test_one_that_never_answered_is_never_silent_and_the_log_says_so_once(scene: Scene,
+                                                                        caplog: pytest.LogCaptureFixture) -> None:
+    assert scene.look(10) is None and not scene.told and not caplog.text
+    assert scene.look(100) is None and not scene.told
+    assert caplog.text.count("Host host2, which leads outside for routers, never answered") == 1
 
 
 def test_one_is_silent_after_three_requests_without_answer(scene: Scene) -> None:

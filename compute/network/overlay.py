@@ -49,7 +49,7 @@ def entries(members: Iterable[str], tunnel_ip: str, *, ipv6: bool = False) -> fr
     """
     found: set[Entry] = set()
     known: set[str] = set()
-    for mac, address, host in sorted(tuple(member.split(" ")) for member in members):
+    for mac, address, host in sorted(tuple(member.split(" ")[:3]) for member in members):
         if ":" in address and ipv6:
             found |= {Entry("neighbours", own, mac) for own in (address, autoconf.link_local(mac))}
         elif address != "-" and ":" not in address:

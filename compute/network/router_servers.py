@@ -1,8 +1,8 @@
 """DHCP and DNS that an elected router gives: a dnsmasq in its namespace, on the elected host alone.
 
-It answers the guests of all hosts, whose frames their hosts send it (`compute.network.firewall_services`). Guests here
-are known with their names and options; those elsewhere by MAC and address, as the hosts of such a network are told
-where ports are. Nobody is known by a lease, so the next server gives every guest what it has.
+It answers the guests of all hosts, whose frames their hosts send it (`compute.network.firewall_services`). It knows
+guests here, their names and options from their ports, and those elsewhere from what the hosts of such a network are
+told (`hostler.resources.network.peers`). Nobody is known by a lease, so the next server gives every guest what it has.
 
 There is one process for each port of a router that gives something, with its files in
 `<state_path>/compute/router-servers/<port id>/`.
@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from compute.network import dhcp_files, names
 from compute.network.dhcp_server import DhcpServer
@@ -58,7 +60,7 @@ def _gives(network: NetworkSpec, subnet: SubnetSpec, service: str, port: RouterP
 
 
 class RouterServers:
-    """One host's; `places` has where the ports of networks are ("MAC ADDRESS TUNNEL-ADDRESS")."""
+    """One host's; `places` has where the ports of networks are, as messages bring it."""
 
     def __init__(self, root: Path, dhcp: DhcpServer, places: Callable[[str], Collection[str]]) -> None:
         self._root, self._dhcp, self._places = root, dhcp, places
@@ -100,11 +102,15 @@ class RouterServers:
 def _elsewhere(server: Server, known: Collection[str], places: Callable[[str], Collection[str]]) -> list[PortSpec]:
     """Return the ports of a network on other hosts, as far as they are known here."""
     addresses: dict[str, list[FixedIpSpec]] = {}
-    for mac, address, _ in (place.split(" ") for place in sorted(places(server.network.id))):
+    served: dict[str, dict[str, Any]] = {}
+    for mac, address, _, *rest in (place.split(" ", 3) for place in sorted(places(server.network.id))):
         if mac in known or address == "-" or ":" in address:
             continue
         addresses.setdefault(mac, []).extend(
             FixedIpSpec(ip_address=address, subnet_id=subnet.id) for subnet in server.leased
             if ipaddress.ip_address(address) in ipaddress.ip_network(subnet.cidr))
-    return [PortSpec(id="", server_id="", mac_address=mac, network=server.network, fixed_ips=tuple(fixed))
+        # Where a network's DHCP changed hands a moment ago, they may still be without it.
+        served[mac] = json.loads(rest[0]) if rest else {"id": "", "name": "", "options": ()}
+    return [PortSpec(id=served[mac]["id"], server_id="", mac_address=mac, network=server.network,
+                     fixed_ips=tuple(fixed), hostname=served[mac]["name"], dhcp_options=tuple(served[mac]["options"]))
             for mac, fixed in addresses.items()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,12 +66,23 @@ def test_the_router_provider_is_replaced_by_the_flat_one(scene: Scene, caller: C
         "DHCP": "VirtualRouter", "DNS": "VirtualRouter", "Userdata": "Flat", "SNAT": "VirtualRouter",
         "Eip": "VirtualRouter", "PortForwarding": "VirtualRouter", "SecurityGroup": "Flat"}
     # The elected host knows the guests of both.
-    places = {f"{port['mac_address']} {port['fixed_ips'][0]['ip_address']} 192.0.2.{number}"
-              for number, port in enumerate((scene.client.get(f"{N}/ports/{one}").json()["port"]
-                                             for one in scene.ports), 1)}
-    for agent in (scene.cloud.agents["host1"], scene.cloud.agents["host2"]):
-        wait_for(lambda agent=agent: set(agent.tools.network.groups[kinds.key(scene.network)]) == places,
-                 "the guests' places", 30)
+    def places() -> set[str]:
+        shown = [scene.client.get(f"{N}/ports/{one}").json()["port"] for one in scene.ports]
+        return {f"{port['mac_address']} {port['fixed_ips'][0]['ip_address']} 192.0.2.{number} " + json.dumps(
+            {"id": port["id"], "name": port["dns_name"] or "one", "options": port["extra_dhcp_opts"]},
+            sort_keys=True)
+            for number, port in enumerate(shown, 1)}
+
+    def wait_places() -> None:
+        for agent in (scene.cloud.agents["host1"], scene.cloud.agents["host2"]):
+            wait_for(lambda agent=agent: set(agent.tools.network.groups[kinds.key(scene.network)]) == places(),
+                     "the guests' places", 30)
+
+    wait_places()
+    changed = scene.client.request("PUT", f"{N}/ports/{scene.ports[0]}", json={"port": {
+        "dns_name": "web", "extra_dhcp_opts": [{"opt_name": "mtu", "opt_value": "1300", "ip_version": 4}]}})
+    assert changed.status_code == 200, changed.text
+    wait_places()
     addresses = {port: scene.address(port) for port in scene.ports}
 
     # As ZStack's release notes have it, in that order.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import os
 import signal
 import socket
@@ -14,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from compute.network import namespaces
+from compute.network import links, namespaces, vlans
 from hostler.resources.network import kinds
 from tests.harness import network_lab
 from tests.harness.elected_router import FLOATING, Scene, pinging
@@ -122,32 +124,72 @@ def test_an_elected_router_serves_the_guests_of_both_hosts(scene: Scene) -> None
     assert all(resolves(guest) for guest in scene.guests)
 
 
-def test_guests_of_a_physical_network_are_served_over_the_wire(hosts: tuple[HostOfTwo, HostOfTwo],
-                                                               tmp_path: Path) -> None:
+def _without_tags(ipr: Any, name: str, _tag: int, parent: Any) -> Any:
+    """Make a VLAN's interface without its tag, for kernels that have no 802.1Q."""
+    if not ipr.link_lookup(ifname=name):
+        ipr.link("add", ifname=name, kind="macvlan", macvlan_mode="passthru", link=parent["index"])
+    return ipr.get_links(ipr.link_lookup(ifname=name)[0])[0]
+
+
+def _without_tag(frame: bytes) -> bytes:
+    return frame[:12] + frame[16:] if frame[12:14] == b"\x81\x00" else frame
+
+
+@pytest.mark.parametrize("kind", [kinds.FLAT, kinds.VLAN])
+def test_guests_of_a_physical_network_are_served_over_the_wire(
+        hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     first, second = hosts
+    if kind == kinds.VLAN and kind not in links.kinds():
+        monkeypatch.setattr(vlans, "probe", lambda _ipr: None)
+        monkeypatch.setattr(vlans, "make_device", _without_tags)
+    segment = {} if kind == kinds.FLAT else {"segmentation_id": 105}
     with elected(hosts, tmp_path, external=make_network(name="external", subnet={
             "cidr": "203.0.113.0/24", "dhcp_ip": None, "enable_dhcp": False}),
-            network_type=kinds.FLAT, physical_network="physnet1", subnet={
+            network_type=kind, physical_network="physnet1", **segment, subnet={
                 "cidr": "10.51.0.0/24", "gateway_ip": ROUTER, "dhcp_ip": OWN}) as scene:
         scene.tell(scene.provide(**ROUTED), first, second)
         ear = namespaces.run_inside(scene.world.path, lambda: hears("at1"))
         assert [served_by(guest) for guest in scene.guests] == [f"{ROUTER} {ROUTER}"] * 3
         # Requests went to the elected host alone, not to all that the wire leads to.
-        asked = [frame for frame in network_lab.hear_all(ear) if frame[34:38] == b"\x00\x44\x00\x43"]
+        asked = [frame for frame in map(_without_tag, network_lab.hear_all(ear))
+                 if frame[34:38] == b"\x00\x44\x00\x43"]
         assert asked and not [frame for frame in asked if frame[:6] == b"\xff" * 6]
         assert all(wait_for(lambda guest=guest: resolves(guest, "guest10.", "10.51.0.10")) for guest in scene.guests)
         scene.tell(scene.provide(), first, second)
         assert [served_by(guest) for guest in scene.guests] == [f"{OWN} 192.0.2.53"] * 3
-        assert not [frame for frame in network_lab.hear_all(ear) if frame[34:38] == b"\x00\x44\x00\x43"
-                    and frame[:6] == b"\xff" * 6]
+        assert not [frame for frame in map(_without_tag, network_lab.hear_all(ear))
+                    if frame[34:38] == b"\x00\x44\x00\x43" and frame[:6] == b"\xff" * 6]
+
+
+def test_guests_elsewhere_get_their_names_and_options_as_well(scene: Scene) -> None:
+    first, second = scene.hosts
+    scene.net = dataclasses.replace(scene.net, dns_domain="cloud.example.")
+    scene.tell(scene.provide(**ROUTED), first, second)
+    places = [place(guest, at) for guest, at in zip(scene.guests, (first, second, second), strict=True)]
+    options = [{"opt_name": "mtu", "opt_value": "1300", "ip_version": 4}]
+
+    def told(name: str, given: list[dict[str, Any]]) -> dict[str, str]:
+        served = [{"id": guest.port.id, "name": f"guest{number}", "options": []}
+                  for number, guest in enumerate(scene.guests)]
+        served[2] |= {"name": name, "options": given}
+        first.tell(scene.net, *(f"{where} {json.dumps(what)}" for where, what in zip(places, served, strict=True)))
+        return scene.guests[2].dhcp()
+
+    lease = told("web", options)
+    assert (lease["hostname"], lease["domain"], lease["mtu"]) == ("web", "cloud.example", "1300")
+    assert wait_for(lambda: resolves(scene.guests[1], "web.cloud.example", "10.51.0.12"))
+    assert scene.guests[1].dhcp()["mtu"] == "1450"
+    lease = told("app", [])
+    assert (lease["hostname"], lease["mtu"]) == ("app", "1450")
 
 
 def test_a_server_that_ends_is_started_again(scene: Scene) -> None:
     first, second = scene.hosts
     scene.tell(scene.provide(**ROUTED), first, second)
     [pid] = (first.cloud.directory / "state" / "compute" / "router-servers").glob("*/dnsmasq.pid")
-    os.kill(int(pid.read_text()), signal.SIGKILL)
-    assert wait_for(lambda: processes(first)["router-servers"] == 1, 30)
+    killed = pid.read_text()
+    os.kill(int(killed), signal.SIGKILL)
+    assert wait_for(lambda: pid.read_text() != killed and processes(first)["router-servers"] == 1, 60)
     assert served_by(scene.guests[1]) == f"{ROUTER} {ROUTER}"
     # Members come and go, and the server follows them.
     stranger = "fa:16:3e:00:00:99 10.51.0.99 192.0.2.2"

@@ -103,6 +103,8 @@ def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> P
         filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
         if changed & {"qos_policy_id", "extra_dhcp_opts"} and not (regrouped or moved or changed & filtered):
             operation_ids += notify_of_port(session, caller.context, port)
+        if changed & {"dns_name", "extra_dhcp_opts"}:
+            operation_ids += notify_of_peers(session, caller.context, peers.names_changed(session, port.id))
         if regrouped or moved or changed & filtered:
             operation_ids += notify_of_port(session, caller.context, port)
             network_ids = peers.ports_changed(session, [port.id]) if port.host_id is not None else ()

@@ -18,7 +18,7 @@ from hostler.db.models import Lock, Port, Server
 from hostler.operations.accept import Target, accept_behind, unfinished
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
-from hostler.resources.network import host_updates
+from hostler.resources.network import host_updates, peers
 from hostler.resources.server import states
 from hostler.resources.server.status import task_state
 
@@ -79,7 +79,12 @@ def update(services: Services, context: RequestContext, server_id: str, values: 
             _rename_ports(session, server, values["hostname"])
         for key, value in values.items():
             setattr(server, key, value)
-        return host_updates.notify_of_server(session, context, server) if values.keys() & _GUEST_SEES else []
+        if not values.keys() & _GUEST_SEES:
+            return []
+        session.flush()
+        renamed = peers.names_changed(session, server.id) if "hostname" in values else []
+        return [*host_updates.notify_of_server(session, context, server),
+                *host_updates.notify_of_peers(session, context, renamed)]
 
     services.waker.wake(context, *services.db.write(work))
 

@@ -8,13 +8,14 @@ group: by port, with a revision (`networks.peers_revision`), and of large networ
 port may use besides its own.
 
 So are the hosts of a network whose DHCP one elected host serves, which must know the ports on all others: there,
-TUNNEL-ADDRESS may be empty.
+TUNNEL-ADDRESS may be empty, and a fourth word is what that host serves a port, as JSON: {"id", "name", "options"}.
 
 What is read is where the records say a server is. So a guest's frames follow it when its host is written, not before.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any, Final, cast
@@ -22,13 +23,14 @@ from typing import Any, Final, cast
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from hostler.db.models import FixedIp, Host, Network, Port, SecurityGroupChange
+from hostler.db.models import FixedIp, Host, Network, Port, SecurityGroupChange, Server
 from hostler.resources.network.kinds import VXLAN, key
 from hostler.resources.network.router_specs import joined_networks
 from hostler.resources.network.services import VIRTUAL_ROUTER
 
 # Networks whose hosts are told.
-TOLD: Final = sa.or_(Network.network_type == VXLAN, Network.dhcp_provider == VIRTUAL_ROUTER)
+_SERVED: Final = Network.dhcp_provider == VIRTUAL_ROUTER
+TOLD: Final = sa.or_(Network.network_type == VXLAN, _SERVED)
 
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
@@ -38,15 +40,19 @@ REVISIONS: Final = sa.select(
     .offset(sa.bindparam("small", type_=sa.Integer)).scalar_subquery().label("beyond"),
 ).where(Network.id.in_(_IDS))
 _PEERS = (sa.select(Port.network_id, Port.id, Port.mac_address, Port.allowed_address_pairs, FixedIp.ip_address,
-                    Host.tunnel_ip)
-          .join(Host, Host.id == Port.host_id).outerjoin(FixedIp, FixedIp.port_id == Port.id)
-          .where(Port.network_id.in_(_IDS), sa.or_(Host.tunnel_ip != "", Port.network_id.in_(
-              sa.select(Network.id).where(Network.network_type != VXLAN)))))
+                    Host.tunnel_ip, Port.dns_name, Server.hostname,
+                    sa.case((_SERVED, Port.extra_dhcp_opts)).label("served"))
+          .join(Host, Host.id == Port.host_id).join(Network, Network.id == Port.network_id)
+          .outerjoin(Server, Server.id == Port.server_id).outerjoin(FixedIp, FixedIp.port_id == Port.id)
+          .where(Port.network_id.in_(_IDS), sa.or_(Host.tunnel_ip != "", Network.network_type != VXLAN)))
 _PEERS_AT = _PEERS.where(Port.id.in_(sa.bindparam("ports", expanding=True)))
 _OF_TOLD = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
             .where(TOLD).order_by(Port.network_id, Port.id))
 OF_SERVER: Final = _OF_TOLD.where(Port.server_id == sa.bindparam("server"))
 _OF_PORTS = _OF_TOLD.where(Port.id.in_(_IDS))
+_OF_SERVED = (sa.select(Port.network_id, Port.id).join(Network, Network.id == Port.network_id)
+              .where(_SERVED, Port.host_id.is_not(None), sa.bindparam("of").in_((Port.id, Port.server_id)))
+              .order_by(Port.network_id, Port.id))
 _ON_HOST = _OF_TOLD.where(Port.host_id == sa.bindparam("host"))
 _NOTE = sa.insert(cast(sa.Table, SecurityGroupChange.__table__)).from_select(
     ["group_id", "revision", "port_id"],
@@ -70,12 +76,18 @@ def members(session: orm.Session, network_ids: Collection[str],
     asked: dict[str, Any] = {"ids": list(network_ids)}
     if port_ids is not None:
         asked["ports"] = list(port_ids)
-    for network_id, port_id, mac, pairs, address, tunnel_ip in session.execute(
-            _PEERS if port_ids is None else _PEERS_AT, asked).tuples():
-        others = {pair["mac_address"].lower() for pair in pairs if pair.get("mac_address")} - {mac.lower()}
-        found[key(network_id)][port_id].update({
-            f"{mac.lower()} {address or '-'} {tunnel_ip}", *(f"{other} - {tunnel_ip}" for other in others)})
+    for row in session.execute(_PEERS if port_ids is None else _PEERS_AT, asked):
+        mac = row.mac_address.lower()
+        others = {pair["mac_address"].lower() for pair in row.allowed_address_pairs if pair.get("mac_address")} - {mac}
+        found[key(row.network_id)][row.id].update({
+            f"{mac} {row.ip_address or '-'} {row.tunnel_ip}{_served(row)}",
+            *(f"{other} - {row.tunnel_ip}" for other in others)})
     return found
+
+
+def _served(row: Any) -> str:
+    return "" if row.served is None else " " + json.dumps(
+        {"id": row.id, "name": row.dns_name or row.hostname or "", "options": row.served}, sort_keys=True)
 
 
 def hosts_on(session: orm.Session, network_id: str) -> list[str]:
@@ -97,6 +109,12 @@ def ports_changed(session: orm.Session, port_ids: Collection[str]) -> list[str]:
     """Count that ports, which exist, go or have other addresses; returns the ids of their networks whose hosts are to
     know."""
     return _count(session, session.execute(_OF_PORTS, {"ids": list(port_ids)}).tuples().all()) if port_ids else []
+
+
+def names_changed(session: orm.Session, of_id: str) -> list[str]:
+    """Count that a port, or those of a server, have other names or DHCP options; returns the ids of their networks
+    whose hosts are to know."""
+    return _count(session, session.execute(_OF_SERVED, {"of": of_id}).tuples().all())
 
 
 def host_changed(session: orm.Session, host_id: str) -> list[str]:

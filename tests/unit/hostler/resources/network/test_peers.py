@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
 from hostler import ids
-from hostler.db.models import Host, Network, Operation, Port, Router, RouterPort, Subnet
+from hostler.db.models import Host, Network, Operation, Port, Router, RouterPort, Server, Subnet
 from hostler.operations.kinds import network as operation_kinds
 from hostler.resources.network import ipam, kinds, peers, place_ports, port_specs, ports
 from hostler.resources.network.ports import NetworkRequest
@@ -169,3 +170,28 @@ def test_pairs_macs_are_known_and_a_host_without_a_tunnel_is_not_sent_to(scene: 
     assert "02:00:00:00:00:99 - 192.0.2.1" in scene.sent()["members"]
     scene.cloud.db.write(lambda session: session.execute(sa.update(Host).values(tunnel_ip="")))
     assert scene.sent()["members"] == []
+
+
+def test_an_elected_host_that_serves_is_told_names_and_options(scene: Scene) -> None:
+    server_id, _ = scene.boot(scene.hosts[0])
+
+    def change(**values: Any) -> list[str]:
+        def work(session: Any) -> list[str]:
+            session.execute(sa.update(Port).where(Port.server_id == server_id).values(**values))
+            return peers.names_changed(session, server_id)
+        return scene.cloud.db.write(work)
+
+    assert change(dns_name="web") == [] and all(member.count(" ") == 2 for member in scene.sent()["members"])
+    scene.cloud.db.write(lambda session: session.execute(sa.update(Network).values(dhcp_provider="VirtualRouter")))
+    revision = scene.sent()["revision"]
+    options = [{"opt_name": "mtu", "opt_value": "1300", "ip_version": 4}]
+    assert change(extra_dhcp_opts=options) == [scene.network_id] and scene.sent()["revision"] > revision
+    [member] = scene.sent()["members"]
+    served = json.loads(member.split(" ", 3)[3])
+    assert (served["name"], served["options"]) == ("web", options)
+    with scene.cloud.db.reading() as session:
+        assert session.scalars(sa.select(Port.id)).all() == [served["id"]]
+    change(dns_name="")
+    [member] = scene.sent()["members"]
+    assert json.loads(member.split(" ", 3)[3])["name"] == scene.cloud.db.write(
+        lambda session: session.get_one(Server, server_id).hostname)

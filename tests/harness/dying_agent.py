@@ -38,7 +38,8 @@ def crash_at(cloud: Cloud, action: Callable[[NetworkPlumbing], object], step: in
             # Names that the plumbing's modules look up late: the kernel, programs, signals, files.
             links.IPRoute = lambda: DyingNetlink(_reach)
             for owner, name in ((nft, "apply"), (subprocess, "run"), (os, "kill"), (os, "open"), (shutil, "rmtree"),
-                                (namespaces, "create"), (namespaces, "remove"), (Path, "rename"), (Path, "unlink")):
+                                (namespaces, "create"), (namespaces, "remove"), (Path, "rename"), (Path, "unlink"),
+                                (Path, "write_text")):
                 setattr(owner, name, preceded(_reach, getattr(owner, name)))
             action(plumbing_package.build(cloud.conf))
         except BaseException as failure:  # noqa: BLE001 - a forked child must not return into pytest
@@ -64,8 +65,8 @@ class DyingNetlink:
         self.real.close()
 
     def __getattr__(self, name: str) -> Any:
-        return preceded(self.reach, getattr(self.real, name)) if name in ("link", "addr", "route") else getattr(
-            self.real, name)
+        method = getattr(self.real, name)
+        return preceded(self.reach, method) if name in ("link", "addr", "route", "neigh", "fdb") else method
 
 
 def preceded(first: Callable[[], None], work: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import os
 import socket
 import struct
+import subprocess
 import time
 from collections.abc import Iterator
 
 from compute.network import namespaces
-from tests.harness.network_lab import Guest
+from tests.harness.network_lab import Guest, wait_for
 
 _SOLICIT, _REPLY, _INFORMATION_REQUEST = 1, 7, 11
 _CLIENT_ID, _IA_NA, _ADDRESS, _WANTED, _ELAPSED, _RAPID, _DNS = 1, 3, 5, 6, 8, 14, 23
@@ -31,7 +33,16 @@ def ask(guest: Guest, *, address: bool = True, duid: bytes = b"", tries: int = 1
     return namespaces.run_inside(guest.path, lambda: _ask(duid or link_layer, address, tries))
 
 
+def _has_link_local() -> bool:
+    """Return whether eth0 may send from its link-local address: nobody else has it, as far as is known."""
+    done = subprocess.run(["ip", "-j", "-6", "address", "show", "dev", "eth0", "scope", "link"], capture_output=True,
+                          text=True, check=True)
+    return any("local" in one and not one.get("tentative") and not one.get("dadfailed")
+               for link in json.loads(done.stdout) for one in link.get("addr_info", ()))
+
+
 def _ask(duid: bytes, address: bool, tries: int) -> Lease | None:
+    assert wait_for(_has_link_local, 60)
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
         client.bind(("::", 546))
         client.settimeout(0.2)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from compute import configdrive, disksizes, disksums
+from compute import configdrive, diskheader, disksizes, disksums
 from compute.layout import Layout
 from compute.virt.driver import RESCUE_TARGET, RESCUED_TARGET, ROOT_TARGET, Disk
 from hostler import errors
@@ -74,7 +74,7 @@ class DiskFiles:
         disks = self._ensure_own(server, base) if server.rescue is None else self._ensure_rescue(
             server, server.rescue, base)
         for disk in disks:
-            if sizes is not None and disk.target in sizes and disksizes.size_of(disk) != sizes[disk.target]:
+            if sizes is not None and disk.target in sizes and diskheader.size_of(disk) != sizes[disk.target]:
                 run_tool(["qemu-img", "resize", "-q", "-f", disk.format, str(disk.path), str(sizes[disk.target])])
         return disks
 

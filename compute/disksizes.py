@@ -7,7 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from compute.virt.driver import Disk
 from hostler import errors
 from hostler.agent import programs
 
@@ -25,16 +24,6 @@ def rebase(disk: Path, base: Path | None, images: Path) -> None:
     if str(own) != backing:
         form = said.get("backing-filename-format", "qcow2")
         programs.run(["qemu-img", "rebase", "-q", "-u", "-f", "qcow2", "-F", form, "-b", str(own), str(disk)])
-
-
-def size_of(disk: Disk) -> int:
-    """Return how large the guest sees a disk that is our own; of a qcow2 one, its header says so (docs/interop/qcow2 of
-    QEMU)."""
-    if disk.format != "qcow2":
-        return disk.path.stat().st_size
-    with disk.path.open("rb") as stream:
-        stream.seek(24)
-        return int.from_bytes(stream.read(8), "big")
 
 
 def grow(disk: Path, size_bytes: int) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from hostler import ids
@@ -97,6 +98,10 @@ class Layout:
     def own_disks(self, server_id: str) -> list[Path]:
         """All disk files that are there: the server's, but no volume's."""
         return sorted(self.server(server_id).glob("disk*"))
+
+    def all_disks(self) -> Iterator[Path]:
+        """All disk files of all servers, also of those on their way from here or to here."""
+        return self.servers.glob("*/disk*")
 
     def rebuild_mark(self, server_id: str) -> Path:
         """What names the operation for which the server's disks were last removed."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-from compute import console
+from compute import console, diskheader
 from compute.agreed import Agreed, essence
 from compute.groups import Groups, Members
 from compute.interfaces import Interfaces
@@ -186,4 +186,6 @@ class Reconciler:
             console.cut(self._layout.console_log(server.id), self._console_max_bytes)
             used.update(image.sha256 for image in server.images)
         used.update(image.sha256 for server in self._specs.asides() for image in server.images)
+        # A spec names no image that the store does not have any more, but its disk builds on it all the same.
+        used.update(filter(None, map(diskheader.base_of, self._layout.all_disks())))
         self._tools.images.trim(used)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from compute import configdrive, diskfile, disksizes
+from compute import configdrive, diskfile, diskheader
 from compute.diskfile import DiskFiles
 from compute.layout import Layout
 from hostler import errors
@@ -149,10 +149,10 @@ def test_disks_that_take_copies_are_resized_where_they_differ(tmp_path: Path, st
     monkeypatch.setattr(diskfile, "run_tool", note)
     disks = DiskFiles(layout).ensure(server, stored, sizes={"vda": 2 << 30, "vdb": 1 << 20})
     assert "resize" not in commands
-    assert [disksizes.size_of(disk) for disk in disks] == [2 << 30, 1 << 20]
+    assert [diskheader.size_of(disk) for disk in disks] == [2 << 30, 1 << 20]
     assert DiskFiles(layout).ensure(server, stored, sizes={"vda": 3 << 30, "vdb": 2 << 20}) == disks
     assert commands.count("resize") == 2
-    assert [disksizes.size_of(disk) for disk in disks] == [3 << 30, 2 << 20]
+    assert [diskheader.size_of(disk) for disk in disks] == [3 << 30, 2 << 20]
 
 
 @needs_qemu_img

@@ -289,6 +289,10 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
         networks = _networks(session, context, {str(request.network_id) for _, request in new})
         subnets = _subnets(session, networks)
     secured = any(network.port_security_enabled for network in networks.values())
+    if list(groups) != ["default"] and not all(network.port_security_enabled for network in networks.values()):
+        # Whoever names groups relies on their rules. The default one is what a server gets that names none.
+        raise errors.Invalid(reason="Network requires port_security_enabled and subnet associated in order to apply "
+                                    "security groups.")
     group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()
     security_groups.check_alike(session, group_ids)
     drafts = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ _MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
 # No guest sends from these; only 0.0.0.0/0, the usual spelling of "any source", may cover them.
 _MULTICAST: Mapping[int, Any] = {4: ipaddress.ip_network("224.0.0.0/4"), 6: ipaddress.ip_network("ff00::/8")}
 # Attributes of a request that are no columns of the port's row, or have one value here.
+_VNIC_TYPES = frozenset({
+    "normal", "direct", "macvtap", "baremetal", "direct-physical", "virtio-forwarder", "smart-nic", "vdpa",
+    "accelerator-direct", "accelerator-direct-physical", "remote-managed"})
 _NOT_COLUMNS = frozenset({"fixed_ips", "security_groups", "vnic_type", "project_id"})
 _BINDING: Mapping[str, str] = {"requested_host": "binding:host_id", "binding_profile": "binding:profile"}
 MAX_PROFILE_CHARACTERS = 4095
@@ -44,8 +48,12 @@ def check_rights(session: orm.Session, caller: Caller, verb: str, project_id: st
     for attribute, published in _BINDING.items():
         if values.get(attribute) or verb == "update" and attribute in values:
             caller.check(f"{verb}_port:{published}", project_id)
-    if values.get("vnic_type", "normal") != "normal":
-        raise errors.NotImplementedHere(feature=f"binding:vnic_type {values['vnic_type']}")
+    vnic_type = values.get("vnic_type", "normal")
+    if vnic_type not in _VNIC_TYPES:
+        raise errors.InvalidField(field="binding:vnic_type", value=vnic_type,
+                                  reason=f"It is none of {', '.join(sorted(_VNIC_TYPES))}.")
+    if vnic_type != "normal":
+        raise errors.NotImplementedHere(feature=f"binding:vnic_type {vnic_type}")
 
 
 def columns(network: Network, values: Mapping[str, Any], port: Port | None = None) -> dict[str, Any]:
@@ -122,6 +130,9 @@ def requests(caller: Caller, network: Network, subnets: Sequence[Subnet],
         return place_ports.wanted(subnets)
     if len(given) > MAX_ADDRESSES:
         raise errors.InvalidField(field="fixed_ips", value=str(len(given)), reason=f"At most {MAX_ADDRESSES} fit.")
+    for address, times in Counter(item["ip_address"] for item in given if "ip_address" in item).items():
+        if times > 1:
+            raise errors.InvalidField(field="fixed_ips", value=address, reason="An address is named twice.")
     formed = () if device_owner in autoconf.ROUTERS else place_ports.formed(subnets)
     automatic = {request.subnets[0].id for request in formed}
     own = {row.ip_address for row in held if row.subnet_id in automatic}

@@ -208,7 +208,7 @@ def _host_routes(block: Block, given: Sequence[Mapping[str, str]]) -> list[dict[
     if len(given) > MAX_HOST_ROUTES:
         raise errors.Invalid(reason=f"Unable to complete operation: the number of host routes exceeds the limit "
                                     f"{MAX_HOST_ROUTES}.")
-    routes = []
+    routes: list[dict[str, str]] = []
     for route in given:
         try:
             destination = ipaddress.ip_network(route["destination"], strict=False)
@@ -217,7 +217,10 @@ def _host_routes(block: Block, given: Sequence[Mapping[str, str]]) -> list[dict[
             raise _wrong("host_routes", str(dict(route)), "It is not a valid route.") from None
         if destination.version != block.version or nexthop.version != block.version:
             raise _wrong("host_routes", str(dict(route)), "It is of another family than the subnet.")
-        routes.append({"destination": str(destination), "nexthop": str(nexthop)})
+        new = {"destination": str(destination), "nexthop": str(nexthop)}
+        if new in routes:
+            raise _wrong("host_routes", str(dict(route)), "A route is named twice.")
+        routes.append(new)
     return routes
 
 

@@ -1,4 +1,8 @@
-"""The list of extensions, for old clients."""
+"""The list of extensions, for old clients: those of the published names whose work is done here.
+
+Aliases are the ones that the Compute API shows (its API reference, "Extensions"); what has always been its core, such
+as servers and flavors, is not among them.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +16,37 @@ from hostler import errors
 
 _UPDATED = "2014-12-03T00:00:00Z"  # the published date of all of v2.1's extensions
 _ALIASES: Final = {
-    "servers": "Servers", "flavors": "Flavors", "flavor-manage": "FlavorManage", "os-flavor-access": "FlavorAccess",
-    "os-flavor-extra-specs": "FlavorExtraSpecs", "os-keypairs": "Keypairs", "limits": "Limits",
-    "os-quota-sets": "Quotas", "os-quota-class-sets": "QuotaClasses", "os-server-groups": "ServerGroups",
-    "os-instance-actions": "InstanceActions", "os-attach-interfaces": "AttachInterfaces", "ips": "Ips",
-    "server-metadata": "ServerMetadata", "os-server-diagnostics": "ServerDiagnostics",
-    "os-console-output": "ConsoleOutput", "os-lock-server": "LockServer", "os-pause-server": "PauseServer",
-    "os-suspend-server": "SuspendServer", "os-admin-actions": "AdminActions", "os-deferred-delete": "DeferredDelete",
-    "os-security-groups": "SecurityGroups", "os-simple-tenant-usage": "SimpleTenantUsage",
-    "os-availability-zone": "AvailabilityZone", "os-aggregates": "Aggregates", "os-hypervisors": "Hypervisors",
-    "os-volumes": "Volumes", "os-hosts": "Hosts", "os-networks": "Networks", "os-tenant-networks": "OSTenantNetworks",
-    "os-floating-ips": "FloatingIps", "os-floating-ip-pools": "FloatingIpPools",
-    "os-services": "Services", "os-user-data": "UserData", "os-config-drive": "ConfigDrive",
-    "os-multiple-create": "MultipleCreate", "os-scheduler-hints": "SchedulerHints", "os-extended-status":
-    "ExtendedStatus", "os-extended-availability-zone": "ExtendedAvailabilityZone", "os-server-usage": "ServerUsage",
+    "NMN": "Multinic", "OS-DCF": "DiskConfig", "OS-EXT-AZ": "ExtendedAvailabilityZone", "OS-EXT-IMG-SIZE": "ImageSize",
+    "OS-EXT-IPS": "ExtendedIps", "OS-EXT-IPS-MAC": "ExtendedIpsMac", "OS-EXT-SRV-ATTR": "ExtendedServerAttributes",
+    "OS-EXT-STS": "ExtendedStatus", "OS-FLV-DISABLED": "FlavorDisabled", "OS-FLV-EXT-DATA": "FlavorExtraData",
+    "OS-SCH-HNT": "SchedulerHints", "OS-SRV-USG": "ServerUsage", "os-access-ips": "AccessIPs",
+    "os-admin-actions": "AdminActions", "os-admin-password": "AdminPassword", "os-aggregates": "Aggregates",
+    "os-attach-interfaces": "AttachInterfaces", "os-availability-zone": "AvailabilityZone",
+    "os-block-device-mapping": "BlockDeviceMapping", "os-block-device-mapping-v2-boot": "BlockDeviceMappingV2Boot",
+    "os-config-drive": "ConfigDrive", "os-console-auth-tokens": "ConsoleAuthTokens",
+    "os-console-output": "ConsoleOutput", "os-consoles": "Consoles", "os-create-backup": "CreateBackup",
+    "os-create-server-ext": "Createserverext", "os-deferred-delete": "DeferredDelete", "os-evacuate": "Evacuate",
+    "os-extended-evacuate-find-host": "ExtendedEvacuateFindHost", "os-extended-floating-ips": "ExtendedFloatingIps",
+    "os-extended-hypervisors": "ExtendedHypervisors", "os-extended-networks": "ExtendedNetworks",
+    "os-extended-quotas": "ExtendedQuotas", "os-extended-rescue-with-image": "ExtendedRescueWithImage",
+    "os-extended-services": "ExtendedServices", "os-extended-services-delete": "ExtendedServicesDelete",
+    "os-extended-volumes": "ExtendedVolumes", "os-flavor-access": "FlavorAccess",
+    "os-flavor-extra-specs": "FlavorExtraSpecs", "os-flavor-manage": "FlavorManage", "os-flavor-rxtx": "FlavorRxtx",
+    "os-flavor-swap": "FlavorSwap", "os-floating-ip-pools": "FloatingIpPools", "os-floating-ips": "FloatingIps",
+    "os-hosts": "Hosts", "os-hypervisor-status": "HypervisorStatus", "os-hypervisors": "Hypervisors",
+    "os-instance-actions": "InstanceActions", "os-instance_usage_audit_log": "InstanceUsageAuditLog",
+    "os-keypairs": "Keypairs", "os-lock-server": "LockServer", "os-migrate-server": "MigrateServer",
+    "os-migrations": "Migrations", "os-multiple-create": "MultipleCreate", "os-networks": "Networks",
+    "os-pause-server": "PauseServer", "os-quota-class-sets": "QuotaClasses", "os-quota-sets": "Quotas",
+    "os-rescue": "Rescue", "os-security-groups": "SecurityGroups", "os-server-diagnostics": "ServerDiagnostics",
+    "os-server-external-events": "ServerExternalEvents", "os-server-group-quotas": "ServerGroupQuotas",
+    "os-server-groups": "ServerGroups", "os-server-list-multi-status": "ServerListMultiStatus",
+    "os-server-password": "ServerPassword", "os-server-sort-keys": "ServerSortKeys",
+    "os-server-start-stop": "ServerStartStop", "os-services": "Services", "os-shelve": "Shelve",
+    "os-simple-tenant-usage": "SimpleTenantUsage", "os-suspend-server": "SuspendServer",
+    "os-tenant-networks": "OSTenantNetworks", "os-used-limits": "UsedLimits",
+    "os-used-limits-for-admin": "UsedLimitsForAdmin", "os-user-data": "UserData",
+    "os-volume-attachment-update": "VolumeAttachmentUpdate", "os-volumes": "Volumes",
 }
 
 

@@ -42,9 +42,15 @@ def any_of(path: str, operator: Operator) -> Filter:
     return lambda _name, values: Or(tuple(Compare(path, operator, value) for value in values))
 
 
-def since(path: str, operator: Operator = Operator.GE) -> Filter:
-    """A time at or after all of the values (or as `operator` says)."""
-    return lambda name, values: And(tuple(Compare(path, operator, moment(name, value)) for value in values))
+def since(path: str) -> Filter:
+    """A time at or after all of the values."""
+    return lambda name, values: And(tuple(Compare(path, Operator.GE, moment(name, value)) for value in values))
+
+
+def before(path: str) -> Filter:
+    """A time at or before all of the values, each of which means its whole second if it has no fraction: that is all
+    that clients are shown."""
+    return lambda name, values: And(tuple(_compared_seconds(path, name, f"lte:{value}") for value in values))
 
 
 def within_second(path: str) -> Filter:

@@ -79,6 +79,18 @@ ROUTES: Final[Mapping[str, str]] = {
         PUT /servers/{server_id}/tags
         PUT /os-security-groups/{security_group_id}
     """, NOTHING="""
+        POST /os-agents
+        PUT /os-agents/{removed_id}
+        POST /os-cells
+        PUT /os-cells/{removed_id}
+        POST /os-certificates
+        POST /os-cloudpipe
+        PUT /os-cloudpipe/{removed_id}
+        PUT /os-floating-ip-dns/{removed_id}
+        POST /os-floating-ips-bulk
+        PUT /os-floating-ips-bulk/{removed_id}
+        POST /os-security-group-default-rules
+        POST /servers/{server_id}/consoles
         POST /os-networks
         POST /os-networks/add
         POST /os-networks/{network_id}/action

@@ -30,7 +30,10 @@ CLASS_RESOURCES: Final[Mapping[str, Span]] = {
 _LIMIT = {"type": ["integer", "string"], "pattern": "^-?[0-9]{1,10}$", "minimum": -1, "maximum": 2147483647}
 _UPDATE = Body("quota_set", (
     *(Property(name, _LIMIT, span) for name, span in RESOURCES.items()), Property("force", schema.BOOLEAN)))
-_CLASS_UPDATE = Body("quota_class_set", tuple(Property(name, _LIMIT, span) for name, span in CLASS_RESOURCES.items()))
+# Groups could be changed before they were shown.
+_CLASS_UPDATE = Body("quota_class_set", tuple(
+    Property(name, _LIMIT, ALWAYS if name.startswith("server_group") else span)
+    for name, span in CLASS_RESOURCES.items()))
 _QUERY = {"user_id": ALWAYS}
 
 

@@ -22,7 +22,7 @@ from api.openstack.compute import (
 )
 from api.openstack.compute import services as service_resources
 from api.openstack.compute.params import ROOT
-from api.openstack.compute.proxies import floating_ips, images, networks, security_groups, volumes
+from api.openstack.compute.proxies import floating_ips, images, networks, removed, security_groups, volumes
 from api.openstack.compute.server import (
     actions as server_actions,
 )
@@ -83,7 +83,7 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
 
 def _routes_of_modules(services: Services) -> Iterable[tuple[str, Any]]:
     for module in (aggregates, availability_zones, consoles, external_events, floating_ips, hosts, hypervisors,
-                   images, networks, security_groups, service_resources, usage_audit, volumes):
+                   images, networks, removed, security_groups, service_resources, usage_audit, volumes):
         for path, maker in module.ROUTES:
             yield ROOT + path, maker(services)
 

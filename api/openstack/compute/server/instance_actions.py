@@ -18,7 +18,6 @@ from hostler.db.models import Operation, OperationStep
 from hostler.operations import states as operation_states
 from hostler.operations.kinds.registry import action_name
 from hostler.query import text
-from hostler.query.expressions import Operator
 
 _POLICY = "os_compute_api:os-instance-actions:events"
 _PAGED: Final = since(58)
@@ -27,7 +26,7 @@ _EVENTS_FOR_ALL: Final = since(51)
 _HOSTS: Final = since(62)
 _DETAILS: Final = since(84)
 _LIST = {"limit": _PAGED, "marker": _PAGED, "changes-since": _PAGED, "changes-before": since(66)}
-_FILTERS = {"changes-since": text.since("updated_at"), "changes-before": text.since("updated_at", Operator.LE)}
+_FILTERS = {"changes-since": text.since("updated_at"), "changes-before": text.before("updated_at")}
 _RESULTS = {flow_states.SUCCESS: "Success", flow_states.FAILURE: "Error", flow_states.REVERTED: "Error",
             flow_states.REVERT_FAILURE: "Error"}
 

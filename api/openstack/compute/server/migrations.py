@@ -14,7 +14,6 @@ from api.openstack.resource import Resource
 from hostler import clock, ids
 from hostler.db.models import Migration
 from hostler.query import text
-from hostler.query.expressions import Operator
 from hostler.resources.server.migrations import LIVE_IN_PROGRESS, LIVE_MIGRATION
 
 _TYPED: Final = since(23)
@@ -24,7 +23,7 @@ _FILTERS: Final[dict[str, text.Filter]] = {
     **{name: text.last(name) for name in ("hidden", "host", "status")}, "instance_uuid": text.last("server_id"),
     "source_compute": text.last("source_host"), "migration_type": text.last("type"), "user_id": text.last("user_id"),
     "project_id": text.last("project_id"), "changes-since": text.since("updated_at"),
-    "changes-before": text.since("updated_at", Operator.LE)}
+    "changes-before": text.before("updated_at")}
 _LIST: Final = {
     **dict.fromkeys(("hidden", "host", "instance_uuid", "source_compute", "status", "migration_type"), ALWAYS),
     **dict.fromkeys(("limit", "marker", "changes-since"), _PAGED), "changes-before": since(66),

@@ -62,7 +62,7 @@ FILTERS: Final[dict[str, text.Filter]] = {
     "launched_at": text.within_second("launched_at"), "terminated_at": text.within_second("deleted_at"),
     "created_at": text.within_second("created_at"), "changes-since": text.since(_UPDATED),
     # The published filter counts the named second in.
-    "changes-before": text.since(_UPDATED, Operator.LE), "config_drive": _flag("config_drive"),
+    "changes-before": text.before(_UPDATED), "config_drive": _flag("config_drive"),
     "locked": _flag("locked"), "locked_by": _locked_by, **text.tags(text.tag_row("server_tags")),
     "kernel_id": _constant(""), "ramdisk_id": _constant(""), "root_device_name": _constant("/dev/vda"),
     "auto_disk_config": _flag("auto_disk_config"), "progress": _constant("0")}

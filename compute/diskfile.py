@@ -84,8 +84,8 @@ class DiskFiles:
             root = self._layout.disk(server.id)
             self._make(root, lambda part: _create_root(server, base, part))
             # The guest finds what it boots from in its drive: an ISO says nothing to a disk's driver.
-            iso = server.image is not None and server.image.disk_format == "iso"
-            disks.append(Disk(root, ROOT_TARGET, readonly=iso, cdrom=iso))
+            disc = _is_disc(server)
+            disks.append(Disk(root, ROOT_TARGET, readonly=disc, cdrom=disc))
         targets = iter(("vdb", "vdc"))  # vda is what the server boots from, a volume or not
         if server.ephemeral_gib:
             path = self._layout.disk(server.id, "disk.eph0")
@@ -133,7 +133,8 @@ class DiskFiles:
         root, ephemeral, swap = (directory / name for name in ("disk", "disk.eph0", "disk.swap"))
         if root.exists():
             disksizes.rebase(root, base, self._layout.images)
-            disksizes.grow(root, server.root_gib * GIB)
+            if not _is_disc(server):
+                disksizes.grow(root, server.root_gib * GIB)
         if ephemeral.exists():
             disksizes.grow_formatted(ephemeral, server.ephemeral_gib * GIB)
         if swap.exists() and swap.stat().st_size != server.swap_mib * 1024**2:
@@ -202,6 +203,10 @@ def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:
     with part.open("wb") as stream:
         os.truncate(stream.fileno(), size)
     run_tool([*tool, str(part)])
+
+
+def _is_disc(server: ServerSpec) -> bool:
+    return server.image is not None and server.image.disk_format == "iso"
 
 
 def boots_from_volume(server: ServerSpec) -> bool:

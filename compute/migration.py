@@ -24,6 +24,7 @@ from concurrent import futures
 from typing import Any
 
 from compute import comparing
+from compute.diskfile import boots_from_volume
 from compute.layout import Layout
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
@@ -102,9 +103,10 @@ class Migrations:
                 # What removes a target that was prepared in vain would remove the disks of the guest that runs.
                 raise errors.AgentError(reason="The hosts share the server's directory, which live migration does not "
                                                "support yet.")
+            on_base = server.image is not None and known.base == server.image.sha256
+            _check_disc(server, known, on_base=on_base)
             server = self._specs.save(server)
             tools.checkpoint("migrate.ports", server.id)
-            on_base = server.image is not None and known.base == server.image.sha256
             with futures.ThreadPoolExecutor(1, "migrate-disks") as pool:  # neither needs the other
                 making = pool.submit(self._disks, server, origin, on_base=on_base)
                 bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
@@ -288,6 +290,12 @@ def _check_copying(copying: bool | None, shared: bool, origin: terms.Origin) -> 
         raise errors.AgentError(reason="Block migration can not be used with shared storage.")
     if copying is False and not shared and origin.disks:
         raise errors.AgentError(reason="The server's disks are not on storage that both hosts share.")
+
+
+def _check_disc(server: ServerSpec, origin: terms.Origin, *, on_base: bool) -> None:
+    """Raise AgentError for a root disk that is neither copied, since the guest cannot write it, nor made here again."""
+    if not on_base and not boots_from_volume(server) and virt.ROOT_TARGET not in origin.disks:
+        raise errors.AgentError(reason="The image of the disc that the server runs from is gone.")
 
 
 def _packed(content: bytes) -> str:

@@ -17,7 +17,6 @@ import libvirt
 from lxml import etree
 
 from compute.virt import migration as terms
-from compute.virt.driver import ROOT_TARGET
 from compute.virt.libvirt import diskxml
 from hostler import errors
 
@@ -35,12 +34,11 @@ def describe(domain: libvirt.virDomain) -> terms.Origin:
     if domain.state()[0] not in _RUNS:
         raise errors.AgentError(reason="The guest does not run on its host.")
     tree = etree.fromstring(domain.XMLDesc(0))
-    own = {_key(disk): disk for disk in _own_disks(tree)}
-    root = own.get(ROOT_TARGET)
-    base = root.find("backingStore/source") if root is not None else None
+    # Of what is no volume the root disk alone builds on a file. It may be a disc, which cannot be written.
+    base = next(iter(tree.xpath("devices/disk[not(serial)]/backingStore/source")), None)
     return terms.Origin(
         _cpu_of(domain, tree),
-        {target: domain.blockInfo(target)[0] for target in own},
+        {_key(disk): domain.blockInfo(_key(disk))[0] for disk in _own_disks(tree)},
         "" if base is None else Path(base.get("file", "")).name)
 
 

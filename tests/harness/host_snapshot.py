@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from compute.network import namespaces, nft
+from compute.network import namespaces
 
 _KEPT = re.compile(r"dnsmasq\.(leases|log|pid)|hostler-.*")
 
@@ -47,34 +47,31 @@ def differences(one: Any, other: Any, at: str = "") -> list[str]:
 
 
 def _namespace() -> dict[str, Any]:
-    links = {str(link["ifindex"]): link["ifname"] for link in _ip("-d", "link", "show")}
+    links = _ip("-d", "address", "show")
+    rules = json.loads("".join(_lines("nft", "-j", "list", "ruleset")))
     return {
         "links": {link["ifname"]: {key: link.get(key) for key in ("master", "mtu", "address", "operstate")}
-                  for link in _ip("-d", "link", "show")},
-        "addresses": sorted(f"{link['ifname']} {one['local']}/{one['prefixlen']}" for link in _ip("address", "show")
+                  for link in links},
+        "addresses": sorted(f"{link['ifname']} {one['local']}/{one['prefixlen']}" for link in links
                             for one in link["addr_info"]),
         "routes": sorted(json.dumps({key: route.get(key) for key in ("dst", "gateway", "dev", "scope")})
                          for family in ("-4", "-6") for route in _ip(family, "route", "show")),
         "neighbours": sorted(f"{one['dst']} {one.get('lladdr')} {one['dev']}" for one in
                              _ip("neigh", "show", "nud", "permanent")),
-        "forwarding": sorted({re.sub(r"(?<=link-netnsid )\d+", "", line) for line in _lines("bridge", "fdb", "show")
+        "forwarding": sorted({line for line in _lines("bridge", "fdb", "show")
                               if any(word in line for word in (" dst ", "static"))}),
-        "queues": sorted(re.sub(r"\b[0-9a-f]+:", ":", line) for line in _lines("tc", "qdisc", "show")
-                         if "noqueue" not in line),
-        "rules": {f"{family} {name}": _without_order(nft.table(family, name)) for family, name in nft.tables() or ()},
-        "known": sorted(links.values())}
+        "rules": _without_order(rules["nftables"])}
 
 
-def _without_order(value: Any) -> Any:
-    """Return what a table holds, with what sets hold in one order, and without counts."""
-    text = json.dumps(value, sort_keys=True)
-    return sorted(json.dumps(_sorted(item), sort_keys=True) for item in json.loads(text) or ())
+def _without_order(entries: list[dict[str, Any]]) -> list[str]:
+    """Return what tables hold, with what sets hold in one order, and without counts and the kernel's numbers."""
+    return sorted(json.dumps(_sorted(entry), sort_keys=True) for entry in entries if "metainfo" not in entry)
 
 
 def _sorted(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: (sorted(map(json.dumps, map(_sorted, inner))) if key in ("elem", "set") and isinstance(inner, list)
-                      else _sorted(inner)) for key, inner in value.items() if key not in ("packets", "bytes")}
+                      else _sorted(inner)) for key, inner in value.items() if key not in ("packets", "bytes", "handle")}
     return [_sorted(item) for item in value] if isinstance(value, list) else value
 
 

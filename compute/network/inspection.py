@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compute.network import firewall, links, names, namespaces, nft, overlay, router_rules
+from compute.network import firewall, ipv6, links, names, namespaces, nft, overlay, router_rules
 from compute.network.links import Layout
 from compute.network.overlay import Entry
 from compute.network.records import NetworkRecord
@@ -136,7 +136,9 @@ def router(seen: Seen, wanted: HostRouter, namespace: Path) -> Iterator[Differen
     yield from (lacks(f"its link {name}", leftover=True) for name in sorted(addresses)
                 if name.startswith(names.ROUTER_INNER_PREFIX) and name not in known)
     script = router_rules.render(wanted, linked=False)
-    yield from namespaces.run_inside(namespace, lambda: list(_rules(lacks, "ip", router_rules.TABLE, script)))
+    families = ("ip", "inet") if any(map(ipv6.router_addresses, wanted.spec.interfaces)) else ("ip",)
+    yield from namespaces.run_inside(namespace, lambda: [
+        difference for family in families for difference in _rules(lacks, family, router_rules.TABLE, script)])
     ways = _ways_out(wanted.outside) if wanted.outside in linked and wanted.outside is not None else (
         {_ANYWHERE} if wanted.way_to_leader(linked) is not None else set())
     if ways:

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from compute import network as plumbing_package
-from compute.network import names
+from compute.network import names, namespaces, nft, router_rules
 from hostler import ids
 from hostler.resources.network import autoconf
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, RouterPortSpec, RouterSpec, RuleSpec, SubnetSpec
@@ -170,6 +170,12 @@ def test_the_outside_sees_guests_by_their_own_addresses(cloud: Cloud, tmp_path: 
         # The doctor compares these with the records.
         seen = cloud.plumbing.inspect({})
         assert (seen["addresses"], seen["differences"]) == ({router.id: ["2001:db8::20"]}, [])
+        namespaces.run_inside(cloud.directory / "state/compute/routers" / router.id / names.router_namespace_name(
+            router.id), lambda: nft.apply(f"delete table inet {router_rules.TABLE}\n"))
+        assert [each["what"] for each in cloud.plumbing.inspect({})["differences"]] == [
+            f"its rules in table inet {router_rules.TABLE}"]
+        cloud.plumbing.repair()
+        assert cloud.plumbing.inspect({})["differences"] == []
         [shut] = behind(dataclasses.replace(router, revision=2, gateway=None), net)
         cloud.plumbing.update_network(shut, [dataclasses.replace(guest.port, network=shut)])
         assert world.run(f"busybox ping6 -c 1 -W 1 {ipv6(guest)}").returncode != 0

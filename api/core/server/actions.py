@@ -87,7 +87,7 @@ def reset_state(services: Services, context: RequestContext, server_id: str, sta
         migrations.end_open(session, server.id)
         journal.note(session, context, kinds.RESET_STATE, server)
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def console_output(services: Services, context: RequestContext, server_id: str, length: int | None) -> str:

@@ -18,6 +18,7 @@ from sqlalchemy import orm
 
 from api.core.network import auto_allocated_topologies
 from api.core.network.scope import Caller
+from api.core.outcomes import in_turn
 from api.core.server import block_devices, image_disks
 from api.core.server import disks as server_disks
 from api.core.server import inputs as server_inputs
@@ -109,7 +110,7 @@ def create(services: Services, context: RequestContext, new: NewServers) -> Acce
             return earlier, []
         return _write(services, session, context, new, inputs)
 
-    accepted, operation_ids = services.db.write(work)
+    accepted, operation_ids = in_turn(services, work)
     services.waker.wake(context, *operation_ids)
     return accepted
 

@@ -194,7 +194,7 @@ def complete(services: Services, context: RequestContext, attachment_id: str) ->
         check_unlocked(session, [Target("volume", volume.id)])
         moves.ATTACHMENT.move(session, row.id, states.ATTACHED, {"attached_at": row.attached_at or clock.utcnow()})
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def delete(services: Services, context: RequestContext, attachment_id: str) -> Sequence[Any]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.backup_rows import BACKUP, ROWS
 from api.core.volume.copies import Copies
@@ -87,7 +88,7 @@ def restore_to(services: Services, context: RequestContext, backup_id: str, volu
                            project_id=row.project_id, agent=volume_agent(node.name))
         return operation.id, Restored(volume.id, volume.name)
 
-    operation_id, restored = services.db.write(work)
+    operation_id, restored = in_turn(services, work)
     services.waker.wake(context, operation_id)
     return restored
 

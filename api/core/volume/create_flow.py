@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc, orm
 from taskflow.patterns import linear_flow
 
+from api.core.outcomes import in_turn
 from api.core.volume import create as volume_create
 from api.core.volume import rows as volume_rows
 from api.core.volume.create import NewVolume, Reservation, VolumeRequest
@@ -152,7 +153,7 @@ def create_volume(services: Services, context: RequestContext, new: NewVolume) -
         earlier = _earlier(services, session, context, key) if key is not None else None
         return (earlier, None) if earlier is not None else run_flow(services, session, context, new)
 
-    volume_id, operation_id = services.db.write(work)
+    volume_id, operation_id = in_turn(services, work)
     if operation_id is not None:
         services.waker.wake(context, operation_id)
     with services.db.reading() as session:

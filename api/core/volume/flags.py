@@ -7,6 +7,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.rows import check_idle, check_status, to_change
 from api.services import Services
@@ -28,7 +29,7 @@ def set_readonly(services: Services, context: RequestContext, volume_id: str, re
         check_status(session, volume, states.READY)
         volume.readonly, volume.readonly_set = readonly, True
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def set_bootable(services: Services, context: RequestContext, volume_id: str, bootable: bool) -> None:
@@ -68,7 +69,7 @@ def reset_status(services: Services, context: RequestContext, volume_id: str, st
         state = states.SETTABLE[status]
         moves.VOLUME.move(session, volume.id, state, {"fault": None} if state == states.READY else {})
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def begin_detaching(services: Services, context: RequestContext, volume_id: str) -> None:
@@ -79,7 +80,7 @@ def begin_detaching(services: Services, context: RequestContext, volume_id: str)
         check_status(session, volume, "in-use")
         moves.VOLUME.move(session, volume.id, states.DETACHING)
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def roll_detaching(services: Services, context: RequestContext, volume_id: str) -> None:
@@ -91,4 +92,4 @@ def roll_detaching(services: Services, context: RequestContext, volume_id: str) 
         moves.VOLUME.move_all(session, states.READY, only_from=(states.DETACHING,),
                               where=(Volume.id == volume.id, Volume.backend_id.is_not(None)))
 
-    services.db.write(work)
+    in_turn(services, work)

@@ -13,6 +13,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.outcomes import in_turn
 from api.core.volume import rows as volume_rows
 from api.core.volume.attachments import INSTANCE, check_number
 from api.core.volume.rows import check_idle, check_status, to_change
@@ -48,7 +49,7 @@ def reserve(services: Services, context: RequestContext, volume_id: str) -> None
         check_number(services, session, volume)
         session.add(VolumeAttachment(id=ids.new_id(), volume_id=volume.id, state=states.ATTACHING))
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def attach(services: Services, context: RequestContext, volume_id: str, said: Attachment) -> None:
@@ -81,7 +82,7 @@ def attach(services: Services, context: RequestContext, volume_id: str, said: At
             id=ids.new_id(), volume_id=volume.id, state=states.ATTACHED, mode=said.mode, device=said.device,
             connector=holder, attached_at=clock.utcnow()))
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def unreserve(services: Services, context: RequestContext, volume_id: str) -> None:
@@ -97,7 +98,7 @@ def unreserve(services: Services, context: RequestContext, volume_id: str) -> No
                 session.delete(attachment)
                 return
 
-    services.db.write(work)
+    in_turn(services, work)
 
 
 def detach(services: Services, context: RequestContext, volume_id: str, attachment_id: str | None, *,
@@ -126,7 +127,7 @@ def detach(services: Services, context: RequestContext, volume_id: str, attachme
                        kinds.VolumeConnection(attachment_id=attachment.id), project_id=volume.project_id,
                        agent=agent_of(session, volume)).id]
 
-    services.waker.wake(context, *services.db.write(work))
+    services.waker.wake(context, *in_turn(services, work))
 
 
 def _forget_word(session: orm.Session, volume: Volume, words: Collection[str]) -> None:

@@ -7,11 +7,13 @@ state and the operation's never disagree.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import orm
+from taskflow import atom
 from taskflow.flow import Flow
+from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure
 from conductor.run import Run
@@ -39,3 +41,14 @@ class Procedure:
         """Return the flow of a run's shape."""
         shape = self.shape(run)
         return self._compiled.get(shape) or self._compiled.setdefault(shape, Compiled(self.build(*shape)))
+
+
+def writes_nothing(_session: orm.Session, _run: Run, _outcome: Mapping[str, Any] | Failure) -> None:
+    """End without a write: the records are right as they are, and a failed operation keeps its cause."""
+
+
+def in_order(kind: Kind[Any], tasks: Sequence[Callable[[], atom.Atom]],
+             succeeded: Callable[[orm.Session, Run, Mapping[str, Any]], None] = writes_nothing,
+             failed: Callable[[orm.Session, Run, Failure], None] = writes_nothing) -> Procedure:
+    """Return the procedure of a kind whose flow is always these tasks, one after the other."""
+    return Procedure(kind, lambda: linear_flow.Flow(kind.name).add(*(task() for task in tasks)), succeeded, failed)

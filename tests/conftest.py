@@ -33,6 +33,7 @@ def _make_tests_importable() -> None:
 _make_tests_importable()
 
 import hostler  # noqa: E402, F401 - chooses oslo.service's backend before a test imports an oslo library
+from hostler import gc_tuning  # noqa: E402
 from tests.harness import contract  # noqa: E402
 
 
@@ -63,6 +64,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path.relative_to(HERE).parts[0] not in QUICK:
             item.add_marker("long")
     items.sort(key=lambda item: not _group_of(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector the modules and tests that are loaded now: it would walk them again and again."""
+    gc_tuning.calm()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from falcon import testing
+from oslo_config import cfg
 
 from api import wsgi
 from api.face import Face
@@ -87,6 +92,35 @@ class IdentityApi:
         return user, project, self.token_of(name, PASSWORD, project=project_name)
 
 
+def _configured(directory: Path, overrides: Mapping[str, Any]) -> cfg.ConfigOpts:
+    return configuration.load([], config_files=[], overrides={
+        "state_path": str(directory), "identity.password_rounds": 4, "identity.max_failed_logins": 3, **overrides})
+
+
+class _Bootstrapped:
+    """A cloud that was bootstrapped once in this process: each test gets copies of its rows and files."""
+
+    made: Result
+
+    def __init__(self, overrides: tuple[tuple[str, Any], ...]) -> None:
+        self._overrides = dict(overrides)
+        kept = tempfile.TemporaryDirectory(prefix="bootstrapped-")
+        atexit.register(kept.cleanup)
+        self.directory = Path(kept.name)
+
+    @classmethod
+    @functools.cache
+    def of(cls, overrides: tuple[tuple[str, Any], ...]) -> _Bootstrapped:
+        """Return the one with these options."""
+        return cls(overrides)
+
+    def fill(self, db: Database) -> None:
+        """Bootstrap an empty database; on a server, each with the first one's keys and password."""
+        databases.create_tables(db)
+        self.made = bootstrap(db, _configured(self.directory, self._overrides), admin_password=None,
+                              public_url="http://127.0.0.1:8780", out_dir=self.directory / "out")
+
+
 @contextlib.contextmanager
 def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), project: str = "admin",
             **overrides: Any) -> Iterator[IdentityApi]:
@@ -94,10 +128,12 @@ def serving(url: str, directory: Path, faces: Sequence[Face] = (FACE,), project:
 
     Of further `faces` only what needs no other service works. The administrator logs in to `project`.
     """
-    conf = configuration.load([], config_files=[], overrides={
-        "state_path": str(directory), "identity.password_rounds": 4, "identity.max_failed_logins": 3, **overrides})
-    db = databases.opened(url)
-    made = bootstrap(db, conf, admin_password=None, public_url="http://127.0.0.1:8780", out_dir=directory / "out")
+    conf = _configured(directory, overrides)
+    first = _Bootstrapped.of(tuple(sorted(overrides.items())))
+    db = databases.prepare(Database(url, sqlite_synchronous="OFF"), first.fill)
+    shutil.copytree(first.directory, directory, dirs_exist_ok=True)
+    made = dataclasses.replace(first.made, clouds_file=directory / "out" / first.made.clouds_file.name,
+                               openrc_file=directory / "out" / first.made.openrc_file.name)
     absent: Any = None
     services = Services(conf=conf, db=db, identity=Identity(db, conf), policy=Policy(conf, all_defaults()),
                         images=absent, waker=absent, compute=absent)

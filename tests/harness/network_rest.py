@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import types
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from api.openstack.network import FACE
 from api.policies import network as network_policies
 from api.policy import Policy
 from api.services import Services
+from hostler import conf as hostler_conf
 from hostler import errors
 from hostler.context import RequestContext
 from tests.harness.network_core import DEMO, OTHER, Cloud
@@ -31,6 +33,11 @@ class Tokens:
         if project not in ("demo", "other"):
             raise errors.Unauthorized()
         return self._cloud.context({"demo": DEMO, "other": OTHER}[project], *roles.split(","))
+
+
+@functools.cache
+def _policy() -> Policy:
+    return Policy(hostler_conf.load(config_files=[]), network_policies.DEFAULTS)
 
 
 class Wakes:
@@ -53,7 +60,7 @@ class Api:
         unused: Any = types.SimpleNamespace()
         services: Any = Services(
             conf=cloud.conf, db=cloud.db, identity=Tokens(cloud),  # type: ignore[arg-type]
-            policy=Policy(cloud.conf, network_policies.DEFAULTS), images=unused,
+            policy=_policy(), images=unused,
             waker=self.wakes, compute=unused)  # type: ignore[arg-type]
         self.app: falcon.App[Any, Any] = wsgi.build(services, [FACE])
         self.client = testing.TestClient(self.app)

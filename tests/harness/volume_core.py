@@ -213,12 +213,13 @@ def fill(session: orm.Session) -> None:
                       min_disk_gib=3, sha256="0" * 64, md5="1" * 32, properties={"os_type": "linux"}))
 
 
-def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None) -> Cloud:
+def build(directory: Path, overrides: dict[str, object] | None = None, url: str | None = None,
+          waker: FakeWaker | None = None) -> Cloud:
     """Return a cloud whose files are in `directory`; its database is SQLite unless `url` names another."""
     configuration = conf.load(config_files=[], overrides={"state_path": str(directory), **(overrides or {})})
     db = databases.opened(url or chosen_database.url_of(directory / "test.db"), fill)
     db.write(lambda session: session.execute(sa.update(VolumeNode).values(last_seen_at=clock.utcnow())))
-    waker = FakeWaker()
+    waker = waker or FakeWaker()
     services = Services(conf=configuration, db=db, identity=FakeIdentity(), images=None, waker=waker,
                         policy=policy_of(configuration, overrides), compute=None)
     return Cloud(testing.TestClient(wsgi.build(services, [FACE])), services, waker)

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from falcon import testing
 
-from api import wsgi
-from api.openstack.volume import FACE
 from hostler import clock, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backend, Lock, Operation, Service, Volume, VolumeNode
@@ -46,12 +42,9 @@ class Settling(FakeWaker):
 
 def prepare(directory: Path, url: str | None = None) -> Cloud:
     """Return a cloud of a node with two back ends and a backup store, a scheduler, and conductors that do as told."""
-    made = build(directory, url=url)
     settling = Settling()
+    made = build(directory, url=url, waker=settling)
     settling.db = made.services.db
-    services = dataclasses.replace(made.services, waker=settling)
-    made = dataclasses.replace(made, services=services, waker=settling,
-                               client=testing.TestClient(wsgi.build(services, [FACE])))
     made.services.db.write(lambda session: session.execute(
         sa.update(VolumeNode).values(backup_store=STORE)))
     made.add(Service(number=1, binary="nova-scheduler", host="control"),

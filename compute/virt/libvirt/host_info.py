@@ -22,7 +22,7 @@ def read_host_info(conn: libvirt.virConnect, *, virt_type: str, running: int) ->
 
 
 def read_diagnostics(domain: libvirt.virDomain) -> dict[str, Any]:
-    """Return the guest's counters in the shape of the Compute API's diagnostics (2.48)."""
+    """Return the guest's counters (`compute.virt.driver.Driver.get_diagnostics`)."""
     groups = (libvirt.VIR_DOMAIN_STATS_STATE | libvirt.VIR_DOMAIN_STATS_CPU_TOTAL | libvirt.VIR_DOMAIN_STATS_BALLOON
               | libvirt.VIR_DOMAIN_STATS_VCPU | libvirt.VIR_DOMAIN_STATS_INTERFACE | libvirt.VIR_DOMAIN_STATS_BLOCK)
     ((_, stats),) = domain.connect().domainListGetStats([domain], groups)

@@ -9,21 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.interfaces import PlugInterface
 from hostler.db.models import Server
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server.moves import move
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("server.attach_interface").add(PlugInterface())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -42,4 +36,4 @@ def _port_id(run: Run) -> str:
     return run.arguments_of(kinds.ATTACH_INTERFACE).port_id
 
 
-PROCEDURE = Procedure(kinds.ATTACH_INTERFACE, build, succeeded, failed)
+PROCEDURE = in_order(kinds.ATTACH_INTERFACE, [PlugInterface], succeeded, failed)

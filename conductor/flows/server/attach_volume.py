@@ -11,10 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.volumes import PlugVolume
 from conductor.tasks.node.attachments import ConnectVolume
@@ -24,11 +23,6 @@ from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
 from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("server.attach_volume").add(ConnectVolume(), PlugVolume())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -46,4 +40,4 @@ def _attachment_id(run: Run) -> str:
     return run.arguments_of(kinds.ATTACH_VOLUME).attachment_id
 
 
-PROCEDURE = Procedure(kinds.ATTACH_VOLUME, build, succeeded, failed)
+PROCEDURE = in_order(kinds.ATTACH_VOLUME, [ConnectVolume, PlugVolume], succeeded, failed)

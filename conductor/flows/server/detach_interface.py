@@ -10,20 +10,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.interfaces import UnplugInterface
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
 from hostler.resources.server.moves import move
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("server.detach_interface").add(UnplugInterface())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -36,4 +30,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-PROCEDURE = Procedure(kinds.DETACH_INTERFACE, build, succeeded, failed)
+PROCEDURE = in_order(kinds.DETACH_INTERFACE, [UnplugInterface], succeeded, failed)

@@ -11,21 +11,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.volumes import UnplugVolume
 from conductor.tasks.node.attachments import DisconnectVolume
 from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("server.detach_volume").add(UnplugVolume(), DisconnectVolume())
 
 
 def succeeded(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -42,4 +36,4 @@ def _attachment_id(run: Run) -> str:
     return run.arguments_of(kinds.DETACH_VOLUME).attachment_id
 
 
-PROCEDURE = Procedure(kinds.DETACH_VOLUME, build, succeeded, failed)
+PROCEDURE = in_order(kinds.DETACH_VOLUME, [UnplugVolume, DisconnectVolume], succeeded, failed)

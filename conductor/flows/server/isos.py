@@ -13,22 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
-from conductor.faults import Failure
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.isos import EjectIso, InsertIso
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server.moves import move
-
-
-def _build_attach() -> linear_flow.Flow:
-    return linear_flow.Flow("server.attach_iso").add(InsertIso())
-
-
-def _build_detach() -> linear_flow.Flow:
-    return linear_flow.Flow("server.detach_iso").add(EjectIso())
 
 
 def _attached(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
@@ -39,9 +29,6 @@ def _detached(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> No
     move(session, run.resource_id, None, {"iso_image_id": None})
 
 
-def _failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
-    """Nothing to write: the drive holds what it held, and the operation keeps the cause."""
-
-
-ATTACH = Procedure(kinds.ATTACH_ISO, _build_attach, _attached, _failed)
-DETACH = Procedure(kinds.DETACH_ISO, _build_detach, _detached, _failed)
+# After a failure the drive holds what it held.
+ATTACH = in_order(kinds.ATTACH_ISO, [InsertIso], _attached)
+DETACH = in_order(kinds.DETACH_ISO, [EjectIso], _detached)

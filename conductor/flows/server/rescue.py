@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.host.rescue import RescueServer, UnrescueServer
 from hostler.operations.kinds import server as kinds
@@ -24,18 +23,10 @@ from hostler.resources.server import states
 from hostler.resources.server.moves import move
 
 
-def _build_rescue() -> linear_flow.Flow:
-    return linear_flow.Flow("server.rescue").add(RescueServer())
-
-
 def _rescued(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     move(session, run.resource_id, states.RESCUED, {
         "power_state": results["guest"]["power_state"], "fault": None,
         "rescue_image_id": run.arguments_of(kinds.RESCUE).image_id})
-
-
-def _build_unrescue() -> linear_flow.Flow:
-    return linear_flow.Flow("server.unrescue").add(UnrescueServer())
 
 
 def _unrescued(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -48,5 +39,5 @@ def _failed(session: orm.Session, run: Run, failure: Failure) -> None:
     move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-RESCUE = Procedure(kinds.RESCUE, _build_rescue, _rescued, _failed)
-UNRESCUE = Procedure(kinds.UNRESCUE, _build_unrescue, _unrescued, _failed)
+RESCUE = in_order(kinds.RESCUE, [RescueServer], _rescued, _failed)
+UNRESCUE = in_order(kinds.UNRESCUE, [UnrescueServer], _unrescued, _failed)

@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.parking import SwitchOff, SwitchOn
 from hostler.db.models import Server
@@ -24,10 +23,6 @@ from hostler.db.moments import now
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import states
 from hostler.resources.server.moves import move
-
-
-def _build_soft_delete() -> linear_flow.Flow:
-    return linear_flow.Flow("server.soft_delete").add(SwitchOff())
 
 
 def _soft_deleted(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -43,10 +38,6 @@ def _not_soft_deleted(session: orm.Session, run: Run, failure: Failure) -> None:
         move(session, run.resource_id, None, {"fault": fault_of(failure)})
 
 
-def _build_restore() -> linear_flow.Flow:
-    return linear_flow.Flow("server.restore").add(SwitchOn())
-
-
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     state = session.get_one(Server, run.resource_id).parked_from or states.STOPPED
     move(session, run.resource_id, state, {
@@ -59,5 +50,5 @@ def _not_restored(session: orm.Session, run: Run, failure: Failure) -> None:
     move(session, run.resource_id, None, {"parked_at": now(), **({} if cancelled else {"fault": fault_of(failure)})})
 
 
-SOFT_DELETE = Procedure(kinds.SOFT_DELETE, _build_soft_delete, _soft_deleted, _not_soft_deleted)
-RESTORE = Procedure(kinds.RESTORE, _build_restore, _restored, _not_restored)
+SOFT_DELETE = in_order(kinds.SOFT_DELETE, [SwitchOff], _soft_deleted, _not_soft_deleted)
+RESTORE = in_order(kinds.RESTORE, [SwitchOn], _restored, _not_restored)

@@ -5,30 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-from sqlalchemy import orm
-from taskflow.patterns import linear_flow
-
-from conductor.faults import Failure
-from conductor.procedure import Procedure
-from conductor.run import Run
+from conductor.procedure import in_order
 from conductor.tasks.host.servers import TellGuest
 from hostler.operations.kinds import server as kinds
 
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("server.update").add(TellGuest())
-
-
-def succeeded(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
-    """Nothing to write: the record changed when the operation was accepted."""
-
-
-def failed(_session: orm.Session, _run: Run, _failure: Failure) -> None:
-    """Nothing to write: the operation keeps the cause, reconciliation brings the spec to the host."""
-
-
-PROCEDURE = Procedure(kinds.UPDATE, build, succeeded, failed)
+# The record changed when the operation was accepted; after a failure, reconciliation brings the spec to the host.
+PROCEDURE = in_order(kinds.UPDATE, [TellGuest])

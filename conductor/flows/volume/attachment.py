@@ -11,22 +11,13 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.node.connections import ConnectAttachment, DisconnectAttachment
 from hostler.db.models import VolumeAttachment
 from hostler.operations.kinds import volume as kinds
-
-
-def _build_connect() -> linear_flow.Flow:
-    return linear_flow.Flow("attachment.connect").add(ConnectAttachment())
-
-
-def _connected(_session: orm.Session, _run: Run, _results: Mapping[str, Any]) -> None:
-    """Nothing to write: the task kept the connection; its client says when it is complete."""
 
 
 def _not_connected(session: orm.Session, run: Run, _failure: Failure) -> None:
@@ -35,21 +26,15 @@ def _not_connected(session: orm.Session, run: Run, _failure: Failure) -> None:
                     .values(connection={}))
 
 
-def _build_delete() -> linear_flow.Flow:
-    return linear_flow.Flow("attachment.delete").add(DisconnectAttachment())
-
-
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     session.execute(sa.delete(VolumeAttachment).where(VolumeAttachment.id == _attachment_id(run)))
-
-
-def _not_deleted(_session: orm.Session, _run: Run, _failure: Failure) -> None:
-    """Nothing to write: the attachment stays to be deleted again; the operation keeps the cause."""
 
 
 def _attachment_id(run: Run) -> str:
     return run.arguments_of(kinds.CONNECT_ATTACHMENT).attachment_id
 
 
-CONNECT = Procedure(kinds.CONNECT_ATTACHMENT, _build_connect, _connected, _not_connected)
-DELETE = Procedure(kinds.DELETE_ATTACHMENT, _build_delete, _deleted, _not_deleted)
+# The task keeps the connection, and its client says when it is complete.
+CONNECT = in_order(kinds.CONNECT_ATTACHMENT, [ConnectAttachment], failed=_not_connected)
+# An attachment that could not be deleted stays, to be deleted again.
+DELETE = in_order(kinds.DELETE_ATTACHMENT, [DisconnectAttachment], _deleted)

@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
 from conductor.flows.ends import fails_as
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Cancelled, Run
 from conductor.tasks.node.backups import CreateBackup, DeleteBackup, RestoreBackup
 from conductor.tasks.records.backups import AssignStore
@@ -31,26 +30,14 @@ from hostler.resources.volume.volume_record import VolumeRecord
 _TOUCHED = frozenset({"AgentError", "Internal", "NodeUnreachable", "Unavailable"})
 
 
-def _build_create() -> linear_flow.Flow:
-    return linear_flow.Flow("backup.create").add(AssignStore(), CreateBackup())
-
-
 def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     made = results["made"]
     moves.BACKUP.move(session, run.resource_id, volume_states.READY, {
         "stored_bytes": made["stored_bytes"], "object_count": made["object_count"], "fault": None})
 
 
-def _build_delete() -> linear_flow.Flow:
-    return linear_flow.Flow("backup.delete").add(DeleteBackup())
-
-
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     moves.BACKUP.move(session, run.resource_id, volume_states.DELETED, {"deleted_at": clock.utcnow()})
-
-
-def _build_restore() -> linear_flow.Flow:
-    return linear_flow.Flow("backup.restore").add(RestoreBackup())
 
 
 def _restored(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -78,6 +65,7 @@ def _volume_id(run: Run) -> str:
 
 
 # A backup that failed keeps its store in its record, so that a deletion looks there once more.
-CREATE = Procedure(kinds.CREATE_BACKUP, _build_create, _created, fails_as(moves.BACKUP, volume_states.ERROR))
-DELETE = Procedure(kinds.DELETE_BACKUP, _build_delete, _deleted, fails_as(moves.BACKUP, volume_states.ERROR_DELETING))
-RESTORE = Procedure(kinds.RESTORE_BACKUP, _build_restore, _restored, _not_restored)
+CREATE = in_order(kinds.CREATE_BACKUP, [AssignStore, CreateBackup], _created,
+                  fails_as(moves.BACKUP, volume_states.ERROR))
+DELETE = in_order(kinds.DELETE_BACKUP, [DeleteBackup], _deleted, fails_as(moves.BACKUP, volume_states.ERROR_DELETING))
+RESTORE = in_order(kinds.RESTORE_BACKUP, [RestoreBackup], _restored, _not_restored)

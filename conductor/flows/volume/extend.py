@@ -11,10 +11,9 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.faults import Failure, fault_of
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Cancelled, Run
 from conductor.tasks.host.volumes import ExtendOnHosts
 from conductor.tasks.node.volumes import ExtendOnNode
@@ -27,11 +26,6 @@ from hostler.resources.volume import states as volume_states
 
 # An agent tried, or may have: nobody knows how large the volume is.
 _TRIED = frozenset({"AgentError", "Internal", "Unavailable"})
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("volume.extend").add(ExtendOnNode(), ExtendOnHosts())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -57,4 +51,4 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
     backend_claims.touch(session, session.scalars(sa.select(Volume.backend_id).where(Volume.id == run.resource_id)))
 
 
-PROCEDURE = Procedure(kinds.EXTEND, build, succeeded, failed)
+PROCEDURE = in_order(kinds.EXTEND, [ExtendOnNode, ExtendOnHosts], succeeded, failed)

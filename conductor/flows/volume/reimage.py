@@ -11,21 +11,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.flows.ends import fails_as
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.node.volumes import ReimageVolume
 from conductor.tasks.records import volumes
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("volume.reimage").add(ReimageVolume())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -35,4 +29,4 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 # In error, since nobody knows what the volume holds then.
-PROCEDURE = Procedure(kinds.REIMAGE, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR))
+PROCEDURE = in_order(kinds.REIMAGE, [ReimageVolume], succeeded, fails_as(moves.VOLUME, volume_states.ERROR))

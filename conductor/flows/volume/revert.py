@@ -9,20 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.flows.ends import fails_as
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.node.volumes import RevertVolume
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
-
-
-def build() -> linear_flow.Flow:
-    """Return the flow."""
-    return linear_flow.Flow("volume.revert").add(RevertVolume())
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
@@ -32,4 +26,4 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
 
 
 # In error, since nobody knows what the volume holds then.
-PROCEDURE = Procedure(kinds.REVERT, build, succeeded, fails_as(moves.VOLUME, volume_states.ERROR))
+PROCEDURE = in_order(kinds.REVERT, [RevertVolume], succeeded, fails_as(moves.VOLUME, volume_states.ERROR))

@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import orm
-from taskflow.patterns import linear_flow
 
 from conductor.flows.ends import fails_as
-from conductor.procedure import Procedure
+from conductor.procedure import in_order
 from conductor.run import Run
 from conductor.tasks.node.snapshots import CreateSnapshot, DeleteSnapshot
 from conductor.tasks.records import snapshots
@@ -22,23 +21,15 @@ from hostler.resources.volume import moves
 from hostler.resources.volume import states as volume_states
 
 
-def _build_create() -> linear_flow.Flow:
-    return linear_flow.Flow("snapshot.create").add(CreateSnapshot())
-
-
 def _created(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:
     moves.SNAPSHOT.move(session, run.resource_id, volume_states.READY, {
         "provider": results["made"]["provider"], "fault": None})
-
-
-def _build_delete() -> linear_flow.Flow:
-    return linear_flow.Flow("snapshot.delete").add(DeleteSnapshot())
 
 
 def _deleted(session: orm.Session, run: Run, _results: Mapping[str, Any]) -> None:
     snapshots.mark_deleted(session, [run.resource_id])
 
 
-CREATE = Procedure(kinds.CREATE_SNAPSHOT, _build_create, _created, fails_as(moves.SNAPSHOT, volume_states.ERROR))
-DELETE = Procedure(kinds.DELETE_SNAPSHOT, _build_delete, _deleted,
+CREATE = in_order(kinds.CREATE_SNAPSHOT, [CreateSnapshot], _created, fails_as(moves.SNAPSHOT, volume_states.ERROR))
+DELETE = in_order(kinds.DELETE_SNAPSHOT, [DeleteSnapshot], _deleted,
                    fails_as(moves.SNAPSHOT, volume_states.ERROR_DELETING))

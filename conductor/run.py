@@ -10,10 +10,11 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, TypeVar
 
+import sqlalchemy as sa
 from oslo_config import cfg
 from sqlalchemy import orm
 
@@ -316,15 +317,20 @@ class Run:
         """Return a session for reads."""
         return self.db.reading()
 
-    def write(self, work: Callable[[orm.Session], Result]) -> Result:
+    def write(self, work: Callable[[orm.Session], Result], *,
+              beside: tuple[sa.UpdateBase, Mapping[str, Any]] | None = None) -> Result:
         """Return what `work` returns, run in a transaction that first checks that the operation is still ours.
 
         The only way for tasks and repairs to write. To check before the transaction is not enough: a conductor that
         is stopped in between, past its lease, would undo what its successor did once it wakes up. It costs one
-        statement, on a row that the successor changes first of all. Raises LeaseLost.
+        statement, on a row that the successor changes first of all. A statement with its values may go `beside` it,
+        before `work`. Raises LeaseLost.
         """
         def fenced(session: orm.Session) -> Result:
-            lease.check_owned(session, self.held)
+            if beside is None:
+                lease.check_owned(session, self.held)
+            else:
+                lease.check_owned_beside(session, self.held, *beside)
             return work(session)
 
         return self.end(fenced)

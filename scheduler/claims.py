@@ -71,8 +71,10 @@ class Claimer:
 
     def _try(self, request: Request, host_id: str, context: RequestContext | None) -> Outcome | None:
         expected = self._store.generation_if_fits(host_id, request)
+        wanted = allocations.Amounts(request.vcpus, request.ram_mib, request.disk_gib)
 
         def work(session: orm.Session) -> Outcome | None:
+            known = expected
             # A scheduler that slept since it was asked would claim for a server that was deleted since: nobody would
             # give that claim back. So the operation is held until the claim is committed; nobody else claims for what
             # it has locked.
@@ -80,13 +82,20 @@ class Claimer:
                 lease.hold_running(session, context)
             else:
                 allocations.lock_consumer(session, request.consumer_id)
-            if (held := _held(session, request)) is not None:
+            if known is not None and request.group_id is None and _takes_one(session):
+                held, claimed = allocations.claim_at_once(
+                    session, consumer_id=request.consumer_id, host_id=host_id, expected_generation=known,
+                    wanted=wanted, excluded=request.excluded_hosts)
+                if held is not None or claimed is not None:
+                    return Outcome(held or host_id, claimed)
+                known = None
+            elif (held := _held(session, request)) is not None:
                 return Outcome(held)
             if not groups.still_allows(session, request, host_id):
                 return None
             claimed = allocations.claim(
-                session, consumer_id=request.consumer_id, host_id=host_id, expected_generation=expected,
-                vcpus=request.vcpus, ram_mib=request.ram_mib, disk_gib=request.disk_gib)
+                session, consumer_id=request.consumer_id, host_id=host_id, expected_generation=known,
+                **wanted._asdict())
             if claimed is None:
                 return None
             if claimed.used is not None and not _is_in_zone(session, host_id, request.zone):
@@ -95,6 +104,11 @@ class Claimer:
             return Outcome(host_id, claimed)
 
         return self._db.write(work)
+
+
+def _takes_one(session: orm.Session) -> bool:
+    """Return whether the database takes the look for an earlier claim, and the claim, as one statement."""
+    return session.connection().dialect.name == "postgresql"
 
 
 def _held(session: orm.Session, request: Request) -> str | None:

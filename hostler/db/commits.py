@@ -5,8 +5,8 @@ everything twice; giving up would refuse what was accepted. So each transaction 
 and deleted (we generate ids before the commit), and a repeat looks those up first. The normal case costs nothing.
 
 The absence of a row that others may remove at once (a lock) proves nothing, so one row of each table is remembered,
-and finding one of them is enough. Rows written without the ORM's unit of work are not seen: create what an API call
-returns with `session.add`.
+and finding one of them is enough. Rows written without the ORM's unit of work are not seen, unless `note_row` names
+them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ def note_rows(session: orm.Session, _context: object) -> None:
         noted = session.info.setdefault(kind, {})
         for row in rows:
             noted.setdefault(type(row), orm.object_mapper(row).primary_key_from_instance(row))
+
+
+def note_row(session: orm.Session, model: type[Any], key: list[Any]) -> None:
+    """Remember a row that is inserted without the ORM."""
+    session.info.setdefault(_INSERTED, {}).setdefault(model, key)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Tells an unreachable or busy database from a faulty statement.
 
-After the first, the work is repeated, now or later. The second stays wrong, and must not be waited for.
+After the first, the work is repeated, now or later, as it is after a race that it lost. The second stays wrong, and
+must not be waited for.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ _AWAY_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03
                              "08000", "08001", "08003", "08004", "08006", "08S01"})
 _AWAY_MYSQL = frozenset({1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2045,
                          2055, 4031})
+
+
+class LostRace(Exception):
+    """Raised by a transaction's work when another one took what it chose: the same work chooses again."""
 
 
 def is_away(error: BaseException, dialect: Any = None) -> bool:
@@ -37,7 +42,7 @@ def is_away(error: BaseException, dialect: Any = None) -> bool:
 
 def is_transient(error: BaseException, dialect: Any = None) -> bool:
     """Return whether the same transaction may succeed when it is repeated."""
-    if is_away(error, dialect):
+    if is_away(error, dialect) or isinstance(error, LostRace):
         return True
     return isinstance(error, exc.DBAPIError) and (
         _has_code(error.orig, _BUSY_SQLSTATES, _BUSY_MYSQL) or "database is locked" in str(error.orig))
@@ -48,4 +53,4 @@ def _has_code(original: BaseException | None, sqlstates: frozenset[str], numbers
     return getattr(original, "sqlstate", None) in sqlstates or number in numbers
 
 
-__all__ = ["is_away", "is_transient"]
+__all__ = ["LostRace", "is_away", "is_transient"]

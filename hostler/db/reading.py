@@ -19,17 +19,18 @@ class ReadSession(orm.Session):
 
     def execute(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """As `Session.execute`, which `get` uses, too."""
-        return self._live(super().execute, arguments, options)
+        return self.live(super().execute, *arguments, **options)
 
     def scalars(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
         """As `Session.scalars`."""
-        return self._live(super().scalars, arguments, options)
+        return self.live(super().scalars, *arguments, **options)
 
     def scalar(self, *arguments: Any, **options: Any) -> Any:
         """As `Session.scalar`."""
-        return self._live(super().scalar, arguments, options)
+        return self.live(super().scalar, *arguments, **options)
 
-    def _live(self, run: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any]) -> Any:
+    def live(self, run: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+        """Return what `run` returns, which executes a statement on this session."""
         if self.in_transaction():
             return run(*arguments, **options)
         try:

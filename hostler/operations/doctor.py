@@ -13,7 +13,7 @@ from hostler.context import RequestContext
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.operations import states
-from hostler.operations.accept import Target, accept
+from hostler.operations.accept import Accepted, Target, accept
 from hostler.operations.kinds import cloud
 
 # One at a time: the second one finds this locked.
@@ -21,7 +21,7 @@ CLOUD: Final = Target("cloud", "00000000-0000-4000-8000-000000000d0c")
 
 
 def accept_audit(session: orm.Session, context: RequestContext, *, checks: Sequence[str] = (), repair: bool = False,
-                 delete_unknown: bool = False) -> Operation:
+                 delete_unknown: bool = False) -> Accepted:
     """Write the operation; raises ResourceLocked while another doctor runs.
 
     When it ends it notes the report (`notes.REPORT`, as `conductor.audit.examine` returns it).

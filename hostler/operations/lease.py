@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import functools
 import os
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from sqlalchemy import exc, orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
+from hostler.db.compiled import execute_built, execute_compiled
 from hostler.db.engine import Database
 from hostler.db.models import Lock, Operation
 from hostler.db.moments import Moment, now
@@ -170,7 +172,7 @@ def claim(db: Database, operation_id: str, owner: str, lease_s: float,
     """
     wanted = {"operation": operation_id, "claimer": owner, "lease_s": lease_s, "moment": clock.utcnow()}
     if db.engine.dialect.update_returning:
-        row = db.write_alone(lambda session: session.connection().execute(_CLAIM_ALONE, wanted).one_or_none())
+        row = db.write_alone(lambda session: execute_compiled(session.connection(), _CLAIM_ALONE, wanted).one_or_none())
         if row is not None:
             return _admitted(db, _claim_of(row), admit)
 
@@ -241,6 +243,27 @@ def check_owned(session: orm.Session, held: Claim, **values: Any) -> None:
         raise LeaseLost(held.id)
 
 
+def check_owned_beside(session: orm.Session, held: Claim, statement: sa.UpdateBase, values: Mapping[str, Any]) -> None:
+    """As `check_owned`, and execute a statement that is built once: in one round trip where the database can.
+
+    Its parameters are not named as columns (`hostler.db.together`). Where the operation is no longer ours, the
+    transaction must not be committed.
+    """
+    connection = session.connection()
+    if connection.dialect.name != "postgresql":
+        check_owned(session, held)
+        connection.execute(statement, values)
+    elif not execute_compiled(connection, _owned_beside(statement), {
+            **values, "operation": held.id, "held_attempt": held.attempt, "owned_at": clock.utcnow()}).scalar_one():
+        raise LeaseLost(held.id)
+
+
+@functools.cache
+def _owned_beside(statement: sa.UpdateBase) -> Any:
+    owned = _OWNED.values(updated_at=sa.bindparam("owned_at")).returning(_TABLE.c.id).cte("owned")
+    return sa.select(sa.func.count()).select_from(owned).add_cte(statement.cte("beside"))
+
+
 def write_step(session: orm.Session, held: Claim, **values: Any) -> bool:
     """As `check_owned`; returns whether somebody asked the operation to stop."""
     if not session.connection().dialect.update_returning:
@@ -263,7 +286,7 @@ def hold_running(session: orm.Session, context: RequestContext) -> None:
 
     For services that write in the name of an operation without holding its lease.
     """
-    row = session.execute(_HOLD, {"operation": context.operation_id}).one_or_none()
+    row = execute_built(session, _HOLD, {"operation": context.operation_id}).one_or_none()
     if row is None or row.state != states.RUNNING or row.attempt != context.attempt:
         raise errors.StaleAttempt(f"Attempt {context.attempt} of operation {context.operation_id} runs no more.",
                                   operation=context.operation_id, attempt=context.attempt,

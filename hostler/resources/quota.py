@@ -11,6 +11,8 @@ A project's limit is its own, else that of the class `default`, which administra
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -19,6 +21,7 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler import errors
+from hostler.db.compiled import execute_built
 from hostler.db.engine import Database
 from hostler.db.models import (
     AddressGroup,
@@ -82,8 +85,12 @@ def of_type(type_name: str | None, wanted: Mapping[str, int]) -> dict[str, int]:
 
 def limits(session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> dict[str, int]:
     """Return every limit of a project, or of one without limits of its own (`DEFAULTS`)."""
+    return _limits(conf, execute_built(session, _LIMITS, {"project": project_id}).tuples())
+
+
+def _limits(conf: cfg.ConfigOpts, rows: Iterable[Any]) -> dict[str, int]:
     stored: dict[bool, dict[str, int]] = {True: {}, False: {}}
-    for holder, resource, limit in session.execute(_LIMITS, {"project": project_id}):
+    for holder, resource, limit in rows:
         stored[holder == DEFAULTS][resource] = limit
     held = {**stored[True], **stored[False]}
     return {**{resource: held.get(resource, conf.quota[resource]) for resource in RESOURCES},
@@ -107,8 +114,11 @@ def usage(session: orm.Session, project_id: str, resources: Iterable[str]) -> di
 
 
 def _server_usage(session: orm.Session, project_id: str) -> tuple[int, int, int]:
+    return _server_sums(execute_built(session, _SERVER_USAGE, {"project": project_id}).one())
+
+
+def _server_sums(row: Iterable[Any]) -> tuple[int, int, int]:
     """Return servers, processors and MiB of memory; a server that changes its flavor counts with the larger."""
-    row = session.execute(_SERVER_USAGE, {"project": project_id}).one()
     count, vcpus, more_vcpus, ram_mib, more_ram_mib = (int(value) for value in row)
     return count, vcpus + more_vcpus, ram_mib + more_ram_mib
 
@@ -137,13 +147,13 @@ def _counts(model: Any) -> sa.Select[Any]:
     return query.where(model.deleted_at.is_(None)) if hasattr(model, "deleted_at") else query
 
 
-def _storage_sums(model: Any, size: Any, type_id: Any | None) -> sa.Select[Any]:
-    """Return (type's name or None, number, sum of sizes) of a project's live rows."""
+def _storage_sums(noun: str, model: Any, size: Any, type_id: Any | None) -> sa.Select[Any]:
+    """Return (noun, type's name or None, number, sum of sizes) of a project's live rows."""
     live = (model.project_id == _PROJECT, model.deleted_at.is_(None))
     totals = (sa.func.count(), sa.func.coalesce(sa.func.sum(size), 0))
     if type_id is None:
-        return sa.select(sa.null(), *totals).where(*live)
-    return sa.select(VolumeType.name, *totals).select_from(model).outerjoin(
+        return sa.select(sa.literal(noun), sa.cast(sa.null(), VolumeType.name.type), *totals).where(*live)
+    return sa.select(sa.literal(noun), VolumeType.name, *totals).select_from(model).outerjoin(
         VolumeType, VolumeType.id == type_id).where(*live).group_by(VolumeType.name)
 
 
@@ -153,11 +163,30 @@ _LIMITS = sa.select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_
     QuotaLimit.project_id.in_((_PROJECT, DEFAULTS)))
 _COUNTS = {resource: _counts(model) for resource, model in _TABLES.items()}
 _SERVER_USAGE = _sum_of_servers()
-_STORAGE_SUMS: dict[Any, sa.Select[Any]] = {
-    Volume: _storage_sums(Volume, Volume.claimed_gib, Volume.volume_type_id),
-    Snapshot: _storage_sums(Snapshot, Snapshot.size_gib, sa.select(Volume.volume_type_id).where(
+# By noun; what counts the sizes of each is in `_SIZES`.
+_STORAGE_SUMS = {
+    "volumes": _storage_sums("volumes", Volume, Volume.claimed_gib, Volume.volume_type_id),
+    "snapshots": _storage_sums("snapshots", Snapshot, Snapshot.size_gib, sa.select(Volume.volume_type_id).where(
         Volume.id == Snapshot.volume_id).scalar_subquery()),
-    Backup: _storage_sums(Backup, Backup.size_gib, None)}
+    "backups": _storage_sums("backups", Backup, Backup.size_gib, None)}
+_SIZES = {"volumes": "gigabytes", "snapshots": "gigabytes", "backups": "backup_gigabytes"}
+
+
+def _servers_and_limits() -> sa.Select[Any]:
+    """Return what servers and ports use, and a limit beside it: a row for each limit, or one without."""
+    used = _SERVER_USAGE.add_columns(_COUNTS["ports"].correlate(None).scalar_subquery()).subquery()
+    return sa.select(QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_limit, *used.c).select_from(
+        used.outerjoin(QuotaLimit, QuotaLimit.project_id.in_((_PROJECT, DEFAULTS))))
+
+
+_SERVERS_AND_LIMITS = _servers_and_limits()
+
+
+@functools.cache
+def _storage_and_limits(nouns: tuple[str, ...]) -> Any:
+    return sa.union_all(*(_STORAGE_SUMS[noun] for noun in nouns), sa.select(
+        QuotaLimit.project_id, QuotaLimit.resource, QuotaLimit.hard_limit, sa.literal(0)).where(
+        QuotaLimit.project_id.in_((_PROJECT, DEFAULTS))))
 
 
 def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:
@@ -171,24 +200,53 @@ def _image_usage(session: orm.Session, project_id: str) -> tuple[int, int]:
 
 def _storage_usage(session: orm.Session, project_id: str, wanted: set[str]) -> dict[str, int]:
     """Count volumes, snapshots and backups, in total and for each type asked for."""
-    used = dict.fromkeys(wanted & set(VOLUME_RESOURCES), 0)
-    used.update(dict.fromkeys((name for name in wanted if name.startswith(_OF_A_TYPE)), 0))
+    return _storage_used(wanted, [row for noun in _counted_in(wanted) for row in session.execute(
+        _STORAGE_SUMS[noun], {"project": project_id}).tuples()])
 
-    def count(number_as: str, size_as: str, model: Any) -> None:
-        for name, number, size_gib in session.execute(_STORAGE_SUMS[model], {"project": project_id}).tuples():
-            suffixes = ("",) if name is None else ("", f"_{name}")
-            for suffix in suffixes:
-                for resource, amount in ((number_as + suffix, number), (size_as + suffix, size_gib)):
-                    if resource in used:
-                        used[resource] += int(amount)
 
-    if any(name.startswith(("volumes", "gigabytes")) for name in used):
-        count("volumes", "gigabytes", Volume)
-    if any(name.startswith(("snapshots", "gigabytes")) for name in used):
-        count("snapshots", "gigabytes", Snapshot)
-    if used.keys() & {"backups", "backup_gigabytes"}:
-        count("backups", "backup_gigabytes", Backup)
+def _counted_in(wanted: Iterable[str]) -> tuple[str, ...]:
+    """Return the nouns that count in some of the resources."""
+    return tuple(noun for noun, size in _SIZES.items() if any(name.startswith((noun, size)) for name in wanted))
+
+
+def _storage_used(wanted: Iterable[str], rows: Iterable[tuple[str, str | None, int, int]]) -> dict[str, int]:
+    used = {name: 0 for name in wanted if name in VOLUME_RESOURCES or name.startswith(_OF_A_TYPE)}
+    for noun, type_name, number, size_gib in rows:
+        for suffix in ("",) if type_name is None else ("", f"_{type_name}"):
+            for resource, amount in ((noun + suffix, number), (_SIZES[noun] + suffix, size_gib)):
+                if resource in used:
+                    used[resource] += int(amount)
     return used
+
+
+@dataclasses.dataclass(frozen=True)
+class Held:
+    """The limits of a project whose row is held, and what it used when that began."""
+
+    limit: Mapping[str, int]
+    used: Mapping[str, int]
+
+    def check(self, wanted: Mapping[str, int]) -> None:
+        """Raise QuotaExceeded, with the numbers, unless `wanted` more of each resource fits."""
+        _refuse_over(self.limit, self.used, wanted)
+
+
+def hold_for_servers(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: str) -> Held:
+    """Hold the project's row, and count its servers and ports; the caller then checks and adds the rows."""
+    db.lock_row(session, Project, Project.id == project_id)
+    rows = execute_built(session, _SERVERS_AND_LIMITS, {"project": project_id}).all()
+    *servers, ports = rows[0][3:]
+    return Held(_limits(conf, (tuple(row[:3]) for row in rows if row[0] is not None)),
+                {**dict(zip(SERVER_RESOURCES, _server_sums(servers), strict=True)), "ports": int(ports)})
+
+
+def hold_for_storage(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
+                     wanted: Iterable[str]) -> Held:
+    """As `hold_for_servers`, with what the project uses of the storage resources `wanted`."""
+    db.lock_row(session, Project, Project.id == project_id)
+    rows = execute_built(session, _storage_and_limits(_counted_in(wanted)), {"project": project_id}).tuples().all()
+    return Held(_limits(conf, (row[:3] for row in rows if row[0] not in _SIZES)),
+                _storage_used(wanted, [row for row in rows if row[0] in _SIZES]))
 
 
 def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
@@ -197,19 +255,12 @@ def claim(db: Database, session: orm.Session, conf: cfg.ConfigOpts, project_id: 
 
     Raises QuotaExceeded with the numbers.
     """
-    claim_within(db, session, limits(session, conf, project_id), project_id, wanted)
-
-
-def claim_within(db: Database, session: orm.Session, limit: Mapping[str, int], project_id: str,
-                 wanted: Mapping[str, int]) -> None:
-    """As `claim`, for a caller that has read the project's limits."""
+    limit = limits(session, conf, project_id)
     db.lock_row(session, Project, Project.id == project_id)
-    check_within(session, limit, project_id, wanted)
+    _refuse_over(limit, usage(session, project_id, wanted), wanted)
 
 
-def check_within(session: orm.Session, limit: Mapping[str, int], project_id: str, wanted: Mapping[str, int]) -> None:
-    """As `claim_within`, for a caller that holds the project's row already."""
-    used = usage(session, project_id, wanted)
+def _refuse_over(limit: Mapping[str, int], used: Mapping[str, int], wanted: Mapping[str, int]) -> None:
     over = [name for name, amount in wanted.items()
             if amount > 0 and limit.get(name, UNLIMITED) != UNLIMITED and used[name] + amount > limit[name]]
     if over:

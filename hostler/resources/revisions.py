@@ -23,13 +23,15 @@ its own message then repeats, but never older.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler.db.compiled import execute_built
 from hostler.db.models import Port, PortSecurityGroup, Router, SecurityGroup, SecurityGroupChange, Server
+from hostler.db.together import Rows, Statement, execute_together
 from hostler.resources.server.specs import ServerSpec
 
 # Built once, for every boot and delete.
@@ -48,8 +50,7 @@ def _noted(groups: Any) -> Any:
 _NOTE = _noted(sa.select(_GROUPS.c.id, _GROUPS.c.members_revision).where(
     _GROUPS.c.id.in_(sa.bindparam("groups", expanding=True))).subquery())
 # Both at once, where a statement may return what it has updated to another one.
-_COUNT_AND_NOTE = sa.select(sa.literal(1)).add_cte(
-    _noted(_COUNT.returning(_GROUPS.c.id, _GROUPS.c.members_revision).cte("counted")).cte("noted"))
+_COUNT_AND_NOTE = _noted(_COUNT.returning(_GROUPS.c.id, _GROUPS.c.members_revision).cte("counted"))
 
 _OF_SERVER = sa.select(Server.revision, sa.select(sa.func.sum(Port.spec_revision)).where(
     Port.server_id == Server.id).scalar_subquery()).where(Server.id == sa.bindparam("server"))
@@ -73,7 +74,7 @@ def guest_changes(session: orm.Session, server_id: str) -> int:
 
 def of_server(session: orm.Session, server_id: str) -> tuple[int, int]:
     """Return a server's revision, and the sum of its ports', which grows with each of them."""
-    own, ports = session.execute(_OF_SERVER, {"server": server_id}).one_or_none() or (0, 0)
+    own, ports = execute_built(session, _OF_SERVER, {"server": server_id}).one_or_none() or (0, 0)
     return int(own or 0), int(ports or 0)
 
 
@@ -104,20 +105,23 @@ def rules_changed(session: orm.Session, group_ids: Collection[str]) -> None:
     _ports(session, Port.id.in_(sa.select(PortSecurityGroup.port_id).where(PortSecurityGroup.group_id.in_(group_ids))))
 
 
-def members_changed(session: orm.Session, group_ids: Collection[str], port_ids: Collection[str]) -> None:
+def members_changed(session: orm.Session, group_ids: Collection[str], port_ids: Collection[str], *,
+                    beside: tuple[Statement, ...] = (), values: Mapping[str, Any] | None = None,
+                    rows: Rows | None = None) -> None:
     """Count that ports, which exist, come into groups or leave them, or have other addresses.
 
-    Called before ports are put into groups, which on MariaDB locks the group's row against this change.
+    `beside` is what changes then, executed with `values`, and `rows` what is inserted (`hostler.db.together`).
     """
-    if not group_ids or not port_ids:
-        return
-    if len(group_ids) == 1 and session.connection().dialect.name == "postgresql":
-        [group_id] = group_ids
-        session.execute(_COUNT_AND_NOTE, {"group": group_id, "ports": list(port_ids)})
-        return
-    for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
-        session.execute(_COUNT, {"group": group_id})
-    session.execute(_NOTE, {"groups": list(group_ids), "ports": list(port_ids)})
+    known, given = dict(values or {}), rows or {}
+    if group_ids and port_ids:
+        if len(group_ids) == 1 and session.connection().dialect.name == "postgresql":
+            [known["group"]], known["ports"] = group_ids, list(port_ids)
+            beside = (_COUNT_AND_NOTE, *beside)
+        else:
+            for group_id in sorted(group_ids):  # in order, so that two such transactions seldom wait for each other
+                session.execute(_COUNT, {"group": group_id})
+            session.execute(_NOTE, {"groups": list(group_ids), "ports": list(port_ids)})
+    execute_together(session, beside, known, given)
 
 
 def _ports(session: orm.Session, which: sa.ColumnElement[bool]) -> None:

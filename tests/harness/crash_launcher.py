@@ -107,9 +107,9 @@ def arm_writes(run: Any, step: Any) -> None:
     session = importlib.import_module("sqlalchemy.orm").Session
     write, end, commit = run.write, run.end, session.commit
 
-    def in_step(self: Any, work: Any) -> Any:
+    def in_step(self: Any, work: Any, **options: Any) -> Any:
         with writing(self, getattr(step, "name", "")):
-            return write(self, work)
+            return write(self, work, **options)
 
     def at_end(self: Any, work: Any) -> Any:
         if getattr(step, "writing", None):

@@ -164,12 +164,20 @@ class Sleeper:
         """Run the operation until the sleeper has been awake again."""
         original = Run.write
 
-        def write(run: Run, work: Callable[[Any], Any]) -> Any:
+        def write(run: Run, work: Callable[[Any], Any], *, beside: Any = None) -> Any:
             if self.name is None:
                 self._left -= 1
                 if self._left < 0:
                     self._sleep()
-            return original(run, work) if self._fenced else run.end(work)
+            if self._fenced:
+                return original(run, work, beside=beside)
+
+            def unfenced(session: Any) -> Any:
+                if beside is not None:
+                    session.connection().execute(*beside)
+                return work(session)
+
+            return run.end(unfenced)
 
         with mock.patch.object(Run, "write", write), _steps(self._note), suppress(Exception):
             self._rig.run(self._operation_id)

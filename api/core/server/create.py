@@ -176,8 +176,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
            inputs: _Inputs) -> tuple[Accepted, list[str]]:
     disks = server_disks.prepare(services, session, context, inputs.arrangement, inputs.placement.zone,
                                  servers=new.max_count, multiattach_refusal=new.multiattach_refusal)
-    limit = quota.limits(session, services.conf, str(context.project_id))
-    count = _claim(services, session, context, new, inputs.flavor, limit)
+    held = quota.hold_for_servers(services.db, session, services.conf, str(context.project_id))
+    count = _claim(held, new, inputs.flavor)
     group_ids = server_inputs.hint_list(inputs.hints, "group")
     group = server_inputs.group_for(services, session, context, group_ids[0], count) if group_ids else None
     reservation_id = "r-" + "".join(random.choices(string.ascii_lowercase + string.digits, k=8))
@@ -191,7 +191,8 @@ def _write(services: Services, session: orm.Session, context: RequestContext, ne
     session.flush()
     ports.bind_ports_many(services.db, session, services.conf, context,
                           servers=[ports.NewServer(server.id, server.hostname) for server in servers],
-                          requests=new.networks, security_groups=new.security_groups or ("default",), limit=limit,
+                          requests=new.networks, security_groups=new.security_groups or ("default",),
+                          held=held,
                           allocate=lambda: _topology(services, session, context, to_wake))
     volumes = disks.write(services, session, context, servers)
     for server in servers:
@@ -223,22 +224,18 @@ def _topology(services: Services, session: orm.Session, context: RequestContext,
     return network
 
 
-def _claim(services: Services, session: orm.Session, context: RequestContext, new: NewServers, flavor: Flavor,
-           limit: Mapping[str, int]) -> int:
+def _claim(held: quota.Held, new: NewServers, flavor: Flavor) -> int:
     """Claim quota for as many servers as fit, from `max_count` down to `min_count`; returns how many."""
-    project_id = str(context.project_id)
-
     def wanted(count: int) -> dict[str, int]:
         return {"instances": count, "cores": count * flavor.vcpus, "ram": count * flavor.ram_mib}
 
     try:
-        quota.claim_within(services.db, session, limit, project_id, wanted(new.max_count))
+        held.check(wanted(new.max_count))
     except errors.QuotaExceeded:
         if new.min_count == new.max_count:
             raise
-        used = quota.usage(session, project_id, quota.SERVER_RESOURCES)
-        fits = [(limit[name] - used[name]) // amount for name, amount in wanted(1).items()
-                if limit[name] != quota.UNLIMITED and amount]
+        fits = [(held.limit[name] - held.used[name]) // amount for name, amount in wanted(1).items()
+                if held.limit[name] != quota.UNLIMITED and amount]
         if min(fits) < new.min_count:
             raise
         return min(fits)

@@ -15,7 +15,7 @@ from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
 from hostler.db.models import Lock, Port, Server
-from hostler.operations.accept import Target, accept_behind, unfinished
+from hostler.operations.accept import Target, accept_once_behind, unfinished
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.arguments import Arguments
 from hostler.resources.network import host_updates, peers
@@ -109,13 +109,12 @@ def delete(services: Services, context: RequestContext, server_id: str, *, by_fo
 
     def work(session: orm.Session) -> list[str]:
         server = to_change(services, session, context, server_id, action)
-        if unfinished(session, kinds.DELETE, server.id) is not None:
-            return []
         kind = kinds.SOFT_DELETE if to_trash and server.launched_at is not None else kinds.DELETE
         if kind is kinds.SOFT_DELETE and (server.vm_state == states.SOFT_DELETED
-                                          or unfinished(session, kind, server.id) is not None):
+                                          or unfinished(session, kinds.DELETE, server.id) is not None):
             return []
-        return [accept_behind(session, context, kind, Target("server", server.id), Arguments(),
-                              project_id=server.project_id, host_id=server.host_id).id]
+        accepted = accept_once_behind(session, context, kind, Target("server", server.id), Arguments(),
+                                      project_id=server.project_id, host_id=server.host_id)
+        return [accepted.id] if accepted is not None else []
 
     services.waker.wake(context, *services.db.write(work))

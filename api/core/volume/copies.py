@@ -19,7 +19,7 @@ from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.db.models import Backup, Snapshot
-from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, unfinished
+from hostler.operations.accept import Target, accept, accept_once_behind, check_unlocked
 from hostler.operations.kinds.arguments import Arguments
 from hostler.operations.kinds.kind import Kind
 from hostler.query.paging import Page, Query, read_page
@@ -113,10 +113,10 @@ class Copies(Generic[Row]):
         def work(session: orm.Session) -> list[str]:
             row = self.to_change(services, session, context, row_id, self.admin + "force_delete")
             self.check_heirs(session, row)
-            if unfinished(session, self.deletion, row.id) is not None:
-                return []
-            return [accept_behind(session, context, self.deletion, Target(self.moves.noun, row.id), Arguments(),
-                                  project_id=row.project_id, agent=self.agent_of(session, row)).id]
+            accepted = accept_once_behind(
+                session, context, self.deletion, Target(self.moves.noun, row.id), Arguments(),
+                project_id=row.project_id, agent=self.agent_of(session, row))
+            return [accepted.id] if accepted is not None else []
 
         services.waker.wake(context, *services.db.write(work))
 

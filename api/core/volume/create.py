@@ -149,10 +149,10 @@ def reserve(services: Services, session: orm.Session, context: RequestContext,
     counts: Counter[str] = Counter()
     for request in requests:
         counts.update(request.counts_as())
-    limit = quota.limits(session, services.conf, project_id)
-    quota.claim_within(services.db, session, limit, project_id, counts)
+    held = quota.hold_for_storage(services.db, session, services.conf, project_id, counts)
+    held.check(counts)
     for request in requests:
-        quota.check_volume_size(limit, request.size_gib)
+        quota.check_volume_size(held.limit, request.size_gib)
     return Reservation(project_id, dict(counts))
 
 

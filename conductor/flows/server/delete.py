@@ -34,6 +34,7 @@ from conductor.tasks.records import images
 from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.volumes import mark_deleted
 from hostler import clock
+from hostler.db.compiled import execute_built
 from hostler.db.models import Migration, Server, ServerGroupMember, VolumeAttachment
 from hostler.operations.kinds import server as kinds
 from hostler.resources.network import ports
@@ -43,12 +44,10 @@ from hostler.resources.volume import moves as volume_moves
 from hostler.resources.volume import states as volume_states
 
 # Built once, for every delete: what few servers have, and what the shape of the flow depends on.
-_HAS_MIGRATION = sa.exists().where(Migration.server_id == Server.id, migrations.IS_OPEN).label("migration")
 _LEFT = sa.select(
-    Server.shelved_image_id, _HAS_MIGRATION,
+    Server.shelved_image_id, sa.exists().where(VolumeAttachment.server_id == Server.id).label("volumes"),
+    sa.exists().where(Migration.server_id == Server.id, migrations.IS_OPEN).label("migration"),
     sa.exists().where(ServerGroupMember.server_id == Server.id).label("membership")).where(
-    Server.id == sa.bindparam("server"))
-_SHAPE = sa.select(sa.exists().where(VolumeAttachment.server_id == Server.id).label("volumes"), _HAS_MIGRATION).where(
     Server.id == sa.bindparam("server"))
 
 
@@ -66,7 +65,7 @@ def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> Non
     """Only the record stays, for lists of deleted servers."""
     allocations.release(session, run.resource_id)
     run.follow(ports.release_ports(session, run.resource_id, run.context))
-    left = session.execute(_LEFT, {"server": run.resource_id}).one()
+    left = run.memory["left"]
     if left.migration:
         migrations.end_open(session, run.resource_id, migrations.CONFIRMED)
     if left.membership:
@@ -94,11 +93,13 @@ def failed(session: orm.Session, run: Run, failure: Failure) -> None:
 
 
 def _shape(run: Run) -> tuple[bool, bool]:
-    """Return the arguments of `build`; while the run has the server's lock, neither attachments nor moves come or go.
+    """Return the arguments of `build`, and remember what else there is to remove: while the run has the server's lock,
+    neither attachments, moves, images nor memberships come.
     """
     with run.reading() as session:
-        row = session.execute(_SHAPE, {"server": run.resource_id}).one()
-        return bool(row.volumes), bool(row.migration)
+        left = execute_built(session, _LEFT, {"server": run.resource_id}).one()
+        run.memory.update(left=left)
+        return bool(left.volumes), bool(left.migration)
 
 
 PROCEDURE = Procedure(kinds.DELETE, build, succeeded, failed, shape=_shape)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, cast
 
 import sqlalchemy as sa
-from sqlalchemy import orm
 
 from conductor.tasks.base import OperationTask
+from hostler import clock
 from hostler.db.models import Server
 from hostler.resources.network import ports
 
 _SERVERS = cast(sa.Table, Server.__table__)
 _ASSIGN = sa.update(_SERVERS).where(_SERVERS.c.id == sa.bindparam("server")).values(
-    host_id=sa.bindparam("host"), event_number=0)
+    host_id=sa.bindparam("new_host"), event_number=0, updated_at=sa.bindparam("moment"))
 
 
 class AssignHost(OperationTask):
@@ -31,9 +31,7 @@ class AssignHost(OperationTask):
         self._assign(None, "DOWN")
 
     def _assign(self, host_id: str | None, port_status: str) -> None:
-        def work(session: orm.Session) -> None:
-            # Another host numbers its reports by another clock.
-            session.execute(_ASSIGN, {"server": self.run.resource_id, "host": host_id})
-            ports.set_ports_host(session, self.run.resource_id, host_id, port_status)
-
-        self.run.write(work)
+        # Another host numbers its reports by another clock.
+        assign = {"server": self.run.resource_id, "new_host": host_id, "moment": clock.utcnow()}
+        self.run.write(lambda session: ports.set_ports_host(session, self.run.resource_id, host_id, port_status),
+                       beside=(_ASSIGN, assign))

@@ -11,6 +11,7 @@ from sqlalchemy import orm
 from conductor.run import Run
 from conductor.tasks.base import OperationTask, failed
 from hostler import errors
+from hostler.db.compiled import execute_built
 from hostler.db.models import Server, ServerGroupMember, VolumeAttachment
 from hostler.operations import notes
 from hostler.resources.network import reach
@@ -58,7 +59,7 @@ def request_for(session: orm.Session, run: Run, flavor: Mapping[str, Any] | None
                 excluded: Sequence[str] = (), **more: Any) -> Request:
     """Return what is asked of the scheduler for the run's server: with `flavor` (as `flavor_of`) instead of its own,
     and `more` instead of what its record says. Hosts where the operation has failed are `excluded`, too."""
-    server = session.execute(_WANTED, {"server": run.resource_id, "operation": run.held.id}).one_or_none()
+    server = execute_built(session, _WANTED, {"server": run.resource_id, "operation": run.held.id}).one_or_none()
     if server is None:
         raise errors.NotFound(resource="Instance", id=run.resource_id)
     size = flavor or flavor_of(server)

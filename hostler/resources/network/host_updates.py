@@ -60,9 +60,7 @@ def accept_once(session: orm.Session, context: RequestContext, kind: Kind[A], wa
     found = []
     for target in sorted(wanted, key=lambda target: target.id):
         if target.id not in waiting:
-            operation = accept(session, context, kind, target, wanted[target], lock=False)
-            operation.not_before = due_at
-            waiting[target.id] = operation.id
+            waiting[target.id] = accept(session, context, kind, target, wanted[target], lock=False, delay_s=delay_s).id
         found.append(waiting[target.id])
     return found
 

@@ -1,7 +1,7 @@
 """Writing ports with their addresses, hardware addresses and groups, for any number of ports at once.
 
-The rows are written under a savepoint; when a concurrent allocator took an address (or, hardly ever, a MAC) first,
-the constraint fails and the whole set is chosen again.
+When a concurrent allocator took an address (or, hardly ever, a MAC) first, the constraint fails. A savepoint around the
+rows would cost every boot two round trips for that: instead the transaction is repeated as a whole, and chooses again.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from sqlalchemy import exc, orm
 
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Port, PortSecurityGroup, Subnet
+from hostler.db.outage import LostRace
 from hostler.resources import revisions
 from hostler.resources.network import autoconf, ipam
 
-_ATTEMPTS = 8
+_ATTEMPTS = 8  # of addresses for a port that exists
 # For this many ports and fewer, collisions of random MACs are left to the constraint; for more they are checked first.
 _LOOK_FOR_MACS = 16
-# Built once, for every boot.
-_ADDRESS, _MEMBERSHIP = (sa.insert(cast(sa.Table, model.__table__)) for model in (FixedIp, PortSecurityGroup))
+_ADDRESSES, _MEMBERSHIPS = (cast(sa.Table, model.__table__) for model in (FixedIp, PortSecurityGroup))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,19 +48,13 @@ def place(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft]) -
     if not drafts:
         return []
     _refuse_taken_macs(session, drafts)
-    for attempt in range(_ATTEMPTS):
-        macs = _macs(session, conf, drafts, look=attempt > 0 or len(drafts) > _LOOK_FOR_MACS)
-        requests = [_formed(request, mac) for draft, mac in zip(drafts, macs, strict=True)
-                    for request in draft.requests]
-        choices = ipam.choose(session, requests, current=attempt > 0)
-        try:
-            with session.begin_nested():
-                return _write(session, drafts, choices, macs)
-        except exc.IntegrityError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-            _refuse_taken_macs(session, drafts)
-    raise AssertionError("unreachable")
+    macs = _macs(session, conf, drafts, look=len(drafts) > _LOOK_FOR_MACS)
+    choices = ipam.choose(session, [_formed(request, mac) for draft, mac in zip(drafts, macs, strict=True)
+                                    for request in draft.requests])
+    try:
+        return _write(session, drafts, choices, macs)
+    except exc.IntegrityError as error:
+        raise LostRace from error
 
 
 def give_addresses(session: orm.Session, port: Port, requests: Sequence[ipam.AddressRequest]) -> list[FixedIp]:
@@ -137,29 +131,24 @@ def _write(session: orm.Session, drafts: Sequence[Draft], choices: Sequence[ipam
                   **draft.values) for draft, mac in zip(drafts, macs, strict=True)]
     session.add_all(ports)
     session.flush()
-    _count_members(session, drafts, ports)
     remaining = iter(choices)
     addresses = [{"id": ids.new_id(), "port_id": port.id, "subnet_id": choice.subnet_id,
                   "ip_address": choice.ip_address}
                  for port, draft in zip(ports, drafts, strict=True)
                  for choice in [next(remaining) for _ in draft.requests]]
-    if addresses:
-        # In one order, so that two allocators wait for each other rather than in a circle.
-        addresses.sort(key=lambda row: (row["subnet_id"], row["ip_address"]))
-        session.execute(_ADDRESS, addresses)
+    # In one order, so that two allocators wait for each other rather than in a circle.
+    addresses.sort(key=lambda row: (row["subnet_id"], row["ip_address"]))
     memberships = [{"port_id": port.id, "group_id": group_id}
                    for port, draft in zip(ports, drafts, strict=True) for group_id in draft.group_ids]
-    if memberships:
-        session.execute(_MEMBERSHIP, memberships)
-    return ports
-
-
-def _count_members(session: orm.Session, drafts: Sequence[Draft], ports: Sequence[Port]) -> None:
-    members: dict[tuple[str, ...], list[str]] = {}
+    joining: dict[tuple[str, ...], list[str]] = {}
     for port, draft in zip(ports, drafts, strict=True):
-        members.setdefault(draft.group_ids, []).append(port.id)
-    for group_ids, port_ids in members.items():
-        revisions.members_changed(session, group_ids, port_ids)
+        joining.setdefault(draft.group_ids, []).append(port.id)
+    # Counted before the ports are in their groups, which on MariaDB locks the group's row against the count.
+    *others, (group_ids, port_ids) = joining.items()
+    for other_ids, joined in others:
+        revisions.members_changed(session, other_ids, joined)
+    revisions.members_changed(session, group_ids, port_ids, rows={_ADDRESSES: addresses, _MEMBERSHIPS: memberships})
+    return ports
 
 
 def _macs(session: orm.Session, conf: cfg.ConfigOpts, drafts: Sequence[Draft], *, look: bool) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler.db.compiled import execute_built
 from hostler.db.models import (
     AddressGroup,
     FixedIp,
@@ -35,7 +36,7 @@ from hostler.db.models import (
     Subnet,
 )
 from hostler.resources.network import kinds, peers, qos, services
-from hostler.resources.network.router_specs import floating_ips, router_links, router_specs
+from hostler.resources.network.router_specs import floating_ips, router_links, router_specs, serving
 from hostler.resources.server.specs import FixedIpSpec, NetworkSpec, PortSpec, RuleSpec, SubnetSpec
 
 # {group id, or a network's `kinds.key`: {"revision", and one of: "members": ["MAC CIDR"], all of them; "ports":
@@ -60,7 +61,7 @@ _OF_NETWORK = (Network.name, Network.mtu, Network.network_type, Network.physical
 _PORTS = (sa.select(Port.id, Port.server_id, Port.network_id, Port.mac_address, Port.dns_name, Port.admin_state_up,
                     Port.device_tag, Port.extra_dhcp_opts, Port.port_security_enabled, Port.allowed_address_pairs,
                     Port.spec_revision, Server.hostname, qos.EFFECTIVE.label("qos_policy_id"), *_OF_NETWORK,
-                    FixedIp.subnet_id, FixedIp.ip_address)
+                    serving(Port.network_id).exists().label("is_routed"), FixedIp.subnet_id, FixedIp.ip_address)
           .join(Server, Server.id == Port.server_id).join(Network, Network.id == Port.network_id)
           .outerjoin(FixedIp, FixedIp.port_id == Port.id).outerjoin(Subnet, Subnet.id == FixedIp.subnet_id)
           .order_by(Port.server_id, Port.nic_index, Port.created_at, Port.id, Subnet.ip_version, Subnet.created_at,
@@ -107,9 +108,9 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
     A server without ports has an empty tuple when it was asked for by id.
     """
     if server_ids is not None:
-        rows = session.execute(_PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
+        rows = execute_built(session, _PORTS_OF_SERVERS, {"ids": list(server_ids)}).all()
     else:
-        rows = session.execute(_PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
+        rows = execute_built(session, _PORTS_OF_IDS, {"ids": list(port_ids or ())}).all()
     ports = list({row.id: row for row in rows}.values())
     addresses = _addresses(rows)
     networks = routed_networks(session, {}, {port.network_id: port for port in ports})
@@ -132,7 +133,7 @@ def port_specs(session: orm.Session, *, server_ids: Collection[str] | None = Non
 def ports_to_unplug(session: orm.Session, server_id: str) -> tuple[str | None, tuple[PortSpec, ...]]:
     """Return the name of a server's host, and its ports as far as a host needs them to remove them: which they are, and
     on which networks."""
-    rows = session.execute(_PLACED, {"server": server_id}).all()
+    rows = execute_built(session, _PLACED, {"server": server_id}).all()
     return rows[0].host if rows else None, tuple(
         PortSpec(id=row.id, mac_address=row.mac_address, server_id=server_id,
                  network=NetworkSpec(id=row.network_id, name=row.name)) for row in rows if row.id is not None)
@@ -143,7 +144,8 @@ def routed_networks(session: orm.Session, network_ids: Collection[str],
     """Return networks with their subnets and routers, by id; `known` are rows, by id, of networks that are wanted, too.
     """
     wanted = {*network_ids, *known}
-    links = router_links(session, wanted)
+    links = router_links(session, {
+        network_id for network_id in wanted if network_id not in known or known[network_id].is_routed})
     specs = network_specs(session, {*wanted, *(link.network_id for link in links)}, known)
     routers = router_specs(session, links, specs)
     return {network_id: dataclasses.replace(specs[network_id], routers=tuple(
@@ -157,14 +159,14 @@ def network_specs(session: orm.Session, network_ids: Collection[str],
     if not network_ids:
         return {}
     subnets: defaultdict[str, list[SubnetSpec]] = defaultdict(list)
-    for subnet in session.execute(_SUBNETS, {"ids": list(network_ids)}):
+    for subnet in execute_built(session, _SUBNETS, {"ids": list(network_ids)}):
         subnets[subnet.network_id].append(SubnetSpec(
             id=subnet.id, cidr=subnet.cidr, ip_version=subnet.ip_version, gateway_ip=subnet.gateway_ip,
             enable_dhcp=subnet.enable_dhcp, dhcp_ip=subnet.dhcp_ip, dns_nameservers=tuple(subnet.dns_nameservers),
             host_routes=tuple(subnet.host_routes), ipv6_ra_mode=subnet.ipv6_ra_mode,
             ipv6_address_mode=subnet.ipv6_address_mode))
     unknown = [network_id for network_id in network_ids if network_id not in known]
-    read = session.execute(_NETWORKS, {"ids": unknown}).all() if unknown else ()
+    read = execute_built(session, _NETWORKS, {"ids": unknown}).all() if unknown else ()
     return {network.network_id: NetworkSpec(
         id=network.network_id, name=network.name, mtu=network.mtu, network_type=network.network_type,
         physical_network=network.physical_network, segmentation_id=network.segmentation_id,
@@ -190,7 +192,7 @@ def _addresses(rows: Iterable[Any]) -> defaultdict[str, list[FixedIpSpec]]:
 def _rules(session: orm.Session, port_ids: Collection[str]) -> defaultdict[str, list[RuleSpec]]:
     found: defaultdict[str, list[RuleSpec]] = defaultdict(list)
     specs: dict[str, RuleSpec] = {}
-    rules = session.execute(_RULES, {"ids": list(port_ids)}).all()
+    rules = execute_built(session, _RULES, {"ids": list(port_ids)}).all()
     named = {rule.remote_address_group_id for rule in rules if rule.remote_address_group_id is not None}
     blocks = dict(session.execute(_BLOCKS, {"ids": list(named)}).tuples().all()) if named else {}
     for rule in rules:
@@ -269,7 +271,8 @@ def _read_groups(session: orm.Session, group_ids: Collection[str], known: Mappin
 def _revisions(session: orm.Session, names: Collection[str]) -> dict[str, Any]:
     """Return the revisions of groups and networks, and whether they are large, by what messages call them."""
     groups, networks = _split(names)
-    rows = {row.id: row for row in session.execute(_REVISIONS, {"ids": groups, "small": SMALL})} if groups else {}
+    rows = {row.id: row for row in execute_built(
+        session, _REVISIONS, {"ids": groups, "small": SMALL})} if groups else {}
     if networks:
         rows |= {kinds.key(row.id): row for row in session.execute(peers.REVISIONS, {"ids": networks, "small": SMALL})}
     return rows
@@ -305,7 +308,7 @@ def _members(session: orm.Session, group_ids: Collection[str], port_ids: Collect
     asked: dict[str, Any] = {"ids": groups}
     if port_ids is not None:
         asked["ports"] = list(port_ids)
-    rows = session.execute(_MEMBERS if port_ids is None else _MEMBERS_AT, asked)
+    rows = execute_built(session, _MEMBERS if port_ids is None else _MEMBERS_AT, asked)
     for group_id, port_id, mac, address, pairs in rows.tuples():
         members = found[group_id][port_id]
         if address is not None:

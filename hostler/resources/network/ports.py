@@ -16,9 +16,9 @@ from sqlalchemy import orm
 
 from hostler import clock, errors, ids
 from hostler.context import RequestContext
+from hostler.db.compiled import execute_built, execute_compiled
 from hostler.db.engine import Database
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, PortSecurityGroup, Subnet
-from hostler.db.together import execute_together
 from hostler.resources import quota, revisions
 from hostler.resources.network import (
     host_updates,
@@ -33,8 +33,9 @@ from hostler.resources.network import (
 COMPUTE_OWNER = "compute:nova"
 
 # Built once, for every boot and delete. What they change was not loaded by the session that runs them.
+_PORTS = cast(sa.Table, Port.__table__)
 _IDS: Any = sa.bindparam("ids", expanding=True)
-_AUTOMATIC = sa.select(Network, Subnet).join(Subnet, Subnet.network_id == Network.id).where(
+_AUTOMATIC = sa.select(Network, Subnet, security_groups.DEFAULT_ID).join(Subnet, Subnet.network_id == Network.id).where(
     sa.or_(Network.project_id == sa.bindparam("project"), sharing.shared_with(Network.id, sa.bindparam("project"))),
     sa.not_(Network.external)).order_by(Subnet.created_at, Subnet.id)
 _SUBNETS = sa.select(Subnet).where(Subnet.network_id.in_(_IDS)).order_by(Subnet.created_at, Subnet.id)
@@ -47,12 +48,15 @@ _WITH_GROUPS = (sa.select(Port.id, Port.server_id, Port.owned_by_server, PortSec
                 .outerjoin(PortSecurityGroup, PortSecurityGroup.port_id == Port.id))
 _RELEASED = _WITH_GROUPS.where(Port.server_id == sa.bindparam("server"))
 _RELEASED_ONE = _WITH_GROUPS.where(Port.id == sa.bindparam("port"), Port.server_id.is_not(None))
-_MOVE = (sa.update(Port).where(Port.server_id == sa.bindparam("server"))
-         .values(host_id=sa.bindparam("host"), status=sa.bindparam("new_status"), revision=Port.revision + 1,
-                 updated_at=sa.bindparam("moment")).execution_options(**_QUIET))
-# What few servers' ports have, asked at once.
+_MOVE = (sa.update(_PORTS).where(_PORTS.c.server_id == sa.bindparam("server"))
+         .values(host_id=sa.bindparam("host"), status=sa.bindparam("new_status"), revision=_PORTS.c.revision + 1,
+                 updated_at=sa.bindparam("moment")))
+# What few servers' ports have, asked at once; none of it depends on where they are.
 _FOLLOWS = sa.select(peers.OF_SERVER.exists().label("peers"), routers.MISSING_BY_SERVER.exists().label("routers"),
-                     routers.LEADING_TO_SERVER.exists().label("forwarders"))
+                     routers.LEADING_TO_SERVER.exists().label("forwarders"),
+                     security_groups.ARRIVED_IN.exists().label("members"))
+_MOVED = _MOVE.returning(_PORTS.c.id).cte("moved")
+_MOVE_AND_ASK = _FOLLOWS.add_columns(sa.select(sa.func.count()).select_from(_MOVED).scalar_subquery().label("moved"))
 _REMOVE = (routers.FORGET_PORTS, *(
     sa.delete(cast(sa.Table, model.__table__)).where(column.in_(_IDS)) for model, column in (
         (PortSecurityGroup, PortSecurityGroup.port_id), (FixedIp, FixedIp.port_id), (Port, Port.id))))
@@ -89,13 +93,14 @@ def bind_ports(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context
 
 def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, context: RequestContext, *,
                     servers: Sequence[NewServer], requests: Requests, security_groups: Sequence[str],
-                    first_index: int = 0, limit: Mapping[str, int] | None = None,
+                    first_index: int = 0, held: quota.Held | None = None,
                     allocate: Callable[[], Network] | None = None) -> dict[str, list[Port]]:
     """Give each server the NICs that `requests` names, in order, and return them by server id.
 
     "any" is the only network the project may use, or its default one; so is "auto", for which `allocate` makes one when
     there is none; "none" gives nothing. The number of statements does not grow with the number of servers.
-    `first_index` numbers the first NIC (hot plug); `limit` are the limits of a project whose row the caller holds.
+    `first_index` numbers the first NIC (hot plug); `held` is the project, when the caller holds its row and has added
+    no port since.
     Raises Invalid for a network, port or group that is not there, Conflict for a port or address in use and for
     an "auto" that is ambiguous, NoAddress, QuotaExceeded.
     """
@@ -103,7 +108,13 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
         return {server.id: [] for server in servers}
     project_id = str(context.project_id)
     if isinstance(requests, str):
-        automatic = _automatic(session, project_id, allocate if requests == "auto" else None)
+        def allocated() -> Network:
+            nonlocal held
+            held = None  # the network's own ports are not counted there
+            assert allocate is not None
+            return allocate()
+
+        automatic = _automatic(session, project_id, allocated if requests == "auto" and allocate else None)
         requests = [NetworkRequest(network_id=automatic[0].id)]
     else:
         automatic = None
@@ -113,10 +124,10 @@ def bind_ports_many(db: Database, session: orm.Session, conf: cfg.ConfigOpts, co
     drafts = _drafts(session, context, servers, new, security_groups, first_index, automatic)
     if drafts:
         wanted = {"ports": len(drafts)}
-        if limit is None:
+        if held is None:
             quota.claim(db, session, conf, project_id, wanted)
         else:
-            quota.check_within(session, limit, project_id, wanted)
+            held.check(wanted)
     made = place_ports.place(session, conf, drafts)
     bound: dict[str, list[Port]] = {server.id: [] for server in servers}
     for port in [*taken, *made]:
@@ -130,7 +141,7 @@ def release_ports(session: orm.Session, server_id: str, context: RequestContext 
     With `context`, the hosts of servers whose rules admit this one's addresses are told: returns the ids of the
     operations to wake after the commit.
     """
-    return _release(session, session.execute(_RELEASED, {"server": server_id}).all(), context)
+    return _release(session, execute_built(session, _RELEASED, {"server": server_id}).all(), context)
 
 
 def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, status: str,
@@ -142,11 +153,11 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
     whose rules admit its addresses (needed once, when the ports first become ACTIVE). One that `moved` is known at its
     host by its old place. Returns the ids of the operations to wake after the commit.
     """
-    changed = session.execute(
-        _MOVE, {"server": server_id, "host": host_id, "new_status": status, "moment": clock.utcnow()})
-    if not changed.rowcount:  # type: ignore[attr-defined]
+    follows = _move(session, {
+        "server": server_id, "host": host_id, "new_status": status, "moment": clock.utcnow(), "port": None,
+        "except_server": server_id, "except_host": host_id or ""})
+    if follows is None:
         return []
-    follows = session.execute(_FOLLOWS, {"server": server_id, "host": host_id}).one()
     network_ids = peers.server_changed(session, server_id) if follows.peers else []
     if host_id is not None and follows.routers:
         routers.take_addresses_for(session, host_id, server_id)
@@ -156,9 +167,22 @@ def set_ports_host(session: orm.Session, server_id: str, host_id: str | None, st
         return []
     known_at = host_id if arrived and not moved else None
     operation_ids += host_updates.notify_of_peers(session, context, network_ids, known_at)
-    if arrived:
+    if arrived and follows.members:
         operation_ids += security_groups.notify_arrival(session, context, server_id, host_id)
     return operation_ids
+
+
+def _move(session: orm.Session, values: Mapping[str, Any]) -> Any | None:
+    """Write where a server's ports are; return what else follows from it (`_FOLLOWS`), or None when it has none."""
+    session.flush()
+    connection = session.connection()
+    if connection.dialect.name == "postgresql":
+        follows = execute_compiled(connection, _MOVE_AND_ASK, values).one()
+        return follows if follows.moved else None
+    if not connection.execute(_MOVE, {name: values[name] for name in ("server", "host", "new_status", "moment")}
+                              ).rowcount:
+        return None
+    return execute_compiled(connection, _FOLLOWS, values).one()
 
 
 def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
@@ -176,7 +200,7 @@ def port_is_plugged(session: orm.Session, port_id: str, context: RequestContext)
 
 def release_port(session: orm.Session, port_id: str, context: RequestContext) -> list[str]:
     """Delete one port that was made for its server, or give the user's own back; otherwise as `release_ports`."""
-    return _release(session, session.execute(_RELEASED_ONE, {"port": port_id}).all(), context)
+    return _release(session, execute_built(session, _RELEASED_ONE, {"port": port_id}).all(), context)
 
 
 def is_admin(context: RequestContext) -> bool:
@@ -192,16 +216,15 @@ def _release(session: orm.Session, rows: Sequence[Any], context: RequestContext 
     own = sorted({row.id for row in rows if not row.owned_by_server})
     server_id, port_ids = rows[0].server_id, [*made, *own]
     group_ids = sorted({row.group_id for row in rows if row.group_id is not None})
-    revisions.members_changed(session, group_ids, port_ids)
     network_ids = peers.ports_changed(session, sorted({row.id for row in rows if row.is_told}))
     led_to = sorted({row.id for row in rows if row.is_led_to})
     router_ids = routers.routers_forwarding(session, port_ids=led_to) if led_to else []
     operation_ids = [] if context is None else security_groups.notify_hosts(
         session, context, group_ids, rules_changed=False, except_server=server_id)
-    if made:
-        if router_ids:
-            routers.stop_forwarding(session, made)
-        execute_together(session, _REMOVE, {"ids": made, "moment": clock.utcnow()})
+    if made and router_ids:
+        routers.stop_forwarding(session, made)
+    revisions.members_changed(session, group_ids, port_ids, beside=_REMOVE if made else (),
+                              values={"ids": made, "moment": clock.utcnow()})
     if own:
         session.execute(sa.update(Port).where(Port.id.in_(own)).execution_options(**_QUIET).values(
             server_id=None, device_id="", device_owner="", host_id=None, status="DOWN", nic_index=0,
@@ -218,20 +241,23 @@ def automatic_network(session: orm.Session, project_id: str) -> str:
 
 
 def _automatic(session: orm.Session, project_id: str,
-               allocate: Callable[[], Network] | None = None) -> tuple[Network, list[Subnet]]:
-    """As `automatic_network`, the network itself with its subnets; where there is none, what `allocate` makes."""
+               allocate: Callable[[], Network] | None = None) -> tuple[Network, list[Subnet], str | None]:
+    """As `automatic_network`, the network itself with its subnets; where there is none, what `allocate` makes.
+
+    Beside them the project's default security group, if it has one yet.
+    """
     rows = session.execute(_AUTOMATIC, {"project": project_id}).tuples().all()
-    networks = list({network.id: network for network, _ in rows}.values())
+    networks = list({network.id: network for network, *_ in rows}.values())
     if not networks and allocate is not None:
         made = allocate()
-        return made, _subnets(session, {made.id: made})[made.id]
+        return made, _subnets(session, {made.id: made})[made.id], None
     if not networks:
         raise errors.Invalid(reason=f"Unable to automatically allocate a network for project {ids.bare(project_id)}")
     defaults = [network for network in networks if network.is_default]
     candidates = [network for network in defaults if network.project_id == project_id] or defaults or networks
     if len(candidates) > 1:
         raise errors.Conflict(reason="Multiple possible networks found, use a Network ID to be more specific.")
-    return candidates[0], [subnet for network, subnet in rows if network is candidates[0]]
+    return candidates[0], [subnet for network, subnet, _ in rows if network is candidates[0]], rows[0][2]
 
 
 def _check_repeatable(requests: Sequence[NetworkRequest], count: int) -> None:
@@ -279,7 +305,7 @@ def _take_port(session: orm.Session, context: RequestContext, server: NewServer,
 
 def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[NewServer],
             new: Sequence[tuple[int, NetworkRequest]], groups: Sequence[str], first_index: int,
-            automatic: tuple[Network, list[Subnet]] | None) -> list[place_ports.Draft]:
+            automatic: tuple[Network, list[Subnet], str | None] | None) -> list[place_ports.Draft]:
     if not new:
         return []
     project_id = str(context.project_id)
@@ -293,7 +319,8 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
         # Whoever names groups relies on their rules. The default one is what a server gets that names none.
         raise errors.Invalid(reason="Network requires port_security_enabled and subnet associated in order to apply "
                                     "security groups.")
-    group_ids = tuple(security_groups.resolve(session, project_id, groups)) if secured else ()
+    default = automatic[2] if automatic is not None else None
+    group_ids = tuple(security_groups.resolve(session, project_id, groups, default)) if secured else ()
     security_groups.check_alike(session, group_ids)
     drafts = []
     for server in servers:

@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler.db.compiled import execute_built
 from hostler.db.models import FixedIp, FloatingIp, Host, Port, PortForwarding, Router, RouterPort, Subnet
 from hostler.resources.server.specs import FloatingIpSpec, ForwardingSpec, NetworkSpec, RouterPortSpec, RouterSpec
 
@@ -22,16 +23,23 @@ INTERFACE, GATEWAY, SNAT = "interface", "gateway", "snat"
 
 # Built once: every boot, delete and reconciliation runs them.
 _IDS: Any = sa.bindparam("ids", expanding=True)
-_HERE = orm.aliased(Port)
-_SERVING = (sa.select(RouterPort.router_id).join(_HERE, _HERE.id == RouterPort.port_id)
-            .where(RouterPort.role == INTERFACE, _HERE.network_id.in_(_IDS)))
+
+
+def serving(network: Any) -> sa.Select[tuple[str]]:
+    """Return the statement that reads the routers of networks: those of a parameter, or that of an enclosing row."""
+    here = orm.aliased(Port)
+    among = here.network_id.in_(network) if isinstance(network, sa.BindParameter) else here.network_id == network
+    return (sa.select(RouterPort.router_id).join(here, here.id == RouterPort.port_id)
+            .where(RouterPort.role == INTERFACE, among))
+
+
 _LINKS = (sa.select(RouterPort.router_id, RouterPort.role, Port.id.label("port_id"), Port.network_id, Port.mac_address,
                     FixedIp.ip_address, Subnet.cidr, Subnet.ip_version, Host.name.label("host"), Router.enable_snat,
                     Host.tunnel_ip, Router.routes, Router.spec_revision, Router.distributed)
           .join(Router, Router.id == RouterPort.router_id).join(Port, Port.id == RouterPort.port_id)
           .join(FixedIp, FixedIp.port_id == Port.id).join(Subnet, Subnet.id == FixedIp.subnet_id)
           .outerjoin(Host, Host.id == RouterPort.host_id)
-          .where(RouterPort.router_id.in_(_SERVING), Router.admin_state_up)
+          .where(RouterPort.router_id.in_(serving(_IDS)), Router.admin_state_up)
           .order_by(RouterPort.router_id, Port.id, FixedIp.ip_address))
 _FLOATING = (sa.select(FloatingIp.port_id, FloatingIp.address, FloatingIp.fixed_ip_address, FloatingIp.router_id)
              .where(FloatingIp.port_id.in_(_IDS), FloatingIp.router_id.is_not(None)).order_by(FloatingIp.address))
@@ -60,7 +68,7 @@ def joined_networks(network_ids: Any) -> Any:
 
 def router_links(session: orm.Session, network_ids: Collection[str]) -> Sequence[Any]:
     """Return a row for each address of the ports of every router that serves one of the networks."""
-    return session.execute(_LINKS, {"ids": list(network_ids)}).all() if network_ids else ()
+    return execute_built(session, _LINKS, {"ids": list(network_ids)}).all() if network_ids else ()
 
 
 def routers_to(session: orm.Session, network_id: str) -> tuple[list[str], list[str]]:

@@ -8,7 +8,7 @@ pending (it will read what this transaction commits).
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy import exc, orm
@@ -39,6 +39,8 @@ GATHER_S = 1.0
 # Built once, for every boot and delete.
 _IDS: Any = sa.bindparam("ids", expanding=True)
 _DEFAULT_OF = sa.select(SecurityGroup).where(SecurityGroup.default_of == sa.bindparam("project"))
+DEFAULT_ID: Final = sa.select(SecurityGroup.id).where(
+    SecurityGroup.default_of == sa.bindparam("project")).scalar_subquery()
 _ADMITTING = orm.aliased(PortSecurityGroup)
 _PLUGGED = sa.select(Port.id).where(Port.server_id == sa.bindparam("server"), sa.or_(
     sa.bindparam("port", type_=sa.String()).is_(None), Port.id == sa.bindparam("port", type_=sa.String())))
@@ -65,7 +67,7 @@ def _admitted(*elsewhere: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         Port.id == member.port_id, *elsewhere)
 
 
-_ARRIVED_IN = sa.select(PortSecurityGroup.group_id).distinct().where(
+ARRIVED_IN: Final = sa.select(PortSecurityGroup.group_id).distinct().where(
     PortSecurityGroup.port_id.in_(_PLUGGED),
     sa.or_(_admitted(*_ELSEWHERE), sa.and_(~_SENT, _admitted(Port.host_id.is_not(None), _ELSEWHERE[-1]))))
 _WITH_MEMBERS = sa.select(SecurityGroup.id).where(
@@ -111,8 +113,10 @@ def first_rules(session: orm.Session, group: SecurityGroup) -> list[SecurityGrou
         for rule in template if {rule.remote_group_id, rule.remote_address_group_id} <= there]
 
 
-def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> list[str]:
+def resolve(session: orm.Session, project_id: str, wanted: Sequence[str], default: str | None = None) -> list[str]:
     """Return the ids of groups given by name or id, `default` when none is given; shared ones by id alone.
+
+    `default` is the id of the project's default group, when the caller knows it.
 
     Raises Invalid for one the project does not have, Conflict for a name that several groups have.
     """
@@ -127,7 +131,7 @@ def resolve(session: orm.Session, project_id: str, wanted: Sequence[str]) -> lis
                 SecurityGroup.id, project_id)))))).all() if others else []
     for name in names:
         if name == DEFAULT:
-            found.append(ensure_default(session, project_id).id)
+            found.append(default or ensure_default(session, project_id).id)
             continue
         matching = ([row.id for row in rows if row.id == ids.canonical(name)]
                     or [row.id for row in rows if row.name == name])
@@ -186,7 +190,7 @@ def notify_arrival(session: orm.Session, context: RequestContext, server_id: str
     They were counted as members when they were put into their groups. So the message that plugged them had them too,
     if it had their groups: those that rules of the ports themselves admit.
     """
-    concerned = session.scalars(_ARRIVED_IN, {"server": server_id, "port": port_id, "except_server": server_id,
+    concerned = session.scalars(ARRIVED_IN, {"server": server_id, "port": port_id, "except_server": server_id,
                                               "except_host": host_id or ""})
     return _accept(session, context, concerned, rules_changed=False)
 

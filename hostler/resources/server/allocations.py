@@ -2,8 +2,8 @@
 
 A claim is a row of `allocations` written in the same transaction that moves the host's `generation`. A caller that
 knows the host's use as of a generation names that generation: when it still stands, its arithmetic holds and the claim
-is three statements. When it has moved, the claim is decided here on fresh sums, with the host's row held. So nobody
-over-commits, and a lost race alone never refuses a request that fits.
+is three statements, or one on PostgreSQL. When it has moved, the claim is decided here on fresh sums, with the host's
+row held. So nobody over-commits, and a lost race alone never refuses a request that fits.
 
 Transactions must read what is committed (`hostler.db.engine` sees to it): sums are taken after the host is held.
 
@@ -15,13 +15,14 @@ the host's row; nobody waits for an allocation of another consumer.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple, cast
 
 import sqlalchemy as sa
 from sqlalchemy import orm
 
 from hostler import clock
+from hostler.db.compiled import execute_built, execute_compiled
 from hostler.db.models import Allocation, Host, Server
 from hostler.db.moments import now
 
@@ -35,6 +36,7 @@ _INSERT = sa.insert(_ALLOCATIONS)
 _RELEASE = sa.delete(_ALLOCATIONS).where(_ALLOCATIONS.c.consumer_id == sa.bindparam("consumer")).returning(
     _ALLOCATIONS.c.host_id)
 _RELEASE_ONE = _RELEASE.where(_ALLOCATIONS.c.host_id == sa.bindparam("host"))
+_RELEASED = _RELEASE.cte("released")
 _LOCK_CONSUMER = sa.select(Server.id).where(Server.id == sa.bindparam("consumer")).with_for_update()
 _HOLD_HOST = sa.select(
     *(_HOSTS.c[name] for name in ("generation", "vcpus", "cpu_ratio", "ram_mib", "reserved_ram_mib", "ram_ratio",
@@ -48,6 +50,26 @@ _MOVE = (sa.update(_HOSTS).where(_HOSTS.c.id == sa.bindparam("host"), _HOSTS.c.g
 _TOUCH = (sa.update(_HOSTS).where(_HOSTS.c.id.in_(sa.bindparam("hosts", expanding=True)))
           .values(changed_at=now(), updated_at=_HOSTS.c.updated_at))
 _USE_CHANGED = _TOUCH.values(generation=_HOSTS.c.generation + 1)
+# The same in one statement each, for a database that takes them together: give back, and claim unless there is a claim.
+# No parameter has a column's name, which an UPDATE among the parts would set.
+_RELEASE_ALL = sa.update(_HOSTS).where(_HOSTS.c.id.in_(sa.select(_RELEASED.c.host_id))).values(
+    generation=_HOSTS.c.generation + 1, changed_at=now(), updated_at=_HOSTS.c.updated_at).returning(_HOSTS.c.id)
+_EARLIER = sa.select(_HOSTS.c.id).join(_ALLOCATIONS, _ALLOCATIONS.c.host_id == _HOSTS.c.id).where(
+    _ALLOCATIONS.c.consumer_id == sa.bindparam("new_consumer_id"), *(
+        column.not_in(sa.bindparam("excluded", expanding=True)) for column in (_HOSTS.c.id, _HOSTS.c.name))
+    ).order_by(_HOSTS.c.id).limit(1).cte("earlier")
+
+
+def _made(taken: sa.CTE) -> sa.Insert:
+    """Return the INSERT of a claim for each host that was `taken`."""
+    return _INSERT.from_select([column.name for column in _ALLOCATIONS.c], sa.select(*(
+        sa.bindparam(f"new_{column.name}", type_=column.type) for column in _ALLOCATIONS.c)).select_from(taken))
+
+
+_TAKE = _made(_MOVE.returning(_HOSTS.c.id).cte("taken")).returning(_ALLOCATIONS.c.host_id)
+_TAKEN = _MOVE.where(~sa.exists(sa.select(_EARLIER.c.id))).returning(_HOSTS.c.id).cte("taken")
+_CLAIM = sa.select(sa.select(_EARLIER.c.id).scalar_subquery().label("earlier"),
+                   sa.exists(sa.select(_TAKEN.c.id)).label("taken")).add_cte(_made(_TAKEN).cte("made"))
 
 
 class Amounts(NamedTuple):
@@ -89,31 +111,43 @@ def claim(session: orm.Session, *, consumer_id: str, host_id: str, expected_gene
     `expected_generation` is the generation as of which the caller knows that it fits; None always sums afresh.
     """
     wanted = Amounts(vcpus, ram_mib, disk_gib)
-    made = None
-    if expected_generation is not None and _move(session, host_id, expected_generation):
-        made = Claimed(expected_generation + 1)
-    if made is None:
-        made = _claim_on_fresh_sums(session, host_id, wanted)
-    if made is None:
-        return None
-    session.execute(_INSERT, {"consumer_id": consumer_id, "host_id": host_id, "vcpus": vcpus, "ram_mib": ram_mib,
-                              "disk_gib": disk_gib, "created_at": clock.utcnow()})
-    return made
-
-
-def _claim_on_fresh_sums(session: orm.Session, host_id: str, wanted: Amounts) -> Claimed | None:
-    host = session.execute(_HOLD_HOST, {"host": host_id}).one_or_none()
+    if expected_generation is not None and _take(session, consumer_id, host_id, expected_generation, wanted):
+        return Claimed(expected_generation + 1)
+    host = execute_built(session, _HOLD_HOST, {"host": host_id}).one_or_none()
     if host is None:
         return None
     used = usage_by_host(session, [host_id]).get(host_id, Amounts()).plus(wanted)
-    if not used.within(capacity_of(host)) or not _move(session, host_id, host.generation):
+    if not used.within(capacity_of(host)) or not _take(session, consumer_id, host_id, host.generation, wanted):
         return None
     return Claimed(host.generation + 1, used)
 
 
-def _move(session: orm.Session, host_id: str, generation: int) -> bool:
-    result = session.execute(_MOVE, {"host": host_id, "seen": generation, "next": generation + 1})
-    return bool(result.rowcount)  # type: ignore[attr-defined]
+def claim_at_once(session: orm.Session, *, consumer_id: str, host_id: str, expected_generation: int, wanted: Amounts,
+                  excluded: Collection[str]) -> tuple[str | None, Claimed | None]:
+    """As `claim` as long as the host has `expected_generation`; returns a host that the consumer has already instead.
+
+    One statement, on PostgreSQL alone. Hosts whose names or ids are `excluded` do not count as the consumer's.
+    """
+    row = execute_compiled(session.connection(), _CLAIM, {
+        **_values(consumer_id, host_id, expected_generation, wanted), "excluded": list(excluded)}).one()
+    return row.earlier, Claimed(expected_generation + 1) if row.taken else None
+
+
+def _take(session: orm.Session, consumer_id: str, host_id: str, generation: int, wanted: Amounts) -> bool:
+    """Move the host's generation and write the claim; False when it has another one."""
+    values, connection = _values(consumer_id, host_id, generation, wanted), session.connection()
+    if connection.dialect.name == "postgresql":
+        return execute_compiled(connection, _TAKE, values).one_or_none() is not None
+    if not connection.execute(_MOVE, {name: values[name] for name in ("host", "seen", "next")}).rowcount:
+        return False
+    connection.execute(_INSERT, {column.name: values[f"new_{column.name}"] for column in _ALLOCATIONS.c})
+    return True
+
+
+def _values(consumer_id: str, host_id: str, generation: int, wanted: Amounts) -> dict[str, Any]:
+    return {"new_consumer_id": consumer_id, "new_host_id": host_id, "new_created_at": clock.utcnow(),
+            **{f"new_{name}": amount for name, amount in wanted._asdict().items()},
+            "host": host_id, "seen": generation, "next": generation + 1}
 
 
 def lock_consumer(session: orm.Session, consumer_id: str) -> None:
@@ -126,6 +160,8 @@ def lock_consumer(session: orm.Session, consumer_id: str) -> None:
 
 def release(session: orm.Session, consumer_id: str, host_id: str | None = None) -> list[str]:
     """Give back what a consumer holds (of one host, or all) and return the hosts' ids; nothing held is fine."""
+    if host_id is None and session.connection().dialect.name == "postgresql":
+        return sorted(execute_compiled(session.connection(), _RELEASE_ALL, {"consumer": consumer_id}).scalars())
     released = (session.scalars(_RELEASE, {"consumer": consumer_id}) if host_id is None
                 else session.scalars(_RELEASE_ONE, {"consumer": consumer_id, "host": host_id}))
     host_ids = sorted(released)
@@ -146,7 +182,7 @@ def usage_by_host(session: orm.Session, host_ids: Sequence[str] | None = None) -
     if host_ids is None:
         pages = [session.execute(_USED)]
     else:
-        pages = [session.execute(_USED_OF, {"hosts": host_ids[start:start + _CHUNK]})
+        pages = [execute_built(session, _USED_OF, {"hosts": host_ids[start:start + _CHUNK]})
                  for start in range(0, len(host_ids), _CHUNK)]
     # MariaDB gives sums as decimals.
     return {host_id: Amounts(int(vcpus), int(ram_mib), int(disk_gib))

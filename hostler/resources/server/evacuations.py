@@ -6,8 +6,8 @@ from sqlalchemy import orm
 
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Lock, Operation, Server
-from hostler.operations.accept import Target, accept_behind, unfinished
+from hostler.db.models import Lock, Server
+from hostler.operations.accept import Accepted, Target, accept_behind, unfinished
 from hostler.operations.kinds import server as kinds
 from hostler.operations.kinds.registry import KINDS
 from hostler.resources.server import migrations
@@ -27,7 +27,7 @@ def check_free(session: orm.Session, server: Server) -> None:
         locked=[{"id": server.id, "type": "server"}])
 
 
-def accept(session: orm.Session, context: RequestContext, server: Server, arguments: kinds.Evacuate) -> Operation:
+def accept(session: orm.Session, context: RequestContext, server: Server, arguments: kinds.Evacuate) -> Accepted:
     """Accept it, in the transaction that holds the server's row and has checked that it may start.
 
     What another operation does with the server on its dead host is asked to stop.

@@ -88,11 +88,11 @@ def test_what_cannot_be_known_in_time_is_said(db: Database, monkeypatch: pytest.
 # Statements that insert without the ORM, and why their transaction is found all the same.
 _BELOW_THE_ORM = {
     "hostler/db/models/default_rule.py": "what a new database starts with, in the transaction that makes the table",
+    "hostler/db/together.py": "rows beside ports, which go through the ORM: their addresses and groups",
     "hostler/db/upsert.py": "a run's own: it writes again what is there, by key",
     "hostler/operations/accept.py": "locks beside their operation, which goes through the ORM",
     "hostler/operations/steps.py": "a run's own: it writes again what is there, by key",
     "hostler/resources/network/peers.py": "whose place changed since a revision: noted twice, it says the same",
-    "hostler/resources/network/place_ports.py": "addresses and groups beside ports, which go through the ORM",
     "hostler/resources/revisions.py": "what a count of members is about: counted twice, it says the same",
     "hostler/resources/server/allocations.py": "a claim: the scheduler looks for the consumer's before it makes one",
 }

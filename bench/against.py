@@ -25,6 +25,14 @@ _TURNS = 2
 
 def compare(commit: str, arguments: Sequence[str], turns: int = _TURNS) -> None:
     """Run `python ARGUMENTS` on the code of `commit` and on the present one; print each figure and their ratios."""
+    for name, sides in paired(commit, arguments, turns).items():
+        if sides["old"] and sides["new"]:
+            before, after = (statistics.fmean(sides[side]) for side in ("old", "new"))
+            measure.figure(f"ratio/{name}", after / before if before else 0.0, "new/old", old=before, new=after)
+
+
+def paired(commit: str, arguments: Sequence[str], turns: int = _TURNS) -> dict[str, dict[str, list[float]]]:
+    """As `compare`; return what each turn of both sides found, by the figures' names."""
     script, *options = arguments
     found: dict[str, dict[str, list[float]]] = defaultdict(lambda: {"old": [], "new": []})
     with _tree(commit) as old:
@@ -32,10 +40,7 @@ def compare(commit: str, arguments: Sequence[str], turns: int = _TURNS) -> None:
             for side, tree in (("old", old), ("new", _HERE)):
                 for name, value in _run(tree, [str(Path(script).resolve()), *options], side).items():
                     found[name][side].append(value)
-    for name, sides in found.items():
-        if sides["old"] and sides["new"]:
-            before, after = (statistics.fmean(sides[side]) for side in ("old", "new"))
-            measure.figure(f"ratio/{name}", after / before if before else 0.0, "new/old", old=before, new=after)
+    return found
 
 
 def _run(tree: Path, command: Sequence[str], side: str) -> dict[str, float]:

@@ -21,6 +21,7 @@ import measure
 measure.use_checkout()
 
 import clouds  # noqa: E402
+import servers  # noqa: E402
 import volumes  # noqa: E402
 
 # By what a frame's file has in its path; the innermost frame that fits decides.
@@ -102,6 +103,9 @@ def run(name: str, count: int) -> None:
         disks.clear()
         for title, verb in verbs.items():
             measured(cloud, title, count, verb)
+        servers.store_servers(cloud, 1000)
+        measured(cloud, "page of 1,000", max(count // 4, 10), lambda _: cloud.own_client().get(
+            "/compute/v2.1/servers/detail?limit=1000"))
         cloud.database.dispose()
 
 

@@ -75,7 +75,7 @@ class World:
         assert migration["status"] == "completed", migration
         self.guest.host = target
         self.client.wait_server(self.guest.id, "ACTIVE")
-        with _connected(target.uri) as conn:
+        with connected(target.uri) as conn:
             return took_s, _pause_s(conn.lookupByUUIDString(self.guest.id))
 
     def _has_ended(self) -> bool:
@@ -88,7 +88,7 @@ class ByHand:
 
     def __init__(self, world: World) -> None:
         self._hosts, self._at, self._id = world.cloud.hosts, 0, ids.new_id()
-        with _connected(world.guest.host.uri) as conn:
+        with connected(world.guest.host.uri) as conn:
             self._tree = etree.fromstring(conn.lookupByUUIDString(world.guest.id).XMLDesc(
                 libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE))
         overlay = self._tree.find("devices/disk/target[@dev='vda']/../source").get("file")
@@ -113,7 +113,7 @@ class ByHand:
     def start(self) -> None:
         """Boot it and wait until its console says that it is up."""
         self._make_disk(0)
-        with _connected(self._hosts[0].uri) as conn:
+        with connected(self._hosts[0].uri) as conn:
             conn.defineXML(self._definition(0)).create()
         log = self._hosts[0].directory / "byhand.log"
         wait_for(lambda: log.exists() and "ready host=" in log.read_text(errors="replace"), "the copy's boot", 150)
@@ -124,14 +124,14 @@ class ByHand:
         started = time.monotonic()
         self._make_disk(1 - self._at)
         definition = self._definition(1 - self._at)
-        with _connected(source.uri) as conn:
+        with connected(source.uri) as conn:
             conn.lookupByUUIDString(self._id).migrateToURI3(f"qemu+tls://{target.address}/system", {
                 libvirt.VIR_MIGRATE_PARAM_DEST_XML: definition, libvirt.VIR_MIGRATE_PARAM_PERSIST_XML: definition,
                 libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS: ["vda"]}, _FLAGS)
         self._disk(self._at).unlink()
         took_s = time.monotonic() - started
         self._at = 1 - self._at
-        with _connected(target.uri) as conn:
+        with connected(target.uri) as conn:
             return took_s, _pause_s(conn.lookupByUUIDString(self._id))
 
     def _definition(self, number: int) -> str:
@@ -149,7 +149,8 @@ class ByHand:
 
 
 @contextlib.contextmanager
-def _connected(uri: str) -> Iterator[libvirt.virConnect]:
+def connected(uri: str) -> Iterator[libvirt.virConnect]:
+    """Open a host's libvirt."""
     conn = libvirt.open(uri)
     try:
         yield conn

@@ -2,14 +2,16 @@
 
 The cloud runs in this process with a database object for each service; heartbeats, polling and sweeps are slowed down
 so far that only the verb counts. `python -m tests.harness.statement_counts [sqlite|postgresql|mariadb …]` prints the
-table; `--texts VERB` prints the statements of one verb.
+table; `--texts VERB` prints the statements of one verb, each with the median of the milliseconds until its answer.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import statistics
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +30,7 @@ from tests.harness.inprocess import Cloud
 
 SERVICES = ("api", "conductor", "scheduler")
 REPEATS = 2
+_TURNS = 12  # over which a statement's wait is taken
 # Nothing but the verb at work: the first of each kind happens while the cloud starts.
 _CALM: dict[str, Any] = {
     "heartbeat_interval": 300, "service_down_time": 3000, "conductor.poll_interval": 300,
@@ -61,10 +64,13 @@ class Counter:
     def __init__(self, db: Database) -> None:
         self.texts: list[str] = []
         self.compiled: list[str] = []
+        self.waits_ms: list[tuple[str, float]] = []
+        self._sent_at: dict[int, float] = {}
         self._transactions = 0
         self._checkouts = 0
         self._singly = db.engine.dialect.name == "postgresql"  # `hostler.db.timeouts.execute_singly`
         event.listen(db.engine, "before_cursor_execute", self._note_statement)
+        event.listen(db.engine, "after_cursor_execute", self._note_answer)
         event.listen(db.engine, "checkout", self._note_checkout)
 
     def _note_statement(self, *call: Any) -> None:
@@ -75,6 +81,11 @@ class Counter:
             if context.cache_hit in _COMPILED:
                 self.compiled.append(text)
             self.texts += [text] * (len(rows) if many and self._singly else 1)
+        self._sent_at[threading.get_ident()] = time.perf_counter()
+
+    def _note_answer(self, *call: Any) -> None:
+        waited_s = time.perf_counter() - self._sent_at[threading.get_ident()]
+        self.waits_ms.append((" ".join(call[2].split()), waited_s * 1000))
 
     def _note_checkout(self, *_call: object) -> None:
         self._checkouts += 1
@@ -82,6 +93,7 @@ class Counter:
     def reset(self) -> None:
         """Start from nothing."""
         self.texts, self.compiled, self._transactions, self._checkouts = [], [], 0, 0
+        self.waits_ms = []
 
     @property
     def counts(self) -> Counts:
@@ -201,12 +213,21 @@ def _print(kind: str, texts_of: str | None) -> None:
         print(f"{kind}: statements/transactions/checkouts")
         for name, counts in count_all(cloud, verbs).items():
             print(f"  {name:14}", *(f"{service} {counts[service]!s:10}" for service in SERVICES))
+        if texts_of is not None:
+            _print_texts(cloud, verbs, texts_of)
+
+
+def _print_texts(cloud: CountedCloud, verbs: Verbs, wanted: str) -> None:
+    waits: dict[tuple[str, str], list[float]] = {}
+    for _ in range(_TURNS):
         for name, verb in verbs.by_name().items():
             cloud.count(verb)
-            if name == texts_of:
+            if name == wanted:
                 for service, counter in cloud.counters.items():
-                    for text in counter.texts:
-                        print(f"{service:10} {' '.join(text.split())}")
+                    for text, waited_ms in counter.waits_ms:
+                        waits.setdefault((service, text), []).append(waited_ms)
+    for (service, text), found in waits.items():
+        print(f"{service:10} {len(found) / _TURNS:4.3g} times {statistics.median(found):6.2f} ms  {text}")
 
 
 def main() -> None:

@@ -1,0 +1,102 @@
+"""A real guest's creation beside the same done by hand: `python bench/real_boot.py [--times N] [--against COMMIT]`.
+
+A host with libvirtd and QEMU in a namespace of this machine. By hand means: an overlay of the same image made with
+qemu-img, and the same domain defined and started by libvirt, with its network card on a bridge that is there. Ours
+counts from the request until the API shows the server as ACTIVE. Both in turns; the image is on the host. Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Final
+
+import against
+import live_migration
+import measure
+
+measure.use_checkout()
+
+from tests.harness import realfleet  # noqa: E402
+
+_HEADERS: Final = {"OpenStack-API-Version": "compute 2.74"}
+_LOOK_EVERY_S: Final = 0.02
+
+
+class ByHand(live_migration.ByHand):
+    """The copy, which is made anew each time."""
+
+    def create(self) -> float:
+        """Make and start it, and remove it again; returns the seconds until it ran."""
+        with live_migration.connected(self._hosts[0].uri) as conn:
+            started = time.monotonic()
+            self._make_disk(0)
+            domain = conn.defineXML(self._definition(0))
+            domain.create()
+            took_s = time.monotonic() - started
+            domain.destroy()
+            domain.undefine()
+        self._disk(0).unlink()
+        return took_s
+
+
+def create(world: live_migration.World, image: str, flavor: str) -> float:
+    """Make a server and delete it again; returns the seconds until it was ACTIVE."""
+    client, started = world.client, time.monotonic()
+    answer = client.post("/compute/v2.1/servers", {"server": {
+        "name": "booted", "imageRef": image, "flavorRef": flavor, "networks": "auto", "key_name": "demo",
+        "host": world.cloud.hosts[0].name}}, headers=_HEADERS)
+    assert answer.status_code == 202, answer.text
+    server_id = answer.json()["server"]["id"]
+    while (server := client.show(server_id) or {})["status"] != "ACTIVE":
+        assert server["status"] == "BUILD", server
+        time.sleep(_LOOK_EVERY_S)
+    took_s = time.monotonic() - started
+    client.delete(f"/compute/v2.1/servers/{server_id}")
+    client.wait_gone(server_id)
+    return took_s
+
+
+def compare(world: live_migration.World, times: int) -> None:
+    """Make both in turns; prints the figures."""
+    image = world.client.get("/image/v2/images?name=tiny").json()["images"][0]["id"]
+    flavors = world.client.get("/compute/v2.1/flavors").json()["flavors"]
+    flavor = next(row["id"] for row in flavors if row["name"] == "tiny")
+    by_hand = ByHand(world)
+    create(world, image, flavor)  # the host has the network afterwards
+    by_hand.create()
+    runs = [(create(world, image, flavor), by_hand.create()) for _ in range(times)]
+    for name, found in zip(("api", "by_hand"), zip(*runs, strict=True), strict=True):
+        print(f"seconds {name}: {[round(took_s, 2) for took_s in found]}", file=sys.stderr)
+        measure.figure(f"real_boot/{name}", statistics.median(found), "s", count=times)
+    measure.figure("real_boot/api_over_by_hand", statistics.median(ours / theirs for ours, theirs in runs), "ratio",
+                   count=times)
+
+
+def main() -> None:
+    """Parse and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--times", type=int, default=6, help="of each; default 6")
+    parser.add_argument("--against", metavar="COMMIT", help="measure this commit and the present code in turns")
+    options = parser.parse_args()
+    missing = realfleet.missing()
+    if missing:
+        sys.exit(missing)
+    if options.against:
+        against.compare(options.against, [sys.argv[0], "--times", str(options.times)])
+        return
+    with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
+        world = live_migration.World(Path(directory))
+        try:
+            world.prepare()
+            compare(world, options.times)
+        finally:
+            world.cloud.stop()
+
+
+if __name__ == "__main__":
+    main()

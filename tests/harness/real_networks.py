@@ -7,6 +7,7 @@ import contextlib
 import http.server
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import threading
@@ -49,10 +50,14 @@ class NetworkFleet(RealFleet):
         return options
 
 
-class Outside:
-    """A web server beyond the external network, which remembers who asked it from where."""
+class _IPv6Server(http.server.ThreadingHTTPServer):
+    address_family = socket.AF_INET6
 
-    def __init__(self, address: str) -> None:
+
+class Outside:
+    """A web server beyond the external network, of both families, which remembers who asked it from where."""
+
+    def __init__(self, address: str, ipv6_address: str) -> None:
         self.callers: defaultdict[str, set[str]] = defaultdict(set)
         callers = self.callers
 
@@ -66,28 +71,39 @@ class Outside:
             def log_message(self, format: str, *args: Any) -> None:
                 """Nothing."""
 
-        self._server = http.server.ThreadingHTTPServer((address, 0), Handler)
-        self.url = f"http://{address}:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        self._servers = (http.server.ThreadingHTTPServer((address, 0), Handler),
+                         _IPv6Server((ipv6_address, 0), Handler))
+        self.url, self.ipv6_url = (f"http://{host}:{server.server_port}" for host, server in zip(
+            (address, f"[{ipv6_address}]"), self._servers, strict=True))
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
 
 
 class Tenant:
-    """A project with a network behind a router to the outside."""
+    """A project with a network of both families behind a router to the outside. Its guests form their IPv6 addresses
+    in `prefix`."""
 
-    def __init__(self, client: Client, external: str) -> None:
+    def __init__(self, client: Client, external: str, prefix: str) -> None:
         self.client, self.external = client, external
         self.network = self.make("network", name="inner")
-        self.subnet = self.make("subnet", network_id=self.network, ip_version=4, cidr="10.50.0.0/24")
         self.router = self.make("router", name="way", external_gateway_info={"network_id": external})
-        self.join(self.subnet)
+        self.join(self.make("subnet", network_id=self.network, ip_version=4, cidr="10.50.0.0/24"))
+        self.join(self.make_ipv6_subnet(self.network, prefix, "slaac"))
         self.group = self.make("security_group", name="open")
-        for rule in ({"protocol": "icmp"}, *({"protocol": "tcp", "port_range_min": port, "port_range_max": port}
-                                             for port in (22, 80))):
-            self.make("security_group_rule", security_group_id=self.group, direction="ingress", **rule)
+        for ethertype, ping in (("IPv4", "icmp"), ("IPv6", "ipv6-icmp")):
+            for rule in ({"protocol": ping}, *({"protocol": "tcp", "port_range_min": port, "port_range_max": port}
+                                               for port in (22, 80))):
+                self.make("security_group_rule", security_group_id=self.group, direction="ingress",
+                          ethertype=ethertype, **rule)
+
+    def make_ipv6_subnet(self, network: str, prefix: str, mode: str) -> str:
+        return self.make("subnet", network_id=network, ip_version=6, cidr=prefix, ipv6_ra_mode=mode,
+                         ipv6_address_mode=mode)
 
     def make(self, noun: str, **values: Any) -> str:
         made = self.client.post(f"{NET}/{noun.replace('_', '-')}s", {noun: values})
@@ -114,15 +130,20 @@ class Tenant:
 
 
 class Guest:
-    """A server with one port; `floating` is where it is reached from outside, or else `through` another guest."""
+    """A server with one port of both families; `floating` is where it is reached from outside, or else its IPv6
+    address, where the outside has a route there, or `through` another guest."""
 
     through: Guest | None = None
 
     def __init__(self, world: RealNetworks, tenant: Tenant, name: str, host: Host | None, address: str,
-                 network: str = "", *, floating: bool = True) -> None:
+                 network: str = "", *, floating: bool = True, **port: Any) -> None:
         self.name, self.address, self._key, self.tenant = name, address, world.directory / "key", tenant
-        self.port = tenant.make("port", network_id=network or tenant.network, fixed_ips=[{"ip_address": address}],
-                                security_groups=[tenant.group])
+        self.port = tenant.make("port", **{
+            "network_id": network or tenant.network, "fixed_ips": [{"ip_address": address}],
+            "security_groups": [tenant.group], **port})
+        shown = tenant.client.get(f"{NET}/ports/{self.port}").json()["port"]
+        self.mac = str(shown["mac_address"])
+        [self.ipv6] = [fixed["ip_address"] for fixed in shown["fixed_ips"] if ":" in fixed["ip_address"]]
         self.floating = ""
         if floating:
             made = tenant.client.post(f"{NET}/floatingips", {"floatingip": {
@@ -144,7 +165,7 @@ class Guest:
         if self.through is not None:
             way = ["-o", f"ProxyCommand={shlex.join(self.through.ssh_command(f'nc {self.address} 22'))}"]
         return ["ssh", "-i", str(self._key), *SSH_OPTIONS, *way,
-                f"root@{self.address if self.through is not None else self.floating}", command]
+                f"root@{self.address if self.through is not None else self.floating or self.ipv6}", command]
 
     def run(self, command: str) -> str:
         """Return what a command in the guest says; raises AssertionError when it fails."""
@@ -154,7 +175,15 @@ class Guest:
 
     def fetch(self, address: str, what: str) -> str:
         """Return the checksum of what the guest gets from another one's web server."""
-        return self.run(f"timeout 60 wget -q -O - http://{address}/{what} | sha256sum")
+        return self.run(f"timeout 60 wget -q -O - http://{in_url(address)}/{what} | sha256sum")
+
+    def name_at(self, address: str) -> str:
+        """Return the name of the guest whose web server answers this one at an address."""
+        return self.run(f"timeout 30 wget -q -O - http://{in_url(address)}/name")
+
+
+def in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
 
 
 class RealNetworks:
@@ -162,7 +191,7 @@ class RealNetworks:
 
     def __init__(self, cloud: NetworkFleet, client: Client, directory: Path) -> None:
         self.cloud, self.client, self.directory = cloud, client, directory
-        self.outside = Outside(cloud.fabric.address)
+        self.outside = Outside(cloud.fabric.address, cloud.fabric.ipv6_address)
 
     @classmethod
     @contextlib.contextmanager
@@ -193,11 +222,20 @@ class RealNetworks:
         external = self.client.post(f"{NET}/networks", {"network": {
             "name": "outside", "router:external": True, "provider:network_type": "flat",
             "provider:physical_network": "fabric"}}).json()["network"]["id"]
-        self.client.post(f"{NET}/subnets", {"subnet": {
-            "network_id": external, "ip_version": 4, "cidr": f"{prefix}.0/24", "gateway_ip": self.cloud.fabric.address,
-            "enable_dhcp": False, "allocation_pools": [{"start": f"{prefix}.100", "end": f"{prefix}.200"}]}}
-                         ).raise_for_status()
+        for subnet in ({"ip_version": 4, "cidr": f"{prefix}.0/24", "gateway_ip": self.cloud.fabric.address,
+                        "allocation_pools": [{"start": f"{prefix}.100", "end": f"{prefix}.200"}]},
+                       {"ip_version": 6, "cidr": self.cloud.fabric.ipv6_prefix(0),
+                        "gateway_ip": self.cloud.fabric.ipv6_address}):
+            self.client.post(f"{NET}/subnets", {"subnet": {"network_id": external, "enable_dhcp": False, **subnet}}
+                             ).raise_for_status()
         return str(external)
+
+    def make_routes(self, router: str, *prefixes: str) -> None:
+        """Lead the outside to IPv6 prefixes by a router's address there."""
+        shown = self.client.get(f"{NET}/routers/{router}").json()["router"]["external_gateway_info"]
+        [address] = [fixed["ip_address"] for fixed in shown["external_fixed_ips"] if ":" in fixed["ip_address"]]
+        for prefix in prefixes:
+            self.cloud.fabric.lead(prefix, address)
 
     def wait_reports(self, *guests: Guest) -> None:
         """Wait until each guest has reported to the outside, and those with a floating IP take connections."""

@@ -49,7 +49,24 @@ class Fabric:
         address = f"02:68:66:61:{self.number // 256:02x}:{self.number % 256:02x}"
         _run("ip", "link", "add", self.bridge, "address", address, "type", "bridge")
         _run("ip", "addr", "add", f"{self.address}/24", "dev", self.bridge)
+        speaks_ipv6 = Path(f"/proc/sys/net/ipv6/conf/{self.bridge}/disable_ipv6")
+        if speaks_ipv6.exists():
+            speaks_ipv6.write_text("0")
+            _run("ip", "addr", "add", f"{self.ipv6_address}/64", "dev", self.bridge, "nodad")
         _run("ip", "link", "set", self.bridge, "up")
+
+    @property
+    def ipv6_address(self) -> str:
+        """Its IPv6 address, the first of `ipv6_prefix(0)`."""
+        return self.ipv6_prefix(0).replace("/64", "1")
+
+    def ipv6_prefix(self, number: int) -> str:
+        """Return a /64 that no other fabric has: 0 is its own, others are for networks that it leads to."""
+        return f"2001:db8:{self.number:x}:{number:x}::/64"
+
+    def lead(self, prefix: str, address: str) -> None:
+        """Route a prefix to an address on the fabric."""
+        _run("ip", "-6", "route", "replace", prefix, "via", address, "dev", self.bridge)
 
     def stop(self) -> None:
         """Remove the bridge; the links of hosts that are gone went with them."""

@@ -35,7 +35,7 @@ class World(RealNetworks):
     """A tenant with a guest on each host."""
 
     def prepare(self) -> None:
-        self.tenant = Tenant(self.client, self.make_basics())
+        self.tenant = Tenant(self.client, self.make_basics(), self.cloud.fabric.ipv6_prefix(1))
         self.g1, self.g2, self.g3 = (
             Guest(self, self.tenant, f"g{number}", host, f"10.50.0.1{number}", floating=number != 2)
             for number, host in enumerate(self.cloud.hosts, 1))
@@ -51,13 +51,13 @@ class World(RealNetworks):
             "agents"] if agent.get("ha_state") == "active"]
 
     def holds(self, host: Host) -> bool:
-        """Return whether a host's kernel has the router's address outside."""
+        """Return whether a host's kernel has an address of the router's outside."""
         shown = self.client.get(f"{NET}/routers/{self.tenant.router}").json()["router"]
-        [fixed] = shown["external_gateway_info"]["external_fixed_ips"]
         namespace = (self.cloud.state(host) / "routers" / self.tenant.router
                      / names.router_namespace_name(self.tenant.router))
-        done = host.run(f"nsenter --net={namespace} ip -o -4 address")
-        return f" {fixed['ip_address']}/" in done.stdout
+        done = host.run(f"nsenter --net={namespace} ip -o address")
+        return any(f" {fixed['ip_address']}/" in done.stdout
+                   for fixed in shown["external_gateway_info"]["external_fixed_ips"])
 
     def settle_on(self, host: Host) -> None:
         """Have a host lead outside, and wait until it does, and no other."""

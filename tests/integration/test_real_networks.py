@@ -1,14 +1,17 @@
-"""Tenant networks of real guests on two hosts: across hosts, through a router, in from outside and out again, apart
-from others of the same addresses, past the death of an agent; and nothing is left of them.
+"""Tenant networks of real guests on two hosts, of both families: across hosts, through a router, in from outside and
+out again, apart from others of the same addresses, past the death of an agent; and nothing is left.
 
 The tests run in their order and share four guests. `a1` and `a2` are on one VXLAN network on the two hosts, `a3` on
-another one behind the same router, without a floating IP; `b1` is another tenant's, with the address of `a1`, on
-either host.
+another one behind the same router, without a floating IP; `b1` is another tenant's, with the addresses and the MAC of
+`a1`, on either host. The guests of `far` ask for their IPv6 addresses (DHCPv6), the others form them.
 """
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +23,9 @@ from tests.harness.real_networks import NET, Guest, RealNetworks, Tenant
 from tests.harness.realhost import Host
 
 pytestmark = pytest.mark.timeout(900)
+_DHCPV6 = Path(__file__).parents[1] / "harness" / "guest_dhcpv6.c"
+METADATA = ("http://169.254.169.254/latest/meta-data/hostname",
+            "'http://[fe80::a9fe:a9fe%eth0]/latest/meta-data/hostname'")
 
 
 class World(RealNetworks):
@@ -27,23 +33,40 @@ class World(RealNetworks):
 
     def prepare(self) -> None:
         """Make everything and wait until each guest has reported to the outside."""
-        external = self.make_basics()
+        external, fabric = self.make_basics(), self.cloud.fabric
         other = make_user(self.client, "other", make_project(self.client, "other"))
         key = (self.directory / "key.pub").read_text()
         other.post("/compute/v2.1/os-keypairs", {"keypair": {"name": "demo", "public_key": key}}).raise_for_status()
-        self.a, self.b = Tenant(self.client, external), Tenant(other, external)
+        self.a, self.b = (Tenant(client, external, fabric.ipv6_prefix(1)) for client in (self.client, other))
         far = self.a.make("network", name="far")
         self.a.join(self.a.make("subnet", network_id=far, ip_version=4, cidr="10.51.0.0/24"))
+        subnet = self.a.make_ipv6_subnet(far, fabric.ipv6_prefix(2), "dhcpv6-stateful")
+        self.a.join(subnet)
+        self.make_routes(self.a.router, fabric.ipv6_prefix(1), fabric.ipv6_prefix(2))
         first, second = self.cloud.hosts
         self.a1, self.a2 = (Guest(self, self.a, name, host, address) for name, host, address in (
             ("a1", first, "10.50.0.11"), ("a2", second, "10.50.0.12")))
-        self.a3 = Guest(self, self.a, "a3", second, "10.51.0.13", far, floating=False)
-        self.b1 = Guest(self, self.b, "b1", None, "10.50.0.11")
+        self.a3 = Guest(self, self.a, "a3", second, "10.51.0.13", far, floating=False,
+                        fixed_ips=[{"ip_address": "10.51.0.13"}, {"subnet_id": subnet}])
+        self.a3.through = self.a2
+        self.b1 = Guest(self, self.b, "b1", None, "10.50.0.11", mac_address=self.a1.mac)
         self.wait_reports(*self.guests)
 
     @property
     def guests(self) -> tuple[Guest, ...]:
         return self.a1, self.a2, self.a3, self.b1
+
+    def put_dhcpv6(self, guest: Guest) -> bool:
+        """Give the guest a DHCPv6 client; returns whether one can be made here: a static program for it."""
+        compiler, program = shutil.which("cc"), self.directory / "dhcpv6"
+        done = subprocess.run([compiler or "false", "-static", "-Os", "-o", str(program), str(_DHCPV6)],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            return False
+        with program.open("rb") as text:
+            subprocess.run(guest.ssh_command("cat > /tmp/dhcpv6 && chmod +x /tmp/dhcpv6"), stdin=text, check=True,
+                           timeout=90)
+        return True
 
 
 @pytest.fixture(scope="module")
@@ -52,15 +75,35 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         yield made
 
 
-def test_a_network_spans_hosts(world: World) -> None:
-    assert " 0% packet loss" in world.a1.run(f"ping -c 5 -W 5 {world.a2.address}")
-    assert world.a1.fetch(world.a2.address, "file") == world.a2.run("cat /tmp/www/sum")
-    assert world.a2.fetch(world.a1.address, "file") == world.a1.run("cat /tmp/www/sum")
+def test_guests_get_their_addresses_from_their_own_host(world: World) -> None:
+    """Each host's servers know the guests there alone."""
+    asked = world.put_dhcpv6(world.a3)
+    assert not asked or world.a3.run("/tmp/dhcpv6 eth0") == world.a3.ipv6
+    world.a3.run(f"ip -6 addr add {world.a3.ipv6}/64 dev eth0")
+    for guest in world.guests:
+        wait_for(lambda guest=guest: f" {guest.ipv6}/64" in guest.run("ip -6 addr show dev eth0"), guest.ipv6, 30)
+        for url in METADATA:
+            assert guest.run(f"timeout 30 wget -q -O - {url}") == guest.name
+    hosts = {guest.name: (world.client.show(guest.id) or {})["OS-EXT-SRV-ATTR:host"] for guest in world.guests}
+    for host in world.cloud.hosts:
+        own = {name for name in hosts if hosts[name] == host.name}
+        leases = "".join(path.read_text() for path in (world.cloud.state(host) / "networks").glob("*/dnsmasq.leases"))
+        assert {guest.name for guest in world.guests if f" {guest.address} {guest.name} " in leases} == own, leases
+        assert (f" {world.a3.ipv6} " in leases) == (asked and "a3" in own), leases
 
 
-def test_a_router_joins_subnets_across_hosts(world: World) -> None:
-    assert world.a1.run(f"timeout 30 wget -q -O - http://{world.a3.address}/name") == "a3"
-    assert world.a2.run(f"timeout 30 wget -q -O - http://{world.a3.address}/name") == "a3"
+@pytest.mark.parametrize("family", ["address", "ipv6"])
+def test_a_network_spans_hosts(world: World, family: str) -> None:
+    here, there = getattr(world.a1, family), getattr(world.a2, family)
+    assert " 0% packet loss" in world.a1.run(f"ping -c 5 -W 5 {there}")
+    assert world.a1.fetch(there, "file") == world.a2.run("cat /tmp/www/sum")
+    assert world.a2.fetch(here, "file") == world.a1.run("cat /tmp/www/sum")
+
+
+@pytest.mark.parametrize("family", ["address", "ipv6"])
+def test_a_router_joins_subnets_across_hosts(world: World, family: str) -> None:
+    for guest in (world.a1, world.a2):
+        assert guest.name_at(getattr(world.a3, family)) == "a3"
 
 
 def test_outside_in_by_floating_ips_and_inside_out(world: World) -> None:
@@ -73,11 +116,21 @@ def test_outside_in_by_floating_ips_and_inside_out(world: World) -> None:
     assert addresses[source] in ("network:router_gateway", "network:floatingip_agent_gateway")
 
 
-def test_tenants_with_the_same_addresses_do_not_meet(world: World) -> None:
-    assert world.b1.address == world.a1.address
+def test_ipv6_goes_in_and_out_as_it_is(world: World) -> None:
+    for guest in (world.a1, world.a2, world.a3):
+        guest.run(f"timeout 30 wget -q -O /dev/null {world.outside.ipv6_url}/{guest.name}-ipv6")
+        assert world.outside.callers[f"{guest.name}-ipv6"] == {guest.ipv6}
+        done = subprocess.run(["curl", "-g", "-sS", "--max-time", "30", f"http://[{guest.ipv6}]/name"],
+                              capture_output=True, text=True, check=False)
+        assert done.stdout.strip() == guest.name, done.stderr
+
+
+@pytest.mark.parametrize("family", ["address", "ipv6"])
+def test_tenants_with_the_same_addresses_do_not_meet(world: World, family: str) -> None:
+    assert (world.b1.mac, getattr(world.b1, family)) == (world.a1.mac, getattr(world.a1, family))
     with pytest.raises(AssertionError, match="100% packet loss"):
-        world.b1.run(f"ping -c 3 -W 2 {world.a2.address}")
-    assert world.a2.run(f"timeout 30 wget -q -O - http://{world.a1.address}/name") == "a1"
+        world.b1.run(f"ping -c 3 -W 2 {getattr(world.a2, family)}")
+    assert world.a2.name_at(getattr(world.a1, family)) == "a1"
 
 
 def test_the_doctor_finds_nothing_and_a_traced_packet_arrives(world: World) -> None:
@@ -93,31 +146,31 @@ def test_the_doctor_finds_nothing_and_a_traced_packet_arrives(world: World) -> N
 def test_a_line_that_a_hand_took_is_traced_and_made_right(world: World) -> None:
     host = world.cloud.hosts[0]
     [line] = [line for line in host.check("bridge fdb show").splitlines()
-              if f"dst {world.cloud.hosts[1].address}" in line and line.startswith(_mac(world.a2))]
+              if f"dst {world.cloud.hosts[1].address}" in line and line.startswith(world.a2.mac)]
     device = line.split()[2]
-    host.check(f"bridge fdb del {_mac(world.a2)} dev {device} dst {world.cloud.hosts[1].address} self")
+    host.check(f"bridge fdb del {world.a2.mac} dev {device} dst {world.cloud.hosts[1].address} self")
     status, report = world.manage("trace-packet", world.a1.port, world.a2.port)
-    assert status == 1 and _mac(world.a2) in report["hops"][-1]["what"], report
+    assert status == 1 and world.a2.mac in report["hops"][-1]["what"], report
     status, report = world.manage("doctor", "--check", "host-networks", "--repair")
     assert [finding["outcome"] for finding in report["findings"]] == ["made it right"], report
     assert " 0% packet loss" in world.a1.run(f"ping -c 3 -W 5 {world.a2.address}")
 
 
-def _mac(guest: Guest) -> str:
-    return str(guest.tenant.client.get(f"{NET}/ports/{guest.port}").json()["port"]["mac_address"])
-
-
 def test_an_agents_death_loses_no_packet(world: World) -> None:
-    for guest, target in ((world.a1, world.a2.address), (world.a2, world.a3.address)):
-        guest.run(f"(ping -i 0.2 -c 60 -W 10 {target} > /tmp/ping 2>&1; touch /tmp/pinged) > /dev/null 2>&1 &")
+    pairs = [(guest, family, getattr(target, family)) for guest, target in ((world.a1, world.a2), (world.a2, world.a3))
+             for family in ("address", "ipv6")]
+    for guest, family, target in pairs:
+        guest.run(f"(ping -i 0.2 -c 60 -W 10 {target} > /tmp/ping-{family} 2>&1; touch /tmp/pinged-{family}) "
+                  "> /dev/null 2>&1 &")
     agents = [world.cloud.fleet.processes[host.name] for host in world.cloud.hosts]
     for agent in agents:
         agent.kill()
         agent.start()
     wait_for(lambda: real_guests.hosts_up(world.client) == 2, "both agents", 60)
-    for guest in (world.a1, world.a2):
-        wait_for(lambda guest=guest: guest.run("ls /tmp").find("pinged") >= 0, "the end of the pings", 90, every_s=1)
-        assert " 0% packet loss" in guest.run("cat /tmp/ping")
+    for guest, family, _ in pairs:
+        wait_for(lambda guest=guest, family=family: f"pinged-{family}" in guest.run("ls /tmp"), "the end of the pings",
+                 90, every_s=1)
+        assert " 0% packet loss" in guest.run(f"cat /tmp/ping-{family}"), (guest.name, family)
 
 
 def test_nothing_is_left(world: World) -> None:

@@ -19,11 +19,11 @@ from typing import Any, Self
 import pytest
 
 from tests.harness import real_guests, real_parts, realfleet
+from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
 from tests.harness.fleet import MAIN
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import BOOT_S, SSH_OPTIONS
-from tests.harness.realfleet import RealFleet
 from tests.harness.realhost import Host
 
 NET = "/network/v2.0"
@@ -38,8 +38,8 @@ httpd -p 80 -h /tmp/www
 """
 
 
-class NetworkFleet(RealFleet):
-    """The fabric is the external network."""
+class NetworkFleet(CertifiedFleet):
+    """The fabric is the external network; guests may move."""
 
     def overrides(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Say which link leads there, and that networks are VXLAN."""

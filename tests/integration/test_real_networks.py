@@ -1,5 +1,5 @@
 """Tenant networks of real guests on two hosts, of both families: across hosts, through a router, in from outside and
-out again, apart from others of the same addresses, past the death of an agent; and nothing is left.
+out again, apart from others of the same addresses, past the death of an agent, and after a move; and nothing is left.
 
 The tests run in their order and share four guests. `a1` and `a2` are on one VXLAN network on the two hosts, `a3` on
 another one behind the same router, without a floating IP; `b1` is another tenant's, with the addresses and the MAC of
@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from compute.network import names
 from tests.harness import real_guests
 from tests.harness.at_once import at_once
 from tests.harness.people import make_project, make_user
@@ -173,6 +175,40 @@ def test_an_agents_death_loses_no_packet(world: World) -> None:
         assert " 0% packet loss" in guest.run(f"cat /tmp/ping-{family}"), (guest.name, family)
 
 
+def test_a_floating_ip_follows_its_guest_to_another_host(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    guest, (first, second) = world.a1, world.cloud.hosts
+    path, client = f"/compute/v2.1/servers/{guest.id}/action", world.client
+
+    def act(action: str, status: str) -> None:
+        client.post(path, {action: None}).raise_for_status()
+        wait_for(lambda: (shown := client.show(guest.id) or {}).get("status") == status
+                 and shown.get("OS-EXT-STS:task_state") is None, f"{action} to end", 90, every_s=0.2)
+
+    assert guest.floating in _addresses(world, first) and guest.floating not in _addresses(world, second)
+    act("os-stop", "SHUTOFF")
+    act("migrate", "VERIFY_RESIZE")
+    act("confirmResize", "SHUTOFF")
+    world.outside.callers[guest.name].clear()
+    began = time.monotonic()
+    act("os-start", "ACTIVE")
+    shown = client.show(guest.id) or {}
+    assert shown["OS-EXT-SRV-ATTR:host"] == second.name
+    wait_for(lambda: _answers(guest.floating) and _answers(guest.ipv6), "answers from outside", real_guests.BOOT_S)
+    with capsys.disabled():
+        print(f"\nreached from outside {time.monotonic() - began:.1f} s after its start was asked for")
+    wait_for(lambda: guest.ssh("hostname").stdout.strip() == guest.name, "ssh", real_guests.BOOT_S)
+    guest.run("sh /run/config/user-data > /dev/null 2>&1 &")  # which runs by itself at the first boot only
+    wait_for(lambda: world.outside.callers[guest.name], "its word", 30)
+    assert world.outside.callers[guest.name] == {guest.floating}
+    # `b1`, with the same addresses and the same MAC, stays where it was.
+    assert world.b1.run("hostname") == "b1"
+    for family in ("address", "ipv6"):
+        assert world.a2.name_at(getattr(guest, family)) == world.a3.name_at(getattr(guest, family)) == "a1"
+    assert guest.floating in _addresses(world, second) and guest.floating not in _addresses(world, first)
+    assert _of(world, first, world.a) == [], "the tenant has nobody there any more"
+    assert world.manage("doctor", "--check", "host-networks", "--check", "routers")[1].get("findings") == []
+
+
 def test_nothing_is_left(world: World) -> None:
     for guest in world.guests:
         guest.tenant.client.post(f"/compute/v2.1/servers/{guest.id}/action", {"forceDelete": None})
@@ -190,3 +226,27 @@ def _left(world: World, host: Host) -> list[str]:
     return [*host.links(), *(line for line in host.check("nft list tables").splitlines() if "hostler" in line),
             *(str(path) for kind in ("networks", "routers") for path in (state / kind).glob("*")),
             *(name for name in host.programs() if name == "dnsmasq")]
+
+
+def _answers(address: str) -> bool:
+    return subprocess.run(["busybox", "ping", "-c", "1", "-W", "1", address], capture_output=True,
+                          check=False).returncode == 0
+
+
+def _addresses(world: World, host: Host) -> str:
+    """Return all addresses, translations and neighbours of routers on a host."""
+    return host.check(f"for namespace in {world.cloud.state(host)}/routers/*/hostler-router-*; do nsenter "
+                      "--net=$namespace sh -c 'ip -o address; nft list ruleset; ip neigh'; done")
+
+
+def _of(world: World, host: Host, tenant: Tenant) -> list[str]:
+    """Return what a host has of a tenant's networks and router."""
+    networks = [row["id"] for row in tenant.client.get(
+        f"{NET}/networks?project_id={tenant.client.project_id}&router:external=false").json()["networks"]]
+    mine = {*networks, tenant.router}
+    links = {name(network) for network in networks for name in (names.bridge_name, names.vxlan_name)}
+    tables = {names.table_name(network) for network in networks}
+    return [*(link for link in host.links() if link in links),
+            *(line for line in host.check("nft list tables").splitlines() if line.split()[-1] in tables),
+            *(str(path) for kind in ("networks", "routers")
+              for path in (world.cloud.state(host) / kind).glob("*") if path.name.partition(".")[0] in mine)]

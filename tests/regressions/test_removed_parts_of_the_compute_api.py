@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 
 from tests.harness.client import Client
 
 C = "/compute/v2.1"
+SERVER = "6b1f5a0e-5d0e-4d0e-8f7a-0c5a3d2e1f00"
 OLDEST = {"OpenStack-API-Version": "compute 2.1"}
 
 
@@ -17,7 +16,7 @@ OLDEST = {"OpenStack-API-Version": "compute 2.1"}
     ("GET", "/os-cells"), ("GET", "/os-cells/detail"), ("GET", "/os-certificates/root"), ("POST", "/os-cloudpipe"),
     ("GET", "/os-fixed-ips/10.0.0.1"), ("GET", "/os-floating-ip-dns"), ("GET", "/os-floating-ips-bulk"),
     ("GET", "/os-fping"), ("GET", "/os-security-group-default-rules"),
-    ("GET", f"/servers/{uuid.uuid4()}/consoles"), ("GET", f"/servers/{uuid.uuid4()}/os-virtual-interfaces")])
+    ("GET", f"/servers/{SERVER}/consoles"), ("GET", f"/servers/{SERVER}/os-virtual-interfaces")])
 def test_they_are_gone(client: Client, method: str, path: str) -> None:
     answer = client.request(method, C + path, json={} if method in ("POST", "PUT") else None,
                             headers=OLDEST)

@@ -145,7 +145,7 @@ def test_an_unknown_driver_is_told_with_the_known_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a/b", ".hidden", "a@b", "a#b"])
 def test_a_back_ends_name_fits_a_path_and_a_host_string(tmp_path: Path, name: str) -> None:
     (tmp_path / "volume.conf").write_text(f"[volume]\nenabled_backends = {name}\n")
-    with pytest.raises(errors.AgentError, match="no name"):
+    with pytest.raises(errors.AgentError, match="not a valid name for a back end"):
         service.build(load(tmp_path))
 
 

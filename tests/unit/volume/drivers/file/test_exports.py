@@ -240,8 +240,9 @@ def test_what_cannot_be_reached_is_refused(driver: FileDriver, volume: VolumeSpe
 
 
 @pytest.mark.parametrize(("option", "value", "text"), [
-    ("export_ports", "10809", "no range of ports"), ("export_ports", "20-10", "no range of ports"),
-    ("export_ports", "1-70000", "no range of ports"), ("tls_dir", "/nonexistent", "has no ca-cert.pem, server-cert")])
+    ("export_ports", "10809", "not a range of ports"), ("export_ports", "20-10", "not a range of ports"),
+    ("export_ports", "1-70000", "not a range of ports"),
+    ("tls_dir", "/nonexistent", "has no ca-cert.pem, server-cert")])
 def test_settings_that_cannot_work_are_told_at_the_start(make_driver: MakeDriver, option: str, value: str,
                                                          text: str) -> None:
     driver = make_driver(**{f"volume_{option}": value})

@@ -28,6 +28,7 @@ from hostler.db.models import (
     Server,
     Zone,
 )
+from hostler.db.moments import now
 from hostler.operations import lease
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds.registry import KINDS
@@ -150,7 +151,7 @@ class Rig:
         """Let the delay of an operation that was handed over be past."""
         def work(session: orm.Session) -> None:
             row = session.get_one(Operation, operation_id)
-            row.not_before = row.created_at
+            row.not_before = now(-1.0)  # type: ignore[assignment]
 
         self.db.write(work)
 

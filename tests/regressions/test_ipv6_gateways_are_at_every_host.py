@@ -43,8 +43,8 @@ def test_an_address_that_every_host_has_is_no_stranger_there(cloud: Cloud, clien
     put(client, f"routers/{router}", {"router": {"admin_state_up": True}}).raise_for_status()
     wait_for(lambda: sorted(len(host["network"]["addresses"].get(router, ())) for host in seen().values()) == [0, 2],
              "one host's addresses", 30)
+    wait_for(lambda: strangers(seen()) == [], "both hosts to be as the records say", 30)
     hosts = seen()
-    assert strangers(hosts) == []
     held = [host["network"]["addresses"] for host in hosts.values()]
     assert strangers({name: {"network": {"differences": [], "addresses": addresses}}
                       for name, addresses in zip(hosts, held[::-1], strict=True)}) == [router, router]

@@ -153,6 +153,7 @@ BODIES: Final[tuple[Call, ...]] = (
     Call("PUT", f"{_C}/servers/{{server}}/os-volume_attachments/{{volume}}",
          {"volumeAttachment": {"volumeId": "{volume}", "delete_on_termination": True}}),
     Call("POST", f"{_C}/servers/{{server}}/remote-consoles", {"remote_console": {"protocol": "vnc", "type": "novnc"}}),
+    Call("POST", f"{_C}/servers/{{server}}/consoles", {"console": {}}),
     Call("POST", f"{_C}/servers/{{server}}/migrations/x/action", {"force_complete": None}),
     *_actions(f"{_C}/servers/{{server}}/action", os__start=None, os__stop=None, reboot={"type": "HARD"}, pause=None,
               unpause=None, suspend=None, resume=None, lock=None, unlock=None, os__getConsoleOutput={},

@@ -62,10 +62,11 @@ def _identity(path: str, *filters: str, **values: str) -> Listed:
 
 
 _TAGS: Final = ("tags", "tags-any", "not-tags", "not-tags-any")
+_OF_SERVERS: Final = {**dict.fromkeys(TIMES, NEVER), "status": "SUSPENDED"}  # another word is no status, and refused
 _AT: Final = dict.fromkeys(("created_at", "updated_at"), f"gt:{NEVER}")
 LISTS: Final = (
-    Listed(f"{COMPUTE}/servers/detail", "servers", tuple(server_query.FILTERS), dict.fromkeys(TIMES, NEVER)),
-    Listed(f"{COMPUTE}/servers", "servers", tuple(server_query.FILTERS), dict.fromkeys(TIMES, NEVER)),
+    Listed(f"{COMPUTE}/servers/detail", "servers", tuple(server_query.FILTERS), _OF_SERVERS),
+    Listed(f"{COMPUTE}/servers", "servers", tuple(server_query.FILTERS), _OF_SERVERS),
     Listed(f"{COMPUTE}/flavors", "flavors", ("minRam", "minDisk", "is_public")),
     Listed(f"{COMPUTE}/os-keypairs", "keypairs", ("user_id",)),
     Listed(f"{COMPUTE}/os-services", "services", ("host", "binary")),

@@ -95,7 +95,8 @@ class ByHand:
         described = subprocess.run(["qemu-img", "info", "-U", "--output", "json", overlay], capture_output=True,
                                    check=True).stdout
         image = Path(json.loads(described)["full-backing-filename"])
-        self._bases = [next(world.cloud.state(host).rglob(image.name)) for host in self._hosts]
+        # A host that has had no server of the image has none of it.
+        self._bases = [next(world.cloud.state(host).rglob(image.name), image) for host in self._hosts]
         self._become_a_copy()
 
     def _become_a_copy(self) -> None:

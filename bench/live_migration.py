@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -182,10 +182,10 @@ def compare(world: World, times: int) -> None:
     measure.figure("live_migration/api_over_by_hand", medians[0] / medians[1], "ratio", count=times)
 
 
-def main() -> None:
-    """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=6, help="migrations of each; default 6")
+def main(description: str | None = __doc__, measured: Callable[[World, int], None] = compare) -> None:
+    """Parse the arguments and let `measured` compare in a cloud with a guest, so many times."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--times", type=int, default=6, help="of each; default 6")
     parser.add_argument("--against", metavar="COMMIT", help="measure this commit and the present code in turns")
     options = parser.parse_args()
     missing = realfleet.missing()
@@ -198,7 +198,7 @@ def main() -> None:
         world = World(Path(directory))
         try:
             world.prepare()
-            compare(world, options.times)
+            measured(world, options.times)
         finally:
             world.cloud.stop()
 

@@ -7,28 +7,22 @@ counts from the request until the API shows the server as ACTIVE. Both in turns;
 
 from __future__ import annotations
 
-import argparse
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Final
 
-import against
 import live_migration
 import measure
 
 measure.use_checkout()
-
-from tests.harness import realfleet  # noqa: E402
 
 _HEADERS: Final = {"OpenStack-API-Version": "compute 2.74"}
 _LOOK_EVERY_S: Final = 0.02
 
 
 class ByHand(live_migration.ByHand):
-    """The copy, which is made anew each time."""
+    """The copy, made again each time."""
 
     def create(self) -> float:
         """Make and start it, and remove it again; returns the seconds until it ran."""
@@ -77,26 +71,5 @@ def compare(world: live_migration.World, times: int) -> None:
                    count=times)
 
 
-def main() -> None:
-    """Parse and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=6, help="of each; default 6")
-    parser.add_argument("--against", metavar="COMMIT", help="measure this commit and the present code in turns")
-    options = parser.parse_args()
-    missing = realfleet.missing()
-    if missing:
-        sys.exit(missing)
-    if options.against:
-        against.compare(options.against, [sys.argv[0], "--times", str(options.times)])
-        return
-    with tempfile.TemporaryDirectory(prefix="hostler-bench-") as directory:
-        world = live_migration.World(Path(directory))
-        try:
-            world.prepare()
-            compare(world, options.times)
-        finally:
-            world.cloud.stop()
-
-
 if __name__ == "__main__":
-    main()
+    live_migration.main(__doc__, compare)

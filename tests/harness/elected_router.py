@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from hostler import ids
 from hostler.resources.server.specs import (
     FloatingIpSpec,
@@ -105,3 +107,13 @@ def pinging(guest: Guest, address: str) -> Iterator[Callable[[], int]]:
     machine.path = guest.path
     with machine.pinging(address) as missed:
         yield missed
+
+
+@pytest.fixture
+def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
+    """It, ended after the test."""
+    made = Scene(hosts, tmp_path)
+    try:
+        yield made
+    finally:
+        made.world.close()

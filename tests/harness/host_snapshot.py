@@ -30,7 +30,7 @@ def snapshot(state: Path) -> dict[str, Any]:
 
 
 def _text(path: Path) -> Any:
-    """Return what a file says; of a port's, not what its server was when the port was told of last."""
+    """Return what a file says; of a port's, without the state that its server had then."""
     text = path.read_text()
     return json.loads(text)["port"] if path.parent.name == "ports" else text
 

@@ -7,7 +7,7 @@ import dataclasses
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,13 @@ from compute.network.router_rules import HostRouter
 from hostler import ids
 from hostler.resources.server.specs import RouterPortSpec, RouterSpec
 from tests.harness import network_lab
-from tests.harness.elected_router import FLOATING, FORWARDED, OWN, Scene, external_network, pinging
+from tests.harness.elected_router import FLOATING, FORWARDED, OWN, Scene, external_network, pinging, scene
 from tests.harness.network_fixtures import host_namespace, hosts
 from tests.harness.network_lab import make_network, wait_for
 from tests.harness.two_hosts import HostOfTwo, Segment, place
 
-__all__ = ["host_namespace", "hosts"]
+__all__ = ["host_namespace", "hosts", "scene"]
 pytestmark = network_lab.NEEDS
-
-
-@pytest.fixture
-def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(hosts, tmp_path)
-    try:
-        yield made
-    finally:
-        made.world.close()
 
 
 def test_one_host_leads_outside_for_the_guests_of_both(scene: Scene) -> None:

@@ -6,31 +6,17 @@ A guest that believed one remembered that host, and lost its way when another on
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from hostler import ids
 from hostler.resources.network import autoconf
 from hostler.resources.server.specs import FixedIpSpec, SubnetSpec
 from tests.harness import network_lab
-from tests.harness.elected_router import Scene
+from tests.harness.elected_router import Scene, scene
 from tests.harness.network_fixtures import host_namespace, hosts
 from tests.harness.network_lab import hear_all, wait_for
-from tests.harness.two_hosts import HostOfTwo
 
-__all__ = ["host_namespace", "hosts"]
+__all__ = ["host_namespace", "hosts", "scene"]
 pytestmark = network_lab.NEEDS
-
-
-@pytest.fixture
-def scene(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path) -> Iterator[Scene]:
-    made = Scene(hosts, tmp_path)
-    try:
-        yield made
-    finally:
-        made.world.close()
 
 
 def _redirects(frames: list[bytes]) -> list[bytes]:

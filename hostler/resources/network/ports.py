@@ -316,7 +316,7 @@ def _drafts(session: orm.Session, context: RequestContext, servers: Sequence[New
         subnets = _subnets(session, networks)
     secured = any(network.port_security_enabled for network in networks.values())
     if list(groups) != ["default"] and not all(network.port_security_enabled for network in networks.values()):
-        # Whoever names groups relies on their rules. The default one is what a server gets that names none.
+        # A user who names groups relies on their rules. The default one is what a server gets that names none.
         raise errors.Invalid(reason="Network requires port_security_enabled and subnet associated in order to apply "
                                     "security groups.")
     default = automatic[2] if automatic is not None else None

@@ -34,7 +34,7 @@ _REMOVED: Final[tuple[tuple[str, str, str, Span], ...]] = (
 def _gone(verbs: str, span: Span) -> Callable[[Services], Resource]:
     @available(span)
     def refuse(_self: Resource, request: falcon.Request, _response: falcon.Response, **_path: str) -> None:
-        """Refuse, whoever asks."""
+        """Refuse everybody."""
         params.caller(request)
         raise errors.Gone(reason="This resource is no longer available. No forwarding address is given.")
 

@@ -6,6 +6,9 @@ flavor, and renames the directory once every file is there and has the checksum 
 files are not touched before the move is confirmed (`discard`), so that it can be reverted (`restore`). A resize on one
 host goes the same way, with copies.
 
+What the root disk builds on does not travel: the target has it from the image store. When the store has it no more, the
+target fetches it from the source's cache into its own.
+
 Every method may be repeated from any point where it broke off.
 """
 
@@ -18,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from compute import diskheader
 from compute.layout import Layout
 from compute.power import Power
 from compute.spawn import Spawner
@@ -35,7 +39,7 @@ LOG = logging.getLogger(__name__)
 # Which move a directory came by: one of an earlier stay of the server on this host holds old data.
 _ARRIVAL = "arrival"
 _STAYS = frozenset({"spec.json", "owner", OFFER, _ARRIVAL})
-Offer = dict[str, Any]  # {"host", "ip", "port", "files": [{"name", "size", "sha256"}]}
+Offer = dict[str, Any]  # {"host", "ip", "port", "files": [{"name", "size", "sha256"}], "base": one of these, or None}
 
 
 class Mover:
@@ -71,7 +75,7 @@ class Mover:
             offer = self._offer(aside, to_host, context)
             work.ended_in(virt.NOSTATE)
         LOG.info("Server %s is set aside and offered to host %s", server.id, to_host)
-        return {**self._tools.transfer.place(), "files": offer["files"]}
+        return {**self._tools.transfer.place(), "files": offer["files"], "base": offer["base"]}
 
     def take_in(self, server: ServerSpec, offer: Offer, running: bool, context: RequestContext) -> str:
         """Fetch the server's files, fit them to the flavor of `server`, and start it when `running`; returns its power
@@ -85,7 +89,7 @@ class Mover:
                 for file in offer["files"]:
                     self._tools.transfer.fetch(offer, server.id, file, incoming / file["name"], work.check)
                 self._step(work, "take_in.image")
-                base = self._tools.images.fetch(server.image) if server.image is not None else None
+                base = self._fetch_base(server, offer, work)
                 self._step(work, "take_in.disks")
                 self._tools.disks.adapt(server, incoming, base)
                 self._step(work, "take_in.rename")
@@ -118,6 +122,13 @@ class Mover:
             self._layout.prepare_passage(incoming)
             write_atomically(incoming / _ARRIVAL, json.dumps({"operation": context.operation_id}).encode())
 
+    def _fetch_base(self, server: ServerSpec, offer: Offer, work: Work) -> Path | None:
+        if server.image is not None:
+            return self._tools.images.fetch(server.image)
+        base = offer.get("base")  # an earlier release's agent offers none
+        return None if base is None else self._tools.images.adopt(
+            base["name"], lambda path: self._tools.transfer.fetch(offer, server.id, base, path, work.check))
+
     def _enter(self, server: ServerSpec, running: bool, work: Work) -> str:
         self._step(work, "enter")
         server = self._specs.save(server)
@@ -130,9 +141,16 @@ class Mover:
         """Return who may fetch what, which is kept beside the files: the offer outlives a restart of the agent."""
         files = [{"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
                  for path in sorted(aside.iterdir()) if path.is_file() and path.name not in _STAYS]
-        offer = {"to": to_host, "operation": context.operation_id, "files": files}
+        offer = {"to": to_host, "operation": context.operation_id, "files": files,
+                 "base": self._base_of(aside / "disk")}
         write_atomically(aside / OFFER, json.dumps(offer).encode())
         return offer
+
+    def _base_of(self, disk: Path) -> dict[str, Any] | None:
+        """Return what a root disk builds on, as a file that may be fetched; the cache names it by its checksum."""
+        name = diskheader.base_of(disk)
+        path = self._layout.images / (name or "")
+        return {"name": name, "size": path.stat().st_size, "sha256": name} if path.is_file() else None
 
     def _unplug(self, server_id: str, ports: Iterable[PortSpec]) -> None:
         for port in {port.id: port for port in (*self._specs.ports_of(server_id), *ports)}.values():

@@ -149,7 +149,7 @@ class ComputeAPI:
     def set_server_aside(self, context: RequestContext, host: str, server: ServerSpec, to_host: str,
                          timeout_s: int) -> dict[str, Any]:
         """Switch the server off, take it out of the host, and offer its files to `to_host`: {"host", "ip", "port",
-        "files": [{"name", "size", "sha256"}]}."""
+        "files": [{"name", "size", "sha256"}], "base": one of these, or None}."""
         return self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "set_server_aside", {
             "spec": server.to_wire(), "to_host": to_host, "timeout_s": timeout_s})
 

@@ -1,8 +1,9 @@
 """Files of moving servers, from agent to agent over TLS with the hosts' certificates (`hostler.pki`).
 
-The source serves what it set aside, `/<server id>/<file>`, to one host alone: the one that the offer beside the files
-names, known by the common name of its client certificate. The target asks for what it has not got yet by range, so that
-a broken connection costs no more than what was under way, and compares the checksum at the end.
+The source serves what it set aside, `/<server id>/<file>`, and the image that its root disk builds on, to one host
+alone: the one that the offer beside the files names, known by the common name of its client certificate. The target
+asks for what it has not got yet by range, so that a broken connection costs no more than what was under way, and
+compares the checksum at the end.
 """
 
 from __future__ import annotations
@@ -259,11 +260,14 @@ class _Handler(BaseHTTPRequestHandler):
             offer = json.loads((directory / OFFER).read_bytes())
         except (OSError, ValueError):
             return None
-        allowed = offer["to"] == _common_name(self.request) and name in {file["name"] for file in offer["files"]}
+        places = {file["name"]: directory for file in offer["files"]}
+        if (base := offer.get("base")) is not None:
+            places[base["name"]] = self.server.layout.images
+        allowed = offer["to"] == _common_name(self.request) and name in places
         if not allowed:
             LOG.warning("Host %s asked for a file of server %s that is not offered to it", _common_name(self.request),
                         server_id)
-        return directory / name if allowed else None
+        return places[name] / name if allowed else None
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log for those who look closely."""

@@ -13,7 +13,7 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -33,6 +33,10 @@ class Images(Protocol):
 
     def fetch(self, image: ImageSpec) -> Path:
         """Return the local file of `image`, fetching it when it is not there; raises AgentError."""
+
+    def adopt(self, sha256: str, fetch: Callable[[Path], None]) -> Path:
+        """Return the local file of an image that the store has no more; when it is not there, `fetch` makes it, whole.
+        Raises what `fetch` raises."""
 
     def trim(self, used: Collection[str]) -> list[str]:
         """Remove what is unused and too much; `used` holds checksums. Returns the checksums removed."""
@@ -57,6 +61,16 @@ class ImageCache:
             with self._locked(image.sha256):
                 if not self._touch(target):
                     self._fetch_new(image, target)
+        return target
+
+    def adopt(self, sha256: str, fetch: Callable[[Path], None]) -> Path:
+        """Return the entry; what an interrupted `fetch` left beside it is there for the next one."""
+        target = self._directory / sha256
+        if not self._touch(target):
+            with self._locked(sha256):
+                if not self._touch(target):
+                    fetch(target)
+                    LOG.info("Image %s came from another host", sha256)
         return target
 
     def trim(self, used: Collection[str]) -> list[str]:

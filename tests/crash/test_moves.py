@@ -1,21 +1,25 @@
 """Kill -9 around every step of resizes and cold migrations, of their confirmation and their revert.
 
 Whichever process dies: without an operator the move takes place, or is undone, and nothing stays locked, claimed or
-set aside. One server serves the whole campaign.
+set aside. One server serves the whole campaign, another one the moves of what the image store has no more.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
+from compute.virt.fake.disks import write_overlay
 from tests.harness import backends
 from tests.harness.client import Client
-from tests.harness.crash_campaign import Campaign, Point, agent_points, conductor_points
+from tests.harness.crash_campaign import Campaign, Point, agent_points, around, conductor_points, share_of
+from tests.harness.moving_scene import MovingServer, at
 
 pytestmark = [pytest.mark.timeout(900)]
 
@@ -30,6 +34,9 @@ REVERT = [*conductor_points(["RemoveFromTarget", "SwitchToSource", "RestoreServe
 # A sample, by a seed of its own; HOSTLER_CRASHES=all tries every point.
 _ALL = [(verb, point) for verb, points in (("resize", RESIZE), ("confirm", CONFIRM), ("revert", REVERT))
         for point in points]
+ORPHAN = [*around("SetServerAside", "TakeServerIn", "rpc.take_server_in"), *at("source", "set_aside.offer"),
+          *at("target", "take_in.files", "take_in.image", "image.adopt:before", "image.adopt:after", "take_in.disks",
+              "take_in.rename", "driver.create:after")]
 POINTS = _ALL if os.environ.get("HOSTLER_CRASHES") == "all" else random.Random(11).sample(_ALL, 14)
 
 
@@ -88,8 +95,60 @@ def test_a_move_survives(scene: Scene, verb: str, point: Point) -> None:
     scene._turn += verb == "confirm"
 
 
+class Orphan(MovingServer):
+    """A server with two hosts, whose image is deleted."""
+
+    def __init__(self, campaign: Campaign) -> None:
+        self.campaign = campaign
+        self.client = client = campaign.start()
+        data = b"deleted" * 1024
+        self._base, image = hashlib.sha256(data).hexdigest(), client.make_image(data=data)
+        self.server = client.create_server(image, "orphan")
+        client.wait_server(self.server, "ACTIVE")
+        write_overlay(self._compute(self.host) / "servers" / self.server / "disk", self._base)
+        client.delete(f"/image/v2/images/{image}").raise_for_status()
+
+    def _compute(self, host: str) -> Path:
+        return self.campaign.fleet.directory / host / "compute"
+
+    def base_at(self, host: str) -> Path:
+        """Return where a host keeps what the disk builds on."""
+        return self._compute(host) / "images" / self._base
+
+    def settle(self) -> None:
+        """Undisturbed, have the server stay where it is, with the other host knowing nothing of its image."""
+        if (self.client.show(self.server) or {})["status"] == "VERIFY_RESIZE":
+            self.ask({"confirmResize": None}).raise_for_status()
+            self.client.wait_server(self.server, "ACTIVE")
+            self.campaign.wait_rest()
+        self.base_at(self.other(self.host)).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def orphan(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orphan]:
+    reason = backends.missing()
+    if reason:
+        pytest.skip(reason)
+    made = Campaign(tmp_path_factory.mktemp("crash"), hosts=2)
+    try:
+        yield Orphan(made)
+    finally:
+        made.stop()
+
+
+@pytest.mark.contract("N-MIGRATE")
+@pytest.mark.parametrize("point", share_of(ORPHAN), ids=str)
+def test_a_move_with_what_the_store_has_no_more_survives(orphan: Orphan, point: Point) -> None:
+    orphan.settle()
+    source = orphan.host
+    orphan.campaign.survive(orphan.placed(point), lambda: orphan.ask({"migrate": None}))
+    orphan.check_at(orphan.other(source), "VERIFY_RESIZE")
+    assert orphan.base_at(orphan.host).exists() and orphan.base_at(source).exists()
+
+
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
     """Say how many crash points were tried."""
+    tried, points = len(POINTS) + len(share_of(ORPHAN)), len(_ALL) + len(ORPHAN)
     with capsys.disabled():
-        print(f"\ncrash campaign: {len(POINTS)} of {len(_ALL)} points were tried in moves of servers")
-    assert len(_ALL) >= 40
+        print(f"\ncrash campaign: {tried} of {points} points were tried in moves of servers")
+    assert points >= 50

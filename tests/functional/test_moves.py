@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from compute.virt.fake.disks import write_overlay
 from conductor import confirmations
 from hostler.agent.faults import Order
 from hostler.db.models import VolumeAttachment
@@ -184,6 +186,32 @@ def test_a_failed_move_leaves_the_server_where_it_was(cloud: Cloud, client: Clie
     assert server["OS-EXT-STS:power_state"] == 1
     _rest(cloud)
     assert _asides(cloud) == []
+
+
+@pytest.mark.contract("N-MIGRATE")
+def test_what_a_disk_builds_on_goes_along_when_its_image_is_gone(cloud: Cloud, client: Client) -> None:
+    data = b"outlived" * 1024
+    base, image = hashlib.sha256(data).hexdigest(), client.make_image(data=data)
+
+    def have_it() -> list[str]:
+        return [name for name in cloud.agents if (cloud.directory / name / "compute" / "images" / base).exists()]
+
+    server_id = client.create_server(image, "outlives")
+    first = _host(client.wait_server(server_id, "ACTIVE"))
+    write_overlay(cloud.directory / first / "compute" / "servers" / server_id / "disk", base)
+    client.delete(f"/image/v2/images/{image}").raise_for_status()
+    assert have_it() == [first]
+    _act(client, server_id, {"migrate": None})
+    second = _host(client.wait_server(server_id, "VERIFY_RESIZE"))
+    assert set(have_it()) == {first, second}
+    _act(client, server_id, {"confirmResize": None}, 204)
+    client.wait_server(server_id, "ACTIVE")
+    third = next(name for name in cloud.agents if name not in (first, second))
+    _act(client, server_id, {"migrate": {"host": third}}, headers=V56)
+    assert _host(client.wait_server(server_id, "VERIFY_RESIZE")) == third in have_it()
+    client.delete(f"/compute/v2.1/servers/{server_id}")
+    client.wait_gone(server_id)
+    _rest(cloud)
 
 
 @pytest.mark.contract("N-RESIZE")

@@ -102,3 +102,21 @@ def test_a_resize_grows_the_disk_and_a_revert_takes_it_back(world: World) -> Non
     db = world.cloud.fleet.database()
     wait_for(lambda: not invariants.database_faults(db), "rest", 20)
     db.dispose()
+
+
+@pytest.mark.contract("N-MIGRATE")
+def test_what_the_disk_builds_on_goes_along_when_its_image_is_gone(world: World) -> None:
+    guest, cloud = world.guest, world.cloud
+    cloud.openstack("image", "delete", "tiny")
+    source, target = (cloud.state(cloud.hosts[host]) / "images" / real_parts.tiny_image().sha256 for host in (1, 0))
+    target.unlink()
+    cloud.openstack("server", "migrate", "mover")
+    world.waits_on(0, "VERIFY_RESIZE")
+    assert target.read_bytes() == source.read_bytes()
+    cloud.openstack("server", "migration", "confirm", "mover")
+    world.client.wait_server(guest.id, "ACTIVE")
+    assert world.files(1) == []
+    guest.ssh("poweroff")
+    world.client.wait_server(guest.id, "SHUTOFF", timeout_s=60)
+    cloud.openstack("server", "start", "mover")
+    world.waits_on(0, "ACTIVE")

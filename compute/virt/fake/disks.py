@@ -13,12 +13,27 @@ _WORDS_AT = 512
 
 def read_words(path: Path) -> str:
     """Return the words of a disk, or of a copy of one."""
-    content = path.read_bytes()
-    return content[_WORDS_AT if content[:4] == _MAGIC else 0:].decode()
+    return _words(path).decode()
+
+
+def write_overlay(disk: Path, base: str) -> None:
+    """Write a disk without words that builds on the image `base`."""
+    disk.write_bytes(_head(base))
 
 
 def write_copy(disk: Path, copy: Path) -> None:
-    """Write a disk's words to `copy`, behind the header of a qcow2 of 1 GiB: the image store looks at that alone."""
-    words = disk.read_bytes() if disk.exists() else b""
-    header = _HEADER.pack(_MAGIC, 3, 0, 0, 16, _GIB, 0, 2, 3 << 16, 1 << 16, 1, 0, 0, 0, 0, 0, 4, 104)
-    copy.write_bytes(header.ljust(_WORDS_AT, b"\0") + words)
+    """Write a disk's words to `copy`, behind the header of a qcow2: the image store looks at that alone."""
+    copy.write_bytes(_head() + (_words(disk) if disk.exists() else b""))
+
+
+def _words(path: Path) -> bytes:
+    content = path.read_bytes()
+    return content[_WORDS_AT if content[:4] == _MAGIC else 0:]
+
+
+def _head(base: str = "") -> bytes:
+    """Return the header of a qcow2 of 1 GiB, with the name of its base behind it."""
+    name = base.encode()
+    header = _HEADER.pack(_MAGIC, 3, _HEADER.size if name else 0, len(name), 16, _GIB, 0, 2, 3 << 16, 1 << 16, 1, 0, 0,
+                          0, 0, 0, 4, 104)
+    return (header + name).ljust(_WORDS_AT, b"\0")

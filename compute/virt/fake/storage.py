@@ -6,10 +6,12 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from compute import diskheader
 from compute.diskfile import boots_from_volume, rescue_disk
 from compute.layout import Layout
 from compute.virt.driver import RESCUED_TARGET, ROOT_TARGET, Disk, FakeSource, VolumeDisk
 from compute.virt.fake import disks
+from hostler import errors
 from hostler.agent.faults import Faults
 from hostler.agent.programs import Progress
 from hostler.resources.server.specs import AttachedSpec, ImageSpec, RescueSpec, ServerSpec
@@ -17,7 +19,7 @@ from hostler.resources.volume.specs import ConnectorSpec
 
 
 class FakeImageCache:
-    """Remembers which images were asked for."""
+    """Remembers which images were asked for; an empty file is in each one's place."""
 
     def __init__(self, directory: Path, faults: Faults | None = None) -> None:
         self._directory = directory
@@ -28,7 +30,18 @@ class FakeImageCache:
         """Return where the image would be."""
         self.faults.reach("image.fetch")
         self.fetched.append(image.id)
-        return self._directory / (image.sha256 or image.id)
+        path = self._directory / (image.sha256 or image.id)
+        path.touch()
+        return path
+
+    def adopt(self, sha256: str, fetch: Callable[[Path], None]) -> Path:
+        """Fetch what is not there."""
+        path = self._directory / sha256
+        self.faults.reach("image.adopt:before")
+        if not path.exists():
+            fetch(path)
+        self.faults.reach("image.adopt:after")
+        return path
 
     def trim(self, used: Collection[str]) -> list[str]:
         """Nothing is kept, nothing is trimmed."""
@@ -80,12 +93,15 @@ class FakeDisks:
         return disks.read_words(disk)
 
     def adapt(self, server: ServerSpec, directory: Path, base: Path | None) -> None:
-        """Nothing has a size here."""
+        """Look for the base of a root disk that has one (`disks.write_overlay`); nothing has a size here."""
         self.faults.reach("disk.adapt", server.id)
+        name = diskheader.base_of(directory / "disk")
+        if name is not None and not (self._layout.images / name).exists():
+            raise errors.AgentError(reason="The image that the server's disk builds on is not on the host.")
 
 
 class FakeTransfer:
-    """Makes empty files with the right names."""
+    """Makes empty files with the right names; a root disk builds on what it built on before."""
 
     def __init__(self, host: str, faults: Faults | None = None) -> None:
         self._host = host
@@ -95,10 +111,12 @@ class FakeTransfer:
         """Return an address where nothing listens."""
         return {"host": self._host, "ip": "127.0.0.1", "port": 0}
 
-    def fetch(self, _offer: dict[str, Any], server_id: str, _file: dict[str, Any], path: Path,
+    def fetch(self, offer: dict[str, Any], server_id: str, file: dict[str, Any], path: Path,
               _check: Callable[[], None]) -> None:
-        """Touch the file."""
+        """Make the file."""
         self.faults.reach("transfer.fetch", server_id)
+        if file["name"] == "disk" and offer.get("base"):
+            disks.write_overlay(path, offer["base"]["name"])
         path.touch()
 
     def start(self) -> None:

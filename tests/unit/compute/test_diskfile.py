@@ -89,6 +89,23 @@ def test_threads_fetch_one_image_once(cache: ImageCache, stored: Path, monkeypat
     assert fetched == [1]
 
 
+def test_an_image_of_another_host_is_fetched_once(cache: ImageCache, stored: Path) -> None:
+    fetched: list[Path] = []
+
+    def fetch(path: Path) -> None:
+        fetched.append(path)
+        if len(fetched) == 1:
+            raise errors.AgentError(reason="The host is silent.")
+        shutil.copy(stored, path)
+
+    with pytest.raises(errors.AgentError, match="silent"):
+        cache.adopt("c0", fetch)
+    for _ in range(2):
+        assert cache.adopt("c0", fetch).read_bytes() == CONTENT
+    assert len(fetched) == 2
+    assert cache.trim({"c0"}) == [] and cache.trim(set()) == ["c0"]
+
+
 @pytest.mark.parametrize("where", [{"url": "missing"}, {}, {"path": "other"}])
 def test_what_cannot_be_had_or_is_not_what_it_claims(cache: ImageCache, web: str, tmp_path: Path,
                                                      where: dict[str, str]) -> None:

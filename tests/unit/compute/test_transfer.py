@@ -16,6 +16,7 @@ from hostler import clock, conf, errors, ids, pki
 from tests.harness.ports import free_port
 
 SERVER = ids.new_id()
+BASE = "base"
 CONTENT = b"begin" + bytes(3 << 20) + b"end" * 1000
 
 
@@ -56,9 +57,14 @@ def offer(tmp_path: Path, make: Callable[..., TlsTransfer]) -> dict[str, Any]:
     (aside / "disk").write_bytes(CONTENT)
     (aside / "spec.json").write_text("secret")
     files = [{"name": "disk", "size": len(CONTENT), "sha256": sha256_of(aside / "disk")}]
-    (aside / OFFER).write_text(json.dumps({"to": "target", "files": files}))
+    images = Layout(tmp_path / "source").images
+    images.mkdir()
+    for name in (BASE, f"{BASE}s"):
+        (images / name).write_bytes(CONTENT)
+    base = {"name": BASE, "size": len(CONTENT), "sha256": files[0]["sha256"]}
+    (aside / OFFER).write_text(json.dumps({"to": "target", "files": files, "base": base}))
     source.start()
-    return {**source.place(), "files": files}
+    return {**source.place(), "files": files, "base": base}
 
 
 def _fetch(host: TlsTransfer, offer: dict[str, Any], path: Path, **changes: Any) -> None:
@@ -93,7 +99,14 @@ def test_what_came_before_a_broken_connection_is_kept(make: Callable[..., TlsTra
     assert (tmp_path / "disk").read_bytes() == CONTENT
 
 
+def test_what_the_root_disk_builds_on_is_offered_too(make: Callable[..., TlsTransfer], offer: dict[str, Any],
+                                                     tmp_path: Path) -> None:
+    _fetch(make("target"), offer, tmp_path / "base", **offer["base"])
+    assert (tmp_path / "base").read_bytes() == CONTENT
+
+
 @pytest.mark.parametrize(("who", "changes"), [("stranger", {}), ("target", {"name": "spec.json"}),
+                                              ("stranger", {"name": BASE}), ("target", {"name": f"{BASE}s"}),
                                               ("target", {"name": "../../../compute/agent.lock"})])
 def test_nobody_gets_what_is_not_offered_to_it(make: Callable[..., TlsTransfer], offer: dict[str, Any],
                                                tmp_path: Path, who: str, changes: dict[str, str]) -> None:

@@ -206,7 +206,7 @@ def _create_formatted(part: Path, size: int, tool: Sequence[str]) -> None:
 
 
 def _is_disc(server: ServerSpec) -> bool:
-    return server.image is not None and server.image.disk_format == "iso"
+    return server.on_disc or (server.image is not None and server.image.disk_format == "iso")
 
 
 def boots_from_volume(server: ServerSpec) -> bool:

@@ -31,9 +31,9 @@ _SERVER = sa.select(
     Server.public_key, Server.user_data, Server.config_drive, Server.encrypted_password, Server.requested_zone,
     Server.launch_index, Server.reservation_id, Server.revision,
     sa.exists().where(VolumeAttachment.server_id == Server.id).label("has_volumes"),
-    _IS_SHELVED.label("is_shelved"), _IMAGE_COLUMNS,
-).outerjoin(Image, sa.and_(_USABLE, Image.id == sa.case(
-    (_IS_SHELVED, Server.shelved_image_id), else_=Server.image_id))).where(Server.id == sa.bindparam("server"))
+    _IS_SHELVED.label("is_shelved"), _IMAGE_COLUMNS, _USABLE.label("image_is_usable"),
+).outerjoin(Image, Image.id == sa.case((_IS_SHELVED, Server.shelved_image_id), else_=Server.image_id)
+            ).where(Server.id == sa.bindparam("server"))
 _IMAGE: Any = sa.select(_IMAGE_COLUMNS).where(Image.id == sa.bindparam("image"), _USABLE)
 _ATTACHED = (sa.select(VolumeAttachment, Volume.size_gib, Volume.readonly, Volume.multiattach)
              .join(Volume, Volume.id == VolumeAttachment.volume_id)
@@ -55,7 +55,7 @@ def server_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
         flavor_name=server.flavor.get("name", ""), extra_specs=server.flavor.get("extra_specs", {}),
         image_properties=server.image_properties,
         # Without its image a server that has its disk still starts; one that must be built is refused by its host.
-        image=_root_image(conf, images, server),
+        image=_root_image(conf, images, server), on_disc=server.image.disk_format == "iso",
         ports=tuple(ports), volumes=attached_specs(session, server_id) if server.has_volumes else (),
         metadata=server.extra,
         key_name=server.key_name, public_key=server.public_key, user_data=server.user_data,
@@ -76,7 +76,7 @@ def rescue_spec(session: orm.Session, conf: cfg.ConfigOpts, images: ImageStore, 
 
 
 def _root_image(conf: cfg.ConfigOpts, images: ImageStore, server: Any) -> ImageSpec | None:
-    if server.image.id is None:
+    if not server.image_is_usable:
         return None
     return dataclasses.replace(image_spec(server.image, conf, images), short_lived=bool(server.is_shelved))
 

@@ -316,6 +316,7 @@ class ServerSpec(Spec):
     # The image's when the server was created; of a boot volume its image metadata.
     image_properties: dict[str, Any] = dataclasses.field(default_factory=dict)
     image: ImageSpec | None = None
+    on_disc: bool = False  # its root disk is a disc, an image of format iso, even when the store has that no more
     ports: tuple[PortSpec, ...] = ()
     volumes: tuple[AttachedSpec, ...] = ()
     metadata: dict[str, str] = dataclasses.field(default_factory=dict)

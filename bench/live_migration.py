@@ -38,7 +38,7 @@ from tests.harness.ports import wait_for  # noqa: E402
 from tests.harness.real_guests import Guest, upload_basics  # noqa: E402
 
 _MICROVERSION: Final = {"OpenStack-API-Version": "compute 2.80"}
-_LOOK_EVERY_S: Final = 0.01
+LOOK_EVERY_S: Final = 0.01
 _BRIDGE: Final = "byhand"
 _FLAGS: Final = (libvirt.VIR_MIGRATE_LIVE | libvirt.VIR_MIGRATE_PEER2PEER | libvirt.VIR_MIGRATE_PERSIST_DEST
                  | libvirt.VIR_MIGRATE_UNDEFINE_SOURCE | libvirt.VIR_MIGRATE_ABORT_ON_ERROR | libvirt.VIR_MIGRATE_TLS
@@ -59,7 +59,7 @@ class World:
         self.cloud.openstack("security", "group", "rule", "create", "--protocol", "tcp", "--dst-port", "22", "default")
         self.guest.create()
         self.guest.wait_ssh()
-        self._records = self.cloud.fleet.database()
+        self.records = self.cloud.fleet.database()
 
     def migrate(self) -> tuple[float, float]:
         """Send it to the other host; returns the seconds it took, and those for which it stood still."""
@@ -68,7 +68,7 @@ class World:
         started = time.monotonic()
         answer = self.client.act(self.guest.id, "os-migrateLive", host=target.name, block_migration="auto")
         assert answer.status_code == 202, answer.text
-        wait_for(self._has_ended, "the migration", 120, every_s=_LOOK_EVERY_S)
+        wait_for(self._has_ended, "the migration", 120, every_s=LOOK_EVERY_S)
         took_s = time.monotonic() - started
         [migration, *_] = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.guest.id}",
                                           headers=_MICROVERSION).json()["migrations"]
@@ -79,7 +79,7 @@ class World:
             return took_s, _pause_s(conn.lookupByUUIDString(self.guest.id))
 
     def _has_ended(self) -> bool:
-        with self._records.reading() as session:
+        with self.records.reading() as session:
             return open_of(session, self.guest.id) is None
 
 

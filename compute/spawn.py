@@ -5,7 +5,7 @@ Spawning, in numbered steps; each looks first at what is there already:
 1. `spec`     the spec is kept beside the disk, so that whatever follows can be found and undone after a crash
 2. `ports`    bridge, DHCP, metadata and filters of each port
 3. `image`    the image in the host's cache
-4. `disk`     overlay, ephemeral and swap disks, config drive
+4. `disk`     overlay, ephemeral and swap disks, config drive; 3 and 4 go on beside 2, since neither needs the other
 5. `start`    its volumes found, the guest defined and started
 6. `activate` what needs the tap devices: filters
 
@@ -18,6 +18,7 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterable, Mapping
+from concurrent import futures
 
 from compute import console
 from compute.guestvolumes import guest_volumes
@@ -57,9 +58,7 @@ class Spawner:
             self._step(work, "spec")
             server = self._specs.save(server)
             self._step(work, "ports")
-            for port in server.ports:
-                self._tools.network.plug(server, port)
-            self._make_disks(server, work)
+            self._plug_and_make_disks(server, work)
             self.catch_up(server)
             self._step(work, "end")
             work.ended_in(virt.SHUTDOWN)
@@ -76,10 +75,11 @@ class Spawner:
         for port in before:
             if port.id not in wanted:  # detached while the host was silent
                 tools.network.unplug(port)
-        bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
         state = tools.driver.get_power_state(server.id)
-        if state not in (virt.RUNNING, virt.PAUSED):
-            state = self._start(server, bridges, work)
+        if state in (virt.RUNNING, virt.PAUSED):
+            self._plug(server)
+        else:
+            state = self._start(server, work)
         self._step(work, "activate")
         for port in server.ports:
             tools.network.activate(port)
@@ -120,9 +120,9 @@ class Spawner:
         work.ended_in(virt.NOSTATE)
         LOG.info("Server %s removed from this host", server_id)
 
-    def _start(self, server: ServerSpec, bridges: dict[str, str], work: Work) -> str:
+    def _start(self, server: ServerSpec, work: Work) -> str:
         tools = self._tools
-        disks = self._make_disks(server, work)
+        bridges, disks = self._plug_and_make_disks(server, work)
         self._step(work, "start")
         console.cut(self._layout.console_log(server.id), self._console_max_bytes)
         guest = self.describe(server, bridges, disks)
@@ -143,6 +143,14 @@ class Spawner:
         bare = server.rescue is not None and server.rescue.device is None
         iso = tools.images.fetch(server.iso) if server.iso is not None and not bare else None
         return virt.Guest(server, disks, nics, log, volumes, iso)
+
+    def _plug_and_make_disks(self, server: ServerSpec, work: Work) -> tuple[dict[str, str], tuple[virt.Disk, ...]]:
+        with futures.ThreadPoolExecutor(1, "disks") as pool:  # both have ended when one of them has failed
+            making = pool.submit(self._make_disks, server, work)
+            return self._plug(server), making.result()
+
+    def _plug(self, server: ServerSpec) -> dict[str, str]:
+        return {port.id: self._tools.network.plug(server, port) for port in server.ports}
 
     def _make_disks(self, server: ServerSpec, work: Work) -> tuple[virt.Disk, ...]:
         self._step(work, "image")

@@ -18,6 +18,7 @@ from tests.harness.contexts import attempt_of
 SPAWN_STEPS = ["spawn.spec", "spawn.ports", "network.plug:before", "network.plug:after", "spawn.image", "image.fetch",
                "spawn.disk", "disk.ensure:before", "disk.ensure:after", "spawn.start", "driver.create:before",
                "driver.create:after", "spawn.activate", "network.activate", "spawn.end"]
+DISK_STEPS = ["spawn.image", "image.fetch", "spawn.disk", "disk.ensure:before", "disk.ensure:after"]  # beside `plug`
 DESTROY_STEPS = ["destroy.guest", "driver.destroy:before", "driver.destroy:after", "destroy.ports",
                  "network.unplug:before", "network.unplug:after", "destroy.files", "destroy.end"]
 
@@ -53,7 +54,12 @@ def test_destroy_removes_ports_that_only_the_kept_spec_knows(agent: Agent, serve
 def test_the_steps_are_those_that_the_campaign_breaks(agent: Agent, server: ServerSpec) -> None:
     agent.faults.passed.clear()
     agent.spawn(server)
-    assert [step for step in agent.faults.passed if step in SPAWN_STEPS] == SPAWN_STEPS
+    passed = [step for step in agent.faults.passed if step in SPAWN_STEPS]
+    assert [step for step in passed if step in DISK_STEPS] == DISK_STEPS
+    assert [step for step in passed if step not in DISK_STEPS] == [
+        step for step in SPAWN_STEPS if step not in DISK_STEPS]
+    assert passed.index("spawn.ports") < passed.index(DISK_STEPS[0])
+    assert passed.index(DISK_STEPS[-1]) < passed.index("spawn.start")
     agent.faults.passed.clear()
     agent.destroy(server)
     assert [step for step in agent.faults.passed if step in DESTROY_STEPS] == DESTROY_STEPS

@@ -62,6 +62,14 @@ class Accepted:
     id: str
 
 
+@dataclasses.dataclass(frozen=True)
+class UnderWay:
+    """Of one resource: the unfinished operation of a kind, and the lock that any operation holds."""
+
+    unfinished: str | None
+    holder: Any | None
+
+
 def accept(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A, *,
            also_lock: Sequence[Target] = (), lock: bool = True, is_free: bool = False, project_id: str | None = None,
            host_id: str | None = None, agent: str | None = None, idempotency_key: str | None = None,
@@ -111,11 +119,10 @@ def accept_behind(session: orm.Session, context: RequestContext, kind: Kind[A], 
 def accept_once_behind(session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target, arguments: A,
                        **options: Any) -> Accepted | None:
     """As `accept_behind`, unless such an operation about the resource is under way: then None."""
-    row = execute_built(session, _UNDER_WAY, {"resource": resource.id, "verb": kind.name}).one()
-    if row.unfinished is not None:
+    found = under_way(session, kind, resource.id)
+    if found.unfinished is not None:
         return None
-    return _accept_behind(row if row.resource_id is not None else None, session, context, kind, resource, arguments,
-                          **options)
+    return _accept_behind(found.holder, session, context, kind, resource, arguments, **options)
 
 
 def _accept_behind(holder: Any | None, session: orm.Session, context: RequestContext, kind: Kind[A], resource: Target,
@@ -146,6 +153,12 @@ def accept_next(session: orm.Session, context: RequestContext, kind: Kind[A], re
 def unfinished(session: orm.Session, kind: Kind[Any], resource_id: str) -> str | None:
     """Return the unfinished operation of `kind` about a resource, if any, whether it holds the lock or waits for it."""
     return session.scalar(_UNFINISHED, {"resource": resource_id, "verb": kind.name})
+
+
+def under_way(session: orm.Session, kind: Kind[Any], resource_id: str) -> UnderWay:
+    """Return the unfinished operation of `kind` about a resource, and who holds its lock, in one statement."""
+    row = execute_built(session, _UNDER_WAY, {"resource": resource_id, "verb": kind.name}).one()
+    return UnderWay(row.unfinished, row if row.resource_id is not None else None)
 
 
 def check_unlocked(session: orm.Session, targets: Sequence[Target]) -> None:

@@ -23,7 +23,7 @@ LIMITS = {
     "delete": {"api": (4, 1, 2), "conductor": (19, 2, 5)},
     "volume create": {"api": (8, 1, 4), "conductor": (18, 3, 6), "scheduler": (8, 1, 3)},
     "volume show": {"api": (4, 0, 2)},
-    "volume delete": {"api": (15, 1, 2), "conductor": (16, 2, 5)},
+    "volume delete": {"api": (10, 1, 2), "conductor": (16, 2, 5)},
 }
 
 

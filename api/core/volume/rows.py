@@ -18,6 +18,7 @@ from sqlalchemy import orm
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext
+from hostler.db.compiled import execute_built
 from hostler.db.models import (
     Backend,
     Backup,
@@ -32,7 +33,7 @@ from hostler.db.models import (
     VolumeTransfer,
     VolumeType,
 )
-from hostler.operations.accept import Target, check_unlocked, unfinished
+from hostler.operations.accept import Target, check_unlocked, under_way
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
 from hostler.resources.volume.status import ATTACHMENT_STATUS, SHOWN, VOLUME_WHILE, volume_status
@@ -82,6 +83,19 @@ _ATTACHED = (
                  .outerjoin(Host.__table__, Host.id == Server.host_id))
     .where(ATTACHMENTS.c.volume_id.in_(_IDS), ATTACHMENTS.c.state == states.ATTACHED)
     .order_by(ATTACHMENTS.c.created_at, ATTACHMENTS.c.id))
+
+_USES = sa.select(
+    ATTACHMENTS.c.id, ATTACHMENTS.c.server_id, ATTACHMENTS.c.state, TRANSFERS.c.id.label("transfer")).select_from(
+    VOLUMES.outerjoin(ATTACHMENTS, ATTACHMENTS.c.volume_id == VOLUMES.c.id)
+    .outerjoin(TRANSFERS, TRANSFERS.c.volume_id == VOLUMES.c.id)).where(VOLUMES.c.id == sa.bindparam("volume"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Uses:
+    """Rows (id, server_id, state) of a volume's attachments, and whether it is offered to another project."""
+
+    attachments: Sequence[Any]
+    offered: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,8 +159,7 @@ def load(session: orm.Session, context: RequestContext, volume_id: str) -> Volum
 
 def hold(services: Services, session: orm.Session, volume: Volume) -> None:
     """Lock a volume's row until the transaction ends and reload it; raises NotFound when it is gone by then."""
-    services.db.lock_row(session, Volume, Volume.id == volume.id)
-    session.refresh(volume)
+    session.refresh(volume, with_for_update=not services.db.is_sqlite)
     if volume.deleted_at is not None:
         raise not_found(volume.id)
 
@@ -159,12 +172,16 @@ def to_change(services: Services, session: orm.Session, context: RequestContext,
     return volume
 
 
-def status_of(session: orm.Session, volume: Volume) -> str:
-    """Return the status of a volume that no operation holds."""
-    attachments = set(session.scalars(sa.select(VolumeAttachment.state).where(
-        VolumeAttachment.volume_id == volume.id).distinct()))
-    offered = session.scalar(sa.select(VolumeTransfer.id).where(VolumeTransfer.volume_id == volume.id)) is not None
-    return volume_status(volume.state, None, attachments=attachments, offered=offered)
+def uses_of(session: orm.Session, volume_id: str) -> Uses:
+    """Return who has a volume or is to have it, in one statement."""
+    rows = execute_built(session, _USES, {"volume": volume_id}).all()
+    return Uses([row for row in rows if row.id is not None], offered=any(row.transfer is not None for row in rows))
+
+
+def status_of(session: orm.Session, volume: Volume, uses: Uses | None = None) -> str:
+    """Return the status of a volume that no operation holds; `uses` are the volume's, if they were read already."""
+    uses = uses or uses_of(session, volume.id)
+    return volume_status(volume.state, None, attachments={row.state for row in uses.attachments}, offered=uses.offered)
 
 
 def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:
@@ -172,11 +189,12 @@ def check_idle(session: orm.Session, volume_id: str, *others: Target) -> None:
 
     A forced deletion has no lock while it waits for another operation to end; nothing may begin in between.
     """
-    check_unlocked(session, [Target("volume", volume_id), *others])
-    deletion = unfinished(session, kinds.DELETE, volume_id)
-    if deletion is not None:
-        raise errors.ResourceLocked(resource="volume", id=volume_id, operation=deletion, kind=kinds.DELETE.name,
-                                    locked=[{"id": volume_id, "type": "volume"}])
+    found = under_way(session, kinds.DELETE, volume_id)
+    if found.holder is not None or others:
+        check_unlocked(session, [Target("volume", volume_id), *others])
+    if found.unfinished is not None:
+        raise errors.ResourceLocked(resource="volume", id=volume_id, operation=found.unfinished,
+                                    kind=kinds.DELETE.name, locked=[{"id": volume_id, "type": "volume"}])
 
 
 def check_status(session: orm.Session, volume: Volume, *allowed: str) -> str:

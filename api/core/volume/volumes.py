@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,8 +15,8 @@ from api.core.volume.rows import Attached, target_of, to_change
 from api.services import Services
 from hostler import errors
 from hostler.context import RequestContext
-from hostler.db.models import Backend, Snapshot, Volume, VolumeAttachment, VolumeNode
-from hostler.operations.accept import Target, accept, accept_behind, unfinished
+from hostler.db.models import Backend, Snapshot, Volume, VolumeNode
+from hostler.operations.accept import Target, accept, accept_behind, check_unlocked, under_way
 from hostler.operations.agents import volume_agent
 from hostler.operations.kinds import volume as kinds
 from hostler.resources.volume import states
@@ -65,12 +66,15 @@ def delete(services: Services, context: RequestContext, volume_id: str, *, casca
         volume = to_change(services, session, context, volume_id, "volume:delete")
         if force is not None:
             services.policy.check(context, force, target_of(volume))
-        if unfinished(session, kinds.DELETE, volume.id) is not None:
+        found = under_way(session, kinds.DELETE, volume.id)
+        if found.unfinished is not None:
             return []
+        if found.holder is not None and force is None:
+            check_unlocked(session, [Target("volume", volume.id)])
         _check_deletable(session, volume, forced=force is not None)
         snapshots = _snapshots(session, context, volume, cascade=cascade)
         volume_rows.check_no_source(session, volume.id, snapshots=cascade)
-        take = accept_behind if force is not None else accept
+        take = accept_behind if force is not None else functools.partial(accept, is_free=True)
         return [take(session, context, kinds.DELETE, Target("volume", volume.id), kinds.DeleteVolume(cascade=cascade),
                      project_id=volume.project_id, agent=agent_of(session, volume),
                      also_lock=[Target("snapshot", snapshot_id) for snapshot_id in snapshots]).id]
@@ -86,10 +90,12 @@ def agent_of(session: orm.Session, volume: Volume) -> str | None:
 
 
 def _check_deletable(session: orm.Session, volume: Volume, *, forced: bool) -> None:
-    status = volume_rows.status_of(session, volume) if forced else volume_rows.check_status(session, volume, *DELETABLE)
+    uses = volume_rows.uses_of(session, volume.id)
+    status = volume_rows.status_of(session, volume, uses)
+    if not forced and status not in DELETABLE:
+        raise volume_rows.wrong_status(volume.id, status, DELETABLE)
     # A stored error hides the attachments in the status; and resetting the status does not end them.
-    attachment = session.execute(sa.select(VolumeAttachment.id, VolumeAttachment.server_id).where(
-        VolumeAttachment.volume_id == volume.id).limit(1)).one_or_none()
+    attachment = next(iter(uses.attachments), None)
     if attachment is not None and status not in ("in-use", "reserved"):
         raise errors.InUse(resource="Volume", id=volume.id, reason="it is attached to, or promised to, "
                            f"server {attachment.server_id} (attachment {attachment.id}).")

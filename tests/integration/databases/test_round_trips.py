@@ -13,7 +13,7 @@ from tests.harness.statement_counts import count_all, counted_cloud
 # In a live migration a busy machine needs one call to watch (68 without); in a cold one is the old host's report, which
 # comes in its own time (69 without).
 LIMITS = {"create": 40, "show": 4, "page": 4, "rebuild": 35, "live migrate": 77, "migrate": 76, "confirm": 22,
-          "delete": 18, "volume create": 36, "volume show": 2, "volume delete": 32}
+          "delete": 18, "volume create": 36, "volume show": 2, "volume delete": 26}
 
 
 def test_no_verb_waits_for_the_database_more_often_than_it_may(tmp_path: Path) -> None:

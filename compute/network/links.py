@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import ipaddress
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -92,13 +93,18 @@ def make_network(layout: Layout) -> None:
     namespaces.run_inside(layout.namespace, lambda: _make_inside(layout))
 
 
-def remove_network(layout: Layout) -> None:
-    """Remove what `make_network` made; fine when it is gone. The uplink itself stays, outside any bridge."""
+def empty_bridge(layout: Layout) -> None:
+    """Take everything out of a network's bridge, which is about to go: nothing in it reaches anything any more."""
     with netlink() as ipr:
         bridge = find(ipr, layout.bridge)
         if bridge is not None:
             for member in ipr.get_links(master=bridge["index"]):
                 ipr.link("set", index=member["index"], master=0)
+
+
+def remove_links(layout: Layout) -> None:
+    """Remove what `make_network` made, once the bridge is empty; fine when it is gone. The uplink itself stays."""
+    with netlink() as ipr:
         own = (names.vxlan_name(layout.network.id), names.vlan_name(layout.network.id))
         for name in (layout.veth, layout.bridge, *own):
             link = find(ipr, name)
@@ -129,13 +135,11 @@ def detach_tap(tap: str) -> None:
 
 def find(ipr: Any, name: str) -> Any | None:
     """Return the link's message, or None."""
-    found = ipr.link_lookup(ifname=name)
-    if not found:
-        return None
     try:
-        return ipr.get_links(found[0])[0]
-    except NetlinkError:
-        # Gone between the two calls.
+        return ipr.link("get", ifname=name)[0]
+    except NetlinkError as failure:
+        if failure.code != errno.ENODEV:
+            raise
         return None
 
 

@@ -156,14 +156,21 @@ class HostNetworks:
         self._watchdog.start()
 
     def _unmake(self, network_id: str) -> None:
-        """Remove a network: the reverse of `_make`; the directory goes last, so that a restart finishes it."""
+        """Remove a network: the reverse of `_make`; the directory goes last, so that a restart finishes it.
+
+        Nothing is in its bridge when its filters go, which the kernel may do while it removes links: both wait long.
+        """
         with self._guard:
             record = self._records.get(network_id)
         network = record.network if record is not None else NetworkSpec(id=network_id, name="")
         self._metadata.stop(network_id)
         self._dnsmasq(network_id).stop()
-        links.remove_network(Layout(network, self._namespace(network_id), None))
-        nft.apply(firewall.render_removal(network_id))
+        layout = Layout(network, self._namespace(network_id), None)
+        links.empty_bridge(layout)
+        with futures.ThreadPoolExecutor(1, "filters") as pool:
+            removing = pool.submit(nft.apply, firewall.render_removal(network_id))
+            links.remove_links(layout)
+            removing.result()
         self._store.remove_network(network_id)
         with self._guard:
             self._records.pop(network_id, None)

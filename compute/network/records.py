@@ -190,7 +190,7 @@ def replace_file(path: Path, text: str, *, durable: bool = False) -> bool:
             return False
     except FileNotFoundError:
         if not path.parent.is_dir():
-            make_directory(path.parent, 0o700)
+            make_directory(path.parent, 0o700, durable=durable)
     except UnicodeDecodeError:  # a power cut may leave anything in what is not durable
         LOG.warning("%s held no text; it is written again", path)
     write_atomically(path, text.encode(), durable=durable)

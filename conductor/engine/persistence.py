@@ -37,6 +37,7 @@ class FlowRecord:
         self._held = run.held
         self._weights = {name: getattr(task, "weight", 1) for name, task in tasks.items()}
         self._unannounced = {name for name, task in tasks.items() if getattr(task, "unannounced", False)}
+        self._openings = {name: task.opening for name, task in tasks.items() if getattr(task, "opening", None)}
         self._dirty: dict[str, Any] = {}
         self._times: dict[str, dict[str, Any]] = {}
         self._states: dict[str, str] = {}
@@ -77,7 +78,7 @@ class FlowRecord:
             times["started_at"] = times["started_at"] or clock.utcnow()
             times["finished_at"] = None
             if not self._may_wait(atom):
-                self._run.cancel_requested = steps.write_alone(self._db, self.flush)
+                self._run.cancel_requested = self._announce(atom)
                 self._forget()
                 if self._progressed:
                     self._progressed = False
@@ -85,6 +86,19 @@ class FlowRecord:
         elif atom.state in _ENDED:
             times["finished_at"] = clock.utcnow()
             self._progressed |= not isinstance(atom, models.RetryDetail)
+
+    def _announce(self, atom: models.AtomDetail) -> bool:
+        """Write that a step starts, with its opening; returns and raises as `flush`."""
+        opening = self._openings.get(atom.name) if atom.state == flow_states.RUNNING else None
+        if opening is None:
+            return steps.write_alone(self._db, self.flush)
+
+        def work(session: orm.Session) -> bool:
+            cancelled = self.flush(session)
+            opening(session)
+            return cancelled
+
+        return self._db.write(work)
 
     def _may_wait(self, atom: models.AtomDetail) -> bool:
         """Return whether a step that starts is written with the next one."""

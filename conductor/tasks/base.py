@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, Final
 
+from sqlalchemy import orm
 from taskflow.types import failure
 
 from conductor.run import Run
@@ -35,12 +36,14 @@ class OperationTask(flows.Task):
     others weigh nothing. Past the point of no return (`no_return`) a cancellation comes too late.
 
     That a task starts is written down before it does. An `unannounced` one does without: after a crash, the flow
-    resumes at the task before it, which must be fit to run again even then.
+    resumes at the task before it, which must be fit to run again even then. What a task always writes before it acts
+    may go into that same transaction, as its `opening`.
     """
 
     weight = 1
     no_return = False
     unannounced = False
+    opening: Callable[[orm.Session], None] | None = None
 
     def __init__(self, **options: Any) -> None:
         super().__init__(name=options.pop("name", type(self).__name__), **options)

@@ -69,11 +69,12 @@ def append_line(path: Path, line: bytes) -> None:
         os.close(descriptor)
 
 
-def make_directory(path: Path, mode: int) -> None:
-    """Make a directory, and its parents, whose name outlives a power cut; fine when it is there."""
+def make_directory(path: Path, mode: int, *, durable: bool = True) -> None:
+    """Make a directory, and its parents, whose name outlives a power cut if it is `durable`; fine when it is there."""
     if not path.is_dir():
         path.mkdir(parents=True, exist_ok=True)
-        sync(path.parent)
+        if durable:
+            sync(path.parent)
     path.chmod(mode)
 
 

@@ -1,7 +1,7 @@
 """server.live_migrate: the guest goes to another host while it runs.
 
-1. ClaimTarget     the scheduler chooses and claims; the migration keeps what is held of the source
-                   (revert: the target is released)
+1. ClaimTarget     the scheduler chooses and claims, the source's agent describes the guest; the migration keeps what
+                   is held of the source (revert: the target is released)
 2. PrepareTarget   the target's agent makes ports, disks and what else the guest lands on (revert: it removes it)
 3. SendGuest       the source's hypervisor sends; progress, wishes, limits of time (revert: it is aborted; a guest that
                    has arrived nevertheless stays there)
@@ -27,14 +27,13 @@ from taskflow.patterns import linear_flow
 from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.run import Cancelled, Run
-from conductor.tasks.host.live_migration import CleanSource, PrepareTarget, SendGuest, TakeOver
+from conductor.tasks.host.live_migration import ClaimLanding, CleanSource, PrepareTarget, SendGuest, TakeOver
 from conductor.tasks.host.sending import OFF
 from conductor.tasks.node.live_moves import ConnectTarget, DisconnectSource
 from conductor.tasks.records.live_migration import has_landed
 from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.migrations import migration_id
 from conductor.tasks.records.server_volumes import has_volumes
-from conductor.tasks.scheduler.targets import ClaimTarget
 from hostler import errors
 from hostler.operations.kinds import server as kinds
 from hostler.resources.server import migrations, states
@@ -46,8 +45,8 @@ def build(with_volumes: bool) -> linear_flow.Flow:
     flow = linear_flow.Flow("server.live_migrate")
     travel = PrepareTarget(), SendGuest(), TakeOver(), CleanSource()
     if with_volumes:
-        return flow.add(LockVolumes(), ClaimTarget(), ConnectTarget(), *travel, DisconnectSource())
-    return flow.add(ClaimTarget(), *travel)
+        return flow.add(LockVolumes(), ClaimLanding(), ConnectTarget(), *travel, DisconnectSource())
+    return flow.add(ClaimLanding(), *travel)
 
 
 def succeeded(session: orm.Session, run: Run, results: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from concurrent import futures
 from typing import Any, Final
 
 from sqlalchemy import orm
@@ -15,15 +16,50 @@ from conductor.tasks.host.servers import load_spec, tell_late_changes
 from conductor.tasks.node.calls import tried
 from conductor.tasks.node.live_moves import Connections, at_target
 from conductor.tasks.records.live_migration import enter, has_landed, land
+from conductor.tasks.scheduler.targets import ClaimTarget
 from hostler import errors
+from hostler.db.models import Migration
 from hostler.resources import revisions
 from hostler.resources.network.port_specs import Groups, members_for, ports_to_unplug
 from hostler.resources.server import migrations, states
 from hostler.resources.server.moves import move
 from hostler.resources.server.specs import ServerSpec
+from scheduler.rpcapi import Choice, Request
 
 LOG = logging.getLogger(__name__)
-_TOLD: Final = "told"  # the server as the target got it when it prepared, in a run's memory
+# In a run's memory: the server as its hosts are told of it, and what the source says of the guest.
+_TOLD: Final = "told"
+_ORIGIN: Final = "origin"
+
+
+class ClaimLanding(ClaimTarget):
+    """Have the scheduler choose and claim the target, and the source describe the guest while it does; what the server
+    holds of its source becomes the migration's.
+
+    Revert: release the target, which is not tried again, and give the source back; when the guest has landed
+    nevertheless, release the source.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(name="ClaimTarget", **options)
+
+    def begin(self, session: orm.Session) -> None:
+        """Reports of either host until now are out of date."""
+        revisions.guest_changes(session, self.run.resource_id)
+
+    def choose(self, migration: Migration, request: Request) -> Choice:
+        """Ask both at once: neither needs the other."""
+        run = self.run
+        with futures.ThreadPoolExecutor(1, "describe-guest") as pool:
+            described = pool.submit(_describe, run, str(migration.source_host))
+            choice = super().choose(migration, request)
+            run.memory[_ORIGIN] = described.result()
+        return choice
+
+    def settle(self, session: orm.Session, migration: Migration, choice: Choice) -> None:
+        """Write where the migration goes, and that this is being prepared."""
+        super().settle(session, migration, choice)
+        migrations.move(session, migration.id, migrations.PREPARING)
 
 
 class PrepareTarget(OperationTask):
@@ -36,18 +72,22 @@ class PrepareTarget(OperationTask):
     def execute(self, choice: dict[str, Any], block_migration: bool | None,
                 connections: Connections | None = None) -> dict[str, Any]:
         """Return where the guest lands."""
-        run, compute = self.run, self.run.cloud.compute
+        run = self.run
+        if _ORIGIN not in run.memory:  # taken over, or begun by an earlier release
+            self._begin()
+            run.memory[_ORIGIN] = _describe(run, choice["source"])
+        spec, groups = run.memory[_TOLD]
+        return run.ask_host(choice["host"], run.cloud.compute.prepare_migration, at_target(spec, connections),
+                            run.memory[_ORIGIN], block_migration, groups)
+
+    def _begin(self) -> None:
+        run = self.run
 
         def begin(session: orm.Session) -> None:
             enter(session, run, migrations.PREPARING)
-            # Reports of either host until now are out of date.
             revisions.guest_changes(session, run.resource_id)
 
         run.write(begin)
-        spec, groups = _remember(run, load_spec(run))
-        origin = run.ask_host(choice["source"], compute.describe_migration, spec)
-        return run.ask_host(choice["host"], compute.prepare_migration, at_target(spec, connections), origin,
-                            block_migration, groups)
 
     def revert(self, choice: dict[str, Any], **_: Any) -> None:
         """Remove; a host that stays silent cleans up by itself when it returns."""
@@ -62,9 +102,12 @@ class SendGuest(OperationTask):
     """Have the source send the guest, and watch it. Revert: abort, wait until it is clear where the guest is, and
     write that: a guest that has arrived stays where it is."""
 
+    def opening(self, session: orm.Session) -> None:
+        """Write that the guest is on its way."""
+        enter(session, self.run, migrations.RUNNING)
+
     def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> None:
         """Send it; fails when the guest did not leave its source."""
-        self.run.write(lambda session: enter(session, self.run, migrations.RUNNING))
         Sending(self.run, choice["source"], landing).follow()
 
     def revert(self, choice: dict[str, Any], landing: dict[str, Any], connections: Connections | None = None,
@@ -101,7 +144,8 @@ class TakeOver(OperationTask):
         run = self.run
         spec, groups = _recall(run)
         spec = at_target(spec, connections)
-        _compare_disks(run, choice, landing, spec)
+        if landing.get("paused") and not self._is_done():
+            _compare_disks(run, choice, landing, spec)
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
         def switch(session: orm.Session) -> None:
@@ -112,12 +156,18 @@ class TakeOver(OperationTask):
         tell_late_changes(run, choice["host"], spec)
         return guest
 
+    def _is_done(self) -> bool:
+        """Return whether an interrupted run got past this task: the source may have no disks any more."""
+        with self.run.reading() as session:
+            return has_landed(session, self.run)
+
 
 class CleanSource(OperationTask):
     """Have the source remove what it keeps of the server. Revert: nothing to undo."""
 
     weight = 0
     no_return = True
+    unannounced = True
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Remove; a host that stays silent cleans up by itself when it returns."""
@@ -125,9 +175,10 @@ class CleanSource(OperationTask):
               lambda: _remove(self, choice["source"]))
 
 
-def _remember(run: Run, told: tuple[ServerSpec, Groups]) -> tuple[ServerSpec, Groups]:
-    run.memory[_TOLD] = told
-    return told
+def _describe(run: Run, source: str) -> dict[str, Any]:
+    """Return what the source says of the guest; what it was told is in the run's memory."""
+    run.memory[_TOLD] = load_spec(run)
+    return run.ask_host(source, run.cloud.compute.describe_migration, run.memory[_TOLD][0])
 
 
 def _recall(run: Run) -> tuple[ServerSpec, Groups]:

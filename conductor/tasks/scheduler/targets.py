@@ -15,7 +15,7 @@ from hostler import errors
 from hostler.db.models import Host, Migration
 from hostler.operations import notes
 from hostler.resources.server import migrations
-from scheduler.rpcapi import Request
+from scheduler.rpcapi import Choice, Request
 
 _COLD: Final = (migrations.RESIZE, migrations.MIGRATION)
 
@@ -44,17 +44,29 @@ class ClaimTarget(OperationTask):
             migrations.set_claim_aside(session, migration)
             if migration.status == migrations.ACCEPTED:
                 migrations.move(session, migration.id, migrations.QUEUED)
+            self.begin(session)
             return migration
 
         migration = run.write(begin)
         with run.reading() as session:
             request = _request(session, run, migration, host, force=force)
-        choice = choose(run, request)
-        run.write(lambda session: migrations.set_target(session, migration.id, choice.host_id))
+        choice = self.choose(migration, request)
+        run.write(lambda session: self.settle(session, migration, choice))
         if migration.type in _COLD:
             with run.reading() as session:
                 _check_disks_can_travel(session, migration, choice.host_id)
         return {**choice.to_wire(), "source_id": migration.source_host_id, "source": migration.source_host}
+
+    def begin(self, session: orm.Session) -> None:
+        """Write more in the transaction before a host is chosen."""
+
+    def choose(self, _migration: Migration, request: Request) -> Choice:
+        """Return the host that the scheduler chose and claimed."""
+        return choose(self.run, request)
+
+    def settle(self, session: orm.Session, migration: Migration, choice: Choice) -> None:
+        """Write where the migration goes."""
+        migrations.set_target(session, migration.id, choice.host_id)
 
     def revert(self, result: Any, **_: Any) -> None:
         """Give back."""

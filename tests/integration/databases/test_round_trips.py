@@ -10,9 +10,9 @@ import pytest
 from tests.harness import databases
 from tests.harness.statement_counts import count_all, counted_cloud
 
-# In a live migration a busy machine needs one call to watch (68 without); in a cold one is the old host's report, which
+# In a live migration a busy machine needs one call to watch (63 without); in a cold one is the old host's report, which
 # comes in its own time (69 without).
-LIMITS = {"create": 40, "show": 4, "page": 4, "rebuild": 35, "live migrate": 77, "migrate": 76, "confirm": 22,
+LIMITS = {"create": 40, "show": 4, "page": 4, "rebuild": 35, "live migrate": 72, "migrate": 76, "confirm": 22,
           "delete": 18, "volume create": 36, "volume show": 2, "volume delete": 26}
 
 

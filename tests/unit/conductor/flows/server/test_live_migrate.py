@@ -3,6 +3,7 @@ only connection to the volume; on the way both hosts have one."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from hostler.resources.volume.specs import ConnectionSpec
 from scheduler.rpcapi import Choice, Request
 from tests.harness.volume_rig import Killed, ScriptedNodes, VolumeRig
 
-CALLS = ["connect_volume", "describe_migration", "prepare_migration", "send_server", "arrive_server", "destroy_server",
+CALLS = ["describe_migration", "connect_volume", "prepare_migration", "send_server", "arrive_server", "destroy_server",
          "disconnect_volume"]
 BREAKS = [(number, when) for number in range(len(CALLS)) for when in ("before", "after")]
 SENT = CALLS.index("send_server")
@@ -43,6 +44,8 @@ class Parts(ScriptedNodes):
         self.arrived: Any = None
         self.on_the_way: Callable[[str], object] = lambda _server_id: None
         self.beside: set[str | None] = set()
+        self.landing: dict[str, Any] = {}
+        self.describing: Callable[[], object] = lambda: None
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, connector: Any,
                        readonly: bool, *, beside: str | None = None) -> Any:
@@ -57,13 +60,14 @@ class Parts(ScriptedNodes):
 
     def describe_migration(self, _context: Any, host: str, server: Any) -> dict[str, Any]:
         with self._call("describe_migration", host):
+            self.describing()
             assert [volume.connection.data["for"] for volume in server.volumes] == ["host1"]
         return {}
 
     def prepare_migration(self, _context: Any, host: str, server: Any, *_: Any) -> dict[str, Any]:
         with self._call("prepare_migration", host):
             assert [volume.connection.data["for"] for volume in server.volumes] == ["host2"]
-        return {}
+        return self.landing
 
     def send_server(self, _context: Any, host: str, server_id: str, _landing: Any) -> dict[str, Any]:
         with self._call("send_server", host):
@@ -76,6 +80,14 @@ class Parts(ScriptedNodes):
     def watch_migration(self, _context: Any, host: str, _server_id: str, _wait_s: float) -> dict[str, Any]:
         with self._call("watch_migration", host):
             return {"state": "idle" if self.guest_host == host else "moved", "reason": "", "progress": None}
+
+    def sum_server_disks(self, _context: Any, host: str, _server: Any) -> dict[str, str]:
+        with self._call("sum_server_disks", host):
+            return {}
+
+    def compare_server_disks(self, _context: Any, host: str, _server: Any, _sums: Any) -> None:
+        with self._call("compare_server_disks", host):
+            assert host == self.guest_host
 
     def arrive_server(self, _context: Any, host: str, server: Any, _groups: Any) -> dict[str, Any]:
         with self._call("arrive_server", host):
@@ -98,12 +110,15 @@ class LiveRig(VolumeRig):
         self.nodes = Parts(self.db)
         self.target_id = self.add(Host(id=ids.new_id(), name="host2", number=2, vcpus=8, ram_mib=8192, disk_gib=100,
                                        zone_id=self.one(Host, self.host_id).zone_id, last_seen_at=None))
+        self.choosing: Callable[[], object] = lambda: None
         scheduler = mock.Mock()
         scheduler.select_host = self._select
         self.cloud = CloudAccess(self.conf, self.db, scheduler, self.nodes, mock.Mock(), self.nodes)  # type: ignore[arg-type]
         self.runner = Runner(self.cloud, Slots(limit=20), lambda: self.stopping)
 
     def _select(self, _context: Any, request: Request) -> Choice:
+        self.choosing()
+
         def work(session: orm.Session) -> None:
             if session.get(Allocation, (request.consumer_id, self.target_id)) is None:
                 self._claim(session, request.consumer_id, self.target_id)
@@ -214,4 +229,36 @@ def test_what_changes_on_the_way_is_known_when_it_arrives(rig: LiveRig) -> None:
     rig.nodes.on_the_way = rename
     assert rig.finish(operation_id) == operation_states.SUCCEEDED
     assert rig.nodes.arrived.name == "renamed"
+    rig.check_at(operation_id, "host2")
+
+
+def test_the_source_describes_the_guest_while_the_target_is_chosen(rig: LiveRig) -> None:
+    both = threading.Barrier(2, timeout=30)
+    rig.choosing = rig.nodes.describing = both.wait
+    operation_id = rig.begin()
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    assert rig.nodes.calls == CALLS
+
+
+def test_who_takes_over_has_the_guest_described_again(rig: LiveRig) -> None:
+    operation_id = rig.begin()
+    rig.nodes.faults[CALLS.index("prepare_migration")] = ("before", Killed())
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    assert rig.nodes.calls == [*CALLS[:3], "describe_migration", *CALLS[2:]]
+
+
+def test_a_guest_on_its_way_is_written_down_with_the_step_that_sends_it(rig: LiveRig) -> None:
+    seen: list[str] = []
+    rig.nodes.on_the_way = lambda _server_id: seen.append(rig.migration())
+    assert rig.finish(rig.begin()) == operation_states.SUCCEEDED
+    assert seen == ["running"]
+
+
+def test_disks_are_not_compared_once_the_source_may_have_removed_its_own(rig: LiveRig) -> None:
+    rig.nodes.landing = {"paused": True}
+    operation_id = rig.begin()
+    calls = [*CALLS[:4], "sum_server_disks", "compare_server_disks", *CALLS[4:]]
+    rig.nodes.faults[calls.index("destroy_server")] = ("after", Killed())
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    assert rig.nodes.calls == [*calls[:8], "arrive_server", "destroy_server", "disconnect_volume"]
     rig.check_at(operation_id, "host2")

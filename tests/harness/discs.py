@@ -1,8 +1,12 @@
-"""The smallest content that passes for an ISO image."""
+"""The smallest content that passes for an ISO image, and the drives of guests that run from one."""
 
 from __future__ import annotations
 
 import struct
+
+from lxml import etree
+
+from tests.harness.real_guests import Guest
 
 _VOLUME = 0x8000  # where the volume descriptor of ISO 9660 is
 
@@ -14,3 +18,9 @@ def iso_disc() -> bytes:
     data[_VOLUME + 80:_VOLUME + 84] = struct.pack("<I", 512)  # blocks
     data[_VOLUME + 128:_VOLUME + 130] = struct.pack("<H", 2048)  # bytes each
     return bytes(data)
+
+
+def drives_of(guest: Guest) -> list[dict[str, str]]:
+    """Return where a real guest's CD drives are in it."""
+    return [dict(target.attrib) for target in etree.fromstring(guest.virsh("dumpxml")).findall(
+        "devices/disk[@device='cdrom']/target")]

@@ -21,6 +21,7 @@ from hostler import clock, pki
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
+from tests.harness.discs import drives_of, iso_disc
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import SSH_OPTIONS, Guest, upload_basics
 from tests.harness.realhost import Fabric, Host
@@ -148,19 +149,24 @@ class World:
         self.guest.create()
         self.guest.wait_ssh()
 
-    def migrate(self) -> float:
-        """Have the unmodified client send the guest to the other host; returns the seconds it took."""
-        [target] = [host for host in self.cloud.hosts if host is not self.guest.host]
+    def migrate(self, guest: Guest | None = None) -> float:
+        """Send a guest, else its own, to the other host; returns the seconds it took."""
+        guest = guest or self.guest
         started = time.monotonic()
-        self.cloud.openstack("--os-compute-api-version", "2.30", "server", "migrate", "--live-migration", "--host",
-                             target.name, self.guest.name)
-        wait_for(lambda: self.last()["status"] in ("completed", "failed", "cancelled", "error"), "its end", 90,
-                 every_s=0.2)
-        assert self.last()["status"] == "completed", self.client.show(self.guest.id)
-        shown = self.client.wait_server(self.guest.id, "ACTIVE")
-        assert shown["OS-EXT-SRV-ATTR:host"] == target.name
-        self.guest.host = target
+        assert self.send(guest) == "completed", self.client.show(guest.id)
+        shown = self.client.wait_server(guest.id, "ACTIVE")
+        [guest.host] = [host for host in self.cloud.hosts if host is not guest.host]
+        assert shown["OS-EXT-SRV-ATTR:host"] == guest.host.name
         return time.monotonic() - started
+
+    def send(self, guest: Guest) -> str:
+        """Have the unmodified client send a guest to the other host; returns how that ended."""
+        [target] = [host for host in self.cloud.hosts if host is not guest.host]
+        self.cloud.openstack("--os-compute-api-version", "2.30", "server", "migrate", "--live-migration", "--host",
+                             target.name, guest.name)
+        wait_for(lambda: self.last(guest)["status"] in ("completed", "failed", "cancelled", "error"), "its end", 90,
+                 every_s=0.2)
+        return str(self.last(guest)["status"])
 
     def send_slowly(self) -> Host:
         """Begin a migration that does not end by itself while a test lasts; returns the target once it receives."""
@@ -175,7 +181,7 @@ class World:
 
     def wait_failed(self, status: str) -> None:
         """Wait until the migration has failed, with the server where it was and nothing of it at its target."""
-        wait_for(lambda: self.last()["status"] == "failed", "the failure", 90, every_s=0.2)
+        wait_for(lambda: self.last(self.guest)["status"] == "failed", "the failure", 90, every_s=0.2)
         shown = self.client.wait_server(self.guest.id, status, timeout_s=60)
         assert shown["OS-EXT-SRV-ATTR:host"] == self.guest.host.name
         [target] = [host for host in self.cloud.hosts if host is not self.guest.host]
@@ -207,9 +213,9 @@ class World:
         wait_for(lambda: self.client.get(path).json()["volumes"][0]["status"] == status, f"{name}: {status}", 90,
                  every_s=0.3)
 
-    def last(self) -> dict[str, Any]:
-        """Return the server's last migration."""
-        answer = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={self.guest.id}", headers=_LATEST)
+    def last(self, guest: Guest) -> dict[str, Any]:
+        """Return a server's last migration."""
+        answer = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={guest.id}", headers=_LATEST)
         return dict(answer.json()["migrations"][0])
 
 
@@ -312,6 +318,29 @@ def test_a_volume_is_written_all_the_way(world: World) -> None:
     db = world.cloud.fleet.database()
     assert invariants.database_faults(db) == []
     db.dispose()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.contract("N-MIGRATE")
+def test_a_guest_that_runs_from_a_disc_keeps_it(world: World) -> None:
+    cloud, guest = world.cloud, Guest(world, "disc", world.cloud.hosts[1])
+    (world.directory / "disc.iso").write_bytes(iso_disc())
+    cloud.openstack("image", "create", "disc", "--disk-format", "iso", "--container-format", "bare", "--file",
+                    str(world.directory / "disc.iso"))
+    guest.take(cloud.openstack_json("--os-compute-api-version", "2.74", "server", "create", "disc", "--image", "disc",
+                                    "--flavor", "tiny", "--host", guest.host.name)["id"])
+    world.client.wait_server(guest.id, "ACTIVE")
+    [drive] = drives_of(guest)
+    for _ in range(_TIMES):
+        source = guest.host
+        world.migrate(guest)
+        assert (drives_of(guest), guest.domain_state()) == ([drive], "running")
+        assert not (cloud.state(source) / "servers" / guest.id).exists()
+    cloud.openstack("image", "delete", "disc")
+    assert world.send(guest) == "failed", "its target cannot make the disc"
+    world.client.wait_server(guest.id, "ACTIVE")
+    assert (drives_of(guest), guest.domain_state()) == ([drive], "running")
+    guest.remove()
 
 
 @pytest.mark.timeout(600)

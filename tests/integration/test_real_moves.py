@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lxml import etree
 
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
-from tests.harness.discs import iso_disc
+from tests.harness.discs import drives_of, iso_disc
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import Guest, upload_basics
 
@@ -133,19 +132,14 @@ def test_a_disc_is_one_after_its_image_is_gone(world: World) -> None:
                     str(world.directory / "disc.iso"))
     guest.take(cloud.openstack_json("--os-compute-api-version", "2.74", "server", "create", "disc", "--image", "disc",
                                     "--flavor", "tiny", "--host", guest.host.name)["id"])
-    [drive] = _drives(guest)
+    [drive] = drives_of(guest)
     cloud.openstack("image", "delete", "disc")
     guest.act({"reboot": {"type": "HARD"}}, "ACTIVE")
-    assert _drives(guest) == [drive]
+    assert drives_of(guest) == [drive]
     cloud.openstack("server", "migrate", "disc")
     world.client.wait_server(guest.id, "VERIFY_RESIZE", timeout_s=90)
     guest.host = cloud.hosts[0]
-    assert _drives(guest) == [drive]
+    assert drives_of(guest) == [drive]
     base = cloud.state(guest.host) / "images" / hashlib.sha256(iso_disc()).hexdigest()
     assert str(base) in guest.virsh("dumpxml") and base.read_bytes() == iso_disc()
     guest.remove()
-
-
-def _drives(guest: Guest) -> list[dict[str, str]]:
-    return [dict(target.attrib) for target in etree.fromstring(guest.virsh("dumpxml")).findall(
-        "devices/disk[@device='cdrom']/target")]

@@ -88,11 +88,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hosts", type=int, nargs="+", default=[10, 1000])
     parser.add_argument("--count", type=int, default=48)
+    parser.add_argument("--turns", type=int, default=2, help="of each commit with --against; default 2")
     parser.add_argument("--against", metavar="COMMIT")
     options = parser.parse_args()
     if options.against:
         hosts = [str(number) for number in options.hosts]
-        against.compare(options.against, [sys.argv[0], "--hosts", *hosts, "--count", str(options.count)])
+        against.compare(options.against, [sys.argv[0], "--hosts", *hosts, "--count", str(options.count)],
+                        options.turns)
         return
     for hosts in options.hosts:
         run(hosts, options.count)

@@ -22,7 +22,7 @@ from conductor.rpcapi import ConductorAPI
 from hostler import gc_tuning
 from hostler.audit import trail
 from hostler.bus import Bus
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.identity.service import Identity
 from hostler.images.janitor import ImageJanitor
@@ -72,4 +72,4 @@ class ApiService:
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None) -> ApiService:
     """Return an api, sharing the database and bus when given."""
-    return ApiService(conf, db or schema.open_database(conf), bus or Bus(conf))
+    return ApiService(conf, db or version.open_database(conf), bus or Bus(conf))

@@ -13,7 +13,7 @@ from conductor.run import CloudAccess
 from conductor.sweeps import sweep
 from hostler.agent.periodic import Periodic
 from hostler.bus import Bus
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
@@ -80,4 +80,4 @@ class ConductorService:
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None, bus: Bus | None = None,
           scheduler: Scheduler | None = None) -> ConductorService:
     """Return a conductor, sharing the database and bus when given; without `scheduler` it asks over the bus."""
-    return ConductorService(conf, db or schema.open_database(conf), bus or Bus(conf), scheduler)
+    return ConductorService(conf, db or version.open_database(conf), bus or Bus(conf), scheduler)

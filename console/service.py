@@ -9,7 +9,7 @@ from oslo_config import cfg
 from console.server import ProxyServer
 from console.tokens import TokenPlugin
 from hostler.audit import trail
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.liveness import Liveness
 
@@ -49,4 +49,4 @@ class ConsoleService:
 
 def build(conf: cfg.ConfigOpts, *, db: Database | None = None) -> ConsoleService:
     """Return a proxy; it shares `db` when given, else opens the configured database."""
-    return ConsoleService(conf, db or schema.open_database(conf))
+    return ConsoleService(conf, db or version.open_database(conf))

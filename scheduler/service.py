@@ -6,7 +6,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from hostler.bus import Bus
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.liveness import Liveness
 from scheduler.backend_chooser import BackendChooser
@@ -55,7 +55,7 @@ def build(conf: cfg.ConfigOpts, db: Database | None = None, bus: Bus | None = No
 
     Raises Invalid when the configuration names a filter or weigher that nothing provides.
     """
-    db = db if db is not None else schema.open_database(conf)
+    db = db if db is not None else version.open_database(conf)
     bus = bus if bus is not None else Bus(conf)
     manager = build_manager(conf, db)
     return SchedulerService(manager, bus.server(TOPIC, conf.host, manager, RPC_VERSION),

@@ -18,7 +18,7 @@ from hostler import errors
 from hostler.bus import Bus
 from hostler.cmd import running
 from hostler.cmd.waiting_database import DATABASE
-from hostler.db import schema
+from hostler.db import version
 from scheduler import service as scheduler_service
 from volume import service as volume_service
 
@@ -36,7 +36,7 @@ class AllInOne:
             # They warn that a broker in memory has neither a host name nor heartbeats.
             for name in ("kombu.connection", "oslo.messaging._drivers.impl_rabbit"):
                 logging.getLogger(name).setLevel(logging.ERROR)
-        self._db = schema.open_database(conf)
+        self._db = version.open_database(conf)
         self._bus = Bus(conf)
         self._services: list[running.Runnable] = [
             scheduler_service.build(conf, db=self._db, bus=self._bus),

@@ -10,7 +10,7 @@ from conductor import service
 from hostler.cmd import running
 from hostler.cmd.waiting import BROKER
 from hostler.cmd.waiting_database import DATABASE
-from hostler.db import schema
+from hostler.db import version
 from scheduler.service import build_local
 
 PROG = "hostler-conductor"
@@ -18,7 +18,7 @@ PROG = "hostler-conductor"
 
 def build(conf: cfg.ConfigOpts) -> running.Runnable:
     """Return the conductor, with a scheduler of its own when the configuration says so."""
-    db = schema.open_database(conf)
+    db = version.open_database(conf)
     return service.build(conf, db=db, scheduler=build_local(conf, db))
 
 

@@ -20,7 +20,7 @@ from hostler import errors
 from hostler.cmd import weak_settings
 from hostler.cmd.reports import wait as _wait
 from hostler.context import RequestContext
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.operations import doctor
 
@@ -56,7 +56,7 @@ def run(conf: cfg.ConfigOpts) -> None:
     try:
         if command.delete_unknown and not command.repair:
             raise errors.Invalid(reason="--delete-unknown goes with --repair.")
-        database = schema.open_database(conf)
+        database = version.open_database(conf)
         known = weak_settings.find_known_passwords(conf, database)
         say(*map(_warning, known))
         weak += known

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler.context import RequestContext
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.db.models import Host, Operation, Server
 from hostler.db.moments import read_now
@@ -34,7 +34,7 @@ def add_commands(add: Callable[[str, Command, str], ArgumentParser]) -> None:
 
 
 def _list(conf: cfg.ConfigOpts) -> None:
-    with schema.open_database(conf).reading() as session:
+    with version.open_database(conf).reading() as session:
         present = read_now(session)
         counts = dict(session.execute(sa.select(Server.host_id, sa.func.count()).where(
             Server.deleted_at.is_(None)).group_by(Server.host_id)).tuples().all())
@@ -47,7 +47,7 @@ def _list(conf: cfg.ConfigOpts) -> None:
 
 
 def _drain(conf: cfg.ConfigOpts) -> None:
-    database, command = schema.open_database(conf), conf.command
+    database, command = version.open_database(conf), conf.command
 
     def work(session: orm.Session) -> str:
         return drains.drain(session, RequestContext.system(), drains.host_named(session, command.host), command.reason)
@@ -79,6 +79,6 @@ def _wait(database: Database, operation_id: str) -> int:
 
 
 def _undrain(conf: cfg.ConfigOpts) -> None:
-    database, name = schema.open_database(conf), conf.command.host
+    database, name = version.open_database(conf), conf.command.host
     database.write(lambda session: drains.undrain(session, drains.host_named(session, name)))
     print(f"Host {name} may have servers again.")

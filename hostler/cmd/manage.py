@@ -24,7 +24,7 @@ from hostler.cmd import (
     server_groups,
     trace_packet,
 )
-from hostler.db import purge, schema
+from hostler.db import purge, schema, version
 from hostler.db.engine import Database
 from hostler.db.models import Operation
 from hostler.identity import keys
@@ -38,22 +38,22 @@ Command = Callable[[cfg.ConfigOpts], None]
 def _db_upgrade(conf: cfg.ConfigOpts) -> None:
     database = Database.from_conf(conf)
     schema.upgrade(database)
-    print(f"The schema is at {schema.current(database)}.")
+    print(f"The schema is at {version.current(database)}.")
 
 
 def _db_version(conf: cfg.ConfigOpts) -> None:
     database = Database.from_conf(conf)
-    print(f"database: {schema.current(database)}\nprogram:  {schema.newest(database)}")
+    print(f"database: {version.current(database)}\nprogram:  {version.newest()}")
 
 
 def _db_purge(conf: cfg.ConfigOpts) -> None:
     before = clock.utcnow() - dt.timedelta(days=conf.command.older_than_days)
-    for table, count in purge.purge(schema.open_database(conf), before).items():
+    for table, count in purge.purge(version.open_database(conf), before).items():
         print(f"{table}: {count} rows removed")
 
 
 def _bootstrap(conf: cfg.ConfigOpts) -> None:
-    database = schema.open_database(conf)
+    database = version.open_database(conf)
     command = conf.command
     public_url = command.public_url or conf.api.public_url or f"http://127.0.0.1:{conf.api.bind_port}"
     result = bootstrap.bootstrap(
@@ -78,7 +78,7 @@ def _operations(conf: cfg.ConfigOpts) -> None:
     query = sa.select(Operation).order_by(Operation.created_at.desc()).limit(conf.command.limit)
     if not conf.command.all:
         query = query.where(Operation.state.in_(states.UNFINISHED))
-    with schema.open_database(conf).reading() as session:
+    with version.open_database(conf).reading() as session:
         for row in session.scalars(query):
             print(f"{row.id} {row.kind:16} {row.resource_type} {row.resource_id} {row.state:9} {row.progress:3}% "
                   f"attempt {row.attempt} since {clock.iso_z(row.created_at)} "

@@ -11,7 +11,7 @@ from sqlalchemy import orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.engine import Database
 from hostler.db.models import Network
 from hostler.resources.network import providers, services
@@ -32,12 +32,12 @@ def add_commands(add: Callable[[str, Command, str], ArgumentParser]) -> None:
 
 
 def _show(conf: cfg.ConfigOpts) -> None:
-    with schema.open_database(conf).reading() as session:
+    with version.open_database(conf).reading() as session:
         _print(session, _find(session, conf.command.network_id))
 
 
 def _set(conf: cfg.ConfigOpts) -> None:
-    command, database = conf.command, schema.open_database(conf)
+    command, database = conf.command, version.open_database(conf)
     choices = dict(map(_choice, command.choices))
 
     def work(session: orm.Session) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import orm
 
 from hostler import errors, ids
 from hostler.context import RequestContext
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.models import Router
 from hostler.resources.network import elections, services
 
@@ -29,7 +29,7 @@ def add_commands(add: Callable[[str, Command, str], ArgumentParser]) -> None:
 
 
 def _set(conf: cfg.ConfigOpts) -> None:
-    command, database = conf.command, schema.open_database(conf)
+    command, database = conf.command, version.open_database(conf)
     distributed = command.provider == services.FLAT
 
     def work(session: orm.Session) -> None:

@@ -14,7 +14,7 @@ from oslo_config import cfg
 from sqlalchemy import orm
 
 from hostler import errors, ids
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.models import ServerGroup
 from hostler.resources.server import host_failure
 
@@ -32,7 +32,7 @@ def add_commands(add: Callable[[str, Command, str], ArgumentParser]) -> None:
 
 
 def _list(conf: cfg.ConfigOpts) -> None:
-    with schema.open_database(conf).reading() as session:
+    with version.open_database(conf).reading() as session:
         for group in session.scalars(sa.select(ServerGroup).order_by(ServerGroup.created_at, ServerGroup.id)):
             print(f"{group.id} {group.policy:18} {group.on_host_failure or _UNSET:8} {group.name}")
 
@@ -47,5 +47,5 @@ def _set(conf: cfg.ConfigOpts) -> None:
                                   id=conf.command.group)
         group.on_host_failure = None if wanted == _UNSET else wanted
 
-    schema.open_database(conf).write(work)
+    version.open_database(conf).write(work)
     print(f"Server group {conf.command.group}: {wanted}.")

@@ -21,7 +21,7 @@ from sqlalchemy import orm
 from hostler import errors, ids
 from hostler.cmd import reports
 from hostler.context import RequestContext
-from hostler.db import schema
+from hostler.db import version
 from hostler.db.models import Port
 from hostler.operations.accept import Target, accept
 from hostler.operations.kinds import network
@@ -51,7 +51,7 @@ def run(conf: cfg.ConfigOpts) -> None:
     """Ask, wait, print; ends the process with one of the statuses above."""
     command = conf.command
     asked = _checked(command.to, command.protocol, command.port)
-    database = schema.open_database(conf)
+    database = version.open_database(conf)
 
     def work(session: orm.Session) -> str:
         port_id = ids.canonical(command.from_port)

@@ -12,7 +12,7 @@ import pytest
 
 from hostler import conf as hostler_conf
 from hostler.cmd import manage, running, weak_settings
-from hostler.db import schema
+from hostler.db import schema, version
 from hostler.db.engine import Database
 from hostler.db.models import Domain, User
 from hostler.identity import passwords
@@ -128,7 +128,7 @@ def test_the_administrators_password_is_tried(tmp_path: Path) -> None:
     conf = hostler_conf.load([], config_files=[], overrides={"state_path": str(tmp_path),
                                                              "identity.password_rounds": 4})
     schema.upgrade(Database.from_conf(conf))
-    database = schema.open_database(conf)
+    database = version.open_database(conf)
 
     def work(session: Any) -> None:
         domain = Domain(name="d")

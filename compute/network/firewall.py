@@ -53,6 +53,8 @@ _BY_CONNECTION = (f"meta mark and {_MASK:#x} == {_ANSWER:#x} return",
                   f"meta mark and {_MASK:#x} == {_INVALID:#x} drop")
 
 _LINK_LOCAL = "169.254.0.0/16"
+# br_netfilter, at 0, skips what is at 0 and older than the host's first bridge.
+_BEHIND_IP = 1
 _IS_UNICAST = "ether daddr and 01:00:00:00:00:00 == 00:00:00:00:00:00"
 
 
@@ -130,7 +132,7 @@ def render(layout: Layout, zone: int, ports: Sequence[PortSpec], groups: Mapping
         *chains,
         *_chain("services", "", _services(layout)),
         *_chain("prerouting", "filter hook prerouting priority -300", _prerouting(layout, ports)),
-        *_chain("forward", "filter hook forward priority 0", _forward(layout, ports)),
+        *_chain("forward", f"filter hook forward priority {_BEHIND_IP}", _forward(layout, ports)),
         *_chain("input", "filter hook input priority 0",
                 [*_dispatch("iifname", "egress", _filtered(ports)), f"meta mark set meta mark and {_KEEP:#x}"]),
         *_chain("output", "filter hook output priority 0", _output(layout, ports)),

@@ -35,6 +35,11 @@ class HostlerError(Exception):
         return str(self.fields.get("details") or self)
 
 
+def details_of(failure: BaseException) -> str:
+    """Return what operators read about a failure that may not be one of ours."""
+    return failure.details if isinstance(failure, HostlerError) else str(failure)
+
+
 class NotFound(HostlerError):
     """The thing named does not exist, or the caller may not know that it does."""
 

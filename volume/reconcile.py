@@ -97,7 +97,7 @@ def _remove(what: str, act: Callable[[], None]) -> None:
     try:
         act()
     except (errors.HostlerError, OSError) as error:
-        LOG.error("Cannot remove %s: %s", what, error.details if isinstance(error, errors.HostlerError) else error)
+        LOG.error("Cannot remove %s: %s", what, errors.details_of(error))
 
 
 def _volume(volume_id: str, backend: str) -> VolumeSpec:

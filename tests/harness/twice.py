@@ -1,4 +1,4 @@
-"""One part of the tests: all on several workers, then the few that failed once more, alone.
+"""One part of the tests: all on several workers, then the modules of the few that failed once more, alone.
 
     python tests/harness/twice.py CACHE [arguments of pytest for the first round]
 
@@ -30,12 +30,19 @@ def run(cache: Path, words: Sequence[str]) -> int:
     failed = read_failed(cache) if status == _TESTS_FAILED else []
     if not 0 < len(failed) <= MOST:
         return status
-    print(f"\n{len(failed)} failed beside others; once more, alone:", *failed, sep="\n  ", flush=True)
-    status = subprocess.run([*pytest, *failed]).returncode
+    print(f"\n{len(failed)} failed beside others; their modules once more, alone:", *failed, sep="\n  ", flush=True)
+    # Whole modules: the tests of some run in their order.
+    modules = dict.fromkeys(test.partition("::")[0] for test in failed)
+    status = subprocess.run([*pytest, *chosen_by_mark(words), *modules]).returncode
     passed = sorted({*failed} - {*read_failed(cache)}) if status in (0, _TESTS_FAILED) else []
     print("\nFailed beside others, passed alone; each has a race or too tight a limit:", *passed or ["none"],
           sep="\n  ", flush=True)
     return status
+
+
+def chosen_by_mark(words: Sequence[str]) -> Sequence[str]:
+    """Return the words that say which tests of a module run."""
+    return words[words.index("-m"):][:2] if "-m" in words else ()
 
 
 def read_failed(cache: Path) -> list[str]:

@@ -59,7 +59,7 @@ class FlatPlumbing(HostNetworks):
                 raise faults.fault(f"port {port.id} is not plugged on this host")
             self._filters.follow(record)
             links.activate_tap(names.tap_name(port.id), self._layout(record.network))
-        self._routers.announce(port)
+        self._routers.announce(port, arrives=True)
 
     def unplug(self, port: PortSpec) -> None:
         """Remove what `port` had, and the network with its last port."""

@@ -18,7 +18,11 @@ from hostler.resources.server.specs import NetworkSpec, RouterPortSpec, SubnetSp
 
 # The kernel speaks no IPv6 on a smaller link (RFC 8200, 5).
 _LEAST_MTU = 1280
-_SETTINGS = {"accept_ra": "0", "autoconf": "0", "accept_dad": "0", "disable_ipv6": "0"}
+# Of an address, rtnetlink(7): not looked for elsewhere, and so usable at once; looked for, or found elsewhere.
+_NODAD = 0x02
+_UNUSABLE = 0x48
+_UP = 1  # IFF_UP, netdevice(7)
+_SETTINGS = {"accept_ra": "0", "autoconf": "0", "accept_dad": "0", "addr_gen_mode": "1", "disable_ipv6": "0"}
 
 
 def subnets(network: NetworkSpec) -> list[SubnetSpec]:
@@ -55,24 +59,35 @@ def router_addresses(port: RouterPortSpec) -> dict[str, int]:
     return {autoconf.link_local(port.mac_address): 64, **given} if given else {}
 
 
-def make_addresses(ipr: Any, name: str, index: int, wanted: Mapping[str, int], *, forwarding: bool) -> None:
-    """Give an interface exactly these addresses; called in its namespace, with the link up.
+def silence(name: str, link: Any) -> None:
+    """Have an interface that comes up speak no IPv6 before `make_addresses`: the kernel would give it a link-local
+    address, find that other hosts have it, too, and use it no more."""
+    if not link["flags"] & _UP:
+        sysctl.disable_ipv6(name)
+
+
+def make_addresses(ipr: Any, name: str, index: int, wanted: Mapping[str, int], *, forwarding: bool) -> list[str]:
+    """Give an interface exactly these addresses, and return those it did not have; called in its namespace, with the
+    link up.
 
     Without any it speaks no IPv6. With `forwarding` off it never takes what is not its own. Raises `AgentError` on a
     host whose kernel has no IPv6.
     """
     if not wanted:
         sysctl.disable_ipv6(name)
-        return
+        return []
     if not sysctl.ipv6_available():
         raise faults.fault("this host's kernel has no IPv6, which a subnet of the network needs")
     for setting, value in {"forwarding": "1" if forwarding else "0", **_SETTINGS}.items():
         sysctl.write(f"ipv6/conf/{name}/{setting}", value)
-    present = {message.get_attr("IFA_ADDRESS"): message["prefixlen"]
-               for message in ipr.get_addr(family=socket.AF_INET6, index=index)}
-    for address, prefixlen in present.items():
-        if wanted.get(address) != prefixlen:
+    present = {}
+    for message in ipr.get_addr(family=socket.AF_INET6, index=index):
+        address, prefixlen = message.get_attr("IFA_ADDRESS"), message["prefixlen"]
+        if wanted.get(address) == prefixlen and not message.get_attr("IFA_FLAGS") & _UNUSABLE:
+            present[address] = prefixlen
+        else:
             ipr.addr("del", index=index, address=address, prefixlen=prefixlen)
-    for address, prefixlen in wanted.items():
-        if present.get(address) != prefixlen:
-            ipr.addr("replace", index=index, address=address, prefixlen=prefixlen)
+    new = [address for address in wanted if address not in present]
+    for address in new:
+        ipr.addr("add", index=index, address=address, prefixlen=wanted[address], flags=_NODAD)
+    return new

@@ -338,6 +338,7 @@ def _make_inside(layout: Layout) -> None:
         if loopback is None or inner is None:
             raise faults.fault(f"the link {layout.inner} vanished while it was made")
         change(ipr, loopback, mtu=loopback.get_attr("IFLA_MTU"), state="up")
+        ipv6.silence(layout.inner, inner)
         change(ipr, inner, mtu=layout.network.mtu, state="up")
         wanted = {METADATA_IP: 32}
         bare = []

@@ -5,17 +5,17 @@ Each function compares with what is there and changes only the difference.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import socket
-import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from compute.network import faults, ipv6, names, namespaces, nft, router_rules, sysctl
+from compute.network import announcements, faults, ipv6, names, namespaces, nft, router_rules, sysctl
 from compute.network.links import change, find, has, make_addresses, netlink
 from compute.network.router_rules import HostRouter
 from hostler.resources.server.specs import RouterPortSpec
@@ -43,9 +43,11 @@ def make(router: HostRouter, namespace: Path) -> None:
     namespaces.run_inside(namespace, lambda: _make_inside(router, there))
 
 
-def remove(namespace: Path) -> None:
-    """Remove a router; fine when it is gone."""
+def remove(namespace: Path, router: HostRouter | None = None) -> None:
+    """Remove a router; fine when it is gone. `router` is what it was made as, where that is known."""
     if namespaces.exists(namespace):
+        if router is not None and router.spec.elected is None:
+            namespaces.run_inside(namespace, lambda: _hand_on(router))
         # The kernel takes a namespace's links away later; a router made again before that would still find them.
         namespaces.run_inside(namespace, lambda: _drop_links(()))
     namespaces.remove(namespace)
@@ -81,7 +83,9 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
         sysctl.write(f"ipv4/{setting}", value)
     if sysctl.ipv6_available():
         sysctl.write("ipv6/conf/all/forwarding", "1")
-    _drop_links(names.router_inner_name(port.id) for port in ports)
+    gateway = router.spec.gateway
+    _drop_links({names.router_inner_name(port.id) for port in ports},
+                silent=names.router_inner_name(gateway.id) if gateway is not None else None)
     with netlink() as ipr:
         loopback = find(ipr, "lo")
         if loopback is not None:
@@ -91,25 +95,29 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
         for port in ports:
             for address in _make_port(ipr, port):
                 if address not in quiet:
-                    announce(names.router_inner_name(port.id), port.mac_address, address)
+                    announcements.announce(names.router_inner_name(port.id), port.mac_address, address)
         _make_routes(ipr, router, {port.id: port for port in ports})
 
 
 def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
-    """Return the addresses that it did not have before."""
+    """Return the addresses that it did not have before, or not with this MAC."""
     name = names.router_inner_name(port.id)
     link = find(ipr, name)
     if link is None:
         raise faults.fault(f"the link {name} vanished while it was made")
     for setting in ("rp_filter", "send_redirects"):
         sysctl.write(f"ipv4/conf/{name}/{setting}", "0")
-    if link.get_attr("IFLA_ADDRESS") != port.mac_address:
+    moved = link.get_attr("IFLA_ADDRESS") != port.mac_address
+    if moved:
         ipr.link("set", index=link["index"], address=port.mac_address)
+    ipv6.silence(name, link)
     change(ipr, link, mtu=port.network.mtu, state="up")
-    ipv6.make_addresses(ipr, name, link["index"], ipv6.router_addresses(port), forwarding=True)
+    ipv6_addresses = ipv6.router_addresses(port)
+    new = ipv6.make_addresses(ipr, name, link["index"], ipv6_addresses, forwarding=True)
     wanted = {str(address.ip): address.network.prefixlen for address in map(ipaddress.ip_interface, port.addresses)
               if address.version == 4}
-    return make_addresses(ipr, link["index"], wanted)
+    new += make_addresses(ipr, link["index"], wanted)
+    return [*ipv6_addresses, *wanted] if moved else new
 
 
 def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec]) -> None:
@@ -135,20 +143,22 @@ def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec])
                                               if ipaddress.ip_network(destination).version == version})
 
 
-def _make_way_to_leader(ipr: Any, router: HostRouter, ports: Iterable[RouterPortSpec]) -> dict[str, dict[str, Any]]:
-    """Return the routes to the host that leads outside, whose addresses here are written and not asked for."""
-    ports = list(ports)
-    way = router.way_to_leader(ports)
-    if way is None:
-        return {}
-    index = ipr.link_lookup(ifname=names.router_inner_name(way.id))[0]
-    leader = str(router.leader)
-    hops = {4: _LEADER}
-    if any(":" in address for port in ports for address in port.addresses):
-        hops[6] = names.wire_address(way.id, leader)
-    for hop in hops.values():
-        ipr.neigh("replace", ifindex=index, dst=hop, lladdr=names.wire_mac(way.id, leader), state=_PERMANENT)
-    return {_ANYWHERE[version]: {"gateway": hop, "oif": index, "flags": _ONLINK} for version, hop in hops.items()}
+def _make_way_to_leader(ipr: Any, router: HostRouter, ports: Collection[RouterPortSpec]) -> dict[str, dict[str, Any]]:
+    """Return the routes to the host that leads outside, whose addresses here are written and not asked for.
+
+    The subnets of a network may be joined by an interface each, and the kernel takes no IPv6 neighbour on one that has
+    no IPv6 address.
+    """
+    routes: dict[str, dict[str, Any]] = {}
+    for version, destination in _ANYWHERE.items():
+        way = router.way_to_leader(ports, version)
+        if way is not None:
+            leader = str(router.leader)
+            hop = _LEADER if version == 4 else names.wire_address(way.id, leader)
+            index = ipr.link_lookup(ifname=names.router_inner_name(way.id))[0]
+            ipr.neigh("replace", ifindex=index, dst=hop, lladdr=names.wire_mac(way.id, leader), state=_PERMANENT)
+            routes[destination] = {"gateway": hop, "oif": index, "flags": _ONLINK}
+    return routes
 
 
 def _make_routes_of(ipr: Any, router: HostRouter, family: int, wanted: dict[str, dict[str, Any]]) -> None:
@@ -166,37 +176,30 @@ def _make_routes_of(ipr: Any, router: HostRouter, family: int, wanted: dict[str,
                         failure)
 
 
-def _drop_links(wanted: Iterable[str]) -> None:
-    """Run in the namespace: remove the router's links but those wanted."""
-    keep = set(wanted)
+def _hand_on(router: HostRouter) -> None:
+    """Run in the namespace: have neighbours outside use another host's router for IPv6, where each host leads."""
+    outside = router.outside
+    if outside is None:
+        return
+    device = names.router_inner_name(outside.id)
+    given = [one for one in map(ipaddress.ip_interface, outside.addresses) if one.version == 6]
+    with netlink() as ipr:
+        for index in ipr.link_lookup(ifname=device):
+            for address in given:
+                with contextlib.suppress(NetlinkError):
+                    ipr.addr("del", index=index, address=str(address.ip), prefixlen=address.network.prefixlen)
+                announcements.hand_on(device, outside.mac_address, str(address.ip))
+
+
+def _drop_links(keep: Collection[str], silent: str | None = None) -> None:
+    """Run in the namespace: remove the router's links but those to keep.
+
+    From one that is `silent` nothing is sent: another host may have its MAC, and switches would look for it here.
+    """
     with netlink() as ipr:
         for link in ipr.get_links():
             name = link.get_attr("IFLA_IFNAME")
             if name.startswith(names.ROUTER_INNER_PREFIX) and name not in keep:
-                _retract(name)
+                if name != silent:
+                    announcements.retract(name)
                 ipr.link("del", index=link["index"])
-
-
-def _retract(device: str) -> None:
-    """Tell guests by an advertisement without lifetime that the router is no longer a way out (RFC 4861, 6.2.5)."""
-    try:
-        with socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6) as raw:
-            raw.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_HOPS, 255)
-            raw.sendto(struct.pack("!BBHBBHII", 134, 0, 0, 0, 0, 0, 0, 0),
-                       ("ff02::1", 0, 0, socket.if_nametoindex(device)))
-    except OSError as failure:
-        # It may speak no IPv6.
-        LOG.debug("Guests on %s were not told that the router goes: %s", device, failure)
-
-
-def announce(device: str, mac: str, address: str) -> None:
-    """Tell the segment, by a gratuitous ARP (RFC 5227), where an address now is; run in the namespace."""
-    own, ip = bytes.fromhex(mac.replace(":", "")), socket.inet_aton(address)
-    frame = (b"\xff" * 6 + own + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1) + own + ip + bytes(6) + ip)
-    try:
-        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as raw:
-            raw.bind((device, 0))
-            raw.send(frame.ljust(60, b"\0"))
-    except OSError as failure:
-        # Neighbours then ask when what they remember grows old.
-        LOG.warning("Address %s could not be announced on %s: %s", address, device, failure)

@@ -79,12 +79,13 @@ class HostRouter:
         own = self.spec.outside.get(host)
         return own["mac"] if own else names.outside_mac(self.spec.id, host)
 
-    def way_to_leader(self, ports: Iterable[RouterPortSpec]) -> RouterPortSpec | None:
-        """Return which of the interfaces leads to the host that leads outside: a tunnel, if there is one."""
+    def way_to_leader(self, ports: Iterable[RouterPortSpec], version: int = 4) -> RouterPortSpec | None:
+        """Return which of the interfaces with addresses of a version leads to the host that leads outside: a tunnel, if
+        there is one."""
         if not self.leader or self.spec.gateway is None:
             return None
-        reaching = [port for port in ports if port.network.network_type != kinds.FLAT
-                    or port.network.physical_network is not None]
+        reaching = [port for port in ports if _of(version, port.addresses)
+                    and (port.network.network_type != kinds.FLAT or port.network.physical_network is not None)]
         return min(reaching, key=lambda port: port.network.network_type != kinds.VXLAN, default=None)
 
     @property

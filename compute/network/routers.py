@@ -16,7 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from pathlib import Path
 
 from compute.leader_watch import LeaderWatch, elsewhere
-from compute.network import ipv6, links, names, namespaces, overlay, router_links, router_servers
+from compute.network import announcements, ipv6, links, names, namespaces, overlay, router_links, router_servers
 from compute.network.dhcp_server import DhcpServer
 from compute.network.inspection import Difference
 from compute.network.overlay import Entry
@@ -143,21 +143,24 @@ class Routers:
         """Return whether a router here gives DHCP or DNS on one of some networks."""
         return any(server.network.id in network_ids for server in self._serving.values())
 
-    def announce(self, port: PortSpec) -> None:
+    def announce(self, port: PortSpec, *, arrives: bool = False) -> None:
         """Tell the external network that the floating IPs that lead to a guest are here now, or all addresses of a
-        router for which this host is elected."""
+        router for which this host is elected; of one that each host leads outside for, when a guest arrives, that this
+        host, too, answers at its IPv6 addresses (the one it comes from may not do so for long)."""
         own = {fixed.ip_address for fixed in port.fixed_ips}
         for floating in port.floating_ips:
             self._announce(floating.router_id, floating.address)
         for spec in port.network.routers:
             router = self._made.get(spec.id)
-            if router is not None and router.spec.elected and router.outside is not None:
-                for address in router.outside.addresses:
-                    if ":" not in address:
-                        self._announce(spec.id, address.partition("/")[0])
+            if router is None or router.outside is None:
                 continue
-            for address in dict.fromkeys(one.address for one in (router.entered if router is not None else ())
-                                         if one.host == self._host and one.fixed_ip_address in own):
+            whole = router.spec.elected is not None
+            addresses = [address.partition("/")[0] for address in router.outside.addresses
+                         if whole or (arrives and ":" in address)]
+            if not whole:
+                addresses += [one.address for one in router.entered
+                              if one.host == self._host and one.fixed_ip_address in own]
+            for address in dict.fromkeys(addresses):
                 self._announce(spec.id, address)
 
     def _announce(self, router_id: str, address: str) -> None:
@@ -167,9 +170,9 @@ class Routers:
         device, mac = names.router_inner_name(router.outside.id), router.outside.mac_address
         try:
             namespaces.run_inside(self._namespace(router_id), functools.partial(
-                router_links.announce, device, mac, address))
+                announcements.announce, device, mac, address))
         except (errors.HostlerError, OSError) as failure:
-            LOG.warning("Address %s could not be announced: %s", address, failure)
+            LOG.warning("Address %s could not be announced: %s", address, errors.details_of(failure))
 
     def servers_differ(self, routers: Mapping[str, HostRouter]) -> Iterator[Difference]:
         """Yield which servers of some routers do not run, and which are there that none of them needs."""
@@ -229,7 +232,7 @@ class Routers:
             except (errors.HostlerError, OSError) as failure:
                 self.broken = True
                 LOG.error("DHCP and DNS of network %s cannot be given by router %s here: %s", server.network.id,
-                          server.router_id, failure)
+                          server.router_id, errors.details_of(failure))
 
     def _namespace(self, router_id: str) -> Path:
         return self._root / router_id / names.router_namespace_name(router_id)
@@ -243,11 +246,11 @@ class Routers:
 
     def _try(self, router_id: str, router: HostRouter | None) -> None:
         directory, namespace = self._root / router_id, self._namespace(router_id)
-        self._made.pop(router_id, None)
+        made = self._made.pop(router_id, None)
         try:
             if router is None:
                 self._advertiser.stop(directory, namespace)
-                router_links.remove(namespace)
+                router_links.remove(namespace, made)
                 shutil.rmtree(directory)
                 LOG.info("Router %s has no guest left on this host; removed", router_id)
             else:
@@ -257,4 +260,5 @@ class Routers:
                 self._made[router_id] = router
         except (errors.HostlerError, OSError) as failure:
             self.broken = True
-            LOG.error("Router %s cannot be made or removed on this host: %s", router_id, failure)
+            LOG.error("Router %s cannot be made or removed on this host: %s", router_id,
+                      errors.details_of(failure))

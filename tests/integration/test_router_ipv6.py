@@ -9,7 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +215,66 @@ def test_one_host_leads_outside_and_another_takes_over(hosts: tuple[HostOfTwo, H
                 other, [dataclasses.replace(guest.port, network=other)]))
         assert pings(b, "2001:db8:1::1") and pings(a, "2001:db8:1::1")
         assert wait_for(lambda: world.run(f"busybox ping6 -c 1 -W 1 {ipv6(a)}").returncode == 0, 5)
+    finally:
+        world.close()
+
+
+def test_the_outside_finds_another_host_at_once(hosts: tuple[HostOfTwo, HostOfTwo], tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = hosts
+    world = Segment(tmp_path / "world", hosts)
+    net = net_of(43, network_type="vxlan", segmentation_id=55)
+    external = make_network(name="external", physical_network="physnet1", subnet={
+        "cidr": "2001:db8::/64", "ip_version": 6, "enable_dhcp": False, "gateway_ip": "2001:db8::1", "dhcp_ip": None})
+    router = router_of(net, gateway=router_port(external, 99, "2001:db8::20/64"))
+    revisions = itertools.count(2)
+
+    def led_by(host: HostOfTwo | None) -> NetworkSpec:
+        elected = None if host is None else {"host": host.tunnel_ip, "tunnel_ip": host.tunnel_ip}
+        return behind(dataclasses.replace(router, revision=next(revisions), elected=elected), net)[0]
+
+    def tell(led: NetworkSpec, *order: HostOfTwo) -> None:
+        for host in order:
+            ports = [dataclasses.replace(guest.port, network=led) for guest in host.cloud.guests]
+            host.on(lambda host=host, ports=ports: host.cloud.plumbing.update_network(led, ports))
+
+    def leave() -> None:
+        gone = first.cloud.guests.pop()
+        gone.power_off()
+        first.on(lambda: first.cloud.plumbing.unplug(gone.port))
+
+    def used() -> HostOfTwo:
+        """Return the host at whose MAC the outside has the gateway."""
+        known = world.run("busybox ip -6 neigh | busybox grep 2001:db8::20").stdout
+        return next(host for host in hosts if names.outside_mac(router.id, host.tunnel_ip) in known)
+
+    try:
+        world.run("busybox ip -6 addr add 2001:db8::1/64 dev eth0; busybox ip -6 route add fd43::/64 via 2001:db8::20")
+        each = led_by(None)
+        b = second.on(lambda: boot(second.cloud, 11, each))
+        a = first.on(lambda: boot(first.cloud, 10, each))
+        for host in hosts:
+            host.tell(net, *(f"{guest.port.mac_address} {ipv6(guest)} {at.tunnel_ip}"
+                             for guest, at in ((a, first), (b, second))))
+        assert ready(a, router) and ready(b, router)
+        assert wait_for(lambda: world.run(f"busybox ping6 -c 1 -W 1 {ipv6(b)}").returncode == 0, 30)
+        changes: list[tuple[str, Callable[[], None]]] = [
+            ("each host → first", lambda: tell(led_by(first), first, second)),
+            ("first → second", lambda: tell(led_by(second), second, first)),
+            ("second → each host", lambda: tell(led_by(None), second, first)),
+            ("the last guest leaves the host in use", leave)]
+        for name, change in changes:
+            if change is leave:
+                # Which host the neighbours use is left to chance.
+                first.on(lambda: first.cloud.plumbing.activate(first.cloud.guests[0].port))
+                assert wait_for(lambda: used() is first)
+            with world.pinging(ipv6(b)) as missed:
+                change()
+                assert wait_for(lambda: world.run(f"busybox ping6 -c 1 -W 1 {ipv6(b)}").returncode == 0, 60)
+            with capsys.disabled():
+                print(f"\n{name}: {missed()} IPv6 pings missed, one each 0.2 s")
+            assert missed() < 10, name
+        assert used() is second
     finally:
         world.close()
 

@@ -100,7 +100,7 @@ EVACUATION_WRITES = [
     _writes("evacuate", f"{_EVACUATION} MoveConnections.revert ClaimTarget.revert", (2,),
             "host2/driver.create:before"),
 ]
-_LIVE = "LockVolumes.execute ClaimLanding.execute"
+_LIVE = "LockVolumes.execute ClaimTarget.execute"
 _MOVE = "ClaimTarget.execute SetServerAside.execute SwitchToTarget.execute"
 # Without a scenario in the unit tests of flows with volumes.
 OTHER_WRITES = [
@@ -129,7 +129,7 @@ OTHER_WRITES = [
     _writes("confirm_migration"),
     _writes("revert_migration", "SwitchToSource.execute MoveConnections.execute"),
     _writes("live_migrate", f"{_LIVE} TakeOver.execute"),
-    _writes("live_migrate", f"{_LIVE} ClaimLanding.revert", (), "agent/driver.send:copy"),
+    _writes("live_migrate", f"{_LIVE} ClaimTarget.revert", (), "agent/driver.send:copy"),
     _writes("drain", "MoveServersAway.execute"),
     _writes("boot_from_image", "AssignHost.execute"),
     _writes("stop", "StopServer.execute"),

@@ -5,6 +5,8 @@ That of these tests has no hostler-scheduler: its conductor chooses in its own p
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,9 @@ import pytest
 
 from hostler import conf as hostler_conf
 from hostler.cmd.simulate import OPTIONS, Simulation
+from tests.harness.backends import children_of
 from tests.harness.client import Client
+from tests.harness.fleet import MAIN
 from tests.harness.inprocess import QUICK, Cloud, nodes_up
 from tests.harness.ports import wait_for
 
@@ -80,3 +84,22 @@ def test_faults_strike_at_their_rate(control: tuple[Cloud, Client], tmp_path: Pa
         assert "told to fail" in client.wait_server(server, "ERROR")["fault"]["message"]
     finally:
         failing.stop()
+
+
+def test_its_processes_end_with_it(tmp_path: Path) -> None:
+    file = tmp_path / "hostler.conf"
+    file.write_text(f"[DEFAULT]\ntransport_url = memory://\nstate_path = {tmp_path}\n")
+    parent = subprocess.Popen([sys.executable, "-c", MAIN.format(module="simulate"), "--config-file", str(file),
+                               "--hosts", "2", "--processes", "2"])
+    try:
+        wait_for(lambda: len(shares_of(parent.pid)) == 2, "its processes", timeout_s=60)
+        shares = shares_of(parent.pid)
+    finally:
+        parent.kill()
+        parent.wait(30)
+    wait_for(lambda: not any(Path(f"/proc/{pid}").exists() for pid in shares), "their end", timeout_s=30)
+
+
+def shares_of(pid: int) -> list[int]:
+    """Return the processes with a share of the agents that a simulation has started."""
+    return [child for child in children_of(pid) if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

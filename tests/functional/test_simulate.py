@@ -87,8 +87,9 @@ def test_faults_strike_at_their_rate(control: tuple[Cloud, Client], tmp_path: Pa
 
 
 def test_its_processes_end_with_it(tmp_path: Path) -> None:
+    """They wait for a broker then."""
     file = tmp_path / "hostler.conf"
-    file.write_text(f"[DEFAULT]\ntransport_url = memory://\nstate_path = {tmp_path}\n")
+    file.write_text(f"[DEFAULT]\ntransport_url = rabbit://nobody@127.0.0.1:1\nstate_path = {tmp_path}\n")
     parent = subprocess.Popen([sys.executable, "-c", MAIN.format(module="simulate"), "--config-file", str(file),
                                "--hosts", "2", "--processes", "2"])
     try:

@@ -165,7 +165,7 @@ def test_port_forwardings_come_and_go(client: Client, forwarding: tuple[str, str
                    {"internal_port_range": "1:3", "external_port_range": "1:2"}, {"external_port": 5},
                    {"internal_port": 0, "external_port": 5}, {"internal_port_range": "9:8", "external_port": 5},
                    {"internal_port": 5, "external_port": 5, "protocol": "gre"},
-                   {"internal_port": 5, "external_port": 5, "internal_ip_address": "10.41.0.200"},
+                   {"internal_port": 5, "external_port": 5, "internal_ip_address": "10.41.0.1"},
                    {"internal_port": 5, "external_port": 5, "more": 1}):
         assert make(**values).status_code == 400, values
     assert make(internal_port=5, external_port=5, protocol="sctp").status_code == 501

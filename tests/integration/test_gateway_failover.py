@@ -1,4 +1,5 @@
-"""One elected host leads outside for guests on three: what they miss when that changes, or when hosts or agents die.
+"""One elected host leads outside for guests on three, by both families: what they miss when that changes, or when hosts
+or agents die.
 
 The tests run in their order. `g1` to `g3` are on the hosts of their numbers; `g2` has no floating IP. The fabric
 carries the tunnels and the reports (eth0), and the external network (eth1).
@@ -28,14 +29,16 @@ pytestmark = pytest.mark.timeout(900)
 # Each line with the guest's clock before it.
 _NUMBER = re.compile(r"seq=(\d+)")
 _PINGING = ("(ping -i 0.2 -W 10 {target} | while read line; do read at rest < /proc/uptime; "
-            "echo $at $line; done > /tmp/ping; touch /tmp/pinged) > /dev/null 2>&1 &")
+            "echo $at $line; done > /tmp/ping-{family}; touch /tmp/pinged-{family}) > /dev/null 2>&1 &")
 
 
 class World(RealNetworks):
     """A tenant with a guest on each host."""
 
     def prepare(self) -> None:
-        self.tenant = Tenant(self.client, self.make_basics(), self.cloud.fabric.ipv6_prefix(1))
+        prefix = self.cloud.fabric.ipv6_prefix(1)
+        self.tenant = Tenant(self.client, self.make_basics(), prefix)
+        self.make_routes(self.tenant.router, prefix)
         self.g1, self.g2, self.g3 = (
             Guest(self, self.tenant, f"g{number}", host, f"10.50.0.1{number}", floating=number != 2)
             for number, host in enumerate(self.cloud.hosts, 1))
@@ -74,20 +77,15 @@ class World(RealNetworks):
         assert done.returncode == 0, done.stderr
 
 
-class Pings:
-    """Pings from the outside and from guests, five a second each, until it is asked for the gaps."""
+class Ping:
+    """Five pings a second from the outside to an address, until it ends."""
 
-    def __init__(self, world: World, *guests: Guest) -> None:
-        self.world, self.guests = world, guests
-        self.target = world.cloud.fabric.address
-        for guest in guests:
-            guest.run(f"rm -f /tmp/pinged; {_PINGING.format(target=self.target)}")
+    def __init__(self, address: str) -> None:
         self.answers: list[tuple[float, int]] = []
-        self._process = subprocess.Popen(["busybox", "ping", "-i", "0.2", "-W", "10", world.g3.floating],
+        self._process = subprocess.Popen(["busybox", "ping", "-i", "0.2", "-W", "10", address],
                                          stdout=subprocess.PIPE, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self.wait_more()
 
     def _read(self) -> None:
         assert self._process.stdout is not None
@@ -95,10 +93,32 @@ class Pings:
             if found := _NUMBER.search(line):
                 self.answers.append((time.monotonic(), int(found[1])))
 
+    def end(self) -> list[tuple[float, int]]:
+        """End, and return when which of them were answered."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(30)
+        self._reader.join(30)
+        return self.answers
+
+
+class Pings:
+    """Pings from the outside and from guests, by both families, until it is asked for the gaps."""
+
+    def __init__(self, world: World, *guests: Guest) -> None:
+        self.guests = guests
+        targets = {"IPv4": world.cloud.fabric.address, "IPv6": world.cloud.fabric.ipv6_address}
+        self._streams = [(guest, family) for guest in guests for family in targets]
+        for guest, family in self._streams:
+            pinging = _PINGING.format(target=targets[family], family=family)
+            guest.run(f"rm -f /tmp/pinged-{family}; {pinging}")
+        self._outside = {"IPv4": Ping(world.g3.floating), "IPv6": Ping(world.g3.ipv6)}
+        self.wait_more()
+
     def wait_more(self, count: int = 15) -> None:
-        """Wait until so many more answers have come to the outside."""
-        goal = len(self.answers) + count
-        wait_for(lambda: len(self.answers) >= goal, f"{count} more answers", 60)
+        """Wait until so many more answers of each family have come to the outside."""
+        goals = {family: len(ping.answers) + count for family, ping in self._outside.items()}
+        wait_for(lambda: all(len(self._outside[family].answers) >= goal for family, goal in goals.items()),
+                 f"{count} more answers", 60)
 
     def gaps(self) -> dict[str, float]:
         """End, and return over which time answers were missed, at the longest: by the `outside` and guests by name.
@@ -107,16 +127,13 @@ class Pings:
         """
         for guest in self.guests:
             guest.run("killall ping")
-            wait_for(lambda guest=guest: "pinged" in guest.ssh("ls /tmp").stdout, f"the end of {guest.name}'s pings",
-                     90, every_s=1)
-        self._process.send_signal(signal.SIGINT)
-        self._process.wait(30)
-        self._reader.join(30)
-        answers = {"outside": self.answers}
-        for guest in self.guests:
-            said = guest.run("cat /tmp/ping").splitlines()
-            answers[guest.name] = [(float(line.split()[0]), int(found[1])) for line in said
-                                   if (found := _NUMBER.search(line))]
+        answers = {f"outside {family}": ping.end() for family, ping in self._outside.items()}
+        for guest, family in self._streams:
+            wait_for(lambda guest=guest, family=family: f"pinged-{family}" in guest.ssh("ls /tmp").stdout,
+                     f"the end of {guest.name}'s pings", 90, every_s=1)
+            said = guest.run(f"cat /tmp/ping-{family}").splitlines()
+            answers[f"{guest.name} {family}"] = [(float(line.split()[0]), int(found[1])) for line in said
+                                                 if (found := _NUMBER.search(line))]
         return {name: _longest_gap(of_one) for name, of_one in answers.items()}
 
 

@@ -59,7 +59,7 @@ class FlatPlumbing(HostNetworks):
                 raise faults.fault(f"port {port.id} is not plugged on this host")
             self._filters.follow(record)
             links.activate_tap(names.tap_name(port.id), self._layout(record.network))
-        self._routers.announce(port, arrives=True)
+        self._routers.announce([port], arrive=True)
 
     def unplug(self, port: PortSpec) -> None:
         """Remove what `port` had, and the network with its last port."""
@@ -90,8 +90,7 @@ class FlatPlumbing(HostNetworks):
                     self._serve_dhcp(record)
                     self._filters.load(record)
         self._route()
-        for port in ports:
-            self._routers.announce(port)
+        self._routers.announce(ports)
 
     def update_groups(self, groups: Mapping[str, Sequence[str]]) -> None:
         """Remember the members, then let the networks whose rules name the groups follow: one set, not the rules; and

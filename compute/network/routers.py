@@ -8,10 +8,10 @@ What else than ways an elected one gives is in `compute.network.router_servers`.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 import shutil
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from compute.network.router_rules import HostRouter
 from compute.network.router_servers import RouterServers, Server
 from hostler import errors
 from hostler.agent.files import make_directory
-from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, PortSpec, RouterSpec
+from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, PortSpec, RouterPortSpec, RouterSpec
 
 LOG = logging.getLogger(__name__)
 
@@ -143,36 +143,43 @@ class Routers:
         """Return whether a router here gives DHCP or DNS on one of some networks."""
         return any(server.network.id in network_ids for server in self._serving.values())
 
-    def announce(self, port: PortSpec, *, arrives: bool = False) -> None:
-        """Tell the external network that the floating IPs that lead to a guest are here now, or all addresses of a
-        router for which this host is elected; of one that each host leads outside for, when a guest arrives, that this
-        host, too, answers at its IPv6 addresses (the one it comes from may not do so for long)."""
-        own = {fixed.ip_address for fixed in port.fixed_ips}
-        for floating in port.floating_ips:
-            self._announce(floating.router_id, floating.address)
-        for spec in port.network.routers:
-            router = self._made.get(spec.id)
-            if router is None or router.outside is None:
-                continue
-            whole = router.spec.elected is not None
-            addresses = [address.partition("/")[0] for address in router.outside.addresses
-                         if whole or (arrives and ":" in address)]
-            if not whole:
-                addresses += [one.address for one in router.entered
-                              if one.host == self._host and one.fixed_ip_address in own]
-            for address in dict.fromkeys(addresses):
-                self._announce(spec.id, address)
+    def announce(self, ports: Iterable[PortSpec], *, arrive: bool = False) -> None:
+        """Tell the external network that the floating IPs that lead to guests are here now, or all addresses of a
+        router for which this host is elected. Where each host leads outside and guests arrive, tell it of this host's
+        IPv6 addresses, too: the host they come from may not answer there for long."""
+        found: defaultdict[str, dict[str, None]] = defaultdict(dict)
+        for port in ports:
+            for floating in port.floating_ips:
+                found[floating.router_id][floating.address] = None
+            for spec in port.network.routers:
+                router = self._made.get(spec.id)
+                if router is not None and router.outside is not None:
+                    found[spec.id].update(dict.fromkeys(self._told_with(router, router.outside, port, arrives=arrive)))
+        for router_id, addresses in found.items():
+            self._announce(router_id, addresses)
 
-    def _announce(self, router_id: str, address: str) -> None:
+    def _told_with(self, router: HostRouter, outside: RouterPortSpec, port: PortSpec, *, arrives: bool) -> list[str]:
+        given = [address.partition("/")[0] for address in outside.addresses]
+        if router.spec.elected is not None:
+            return given
+        own = {fixed.ip_address for fixed in port.fixed_ips}
+        return [*(address for address in given if arrives and ":" in address),
+                *(one.address for one in router.entered if one.host == self._host and one.fixed_ip_address in own)]
+
+    def _announce(self, router_id: str, addresses: Collection[str]) -> None:
         router = self._made.get(router_id)
         if router is None or router.outside is None:
             return
         device, mac = names.router_inner_name(router.outside.id), router.outside.mac_address
+
+        def tell() -> None:
+            for address in addresses:
+                announcements.announce(device, mac, address)
+
         try:
-            namespaces.run_inside(self._namespace(router_id), functools.partial(
-                announcements.announce, device, mac, address))
+            namespaces.run_inside(self._namespace(router_id), tell)
         except (errors.HostlerError, OSError) as failure:
-            LOG.warning("Address %s could not be announced: %s", address, errors.details_of(failure))
+            LOG.warning("Addresses %s could not be announced: %s", ", ".join(addresses), errors.details_of(failure))
 
     def servers_differ(self, routers: Mapping[str, HostRouter]) -> Iterator[Difference]:
         """Yield which servers of some routers do not run, and which are there that none of them needs."""

@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, BinaryIO, Final, Protocol
 
 from oslo_config import cfg
 
@@ -149,14 +149,23 @@ class TlsTransfer:
                 raise errors.AgentError(reason=f"Host {offer['host']} refuses the server's files ({response.status}).")
             sink.seek(have)
             while block := response.read(CHUNK):
-                # A chunk of zeros leaves a hole.
-                if block.count(0) != len(block):
-                    sink.write(block)
-                else:
-                    sink.seek(len(block), 1)
-                sink.flush()
-                sink.truncate(sink.tell())
+                _keep(sink, block)
                 check()
+
+
+def _keep(sink: BinaryIO, block: bytes) -> None:
+    try:
+        # A chunk of zeros leaves a hole.
+        if block.count(0) != len(block):
+            sink.write(block)
+        else:
+            sink.seek(len(block), 1)
+        sink.flush()
+        sink.truncate(sink.tell())
+    except OSError as error:
+        # To ask the source again would not help.
+        raise errors.AgentError(reason="The server's files could not be kept on their new host: "
+                                       f"{error.strerror or 'I/O error'}.") from error
 
 
 def sha256_of(path: Path) -> str:

@@ -79,6 +79,12 @@ def test_a_file_arrives_whole_with_its_holes(make: Callable[..., TlsTransfer], o
     assert (tmp_path / "disk").stat().st_blocks * 512 < len(CONTENT)
 
 
+def test_a_full_disk_is_told_at_once(make: Callable[..., TlsTransfer], offer: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "disk.part").symlink_to("/dev/full")
+    with pytest.raises(errors.AgentError, match="No space left"):
+        _fetch(make("target"), offer, tmp_path / "disk")
+
+
 def test_what_came_before_a_broken_connection_is_kept(make: Callable[..., TlsTransfer], offer: dict[str, Any],
                                                       tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[int] = []

@@ -55,7 +55,7 @@ def hand_on(device: str, mac: str, address: str) -> None:
     """Tell the segment of another host that answers at an IPv6 address which this one has just given up.
 
     Else neighbours would send here until they ask again, which takes up to a minute. The other host is found by a
-    question, as what this one was told of others may be old.
+    question: what this one knows of others may be old.
     """
     try:
         with _socket(device) as raw:

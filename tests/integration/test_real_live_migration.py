@@ -21,7 +21,7 @@ from hostler import clock, pki
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
-from tests.harness.discs import drives_of, iso_disc
+from tests.harness.discs import drives_of, run_from_disc
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import SSH_OPTIONS, Guest, upload_basics
 from tests.harness.realhost import Fabric, Host
@@ -324,11 +324,7 @@ def test_a_volume_is_written_all_the_way(world: World) -> None:
 @pytest.mark.contract("N-MIGRATE")
 def test_a_guest_that_runs_from_a_disc_keeps_it(world: World) -> None:
     cloud, guest = world.cloud, Guest(world, "disc", world.cloud.hosts[1])
-    (world.directory / "disc.iso").write_bytes(iso_disc())
-    cloud.openstack("image", "create", "disc", "--disk-format", "iso", "--container-format", "bare", "--file",
-                    str(world.directory / "disc.iso"))
-    guest.take(cloud.openstack_json("--os-compute-api-version", "2.74", "server", "create", "disc", "--image", "disc",
-                                    "--flavor", "tiny", "--host", guest.host.name)["id"])
+    run_from_disc(cloud, guest)
     world.client.wait_server(guest.id, "ACTIVE")
     [drive] = drives_of(guest)
     for _ in range(_TIMES):

@@ -14,7 +14,7 @@ import pytest
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
-from tests.harness.discs import drives_of, iso_disc
+from tests.harness.discs import drives_of, iso_disc, run_from_disc
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import Guest, upload_basics
 
@@ -127,11 +127,7 @@ def test_what_the_disk_builds_on_goes_along_when_its_image_is_gone(world: World)
 @pytest.mark.contract("N-MIGRATE")
 def test_a_disc_is_one_after_its_image_is_gone(world: World) -> None:
     cloud, guest = world.cloud, Guest(world, "disc", world.cloud.hosts[1])
-    (world.directory / "disc.iso").write_bytes(iso_disc())
-    cloud.openstack("image", "create", "disc", "--disk-format", "iso", "--container-format", "bare", "--file",
-                    str(world.directory / "disc.iso"))
-    guest.take(cloud.openstack_json("--os-compute-api-version", "2.74", "server", "create", "disc", "--image", "disc",
-                                    "--flavor", "tiny", "--host", guest.host.name)["id"])
+    run_from_disc(cloud, guest)
     [drive] = drives_of(guest)
     cloud.openstack("image", "delete", "disc")
     guest.act({"reboot": {"type": "HARD"}}, "ACTIVE")

@@ -27,7 +27,7 @@ from hostler.resources.server.specs import ServerSpec
 from scheduler.rpcapi import Choice, Request
 
 LOG = logging.getLogger(__name__)
-# In a run's memory: the server as its hosts are told of it, and what the source says of the guest.
+# In a run's memory: the spec that its hosts get, and what the source says of the guest.
 _TOLD: Final = "told"
 _ORIGIN: Final = "origin"
 

@@ -2,7 +2,7 @@
 
 Tasks reach the cloud through here: the database, the scheduler, the agents. A host that shows no life ends the run
 without failing it (`HandOver`): the operation goes back, and its flow goes on at the same task later. Only past
-`conductor.agent_patience` does silence become a failure.
+the patience of its kind (`Run.patience_s`) does silence become a failure.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Run:
             run.ask_host(host, run.cloud.compute.spawn_server, spec, groups)
 
         Raises HandOver when the host is silent or has no place for another run, HostUnreachable when it has been
-        silent longer than the operator's patience, or what the agent raised.
+        silent longer than `patience_s`, or what the agent raised.
         """
         return self._ask(host, lambda waited_s: errors.HostUnreachable(host=host, waited_s=waited_s),
                          lambda: method(self.context, host, *arguments, **named))
@@ -290,7 +290,7 @@ class Run:
             self.waiting_since = None
             return HandOver(reason=str(error), delay_s=self._delay(), host=host, waiting_for="broker")
         if self._out_of_patience():
-            return unreachable(int(self._patience_s))
+            return unreachable(int(self.patience_s))
         self._start_waiting()
         return HandOver(reason=error.details, delay_s=self._delay(), host=host, waiting_for=host)
 
@@ -304,11 +304,12 @@ class Run:
     def _out_of_patience(self) -> bool:
         if self.waiting_since is None:
             return False
-        return (self._now() - self.waiting_since).total_seconds() > self._patience_s
+        return (self._now() - self.waiting_since).total_seconds() > self.patience_s
 
     @property
-    def _patience_s(self) -> float:
-        return float(self.conf.conductor.agent_patience)
+    def patience_s(self) -> float:
+        """How long a silent host or node is waited for, all in all."""
+        return float(self.conf.conductor.agent_patience * self.kind.patience)
 
     def _delay(self) -> float:
         return float(self.conf.conductor.retry_delay)

@@ -20,7 +20,9 @@ OPTS = [
                     "between, before it is suspected to be the cause. A suspect runs alone, and is reverted when it "
                     "is interrupted twice more."),
     cfg.IntOpt("agent_patience", default=300, min=1,
-               help="Seconds an operation waits for a silent host before it gives up and is reverted."),
+               help="Seconds an operation waits for a silent host or storage node before it gives up and is reverted. "
+                    "Some kinds of operation wait a multiple of it: a deletion of a volume 4 times, a crash dump a "
+                    "fifth."),
     cfg.IntOpt("restart_after", default=60, min=5,
                help="Seconds a host must be silent before its servers that ask for it (metadata, server group, or "
                     "extra spec of the flavor: hostler:on_host_failure=restart) are evacuated. A host that is forced "

@@ -71,6 +71,9 @@ class ScriptedHost:
     def destroy_server(self, *_arguments: Any) -> None:
         self._step("destroy_server")
 
+    def inject_nmi(self, *_arguments: Any) -> None:
+        self._step("inject_nmi")
+
     def stop_server(self, *_arguments: Any) -> dict[str, Any]:
         self._step("stop_server")
         return {"power_state": "shutdown"}

@@ -43,7 +43,8 @@ def _table(head: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> str:
 
 
 def _kinds(*prefixes: str) -> str:
-    head = ("kind", "may start in", "shown while it runs", "ends in", "can be cancelled", "in a server's action list")
+    head = ("kind", "may start in", "shown while it runs", "ends in", "can be cancelled", "patience",
+            "in a server's action list")
     return _table(head, (_row(kind) for name, kind in KINDS.items() if name.startswith(prefixes)))
 
 
@@ -56,7 +57,7 @@ def _row(kind: Kind[Any]) -> tuple[str, ...]:
     if kind.waiting is not None:
         shows += f" ({kind.waiting} until it has a host)"
     cancelled = "yes" if kind.cancellable else "no, it cancels others" if kind.cancels else "no"
-    return f"`{kind.name}`", starts, shows, kind.ends_in or "–", cancelled, kind.action or "–"
+    return f"`{kind.name}`", starts, shows, kind.ends_in or "–", cancelled, f"× {kind.patience:g}", kind.action or "–"
 
 
 def _flow_pictures() -> str:

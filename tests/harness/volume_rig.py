@@ -5,6 +5,7 @@ What the nodes hold is true storage, as far as these tests go: after every broke
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -316,13 +317,16 @@ class VolumeRig:
             self.let_pass(operation_id)
         raise AssertionError("the operation does not end")
 
-    def let_pass(self, operation_id: str, *, patience: bool = False) -> None:
-        """Let the lease and delays of an operation be past; with `patience`, that of waiting, too."""
+    def let_pass(self, operation_id: str, *, patience: bool = False, silent_s: float = 0) -> None:
+        """Let the lease and delays of an operation be past; with `patience`, that of waiting, too; with `silent_s`,
+        have it wait for so long."""
         def work(session: orm.Session) -> None:
             row = session.get_one(Operation, operation_id)
             row.lease_until = row.not_before = row.created_at
             if patience and row.waiting_since is not None:
                 row.waiting_since = row.waiting_since.replace(year=2000)
+            if silent_s:
+                row.waiting_since = self.db.now() - dt.timedelta(seconds=silent_s)
 
         self.db.write(work)
 

@@ -81,6 +81,6 @@ def _node_of_store(run: Run, store: str, preferred: str | None) -> str:
             VolumeNode.backup_store == store).order_by(VolumeNode.last_seen_at.desc())).all()
     if not nodes:
         run.wait_for_help("backup store", errors.NodeUnreachable(
-            host=preferred or "of the backup store", waited_s=run.conf.conductor.agent_patience))
+            host=preferred or "of the backup store", waited_s=int(run.patience_s)))
     up = [str(row.name) for row in nodes if row.last_seen_at is not None and row.last_seen_at >= since]
     return next((name for name in up if name == preferred), str((up or [nodes[0].name])[0]))

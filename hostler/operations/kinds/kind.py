@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from hostler.operations.kinds.arguments import Arguments
 
 A = TypeVar("A", bound=Arguments)
+
+# What `Kind.patience` may be besides 1.
+BRIEF: Final = 0.2  # late is useless, and nothing is lost by asking again
+LONG: Final = 4.0  # giving up leaves a person something to put right, and a machine may take this long to start again
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,6 +45,7 @@ class Kind(Generic[A]):
     forceful: Forceful | None = None
     action: str | None = None  # its word in a server's action list
     cancellable: bool = True  # a deletion that wants its resource stops it at its next task
+    patience: float = 1.0  # times `[conductor] agent_patience` that a silent host or node is waited for
     cancels: bool = False  # asks a cancellable operation that holds its resource to stop, and waits for the lock
 
     def may_start_in(self, state: str, *, hard: bool = False) -> bool:

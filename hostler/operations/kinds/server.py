@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from hostler.operations.kinds.arguments import Arguments, secret
-from hostler.operations.kinds.kind import Forceful, Immediate, Kind
+from hostler.operations.kinds.kind import BRIEF, Forceful, Immediate, Kind
 from hostler.resources.server import states
 
 _SERVER: Final = ("server",)
@@ -245,11 +245,11 @@ LIVE_MIGRATE: Final = Kind(
     action="live-migration", shows={"server": "migrating"}, status="MIGRATING")
 CHANGE_PASSWORD: Final = Kind(
     name="server.change_password", resources=_SERVER, arguments=ChangePassword, starts_in=(states.ACTIVE,),
-    action="changePassword", shows={"server": "updating_password"}, status="PASSWORD")
+    action="changePassword", shows={"server": "updating_password"}, status="PASSWORD", patience=BRIEF)
 CRASH_DUMP: Final = Kind(
     name="server.crash_dump", resources=_SERVER, arguments=Arguments,
     starts_in=(states.ACTIVE, states.PAUSED, states.RESCUED, states.RESIZED, states.ERROR),
-    action="trigger_crash_dump")
+    action="trigger_crash_dump", patience=BRIEF)
 RESET_NETWORK: Final = Kind(
     name="server.reset_network", resources=_SERVER, arguments=Arguments, action="resetNetwork", cancellable=False)
 INJECT_NETWORK_INFO: Final = Kind(

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Final
 
 from hostler.operations.kinds.arguments import Arguments
-from hostler.operations.kinds.kind import Kind
+from hostler.operations.kinds.kind import LONG, Kind
 from hostler.resources.volume import states
 
 _VOLUME: Final = ("volume",)
@@ -95,7 +95,7 @@ CREATE: Final = Kind(
 DELETE: Final = Kind(
     name="volume.delete", resources=_VOLUME, arguments=DeleteVolume, ends_in=states.DELETED,
     starts_in=(states.READY, states.ERROR, states.ERROR_RESTORING, states.ERROR_EXTENDING, states.ERROR_DELETING),
-    shows={"volume": "deleting", "snapshot": "deleting"}, cancellable=False, cancels=True)
+    shows={"volume": "deleting", "snapshot": "deleting"}, cancellable=False, cancels=True, patience=LONG)
 EXTEND: Final = Kind(
     name="volume.extend", resources=_VOLUME, arguments=ExtendVolume, starts_in=(states.READY, IN_USE),
     ends_in=states.READY, shows={"volume": "extending"})
@@ -109,27 +109,27 @@ MIGRATE: Final = Kind(
     name="volume.migrate", resources=_VOLUME, arguments=MigrateVolume, starts_in=(states.READY,))
 REVERT: Final = Kind(
     name="volume.revert", resources=_VOLUME, arguments=RevertVolume, starts_in=(states.READY,), ends_in=states.READY,
-    shows={"volume": "reverting", "snapshot": "restoring"})
+    shows={"volume": "reverting", "snapshot": "restoring"}, patience=LONG)
 REIMAGE: Final = Kind(
     name="volume.reimage", resources=_VOLUME, arguments=ReimageVolume, starts_in=(states.READY, states.ERROR),
-    shows={"volume": "downloading"})
+    shows={"volume": "downloading"}, patience=LONG)
 
 CREATE_SNAPSHOT: Final = Kind(
     name="snapshot.create", resources=_SNAPSHOT, arguments=Arguments, ends_in=states.READY,
     shows={"snapshot": "creating"})
 DELETE_SNAPSHOT: Final = Kind(
     name="snapshot.delete", resources=_SNAPSHOT, arguments=Arguments, starts_in=_AT_REST, ends_in=states.DELETED,
-    shows={"snapshot": "deleting"}, cancellable=False, cancels=True)
+    shows={"snapshot": "deleting"}, cancellable=False, cancels=True, patience=LONG)
 
 CREATE_BACKUP: Final = Kind(
     name="backup.create", resources=_BACKUP, arguments=Arguments, ends_in=states.READY,
     shows={"backup": "creating", "volume": "backing-up", "snapshot": "backing-up"})
 DELETE_BACKUP: Final = Kind(
     name="backup.delete", resources=_BACKUP, arguments=Arguments, starts_in=_AT_REST, ends_in=states.DELETED,
-    shows={"backup": "deleting"}, cancellable=False, cancels=True)
+    shows={"backup": "deleting"}, cancellable=False, cancels=True, patience=LONG)
 RESTORE_BACKUP: Final = Kind(
     name="backup.restore", resources=_BACKUP, arguments=RestoreBackup, starts_in=(states.READY,),
-    shows={"backup": "restoring", "volume": "restoring-backup"})
+    shows={"backup": "restoring", "volume": "restoring-backup"}, patience=LONG)
 
 CONNECT_ATTACHMENT: Final = Kind(
     name="attachment.connect", resources=_VOLUME, arguments=VolumeConnection, shows={"volume": "attaching"})

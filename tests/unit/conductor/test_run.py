@@ -1,6 +1,8 @@
-"""An unreachable database delays operations; it makes none fail."""
+"""An unreachable database delays operations and fails none; a silent host fails one past the patience of its kind."""
 
 from __future__ import annotations
+
+import datetime as dt
 
 import pytest
 from sqlalchemy import event, exc
@@ -94,3 +96,24 @@ def test_a_broken_end_is_no_failure(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     rig.expire_delay(operation_id)
     assert rig.run(operation_id) is None
     assert rig.one(Server, server_id).vm_state == "stopped"
+
+
+@pytest.mark.parametrize(("kind", "call", "gives_up"), [
+    ("server.stop", "stop_server", False), ("server.crash_dump", "inject_nmi", True)])
+def test_a_crash_dump_is_given_up_where_a_stop_still_waits(rig: Rig, kind: str, call: str, gives_up: bool) -> None:
+    rig.conf.set_override("agent_patience", 300, "conductor")
+    server_id, create_id = rig.accept("server.create")
+    assert rig.run(create_id) is None
+    _, operation_id = rig.accept(kind, server_id)
+    rig.host.fail[call] = [errors.Silent(part="The compute service on host1")] * 2
+    assert rig.run(operation_id) is not None, "a short silence is waited for"
+    rig.expire_delay(operation_id)
+    _have_waited(rig, operation_id, 100)
+    assert (rig.run(operation_id) is None) == gives_up
+    assert rig.one(Operation, operation_id).state == (states.FAILED if gives_up else states.PENDING)
+
+
+def _have_waited(rig: Rig, operation_id: str, seconds: int) -> None:
+    """Let an operation have waited for its host for so long."""
+    rig.db.write(lambda session: setattr(session.get_one(Operation, operation_id), "waiting_since",
+                                         rig.db.now() - dt.timedelta(seconds=seconds)))

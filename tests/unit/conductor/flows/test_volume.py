@@ -358,6 +358,22 @@ def test_a_node_silent_past_patience_fails_a_deletion_whose_data_is_not_forgotte
     rig.check()
 
 
+def test_a_deletion_waits_for_a_node_that_starts_again_when_a_creation_has_given_up(rig: VolumeRig) -> None:
+    rig.conf.set_override("agent_patience", 300, "conductor")
+    creation, deletion = create_from_volume(rig), delete_volume(rig)
+    rig.nodes.silent = {"node1"}
+    for operation_id in (creation, deletion):
+        rig.run(operation_id)
+        rig.let_pass(operation_id, silent_s=600)  # as long as the machine takes
+    assert rig.finish(creation) == "failed"
+    rig.run(deletion)
+    assert volume_of(rig, deletion).state == volume_states.READY
+    rig.nodes.silent.clear()
+    rig.let_pass(deletion)
+    assert rig.finish(deletion) == "succeeded"
+    assert volume_of(rig, deletion).deleted_at is not None
+
+
 def test_a_volume_in_error_that_is_nowhere_is_deleted_without_asking_anybody(rig: VolumeRig) -> None:
     volume_id = rig.volume(backend=None, state=volume_states.ERROR)
     assert rig.finish(rig.accept("volume.delete", volume_id, cascade=False)) == "succeeded"

@@ -13,22 +13,20 @@ import dataclasses
 import functools
 import ipaddress
 import re
-import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from compute.network import firewall, ipv6, links, names, namespaces, nft, overlay, router_rules
+from compute.network import firewall, ipv6, links, names, namespaces, nft, overlay, router_routes, router_rules
 from compute.network.links import Layout
 from compute.network.overlay import Entry
 from compute.network.records import NetworkRecord
+from compute.network.router_routes import Route
 from compute.network.router_rules import HostRouter
-from hostler.resources.server.specs import RouterPortSpec
 
 _TABLE = re.compile(names.table_name("0" * 11).replace("0" * 11, "([0-9a-f]{11})"))
 _OURS = (names.BRIDGE_PREFIX, names.VETH_HOST_PREFIX, names.VXLAN_PREFIX, names.VLAN_PREFIX, names.ROUTER_HOST_PREFIX,
          names.TAP_PREFIX)
-_ANYWHERE = "0.0.0.0/0"
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -116,7 +114,7 @@ def network(seen: Seen, record: NetworkRecord, layout: Layout, members: Mapping[
 
 
 def router(seen: Seen, wanted: HostRouter, namespace: Path) -> Iterator[Difference]:
-    """Yield how a router differs: links, addresses, rules and the way out."""
+    """Yield how a router differs: links, addresses, rules and routes."""
     lacks = functools.partial(Difference, "router", wanted.spec.id)
     if not namespaces.exists(namespace):
         yield lacks("its namespace")
@@ -139,11 +137,10 @@ def router(seen: Seen, wanted: HostRouter, namespace: Path) -> Iterator[Differen
     families = ("ip", "inet") if any(map(ipv6.router_addresses, wanted.spec.interfaces)) else ("ip",)
     yield from namespaces.run_inside(namespace, lambda: [
         difference for family in families for difference in _rules(lacks, family, router_rules.TABLE, script)])
-    ways = _ways_out(wanted.outside) if wanted.outside in linked and wanted.outside is not None else (
-        {_ANYWHERE} if wanted.way_to_leader(linked) is not None else set())
-    if ways:
-        there = namespaces.run_inside(namespace, _destinations)
-        yield from (lacks(f"its route to {way}") for way in sorted(ways - there))
+    routes = router_routes.wanted(wanted, linked).keys()
+    present, made = namespaces.run_inside(namespace, _routes)
+    yield from (lacks(f"its route to {route}") for route in sorted(routes - present, key=str))
+    yield from (lacks(f"its route to {route}", leftover=True) for route in sorted(made - routes, key=str))
 
 
 def external_addresses(namespace: Path, wanted: HostRouter) -> list[str]:
@@ -194,14 +191,6 @@ def _addresses() -> dict[str, set[str]]:
     return found
 
 
-def _ways_out(outside: RouterPortSpec) -> set[str]:
-    """Return the destinations of the IPv4 routes by a router's link to its external network."""
-    subnets = links.ipv4_subnets(outside.network)
-    return {*(subnet.cidr for subnet in subnets), *(_ANYWHERE for subnet in subnets if subnet.gateway_ip is not None)}
-
-
-def _destinations() -> set[str]:
-    """Return the destinations of all IPv4 routes; run in the namespace."""
+def _routes() -> tuple[set[Route], set[Route]]:
     with links.netlink() as ipr:
-        return {f"{message.get_attr('RTA_DST') or '0.0.0.0'}/{message['dst_len']}"
-                for message in ipr.get_routes(family=socket.AF_INET)}
+        return router_routes.present(ipr)

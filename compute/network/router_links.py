@@ -7,29 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-import logging
-import socket
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
 from pyroute2.netlink.exceptions import NetlinkError
 
-from compute.network import announcements, faults, ipv6, names, namespaces, nft, router_rules, sysctl
+from compute.network import announcements, faults, ipv6, names, namespaces, nft, router_routes, router_rules, sysctl
 from compute.network.links import change, find, has, make_addresses, netlink
 from compute.network.router_rules import HostRouter
 from hostler.resources.server.specs import RouterPortSpec
-
-LOG = logging.getLogger(__name__)
-
-_STATIC = 4  # RTPROT_STATIC, rtnetlink(7)
-_SCOPE_LINK = 253
-_MAIN = 254
-_ONLINK = 4  # RTNH_F_ONLINK, rtnetlink(7)
-_PERMANENT = 0x80  # NUD_PERMANENT
-# What the host that leads outside is called in the namespace; it is on no wire.
-_LEADER = "169.254.0.1"
-_ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 def make(router: HostRouter, namespace: Path) -> None:
@@ -96,7 +83,7 @@ def _make_inside(router: HostRouter, ports: list[RouterPortSpec]) -> None:
             for address in _make_port(ipr, port):
                 if address not in quiet:
                     announcements.announce(names.router_inner_name(port.id), port.mac_address, address)
-        _make_routes(ipr, router, {port.id: port for port in ports})
+        router_routes.make(ipr, router, ports)
 
 
 def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
@@ -118,62 +105,6 @@ def _make_port(ipr: Any, port: RouterPortSpec) -> Iterable[str]:
               if address.version == 4}
     new += make_addresses(ipr, link["index"], wanted)
     return [*ipv6_addresses, *wanted] if moved else new
-
-
-def _make_routes(ipr: Any, router: HostRouter, ports: dict[str, RouterPortSpec]) -> None:
-    wanted: dict[str, dict[str, Any]] = {}
-    outside = router.outside
-    if outside is not None and outside.id in ports:
-        index = ipr.link_lookup(ifname=names.router_inner_name(outside.id))[0]
-        for subnet in outside.network.subnets:
-            if subnet.ip_version == 4:
-                wanted[subnet.cidr] = {"oif": index, "scope": _SCOPE_LINK}
-            elif not ipv6.router_addresses(outside):
-                continue
-            if subnet.gateway_ip is not None:
-                # A gateway of IPv6 may be link-local, and so on any link.
-                wanted.setdefault(_ANYWHERE[subnet.ip_version], {"gateway": subnet.gateway_ip, "oif": index})
-    wanted.update(_make_way_to_leader(ipr, router, ports.values()))
-    wanted.update({route["destination"]: {"gateway": route["nexthop"]} for route in router.spec.routes
-                   if router.leader is None or any(
-                       ipaddress.ip_address(route["nexthop"]) in ipaddress.ip_interface(address).network
-                       for port in router.spec.interfaces for address in port.addresses)})
-    for family, version in ((socket.AF_INET, 4), (socket.AF_INET6, 6)):
-        _make_routes_of(ipr, router, family, {destination: way for destination, way in wanted.items()
-                                              if ipaddress.ip_network(destination).version == version})
-
-
-def _make_way_to_leader(ipr: Any, router: HostRouter, ports: Collection[RouterPortSpec]) -> dict[str, dict[str, Any]]:
-    """Return the routes to the host that leads outside, whose addresses here are written and not asked for.
-
-    The subnets of a network may be joined by an interface each, and the kernel takes no IPv6 neighbour on one that has
-    no IPv6 address.
-    """
-    routes: dict[str, dict[str, Any]] = {}
-    for version, destination in _ANYWHERE.items():
-        way = router.way_to_leader(ports, version)
-        if way is not None:
-            leader = str(router.leader)
-            hop = _LEADER if version == 4 else names.wire_address(way.id, leader)
-            index = ipr.link_lookup(ifname=names.router_inner_name(way.id))[0]
-            ipr.neigh("replace", ifindex=index, dst=hop, lladdr=names.wire_mac(way.id, leader), state=_PERMANENT)
-            routes[destination] = {"gateway": hop, "oif": index, "flags": _ONLINK}
-    return routes
-
-
-def _make_routes_of(ipr: Any, router: HostRouter, family: int, wanted: dict[str, dict[str, Any]]) -> None:
-    for message in ipr.get_routes(family=family, table=_MAIN, proto=_STATIC):
-        nowhere = "0.0.0.0" if family == socket.AF_INET else "::"
-        destination = f"{message.get_attr('RTA_DST') or nowhere}/{message['dst_len']}"
-        if destination not in wanted:
-            ipr.route("del", dst=destination, table=_MAIN, proto=_STATIC)
-    for destination, way in wanted.items():
-        try:
-            ipr.route("replace", dst=destination, proto=_STATIC, **way)
-        except NetlinkError as failure:
-            # Its next hop is on a network that this host has not got.
-            LOG.warning("Router %s: the route to %s is not possible on this host: %s", router.spec.id, destination,
-                        failure)
 
 
 def _hand_on(router: HostRouter) -> None:

@@ -18,7 +18,7 @@ from pyroute2 import IPRoute
 from compute.network import names, namespaces
 from hostler import ids
 from hostler.resources.network import kinds
-from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec
+from hostler.resources.server.specs import FloatingIpSpec, NetworkSpec, RouterPortSpec, RouterSpec, SubnetSpec
 from tests.harness import network_lab
 from tests.harness.network_lab import ALLOW_OUT, ALLOW_PING, Cloud, Guest, make_network
 from tests.harness.two_hosts import overlay
@@ -37,7 +37,7 @@ def host_namespace() -> Iterator[None]:
 
 @dataclasses.dataclass
 class Scene:
-    """A host with one guest on a VXLAN network behind a router with a floating IP."""
+    """A host with one guest on a VXLAN network behind a router with a floating IP, IPv6 outside, and two routes."""
 
     cloud: Cloud
     net: NetworkSpec
@@ -68,11 +68,17 @@ def scene(tmp_path: Path) -> Iterator[Scene]:
         net = overlay(7)
         outside = make_network(network_type=kinds.FLAT, physical_network="physnet1", mtu=1500, subnet={
             "cidr": "203.0.113.0/24", "gateway_ip": "203.0.113.1", "dhcp_ip": None, "enable_dhcp": False})
+        outside = dataclasses.replace(outside, subnets=(*outside.subnets, SubnetSpec(
+            id=ids.new_id(), cidr="2001:db8::/64", ip_version=6, gateway_ip="fe80::1", enable_dhcp=False)))
         router = RouterSpec(
             id=ids.new_id(), revision=1, outside={"one": {"mac": "0e:00:00:00:00:01", "address": "203.0.113.10/24"}},
             interfaces=(RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:01", network=net,
                                        addresses=(f"{_GATEWAY}/24",)),),
-            gateway=RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:02", network=outside))
+            gateway=RouterPortSpec(id=ids.new_id(), mac_address="fa:16:3e:01:00:02", network=outside,
+                                   addresses=("2001:db8::20/64",)),
+            routes=({"destination": "10.99.0.0/24", "nexthop": "10.77.0.50"},
+                    {"destination": "fd99::/64", "nexthop": "2001:db8::50"},
+                    {"destination": "10.98.0.0/24", "nexthop": "10.76.0.50"}))  # on a network that is not here
         guest = cloud.boot(10, dataclasses.replace(net, routers=(router,)), ALLOW_OUT, ALLOW_PING, floating_ips=(
             FloatingIpSpec(address=_FLOATING, fixed_ip_address="10.77.0.10", router_id=router.id),))
         guest.run(f"busybox ip addr add {guest.address}/24 dev eth0")
@@ -132,13 +138,24 @@ FAULTS: list[tuple[Callable[[Scene], None], str, str, bool]] = [
     (_in_router("ip addr add 203.0.113.99/32 dev {outer}"), "router", "its address 203.0.113.99/32", True),
     (_in_router(f"ip addr del {_FLOATING}/32 dev {{outer}}"), "router", f"its address {_FLOATING}/32", False),
     (_in_router("nft flush table ip hostler_router"), "router", "its rules in table ip", False),
-    (_in_router("ip route del default"), "router", "its route to 0.0.0.0/0", False),
+    (_in_router("ip route del default"), "router", "its route to 0.0.0.0/0 by 203.0.113.1", False),
+    (_in_router("ip route replace default via 203.0.113.77"), "router", "its route to 0.0.0.0/0 by 203.0.113.1", False),
+    (_in_router("ip route add default via 203.0.113.78 metric 9"), "router",
+     "its route to 0.0.0.0/0 by 203.0.113.78", True),
+    (_in_router("ip route del 10.99.0.0/24"), "router", "its route to 10.99.0.0/24 by 10.77.0.50", False),
+    (_in_router("ip -6 route del default"), "router", "its route to ::/0 by fe80::1", False),
+    (_in_router("ip -6 route replace default via fe80::2 dev {outer}"), "router",
+     "its route to ::/0 by fe80::1", False),
+    (_in_router("ip -6 route del fd99::/64"), "router", "its route to fd99::/64 by 2001:db8::50", False),
+    (_in_router("ip -6 route add fd98::/64 via 2001:db8::51"), "router",
+     "its route to fd98::/64 by 2001:db8::51", True),
 ]
 
 
 def test_what_a_hand_did_is_found_and_made_right(scene: Scene) -> None:
     assert scene.differences() == []
-    assert scene.cloud.plumbing.inspect({})["addresses"] == {scene.router.id: ["203.0.113.10", _FLOATING]}
+    assert scene.cloud.plumbing.inspect({})["addresses"] == {
+        scene.router.id: ["2001:db8::20", "203.0.113.10", _FLOATING]}
     for make, kind, said, leftover in FAULTS:
         make(scene)
         found = scene.differences()

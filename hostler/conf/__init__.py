@@ -1,4 +1,4 @@
-"""Configuration: one module per option group, each with `register_opts(conf)`; `load` builds the whole.
+"""Configuration: one module per option group, with its name and its options; `load` builds the whole.
 
 No option is read at import time and there is no global: each process (and each test) builds its own `ConfigOpts`
 and hands it down. oslo.messaging registers its metrics and tracing options on the global object only, so `load`
@@ -56,7 +56,7 @@ def load(argv: Sequence[str] = (), *, prog: str = "hostler", config_files: Seque
     conf.register_opts(_notifier_opts, group="oslo_messaging_notifications")
     policy_opts._register(conf)
     for module in GROUPS:
-        module.register_opts(conf)
+        conf.register_opts(module.OPTS, group=getattr(module, "GROUP", None))
     conf.register_cli_opts(cli_opts)
     files = None if config_files is None else list(config_files)
     conf(list(argv), project="hostler", prog=prog, default_config_files=files)

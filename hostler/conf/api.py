@@ -79,8 +79,3 @@ OPTS = [
     cfg.StrOpt("tls_certificate", default="", help="PEM file with the certificate chain; empty serves plain HTTP."),
     cfg.StrOpt("tls_private_key", default="", help="PEM file with the certificate's private key."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

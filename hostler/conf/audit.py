@@ -18,8 +18,3 @@ OPTS = [
                help="Events that wait for a slow disk or an unreachable broker; further ones are dropped and counted "
                     "in the log. Requests never wait."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

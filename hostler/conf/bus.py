@@ -19,8 +19,3 @@ OPTS = [
                      "every service. Has no effect on the in-memory bus of the all-in-one."),
     cfg.IntOpt("worker_threads", default=64, min=1, help="Calls that one service handles at the same time."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -84,8 +84,3 @@ OPTS = [
                help="Seconds a stopping agent waits for the calls it is working on; what is left is resumed by the "
                     "conductors."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -45,8 +45,3 @@ OPTS = [
                  help="Seconds between two looks for what is due by time alone: servers to be deleted for good or to "
                       "leave their hosts."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -54,8 +54,3 @@ OPTS = [
                help="Directory of xterm.js (npm install -g @xterm/xterm; Debian 12's libjs-xterm is in parts that no "
                     "browser loads). Without it the serial page is a plain one."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

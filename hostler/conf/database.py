@@ -29,8 +29,3 @@ OPTS = [
                help="SQLite's synchronous mode. FULL waits for the disk at each commit; with NORMAL, which is several "
                     "times faster, a power cut can take back what was accepted; OFF may lose the database."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -16,8 +16,3 @@ OPTS = [
     cfg.BoolOpt("persistent", default=True,
                 help="Keep the fake guests in files, so that they outlive a killed agent as real guests do."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -16,8 +16,3 @@ OPTS = [
     cfg.IntOpt("service_down_time", default=20, min=2,
                help="Seconds without a report after which a service counts as down and gets no new work."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS)

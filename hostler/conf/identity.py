@@ -26,8 +26,3 @@ OPTS = [
     cfg.StrOpt("admin_project_domain_name", default="Default", help="Domain of admin_project_name."),
     cfg.StrOpt("region", default="RegionOne", help="Region named in the catalog."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

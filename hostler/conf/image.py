@@ -17,8 +17,3 @@ OPTS = [
     cfg.IntOpt("upload_ttl", default=86400, min=60,
                help="Seconds for which a volume agent's signed upload URL is valid; it converts the volume first."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

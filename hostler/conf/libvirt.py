@@ -65,8 +65,3 @@ OPTS = [
     cfg.IntOpt("probe_timeout", default=5, min=1, max=60,
                help="Seconds within which the probe guest of virt_type=auto must run through under kvm."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -40,8 +40,3 @@ OPTS = [
                     "groups and anti-spoofing drop, with the port's id; 0: none. Read by the compute agents."),
     cfg.IntOpt("dhcp_lease_time", default=86400, min=120, help="Seconds of a DHCP lease."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -42,8 +42,3 @@ OPTS = [
     cfg.IntOpt("image_count_uploading", default=20, min=-1,
                help="Images of one project whose data is being uploaded, staged or imported."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -34,8 +34,3 @@ OPTS = [
     cfg.IntOpt("max_claim_attempts", default=10, min=1, help="Hosts tried before a lost race counts as no valid host."),
     cfg.StrOpt("default_availability_zone", default="nova", help="Zone of hosts in no zone."),
 ]
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

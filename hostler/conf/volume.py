@@ -71,8 +71,3 @@ BACKEND_OPTS = [
 def backend_group(name: str) -> str:
     """Return the configuration group of a back end."""
     return f"backend:{name}"
-
-
-def register_opts(conf: cfg.ConfigOpts) -> None:
-    """Register this module's options on `conf`."""
-    conf.register_opts(OPTS, group=GROUP)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.network.scope import Caller, find_to_change, set_changed
-from api.core.network.verbs import Record, Verbs
+from api.core.network.verbs import PlainRows, Record
 from hostler import errors
 from hostler.db.models import AddressGroup, SecurityGroupRule
 from hostler.query.resources import declare
@@ -90,5 +90,5 @@ def _counted(addresses: list[str]) -> list[str]:
     return addresses
 
 
-VERBS: Final = Verbs(resource=declare(AddressGroup), action="address_group", quota="address_groups", draft=_draft,
-                     release=_release)
+VERBS: Final = PlainRows(resource=declare(AddressGroup), action="address_group", quota="address_groups", draft=_draft,
+                         release=_release).verbs

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.network.scope import Caller
-from api.core.network.verbs import Verbs
+from api.core.network.verbs import PlainRows
 from hostler import errors
 from hostler.db.models import AddressScope, SubnetPool
 from hostler.query.resources import declare
@@ -27,5 +27,5 @@ def _release(session: orm.Session, _caller: Caller, scope: AddressScope) -> None
                            "pools in use on the address scope.", resource="address scope", id=scope.id, reason="pools")
 
 
-VERBS: Final = Verbs(resource=ADDRESS_SCOPE, action="address_scope", quota="address_scopes", draft=_draft,
-                     release=_release, stays_shared=True)
+VERBS: Final = PlainRows(resource=ADDRESS_SCOPE, action="address_scope", quota="address_scopes", draft=_draft,
+                         release=_release, stays_shared=True).verbs

@@ -98,7 +98,7 @@ def routers_of_agent(caller: Caller, identifier: str) -> list[RouterRecord]:
         inside = sa.select(RouterPort.router_id).join(Port, Port.id == RouterPort.port_id).where(
             RouterPort.role == INTERFACE, Port.network_id.in_(guests))
         rows = session.scalars(sa.select(Router).where(Router.id.in_(inside)).order_by(Router.id)).all()
-        return routers.records(session, rows)
+        return routers.records(session, caller, rows)
 
 
 def add_router(caller: Caller, identifier: str, router_id: str) -> None:

@@ -18,15 +18,13 @@ from api.core.network.scope import (
     Caller,
     claim_quota,
     find,
-    find_to_change,
     owner_of_new,
     set_changed,
-    visible,
 )
+from api.core.network.verbs import Verbs
 from hostler import errors, ids
 from hostler.db.models import FixedIp, FloatingIp, Network, Port, PortForwarding, Router, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import ipam, place_ports
 from hostler.resources.network.host_updates import notify_of_port
@@ -50,65 +48,42 @@ class Described:
     forwardings: tuple[PortForwarding, ...]
 
 
-def list_floating_ips(caller: Caller, query: Query) -> Page:
-    """Return a page of the floating IPs the caller sees, described."""
-    with caller.services.db.reading() as session:
-        page = read_page(session, FLOATING_IP, query, [visible(caller, FloatingIp)])
-        return dataclasses.replace(page, rows=_described(session, page.rows))
+def _add(session: orm.Session, caller: Caller,
+         bodies: Sequence[Mapping[str, Any]]) -> tuple[list[FloatingIp], list[str]]:
+    operation_ids: list[str] = []
+    return [_create(session, caller, values, operation_ids) for values in bodies], operation_ids
 
 
-def show_floating_ip(caller: Caller, identifier: str) -> Described:
-    """Return one floating IP; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return _described(session, [find(session, caller, FloatingIp, identifier)])[0]
-
-
-def create_floating_ips(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[Described]:
-    """Write floating IPs, all or none; the hosts of the ports they lead to follow."""
-    def work(session: orm.Session) -> tuple[list[Described], list[str]]:
-        operation_ids: list[str] = []
-        made = [_create(session, caller, values, operation_ids) for values in bodies]
-        return _described(session, made), operation_ids
-    return caller.write(work)
-
-
-def update_floating_ip(caller: Caller, identifier: str, values: Mapping[str, Any]) -> Described:
+def _change(session: orm.Session, caller: Caller, row: FloatingIp, values: Mapping[str, Any]) -> list[str]:
     """Change a floating IP, or where it leads: `port_id` None is nowhere."""
-    def work(session: orm.Session) -> tuple[Described, list[str]]:
-        row = find_to_change(session, caller, FloatingIp, identifier)
-        caller.check("update_floatingip", row.project_id)
-        wanted = values or {"port_id": None}  # the published way of old to lead it nowhere
-        new = {name: value for name, value in wanted.items() if name not in _TARGET}
-        before, led_by = row.port_id, row.router_id
-        forwards = _forwards(session, PortForwarding.floating_ip_id == row.id)
-        if forwards and wanted.get("port_id") is not None:
-            raise _in_use(row)
-        if ("port_id" in wanted and not forwards) or wanted.get("fixed_ip_address") is not None:
-            new |= _target(session, caller, row, wanted.get("port_id", row.port_id), wanted.get("fixed_ip_address"))
-        changed = set_changed(row, new)
-        _flush(session, row)
-        moved = changed & {*_TARGET, "router_id"}
-        told = _tell(session, caller, {before, row.port_id}, {led_by, row.router_id}) if moved else []
-        return _described(session, [row])[0], told
-    return caller.write(work)
+    caller.check("update_floatingip", row.project_id)
+    wanted = values or {"port_id": None}  # the published way of old to lead it nowhere
+    new = {name: value for name, value in wanted.items() if name not in _TARGET}
+    before, led_by = row.port_id, row.router_id
+    forwards = _forwards(session, PortForwarding.floating_ip_id == row.id)
+    if forwards and wanted.get("port_id") is not None:
+        raise _in_use(row)
+    if ("port_id" in wanted and not forwards) or wanted.get("fixed_ip_address") is not None:
+        new |= _target(session, caller, row, wanted.get("port_id", row.port_id), wanted.get("fixed_ip_address"))
+    changed = set_changed(row, new)
+    _flush(session, row)
+    moved = changed & {*_TARGET, "router_id"}
+    return _tell(session, caller, {before, row.port_id}, {led_by, row.router_id}) if moved else []
 
 
-def delete_floating_ip(caller: Caller, identifier: str) -> None:
+def _remove(session: orm.Session, caller: Caller, row: FloatingIp) -> list[str]:
     """Delete a floating IP; its address is free for others."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        row = find_to_change(session, caller, FloatingIp, identifier)
-        caller.check("delete_floatingip", row.project_id)
-        if _forwards(session, PortForwarding.floating_ip_id == row.id):
-            raise _in_use(row)
-        port_id, public_port_id, led_by = row.port_id, row.public_port_id, row.router_id
-        session.delete(row)
-        session.flush()
-        remove_ports(session, [public_port_id])
-        return None, _tell(session, caller, {port_id}, {led_by})
-    caller.write(work)
+    caller.check("delete_floatingip", row.project_id)
+    if _forwards(session, PortForwarding.floating_ip_id == row.id):
+        raise _in_use(row)
+    port_id, public_port_id, led_by = row.port_id, row.public_port_id, row.router_id
+    session.delete(row)
+    session.flush()
+    remove_ports(session, [public_port_id])
+    return _tell(session, caller, {port_id}, {led_by})
 
 
-def _described(session: orm.Session, rows: Sequence[FloatingIp]) -> list[Described]:
+def _described(session: orm.Session, _caller: Caller, rows: Sequence[FloatingIp]) -> list[Described]:
     row_ids = [row.id for row in rows]
     found = {row.id: row for row in session.execute(
         sa.select(FloatingIp.id, Network.name, Port)
@@ -248,3 +223,6 @@ def _flush(session: orm.Session, row: FloatingIp) -> None:
         raise errors.Conflict(
             f"Cannot associate floating IP {address} with port {port_id} using fixed IP {fixed}, as that fixed IP "
             "already has a floating IP.", reason="port has a floating IP", port=port_id) from error
+
+
+VERBS: Final = Verbs(resource=FLOATING_IP, records=_described, add=_add, change=_change, remove=_remove)

@@ -12,23 +12,20 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import orm
 
 from api.core.network.qos_policies import default_policy, policy_to_bind
 from api.core.network.scope import (
     Caller,
     claim_quota,
-    find,
-    find_to_change,
     owner_of_new,
     set_changed,
-    visible,
     with_shared,
 )
+from api.core.network.verbs import Verbs, each
 from hostler import errors
 from hostler.db.models import FloatingIp, Network, Port, RbacPolicy, Subnet, SubnetPool, Zone
 from hostler.query.fields import INTEGER, TEXT, Field
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import segments, sharing
 from hostler.resources.network.host_updates import notify_of_network, tell_networks
@@ -54,56 +51,31 @@ class NetworkRecord:
     shared: bool = False
 
 
-def list_networks(caller: Caller, query: Query) -> Page:
-    """Return a page of NetworkRecords of the networks the caller sees."""
-    with caller.services.db.reading() as session:
-        page = read_page(session, with_shared(caller, NETWORK), query, [visible(caller, Network)],
-                         allows=caller.allows)
-        return dataclasses.replace(page, rows=records(session, caller, page.rows))
-
-
-def show_network(caller: Caller, identifier: str) -> NetworkRecord:
-    """Return one network; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return records(session, caller, [find(session, caller, Network, identifier)])[0]
-
-
-def create_networks(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[NetworkRecord]:
-    """Write networks, all or none."""
-    def work(session: orm.Session) -> tuple[list[NetworkRecord], list[str]]:
-        return records(session, caller, [add_network(session, caller, values) for values in bodies]), []
-    return caller.write(work)
-
-
-def update_network(caller: Caller, identifier: str, values: Mapping[str, Any]) -> NetworkRecord:
-    """Change a network; its hosts follow."""
-    def work(session: orm.Session) -> tuple[NetworkRecord, list[str]]:
-        network = find_to_change(session, caller, Network, identifier)
-        caller.check("update_network", network.project_id)
-        _check_guarded(caller, "update", network.project_id, values)
-        segments.replace(session, network, values)
-        if "mtu" in values:
-            _check_mtu(session, caller, network, values["mtu"])
-        if values.keys() & {"external", "is_default"}:
-            _check_only_default(session, network.id, {
-                "external": network.external, "is_default": network.is_default, **values})
-        if values.get("external") is False and network.external:
-            _check_leads_nowhere(session, network)
-            session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id == network.id,
-                                                        RbacPolicy.action == sharing.EXTERNAL))
-        new = {name: value for name, value in values.items() if name != "shared"}
-        if "qos_policy_id" in new:
-            new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], network.qos_policy_id)
-        changed = set_changed(network, new)
-        if "shared" in values and _share(session, network, values["shared"]) and not changed:
-            network.revision += 1
-        operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
-            "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
-        if "qos_policy_id" in changed and not operation_ids:
-            operation_ids = tell_networks(session, caller.context, [network.id])
-        session.flush()
-        return records(session, caller, [network])[0], operation_ids
-    return caller.write(work)
+def _change(session: orm.Session, caller: Caller, network: Network, values: Mapping[str, Any]) -> list[str]:
+    caller.check("update_network", network.project_id)
+    _check_guarded(caller, "update", network.project_id, values)
+    segments.replace(session, network, values)
+    if "mtu" in values:
+        _check_mtu(session, caller, network, values["mtu"])
+    if values.keys() & {"external", "is_default"}:
+        _check_only_default(session, network.id, {
+            "external": network.external, "is_default": network.is_default, **values})
+    if values.get("external") is False and network.external:
+        _check_leads_nowhere(session, network)
+        session.execute(sa.delete(RbacPolicy).where(RbacPolicy.object_id == network.id,
+                                                    RbacPolicy.action == sharing.EXTERNAL))
+    new = {name: value for name, value in values.items() if name != "shared"}
+    if "qos_policy_id" in new:
+        new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], network.qos_policy_id)
+    changed = set_changed(network, new)
+    if "shared" in values and _share(session, network, values["shared"]) and not changed:
+        network.revision += 1
+    operation_ids = notify_of_network(session, caller.context, network.id) if changed & {
+        "mtu", "dns_domain", "admin_state_up", "physical_network"} else []
+    if "qos_policy_id" in changed and not operation_ids:
+        operation_ids = tell_networks(session, caller.context, [network.id])
+    session.flush()
+    return operation_ids
 
 
 def _check_mtu(session: orm.Session, caller: Caller, network: Network, mtu: int) -> None:
@@ -112,19 +84,8 @@ def _check_mtu(session: orm.Session, caller: Caller, network: Network, mtu: int)
         sa.select(Subnet.ip_version).where(Subnet.network_id == network.id)).all())
 
 
-def delete_network(caller: Caller, identifier: str) -> None:
-    """Delete a network with its subnets and the floating IPs that lead nowhere; raises InUse while it has ports."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        remove_network(session, caller, find_to_change(session, caller, Network, identifier))
-        return None, []
-    try:
-        caller.write(work)
-    except exc.IntegrityError as error:  # a port was created concurrently
-        raise _in_use(identifier) from error
-
-
-def remove_network(session: orm.Session, caller: Caller, network: Network) -> None:
-    """Delete a network that the caller holds; raises InUse."""
+def remove_network(session: orm.Session, caller: Caller, network: Network) -> list[str]:
+    """Delete a network that the caller holds, with its subnets and the floating IPs that lead nowhere; raises InUse."""
     caller.check("delete_network", network.project_id)
     if network.external:
         _drop_idle_floating_ips(session, network.id)
@@ -133,6 +94,7 @@ def remove_network(session: orm.Session, caller: Caller, network: Network) -> No
     session.execute(sa.delete(Subnet).where(Subnet.network_id == network.id))
     sharing.forget(session, [network.id])
     session.delete(network)
+    return []
 
 
 def _drop_idle_floating_ips(session: orm.Session, network_id: str) -> None:
@@ -234,3 +196,7 @@ def _check_leads_nowhere(session: orm.Session, network: Network) -> None:
     if session.scalars(held).first() is not None:
         raise errors.InUse(f"External network {network.id} cannot be updated to be made non-external, since it has "
                            "existing gateway ports.", resource="external network", id=network.id, reason="gateways")
+
+
+VERBS: Final = Verbs(resource=NETWORK, records=records, add=each(add_network), change=_change, remove=remove_network,
+                     listed=with_shared, in_use=_in_use)

@@ -15,11 +15,11 @@ from sqlalchemy import exc, orm
 
 from api.core.network import port_rules, router_interfaces
 from api.core.network.qos_policies import policy_to_bind
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find, owner_of_new, set_changed
+from api.core.network.verbs import Verbs
 from hostler import errors
 from hostler.db.models import FixedIp, Host, Network, Port, PortSecurityGroup, Subnet
 from hostler.query.fields import ADDRESS, ID, LOWER, Field
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import peers, place_ports, routers, security_groups
 from hostler.resources.network.host_updates import notify_of_network, notify_of_peers, notify_of_port
@@ -46,99 +46,76 @@ class PortRecord:
     network_policy_id: str | None = None
 
 
-def list_ports(caller: Caller, query: Query) -> Page:
-    """Return a page of PortRecords of the ports the caller sees."""
-    with caller.services.db.reading() as session:
-        page = read_page(session, PORT, query, [visible(caller, Port)], allows=caller.allows)
-        return dataclasses.replace(page, rows=_records(session, page.rows))
+def _add(session: orm.Session, caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> tuple[list[Port], list[str]]:
+    """Write ports; hosts whose rules admit their addresses follow."""
+    owners = [owner_of_new(session, caller, values) for values in bodies]
+    for project_id, amount in Counter(owners).items():
+        claim_quota(caller, session, project_id, "ports", amount)
+    drafts = [_draft(session, caller, owner, values) for owner, values in zip(owners, bodies, strict=True)]
+    ports = place_ports.place(session, caller.services.conf, drafts)
+    groups = {group_id for draft in drafts for group_id in draft.group_ids}
+    return ports, security_groups.notify_hosts(session, caller.context, groups, rules_changed=False)
 
 
-def show_port(caller: Caller, identifier: str) -> PortRecord:
-    """Return one port; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return _records(session, [find(session, caller, Port, identifier)])[0]
-
-
-def create_ports(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[PortRecord]:
-    """Write ports, all or none; hosts whose rules admit their addresses follow."""
-    def work(session: orm.Session) -> tuple[list[PortRecord], list[str]]:
-        owners = [owner_of_new(session, caller, values) for values in bodies]
-        for project_id, amount in Counter(owners).items():
-            claim_quota(caller, session, project_id, "ports", amount)
-        drafts = [_draft(session, caller, owner, values) for owner, values in zip(owners, bodies, strict=True)]
-        ports = place_ports.place(session, caller.services.conf, drafts)
-        groups = {group_id for draft in drafts for group_id in draft.group_ids}
-        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False)
-        return _records(session, ports), operation_ids
-    return caller.write(work)
-
-
-def update_port(caller: Caller, identifier: str, values: Mapping[str, Any]) -> PortRecord:
-    """Change a port; its host follows."""
-    def work(session: orm.Session) -> tuple[PortRecord, list[str]]:
-        port = find_to_change(session, caller, Port, identifier)
-        network = session.get_one(Network, port.network_id)
-        port_rules.check_rights(session, caller, "update", port.project_id, network, values)
-        new = port_rules.columns(network, values, port)
-        port_rules.check_bound(session, port, new)
-        router = router_interfaces.router_of(session, port) if "fixed_ips" in values else None
-        if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values and router is None:
-            port_rules.check_not_routed(session, port)
-        joined = router_interfaces.port_subnets(session, port.id) if router is not None else []
-        if "qos_policy_id" in new:
-            new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], port.qos_policy_id)
-        before = security_groups.groups_of(session, [port.id])
-        after = port_rules.groups_after(session, caller, port, before, values)
-        moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
-        changed = set_changed(port, new)
-        if "mac_address" in changed:
-            _flush(session, port)  # an address that is taken is refused here, before anything else is read
-            moved = place_ports.form_again(session, port) or moved
-        regrouped = _set_groups(session, port, before, after)
-        if (moved or regrouped) and not changed:
-            port.revision += 1
-        _flush(session, port)
-        operation_ids = (router_interfaces.follow_addresses(session, caller, router, port, joined)
-                         if router is not None and moved else [])
-        filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
-        if changed & {"qos_policy_id", "extra_dhcp_opts"} and not (regrouped or moved or changed & filtered):
-            operation_ids += notify_of_port(session, caller.context, port)
-        if changed & {"dns_name", "extra_dhcp_opts"}:
-            operation_ids += notify_of_peers(session, caller.context, peers.names_changed(session, port.id))
-        if regrouped or moved or changed & filtered:
-            operation_ids += notify_of_port(session, caller.context, port)
-            network_ids = peers.ports_changed(session, [port.id]) if port.host_id is not None else ()
-            operation_ids += notify_of_peers(session, caller.context, network_ids)
-            operation_ids += security_groups.notify_hosts(session, caller.context, {*before, *after},
-                                                          rules_changed=False, port_ids=[port.id])
-        if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
-            operation_ids += notify_of_network(session, caller.context, port.network_id)
-        return _records(session, [port])[0], operation_ids
-    return caller.write(work)
-
-
-def delete_port(caller: Caller, identifier: str) -> None:
-    """Delete a port; raises InUse while a server holds it."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        port = find_to_change(session, caller, Port, identifier)
-        caller.check("delete_port", port.project_id, session.get_one(Network, port.network_id).project_id)
-        if port.server_id is not None:
-            raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
-                               f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
+def _change(session: orm.Session, caller: Caller, port: Port, values: Mapping[str, Any]) -> list[str]:
+    network = session.get_one(Network, port.network_id)
+    port_rules.check_rights(session, caller, "update", port.project_id, network, values)
+    new = port_rules.columns(network, values, port)
+    port_rules.check_bound(session, port, new)
+    router = router_interfaces.router_of(session, port) if "fixed_ips" in values else None
+    if new.keys() & {"device_id", "device_owner"} or "fixed_ips" in values and router is None:
         port_rules.check_not_routed(session, port)
-        routers.forget_ports(session, [port.id])
-        routers.stop_forwarding(session, [port.id])
-        groups = security_groups.groups_of(session, [port.id])
-        operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
-                                                     port_ids=[port.id])
-        for model in (PortSecurityGroup, FixedIp):
-            session.execute(sa.delete(model).where(model.port_id == port.id))
-        session.delete(port)
-        return None, operation_ids
-    caller.write(work)
+    joined = router_interfaces.port_subnets(session, port.id) if router is not None else []
+    if "qos_policy_id" in new:
+        new["qos_policy_id"] = policy_to_bind(session, caller, new["qos_policy_id"], port.qos_policy_id)
+    before = security_groups.groups_of(session, [port.id])
+    after = port_rules.groups_after(session, caller, port, before, values)
+    moved = "fixed_ips" in values and _move(session, caller, port, network, values["fixed_ips"])
+    changed = set_changed(port, new)
+    if "mac_address" in changed:
+        _flush(session, port)  # an address that is taken is refused here, before anything else is read
+        moved = place_ports.form_again(session, port) or moved
+    regrouped = _set_groups(session, port, before, after)
+    if (moved or regrouped) and not changed:
+        port.revision += 1
+    _flush(session, port)
+    operation_ids = (router_interfaces.follow_addresses(session, caller, router, port, joined)
+                     if router is not None and moved else [])
+    filtered = {"allowed_address_pairs", "port_security_enabled", "admin_state_up", "mac_address"}
+    if changed & {"qos_policy_id", "extra_dhcp_opts"} and not (regrouped or moved or changed & filtered):
+        operation_ids += notify_of_port(session, caller.context, port)
+    if changed & {"dns_name", "extra_dhcp_opts"}:
+        operation_ids += notify_of_peers(session, caller.context, peers.names_changed(session, port.id))
+    if regrouped or moved or changed & filtered:
+        operation_ids += notify_of_port(session, caller.context, port)
+        network_ids = peers.ports_changed(session, [port.id]) if port.host_id is not None else ()
+        operation_ids += notify_of_peers(session, caller.context, network_ids)
+        operation_ids += security_groups.notify_hosts(session, caller.context, {*before, *after},
+                                                      rules_changed=False, port_ids=[port.id])
+    if port.host_id is not None and (moved or changed & {"dns_name", "admin_state_up", "mac_address"}):
+        operation_ids += notify_of_network(session, caller.context, port.network_id)
+    return operation_ids
 
 
-def _records(session: orm.Session, ports: Sequence[Port]) -> list[PortRecord]:
+def _remove(session: orm.Session, caller: Caller, port: Port) -> list[str]:
+    """Delete a port; raises InUse while a server holds it."""
+    caller.check("delete_port", port.project_id, session.get_one(Network, port.network_id).project_id)
+    if port.server_id is not None:
+        raise errors.InUse(f"Unable to complete operation on port {port.id}: port is in use by server "
+                           f"{port.server_id}; delete or detach it.", resource="port", id=port.id, reason="server")
+    port_rules.check_not_routed(session, port)
+    routers.forget_ports(session, [port.id])
+    routers.stop_forwarding(session, [port.id])
+    groups = security_groups.groups_of(session, [port.id])
+    operation_ids = security_groups.notify_hosts(session, caller.context, groups, rules_changed=False,
+                                                 port_ids=[port.id])
+    for model in (PortSecurityGroup, FixedIp):
+        session.execute(sa.delete(model).where(model.port_id == port.id))
+    session.delete(port)
+    return operation_ids
+
+
+def _records(session: orm.Session, _caller: Caller, ports: Sequence[Port]) -> list[PortRecord]:
     port_ids = [port.id for port in ports]
     addresses: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
     for port_id, subnet_id, address in session.execute(
@@ -209,3 +186,6 @@ def _flush(session: orm.Session, port: Port) -> None:
     except exc.IntegrityError as error:
         raise errors.NotUnique(f"Unable to complete operation for network {network_id}. The mac address {mac} is in "
                                "use.", resource="MAC address", id=mac) from error
+
+
+VERBS: Final = Verbs(resource=PORT, records=_records, add=_add, change=_change, remove=_remove)

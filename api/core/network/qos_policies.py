@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.network.scope import Caller, find, find_to_change, set_changed, visible
-from api.core.network.verbs import Verbs
+from api.core.network.verbs import PlainRows
 from hostler import errors, ids
 from hostler.db.models import Network, Port, QosPolicy
 from hostler.query.fields import BOOLEAN, Field
@@ -136,5 +136,5 @@ def _release(session: orm.Session, _caller: Caller, policy: QosPolicy) -> None:
                                id=policy.id, reason=word)
 
 
-VERBS: Final = Verbs(resource=QOS_POLICY, action="policy", quota="qos_policies", draft=_draft, amend=_amend,
-                     release=_release, twin="A default QoS policy exists for the project.")
+VERBS: Final = PlainRows(resource=QOS_POLICY, action="policy", quota="qos_policies", draft=_draft, amend=_amend,
+                         release=_release, twin="A default QoS policy exists for the project.").verbs

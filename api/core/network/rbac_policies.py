@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import orm
 
 from api.core.network.scope import Caller, find
-from api.core.network.verbs import Verbs
+from api.core.network.verbs import PlainRows
 from hostler import errors, ids
 from hostler.db.models import AddressScope, Network, RbacPolicy, SubnetPool
 from hostler.query.fields import ID, Field
@@ -98,5 +98,5 @@ def _wrong(field: str, value: str, reason: str) -> errors.InvalidField:
     return errors.InvalidField(f"Invalid input for operation: {reason}.", field=field, value=value, reason=reason)
 
 
-VERBS: Final = Verbs(resource=RBAC_POLICY, action=_ACTION, quota="rbac_policies", draft=_draft, amend=_amend,
-                     release=_release, twin="An RBAC policy already exists with those values.")
+VERBS: Final = PlainRows(resource=RBAC_POLICY, action=_ACTION, quota="rbac_policies", draft=_draft, amend=_amend,
+                         release=_release, twin="An RBAC policy already exists with those values.").verbs

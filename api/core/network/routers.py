@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import orm
 
 from api.core.network import router_gateway, router_providers
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, owner_of_new, set_changed, visible
+from api.core.network.scope import Caller, claim_quota, find_to_change, owner_of_new, set_changed
+from api.core.network.verbs import Verbs, each
 from hostler import errors
 from hostler.db.models import FixedIp, Port, Router, RouterPort, Subnet
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import ipam
 from hostler.resources.network.router_specs import GATEWAY, INTERFACE, SNAT
@@ -39,53 +39,27 @@ class RouterRecord:
     external_addresses: tuple[tuple[str, str], ...] = ()
 
 
-def list_routers(caller: Caller, query: Query) -> Page:
-    """Return a page of RouterRecords of the routers the caller sees."""
-    with caller.services.db.reading() as session:
-        page = read_page(session, ROUTER, query, [visible(caller, Router)])
-        return dataclasses.replace(page, rows=records(session, page.rows))
-
-
-def show_router(caller: Caller, identifier: str) -> RouterRecord:
-    """Return one router; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return records(session, [find(session, caller, Router, identifier)])[0]
-
-
-def create_routers(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[RouterRecord]:
-    """Write routers, all or none."""
-    def work(session: orm.Session) -> tuple[list[RouterRecord], list[str]]:
-        made = [add_router(session, caller, values) for values in bodies]
-        return records(session, made), []
-    return caller.write(work)
-
-
-def update_router(caller: Caller, identifier: str, values: Mapping[str, Any]) -> RouterRecord:
-    """Change a router; the hosts of its guests follow."""
-    def work(session: orm.Session) -> tuple[RouterRecord, list[str]]:
-        router = find_to_change(session, caller, Router, identifier)
-        caller.check("update_router", router.project_id)
-        new = {name: value for name, value in values.items()
-               if name not in ("gateway", "routes", *router_providers.SAID)}
-        distributed = router_providers.asked(caller, router.project_id, values, "update", router)
-        if "routes" in values:
-            new["routes"] = checked_routes(session, router, values["routes"] or ())
-        changed = set_changed(router, new)
-        regated = "gateway" in values and router_gateway.set_gateway(
-            session, caller, router, values["gateway"] or {}, "update")
-        if regated and not changed:
-            router.revision += 1
-        session.flush()
-        if distributed != router.distributed:
-            router.revision += not changed and not regated
-            operation_ids = router_providers.swap(session, caller, router, distributed=distributed)
-            return records(session, [router])[0], operation_ids
-        live = regated or changed & {"admin_state_up", "routes"}
-        operation_ids = notify_of_router(session, caller.context, router.id) if live else []
-        if regated and not router.distributed:
-            operation_ids += router_providers.elect(session, caller, router.id)
-        return records(session, [router])[0], operation_ids
-    return caller.write(work)
+def _change(session: orm.Session, caller: Caller, router: Router, values: Mapping[str, Any]) -> list[str]:
+    caller.check("update_router", router.project_id)
+    new = {name: value for name, value in values.items()
+           if name not in ("gateway", "routes", *router_providers.SAID)}
+    distributed = router_providers.asked(caller, router.project_id, values, "update", router)
+    if "routes" in values:
+        new["routes"] = checked_routes(session, router, values["routes"] or ())
+    changed = set_changed(router, new)
+    regated = "gateway" in values and router_gateway.set_gateway(
+        session, caller, router, values["gateway"] or {}, "update")
+    if regated and not changed:
+        router.revision += 1
+    session.flush()
+    if distributed != router.distributed:
+        router.revision += not changed and not regated
+        return router_providers.swap(session, caller, router, distributed=distributed)
+    live = regated or changed & {"admin_state_up", "routes"}
+    operation_ids = notify_of_router(session, caller.context, router.id) if live else []
+    if regated and not router.distributed:
+        operation_ids += router_providers.elect(session, caller, router.id)
+    return operation_ids
 
 
 def change_routes(caller: Caller, identifier: str, given: Sequence[Mapping[str, str]], *, add: bool) -> RouterRecord:
@@ -103,22 +77,11 @@ def change_routes(caller: Caller, identifier: str, given: Sequence[Mapping[str, 
         changed = set_changed(router, {"routes": routes})
         session.flush()
         operation_ids = notify_of_router(session, caller.context, router.id) if changed else []
-        return records(session, [router])[0], operation_ids
+        return records(session, caller, [router])[0], operation_ids
     return caller.write(work)
 
 
-def delete_router(caller: Caller, identifier: str) -> None:
-    """Delete a router with its gateway; raises InUse while it has interfaces."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        remove_router(session, caller, find_to_change(session, caller, Router, identifier))
-        return None, []
-    try:
-        caller.write(work)
-    except exc.IntegrityError as error:  # an interface was added concurrently
-        raise _in_use(identifier) from error
-
-
-def remove_router(session: orm.Session, caller: Caller, router: Router) -> None:
+def remove_router(session: orm.Session, caller: Caller, router: Router) -> list[str]:
     """Delete a router that the caller holds, with its gateway; raises InUse."""
     caller.check("delete_router", router.project_id)
     ports: defaultdict[str, list[str]] = defaultdict(list)
@@ -128,9 +91,10 @@ def remove_router(session: orm.Session, caller: Caller, router: Router) -> None:
         raise _in_use(router.id)
     remove_ports(session, [*ports[GATEWAY], *ports[SNAT]])
     session.delete(router)
+    return []
 
 
-def records(session: orm.Session, rows: Sequence[Router]) -> list[RouterRecord]:
+def records(session: orm.Session, _caller: Caller, rows: Sequence[Router]) -> list[RouterRecord]:
     """Return routers with their gateways."""
     networks: dict[str, str] = {}
     addresses: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -204,3 +168,7 @@ def add_router(session: orm.Session, caller: Caller, values: Mapping[str, Any]) 
     if values.get("gateway"):
         router_gateway.set_gateway(session, caller, router, values["gateway"], "create")
     return router
+
+
+VERBS: Final = Verbs(resource=ROUTER, records=records, add=each(add_router), change=_change, remove=remove_router,
+                     in_use=_in_use)

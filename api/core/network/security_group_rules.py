@@ -14,11 +14,11 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from api.core.network.scope import Caller, claim_quota, find, find_to_change, visible
+from api.core.network.scope import Caller, claim_quota, find
+from api.core.network.verbs import Verbs
 from hostler import errors, ids
 from hostler.db.models import AddressGroup, SecurityGroup, SecurityGroupRule
 from hostler.query.fields import INTERFACE, Field
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import protocols
 from hostler.resources.network import security_groups as groups
@@ -33,56 +33,39 @@ SECURITY_GROUP_RULE: Final = declare(
     SecurityGroupRule, {"remote_ip_prefix": Field(SecurityGroupRule.__table__.c.remote_ip_prefix, INTERFACE)})
 
 
-def list_rules(caller: Caller, query: Query) -> Page:
-    """Return a page of the rules the caller sees."""
-    with caller.services.db.reading() as session:
-        return read_page(session, SECURITY_GROUP_RULE, query, [visible(caller, SecurityGroupRule)])
-
-
-def show_rule(caller: Caller, identifier: str) -> SecurityGroupRule:
-    """Return one rule; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return find(session, caller, SecurityGroupRule, identifier)
-
-
-def create_rules(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[SecurityGroupRule]:
-    """Write rules, all or none; the members' hosts follow.
+def _add(session: orm.Session, caller: Caller,
+         bodies: Sequence[Mapping[str, Any]]) -> tuple[list[SecurityGroupRule], list[str]]:
+    """Write rules; the members' hosts follow.
 
     Raises NotUnique for a rule that is there already, Conflict past the quota, before anything else is looked at.
     """
-    def work(session: orm.Session) -> tuple[list[SecurityGroupRule], list[str]]:
-        named = Counter(str(values["group_id"]) for values in bodies)
-        held = {text: _held_group(session, caller, text) for text in sorted(named)}
-        for project_id in {group.project_id for group in held.values()}:
-            claim_quota(caller, session, project_id, "security_group_rules",
-                        sum(named[text] for text, group in held.items() if group.project_id == project_id))
-        remote = {text: find(session, caller, SecurityGroup, text).id
-                  for text in {values["remote_group_id"] for values in bodies if values.get("remote_group_id")}}
-        # Held, so that none goes while a rule comes to name it.
-        blocks = {text: find(session, caller, AddressGroup, text, hold=True).id for text in sorted(
-            {values["remote_address_group_id"] for values in bodies if values.get("remote_address_group_id")})}
-        rules = [_draft(held[str(values["group_id"])], {
-            **values, "remote_group_id": remote.get(values.get("remote_group_id") or ""),
-            "remote_address_group_id": blocks.get(values.get("remote_address_group_id") or "")}) for values in bodies]
-        _refuse_duplicates(session, rules)
-        session.add_all(rules)
-        touched = {rule.group_id for rule in rules}
-        _raise_revisions(session, touched)
-        session.flush()
-        return rules, groups.notify_hosts(session, caller.context, touched, rules_changed=True)
-    return caller.write(work)
+    named = Counter(str(values["group_id"]) for values in bodies)
+    held = {text: _held_group(session, caller, text) for text in sorted(named)}
+    for project_id in {group.project_id for group in held.values()}:
+        claim_quota(caller, session, project_id, "security_group_rules",
+                    sum(named[text] for text, group in held.items() if group.project_id == project_id))
+    remote = {text: find(session, caller, SecurityGroup, text).id
+              for text in {values["remote_group_id"] for values in bodies if values.get("remote_group_id")}}
+    # Held, so that none goes while a rule comes to name it.
+    blocks = {text: find(session, caller, AddressGroup, text, hold=True).id for text in sorted(
+        {values["remote_address_group_id"] for values in bodies if values.get("remote_address_group_id")})}
+    rules = [_draft(held[str(values["group_id"])], {
+        **values, "remote_group_id": remote.get(values.get("remote_group_id") or ""),
+        "remote_address_group_id": blocks.get(values.get("remote_address_group_id") or "")}) for values in bodies]
+    _refuse_duplicates(session, rules)
+    session.add_all(rules)
+    touched = {rule.group_id for rule in rules}
+    _raise_revisions(session, touched)
+    session.flush()
+    return rules, groups.notify_hosts(session, caller.context, touched, rules_changed=True)
 
 
-def delete_rule(caller: Caller, identifier: str) -> None:
-    """Delete a rule; the members' hosts follow."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        rule = find_to_change(session, caller, SecurityGroupRule, identifier)
-        caller.check("delete_security_group_rule", rule.project_id)
-        session.delete(rule)
-        _raise_revisions(session, {rule.group_id})
-        session.flush()
-        return None, groups.notify_hosts(session, caller.context, [rule.group_id], rules_changed=True)
-    caller.write(work)
+def _remove(session: orm.Session, caller: Caller, rule: SecurityGroupRule) -> list[str]:
+    caller.check("delete_security_group_rule", rule.project_id)
+    session.delete(rule)
+    _raise_revisions(session, {rule.group_id})
+    session.flush()
+    return groups.notify_hosts(session, caller.context, [rule.group_id], rules_changed=True)
 
 
 def _raise_revisions(session: orm.Session, group_ids: set[str]) -> None:
@@ -191,3 +174,7 @@ def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
     if block is not None and block.prefixlen == 0:
         block = None  # all addresses: what a rule without a prefix means, too
     return (protocols.number_of(rule.protocol), block, *(getattr(rule, name) for name in _MEANING))
+
+
+VERBS: Final[Verbs[SecurityGroupRule, SecurityGroupRule]] = Verbs(
+    resource=SECURITY_GROUP_RULE, records=lambda _session, _caller, rows: rows, add=_add, remove=_remove)

@@ -8,22 +8,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import orm
 
 from api.core.network.scope import (
     Caller,
     claim_quota,
-    find,
-    find_to_change,
     owner_of_new,
     set_changed,
     visible,
     with_shared,
 )
+from api.core.network.verbs import Verbs, each
 from hostler import errors, ids
 from hostler.db.models import PortSecurityGroup, Project, SecurityGroup, SecurityGroupRule
 from hostler.query.expressions import And, Compare, Operator
-from hostler.query.paging import Page, Query, read_page
+from hostler.query.paging import Query
 from hostler.query.resources import declare
 from hostler.resources.network import security_groups as groups
 from hostler.resources.network import sharing
@@ -40,20 +39,6 @@ class GroupRecord:
     shared: bool = False
 
 
-def list_groups(caller: Caller, query: Query) -> Page:
-    """Return a page of GroupRecords of the groups the caller sees."""
-    _ensure_default(caller, _project_asked_for(caller, query))
-    with caller.services.db.reading() as session:
-        page = read_page(session, with_shared(caller, SECURITY_GROUP), query, [visible(caller, SecurityGroup)])
-        return dataclasses.replace(page, rows=_records(session, caller, page.rows))
-
-
-def show_group(caller: Caller, identifier: str) -> GroupRecord:
-    """Return one group; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return _records(session, caller, [find(session, caller, SecurityGroup, identifier)])[0]
-
-
 def remotes_of(caller: Caller, rules: Sequence[SecurityGroupRule]) -> dict[str, tuple[str, str]]:
     """Return name and project of the groups that rules admit, by id, but for those that the caller does not see."""
     remote = {rule.remote_group_id for rule in rules if rule.remote_group_id is not None}
@@ -63,55 +48,37 @@ def remotes_of(caller: Caller, rules: Sequence[SecurityGroupRule]) -> dict[str, 
             .where(SecurityGroup.id.in_(remote), visible(caller, SecurityGroup)))} if remote else {}
 
 
-def create_groups(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[GroupRecord]:
-    """Write groups, all or none; each starts with the rules of the template."""
-    def work(session: orm.Session) -> tuple[list[GroupRecord], list[str]]:
-        made = [_create(session, caller, values) for values in bodies]
-        return _records(session, caller, made), []
-    return caller.write(work)
+def _change(session: orm.Session, caller: Caller, group: SecurityGroup, values: Mapping[str, Any]) -> list[str]:
+    caller.check("update_security_group", group.project_id)
+    if "name" in values and values["name"] != group.name:
+        if group.is_default:
+            raise errors.Conflict("Updating default security group not allowed.", reason="default group")
+        _refuse_default_name(values)
+    if values.get("stateful", group.stateful) != group.stateful and _is_used(session, group.id):
+        raise _in_use(group.id)
+    set_changed(group, values)
+    session.flush()
+    return []
 
 
-def update_group(caller: Caller, identifier: str, values: Mapping[str, Any]) -> GroupRecord:
-    """Rename or describe a group."""
-    def work(session: orm.Session) -> tuple[GroupRecord, list[str]]:
-        group = find_to_change(session, caller, SecurityGroup, identifier)
-        caller.check("update_security_group", group.project_id)
-        if "name" in values and values["name"] != group.name:
-            if group.is_default:
-                raise errors.Conflict("Updating default security group not allowed.", reason="default group")
-            _refuse_default_name(values)
-        if values.get("stateful", group.stateful) != group.stateful and _is_used(session, group.id):
-            raise _in_use(group.id)
-        set_changed(group, values)
-        session.flush()
-        return _records(session, caller, [group])[0], []
-    return caller.write(work)
-
-
-def delete_group(caller: Caller, identifier: str) -> None:
+def _remove(session: orm.Session, caller: Caller, group: SecurityGroup) -> list[str]:
     """Delete a group, and the rules of others that admit its members; raises InUse while ports are in it.
 
     A default group only administrators may delete; the project gets a new one when it next needs one.
     """
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        group = find_to_change(session, caller, SecurityGroup, identifier)
-        caller.check("delete_security_group", group.project_id)
-        if _is_used(session, group.id):
-            raise _in_use(group.id)
-        if group.is_default and not caller.sees_all:
-            raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
-        admitting = session.scalars(sa.select(SecurityGroupRule.group_id).distinct().where(
-            SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id)).all()
-        session.execute(sa.delete(SecurityGroupRule).where(sa.or_(
-            SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)))
-        sharing.forget(session, [group.id])
-        session.delete(group)
-        session.flush()
-        return None, groups.notify_hosts(session, caller.context, admitting, rules_changed=True)
-    try:
-        caller.write(work)
-    except exc.IntegrityError as error:  # a port joined concurrently
-        raise _in_use(identifier) from error
+    caller.check("delete_security_group", group.project_id)
+    if _is_used(session, group.id):
+        raise _in_use(group.id)
+    if group.is_default and not caller.sees_all:
+        raise errors.Conflict("Insufficient rights for removing default security group.", reason="default group")
+    admitting = session.scalars(sa.select(SecurityGroupRule.group_id).distinct().where(
+        SecurityGroupRule.remote_group_id == group.id, SecurityGroupRule.group_id != group.id)).all()
+    session.execute(sa.delete(SecurityGroupRule).where(sa.or_(
+        SecurityGroupRule.group_id == group.id, SecurityGroupRule.remote_group_id == group.id)))
+    sharing.forget(session, [group.id])
+    session.delete(group)
+    session.flush()
+    return groups.notify_hosts(session, caller.context, admitting, rules_changed=True)
 
 
 def _is_used(session: orm.Session, group_id: str) -> bool:
@@ -132,7 +99,8 @@ def _project_asked_for(caller: Caller, query: Query) -> str | None:
     return ids.canonical(str(named.pop())) if caller.sees_all and len(named) == 1 else caller.project_id
 
 
-def _ensure_default(caller: Caller, project_id: str | None) -> None:
+def _ensure_default(caller: Caller, query: Query) -> None:
+    project_id = _project_asked_for(caller, query)
     with caller.services.db.reading() as session:
         there = session.scalars(sa.select(SecurityGroup.id).where(SecurityGroup.default_of == project_id)).first()
     if there is None and project_id:
@@ -172,3 +140,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any]) -> 
 def _refuse_default_name(values: Mapping[str, Any]) -> None:
     if str(values.get("name", "")).lower() == groups.DEFAULT:
         raise errors.NotUnique("Default security group already exists.", resource="default security group", id="")
+
+
+VERBS: Final = Verbs(resource=SECURITY_GROUP, records=_records, add=each(_create), change=_change, remove=_remove,
+                     listed=with_shared, before_list=_ensure_default, in_use=_in_use)

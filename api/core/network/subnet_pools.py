@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.network.scope import Caller, find, not_found
-from api.core.network.verbs import Verbs
+from api.core.network.verbs import PlainRows
 from hostler import errors, ids
 from hostler.db.models import AddressScope, Network, Subnet, SubnetPool
 from hostler.query.fields import BOOLEAN, Field
@@ -206,5 +206,5 @@ def _bad_pool(reason: str) -> errors.Invalid:
     return errors.Invalid(reason=f"Bad subnetpool request: {reason}.")
 
 
-VERBS: Final = Verbs(resource=SUBNET_POOL, action="subnetpool", quota="subnetpools", draft=_draft, amend=_amend,
-                     release=_release, twin="A default subnetpool for this IP family has already been set.")
+VERBS: Final = PlainRows(resource=SUBNET_POOL, action="subnetpool", quota="subnetpools", draft=_draft, amend=_amend,
+                         release=_release, twin="A default subnetpool for this IP family has already been set.").verbs

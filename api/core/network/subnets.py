@@ -7,23 +7,21 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy import exc, orm
+from sqlalchemy import orm
 
 from api.core.network import router_gateway, subnet_pools, subnet_rules
 from api.core.network.scope import (
     Caller,
     claim_quota,
     find,
-    find_to_change,
     owner_of_new,
     set_changed,
-    visible,
     with_shared,
 )
+from api.core.network.verbs import Verbs
 from hostler import errors, ids
 from hostler.db.models import FixedIp, Network, Port, RouterPort, Subnet
 from hostler.query.fields import ADDRESS, Field
-from hostler.query.paging import Page, Query, read_page
 from hostler.query.resources import declare
 from hostler.resources.network import autoconf, ipam, place_ports, security_groups, segments
 from hostler.resources.network.host_updates import notify_of_network
@@ -42,77 +40,50 @@ class SubnetRecord:
     external: bool
 
 
-def list_subnets(caller: Caller, query: Query) -> Page:
-    """Return a page of SubnetRecords of the subnets the caller sees."""
-    with caller.services.db.reading() as session:
-        page = read_page(session, with_shared(caller, SUBNET, Subnet.network_id), query, [visible(caller, Subnet)])
-        return dataclasses.replace(page, rows=_records(session, page.rows))
+def _add(session: orm.Session, caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> tuple[list[Subnet], list[str]]:
+    made = [add_subnet(session, caller, values) for values in bodies]
+    port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
+                for port_id in place_ports.give_all(session, subnet)]
+    regated = [router_id for subnet in made if not autoconf.is_automatic(subnet)
+               for router_id in router_gateway.give_addresses(session, subnet)]
+    _raise_revisions(session, {subnet.network_id for subnet in made})
+    told = _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
+    return made, [*told, *(operation for router_id in regated for operation in
+                                              notify_of_router(session, caller.context, router_id))]
 
 
-def show_subnet(caller: Caller, identifier: str) -> SubnetRecord:
-    """Return one subnet; raises NotFound."""
-    with caller.services.db.reading() as session:
-        return _records(session, [find(session, caller, Subnet, identifier)])[0]
-
-
-def create_subnets(caller: Caller, bodies: Sequence[Mapping[str, Any]]) -> list[SubnetRecord]:
-    """Write subnets, all or none; their networks' hosts follow."""
-    def work(session: orm.Session) -> tuple[list[SubnetRecord], list[str]]:
-        made = [add_subnet(session, caller, values) for values in bodies]
-        port_ids = [port_id for subnet in made if autoconf.is_automatic(subnet)
-                    for port_id in place_ports.give_all(session, subnet)]
-        regated = [router_id for subnet in made if not autoconf.is_automatic(subnet)
-                   for router_id in router_gateway.give_addresses(session, subnet)]
-        _raise_revisions(session, {subnet.network_id for subnet in made})
-        told = _notify(session, caller, {subnet.network_id for subnet in made}, port_ids)
-        return _records(session, made), [*told, *(operation for router_id in regated for operation in
-                                                  notify_of_router(session, caller.context, router_id))]
-    return caller.write(work)
-
-
-def update_subnet(caller: Caller, identifier: str, values: Mapping[str, Any]) -> SubnetRecord:
-    """Change a subnet; its network's hosts follow."""
-    def work(session: orm.Session) -> tuple[SubnetRecord, list[str]]:
-        subnet = find_to_change(session, caller, Subnet, identifier)
-        caller.check("update_subnet", subnet.project_id)
-        new = subnet_rules.changed_values(subnet, values)
-        if new.get("gateway_ip") is not None and new["gateway_ip"] != subnet.gateway_ip:
-            _check_gateway_free(session, subnet, new["gateway_ip"])
-        if subnet.gateway_ip is not None and new.get("gateway_ip", subnet.gateway_ip) != subnet.gateway_ip:
-            _check_gateway_unrouted(session, subnet, subnet.gateway_ip)
-        changed = set_changed(subnet, new)
-        if subnet.enable_dhcp and subnet.dhcp_ip is None:
-            subnet.dhcp_ip = ipam.choose_dhcp_address(session, subnet)
-        elif not subnet.enable_dhcp:
-            subnet.dhcp_ip = None
-        session.flush()
-        if changed:
-            _raise_revisions(session, {subnet.network_id})
-        told = notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
-        return _records(session, [subnet])[0], told
-    return caller.write(work)
-
-
-def delete_subnet(caller: Caller, identifier: str) -> None:
-    """Delete a subnet; raises InUse while ports have addresses of it that they do not form by themselves."""
-    def work(session: orm.Session) -> tuple[None, list[str]]:
-        subnet = find_to_change(session, caller, Subnet, identifier)
-        caller.check("delete_subnet", subnet.project_id)
-        held = sa.select(FixedIp.port_id).join(Port, Port.id == FixedIp.port_id).where(FixedIp.subnet_id == subnet.id)
-        port_ids: Sequence[str] = ()
-        if autoconf.is_automatic(subnet):
-            port_ids = session.scalars(held.where(Port.device_owner.not_in(autoconf.ROUTERS))).all()
-            session.execute(sa.delete(FixedIp).where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(port_ids)))
-        if session.scalars(held.limit(1)).first() is not None:
-            raise _in_use(subnet.id)
-        session.delete(subnet)
+def _change(session: orm.Session, caller: Caller, subnet: Subnet, values: Mapping[str, Any]) -> list[str]:
+    caller.check("update_subnet", subnet.project_id)
+    new = subnet_rules.changed_values(subnet, values)
+    if new.get("gateway_ip") is not None and new["gateway_ip"] != subnet.gateway_ip:
+        _check_gateway_free(session, subnet, new["gateway_ip"])
+    if subnet.gateway_ip is not None and new.get("gateway_ip", subnet.gateway_ip) != subnet.gateway_ip:
+        _check_gateway_unrouted(session, subnet, subnet.gateway_ip)
+    changed = set_changed(subnet, new)
+    if subnet.enable_dhcp and subnet.dhcp_ip is None:
+        subnet.dhcp_ip = ipam.choose_dhcp_address(session, subnet)
+    elif not subnet.enable_dhcp:
+        subnet.dhcp_ip = None
+    session.flush()
+    if changed:
         _raise_revisions(session, {subnet.network_id})
-        session.flush()
-        return None, _notify(session, caller, {subnet.network_id}, port_ids)
-    try:
-        caller.write(work)
-    except exc.IntegrityError as error:  # an address was allocated concurrently
-        raise _in_use(identifier) from error
+    return notify_of_network(session, caller.context, subnet.network_id) if changed & _LIVE else []
+
+
+def _remove(session: orm.Session, caller: Caller, subnet: Subnet) -> list[str]:
+    """Delete a subnet; raises InUse while ports have addresses of it that they do not form by themselves."""
+    caller.check("delete_subnet", subnet.project_id)
+    held = sa.select(FixedIp.port_id).join(Port, Port.id == FixedIp.port_id).where(FixedIp.subnet_id == subnet.id)
+    port_ids: Sequence[str] = ()
+    if autoconf.is_automatic(subnet):
+        port_ids = session.scalars(held.where(Port.device_owner.not_in(autoconf.ROUTERS))).all()
+        session.execute(sa.delete(FixedIp).where(FixedIp.subnet_id == subnet.id, FixedIp.port_id.in_(port_ids)))
+    if session.scalars(held.limit(1)).first() is not None:
+        raise _in_use(subnet.id)
+    session.delete(subnet)
+    _raise_revisions(session, {subnet.network_id})
+    session.flush()
+    return _notify(session, caller, {subnet.network_id}, port_ids)
 
 
 def _raise_revisions(session: orm.Session, network_ids: Collection[str]) -> None:
@@ -120,7 +91,7 @@ def _raise_revisions(session: orm.Session, network_ids: Collection[str]) -> None
     session.execute(sa.update(Network).where(Network.id.in_(network_ids)).values(revision=Network.revision + 1))
 
 
-def _records(session: orm.Session, rows: Sequence[Subnet]) -> list[SubnetRecord]:
+def _records(session: orm.Session, _caller: Caller, rows: Sequence[Subnet]) -> list[SubnetRecord]:
     outside = set(session.scalars(sa.select(Network.id).where(
         Network.external, Network.id.in_({row.network_id for row in rows}))))
     return [SubnetRecord(row, row.network_id in outside) for row in rows]
@@ -184,3 +155,8 @@ def _check_gateway_unrouted(session: orm.Session, subnet: Subnet, address: str) 
     if router_port is not None:
         raise errors.InUse(f"Gateway ip {address} is already in use by port {router_port}. Unable to update.",
                            resource="gateway", id=address, reason="port")
+
+
+VERBS: Final = Verbs(
+    resource=SUBNET, records=_records, add=_add, change=_change, remove=_remove, in_use=_in_use,
+    listed=lambda caller, resource: with_shared(caller, resource, Subnet.network_id))

@@ -1,20 +1,23 @@
-"""List, show, create, change and delete for nouns whose resources are one row each.
+"""List, show, create, change and delete: the transactions of the Network API's nouns.
 
-`Verbs` says what is particular about a noun: how a request becomes columns, what its quota is called, what keeps a row
-from being deleted, and which hosts follow. What may be shared is shown with `shared`, and takes it from administrators.
+`Verbs` runs in one transaction what a noun says of each, and wakes the operations that take it to the hosts.
+`PlainRows` is for nouns whose resources are one row each: how a request becomes columns, what the quota is called, what
+keeps a row from being deleted, and which hosts follow. What may be shared is shown with `shared`, and takes it from
+administrators.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import exc, orm
 
 from api.core.network.scope import (
     WORDS,
     Caller,
+    Result,
     claim_quota,
     find,
     find_to_change,
@@ -29,6 +32,8 @@ from hostler.query.resources import Resource
 from hostler.resources.network import sharing
 
 Values = Mapping[str, Any]
+Row = TypeVar("Row")
+Shown = TypeVar("Shown")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +58,96 @@ def _nobody(_session: orm.Session, _caller: Caller, _row: Any) -> list[str]:
     return []
 
 
+def _as_it_is(_caller: Caller, resource: Resource) -> Resource:
+    return resource
+
+
+def each(add: Callable[[orm.Session, Caller, Values], Row]
+         ) -> Callable[[orm.Session, Caller, Sequence[Values]], tuple[list[Row], list[str]]]:
+    """Return what adds all rows one by one, where no host follows."""
+    return lambda session, caller, bodies: ([add(session, caller, values) for values in bodies], [])
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Verbs:
+class Verbs(Generic[Row, Shown]):
     """The verbs of one noun.
+
+    `add` writes new rows; `change` and `remove` get the row, held, check the right to it, and work on it. They return
+    the operations that take it to the hosts, and raise what is wrong with the request. `records` returns rows with what
+    is shown beside them. `twin` is the error for a row that breaks a constraint, `in_use` for one that another request
+    began to use.
+    """
+
+    resource: Resource
+    records: Callable[[orm.Session, Caller, Sequence[Row]], Sequence[Shown]]
+    add: Callable[[orm.Session, Caller, Sequence[Values]], tuple[Sequence[Row], list[str]]]
+    change: Callable[[orm.Session, Caller, Row, Values], list[str]] | None = None
+    remove: Callable[[orm.Session, Caller, Row], list[str]]
+    listed: Callable[[Caller, Resource], Resource] = _as_it_is
+    before_list: Callable[[Caller, Query], None] | None = None
+    twin: Callable[[], Exception] | None = None
+    in_use: Callable[[str], Exception] | None = None
+
+    def list_page(self, caller: Caller, query: Query) -> Page:
+        """Return a page of what the caller sees, each as `records` shows it."""
+        if self.before_list is not None:
+            self.before_list(caller, query)
+        with caller.services.db.reading() as session:
+            page = read_page(session, self.listed(caller, self.resource), query,
+                             [visible(caller, self.resource.model)], allows=caller.allows)
+            return dataclasses.replace(page, rows=self.records(session, caller, page.rows))
+
+    def show(self, caller: Caller, identifier: str) -> Shown:
+        """Return one; raises NotFound."""
+        with caller.services.db.reading() as session:
+            return self.records(session, caller, [find(session, caller, self.resource.model, identifier)])[0]
+
+    def create(self, caller: Caller, bodies: Sequence[Values]) -> Sequence[Shown]:
+        """Write new rows, all or none; hosts follow."""
+        def work(session: orm.Session) -> tuple[Sequence[Shown], list[str]]:
+            rows, operation_ids = self.add(session, caller, bodies)
+            return self.records(session, caller, rows), operation_ids
+        return self._write(caller, work)
+
+    def update(self, caller: Caller, identifier: str, values: Values) -> Shown:
+        """Change one; hosts follow. Raises NotFound, and Invalid for what never changes."""
+        change = self.change
+        if change is None:
+            raise errors.Invalid(reason=f"A {WORDS[self.resource.model]} cannot be changed.")
+
+        def work(session: orm.Session) -> tuple[Shown, list[str]]:
+            row: Any = find_to_change(session, caller, self.resource.model, identifier)
+            operation_ids = change(session, caller, row, values)
+            return self.records(session, caller, [row])[0], operation_ids
+        return self._write(caller, work)
+
+    def delete(self, caller: Caller, identifier: str) -> None:
+        """Delete one; hosts follow. Raises NotFound and InUse."""
+        def work(session: orm.Session) -> tuple[None, list[str]]:
+            row: Any = find_to_change(session, caller, self.resource.model, identifier)
+            return None, self.remove(session, caller, row)
+        try:
+            caller.write(work)
+        except exc.IntegrityError as error:  # a concurrent request began to use it
+            raise (self.in_use or self._in_use)(identifier) from error
+
+    def _write(self, caller: Caller, work: Callable[[orm.Session], tuple[Result, list[str]]]) -> Result:
+        try:
+            return caller.write(work)
+        except exc.IntegrityError as error:
+            if self.twin is None:
+                raise
+            raise self.twin() from error
+
+    def _in_use(self, identifier: str) -> errors.InUse:
+        word = WORDS[self.resource.model]
+        return errors.InUse(f"{word[0].upper()}{word[1:]} {identifier} is in use.", resource=word, id=identifier,
+                            reason="a concurrent request")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlainRows:
+    """A noun whose resources are one row each.
 
     `draft` returns the columns of a new row (it gets the row's project), `amend` those that a change sets; both raise
     what is wrong with the request. `release` raises InUse for a row that must stay, and deletes what goes along.
@@ -82,62 +174,31 @@ class Verbs:
     def _shareable(self) -> bool:
         return self._model in sharing.TYPES.values()
 
-    def list_page(self, caller: Caller, query: Query) -> Page:
-        """Return a page of Records of what the caller sees."""
-        resource = with_shared(caller, self.resource) if self._shareable else self.resource
-        with caller.services.db.reading() as session:
-            page = read_page(session, resource, query, [visible(caller, self._model)], allows=caller.allows)
-            return dataclasses.replace(page, rows=self._records(session, caller, page.rows))
+    @property
+    def verbs(self) -> Verbs[Any, Record]:
+        """The verbs of the noun."""
+        return Verbs(resource=self.resource, records=self._records, add=each(self._create), change=self._change,
+                     remove=self._remove, twin=self._twin if self.twin is not None else None,
+                     listed=with_shared if self._shareable else _as_it_is)
 
-    def show(self, caller: Caller, identifier: str) -> Record:
-        """Return one; raises NotFound."""
-        with caller.services.db.reading() as session:
-            return self._records(session, caller, [find(session, caller, self._model, identifier)])[0]
+    def _change(self, session: orm.Session, caller: Caller, row: Any, values: Values) -> list[str]:
+        caller.check(f"update_{self.action}", row.project_id)
+        shared, wanted = self._take_shared(caller, "update", row.project_id, values)
+        changed = set_changed(row, self.amend(session, caller, row, wanted))
+        if shared is not None and self._share(session, row, shared) and not changed:
+            row.revision += 1
+        session.flush()
+        return self.notify(session, caller, row) if changed else []
 
-    def create(self, caller: Caller, bodies: Sequence[Values]) -> list[Record]:
-        """Write new rows, all or none."""
-        def work(session: orm.Session) -> tuple[list[Record], list[str]]:
-            made = [self._create(session, caller, values) for values in bodies]
-            return self._records(session, caller, made), []
-        try:
-            return caller.write(work)
-        except exc.IntegrityError as error:
-            raise self._is_there(error) from error
-
-    def update(self, caller: Caller, identifier: str, values: Values) -> Record:
-        """Change one; hosts follow."""
-        def work(session: orm.Session) -> tuple[Record, list[str]]:
-            row = find_to_change(session, caller, self._model, identifier)
-            caller.check(f"update_{self.action}", row.project_id)
-            shared, wanted = self._take_shared(caller, "update", row.project_id, values)
-            changed = set_changed(row, self.amend(session, caller, row, wanted))
-            if shared is not None and self._share(session, row, shared) and not changed:
-                row.revision += 1
-            session.flush()
-            return self._records(session, caller, [row])[0], self.notify(session, caller, row) if changed else []
-        try:
-            return caller.write(work)
-        except exc.IntegrityError as error:
-            raise self._is_there(error) from error
-
-    def delete(self, caller: Caller, identifier: str) -> None:
-        """Delete one; raises InUse."""
-        def work(session: orm.Session) -> tuple[None, list[str]]:
-            row = find_to_change(session, caller, self._model, identifier)
-            caller.check(f"delete_{self.action}", row.project_id)
-            self.release(session, caller, row)
-            operation_ids = self.notify(session, caller, row)
-            if self._shareable:
-                sharing.forget(session, [row.id])
-            session.delete(row)
-            session.flush()
-            return None, operation_ids
-        try:
-            caller.write(work)
-        except exc.IntegrityError as error:  # a concurrent request began to use it
-            word = WORDS[self._model]
-            raise errors.InUse(f"{word[0].upper()}{word[1:]} {identifier} is in use.", resource=word, id=identifier,
-                               reason="a concurrent request") from error
+    def _remove(self, session: orm.Session, caller: Caller, row: Any) -> list[str]:
+        caller.check(f"delete_{self.action}", row.project_id)
+        self.release(session, caller, row)
+        operation_ids = self.notify(session, caller, row)
+        if self._shareable:
+            sharing.forget(session, [row.id])
+        session.delete(row)
+        session.flush()
+        return operation_ids
 
     def _create(self, session: orm.Session, caller: Caller, values: Values) -> Any:
         project_id = owner_of_new(session, caller, values)
@@ -181,5 +242,5 @@ class Verbs:
         extra = self.extra(session, rows)
         return [Record(row, row.id in shared, extra.get(row.id)) for row in rows]
 
-    def _is_there(self, error: exc.IntegrityError) -> Exception:
-        return error if self.twin is None else errors.NotUnique(self.twin, resource=WORDS[self._model], id="")
+    def _twin(self) -> errors.NotUnique:
+        return errors.NotUnique(self.twin, resource=WORDS[self._model], id="")

@@ -48,7 +48,7 @@ def add_floating_ip(services: Services, context: RequestContext, server_id: str,
                              else f"Specified fixed address {fixed_address} not assigned to instance.")
     port_id, fixed = fitting[0]
     try:
-        floating_ips.update_floating_ip(Caller.of(services, context), found.id,
+        floating_ips.VERBS.update(Caller.of(services, context), found.id,
                                         {"port_id": port_id, "fixed_ip_address": fixed})
     except (errors.Conflict, errors.NotFound) as error:
         raise errors.Invalid(reason=f"Unable to associate floating IP {address} to fixed IP {fixed} for instance "
@@ -63,7 +63,7 @@ def remove_floating_ip(services: Services, context: RequestContext, server_id: s
         there = session.scalars(sa.select(Port.id).where(Port.id == found.port_id, Port.server_id == server.id)).first()
     if there is None:
         raise errors.Conflict(reason=f"Floating IP {address} is not associated with instance {server.id}.")
-    floating_ips.update_floating_ip(Caller.of(services, context), found.id, {"port_id": None})
+    floating_ips.VERBS.update(Caller.of(services, context), found.id, {"port_id": None})
 
 
 def _floating_ip(services: Services, context: RequestContext, address: str) -> FloatingIp:

@@ -129,35 +129,28 @@ def _without_minus_one(values: Values) -> Values:
             for name, value in values.items()}
 
 
-def _verbs(verbs: Verbs) -> dict[str, Any]:
-    return {"list_page": verbs.list_page, "show": verbs.show, "create": verbs.create, "update": verbs.update,
-            "delete": verbs.delete}
+def _verbs(verbs: Verbs[Any, Any]) -> dict[str, Any]:
+    return {"list_page": verbs.list_page, "show": verbs.show, "create": verbs.create, "delete": verbs.delete,
+            "update": verbs.update if verbs.change else None}
 
 
 NOUNS: tuple[Noun, ...] = (
     Noun(singular="network", plural="networks", path="networks", attributes=schemas.NETWORK,
          filters=filters.NETWORK, sortable=filters.SORT_NETWORK,
-         list_page=networks.list_networks, show=networks.show_network, create=networks.create_networks,
-         update=networks.update_network, delete=networks.delete_network, view=views.network, tagged=Network),
+         view=views.network, tagged=Network, **_verbs(networks.VERBS)),
     Noun(singular="subnet", plural="subnets", path="subnets", attributes=schemas.SUBNET,
          filters=filters.SUBNET, sortable=filters.SORT_SUBNET,
-         list_page=subnets.list_subnets, show=subnets.show_subnet, create=subnets.create_subnets,
-         update=subnets.update_subnet, delete=subnets.delete_subnet, view=views.subnet, tagged=Subnet),
+         view=views.subnet, tagged=Subnet, **_verbs(subnets.VERBS)),
     Noun(singular="port", plural="ports", path="ports", attributes=schemas.PORT,
          filters=filters.PORT, sortable=filters.SORT_PORT,
-         list_page=ports.list_ports, show=ports.show_port, create=ports.create_ports, update=ports.update_port,
-         delete=ports.delete_port, view=views.port, tagged=Port),
+         view=views.port, tagged=Port, **_verbs(ports.VERBS)),
     Noun(singular="security_group", plural="security_groups", path="security-groups", attributes=schemas.GROUP,
          filters=filters.GROUP, sortable=filters.SORT_GROUP,
-         list_page=security_groups.list_groups, show=security_groups.show_group,
-         create=security_groups.create_groups, update=security_groups.update_group,
-         delete=security_groups.delete_group, view=views.group, tagged=SecurityGroup),
+         view=views.group, tagged=SecurityGroup, **_verbs(security_groups.VERBS)),
     Noun(singular="security_group_rule", plural="security_group_rules", path="security-group-rules",
          attributes=schemas.RULE, filters=filters.RULE, sortable=filters.SORT_RULE,
-         list_page=security_group_rules.list_rules, show=security_group_rules.show_rule,
-         create=lambda caller, bodies: security_group_rules.create_rules(
-             caller, [_without_minus_one(values) for values in bodies]),
-         delete=security_group_rules.delete_rule, view=views.rule),
+         view=views.rule, **{**_verbs(security_group_rules.VERBS), "create": lambda caller, bodies: (
+             security_group_rules.VERBS.create(caller, [_without_minus_one(values) for values in bodies]))}),
     Noun(singular="default_security_group_rule", plural="default_security_group_rules",
          path="default-security-group-rules", attributes=schemas.DEFAULT_RULE, filters=filters.DEFAULT_RULE,
          sortable=filters.SORT_DEFAULT_RULE, list_page=default_rules.list_rules, show=default_rules.show_rule,
@@ -166,13 +159,10 @@ NOUNS: tuple[Noun, ...] = (
          delete=default_rules.delete_rule, view=views.default_rule),
     Noun(singular="router", plural="routers", path="routers", attributes=schemas.ROUTER,
          filters=filters.ROUTER, sortable=filters.SORT_ROUTER,
-         list_page=routers.list_routers, show=routers.show_router, create=routers.create_routers,
-         update=routers.update_router, delete=routers.delete_router, view=views.router, tagged=Router),
+         view=views.router, tagged=Router, **_verbs(routers.VERBS)),
     Noun(singular="floatingip", plural="floatingips", path="floatingips", attributes=schemas.FLOATING_IP,
          filters=filters.FLOATING_IP, sortable=filters.SORT_FLOATING_IP,
-         list_page=floating_ips.list_floating_ips, show=floating_ips.show_floating_ip,
-         create=floating_ips.create_floating_ips, update=floating_ips.update_floating_ip,
-         delete=floating_ips.delete_floating_ip, view=views.floating_ip, tagged=FloatingIp),
+         view=views.floating_ip, tagged=FloatingIp, **_verbs(floating_ips.VERBS)),
     Noun(singular="subnetpool", plural="subnetpools", path="subnetpools", attributes=schemas.SUBNET_POOL,
          filters=filters.SUBNET_POOL, sortable=filters.SORT_SUBNET_POOL, view=views.subnet_pool, tagged=SubnetPool,
          **_verbs(subnet_pools.VERBS)),

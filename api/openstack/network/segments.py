@@ -45,7 +45,7 @@ class Segments(Resource):
         """List a page."""
         caller = self.caller(request)
         query = queries.read_query(request, self.services.conf.api.max_limit, _FILTERS, _SORTABLE)
-        page = networks.list_networks(caller, query) if caller.allows("get_segment") else Page((), full=False)
+        page = networks.VERBS.list_page(caller, query) if caller.allows("get_segment") else Page((), full=False)
         shown = [view(record) for record in page.rows]
         media: dict[str, Any] = {"segments": [queries.only(item, queries.fields_of(request)) for item in shown]}
         links = queries.page_links(self.services, request, _PATH, query, page, [item["id"] for item in shown])
@@ -62,7 +62,7 @@ class Segment(Resource):
         caller = self.caller(request)
         if not caller.allows("get_segment"):
             raise errors.NotFound(f"Segment {id} could not be found.", resource="segment", id=id)
-        shown = view(networks.show_network(caller, id))
+        shown = view(networks.VERBS.show(caller, id))
         response.media = {"segment": queries.only(shown, queries.fields_of(request))}
 
     on_put = on_delete = _refuse

@@ -46,7 +46,7 @@ class FloatingIps(_FloatingIpResource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List the project's."""
         caller = self.caller(request, "list")
-        page = floating_ips.list_floating_ips(caller, Query(
+        page = floating_ips.VERBS.list_page(caller, Query(
             where=Compare("project_id", Operator.EQ, caller.project_id), sort=_OLDEST_FIRST))
         response.media = {"floating_ips": [floating_ip_view(row) for row in page.rows]}
 
@@ -60,7 +60,7 @@ class FloatingIps(_FloatingIpResource):
         network = _pool(caller, name)
         there = f"in pool {name}" if name else "available"
         try:
-            [made] = floating_ips.create_floating_ips(caller, [{"network_id": network.id}])
+            [made] = floating_ips.VERBS.create(caller, [{"network_id": network.id}])
         except (errors.NoAddress, errors.Invalid) as error:  # Invalid: the network has no subnet to take one from
             raise errors.NotFound(f"No more floating IPs {there}.", resource="floating_ip", id="") from error
         except errors.Conflict as error:
@@ -81,7 +81,7 @@ class FloatingIpItem(_FloatingIpResource):
     def on_delete(self, request: falcon.Request, response: falcon.Response, floating_ip_id: str) -> None:
         """Give the address back."""
         caller = self.caller(request, "delete")
-        floating_ips.delete_floating_ip(caller, self._find(caller, floating_ip_id).row.id)
+        floating_ips.VERBS.delete(caller, self._find(caller, floating_ip_id).row.id)
         response.status = 202
 
     @staticmethod
@@ -89,7 +89,7 @@ class FloatingIpItem(_FloatingIpResource):
         if ids.canonical(identifier) is None:
             raise errors.Invalid(reason=f"Invalid ID received {identifier[:80]}.")
         try:
-            return floating_ips.show_floating_ip(caller, identifier)
+            return floating_ips.VERBS.show(caller, identifier)
         except errors.NotFound as error:
             raise errors.NotFound(f"Floating IP not found for ID {identifier}", resource="floating_ip",
                                   id=identifier) from error
@@ -108,7 +108,7 @@ class Pools(Resource):
 
 
 def _pools(caller: Caller) -> list[Network]:
-    page = networks.list_networks(caller, Query(where=Compare("external", Operator.EQ, True), sort=_OLDEST_FIRST))
+    page = networks.VERBS.list_page(caller, Query(where=Compare("external", Operator.EQ, True), sort=_OLDEST_FIRST))
     return [record.row for record in page.rows]
 
 

@@ -60,7 +60,7 @@ class Networks(_NetworkResource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List all that the caller sees."""
         caller = self.caller(request, "list")
-        response.media = {"networks": [self.view(record.row, caller) for record in networks.list_networks(
+        response.media = {"networks": [self.view(record.row, caller) for record in networks.VERBS.list_page(
             caller, _OLDEST_FIRST).rows]}
 
     def on_post(self, request: falcon.Request, _response: falcon.Response) -> None:
@@ -76,7 +76,7 @@ class NetworkItem(_NetworkResource):
         """Show."""
         caller = self.caller(request, "show")
         try:
-            response.media = {"network": self.view(networks.show_network(caller, network_id).row, caller)}
+            response.media = {"network": self.view(networks.VERBS.show(caller, network_id).row, caller)}
         except errors.NotFound as error:
             raise errors.NotFound("Network not found", resource="network", id=network_id) from error
 

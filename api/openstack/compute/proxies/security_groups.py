@@ -81,14 +81,14 @@ class Groups(GroupResource):
         everybody = caller.sees_all and request.has_param("all_tenants")
         query = params.slice_of(request, self.conf, sort=(("project_id", False), ("name", False)), where=(
             EVERYTHING if everybody else Compare("project_id", Operator.EQ, caller.project_id)))
-        response.media = {"security_groups": self.views(caller, security_groups.list_groups(caller, query).rows)}
+        response.media = {"security_groups": self.views(caller, security_groups.VERBS.list_page(caller, query).rows)}
 
     @available(PROXIES)
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create."""
         caller = self.caller(request, "create")
         with conflicts_as(errors.Forbidden):
-            made = security_groups.create_groups(caller, [_GROUP.read(request)])
+            made = security_groups.VERBS.create(caller, [_GROUP.read(request)])
         response.media = {"security_group": self.views(caller, made)[0]}
 
 
@@ -99,7 +99,7 @@ class GroupItem(GroupResource):
     def on_get(self, request: falcon.Request, response: falcon.Response, security_group_id: str) -> None:
         """Show."""
         caller = self.caller(request, "show")
-        shown = security_groups.show_group(caller, _checked(security_group_id))
+        shown = security_groups.VERBS.show(caller, _checked(security_group_id))
         response.media = {"security_group": self.views(caller, [shown])[0]}
 
     @available(PROXIES)
@@ -107,14 +107,14 @@ class GroupItem(GroupResource):
         """Rename and describe."""
         caller = self.caller(request, "update")
         with conflicts_as(errors.Invalid):
-            changed = security_groups.update_group(caller, _checked(security_group_id), _GROUP.read(request))
+            changed = security_groups.VERBS.update(caller, _checked(security_group_id), _GROUP.read(request))
         response.media = {"security_group": self.views(caller, [changed])[0]}
 
     @available(PROXIES)
     def on_delete(self, request: falcon.Request, response: falcon.Response, security_group_id: str) -> None:
         """Delete."""
         with conflicts_as(errors.Invalid):
-            security_groups.delete_group(self.caller(request, "delete"), _checked(security_group_id))
+            security_groups.VERBS.delete(self.caller(request, "delete"), _checked(security_group_id))
         response.status = 202
 
 
@@ -128,7 +128,7 @@ class Rules(GroupResource):
         values = _values_of(_RULE.read(request))
         with conflicts_as(errors.Forbidden):
             try:
-                [rule] = security_group_rules.create_rules(caller, [values])
+                [rule] = security_group_rules.VERBS.create(caller, [values])
             except errors.NotUnique as error:
                 raise errors.Invalid(reason=f"This rule already exists in group {values['group_id']}") from error
         remotes = security_groups.remotes_of(caller, [rule])
@@ -142,7 +142,7 @@ class RuleItem(GroupResource):
     def on_delete(self, request: falcon.Request, response: falcon.Response, rule_id: str) -> None:
         """Delete."""
         with conflicts_as(errors.Invalid):
-            security_group_rules.delete_rule(self.caller(request, "rule:delete"), _checked(rule_id))
+            security_group_rules.VERBS.delete(self.caller(request, "rule:delete"), _checked(rule_id))
         response.status = 202
 
 

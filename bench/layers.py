@@ -1,7 +1,7 @@
 """Where a verb's processor time goes: `python bench/layers.py [--count N] [--against COMMIT]`; needs py-spy.
 
 A fleet on RabbitMQ and PostgreSQL with fake hosts, 16 clients. For each verb, processor milliseconds by process, and
-for the api, the conductor and the scheduler by layer: each sample of a thread that holds the interpreter counts for
+for the api, the conductor and a scheduler apart by layer: each sample of a thread that holds the interpreter counts for
 the layer that its innermost frame is in.
 """
 
@@ -48,7 +48,7 @@ def sampled(cloud: clouds.Measured, directory: Path) -> Iterator[dict[str, Count
     """Sample our processes; when it ends, the result has the samples of each by layer."""
     found: dict[str, Counter[str]] = {}
     running = {}
-    for name in _OURS:
+    for name in filter(cloud.processes().__contains__, _OURS):
         running[name] = subprocess.Popen(
             ["py-spy", "record", "--gil", "--nonblocking", "--format", "raw", "--rate", _PER_SECOND, "--duration",
              "3600", "--output", str(directory / name), "--pid", str(cloud.processes()[name][0])],

@@ -259,7 +259,8 @@ class Run:
         except errors.Unavailable as error:
             self.cloud.outages.note()
             self.waiting_since = None
-            raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for="scheduler") from error
+            missing = "database" if isinstance(error, errors.DatabaseUnavailable) else "scheduler"
+            raise HandOver(reason=str(error), delay_s=self._delay(), waiting_for=missing) from error
         except (errors.NoValidHost, errors.NoValidBackend) as error:
             if error.fields.get("retry") and not self._out_of_patience():
                 self._start_waiting()

@@ -37,7 +37,8 @@ class ConductorService:
         self._sweeps = Periodic("sweeps", conf.conductor.sweep_interval,
                                 lambda: sweep(db, conf, self.workers.submit))
         self._pruning = Periodic("prune-group-changes", _PRUNE_EVERY_S, lambda: db.write(prune_changes))
-        self._liveness = Liveness(conf, db, "nova-conductor")
+        # A conductor with a scheduler of its own is one: who lists services sees where hosts are chosen.
+        self._liveness = Liveness(conf, db, "nova-conductor", *(["nova-scheduler"] if scheduler else []))
         self._confirming = Periodic("confirmations", confirmations.interval_s(conf), lambda: confirmations.confirm_due(
             db, conf, self.workers.submit))
         self._manager = ConductorManager(cloud, self.workers, lambda: self._liveness.living)

@@ -19,11 +19,12 @@ LOG = logging.getLogger(__name__)
 
 
 class Liveness:
-    """Writes one service's row every `heartbeat_interval` seconds."""
+    """Writes a service's row every `heartbeat_interval` seconds, and those of services whose work it does besides."""
 
-    def __init__(self, conf: cfg.ConfigOpts, db: Database, binary: str) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, db: Database, binary: str, *besides: str) -> None:
         self._db = db
         self._binary = binary
+        self._binaries = (binary, *besides)
         self._host = conf.host
         self._interval = conf.heartbeat_interval
         self._down_s = conf.service_down_time
@@ -63,8 +64,11 @@ class Liveness:
                 Service.binary == self._binary, Service.last_seen_at > now(-self._down_s)).order_by(Service.number)))
 
     def _write(self, session: orm.Session, started_at: object) -> None:
-        mine = (Service.binary == self._binary, Service.host == self._host)
+        mine = (Service.binary.in_(self._binaries), Service.host == self._host)
         result = session.execute(sa.update(Service).where(*mine).values(last_seen_at=now(), started_at=started_at))
-        if not result.rowcount:  # type: ignore[attr-defined]
+        if result.rowcount < len(self._binaries):  # type: ignore[attr-defined]
+            known = set(session.scalars(sa.select(Service.binary).where(*mine)))
             highest = session.scalar(sa.select(sa.func.max(Service.number))) or 0
-            session.add(Service(number=highest + 1, binary=self._binary, host=self._host))
+            missing = [binary for binary in self._binaries if binary not in known]
+            session.add_all(Service(number=number, binary=binary, host=self._host)
+                            for number, binary in enumerate(missing, highest + 1))

@@ -6,6 +6,7 @@ import oslo_messaging
 from oslo_config import cfg
 
 from hostler.bus import Bus
+from hostler.conf.conductor import IN_PROCESS
 from hostler.db import version
 from hostler.db.engine import Database
 from hostler.liveness import Liveness
@@ -46,8 +47,8 @@ def build_manager(conf: cfg.ConfigOpts, db: Database) -> SchedulerManager:
 
 
 def build_local(conf: cfg.ConfigOpts, db: Database) -> LocalScheduler | None:
-    """Return the scheduler of a conductor's own process, when the configuration asks for that."""
-    return LocalScheduler(build_manager(conf, db)) if conf.conductor.scheduler == "in-process" else None
+    """Return the scheduler of a conductor's own process; None where conductors ask over the bus. Raises as `build`."""
+    return LocalScheduler(build_manager(conf, db)) if conf.conductor.scheduler == IN_PROCESS else None
 
 
 def build(conf: cfg.ConfigOpts, db: Database | None = None, bus: Bus | None = None) -> SchedulerService:

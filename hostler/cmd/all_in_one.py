@@ -38,10 +38,10 @@ class AllInOne:
                 logging.getLogger(name).setLevel(logging.ERROR)
         self._db = version.open_database(conf)
         self._bus = Bus(conf)
+        local = scheduler_service.build_local(conf, self._db)
         self._services: list[running.Runnable] = [
-            scheduler_service.build(conf, db=self._db, bus=self._bus),
-            conductor_service.build(conf, db=self._db, bus=self._bus,
-                                    scheduler=scheduler_service.build_local(conf, self._db)),
+            *([] if local else [scheduler_service.build(conf, db=self._db, bus=self._bus)]),
+            conductor_service.build(conf, db=self._db, bus=self._bus, scheduler=local),
             volume_service.build(conf, bus=self._bus),
             compute_service.build(conf, bus=self._bus),
             api_service.build(conf, db=self._db, bus=self._bus),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from oslo_config import cfg
 
 GROUP = "conductor"
+IN_PROCESS: Final = "in-process"  # of the option `scheduler`
 
 OPTS = [
     cfg.IntOpt("workers", default=32, min=1, max=512, help="Operations one conductor runs at the same time."),
@@ -37,10 +40,12 @@ OPTS = [
                       "more, so that another host must lead outside."),
     cfg.FloatOpt("retry_delay", default=2.0, min=0.05,
                  help="Seconds before an operation that waits for a silent host is tried again."),
-    cfg.StrOpt("scheduler", default="bus", choices=["bus", "in-process"],
-               help="How hosts and back ends are chosen: by any hostler-scheduler over the bus, or in the conductor's "
-                    "own process, which saves a message and its answer for each server. The options of [scheduler] "
-                    "count then for the conductor, and all conductors need the same."),
+    cfg.StrOpt("scheduler", default=IN_PROCESS, choices=[(IN_PROCESS, "by the conductor itself; no other service is "
+                                                                      "needed, and the options of [scheduler] are "
+                                                                      "read by conductors, which all need the same"),
+                                                         ("bus", "by any hostler-scheduler, which the conductor asks "
+                                                                 "over the bus")],
+               help="Who chooses hosts and back ends."),
     cfg.FloatOpt("sweep_interval", default=60.0, min=0.05,
                  help="Seconds between two looks for what is due by time alone: servers to be deleted for good or to "
                       "leave their hosts."),

@@ -25,7 +25,7 @@ OPTS = [
                 help="Weighers of back ends and their multipliers (stevedore names of "
                      "hostler.scheduler.backend_weighers)."),
     cfg.IntOpt("host_subset_size", default=1, min=1,
-               help="The host is drawn from this many best ones; more spreads the load of several schedulers."),
+               help="The host is drawn from this many best ones; more spreads the load of several conductors."),
     cfg.FloatOpt("refresh_interval", default=1.0, min=0.05, help="Seconds after which host states are read again."),
     cfg.FloatOpt("full_refresh_interval", default=60.0, min=1.0,
                  help="Seconds after which every host is read again, not only the changed ones."),

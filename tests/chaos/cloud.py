@@ -1,7 +1,7 @@
 """The cloud under attack: real processes that come back when they die, on a real broker and a real database.
 
-Two api processes, two conductors and two schedulers, so that one can be disturbed while the other goes on, three fake
-hosts and two storage nodes.
+Two api processes and two conductors, so that one can be disturbed while the other goes on, three fake hosts and two
+storage nodes.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class ChaosCloud:
         self.db = self.fleet.database()
 
     def _services(self) -> dict[str, str]:
-        doubled = {f"{service}{number}": service for service in ("scheduler", "conductor", "api") for number in ("", 2)}
+        doubled = {f"{service}{number}": service for service in self.fleet.control for number in ("", 2)}
         return {**doubled, **dict.fromkeys(self.fleet.hosts, "compute"), **dict.fromkeys(self.fleet.nodes, "volume")}
 
     @property

@@ -42,7 +42,7 @@ def _kill_service(cloud: ChaosCloud, rng: random.Random) -> None:
 
 def _kill_twins(cloud: ChaosCloud, rng: random.Random) -> None:
     """kill -9 of both processes of a control service at once."""
-    service = rng.choice(("api", "conductor", "scheduler"))
+    service = rng.choice(cloud.fleet.control)
     for name in (service, f"{service}2"):
         kill(cloud.pids(name))
 

@@ -25,10 +25,10 @@ from tests.harness.crash_campaign import (
     agent_points,
     api_points,
     around,
+    choice_points,
     conductor_points,
     each,
     patient,
-    scheduler_points,
     volume_points,
 )
 from tests.harness.ports import wait_for
@@ -52,11 +52,10 @@ DETACH = [*conductor_points(["UnplugVolume", "DisconnectVolume"], ["detach_volum
                         "detach.end"),
           *volume_points("agent.disconnect_volume.begin", "volume.disconnect:before", "volume.disconnect:after",
                          "agent.disconnect_volume.end")]
-BOOT = [*around("PlaceVolumes", "FillVolumes", "ConnectVolumes", "rpc.select_backends", "rpc.create_volume",
-                 "rpc.connect_volume"),
+BOOT = [*around("PlaceVolumes", "FillVolumes", "ConnectVolumes", "rpc.create_volume", "rpc.connect_volume"),
         *(Point("conductor", name) for name in ("SpawnServer:before", "rpc.spawn_server:after", "finish:before",
                                                 "finish:after")),
-        Point("api", "commit:before"), Point("api", "commit:after"), *scheduler_points("select_backends"),
+        Point("api", "commit:before"), Point("api", "commit:after"), *choice_points("select_backends"),
         *volume_points("agent.create_volume.fetched", "volume.create_volume:middle", "volume.create_volume:after",
                        "volume.connect:after"),
         *agent_points("spawn.disk", "driver.create:before", "driver.create:after")]

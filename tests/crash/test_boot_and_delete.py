@@ -21,7 +21,7 @@ from tests.harness.crash_campaign import Campaign, Point, agent_points, patient,
 pytestmark = [pytest.mark.timeout(1500)]
 
 BOOT = points_of(
-    ["SelectHost", "AssignHost", "SpawnServer"], ["select_host", "spawn_server"],
+    ["SelectHost", "AssignHost", "SpawnServer"], ["spawn_server"],
     [*(f"spawn.{step}" for step in ("ports", "image", "disk", "start", "activate", "end")),
      "network.plug:before", "network.plug:after", "driver.create:before", "driver.create:after"])
 DELETE = points_of(

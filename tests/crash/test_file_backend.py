@@ -51,7 +51,7 @@ class Storage:
         programs = self.hold / "bin"
         programs.mkdir()
         (programs / "qemu-img").symlink_to(Path(__file__).with_name("slow-qemu-img"))
-        for service in ("scheduler", "conductor", "api"):
+        for service in self.fleet.control:
             self.fleet.add(service, service)
         self.fleet.add(NODE, "volume", environment={
             "PATH": f"{programs}:{os.environ['PATH']}", "HOLD": str(self.hold), "QEMU_IMG": str(QEMU_IMG)})

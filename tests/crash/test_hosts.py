@@ -26,9 +26,9 @@ from tests.harness.crash_campaign import (
     Point,
     api_points,
     around,
+    choice_points,
     conductor_points,
     in_conductor,
-    scheduler_points,
     volume_points,
 )
 from tests.harness.moving_scene import SERVERS, MovingServer, at
@@ -43,9 +43,9 @@ V53 = {"OpenStack-API-Version": "compute 2.53"}
 LIVE = [
     *conductor_points(["LockVolumes", "ClaimTarget", "ConnectTarget", "PrepareTarget", "SendGuest", "TakeOver",
                        "CleanSource", "DisconnectSource"],
-                      ["select_host", "connect_volume", "describe_migration", "prepare_migration", "send_server",
-                       "watch_migration", "arrive_server", "destroy_server", "disconnect_volume"]),
-    *api_points(wake=False), *scheduler_points("select_host"),
+                      ["connect_volume", "describe_migration", "prepare_migration", "send_server", "watch_migration",
+                       "arrive_server", "destroy_server", "disconnect_volume"]),
+    *api_points(wake=False), *choice_points("select_host"),
     *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
                    "volume.disconnect:after"),
     *at("source", "migrate.describe", "driver.describe_migration", "migrate.send", "driver.send:before",
@@ -60,8 +60,8 @@ FAILED_LIVE = [*around("revert.SendGuest", "revert.PrepareTarget", "revert.Conne
                *at("target", "destroy.guest", "destroy.files", "destroy.end")]
 EVACUATION = [
     *conductor_points(["FenceHost", "LockVolumes", "ClaimTarget", "MoveConnections", "RebuildServer"],
-                      ["select_host", "shut_out_host", "connect_volume", "spawn_server"]),
-    *api_points(wake=False), *scheduler_points("select_host"),
+                      ["shut_out_host", "connect_volume", "spawn_server"]),
+    *api_points(wake=False), *choice_points("select_host"),
     *volume_points("volume.disconnect:before", "volume.disconnect:after", "volume.connect:before",
                    "volume.connect:after"),
     *at("target", "spawn.spec", "spawn.ports", "spawn.image", "spawn.disk", "spawn.start", "driver.create:before",

@@ -14,10 +14,10 @@ from tests.harness.crash_campaign import (
     Point,
     api_points,
     around,
+    choice_points,
     conductor_points,
     each,
     in_conductor,
-    scheduler_points,
     volume_points,
 )
 from tests.harness.volume_scene import HERE, V3, VolumeScene, scene
@@ -25,8 +25,8 @@ from tests.harness.volume_scene import HERE, V3, VolumeScene, scene
 __all__ = ["scene"]
 pytestmark = [pytest.mark.timeout(1500)]
 
-CREATE = [*conductor_points(["SelectBackend", "CreateVolume"], ["select_backends", "create_volume"]), *api_points(),
-          *scheduler_points("select_backends"),
+CREATE = [*conductor_points(["SelectBackend", "CreateVolume"], ["create_volume"]), *api_points(),
+          *choice_points("select_backends"),
           *volume_points("agent.create_volume.begin", "agent.create_volume.fetched", "volume.create_volume:middle",
                          "volume.create_volume:after", "agent.create_volume.end")]
 # Where the content comes from changes what the node does, and little else.

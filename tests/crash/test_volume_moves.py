@@ -13,10 +13,10 @@ from tests.harness.crash_campaign import (
     BACKENDS,
     Point,
     api_points,
+    choice_points,
     conductor_points,
     each,
     in_conductor,
-    scheduler_points,
     volume_points,
 )
 from tests.harness.volume_scene import THERE, VolumeScene, scene
@@ -28,8 +28,7 @@ MOVE_TASKS = ("ChooseTarget", "ClearTarget", "ConnectSource", "CopyVolume", "Swi
               "RemoveSource")
 # From node1 to node2.
 RETYPE = [*conductor_points(MOVE_TASKS, ["connect_volume", "create_volume", "disconnect_volume"]),
-          *api_points(wake=False),
-          *in_conductor("rpc.select_backends:after", "rpc.delete_volume:after"), *scheduler_points("select_backends"),
+          *api_points(wake=False), *in_conductor("rpc.delete_volume:after"), *choice_points("select_backends"),
           *volume_points("volume.connect:before", "volume.connect:after", "volume.disconnect:before",
                          "volume.disconnect:after", "volume.delete_volume:before", "volume.delete_volume:after"),
           *volume_points("agent.create_volume.begin", "volume.create_volume:middle", "volume.create_volume:after",

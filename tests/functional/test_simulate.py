@@ -1,7 +1,4 @@
-"""hostler-simulate: its agents are hosts and storage nodes like others to a control plane.
-
-That of these tests has no hostler-scheduler: its conductor chooses in its own process.
-"""
+"""hostler-simulate: its agents are hosts and storage nodes like others to a control plane."""
 
 from __future__ import annotations
 
@@ -23,21 +20,10 @@ from tests.harness.ports import wait_for
 HOSTS, NODES, PROCESSES = 18, 2, 2
 
 
-class NoScheduler:
-    """Stands where a cloud has its scheduler."""
-
-    def start(self) -> None:
-        """Do nothing."""
-
-    def stop(self) -> None:
-        """Do nothing."""
-
-
 @pytest.fixture(scope="module")
 def control(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cloud, Client]]:
     """A control plane without a host."""
-    cloud = Cloud(tmp_path_factory.mktemp("control"), hosts=0, nodes=0, overrides={"conductor.scheduler": "in-process"})
-    cloud.scheduler = NoScheduler()  # type: ignore[assignment]
+    cloud = Cloud(tmp_path_factory.mktemp("control"), hosts=0, nodes=0)
     yield cloud, cloud.start()
     cloud.stop()
 

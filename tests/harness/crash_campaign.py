@@ -30,7 +30,6 @@ from tests.harness.ports import wait_for
 Case = TypeVar("Case")
 
 LAUNCHER = Path(__file__).with_name("crash_launcher.py")
-CONTROL_SERVICES = ("conductor", "api", "scheduler")
 HOST = "host1"
 SUCCESSOR = "successor"
 _SHARE = 5
@@ -94,25 +93,27 @@ def volume_points(*steps: str, node: str = "node1") -> list[Point]:
     return [Point(node, step) for step in steps]
 
 
-def scheduler_points(method: str) -> list[Point]:
-    """Return points in the scheduler."""
-    return [Point("scheduler", f"{method}:{side}") for side in ("before", "after")]
+def choice_points(method: str, process: str = "conductor") -> list[Point]:
+    """Return the points before a choice of hosts or back ends and after its claim, in the process that chooses."""
+    return [Point(process, f"{method}:{side}") for side in ("before", "after")]
 
 
 def points_of(flow_tasks: list[str], rpcs: list[str], agent_steps: list[str]) -> list[Point]:
     """Return every point a flow passes."""
     return [*conductor_points(flow_tasks, rpcs), *api_points(),
-            *(scheduler_points("select_host") if "select_host" in rpcs else []), *agent_points(*agent_steps)]
+            *(choice_points("select_host") if "SelectHost" in flow_tasks else []), *agent_points(*agent_steps)]
 
 
 class Campaign:
     """A fleet whose processes come back when they die, armed with crash points: fake hosts and, with `volumes`, two
-    storage nodes with a fake back end each (`BACKENDS`); with `successor`, a second conductor."""
+    storage nodes with a fake back end each (`BACKENDS`); with `successor`, a second conductor; with `scheduler`, one
+    apart, which conductors ask over the bus."""
 
     def __init__(self, directory: Path, *, hosts: int = 1, volumes: bool = False, successor: bool = False,
-                 overrides: dict[str, dict[str, Any]] | None = None) -> None:
+                 scheduler: bool = False, overrides: dict[str, dict[str, Any]] | None = None) -> None:
         self._successor = successor
-        self.fleet = Fleet(directory, hosts=hosts, nodes=len(BACKENDS) if volumes else 0, overrides={
+        nodes = len(BACKENDS) if volumes else 0
+        self.fleet = Fleet(directory, hosts=hosts, nodes=nodes, scheduler=scheduler, overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
             SUCCESSOR: {"DEFAULT": {"state_path": directory / "shared"}},
@@ -120,7 +121,7 @@ class Campaign:
             "volume": {"volume": {"reconcile_interval": 5}},
             **{node: {"volume": {"enabled_backends": name}, f"backend:{name}": {"driver": "fake"}}
                for node, name in BACKENDS.items()}, **(overrides or {})})
-        self.controls = {name: directory / f"{name}.crash" for name in (*CONTROL_SERVICES, *self._agents())}
+        self.controls = {name: directory / f"{name}.crash" for name in (*self.fleet.control, *self._agents())}
         self.faults = {**{"agent" if host == HOST else host: directory / host / "compute" / "fake" / "faults.json"
                           for host in self.fleet.hosts},
                        **{node: directory / node / "volume" / "fake" / "faults.json" for node in BACKENDS}}

@@ -10,8 +10,8 @@ Points: `<Task>:before|after`, `<Task>:write|commit` (before each transaction of
 the same as `revert.<Task>:…`, `end:write|commit` (of the transaction that ends the operation),
 `<module>:before|after` (in the transaction that accepts what became due by itself; `confirmations`, `host_failures`),
 `rpc.<method>:before|after`, `claim:after`, `finish:before|after` (around the operation's last commit),
-`commit:before|after` (a request's transaction in the api), `select_host:before|after` and `select_backends:…` (in the
-scheduler).
+`commit:before|after` (a request's transaction in the api), `select_host:before|after` and `select_backends:…` (around a
+choice with its claim, in the process that chooses: the conductor, or a scheduler apart).
 """
 
 from __future__ import annotations
@@ -100,6 +100,7 @@ def arm_conductor() -> None:
     around(lease, "free", nowhere, lambda *_args, **_: "finish:before")
     around(runner.Runner, "_end_succeeded", nowhere, lambda *_args: "finish:after")
     around(runner.Runner, "_end_failed", nowhere, lambda *_args: "finish:after")
+    arm_choices()
 
 
 def arm_writes(run: Any, step: Any) -> None:
@@ -147,12 +148,12 @@ def arm_api() -> None:
     around(wake.Waker, "wake", lambda *_args: "wake:before", lambda *_args: "wake:after")
 
 
-def arm_scheduler() -> None:
-    """Points around a decision with its claim."""
-    manager = importlib.import_module("scheduler.manager")
-    for method in ("select_host", "select_backends"):
-        around(manager.SchedulerManager, method, lambda *_args, name=method, **_: f"{name}:before",
-               lambda *_args, name=method, **_: f"{name}:after")
+def arm_choices() -> None:
+    """Points around a choice with its claim, whichever way it was asked for."""
+    manager = importlib.import_module("scheduler.manager").SchedulerManager
+    for method, point in (("choose", "select_host"), ("choose_backends", "select_backends")):
+        around(manager, method, lambda *_args, point=point, **_: f"{point}:before",
+               lambda *_args, point=point, **_: f"{point}:after")
 
 
 def arm_clock() -> None:
@@ -170,7 +171,7 @@ def arm_agent() -> None:
     """Nothing: agents with fake parts know their steps and die there on order (`hostler.agent.faults`)."""
 
 
-ARM = {"conductor": arm_conductor, "api": arm_api, "scheduler": arm_scheduler}
+ARM = {"conductor": arm_conductor, "api": arm_api, "scheduler": arm_choices}
 
 
 class Supervisor:

@@ -106,10 +106,11 @@ MAIN = "from hostler.cmd import {module}; import sys; sys.argv[0] = 'hostler-{mo
 class Fleet:
     """A cloud of processes; broker and api listen at `address`, where hosts with a network of their own reach them.
 
-    `overrides` by "all", service ("compute", "volume") or process ("host1", "node1"): group → option → value.
+    `overrides` by "all", service ("compute", "volume") or process ("host1", "node1"): group → option → value. With
+    `scheduler` a process of its own chooses hosts, which conductors ask over the bus.
     """
 
-    def __init__(self, directory: Path, *, hosts: int = 2, nodes: int = 0,
+    def __init__(self, directory: Path, *, hosts: int = 2, nodes: int = 0, scheduler: bool = False,
                  overrides: dict[str, dict[str, Any]] | None = None, broker: RabbitMQ | None = None,
                  database_url: str | None = None, address: str = "127.0.0.1") -> None:
         self.directory = directory
@@ -123,6 +124,7 @@ class Fleet:
         self.api_port = free_port()
         self.hosts = [f"host{number}" for number in range(1, hosts + 1)]
         self.nodes = [f"node{number}" for number in range(1, nodes + 1)]
+        self.control = (*(["scheduler"] if scheduler else []), "conductor", "api")  # in the order of their start
         self.processes: dict[str, Process] = {}
 
     @property
@@ -146,7 +148,7 @@ class Fleet:
     def prepare(self) -> None:
         """Start broker and database, write configurations, make schema and administrator."""
         at_once(*([self.broker.start] if self._own_broker else []), *([self.postgres.start] if self.postgres else []))
-        for service in ("api", "conductor", "scheduler"):
+        for service in self.control:
             self.write_config(service, service, host="control")
         for host in self.hosts:
             self.write_config(host, "compute", host=host)
@@ -170,7 +172,8 @@ class Fleet:
                         "service_down_time": 6, "state_path": state_path},
             "oslo_messaging_rabbit": {"rabbit_quorum_queue": False, "heartbeat_timeout_threshold": 10},
             "bus": {"silence_timeout": 3},
-            "conductor": {"lease_seconds": 3, "poll_interval": 0.3, "retry_delay": 0.5},
+            "conductor": {"lease_seconds": 3, "poll_interval": 0.3, "retry_delay": 0.5,
+                          **({"scheduler": "bus"} if "scheduler" in self.control else {})},
             "quota": dict(QUOTA),
         }
         if service == "compute":
@@ -197,7 +200,7 @@ class Fleet:
 
     def add_all(self) -> None:
         """Declare one of each service and an agent a host and node."""
-        for service in ("scheduler", "conductor", "api"):
+        for service in self.control:
             self.add(service, service)
         for host in self.hosts:
             self.add(host, "compute")

@@ -1,5 +1,5 @@
 """A whole cloud in one process: SQLite by default, the in-memory bus, fake hosts and storage nodes, HTTP
-on loopback."""
+on loopback. It has a scheduler apart only with `conductor.scheduler` = bus, as an installation does."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ class Cloud:
         bootstrap.bootstrap(self.db, self.conf, admin_password=ADMIN_PASSWORD, public_url="http://127.0.0.1",
                             out_dir=directory)
         self.bus = Bus(self.conf)
-        self.scheduler = scheduler_service.build(self.conf, db=self.database_of("scheduler"), bus=self.bus)
         conductor_db = self.database_of("conductor")
-        self.conductor = conductor_service.build(
-            self.conf, db=conductor_db, bus=self.bus,
-            scheduler=scheduler_service.build_local(self.conf, conductor_db))
+        local = scheduler_service.build_local(self.conf, conductor_db)
+        self.schedulers = [] if local else [
+            scheduler_service.build(self.conf, db=self.database_of("scheduler"), bus=self.bus)]
+        self.conductor = conductor_service.build(self.conf, db=conductor_db, bus=self.bus, scheduler=local)
         self.api = api_service.build(self.conf, db=self.database_of("api"), bus=self.bus)
         self.agents = {name: self.make_agent(name) for name in (f"host{number}" for number in range(1, hosts + 1))}
         self.volume_agents = {name: self.make_volume_agent(name)
@@ -94,8 +94,8 @@ class Cloud:
 
     def start(self) -> Client:
         """Start everything; returns an administrator's client once all hosts and nodes are up."""
-        self.scheduler.start()
-        self.conductor.start()
+        for control in (*self.schedulers, self.conductor):
+            control.start()
         for agent in (*self.agents.values(), *self.volume_agents.values()):
             agent.start()
         self.api.start()
@@ -113,7 +113,7 @@ class Cloud:
     def stop(self) -> None:
         """Stop everything."""
         self.api.stop()
-        for together in ((*self.agents.values(), *self.volume_agents.values()), (self.conductor, self.scheduler)):
+        for together in ((*self.agents.values(), *self.volume_agents.values()), (self.conductor, *self.schedulers)):
             # Each waits a moment for its consumer to look up from the broker.
             with futures.ThreadPoolExecutor() as pool:
                 for ended in [pool.submit(service.stop) for service in together]:

@@ -29,7 +29,7 @@ def missing() -> str | None:
 class RealFleet:
     """The fleet, its hosts, and clients."""
 
-    control: tuple[str, ...] = ("scheduler", "conductor", "api")  # the services on the test's side of the fabric
+    control: tuple[str, ...] = ("conductor", "api")  # the services on the test's side of the fabric
 
     def __init__(self, directory: Path, hosts: int = 2, nodes: int = 0) -> None:
         self.directory = directory

@@ -1,4 +1,7 @@
-"""A fleet as the operator's guide wants it: a broker user a service and host, TLS to broker and database."""
+"""A fleet as the operator's guide wants it: a broker user a service and host, TLS to broker and database.
+
+It has a scheduler apart, which needs a broker user, too.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class SecuredFleet:
         users = {"conductor": "conductor", "scheduler": "scheduler", "api": "api", "host1": "compute.host1",
                  "host2": "compute.host2", "node1": "volume.node1"}
         self._users = {name: Sender.of_user(user) for name, user in users.items()}
-        self.fleet = Fleet(directory / "fleet", hosts=2, nodes=1, broker=self.broker)
+        self.fleet = Fleet(directory / "fleet", hosts=2, nodes=1, scheduler=True, broker=self.broker)
         self.fleet.postgres = Postgres(certificates=self._certificates)
 
     @property

@@ -28,7 +28,7 @@ from tests.harness import databases
 from tests.harness.client import Client
 from tests.harness.inprocess import Cloud
 
-SERVICES = ("api", "conductor", "scheduler")
+SERVICES = ("api", "conductor")
 REPEATS = 2
 _TURNS = 12  # over which a statement's wait is taken
 # Nothing but the verb at work: the first of each kind happens while the cloud starts.

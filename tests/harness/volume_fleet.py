@@ -33,7 +33,7 @@ class VolumeFleet(RealFleet):
                 "volume": {"availability_zone": ZONES[node], "my_ip": self.fabric.address, "enabled_backends": "local",
                            "tls_dir": self.pki / node, "reconcile_interval": 5},
                 "backend:local": {"driver": "file", "directory": self.back_end(node)}}
-        for service in ("api", "conductor", "scheduler"):
+        for service in ("api", "conductor"):
             found[service] = {"volume": {"default_availability_zone": "az1", "detach_timeout": 30}}
         return found
 

@@ -29,10 +29,10 @@ class Site:
         self.image = self.client.make_image()
 
     def restart_control(self) -> None:
-        """Restart api, conductor and scheduler: none has a connection from before, beyond what a start needs."""
-        for name in ("api", "conductor", "scheduler"):
+        """Restart api and conductor: none has a connection from before, beyond what a start needs."""
+        for name in reversed(self.fleet.control):
             self.fleet.processes[name].stop()
-        for name in ("scheduler", "conductor", "api"):
+        for name in self.fleet.control:
             self.fleet.processes[name].start()
         self.client = self.fleet.client()
         wait_for(lambda: self.fleet._hosts_up(self.client) == len(self.fleet.hosts), "hosts up", 60, every_s=0.2)
@@ -200,7 +200,7 @@ def test_a_frozen_database_server_is_answered_with_503(site: Site) -> None:
 
 
 def test_services_that_start_without_broker_or_database_say_so_and_wait(site: Site) -> None:
-    names = ("api", "conductor", "scheduler", "host1", "node1")
+    names = (*site.fleet.control, "host1", "node1")
     for name in names:
         site.fleet.processes[name].stop()
     marks = {name: len(site.fleet.processes[name].log.read_text()) for name in names}

@@ -141,7 +141,7 @@ def test_servers_come_back_after_their_host_lost_power(world: World, two: Guest)
 @pytest.mark.contract("N-BOOT")
 def test_guests_do_not_notice_that_agents_and_controllers_restart(world: World, one: Guest) -> None:
     before = one.ssh("cat /proc/sys/kernel/random/boot_id").stdout
-    for name in ("host1", "conductor", "api", "scheduler"):
+    for name in ("host1", "conductor", "api"):
         world.cloud.fleet.processes[name].kill()
         world.cloud.fleet.processes[name].start()
     world.cloud.fleet.client()

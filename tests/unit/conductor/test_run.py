@@ -53,7 +53,7 @@ def test_a_task_that_lost_the_database_runs_again(rig: Rig, call: str, error: Ex
     monkeypatch.setattr("conductor.engine.runner.time.sleep", lambda _seconds: away.back())
     stop = rig.run(operation_id)
     assert stop is not None
-    assert stop.waiting_for == ("scheduler" if call == "select_host" else "database")
+    assert stop.waiting_for == "database"
     assert rig.one(Server, server_id).vm_state == "building"
     rig.expire_delay(operation_id)
     assert rig.run(operation_id) is None

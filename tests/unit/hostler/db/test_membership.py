@@ -32,4 +32,16 @@ def test_rows_among_the_ids_are_found(db: Database, ids: list[str]) -> None:
 
 def test_postgresql_gets_one_parameter() -> None:
     text = str(_NAMES.compile(dialect=postgresql.psycopg.dialect()))
-    assert "zones.id IN (SELECT unnest(string_to_array(%(ids)s::VARCHAR, chr(31)))" in text
+    assert "zones.id IN (SELECT unnest(string_to_array((SELECT %(ids)s::VARCHAR" in text
+
+
+def test_postgresql_does_not_plan_at_each_execution(db: Database) -> None:
+    if db.engine.dialect.name != "postgresql":
+        pytest.skip("it is PostgreSQL that plans anew for the values at hand")
+    db.write(lambda session: session.execute(sa.text("ANALYZE zones")))
+    with db.reading() as session:
+        for _ in range(12):
+            session.scalars(_NAMES, {"ids": ["7"]}).all()
+        planned = session.scalar(sa.text(
+            "SELECT max(custom_plans) FROM pg_prepared_statements WHERE statement LIKE '%string_to_array%'"))
+    assert planned == 5, "it plans for the values of the first five executions alone"

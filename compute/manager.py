@@ -10,8 +10,8 @@ from typing import Any
 from compute import console
 from compute.consoles import Consoles
 from compute.groups import Groups, Members
-from compute.guestcalls import GuestCalls
-from compute.guestdata import GuestData
+from compute.guest_calls import GuestCalls
+from compute.guest_data import GuestData
 from compute.interfaces import Interfaces
 from compute.isos import Isos
 from compute.layout import Layout

@@ -17,8 +17,8 @@ from compute.conductors import ComputeLink, open_link
 from compute.consoles import Consoles, Passes
 from compute.events import EventRelay
 from compute.groups import Members
-from compute.guestcalls import GuestCalls
-from compute.guestdata import GuestData
+from compute.guest_calls import GuestCalls
+from compute.guest_data import GuestData
 from compute.interfaces import Interfaces
 from compute.isos import Isos
 from compute.layout import Layout

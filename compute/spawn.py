@@ -21,7 +21,7 @@ from collections.abc import Iterable, Mapping
 from concurrent import futures
 
 from compute import console
-from compute.guestvolumes import guest_volumes
+from compute.guest_volumes import guest_volumes
 from compute.layout import Layout
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox

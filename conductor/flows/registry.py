@@ -12,13 +12,13 @@ from conductor.flows.server import (
     attach_interface,
     attach_volume,
     confirm_resize,
-    create_image,
     detach_interface,
     detach_volume,
     evacuate,
     guest_calls,
+    images,
     isos,
-    live_migrate,
+    live_migration,
     power,
     rebuild,
     rescue,
@@ -31,7 +31,7 @@ from conductor.flows.server import (
 from conductor.flows.server import create as server_create
 from conductor.flows.server import delete as server_delete
 from conductor.flows.server import update as server_update
-from conductor.flows.volume import attachment, backup, extend, move, reimage, revert, snapshot, upload
+from conductor.flows.volume import attachments, backups, extend, moves, reimage, revert, snapshots, upload
 from conductor.flows.volume import create as volume_create
 from conductor.flows.volume import delete as volume_delete
 from conductor.procedure import Procedure
@@ -46,13 +46,14 @@ _ALL: Final = (
     trash.SOFT_DELETE, trash.RESTORE,
     shelve.SHELVE, shelve.SHELVE_OFFLOAD, unshelve.PROCEDURE,
     attach_interface.PROCEDURE, detach_interface.PROCEDURE, isos.ATTACH, isos.DETACH,
-    rebuild.PROCEDURE, create_image.CREATE_IMAGE, create_image.CREATE_BACKUP,
+    rebuild.PROCEDURE, images.CREATE_IMAGE, images.CREATE_BACKUP,
     resize.RESIZE, resize.MIGRATE, confirm_resize.PROCEDURE, revert_resize.PROCEDURE,
-    live_migrate.PROCEDURE,
+    live_migration.PROCEDURE,
     *guest_calls.PROCEDURES,
-    volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, move.RETYPE, move.MIGRATE,
-    revert.PROCEDURE, reimage.PROCEDURE, snapshot.CREATE, snapshot.DELETE, backup.CREATE, backup.DELETE, backup.RESTORE,
-    attachment.CONNECT, attachment.DELETE, audit.PROCEDURE, drain.PROCEDURE)
+    volume_create.PROCEDURE, volume_delete.PROCEDURE, extend.PROCEDURE, upload.PROCEDURE, moves.RETYPE, moves.MIGRATE,
+    revert.PROCEDURE, reimage.PROCEDURE, snapshots.CREATE, snapshots.DELETE,
+    backups.CREATE, backups.DELETE, backups.RESTORE, attachments.CONNECT, attachments.DELETE,
+    audit.PROCEDURE, drain.PROCEDURE)
 PROCEDURES: Final[Mapping[str, Procedure]] = {procedure.kind.name: procedure for procedure in _ALL}
 
 if PROCEDURES.keys() != KINDS.keys() or len(_ALL) != len(KINDS):

@@ -23,6 +23,8 @@ MAX_FUNCTION_LINES = 50
 # Building a service is the one place that names concrete classes of every service.
 COMPOSITION = "hostler.cmd"
 GENERATED = "hostler.db.migrations.versions"
+ROOM = re.compile(r"^(?P<room>api\.core|api\.openstack(\.compute(?=\.server))?|conductor\.flows)\.(?P<noun>\w+)"
+                  r"\.(?P<thing>\w+)$")
 VAGUE = re.compile(r"(^|\.)(utils?|common|helpers?|misc)(\.|$)")
 AGENTS = ("compute", "volume")
 AGENT_COMMANDS = tuple(f"{COMPOSITION}.{agent}" for agent in AGENTS)
@@ -181,6 +183,19 @@ def _written(node: ast.AST) -> Iterator[str]:
 def no_module_has_a_name_that_says_nothing(tree: Tree) -> list[str]:
     """What is in `utils` is found by nobody."""
     return [name for name in tree.modules if VAGUE.search(name)]
+
+
+@law
+def a_noun_is_spelt_the_same_in_every_room(tree: Tree) -> list[str]:
+    """Face, core and flows of a noun call a thing by one name: not `backup` in one room and `backups` in the next."""
+    names: dict[tuple[str, str], set[str]] = {}
+    for module in tree.modules.values():
+        found = ROOM.match(module.name)
+        if found is not None:
+            names.setdefault((found["noun"], found["room"]), set()).add(found["thing"])
+    return [f"{room} of {noun} has {thing}, and {other} has {thing}s"
+            for (noun, room), here in sorted(names.items()) for (of, other), there in sorted(names.items())
+            if of == noun for thing in sorted(here - there) if f"{thing}s" in there - here]
 
 
 @law

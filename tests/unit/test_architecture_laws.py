@@ -52,6 +52,11 @@ _BREAKS: dict[str, list[tuple[dict[str, str], str]]] = {
     "states_change_through_moves_alone": [
         ({"conductor/tasks/power.py": _DOC + line + "\n"}, "conductor.tasks.power:2 writes") for line in _STATE_WRITES],
     "no_module_has_a_name_that_says_nothing": [({"hostler/utils.py": _DOC}, "hostler.utils")],
+    "a_noun_is_spelt_the_same_in_every_room": [
+        ({"api/core/volume/backups.py": _DOC, "conductor/flows/volume/backup.py": _DOC},
+         "conductor.flows of volume has backup, and api.core has backups"),
+        ({"api/core/server/groups.py": _DOC, "api/openstack/compute/server/group.py": _DOC},
+         "api.openstack.compute of server has group, and api.core has groups")],
     "every_module_says_what_it_is_for": [({"hostler/errors.py": "LIMIT = 1\n"}, "hostler.errors")],
     "unit_tests_mirror_the_tree": [
         ({"tests/unit/compute/test_services.py": _DOC}, "compute/test_services.py: no module of that name")],

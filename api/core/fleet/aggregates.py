@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from oslo_utils import strutils
 from sqlalchemy import exc, orm
 
-from api.core.fleet.zones import ensure_zone
+from api.core.fleet.availability_zones import ensure_zone
 from api.services import Services
 from hostler import clock, errors
 from hostler.context import RequestContext

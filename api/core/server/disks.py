@@ -18,8 +18,8 @@ from sqlalchemy import orm
 
 from api.core.server import device_names, volume_limit
 from api.core.server.block_devices import Arrangement, BlockDevice
+from api.core.volume import availability_zones as volume_zones
 from api.core.volume import create as volume_create
-from api.core.volume import zones as volume_zones
 from api.core.volume.create import NewVolume, VolumeRequest
 from api.core.volume.usability import usable_volume
 from api.services import Services

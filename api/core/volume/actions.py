@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from api.core.outcomes import in_turn
+from api.core.volume import availability_zones as volume_zones
 from api.core.volume import create as volume_create
 from api.core.volume import rows as volume_rows
-from api.core.volume import zones as volume_zones
 from api.core.volume.rows import check_idle, check_no_source, check_status, to_change
 from api.core.volume.volumes import agent_of
 from api.services import Services

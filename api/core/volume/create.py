@@ -19,9 +19,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from api.core.volume import availability_zones as volume_zones
 from api.core.volume import sources as volume_sources
 from api.core.volume import types as volume_types
-from api.core.volume import zones as volume_zones
 from api.core.volume.sources import FINDERS, Source
 from api.services import Services
 from hostler import errors, ids

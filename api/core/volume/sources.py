@@ -15,8 +15,8 @@ from sqlalchemy import orm
 
 from api.core.image import access as image_access
 from api.core.server import image_disks
+from api.core.volume import availability_zones as volume_zones
 from api.core.volume import rows as volume_rows
-from api.core.volume import zones as volume_zones
 from api.services import Services
 from hostler import errors, ids
 from hostler.context import RequestContext

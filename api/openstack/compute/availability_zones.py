@@ -6,8 +6,8 @@ from typing import Any
 
 import falcon
 
-from api.core.fleet import zones
-from api.core.fleet.zones import ZoneShown
+from api.core.fleet import availability_zones
+from api.core.fleet.availability_zones import ZoneShown
 from api.openstack.compute import params
 from api.openstack.resource import Resource
 from hostler import clock
@@ -18,7 +18,7 @@ class AvailabilityZones(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        found = zones.list_zones(self.services, params.caller(request), detailed=False)
+        found = availability_zones.list_zones(self.services, params.caller(request), detailed=False)
         response.media = {"availabilityZoneInfo": [_view(zone, None) for zone in found]}
 
 
@@ -27,7 +27,7 @@ class AvailabilityZonesDetail(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        found = zones.list_zones(self.services, params.caller(request), detailed=True)
+        found = availability_zones.list_zones(self.services, params.caller(request), detailed=True)
         response.media = {"availabilityZoneInfo": [_view(zone, _hosts(zone)) for zone in found]}
 
 

@@ -15,7 +15,7 @@ from api.openstack.compute import (
     hosts,
     hypervisors,
     keypairs,
-    quotas,
+    quota_sets,
     tenant_usage,
     usage_audit,
     versions,
@@ -32,7 +32,6 @@ from api.openstack.compute.server import (
     interfaces,
     live_migration,
     servers,
-    volume_attachments,
 )
 from api.openstack.compute.server import (
     groups as server_groups,
@@ -45,6 +44,9 @@ from api.openstack.compute.server import (
 )
 from api.openstack.compute.server import (
     parts as server_parts,
+)
+from api.openstack.compute.server import (
+    volumes as server_volumes,
 )
 from api.services import Services
 
@@ -63,11 +65,11 @@ def routes(services: Services) -> Iterable[tuple[str, Any]]:
             ("/flavors/{flavor_id}/os-extra_specs/{key}", flavor_parts.ExtraSpecItem(services)),
             ("/os-keypairs", keypairs.KeyPairs(services)),
             ("/os-keypairs/{keypair_name}", keypairs.KeyPairItem(services)),
-            ("/os-quota-sets/{project_id}", quotas.QuotaSet(services)),
-            ("/os-quota-sets/{project_id}/defaults", quotas.QuotaSetDefaults(services)),
-            ("/os-quota-sets/{project_id}/detail", quotas.QuotaSetDetail(services)),
-            ("/os-quota-class-sets/{class_name}", quotas.QuotaClassSet(services)),
-            ("/limits", quotas.Limits(services)),
+            ("/os-quota-sets/{project_id}", quota_sets.QuotaSet(services)),
+            ("/os-quota-sets/{project_id}/defaults", quota_sets.QuotaSetDefaults(services)),
+            ("/os-quota-sets/{project_id}/detail", quota_sets.QuotaSetDetail(services)),
+            ("/os-quota-class-sets/{class_name}", quota_sets.QuotaClassSet(services)),
+            ("/limits", quota_sets.Limits(services)),
             ("/os-server-groups", server_groups.ServerGroups(services)),
             ("/os-server-groups/{group_id}", server_groups.ServerGroupItem(services)),
             ("/os-simple-tenant-usage", tenant_usage.Usages(services)),
@@ -103,9 +105,9 @@ def _routes_of_servers(services: Services) -> Iterable[tuple[str, Any]]:
             ("/servers/{server_id}/os-security-groups", server_parts.ServerSecurityGroups(services)),
             ("/servers/{server_id}/os-interface", interfaces.Interfaces(services)),
             ("/servers/{server_id}/os-interface/{port_id}", interfaces.InterfaceItem(services)),
-            ("/servers/{server_id}/os-volume_attachments", volume_attachments.VolumeAttachments(services)),
+            ("/servers/{server_id}/os-volume_attachments", server_volumes.VolumeAttachments(services)),
             ("/servers/{server_id}/os-volume_attachments/{volume_id}",
-             volume_attachments.VolumeAttachmentItem(services)),
+             server_volumes.VolumeAttachmentItem(services)),
             ("/servers/{server_id}/os-server-password", server_parts.ServerPassword(services)),
             ("/servers/{server_id}/topology", server_parts.Topology(services)),
             ("/servers/{server_id}/diagnostics", server_parts.Diagnostics(services)),

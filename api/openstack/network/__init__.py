@@ -13,7 +13,7 @@ from api.openstack.network import (
     auto_allocated_topologies,
     faults,
     not_built,
-    qos,
+    qos_policies,
     routers,
     segments,
     usage,
@@ -47,10 +47,10 @@ def _routes(services: Services) -> Iterable[tuple[str, Any]]:
     yield "/v2.0/floatingips/{id}/port_forwardings/{inner_id}", InnerItem(services, port_forwarding_noun, forwardings)
     yield "/v2.0/address-groups/{id}/add_addresses", address_groups.Addresses(services, add_addresses)
     yield "/v2.0/address-groups/{id}/remove_addresses", address_groups.Addresses(services, remove_addresses)
-    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules", qos.Rules(services)
-    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules/{limit_id}", qos.Rule(services)
-    yield "/v2.0/qos/rule-types", qos.RuleTypes(services)
-    yield "/v2.0/qos/rule-types/{id}", qos.RuleType(services)
+    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules", qos_policies.Rules(services)
+    yield "/v2.0/qos/policies/{id}/bandwidth_limit_rules/{limit_id}", qos_policies.Rule(services)
+    yield "/v2.0/qos/rule-types", qos_policies.RuleTypes(services)
+    yield "/v2.0/qos/rule-types/{id}", qos_policies.RuleType(services)
     yield "/v2.0/segments", segments.Segments(services)
     yield "/v2.0/segments/{id}", segments.Segment(services)
     yield "/v2.0/auto-allocated-topology/{id}", auto_allocated_topologies.Topology(services)

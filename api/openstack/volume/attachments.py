@@ -13,9 +13,9 @@ from api.core.volume import rows as volume_rows
 from api.core.volume.attachments import NewAttachment
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import available, since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock
@@ -85,10 +85,10 @@ class AttachmentsDetail(Resource):
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         context = params.caller(request)
         page = attachments.list_attachments(self.services, context, query)
-        response.media = lists.body_of(
+        response.media = queries.body_of(
             request, self.services, page, member="attachments", path=self.path,
             view=lambda row: full_view(self.services, context, row) if self.detailed else brief_view(row))
 

@@ -13,9 +13,9 @@ from api.core.volume.backup_create import NewBackup
 from api.core.volume.backups import BACKUPS
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import available, since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids
@@ -30,7 +30,7 @@ LISTED: Final = Listed(
     everywhere="backup:get_all:all_projects", published=("name", "status", "volume_id"),
     filters={**{name: text.last(name) for name in (
         "name", "status", "volume_id", "snapshot_id", "parent_id", "container")},
-        "availability_zone": text.last("zone"), **lists.likes(name="name", status="status")},
+        "availability_zone": text.last("zone"), **queries.likes(name="name", status="status")},
     sortable={"display_name": "name", "size": "size_gib", "data_timestamp": "data_at", "availability_zone": "zone",
               **{name: name for name in (
                   "id", "name", "status", "description", "volume_id", "created_at", "updated_at", "container",
@@ -58,7 +58,7 @@ _ACTION: Final = bodies.compile_schema({
 
 def brief_view(row: Any, base: str) -> dict[str, Any]:
     """Return a backup as lists show it."""
-    return {"id": row.id, "name": row.name, "links": lists.links_of(base, f"/backups/{row.id}")}
+    return {"id": row.id, "name": row.name, "links": queries.links_of(base, f"/backups/{row.id}")}
 
 
 def full_view(services: Services, context: RequestContext, row: Any, base: str, version: Version) -> dict[str, Any]:
@@ -88,9 +88,9 @@ class BackupsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = BACKUPS.list_page(self.services, context, query)
-        response.media = lists.body_of(request, self.services, page, member="backups", path=self.path,
+        response.media = queries.body_of(request, self.services, page, member="backups", path=self.path,
                                        view=lambda row: self._view(request, context, row))
 
     def _view(self, request: falcon.Request, context: RequestContext, row: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import falcon
 from api.core.volume import messages as volume_messages
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
-from api.openstack.volume import attachments, backups, lists, params, snapshots, types, volumes
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import attachments, backups, params, queries, snapshots, types, volumes
 from api.openstack.volume.microversion import available, since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.services import POOL_FILTERS
 from hostler import clock, errors
 from hostler.db.models import Operation
@@ -55,7 +55,7 @@ def view(row: Operation, base: str) -> dict[str, Any]:
             "user_message": f"{row.kind}: {row.message or 'The operation failed.'}",
             "created_at": clock.iso_micro(at), "guaranteed_until": clock.iso_micro(at + _KEPT),
             "request_id": row.request_id, "resource_type": row.resource_type.upper(), "resource_uuid": row.resource_id,
-            "links": lists.links_of(base, f"/messages/{row.id}")}
+            "links": queries.links_of(base, f"/messages/{row.id}")}
 
 
 class Messages(Resource):
@@ -64,10 +64,10 @@ class Messages(Resource):
     @available(_EXIST)
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = volume_messages.list_messages(self.services, params.caller(request), query)
         base = params.base_of(self.conf, request)
-        response.media = lists.body_of(request, self.services, page, member="messages", path="/messages",
+        response.media = queries.body_of(request, self.services, page, member="messages", path="/messages",
                                        view=lambda row: view(row, base))
 
 

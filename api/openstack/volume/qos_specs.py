@@ -9,8 +9,8 @@ import falcon
 from api import audit, bodies
 from api.core.volume import qos_specs
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
+from api.openstack.volume.queries import Listed
 from hostler import errors
 from hostler.db.models import QosSpecs
 from hostler.query import text
@@ -48,7 +48,7 @@ class _Resource(Resource):
     def shown(self, request: falcon.Request, row: QosSpecs) -> dict[str, Any]:
         """Return the body that shows one."""
         base = params.base_of(self.conf, request)
-        return {"qos_specs": view(row), "links": lists.links_of(base, f"{_ROOT}/{row.id}")}
+        return {"qos_specs": view(row), "links": queries.links_of(base, f"{_ROOT}/{row.id}")}
 
 
 class QosSpecsList(_Resource):
@@ -56,9 +56,9 @@ class QosSpecsList(_Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = qos_specs.list_specs(self.services, params.caller(request), query)
-        response.media = lists.body_of(request, self.services, page, member="qos_specs", path=_ROOT, view=view)
+        response.media = queries.body_of(request, self.services, page, member="qos_specs", path=_ROOT, view=view)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
         """Create."""

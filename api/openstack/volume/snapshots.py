@@ -13,9 +13,9 @@ from api.core.volume import snapshots
 from api.core.volume.snapshots import SNAPSHOTS
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import clock, errors, ids
@@ -37,7 +37,7 @@ LISTED: Final = Listed(
     everywhere="volume:get_all_snapshots:all_projects",
     published=("name", "status", "volume_id", "metadata", "availability_zone", "consumes_quota"),
     filters={**{name: text.last(name) for name in ("name", "status", "volume_id")},
-             **lists.likes(name="name", status="status"), "availability_zone": text.last("volume.zone"),
+             **queries.likes(name="name", status="status"), "availability_zone": text.last("volume.zone"),
              "metadata": text.items("metadata"), "consumes_quota": _consumes_quota},
     later={"metadata": since(22), "consumes_quota": _WITH_QUOTA},
     sortable={"display_name": "name", "size": "size_gib", "volume_size": "size_gib", **{name: name for name in (
@@ -100,9 +100,9 @@ class SnapshotsDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = SNAPSHOTS.list_page(self.services, context, query)
-        response.media = lists.body_of(
+        response.media = queries.body_of(
             request, self.services, page, member="snapshots", path=self.path,
             view=lambda row: (view(self.services, context, row, request.context.version) if self.detailed
                               else brief_view(row)))

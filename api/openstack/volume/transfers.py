@@ -9,9 +9,9 @@ import falcon
 from api.core.volume import transfers as volume_transfers
 from api.microversions import ALWAYS, Version
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import available, since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
 from hostler import clock, ids
 from hostler.db.models import VolumeTransfer
@@ -36,7 +36,7 @@ _ACCEPT: Final = Body("accept", (
 def brief_view(row: Any, base: str, path: str) -> dict[str, Any]:
     """Return an offer as lists show it."""
     return {"id": row.id, "name": row.name, "volume_id": row.volume_id,
-            "links": lists.links_of(base, f"{path}/{row.id}")}
+            "links": queries.links_of(base, f"{path}/{row.id}")}
 
 
 def full_view(row: VolumeTransfer, base: str, path: str, version: Version) -> dict[str, Any]:
@@ -57,10 +57,10 @@ class TransfersDetail(Resource):
 
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = volume_transfers.list_transfers(self.services, params.caller(request), query)
         base, version = params.base_of(self.conf, request), request.context.version
-        response.media = lists.body_of(request, self.services, page, member="transfers", path=self.root + self.below,
+        response.media = queries.body_of(request, self.services, page, member="transfers", path=self.root + self.below,
                                        view=lambda row: self._view(row, base, version))
 
     def _view(self, row: VolumeTransfer, base: str, version: Version) -> dict[str, Any]:

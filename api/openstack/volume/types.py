@@ -11,9 +11,9 @@ from api import bodies
 from api.core.volume import types as volume_types
 from api.microversions import ALWAYS
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
 from api.services import Services
 from hostler import errors
@@ -68,10 +68,10 @@ class Types(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List."""
         context = params.caller(request)
-        query = self._checked(context, request, lists.query_of(request, self.services, LISTED))
+        query = self._checked(context, request, queries.query_of(request, self.services, LISTED))
         page = volume_types.list_types(self.services, context, query,
                                        is_public=_publicity(request.get_param("is_public")))
-        response.media = lists.body_of(request, self.services, page, member="volume_types", path="/types",
+        response.media = queries.body_of(request, self.services, page, member="volume_types", path="/types",
                                        view=lambda row: view(self.services, context, row), links="volume_type_links")
 
     def _checked(self, context: RequestContext, request: falcon.Request, query: Query) -> Query:

@@ -13,11 +13,11 @@ from api.core.volume import list as volume_list
 from api.core.volume import volumes
 from api.core.volume.create import NewVolume
 from api.openstack.resource import Resource
-from api.openstack.volume import lists, params, schema
-from api.openstack.volume.lists import Listed
+from api.openstack.volume import params, queries, schema
 from api.openstack.volume.microversion import ALWAYS, available, since
+from api.openstack.volume.queries import Listed
 from api.openstack.volume.schema import Body, Property
-from api.openstack.volume.view import VolumeView, audience_of, own_view, summary_view
+from api.openstack.volume.views import VolumeView, audience_of, own_view, summary_view
 from hostler import errors, ids
 from hostler.context import RequestContext
 from hostler.query import text
@@ -77,7 +77,7 @@ LISTED: Final = Listed(
         **{name: text.last(name) for name in (
             "name", "description", "id", "status", "bootable", "multiattach", "volume_type_id", "user_id",
             "snapshot_id", "image_id", "attach_status", "migration_status")},
-        **lists.likes(name="name", description="description", status="status", availability_zone="zone"),
+        **queries.likes(name="name", description="description", status="status", availability_zone="zone"),
         "display_name": text.last("name"), "size": text.last("size_gib"), "metadata": text.items("metadata"),
         "glance_metadata": text.items("image_metadata"), "availability_zone": text.last("zone"),
         "volume_type": _volume_type, "source_volid": text.last("source_volume_id"), "host": _host,
@@ -98,9 +98,9 @@ class Volumes(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List ids and names."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page = volume_list.list_names(self.services, context, query)
-        response.media = lists.body_of(request, self.services, page, member="volumes", path="/volumes",
+        response.media = queries.body_of(request, self.services, page, member="volumes", path="/volumes",
                                        view=view_for(self, request, context).brief)
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
@@ -118,10 +118,10 @@ class VolumesDetail(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List with details."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         page, attachments = volume_list.list_volumes(self.services, context, query)
         view = view_for(self, request, context)
-        response.media = lists.body_of(request, self.services, page, member="volumes", path="/volumes/detail",
+        response.media = queries.body_of(request, self.services, page, member="volumes", path="/volumes/detail",
                                        view=lambda row: view.detail(row, attachments.get(row.id, ())))
 
 
@@ -132,7 +132,7 @@ class VolumesSummary(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """Sum up."""
         context = params.caller(request)
-        query = lists.query_of(request, self.services, LISTED)
+        query = queries.query_of(request, self.services, LISTED)
         summary = volume_list.summarize(self.services, context, query)
         response.media = summary_view(summary, request.context.version)
 

@@ -27,10 +27,10 @@ from conductor.faults import Failure, fault_of
 from conductor.procedure import Procedure
 from conductor.retries import AnotherPlace
 from conductor.run import Cancelled, Run
-from conductor.tasks.host.evacuations import RebuildServer
+from conductor.tasks.host.evacuate import RebuildServer
 from conductor.tasks.host.sending import OFF
 from conductor.tasks.node.server_moves import MoveConnections, shut_out
-from conductor.tasks.records.evacuations import FenceHost
+from conductor.tasks.records.evacuate import FenceHost
 from conductor.tasks.records.locks import LockVolumes
 from conductor.tasks.records.migrations import migration_in
 from conductor.tasks.records.server_volumes import has_volumes

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from conductor.procedure import in_order
-from conductor.tasks.host.guests import ChangePassword, InjectNmi, ResetNetwork
+from conductor.tasks.host.guest_calls import ChangePassword, InjectNmi, ResetNetwork
 from hostler.operations.kinds import server as kinds
 
 # No record changes; after a failure the server is as it was.

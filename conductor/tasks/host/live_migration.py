@@ -1,4 +1,4 @@
-"""Tasks that ask source and target of a live migration, in the order of `conductor.flows.server.live_migrate`."""
+"""Tasks that ask source and target of a live migration, in the order of `conductor.flows.server.live_migration`."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ from api.openstack.compute.microversion import Version, since, until
 from api.openstack.compute.server import (
     consoles,
     evacuate,
-    guest_actions,
-    image_actions,
+    guest_calls,
+    images,
     live_migration,
     rebuild,
     rescue,
@@ -117,11 +117,11 @@ ACTIONS: Final[Mapping[str, Rows]] = {
     "addSecurityGroup": Action(_add_group, _GROUP), "removeSecurityGroup": Action(_remove_group, _GROUP),
     **rebuild.ACTIONS,
     **rescue.ACTIONS, "unrescue": Action(_power(kinds.UNRESCUE, "os-unrescue", "unrescue")),
-    "createImage": Action(argument=image_actions.CREATE_IMAGE, answer=image_actions.create_image),
-    "createBackup": Action(argument=image_actions.CREATE_BACKUP, answer=image_actions.create_backup),
+    "createImage": Action(argument=images.CREATE_IMAGE, answer=images.create_image),
+    "createBackup": Action(argument=images.CREATE_BACKUP, answer=images.create_backup),
     **consoles.ACTIONS,
     **resize.ACTIONS,
-    **guest_actions.ACTIONS,
+    **guest_calls.ACTIONS,
 }
 
 

@@ -11,7 +11,7 @@ from taskflow import states as flow_states
 from api.core.server import instance_actions
 from api.openstack.compute import params
 from api.openstack.compute.microversion import Version, since
-from api.openstack.compute.server.view import host_hash
+from api.openstack.compute.server.views import host_hash
 from api.openstack.resource import Resource
 from hostler import clock, ids
 from hostler.db.models import Operation, OperationStep

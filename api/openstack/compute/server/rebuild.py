@@ -15,7 +15,7 @@ from api.openstack.compute.schema import Property, members
 from api.openstack.compute.server.action import Action, Rows
 from api.openstack.compute.server.body import new_password, refuse_unsupported, user_data_in
 from api.openstack.compute.server.servers import view_for
-from api.openstack.compute.server.view import FULL_UPDATE, short_update
+from api.openstack.compute.server.views import FULL_UPDATE, short_update
 from api.services import Services
 from hostler import ids
 

@@ -15,7 +15,7 @@ from api.openstack.compute.microversion import Span, since
 from api.openstack.compute.schema import Body, Property
 from api.openstack.compute.server import body as server_body
 from api.openstack.compute.server import query as server_query
-from api.openstack.compute.server.view import DISK_CONFIG, FULL_UPDATE, Audience, ServerView, short_update
+from api.openstack.compute.server.views import DISK_CONFIG, FULL_UPDATE, Audience, ServerView, short_update
 from api.openstack.resource import Resource
 from api.services import Services
 from hostler.context import RequestContext

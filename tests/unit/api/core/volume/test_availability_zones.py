@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from api.core.volume import zones as volume_zones
+from api.core.volume import availability_zones as volume_zones
 from hostler import clock, errors, ids
 from hostler.db.models import VolumeNode, Zone
 from tests.harness.volume_core import Cloud, build
@@ -86,9 +86,9 @@ def test_an_unknown_zone_is_refused_without_fallback(cloud: Cloud) -> None:
 @pytest.mark.parametrize("options", [FALLBACK])
 def test_with_fallback_the_default_is_used_and_a_warning_names_both(cloud: Cloud,
                                                                    caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.WARNING, "api.core.volume.zones"):
+    with caplog.at_level(logging.WARNING, "api.core.volume.availability_zones"):
         assert cloud.create(availability_zone="ag9")["availability_zone"] == "main"
-    [record] = [record for record in caplog.records if record.name == "api.core.volume.zones"]
+    [record] = [record for record in caplog.records if record.name == "api.core.volume.availability_zones"]
     assert "'ag9'" in record.getMessage() and "'main'" in record.getMessage()
 
 

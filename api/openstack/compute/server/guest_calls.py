@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from api.core.server import interfaces, passwords
-from api.core.server import network as server_network
+from api.core.server import networks as server_network
 from api.core.server.actions import change_power
 from api.openstack.compute import schema
 from api.openstack.compute.microversion import since, until

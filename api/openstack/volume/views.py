@@ -13,8 +13,8 @@ from typing import Any, Final
 from api.core.volume.list import Summary
 from api.core.volume.rows import Attached
 from api.microversions import Version
-from api.openstack.volume.lists import links_of
 from api.openstack.volume.microversion import ALWAYS, Span, since
+from api.openstack.volume.queries import links_of
 from api.services import Services
 from hostler import clock, ids
 from hostler.context import RequestContext

@@ -32,13 +32,14 @@ TOOL_TIMEOUT_S = 300
 class Disks(Protocol):
     """What the agent needs of disk storage."""
 
-    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
-               ) -> tuple[Disk, ...]:
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None,
+               base_format: str | None = None) -> tuple[Disk, ...]:
         """Make the disks of `server` that are missing and return all of them; raises AgentError.
 
         `base` is the image of the root disk; of a server to be rescued, of its rescue disk. That one comes first, as
         vda, with the root disk as vdb unless that is a volume; or last, when the rescue image names a device.
-        `sizes` (target: bytes) are those of disks that are to be copied into them.
+        `sizes` (target: bytes) are those of disks that are to be copied into them. `base_format` is that of a `base`
+        whose image the server's spec does not name, as the store has it no more.
         """
 
     def copy(self, disk: Path, copy: Path, progress: Progress) -> None:
@@ -68,21 +69,21 @@ class DiskFiles:
         for name in ("disk", "disk.eph0", "disk.swap", "disk.config"):
             self._layout.disk(server_id, name).unlink(missing_ok=True)
 
-    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
-               ) -> tuple[Disk, ...]:
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None,
+               base_format: str | None = None) -> tuple[Disk, ...]:
         """Make what is missing; `base` is the cached image (None: an empty root disk)."""
-        disks = self._ensure_own(server, base) if server.rescue is None else self._ensure_rescue(
+        disks = self._ensure_own(server, base, base_format) if server.rescue is None else self._ensure_rescue(
             server, server.rescue, base)
         for disk in disks:
             if sizes is not None and disk.target in sizes and diskheader.size_of(disk) != sizes[disk.target]:
                 run_tool(["qemu-img", "resize", "-q", "-f", disk.format, str(disk.path), str(sizes[disk.target])])
         return disks
 
-    def _ensure_own(self, server: ServerSpec, base: Path | None) -> tuple[Disk, ...]:
+    def _ensure_own(self, server: ServerSpec, base: Path | None, base_format: str | None = None) -> tuple[Disk, ...]:
         disks = []
         if not boots_from_volume(server):
             root = self._layout.disk(server.id)
-            self._make(root, lambda part: _create_root(server, base, part))
+            self._make(root, lambda part: _create_root(server, base, base_format, part))
             # The guest finds what it boots from in its drive: an ISO says nothing to a disk's driver.
             disc = _is_disc(server)
             disks.append(Disk(root, ROOT_TARGET, readonly=disc, cdrom=disc))
@@ -162,9 +163,12 @@ _MKFS = ("mkfs.ext4", "-q", "-F", "-L", "ephemeral0")
 _MKSWAP = ("mkswap", "-L", "swap0")
 
 
-def _create_root(server: ServerSpec, base: Path | None, part: Path) -> None:
+def _create_root(server: ServerSpec, base: Path | None, base_format: str | None, part: Path) -> None:
     size = server.root_gib * GIB
     image = server.image
+    if base is not None and image is None and base_format is not None:
+        run_tool(["qemu-img", "create", "-q", "-f", "qcow2", "-F", base_format, "-b", str(base), str(part)])
+        return
     if base is None or image is None:
         run_tool(["qemu-img", "create", "-q", "-f", "qcow2", str(part), str(max(size, 1))])
         return

@@ -210,6 +210,11 @@ class ComputeManager:
         return self._migrations.describe(ServerSpec.from_wire(spec), context)
 
     @rpc_method
+    def offer_base(self, context: RequestContext, server_id: str, to_host: str) -> Wire | None:
+        """Have a target fetch what a root disk builds on."""
+        return self._migrations.offer_base(server_id, to_host, context)
+
+    @rpc_method
     def prepare_migration(self, context: RequestContext, spec: Wire, origin: Wire, copying: bool | None,
                           groups: Groups | None = None) -> Wire:
         """Make room for a guest."""

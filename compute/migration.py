@@ -1,7 +1,7 @@
 """Live migration between two agents: what the source tells, what the target prepares, the sending, the arrival.
 
     source                      target
-    describe
+    describe, offer_base
                                 prepare   files, ports with their rules, DHCP, metadata, disks as large as the source's
     send, watch, steer
     sum_disks                   compare   where the target is configured to; the guest is paused until then
@@ -21,14 +21,16 @@ import time
 import zlib
 from collections.abc import Callable
 from concurrent import futures
+from pathlib import Path
 from typing import Any
 
-from compute import comparing
+from compute import bases, comparing
 from compute.diskfile import boots_from_volume
 from compute.layout import Layout
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
+from compute.transfer import keep_offer
 from compute.virt import driver as virt
 from compute.virt import migration as terms
 from compute.work import Workbench
@@ -40,6 +42,7 @@ LOG = logging.getLogger(__name__)
 IDLE = "idle"  # the guest is here, and nobody sends it
 RUNS = (virt.RUNNING, virt.PAUSED)
 _CONFIG_DRIVE = "disk.config"
+_BASE_FORMATS = ("qcow2", "raw")
 _POLL_S = 0.25
 _BEGIN_S = 0.5  # so long the call to send waits for the end, which spares an idle guest the call to watch
 
@@ -89,6 +92,16 @@ class Migrations:
                     "power_state": self._tools.driver.get_power_state(server.id),
                     "config_drive": _packed(drive.read_bytes()) if server.config_drive and drive.exists() else None}
 
+    def offer_base(self, server_id: str, to_host: str, context: RequestContext) -> bases.Offer | None:
+        """Have `to_host` fetch what the guest's root disk builds on; None where that is nothing, or it cannot."""
+        with self._bench.work_on(server_id, context):
+            self._tools.checkpoint("migrate.offer", server_id)
+            base = bases.base_of(self._layout, self._layout.disk(server_id))
+            if base is None or not self._tools.connections.connector().sends_disks:
+                return None
+            keep_offer(self._layout.server(server_id), to_host, context, (), base)
+            return {**self._tools.transfer.place(), "files": [], "base": base}
+
     def prepare(self, server: ServerSpec, origin: dict[str, Any], copying: bool | None,
                 context: RequestContext) -> dict[str, Any]:
         """Make room for the guest and return where it lands; `copying` says whether disks are to be copied (None: where
@@ -103,14 +116,14 @@ class Migrations:
                 # What removes a target that was prepared in vain would remove the disks of the guest that runs.
                 raise errors.AgentError(reason="The hosts share the server's directory, which live migration does not "
                                                "support yet.")
-            on_base = server.image is not None and known.base == server.image.sha256
-            _check_disc(server, known, on_base=on_base)
+            offered = _offer_of(server, known, origin) is not None
+            _check_disc(server, known, on_base=offered or _is_of_image(server, known))
             server = self._specs.save(server)
             tools.checkpoint("migrate.ports", server.id)
             with futures.ThreadPoolExecutor(1, "migrate-disks") as pool:  # neither needs the other
-                making = pool.submit(self._disks, server, origin, on_base=on_base)
+                making = pool.submit(self._disks, server, origin, work.check)
                 bridges = {port.id: tools.network.plug(server, port) for port in server.ports}
-                disks = making.result()
+                disks, on_base = making.result()
             work.check()
             tools.checkpoint("migrate.landing", server.id)
             with self._bench.starting(server.id):  # not on a host that was fenced
@@ -214,17 +227,39 @@ class Migrations:
         except FileNotFoundError:
             return False
 
-    def _disks(self, server: ServerSpec, origin: dict[str, Any], *, on_base: bool) -> tuple[virt.Disk, ...]:
+    def _disks(self, server: ServerSpec, origin: dict[str, Any], check: Callable[[], None]
+               ) -> tuple[tuple[virt.Disk, ...], bool]:
+        """Make the disks, and return whether the root disk builds on what it does at the source."""
         self._tools.checkpoint("migrate.disks", server.id)
-        base = self._tools.images.fetch(server.image) if server.image is not None and on_base else None
+        known = terms.Origin.from_wire(origin)
+        base = self._find_base(server, known, origin, check)
+        base_format = known.base_format if base is not None and server.image is None else None
         if self._tools.driver.get_power_state(server.id) != virt.NOSTATE:
-            return self._tools.disks.ensure(server, base)
+            return self._tools.disks.ensure(server, base, base_format=base_format), base is not None
         self._tools.disks.remove(server.id)  # of an earlier stay: what is copied is what the guest has now
         if origin["config_drive"] is not None:
             path = self._layout.disk(server.id, _CONFIG_DRIVE)
             path.touch(mode=0o600)
             path.write_bytes(zlib.decompress(base64.b64decode(origin["config_drive"])))
-        return self._tools.disks.ensure(server, base, sizes=origin["disks"])
+        return self._tools.disks.ensure(server, base, sizes=known.disks, base_format=base_format), base is not None
+
+    def _find_base(self, server: ServerSpec, known: terms.Origin, origin: dict[str, Any], check: Callable[[], None]
+                   ) -> Path | None:
+        """Return this host's copy of what the root disk builds on at its source; None: all of the disk is copied."""
+        if server.image is not None:
+            return self._tools.images.fetch(server.image) if _is_of_image(server, known) else None
+        offer = _offer_of(server, known, origin)
+        if offer is None:
+            return None
+        self._tools.checkpoint("migrate.base", server.id)
+        try:
+            return bases.adopt(self._tools, offer, server.id, check)
+        except errors.AgentError as error:
+            if virt.ROOT_TARGET not in known.disks:  # a disc, which nobody can copy
+                raise
+            LOG.warning("Server %s comes without what its root disk builds on (%s): all of it is copied", server.id,
+                        error)
+            return None
 
     def _begin(self, server_id: str, landing: terms.Landing, context: RequestContext) -> None:
         job = self._jobs[server_id] = _Job(context.operation_id)
@@ -290,6 +325,18 @@ def _check_copying(copying: bool | None, shared: bool, origin: terms.Origin) -> 
         raise errors.AgentError(reason="Block migration can not be used with shared storage.")
     if copying is False and not shared and origin.disks:
         raise errors.AgentError(reason="The server's disks are not on storage that both hosts share.")
+
+
+def _is_of_image(server: ServerSpec, origin: terms.Origin) -> bool:
+    return server.image is not None and origin.base == server.image.sha256
+
+
+def _offer_of(server: ServerSpec, known: terms.Origin, origin: dict[str, Any]) -> bases.Offer | None:
+    """Return the offer of what the root disk builds on, where the store has that no more."""
+    offer: bases.Offer | None = origin.get("offer")
+    if server.image is not None or offer is None or known.base_format not in _BASE_FORMATS:
+        return None
+    return offer if offer["base"]["sha256"] == known.base else None
 
 
 def _check_disc(server: ServerSpec, origin: terms.Origin, *, on_base: bool) -> None:

@@ -21,13 +21,14 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from compute import diskheader
+from compute import bases
+from compute.bases import Offer
 from compute.layout import Layout
 from compute.power import Power
 from compute.spawn import Spawner
 from compute.specfile import SpecFiles
 from compute.toolbox import Toolbox
-from compute.transfer import OFFER, sha256_of
+from compute.transfer import OFFER, keep_offer, sha256_of
 from compute.virt import driver as virt
 from compute.work import Work, Workbench
 from hostler import errors
@@ -39,7 +40,6 @@ LOG = logging.getLogger(__name__)
 # Which move a directory came by: one of an earlier stay of the server on this host holds old data.
 _ARRIVAL = "arrival"
 _STAYS = frozenset({"spec.json", "owner", OFFER, _ARRIVAL})
-Offer = dict[str, Any]  # {"host", "ip", "port", "files": [{"name", "size", "sha256"}], "base": one of these, or None}
 
 
 class Mover:
@@ -68,6 +68,7 @@ class Mover:
                 self._step(work, "set_aside.ports")
                 self._unplug(server.id, server.ports)
                 self._step(work, "set_aside.rename")
+                (self._layout.server(server.id) / OFFER).unlink(missing_ok=True)  # of a live migration that failed
                 self._specs.set_aside(server.id)
             elif not _is_of(aside / OFFER, context, missing_ok=aside.is_dir()):
                 raise errors.AgentError(reason="The files of the server are not on its host.")
@@ -125,9 +126,9 @@ class Mover:
     def _fetch_base(self, server: ServerSpec, offer: Offer, work: Work) -> Path | None:
         if server.image is not None:
             return self._tools.images.fetch(server.image)
-        base = offer.get("base")  # an earlier release's agent offers none
-        return None if base is None else self._tools.images.adopt(
-            base["name"], lambda path: self._tools.transfer.fetch(offer, server.id, base, path, work.check))
+        if offer.get("base") is None:  # an earlier release's agent offers none
+            return None
+        return bases.adopt(self._tools, offer, server.id, work.check)
 
     def _enter(self, server: ServerSpec, running: bool, work: Work) -> str:
         self._step(work, "enter")
@@ -138,19 +139,9 @@ class Mover:
         return virt.SHUTDOWN
 
     def _offer(self, aside: Path, to_host: str, context: RequestContext) -> dict[str, Any]:
-        """Return who may fetch what, which is kept beside the files: the offer outlives a restart of the agent."""
         files = [{"name": path.name, "size": path.stat().st_size, "sha256": sha256_of(path)}
                  for path in sorted(aside.iterdir()) if path.is_file() and path.name not in _STAYS]
-        offer = {"to": to_host, "operation": context.operation_id, "files": files,
-                 "base": self._base_of(aside / "disk")}
-        write_atomically(aside / OFFER, json.dumps(offer).encode())
-        return offer
-
-    def _base_of(self, disk: Path) -> dict[str, Any] | None:
-        """Return what a root disk builds on, as a file that may be fetched; the cache names it by its checksum."""
-        name = diskheader.base_of(disk)
-        path = self._layout.images / (name or "")
-        return {"name": name, "size": path.stat().st_size, "sha256": name} if path.is_file() else None
+        return keep_offer(aside, to_host, context, files, bases.base_of(self._layout, aside / "disk"))
 
     def _unplug(self, server_id: str, ports: Iterable[PortSpec]) -> None:
         for port in {port.id: port for port in (*self._specs.ports_of(server_id), *ports)}.values():

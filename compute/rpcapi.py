@@ -173,13 +173,19 @@ class ComputeAPI:
         """Return what the target of a live migration must know; raises AgentError when the guest does not run."""
         return self._agent(host).call(context, "describe_migration", {"spec": server.to_wire()})
 
+    def offer_base(self, context: RequestContext, host: str, server_id: str, to_host: str) -> dict[str, Any] | None:
+        """Have `to_host` fetch from there what the server's root disk builds on, and return the offer, as that of
+        `set_server_aside`, for `origin["offer"]` of `prepare_migration`; None where there is nothing to offer."""
+        return self._agent(host).call(  # type: ignore[no-any-return]
+            context, "offer_base", {"server_id": server_id, "to_host": to_host})
+
     def prepare_migration(self, context: RequestContext, host: str, server: ServerSpec, origin: dict[str, Any],
                           copying: bool | None, groups: Groups | None = None) -> dict[str, Any]:
         """Make room for a guest and return where it lands.
 
         `origin` is what `describe_migration` returned; `copying` says whether its disks are copied (None: as needed).
         """
-        return self._agent(host).call(context, "prepare_migration", {
+        return self._client.to(host, long=True, timeout_s=COPY_TIMEOUT_S).call(context, "prepare_migration", {
             "spec": server.to_wire(), "origin": origin, "copying": copying, "groups": groups})
 
     def send_server(self, context: RequestContext, host: str, server_id: str, landing: dict[str, Any]

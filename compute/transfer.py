@@ -1,6 +1,6 @@
 """Files of moving servers, from agent to agent over TLS with the hosts' certificates (`hostler.pki`).
 
-The source serves what it set aside, `/<server id>/<file>`, and the image that its root disk builds on, to one host
+The source serves what it set aside, `/<server id>/<file>`, and the image that a root disk builds on, to one host
 alone: the one that the offer beside the files names, known by the common name of its client certificate. The target
 asks for what it has not got yet by range, so that a broken connection costs no more than what was under way, and
 compares the checksum at the end.
@@ -18,7 +18,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
@@ -28,7 +28,8 @@ from oslo_config import cfg
 from compute.layout import Layout
 from hostler import errors, ids
 from hostler.agent import programs
-from hostler.agent.files import create_private, publish
+from hostler.agent.files import create_private, publish, write_atomically
+from hostler.context import RequestContext
 
 LOG = logging.getLogger(__name__)
 OFFER: Final = "offer.json"
@@ -168,6 +169,14 @@ def _keep(sink: BinaryIO, block: bytes) -> None:
                                        f"{error.strerror or 'I/O error'}.") from error
 
 
+def keep_offer(directory: Path, to_host: str, context: RequestContext, files: Sequence[dict[str, Any]],
+               base: dict[str, Any] | None) -> dict[str, Any]:
+    """Keep beside a server's files what `to_host` may fetch of them, and return that; it outlives a restart."""
+    offer = {"to": to_host, "operation": context.operation_id, "files": files, "base": base}
+    write_atomically(directory / OFFER, json.dumps(offer).encode())
+    return offer
+
+
 def sha256_of(path: Path) -> str:
     """Return the checksum of a file."""
     with path.open("rb") as stream:
@@ -264,23 +273,27 @@ class _Handler(BaseHTTPRequestHandler):
         server_id, _, name = rest.partition("/")
         if ids.canonical(server_id) != server_id:
             return None
-        directory = self.server.layout.aside(server_id)
-        try:
-            offer = json.loads((directory / OFFER).read_bytes())
-        except (OSError, ValueError):
-            return None
-        places = {file["name"]: directory for file in offer["files"]}
-        if (base := offer.get("base")) is not None:
-            places[base["name"]] = self.server.layout.images
-        allowed = offer["to"] == _common_name(self.request) and name in places
-        if not allowed:
-            LOG.warning("Host %s asked for a file of server %s that is not offered to it", _common_name(self.request),
-                        server_id)
-        return places[name] / name if allowed else None
+        layout, host = self.server.layout, _common_name(self.request)
+        for directory in (layout.aside(server_id), layout.server(server_id)):  # one that moves, one that is sent live
+            if (path := _find_offered(directory, name, host, layout)) is not None:
+                return path
+        LOG.warning("Host %s asked for a file of server %s that is not offered to it", host, server_id)
+        return None
 
     def log_message(self, format: str, *args: Any) -> None:
         """Log for those who look closely."""
         LOG.debug(format, *args)
+
+
+def _find_offered(directory: Path, name: str, host: str, layout: Layout) -> Path | None:
+    try:
+        offer = json.loads((directory / OFFER).read_bytes())
+    except (OSError, ValueError):
+        return None
+    places = {file["name"]: directory for file in offer["files"]}
+    if (base := offer.get("base")) is not None:
+        places[base["name"]] = layout.images
+    return places[name] / name if offer["to"] == host and name in places else None
 
 
 def _common_name(connection: ssl.SSLSocket) -> str:

@@ -25,6 +25,7 @@ class Origin:
     cpu: str = ""  # as its hypervisor writes it
     disks: dict[str, int] = dataclasses.field(default_factory=dict)
     base: str = ""  # the file its root disk stands on: the checksum of an image
+    base_format: str = ""
 
     def to_wire(self) -> dict[str, Any]:
         """Return JSON types."""
@@ -33,7 +34,7 @@ class Origin:
     @classmethod
     def from_wire(cls, values: dict[str, Any]) -> Origin:
         """Return what `to_wire` made."""
-        return cls(values["cpu"], dict(values["disks"]), values["base"])
+        return cls(values["cpu"], dict(values["disks"]), values["base"], values.get("base_format", ""))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from compute import diskheader
 from compute.virt.fake.disks import write_overlay
 from tests.harness import backends
 from tests.harness.client import Client
@@ -37,6 +38,9 @@ _ALL = [(verb, point) for verb, points in (("resize", RESIZE), ("confirm", CONFI
 ORPHAN = [*around("SetServerAside", "TakeServerIn", "rpc.take_server_in"), *at("source", "set_aside.offer"),
           *at("target", "take_in.files", "take_in.image", "image.adopt:before", "image.adopt:after", "take_in.disks",
               "take_in.rename", "driver.create:after")]
+LIVE_ORPHAN = [*around("PrepareTarget", "rpc.offer_base", "rpc.prepare_migration"), *at("source", "migrate.offer"),
+               *at("target", "migrate.disks", "migrate.base", "image.adopt:before", "image.adopt:after",
+                   "disk.ensure:after", "migrate.prepared")]
 POINTS = _ALL if os.environ.get("HOSTLER_CRASHES") == "all" else random.Random(11).sample(_ALL, 14)
 
 
@@ -115,6 +119,10 @@ class Orphan(MovingServer):
         """Return where a host keeps what the disk builds on."""
         return self._compute(host) / "images" / self._base
 
+    def builds_on_it(self, host: str) -> bool:
+        """Return whether the server's disk at a host is an overlay."""
+        return diskheader.base_of(self._compute(host) / "servers" / self.server / "disk") == self._base
+
     def settle(self) -> None:
         """Undisturbed, have the server stay where it is, with the other host knowing nothing of its image."""
         if (self.client.show(self.server) or {})["status"] == "VERIFY_RESIZE":
@@ -146,9 +154,22 @@ def test_a_move_with_what_the_store_has_no_more_survives(orphan: Orphan, point: 
     assert orphan.base_at(orphan.host).exists() and orphan.base_at(source).exists()
 
 
+@pytest.mark.contract("N-MIGRATE")
+@pytest.mark.parametrize("point", share_of(LIVE_ORPHAN), ids=str)
+def test_a_guest_sent_with_what_the_store_has_no_more_survives(orphan: Orphan, point: Point) -> None:
+    orphan.settle()
+    source = orphan.host
+    orphan.campaign.survive(orphan.placed(point), orphan.migrate)
+    orphan.check_at(orphan.other(source))
+    assert orphan.migrations()[0]["status"] == "completed"
+    assert orphan.base_at(orphan.host).exists() and orphan.builds_on_it(orphan.host)
+
+
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
     """Say how many crash points were tried."""
-    tried, points = len(POINTS) + len(share_of(ORPHAN)), len(_ALL) + len(ORPHAN)
+    orphans = ORPHAN, LIVE_ORPHAN
+    tried, points = (len(some) + sum(map(len, others)) for some, others in (
+        (POINTS, map(share_of, orphans)), (_ALL, orphans)))
     with capsys.disabled():
         print(f"\ncrash campaign: {tried} of {points} points were tried in moves of servers")
     assert points >= 50

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,8 @@ import requests
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from compute import diskheader
+from compute.virt.fake.disks import write_overlay
 from hostler import ids
 from hostler.agent.faults import Order
 from hostler.db.models import Allocation, Host
@@ -156,6 +159,32 @@ def test_a_server_that_no_host_can_carry_says_why(client: Client, image: str) ->
     client.delete(f"{_SERVERS}/{server_id}")
     client.wait_gone(server_id)
     client.delete(f"/network/v2.0/networks/{network['id']}").raise_for_status()
+
+
+@pytest.mark.contract("N-MIGRATE")
+def test_what_a_disk_builds_on_goes_along_when_its_image_is_gone(cloud: Cloud, client: Client) -> None:
+    data = b"outlived" * 1024
+    base, image = hashlib.sha256(data).hexdigest(), client.make_image(data=data)
+    server_id = client.create_server(image, "outlives")
+    client.wait_server(server_id, "ACTIVE")
+    state = {host: cloud.directory / host / "compute" for host in cloud.agents}
+
+    def builds_on(host: str) -> str | None:
+        return diskheader.base_of(state[host] / "servers" / server_id / "disk")
+
+    write_overlay(state[host_of(client, server_id)] / "servers" / server_id / "disk", base)
+    client.delete(f"/image/v2/images/{image}").raise_for_status()
+    for _ in range(2):
+        source = host_of(client, server_id)
+        [target] = set(cloud.agents) - {source}
+        (state[target] / "images" / base).unlink(missing_ok=True)
+        assert migrate(client, server_id).status_code == 202
+        wait_migration(client, server_id, "completed")
+        client.wait_server(server_id, "ACTIVE")
+        assert builds_on(target) == base and (state[target] / "images" / base).exists()
+    client.delete(f"{_SERVERS}/{server_id}")
+    client.wait_gone(server_id)
+    rest(cloud)
 
 
 @pytest.mark.contract("N-MIGRATE")

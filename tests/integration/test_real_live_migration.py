@@ -7,6 +7,7 @@ There and back; HOSTLER_MIGRATIONS is the number of moves.
 from __future__ import annotations
 
 import functools
+import hashlib
 import os
 import subprocess
 import threading
@@ -17,11 +18,12 @@ from typing import Any
 
 import pytest
 
+from compute import diskheader
 from hostler import clock, pki
 from tests.harness import invariants, real_parts, realfleet
 from tests.harness.certified_fleet import CertifiedFleet
 from tests.harness.client import Client
-from tests.harness.discs import drives_of, run_from_disc
+from tests.harness.discs import drives_of, iso_disc, run_from_disc
 from tests.harness.ports import wait_for
 from tests.harness.real_guests import SSH_OPTIONS, Guest, upload_basics
 from tests.harness.realhost import Fabric, Host
@@ -213,6 +215,18 @@ class World:
         wait_for(lambda: self.client.get(path).json()["volumes"][0]["status"] == status, f"{name}: {status}", 90,
                  every_s=0.3)
 
+    def forget_at_target(self, sha256: str, guest: Guest) -> None:
+        """Have the host that a guest is not on know nothing of an image."""
+        [target] = [host for host in self.cloud.hosts if host is not guest.host]
+        (self.cloud.state(target) / "images" / sha256).unlink(missing_ok=True)
+
+    def base_of(self, guest: Guest) -> Path:
+        """Return this host's file that a guest's root disk builds on."""
+        state = self.cloud.state(guest.host)
+        name = diskheader.base_of(state / "servers" / guest.id / "disk")
+        assert name is not None, "all of the disk was copied"
+        return state / "images" / name
+
     def last(self, guest: Guest) -> dict[str, Any]:
         """Return a server's last migration."""
         answer = self.client.get(f"/compute/v2.1/os-migrations?instance_uuid={guest.id}", headers=_LATEST)
@@ -333,10 +347,36 @@ def test_a_guest_that_runs_from_a_disc_keeps_it(world: World) -> None:
         assert (drives_of(guest), guest.domain_state()) == ([drive], "running")
         assert not (cloud.state(source) / "servers" / guest.id).exists()
     cloud.openstack("image", "delete", "disc")
+    base = hashlib.sha256(iso_disc()).hexdigest()
+    world.forget_at_target(base, guest)
+    world.migrate(guest)
+    assert (drives_of(guest), guest.domain_state()) == ([drive], "running")
+    assert world.base_of(guest).read_bytes() == iso_disc()
+    (cloud.state(guest.host) / "images" / base).unlink()  # the next target cannot have it
     assert world.send(guest) == "failed", "its target cannot make the disc"
     world.client.wait_server(guest.id, "ACTIVE")
     assert (drives_of(guest), guest.domain_state()) == ([drive], "running")
     guest.remove()
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.contract("N-MIGRATE")
+def test_what_the_disk_builds_on_goes_before_when_its_image_is_gone(world: World) -> None:
+    guest, tiny = world.guest, real_parts.tiny_image().sha256
+    guest.ssh("echo kept > /persist/kept; sync")
+    written = guest.ssh("cat /persist/load?.sum").stdout
+    world.cloud.openstack("image", "delete", "tiny")
+    for _ in range(_TIMES):
+        world.forget_at_target(tiny, guest)
+        world.migrate()
+        assert world.base_of(guest).name == tiny
+        guest.wait_ssh()
+        guest.ssh("echo 3 > /proc/sys/vm/drop_caches")
+        assert guest.ssh("cat /persist/kept").stdout == "kept\n"
+        assert guest.ssh("cat /persist/load?.sum").stdout == written
+    guest.act({"reboot": {"type": "HARD"}}, "ACTIVE")
+    guest.wait_ssh()
+    assert guest.ssh("cat /persist/kept").stdout == "kept\n"
 
 
 @pytest.mark.timeout(600)

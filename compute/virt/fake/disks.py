@@ -5,6 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from compute import diskheader
+from compute.virt import driver as virt
+
 _HEADER = struct.Struct(">4sIQIIQIIQQIIQQQQII")
 _GIB = 1 << 30
 _MAGIC = b"QFI\xfb"
@@ -19,6 +22,13 @@ def read_words(path: Path) -> str:
 def write_overlay(disk: Path, base: str) -> None:
     """Write a disk without words that builds on the image `base`."""
     disk.write_bytes(_head(base))
+
+
+def base_of(guest: virt.Guest) -> str:
+    """Return the image that a guest's root disk builds on: its server's, unless the disk names one."""
+    named = next((diskheader.base_of(disk.path) for disk in guest.disks if disk.target == virt.ROOT_TARGET), None)
+    image = guest.server.image
+    return named or ("" if image is None else image.sha256)
 
 
 def write_copy(disk: Path, copy: Path) -> None:

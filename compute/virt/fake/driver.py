@@ -93,7 +93,7 @@ class FakeDriver(FakeDevices, FakeMigrations):
                                     nics=[nic.port_id for nic in guest.nics],
                                     disks=[disk.target for disk in guest.disks],
                                     volumes=[disk.volume_id for disk in guest.volumes],
-                                    base=server.image.sha256 if server.image is not None else "",
+                                    base=disks.base_of(guest),
                                     agent=Hardware.of(server).guest_agent,
                                     iso=guest.iso.name if guest.iso is not None else "",
                                     drive=bool(guest.iso is not None or Hardware.of(server).cdrom_bus))

@@ -88,7 +88,7 @@ class FakeMigrations:
         if domain is None or domain.state not in (virt.RUNNING, virt.PAUSED):
             raise errors.AgentError(reason="The guest does not run on its host.")
         return terms.Origin(" ".join(sorted(self.features)), dict.fromkeys(domain.disks, DISK_BYTES),
-                            domain.base)
+                            domain.base, "qcow2" if domain.base else "")
 
     def prepare_migration(self, guest: virt.Guest, origin: terms.Origin, *, copied: tuple[str, ...], on_base: bool
                           ) -> terms.Landing:

@@ -59,13 +59,15 @@ class FakeDisks:
         """Remove the root disk's file."""
         self._layout.disk(server_id).unlink(missing_ok=True)
 
-    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None
-               ) -> tuple[Disk, ...]:
-        """Touch the root disk's file."""
+    def ensure(self, server: ServerSpec, base: Path | None, *, sizes: Mapping[str, int] | None = None,
+               base_format: str | None = None) -> tuple[Disk, ...]:
+        """Touch the root disk's file; on a base whose image is gone, write what it builds on."""
         self.faults.reach("disk.ensure:before", server.id)
         if server.rescue is not None:
             return self._ensure_rescue(server, server.rescue)
         path = self._layout.disk(server.id)
+        if base is not None and base_format is not None and not path.exists():
+            disks.write_overlay(path, base.name)
         path.touch()
         self.faults.reach("disk.ensure:after", server.id)
         return () if boots_from_volume(server) else (Disk(path, ROOT_TARGET),)

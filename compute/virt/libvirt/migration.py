@@ -35,11 +35,12 @@ def describe(domain: libvirt.virDomain) -> terms.Origin:
         raise errors.AgentError(reason="The guest does not run on its host.")
     tree = etree.fromstring(domain.XMLDesc(0))
     # Of what is no volume the root disk alone builds on a file. It may be a disc, which cannot be written.
-    base = next(iter(tree.xpath("devices/disk[not(serial)]/backingStore/source")), None)
+    base = next(iter(tree.xpath("devices/disk[not(serial)]/backingStore[source]")), None)
     return terms.Origin(
         _cpu_of(domain, tree),
         {_key(disk): domain.blockInfo(_key(disk))[0] for disk in _own_disks(tree)},
-        "" if base is None else Path(base.get("file", "")).name)
+        "" if base is None else Path(base.find("source").get("file", "")).name,
+        "" if base is None else base.xpath("string(format/@type)"))
 
 
 def _cpu_of(domain: libvirt.virDomain, tree: Any) -> str:

@@ -77,8 +77,12 @@ class PrepareTarget(OperationTask):
             self._begin()
             run.memory[_ORIGIN] = _describe(run, choice["source"])
         spec, groups = run.memory[_TOLD]
-        return run.ask_host(choice["host"], run.cloud.compute.prepare_migration, at_target(spec, connections),
-                            run.memory[_ORIGIN], block_migration, groups)
+        origin, ask = run.memory[_ORIGIN], run.ask_host
+        if spec.image is None and origin.get("base"):  # the store has it no more: it goes before
+            offer = run.ask_host(choice["source"], run.cloud.compute.offer_base, run.resource_id, choice["host"])
+            origin, ask = {**origin, "offer": offer}, run.ask_host_to_copy
+        return ask(choice["host"], run.cloud.compute.prepare_migration, at_target(spec, connections), origin,
+                   block_migration, groups)
 
     def _begin(self) -> None:
         run = self.run

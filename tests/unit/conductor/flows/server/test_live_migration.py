@@ -46,6 +46,8 @@ class Parts(ScriptedNodes):
         self.beside: set[str | None] = set()
         self.landing: dict[str, Any] = {}
         self.describing: Callable[[], object] = lambda: None
+        self.origin: dict[str, Any] = {}
+        self.prepared_from: dict[str, Any] = {}
 
     def connect_volume(self, _context: Any, node: str, volume: Any, attachment_id: str, connector: Any,
                        readonly: bool, *, beside: str | None = None) -> Any:
@@ -62,10 +64,15 @@ class Parts(ScriptedNodes):
         with self._call("describe_migration", host):
             self.describing()
             assert [volume.connection.data["for"] for volume in server.volumes] == ["host1"]
-        return {}
+        return self.origin
 
-    def prepare_migration(self, _context: Any, host: str, server: Any, *_: Any) -> dict[str, Any]:
+    def offer_base(self, _context: Any, host: str, _server_id: str, to_host: str) -> dict[str, Any]:
+        with self._call("offer_base", host):
+            return {"host": host, "to": to_host}
+
+    def prepare_migration(self, _context: Any, host: str, server: Any, origin: Any, *_: Any) -> dict[str, Any]:
         with self._call("prepare_migration", host):
+            self.prepared_from = origin
             assert [volume.connection.data["for"] for volume in server.volumes] == ["host2"]
         return self.landing
 
@@ -245,6 +252,13 @@ def test_who_takes_over_has_the_guest_described_again(rig: LiveRig) -> None:
     rig.nodes.faults[CALLS.index("prepare_migration")] = ("before", Killed())
     assert rig.finish(operation_id) == operation_states.SUCCEEDED
     assert rig.nodes.calls == [*CALLS[:3], "describe_migration", *CALLS[2:]]
+
+
+def test_what_the_root_disk_builds_on_is_offered_to_the_target(rig: LiveRig) -> None:
+    rig.nodes.origin = {"base": "ab" * 32}
+    assert rig.finish(rig.begin()) == operation_states.SUCCEEDED
+    assert rig.nodes.calls == [*CALLS[:2], "offer_base", *CALLS[2:]]
+    assert rig.nodes.prepared_from == {**rig.nodes.origin, "offer": {"host": "host1", "to": "host2"}}
 
 
 def test_a_guest_on_its_way_is_written_down_with_the_step_that_sends_it(rig: LiveRig) -> None:

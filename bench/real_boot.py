@@ -18,9 +18,6 @@ import measure
 
 measure.use_checkout()
 
-import sqlalchemy as sa  # noqa: E402
-
-from hostler.db.models import Server  # noqa: E402
 from hostler.resources.server import states  # noqa: E402
 from tests.harness.ports import wait_for  # noqa: E402
 
@@ -44,7 +41,7 @@ class ByHand(live_migration.ByHand):
         return took_s
 
 
-def create(world: live_migration.World, image: str, flavor: str) -> float:
+def create(world: live_migration.World, look: live_migration.Look, image: str, flavor: str) -> float:
     """Make a server and delete it again; returns the seconds until it was active."""
     client, started = world.client, time.monotonic()
     answer = client.post("/compute/v2.1/servers", {"server": {
@@ -52,18 +49,12 @@ def create(world: live_migration.World, image: str, flavor: str) -> float:
         "host": world.cloud.hosts[0].name}}, headers=_HEADERS)
     assert answer.status_code == 202, answer.text
     server_id = answer.json()["server"]["id"]
-    wait_for(lambda: _vm_state(world, server_id) != states.BUILDING, "the guest", 120,
-             every_s=live_migration.LOOK_EVERY_S)
+    wait_for(lambda: look.at(server_id) != states.BUILDING, "the guest", 120, every_s=live_migration.LOOK_EVERY_S)
     took_s = time.monotonic() - started
-    assert _vm_state(world, server_id) == states.ACTIVE, client.show(server_id)
+    assert look.at(server_id) == states.ACTIVE, client.show(server_id)
     client.delete(f"/compute/v2.1/servers/{server_id}")
     client.wait_gone(server_id)
     return took_s
-
-
-def _vm_state(world: live_migration.World, server_id: str) -> str | None:
-    with world.records.reading() as session:
-        return session.scalar(sa.select(Server.vm_state).where(Server.id == server_id))
 
 
 def compare(world: live_migration.World, times: int) -> None:
@@ -72,9 +63,10 @@ def compare(world: live_migration.World, times: int) -> None:
     flavors = world.client.get("/compute/v2.1/flavors").json()["flavors"]
     flavor = next(row["id"] for row in flavors if row["name"] == "tiny")
     by_hand = ByHand(world)
-    create(world, image, flavor)  # the host has the network afterwards
+    look = live_migration.Look(world.records, "SELECT vm_state FROM servers WHERE id = %s")
+    create(world, look, image, flavor)  # the host has the network afterwards
     by_hand.create()
-    runs = [(create(world, image, flavor), by_hand.create()) for _ in range(times)]
+    runs = [(create(world, look, image, flavor), by_hand.create()) for _ in range(times)]
     for name, found in zip(("api", "by_hand"), zip(*runs, strict=True), strict=True):
         print(f"seconds {name}: {[round(took_s, 2) for took_s in found]}", file=sys.stderr)
         measure.figure(f"real_boot/{name}", statistics.median(found), "s", count=times)

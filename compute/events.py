@@ -2,10 +2,11 @@
 
 Hypervisors repeat themselves (a start is reported as started and resumed, a guest's reboot up to three times) and also
 report what the agent itself has done. So consecutive events of a server with the same state become one, and events
-during the agent's own work on a server are held until the work ends: those that say the same as its reply are
-dropped, unless another state was reported since the last work that succeeded: that report may come too late for the
-operation, and only a newer one corrects it. Events wait here while the broker is unreachable; past a limit only the
-last of each server is kept, which is all that reconciliation needs.
+during the agent's own work on a server are held until the work ends: those that say the same as its reply are dropped,
+unless another state was reported since the last work that succeeded: that report may come too late for the operation,
+and only a newer one corrects it. Those of a guest that left are dropped, and those of one that is to come are held
+until the work that takes it over: a report while a guest is sent takes time from it. Events wait here while the broker
+is unreachable; past a limit only the last of each server is kept, which is all that reconciliation needs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from compute.virt.driver import Event
+from compute.virt.driver import NOSTATE, Event
 from hostler import errors
 from hostler.context import RequestContext
 
@@ -77,16 +78,20 @@ class EventRelay:
             self._holders[server_id] += 1
             self._held.setdefault(server_id, [])
 
-    def release(self, server_id: str, expected_state: str | None) -> None:
-        """Let go; events that end in `expected_state` are dropped, others are sent on."""
+    def release(self, server_id: str, expected_state: str | None, *, awaited: bool = False) -> None:
+        """Let go; events that end in `expected_state` are dropped, others are sent on. Those of a guest that is
+        `awaited` are held on, until the next work on it ends."""
         with self._condition:
             self._holders[server_id] -= 1
             if self._holders[server_id] > 0:
                 return
             del self._holders[server_id]
+            if awaited:
+                return
             held = self._held.pop(server_id, [])
             reported = self._reported.pop(server_id, expected_state)
-            if held and not held[-1].power_state == reported == expected_state:
+            # A guest that left has its reports from its new host.
+            if held and expected_state != NOSTATE and not held[-1].power_state == reported == expected_state:
                 for event in held:
                     _append(self._pending, self._stamped(event))
                 self._condition.notify_all()

@@ -31,6 +31,7 @@ class Work:
     def __init__(self, server_id: str, fence: Fence, context: RequestContext | None, audience: Audience) -> None:
         self.server_id = server_id
         self.end_state: str | None = None
+        self.awaits_guest = False
         self._fence = fence
         self._context = context
         self._reports = ProgressReports(audience, context)
@@ -52,6 +53,10 @@ class Work:
     def ended_in(self, power_state: str) -> None:
         """Say in which power state the work leaves the server."""
         self.end_state = power_state
+
+    def await_guest(self) -> None:
+        """Say that the guest is to come: what happens to it until then, the next work on it says."""
+        self.awaits_guest = True
 
 
 class Gate(Protocol):
@@ -102,4 +107,4 @@ class Workbench:
                 reason = f"An error on the host: {error.strerror or type(error).__name__}."
                 raise errors.AgentError(reason=reason) from error
             finally:
-                self._relay.release(server_id, work.end_state)
+                self._relay.release(server_id, work.end_state, awaited=work.awaits_guest)

@@ -6,8 +6,8 @@
 3. SendGuest       the source's hypervisor sends; progress, wishes, limits of time (revert: it is aborted; a guest that
                    has arrived nevertheless stays there)
 4. TakeOver        the target's agent compares the disks, where it is configured to, and takes over; the records
-                   name the target (from here there is no way back)
-5. CleanSource     the source's agent removes what is left
+                   name the target while the source's agent removes what is left (from here there is no way back)
+5. CleanSource     the source's agent removes it, where it has not yet
 
 With volumes, before 1, between 1 and 2, and at the end:
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent import futures
 from typing import Any, Final
 
@@ -27,9 +27,10 @@ from hostler.resources.server.specs import ServerSpec
 from scheduler.rpcapi import Choice, Request
 
 LOG = logging.getLogger(__name__)
-# In a run's memory: the spec that its hosts get, and what the source says of the guest.
+# In a run's memory: the spec that its hosts get, what the source says of the guest, and that it has removed its own.
 _TOLD: Final = "told"
 _ORIGIN: Final = "origin"
+_CLEANED: Final = "cleaned"
 
 
 class ClaimLanding(ClaimTarget):
@@ -98,8 +99,7 @@ class PrepareTarget(OperationTask):
         with self.run.reading() as session:
             if has_landed(session, self.run):
                 return
-        tried(f"server {self.run.resource_id} may have left files on host {choice['host']} until that reconciles",
-              lambda: _remove(self, choice["host"]))
+        _clean(self.run, choice["host"], lambda: _remove(self.run, choice["host"]))
 
 
 class SendGuest(OperationTask):
@@ -137,7 +137,8 @@ class SendGuest(OperationTask):
 
 
 class TakeOver(OperationTask):
-    """Have the target take the guest over, and write that it is there. Revert: nothing to undo."""
+    """Have the target take the guest over, and write that it is there while the source removes what it keeps: once the
+    guest runs at its target, that is of no use to anybody. Revert: nothing to undo."""
 
     default_provides = "guest"
     no_return = True
@@ -156,7 +157,15 @@ class TakeOver(OperationTask):
             land(session, run, connections)
             enter(session, run, migrations.POST_MIGRATING)
 
-        run.write(switch)
+        if landing.get("paused"):  # whoever takes over may have to compare the source's disks again
+            run.write(switch)
+        else:
+            with futures.ThreadPoolExecutor(1, "clean-source") as pool:
+                cleaned = pool.submit(_clean, run, choice["source"], lambda: run.ask_host(
+                    choice["source"], run.cloud.compute.destroy_server, run.resource_id, spec.ports))
+                run.write(switch)
+                cleaned.result()
+            run.memory[_CLEANED] = True
         tell_late_changes(run, choice["host"], spec)
         return guest
 
@@ -167,7 +176,8 @@ class TakeOver(OperationTask):
 
 
 class CleanSource(OperationTask):
-    """Have the source remove what it keeps of the server. Revert: nothing to undo."""
+    """Have the source remove what it keeps of the server, unless it did while the records were written. Revert: nothing
+    to undo."""
 
     weight = 0
     no_return = True
@@ -175,8 +185,8 @@ class CleanSource(OperationTask):
 
     def execute(self, choice: dict[str, Any]) -> None:
         """Remove; a host that stays silent cleans up by itself when it returns."""
-        tried(f"server {self.run.resource_id} may have left files on host {choice['source']} until that reconciles",
-              lambda: _remove(self, choice["source"]))
+        if _CLEANED not in self.run.memory:
+            _clean(self.run, choice["source"], lambda: _remove(self.run, choice["source"]))
 
 
 def _describe(run: Run, source: str) -> dict[str, Any]:
@@ -214,8 +224,11 @@ def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], sp
     run.ask_host(choice["host"], compute.compare_server_disks, spec, sums)
 
 
-def _remove(task: OperationTask, host: str) -> None:
-    run = task.run
+def _clean(run: Run, host: str, remove: Callable[[], None]) -> None:
+    tried(f"server {run.resource_id} may have left files on host {host} until that reconciles", remove)
+
+
+def _remove(run: Run, host: str) -> None:
     with run.reading() as session:
         here, ports = ports_to_unplug(session, run.resource_id)
     if here == host:

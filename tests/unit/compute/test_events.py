@@ -8,7 +8,7 @@ import pytest
 
 from compute import events
 from compute.events import EventRelay
-from compute.virt.driver import Event
+from compute.virt.driver import NOSTATE, RUNNING, SHUTDOWN, Event
 from hostler.resources.server.specs import ServerSpec
 from tests.harness.compute_agents import Agent, FakeConductor
 from tests.harness.contexts import attempt_of
@@ -64,6 +64,34 @@ def test_what_the_reply_tells_is_not_told_again(agent: Agent, server: ServerSpec
     agent.destroy(server)
     agent.relay.flush()
     assert agent.conductor.events == []
+
+
+def test_a_guest_that_left_has_nothing_to_tell(sink: FakeConductor) -> None:
+    relay = EventRelay("h", sink)
+    relay.hold("a")
+    relay.add(Event("a", "paused", "t"))  # for its last moment here
+    relay.release("a", NOSTATE)
+    relay.flush()
+    assert sink.events == []
+
+
+@pytest.mark.parametrize(("end_state", "told"), [(RUNNING, []), (SHUTDOWN, ["started"]), (None, ["started"])])
+def test_a_guest_that_is_to_come_is_told_of_by_the_work_that_takes_it_over(sink: FakeConductor, end_state: str | None,
+                                                                           told: list[str]) -> None:
+    relay = EventRelay("h", sink)
+    relay.hold("a")
+    relay.release("a", None, awaited=True)
+    for kind in ("started", "resumed"):
+        relay.add(Event("a", kind, "t"))
+    relay.flush()
+    assert sink.events == []
+    relay.hold("a")
+    relay.release("a", end_state)
+    relay.flush()
+    assert kinds(sink) == told
+    relay.add(Event("a", "stopped", "t"))
+    relay.flush()
+    assert kinds(sink) == [*told, "stopped"], "it is waited for no more"
 
 
 def test_what_happens_behind_the_agents_back_is_told(agent: Agent, server: ServerSpec) -> None:

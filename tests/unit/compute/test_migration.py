@@ -52,6 +52,9 @@ def test_a_guest_goes_from_one_agent_to_the_other(agent: Agent, target: Agent, r
     agent.destroy(running, "move")
     assert agent.leftovers() == []
     assert target.driver.list_servers() == {running.id: virt.RUNNING}
+    for host in (agent, target):
+        host.relay.flush()
+        assert host.conductor.events == [], "the calls have said it"
 
 
 def test_every_call_may_be_repeated(agent: Agent, target: Agent, running: ServerSpec) -> None:

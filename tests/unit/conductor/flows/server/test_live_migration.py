@@ -16,6 +16,7 @@ from sqlalchemy import orm
 from conductor.engine.runner import Runner
 from conductor.engine.slots import Slots
 from conductor.run import CloudAccess
+from conductor.tasks.host import live_migration
 from hostler import errors, ids
 from hostler.db.models import Allocation, Host, Migration, Operation, Server, VolumeAttachment
 from hostler.operations import states as operation_states
@@ -46,6 +47,7 @@ class Parts(ScriptedNodes):
         self.beside: set[str | None] = set()
         self.landing: dict[str, Any] = {}
         self.describing: Callable[[], object] = lambda: None
+        self.removing: Callable[[], object] = lambda: None
         self.origin: dict[str, Any] = {}
         self.prepared_from: dict[str, Any] = {}
 
@@ -104,6 +106,7 @@ class Parts(ScriptedNodes):
 
     def destroy_server(self, _context: Any, host: str, _server_id: str, _ports: Any) -> None:
         with self._call("destroy_server", host):
+            self.removing()
             assert host != self.guest_host
 
 
@@ -245,6 +248,28 @@ def test_the_source_describes_the_guest_while_the_target_is_chosen(rig: LiveRig)
     operation_id = rig.begin()
     assert rig.finish(operation_id) == operation_states.SUCCEEDED
     assert rig.nodes.calls == CALLS
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_the_source_removes_what_it_keeps_while_the_records_are_written(rig: LiveRig, monkeypatch: pytest.MonkeyPatch,
+                                                                      paused: bool) -> None:
+    both, turns = threading.Barrier(2, timeout=30), []
+    switched = live_migration.land
+
+    def land(*arguments: Any) -> None:
+        turns.append("records")
+        if not paused:
+            both.wait()
+        switched(*arguments)
+
+    monkeypatch.setattr(live_migration, "land", land)
+    rig.nodes.landing = {"paused": paused}
+    rig.nodes.removing = (lambda: turns.append("source")) if paused else both.wait
+    operation_id = rig.begin()
+    assert rig.finish(operation_id) == operation_states.SUCCEEDED
+    assert rig.nodes.calls.count("destroy_server") == 1
+    assert not paused or turns == ["records", "source"], "who takes over may have to compare the source's disks"
+    rig.check_at(operation_id, "host2")
 
 
 def test_who_takes_over_has_the_guest_described_again(rig: LiveRig) -> None:

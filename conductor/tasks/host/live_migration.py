@@ -112,6 +112,8 @@ class SendGuest(OperationTask):
 
     def execute(self, choice: dict[str, Any], landing: dict[str, Any]) -> None:
         """Send it; fails when the guest did not leave its source."""
+        if _TOLD not in self.run.memory and _is_done(self.run):
+            return  # who takes over after the next task, which is not announced, need not ask a source that may be gone
         Sending(self.run, choice["source"], landing).follow()
 
     def revert(self, choice: dict[str, Any], landing: dict[str, Any], connections: Connections | None = None,
@@ -142,6 +144,7 @@ class TakeOver(OperationTask):
 
     default_provides = "guest"
     no_return = True
+    unannounced = True  # the guest is in nobody's hands until its target takes it over
 
     def execute(self, choice: dict[str, Any], landing: dict[str, Any],
                 connections: Connections | None = None) -> dict[str, Any]:
@@ -149,7 +152,7 @@ class TakeOver(OperationTask):
         run = self.run
         spec, groups = _recall(run)
         spec = at_target(spec, connections)
-        if landing.get("paused") and not self._is_done():
+        if landing.get("paused") and not _is_done(run):
             _compare_disks(run, choice, landing, spec)
         guest = run.ask_host(choice["host"], run.cloud.compute.arrive_server, spec, groups)
 
@@ -168,11 +171,6 @@ class TakeOver(OperationTask):
             run.memory[_CLEANED] = True
         tell_late_changes(run, choice["host"], spec)
         return guest
-
-    def _is_done(self) -> bool:
-        """Return whether an interrupted run got past this task: the source may have no disks any more."""
-        with self.run.reading() as session:
-            return has_landed(session, self.run)
 
 
 class CleanSource(OperationTask):
@@ -222,6 +220,12 @@ def _compare_disks(run: Run, choice: dict[str, Any], landing: dict[str, Any], sp
                     run.resource_id)
         return
     run.ask_host(choice["host"], compute.compare_server_disks, spec, sums)
+
+
+def _is_done(run: Run) -> bool:
+    """Return whether an interrupted run had the target take over: the source may have no disks any more."""
+    with run.reading() as session:
+        return has_landed(session, run)
 
 
 def _clean(run: Run, host: str, remove: Callable[[], None]) -> None:

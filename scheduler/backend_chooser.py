@@ -18,6 +18,7 @@ from sqlalchemy import orm
 
 from hostler import errors
 from hostler.context import RequestContext
+from hostler.db.compiled import execute_built
 from hostler.db.engine import Database
 from hostler.db.models import Volume
 from hostler.operations import lease
@@ -155,12 +156,12 @@ def _claim(session: orm.Session, choices: Sequence[_Choice],
 
 def _held_rows(session: orm.Session, choices: Sequence[_Choice]) -> dict[str, Any]:
     volume_ids = sorted(choice.request.volume_id for choice in choices)
-    return {row.id: row for row in session.execute(_HELD, {"ids": volume_ids})}
+    return {row.id: row for row in execute_built(session, _HELD, {"ids": volume_ids})}
 
 
 def _volumes(session: orm.Session, requests: Sequence[BackendRequest]) -> dict[str, Any]:
     wanted = {request.volume_id for request in requests}
-    found = {row.id: row for row in session.execute(_VOLUMES, {"ids": list(wanted)})}
+    found = {row.id: row for row in execute_built(session, _VOLUMES, {"ids": list(wanted)})}
     for missing in sorted(wanted - found.keys()):
         raise errors.NotFound(resource="Volume", id=missing)
     return found

@@ -9,6 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import orm
 
+from hostler.db.compiled import execute_built
 from hostler.db.models import Backend, VolumeNode, Zone
 from hostler.resources.volume import backend_claims
 from hostler.resources.volume.capabilities import stated
@@ -63,7 +64,7 @@ def read_backends(session: orm.Session, now: dt.datetime, down_time_s: float, us
     """Return every back end, in the order of ids; `afresh` ignores cached sums."""
     # Back ends before sums: a claim in between makes the sums newer than the generation, which then fails the claim
     # that builds on it; the other way round it would pass.
-    rows = session.execute(_BACKENDS).all()
+    rows = execute_built(session, _BACKENDS, {}).all()
     used = uses.look(session, {row.id: row.generation for row in rows}, afresh=afresh)
     return [_state(row, used[row.id], now, dt.timedelta(seconds=down_time_s)) for row in rows]
 

@@ -12,7 +12,7 @@ from oslo_config import cfg
 from api.face import Face
 from api.links import base_url
 from hostler import errors, i18n
-from hostler.db import committed
+from hostler.db import committed, outage
 
 LOG = logging.getLogger(__name__)
 
@@ -51,6 +51,16 @@ def status_of(error: errors.HostlerError, face: Face | None = None) -> int:
 def face_of(faces: Sequence[Face], path: str) -> Face:
     """Return the face that `path` belongs to; the first when none does."""
     return next((face for face in faces if path == face.prefix or path.startswith(face.prefix + "/")), faces[0])
+
+
+def _known(request: falcon.Request, error: Exception) -> errors.HostlerError:
+    """Return what an unexpected error means to a client, and log it."""
+    if outage.is_collision(error):
+        # What the request needs was there when it was looked up, and no longer when it was written.
+        LOG.warning("%s %s lost a race: %s", request.method, request.path, error)
+        return errors.Conflict(reason="Another request changed or deleted what this one needs. Nothing was changed.")
+    LOG.error("%s %s failed", request.method, request.path, exc_info=error)
+    return errors.Internal()
 
 
 def install(app: falcon.App[Any, Any], faces: Sequence[Face], conf: cfg.ConfigOpts) -> None:
@@ -93,8 +103,8 @@ def install(app: falcon.App[Any, Any], faces: Sequence[Face], conf: cfg.ConfigOp
         respond(request, response, error.status_code, family(text))
 
     def unexpected(request: falcon.Request, response: falcon.Response, error: Exception, _params: object) -> None:
-        LOG.error("%s %s failed", request.method, request.path, exc_info=error)
-        respond(request, response, 500, errors.Internal())
+        known = _known(request, error)
+        respond(request, response, status_of(known), known)
 
     handlers: tuple[tuple[type[Exception], Callable[..., None]], ...] = (
         (Exception, unexpected), (falcon.HTTPError, http), (errors.HostlerError, ours))

@@ -13,7 +13,7 @@ from hostler import errors
 def limit_of(request: falcon.Request, maximum: int) -> int:
     """Return the page size asked for, capped at `maximum`; raises InvalidField for anything but a whole number ≥ 0."""
     text = request.get_param("limit")
-    if text is None or text == "":
+    if text is None:
         return maximum
     try:
         limit = int(text)

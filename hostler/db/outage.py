@@ -18,6 +18,9 @@ _AWAY_SQLSTATES = frozenset({"57P01", "57P02", "57P03", "57P05", "53300", "25P03
                              "08000", "08001", "08003", "08004", "08006", "08S01"})
 _AWAY_MYSQL = frozenset({1040, 1047, 1053, 1152, 1158, 1159, 1160, 1161, 1290, 1927, 2002, 2003, 2006, 2013, 2014, 2045,
                          2055, 4031})
+# A row that is referred to is gone, one that shall go is referred to, or there is one with the same unique value.
+_COLLISION_SQLSTATES = frozenset({"23001", "23503", "23505"})
+_COLLISION_MYSQL = frozenset({1062, 1451, 1452})
 
 
 class LostRace(Exception):
@@ -53,4 +56,11 @@ def _has_code(original: BaseException | None, sqlstates: frozenset[str], numbers
     return getattr(original, "sqlstate", None) in sqlstates or number in numbers
 
 
-__all__ = ["LostRace", "is_away", "is_transient"]
+def is_collision(error: BaseException) -> bool:
+    """Return whether a row that another transaction added or deleted in between is in the way of this one's."""
+    return isinstance(error, exc.IntegrityError) and (
+        _has_code(error.orig, _COLLISION_SQLSTATES, _COLLISION_MYSQL)
+        or str(error.orig).startswith(("FOREIGN KEY constraint failed", "UNIQUE constraint failed")))
+
+
+__all__ = ["LostRace", "is_away", "is_collision", "is_transient"]

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from hostler import errors
 from hostler.query.expressions import And, Compare, Expression, Not, Operator, Or, Some
 from hostler.query.fields import moment, refuse
 
@@ -23,8 +24,16 @@ _LONGEST_MAP: Final = 4096
 
 
 def where(filters: Mapping[str, Filter], found: Mapping[str, Sequence[str]]) -> And:
-    """Return what all of the filters found ask for; each comes with its values."""
+    """Return what all of the filters found ask for; each comes with its values. Raises Invalid."""
+    _check_span(found)
     return And(tuple(filters[name](name, values) for name, values in found.items()))
+
+
+def _check_span(found: Mapping[str, Sequence[str]]) -> None:
+    """Raise Invalid when a list of changes ends before it begins."""
+    begin, end = found.get("changes-since"), found.get("changes-before")
+    if begin and end and moment("changes-before", end[-1]) < moment("changes-since", begin[-1]):
+        raise errors.Invalid(reason="The value of changes-since must be less than or equal to changes-before.")
 
 
 def equal(path: str) -> Filter:

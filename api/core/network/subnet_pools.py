@@ -38,10 +38,11 @@ def choose_block(session: orm.Session, caller: Caller, network: Network, project
     if pool is None:
         if values.get("prefixlen") is not None:
             raise _bad("a subnetpool must be specified with a prefixlen")
+        _check_affinity(session, network, values["ip_version"], None)
         return plain
     if pool.ip_version != values["ip_version"]:
         raise _bad(f"Cannot allocate IPv{values['ip_version']} subnet from IPv{pool.ip_version} subnet pool")
-    _check_affinity(session, network, pool)
+    _check_affinity(session, network, pool.ip_version, pool)
     if plain.get("cidr") is None:
         for name in _NEED_CIDR:
             if values.get(name) is not None:
@@ -74,16 +75,18 @@ def _pool_of(session: orm.Session, caller: Caller, values: Mapping[str, Any]) ->
     return find(session, caller, SubnetPool, pool.id)
 
 
-def _check_affinity(session: orm.Session, network: Network, pool: SubnetPool) -> None:
-    """Raise Invalid unless the network's other subnets of this IP version are of the same scope or the same pool."""
+def _check_affinity(session: orm.Session, network: Network, version: int, pool: SubnetPool | None) -> None:
+    """Raise Invalid unless the network's other subnets of this IP version are of the same scope or the same pool, or,
+    like the new one, of none."""
     others = session.execute(
         sa.select(Subnet.subnetpool_id, SubnetPool.address_scope_id).distinct()
         .outerjoin(SubnetPool, SubnetPool.id == Subnet.subnetpool_id)
-        .where(Subnet.network_id == network.id, Subnet.ip_version == pool.ip_version)).tuples().all()
-    if {scope_id for _, scope_id in others if scope_id} - {pool.address_scope_id}:
+        .where(Subnet.network_id == network.id, Subnet.ip_version == version)).tuples().all()
+    if pool is not None and {scope_id for _, scope_id in others if scope_id} - {pool.address_scope_id}:
         raise errors.Invalid(reason="Subnets of the same address family hosted on the same network must all be "
                                     "allocated from the same address scope.")
-    if any(pool_id != pool.id and not scope_id for pool_id, scope_id in others):
+    if any(pool_id is not None if pool is None else pool_id != pool.id and not scope_id
+           for pool_id, scope_id in others):
         raise errors.Invalid(reason="Subnets hosted on the same network must be allocated from the same subnet pool.")
 
 

@@ -37,8 +37,9 @@ def new_values(values: Mapping[str, Any]) -> dict[str, Any]:
         gateway = _first_host(block)
     _check_gateway(block, gateway)
     given = values.get("allocation_pools")
-    pools = _pools(block, given) if given is not None else ipam.default_pools(block, _text(gateway))
-    _check_gateway_outside(pools if given is not None else (), gateway)
+    # An empty list stands for the default in the reference, too; a change to one leaves the subnet without addresses.
+    pools = _pools(block, given) if given else ipam.default_pools(block, _text(gateway))
+    _check_gateway_outside(pools if given else (), gateway)
     return {**values, "cidr": str(block), "gateway_ip": _text(gateway), "allocation_pools": pools,
             "enable_dhcp": values.get("enable_dhcp", True),
             "dns_nameservers": _dns_nameservers(values.get("dns_nameservers") or ()),

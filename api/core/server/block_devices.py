@@ -49,10 +49,9 @@ def arrange(devices: Sequence[BlockDevice], image_id: str | None, *, ephemeral_g
     """Return the disks of a server whose flavor has these local ones; raises Invalid, NotImplementedHere."""
     images = [device for device in devices if device.source == "image" and device.destination == "local"]
     for device in images:
-        if device.boot_index not in (0, None) or image_id not in (None, device.id) or len(images) > 1:
+        if device.boot_index != 0 or image_id != device.id or len(images) > 1:
             raise errors.Invalid(reason="Block Device Mapping is Invalid: Mapping image to local is only supported for "
-                                        "the image that the instance boots from.")
-        image_id = device.id
+                                        "the image that the instance boots from (imageRef), with boot_index 0.")
     for device in devices:
         if device.source == "blank" and device.destination == "local":
             _check_local(device, ephemeral_gib, swap_mib)

@@ -48,7 +48,8 @@ def _access(services: Services) -> Iterable[tuple[str, Any]]:
 def _things(services: Services) -> Iterable[tuple[str, Any]]:
     for noun in (projects.PROJECT, users.USER, groups.GROUP, roles.ROLE, domains.DOMAIN):
         yield f"/{noun.name}s", nouns.Collection(services, noun)
-        yield f"/{noun.name}s/{{{noun.name}_id}}", nouns.Item(services, noun)
+        item = projects.OneProject if noun is projects.PROJECT else nouns.Item
+        yield f"/{noun.name}s/{{{noun.name}_id}}", item(services, noun)
     yield "/projects/{project_id}/tags", projects.ProjectTags(services)
     yield "/projects/{project_id}/tags/{tag}", projects.OneProjectTag(services)
     yield "/users/{user_id}/password", users.UserPassword(services)

@@ -66,9 +66,12 @@ class RoleAssignments(Resource):
     def on_get(self, request: falcon.Request, response: falcon.Response) -> None:
         """List them. There are no inherited roles."""
         conf = self.conf
+        target = _scope(request)
+        if parameters.flag(request, "include_subtree") and (target is None or target.kind != "project"):
+            raise errors.Invalid(reason="scope.project.id must be specified if include_subtree is also specified")
         wanted = AssignmentFilter(user_id=parameters.identifier(request, "user.id"),
                                   group_id=parameters.identifier(request, "group.id"),
-                                  role_id=parameters.identifier(request, "role.id"), target=_scope(request),
+                                  role_id=parameters.identifier(request, "role.id"), target=target,
                                   effective=parameters.flag(request, "effective"))
         found = assignments.list_assignments(self.services, request.context.caller, wanted)
         if request.get_param("scope.OS-INHERIT:inherited_to"):

@@ -36,6 +36,28 @@ PROJECT: Final = Noun(
     update=projects.update_project, delete=projects.delete_project)
 
 
+class OneProject(nouns.Item):
+    """A project, with the projects above and below it when they are asked for."""
+
+    def on_get(self, request: falcon.Request, response: falcon.Response, **place: str) -> None:
+        """Show it."""
+        relatives = {name: _spelling(request, name) for name in ("parents", "subtree")}
+        super().on_get(request, response, **place)
+        shown = response.media["project"]
+        # There is no tree: above a project is its domain alone, which is no project, and below it nothing.
+        as_ids = {"parents": {shown["parent_id"]: None}, "subtree": None}
+        shown.update({name: as_ids[name] if spelling == "ids" else []
+                      for name, spelling in relatives.items() if spelling is not None})
+
+
+def _spelling(request: falcon.Request, name: str) -> str | None:
+    """Return whether relatives are asked for as `ids` or as a `list`; raises Invalid for both."""
+    asked = [spelling for spelling in ("list", "ids") if parameters.flag(request, f"{name}_as_{spelling}")]
+    if len(asked) > 1:
+        raise errors.Invalid(reason=f"Cannot use {name}_as_list and {name}_as_ids query params at the same time.")
+    return asked[0] if asked else None
+
+
 class UserProjects(nouns.Resource):
     """The projects on which a user has roles."""
 

@@ -76,10 +76,16 @@ def send_content(request: falcon.Request, response: falcon.Response, store: Imag
 
 
 def _range(request: falcon.Request, size_bytes: int) -> tuple[int, int]:
-    """Return first and last byte to send; raises falcon's 416 when the range has none of the content."""
-    if request.range is None:
+    """Return first and last byte to send; raises falcon's 416 when the range is none, or has none of the content."""
+    header = request.get_header("Range")
+    if header is None:
         return 0, size_bytes - 1
-    first, last = request.range
+    if "," in header:
+        raise errors.InvalidField(field="Range", value=header[:80], reason="Ask for one range at a time.")
+    try:
+        first, last = request.range or (0, -1)
+    except falcon.HTTPInvalidHeader:
+        raise falcon.HTTPRangeNotSatisfiable(size_bytes) from None
     if request.range_unit != "bytes":
         raise falcon.HTTPRangeNotSatisfiable(size_bytes)
     if first < 0:

@@ -55,7 +55,7 @@ def truth(name: str, text: str | None, *, default: bool = False) -> bool:
 
 def number(name: str, text: str | None, default: int = 0) -> int:
     """Return a whole number ≥ 0; raises InvalidField."""
-    if text is None or text == "":
+    if text is None:
         return default
     if not (text.isascii() and text.isdigit() and len(text) < 10):
         raise errors.InvalidField(field=name, value=text[:80], reason="It must be a whole number.")

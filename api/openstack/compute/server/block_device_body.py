@@ -28,6 +28,7 @@ EDGES: Final = (1, 32, 33, 42, 67)
 LEGACY: Final = {"type": "array", "items": {"type": "object", "additionalProperties": False, "properties": {
     "virtual_name": _TEXT, "volume_id": _TEXT, "snapshot_id": _TEXT, "volume_size": _SIZE, "device_name": _TEXT,
     "delete_on_termination": schema.BOOLEAN, "no_device": {}, "connection_info": {}}}}
+_BUSES: Final = frozenset({None, "", "fdc", "ide", "sata", "scsi", "usb", "virtio", "xen", "lxc", "uml"})
 _IDS: Final = {"image": "image_id", "volume": "volume_id", "snapshot": "snapshot_id"}
 
 
@@ -54,6 +55,12 @@ def _device(mapping: dict[str, Any]) -> BlockDevice:
     destination = mapping.get("destination_type") or ("volume" if source in ("volume", "snapshot") else "local")
     if destination == "local" and source in ("volume", "snapshot"):
         raise errors.Invalid(reason=f"Block Device Mapping is Invalid: A {source} cannot become a local disk.")
+    if destination == "local" and mapping.get("volume_type"):
+        raise errors.Invalid(reason="Block Device Mapping is Invalid: A local disk has no type (volume_type).")
+    if source == "blank" and mapping.get("uuid"):
+        raise errors.Invalid(reason="Block Device Mapping is Invalid: A blank disk is made from nothing (uuid).")
+    if mapping.get("disk_bus") not in _BUSES:
+        raise errors.InvalidField(field="disk_bus", value=mapping["disk_bus"][:40], reason="There is no such bus.")
     identity = mapping.get("uuid") or mapping.get(_IDS.get(source, ""))
     if identity is not None:
         identity = ids.canonical(identity)

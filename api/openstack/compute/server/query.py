@@ -137,7 +137,7 @@ def _deleted(context: RequestContext, found: dict[str, list[str]], filters: dict
     if asked is not None and context.is_admin:
         return params.truth("deleted", asked)
     # A list of changes includes deletions.
-    return None if "changes-since" in filters else False
+    return None if filters.keys() & {"changes-since", "changes-before"} else False
 
 
 def _check_status(asked: list[str] | None) -> None:

@@ -27,7 +27,7 @@ def local(**more: Any) -> BlockDevice:
 
 
 @pytest.mark.parametrize(("devices", "image", "local_root", "order"), [
-    ([], IMAGE, True, []), ([local(boot_index=0)], IMAGE, True, []), ([local()], None, True, []),
+    ([], IMAGE, True, []), ([local(boot_index=0)], IMAGE, True, []),
     ([volume(boot_index=0)], None, False, [0]), ([volume(boot_index=0)], IMAGE, False, [0]),
     ([volume(), volume(id=B, boot_index=0)], None, False, [0, None]),
     ([volume(), local(boot_index=0)], IMAGE, True, [None]), ([volume(boot_index=1)], IMAGE, True, [1]),
@@ -50,7 +50,8 @@ def test_arrangements_that_make_sense(devices: list[BlockDevice], image: str | N
     ([volume(boot_index=0), volume(id=B, boot_index=2)], None, "Boot sequence"),
     ([local(boot_index=0), volume(boot_index=0)], IMAGE, "Boot sequence"),
     ([local(boot_index=1)], IMAGE, "Mapping image to local"), ([local(boot_index=0)], A, "Mapping image to local"),
-    ([local(), local()], IMAGE, "Mapping image to local"), ([volume(id=None, boot_index=0)], None, "Missing device"),
+    ([local(), local()], IMAGE, "Mapping image to local"), ([local()], IMAGE, "Mapping image to local"),
+    ([local(boot_index=0)], None, "Mapping image to local"), ([volume(id=None, boot_index=0)], None, "Missing device"),
     ([volume(source="image", boot_index=0)], None, "non-zero size"),
     ([volume(boot_index=0, volume_type="fast")], None, "volume_type"),
     ([BlockDevice(source="blank", destination="local", size_gib=3)], IMAGE, "Ephemeral"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 
 from oslo_config import cfg
@@ -29,7 +28,6 @@ from hostler.images.janitor import ImageJanitor
 from hostler.images.store import ImageStore
 from hostler.liveness import Liveness
 
-LOG = logging.getLogger(__name__)
 FACES = (IDENTITY, COMPUTE, IMAGE, NETWORK, VOLUME)
 
 

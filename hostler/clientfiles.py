@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import os
 import shlex
 from pathlib import Path
 from typing import Any
 
 import yaml
-
-LOG = logging.getLogger(__name__)
 
 CLOUDS, OPENRC = "clouds.yaml", "openrc"
 

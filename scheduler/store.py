@@ -10,7 +10,6 @@ that names a generation relies on the use as of that generation.
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -25,8 +24,6 @@ from scheduler import reading
 from scheduler.reading import HostState
 from scheduler.request import Request
 from scheduler.snapshot import Category, Mask, Numbers, Reals, Snapshot
-
-LOG = logging.getLogger(__name__)
 
 # A row is looked at again for this long after its `changed_at`: transactions commit late and clocks differ.
 OVERLAP_S = 10.0

@@ -43,11 +43,6 @@ def create(path: Path, image_format: str, size_bytes: int, options: str = "") ->
          str(size_bytes)])
 
 
-def resize(path: Path, image_format: str, size_bytes: int) -> None:
-    """Change the size of the disk inside a file that nobody has open."""
-    programs.run(["qemu-img", "resize", "-q", "-f", image_format, str(path), str(size_bytes)])
-
-
 def info(source: DiskSource) -> dict[str, Any]:
     """Return what `qemu-img info` tells of a disk, also while another process has it open."""
     objects = [word for item in source.objects for word in ("--object", item)]

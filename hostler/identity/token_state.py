@@ -40,14 +40,14 @@ def load(session: orm.Session, token: Token, now: dt.datetime) -> TokenState | N
         credential = _credential_of(session, token, now)
         if credential is None:
             return None
-        held = limited(session, credential, held)
+        held = limited(credential, held)
     if token.scope.kind != "unscoped" and not held:
         return None
     return TokenState(token=token, user=owner[0], user_domain=owner[1], project=project, domain=domain, roles=held,
                  credential=credential)
 
 
-def limited(session: orm.Session, credential: ApplicationCredential, held: dict[str, str]) -> dict[str, str]:
+def limited(credential: ApplicationCredential, held: dict[str, str]) -> dict[str, str]:
     """Return those of the held roles that the credential was given or that those imply."""
     given = {name: role_id for name, role_id in held.items() if role_id in credential.role_ids}
     allowed = roles.with_implied(given)

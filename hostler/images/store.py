@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import logging
 import os
 import re
 import time
@@ -29,8 +28,6 @@ from oslo_config import cfg
 from hostler import errors, ids
 from hostler.images.hashing import Content, Digests
 from hostler.images.signing import UrlSigner
-
-LOG = logging.getLogger(__name__)
 
 BLOCK_BYTES = 1 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")

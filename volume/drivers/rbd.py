@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import logging
 import time
 from collections.abc import Iterator
 
@@ -29,7 +28,6 @@ from volume.drivers.driver import DiskSource, Found, Provider, Stats
 from volume.drivers.loading import BackendConfig
 from volume.drivers.rbd_cluster import Cluster, Image
 
-LOG = logging.getLogger(__name__)
 GIB = 1024**3
 _LOCK = "exclusive-lock"
 _VOLUME, _PART, _SNAPSHOT, _MOMENT = "volume-", "part-", "snapshot-", "clone-"

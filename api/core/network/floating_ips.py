@@ -110,7 +110,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any], ope
                      description=values.get("description"))
     target = _target(session, caller, row, values.get("port_id"), values.get("fixed_ip_address"))
     [public] = place_ports.place(session, caller.services.conf, [place_ports.Draft(
-        network, network.project_id, (_request(session, caller, network, values),), values={
+        network, network.project_id, (_request(session, network, values),), values={
             "device_id": row.id, "device_owner": OWNER, "status": "N/A", "port_security_enabled": False})])
     row.public_port_id = public.id
     row.address = session.scalars(sa.select(FixedIp.ip_address).where(FixedIp.port_id == public.id)).one()
@@ -122,7 +122,7 @@ def _create(session: orm.Session, caller: Caller, values: Mapping[str, Any], ope
     return row
 
 
-def _request(session: orm.Session, caller: Caller, network: Network, values: Mapping[str, Any]) -> ipam.AddressRequest:
+def _request(session: orm.Session, network: Network, values: Mapping[str, Any]) -> ipam.AddressRequest:
     subnets = list(session.scalars(sa.select(Subnet).where(Subnet.network_id == network.id, Subnet.ip_version == 4)
                                    .order_by(Subnet.created_at, Subnet.id)))
     if values.get("subnet_id") is not None:

@@ -39,11 +39,6 @@ class Arrangement:
     image_id: str | None
     volumes: tuple[BlockDevice, ...]
 
-    @property
-    def root_volume(self) -> BlockDevice | None:
-        """The volume that the server boots from."""
-        return next((device for device in self.volumes if device.boot_index == 0), None)
-
 
 def arrange(devices: Sequence[BlockDevice], image_id: str | None, *, ephemeral_gib: int, swap_mib: int) -> Arrangement:
     """Return the disks of a server whose flavor has these local ones; raises Invalid, NotImplementedHere."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -26,8 +25,6 @@ from hostler.agent.faults import Faults
 from hostler.agent.files import write_atomically
 from hostler.agent.programs import Progress
 from hostler.resources.server.hardware import Freeze, Hardware
-
-LOG = logging.getLogger(__name__)
 
 
 class FakeDriver(FakeDevices, FakeMigrations):

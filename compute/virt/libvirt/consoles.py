@@ -7,7 +7,6 @@ files behind them and where libvirtd has its mounts.
 from __future__ import annotations
 
 import contextlib
-import logging
 import socket
 import struct
 import threading
@@ -17,7 +16,6 @@ from lxml import etree
 
 from compute.virt.libvirt.connection import KEEPALIVE_COUNT, KEEPALIVE_S
 
-LOG = logging.getLogger(__name__)
 _CHUNK_BYTES = 16384
 # libvirt keeps what a stream's reader does not take in this process's memory: a console that takes nothing is closed.
 _STALLED_S = 10

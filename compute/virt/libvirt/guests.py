@@ -7,7 +7,6 @@ take a domain; `driver` hands them over.
 from __future__ import annotations
 
 import functools
-import logging
 import threading
 from collections.abc import Callable
 from typing import TypeVar
@@ -20,7 +19,6 @@ from compute.virt.libvirt.connection import Connection
 from compute.virt.libvirt.events import EventPump
 from hostler import errors
 
-LOG = logging.getLogger(__name__)
 Result = TypeVar("Result")
 SLOW = 10  # patience for starting and saving, which may take long
 

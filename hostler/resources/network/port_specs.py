@@ -329,8 +329,3 @@ def _cidr(address: str) -> str:
 def _pair(pair: dict[str, str]) -> dict[str, str]:
     address = pair["ip_address"]
     return {**pair, "ip_address": _cidr(address)} if "/" in address else pair
-
-
-def addresses_of(specs: Iterable[PortSpec]) -> list[str]:
-    """Return all addresses of some ports, in NIC order."""
-    return [fixed.ip_address for spec in specs for fixed in spec.fixed_ips]

@@ -12,7 +12,7 @@ from api.openstack.compute.server.query import SORTABLE
 from tests.harness import databases
 from tests.harness.compute_rest import DEMO, IMAGE, Cloud, build, make_volume
 from tests.unit.api.openstack.compute.server import test_block_device_body as block_devices
-from tests.unit.api.openstack.compute.server import test_volume_attachments as volume_attachments
+from tests.unit.api.openstack.compute.server import test_volumes as volume_attachments
 
 QUERIES = (
     "name=^web.*", "status=ACTIVE", "status=BUILD", "task_state=scheduling", "power_state=1", "ip=10.0", "ip6=fe",

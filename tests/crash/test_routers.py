@@ -296,6 +296,7 @@ SWITCHES: Final[dict[str, Switch]] = {
 }
 FLIPS: Final = [(name, way, point) for name, switch in SWITCHES.items() for way in ("on", "off")
                 for point in switch.points]
+CHOSEN_FLIPS: Final = share_of(FLIPS, 10)  # of the largest campaign less
 
 
 @pytest.fixture(scope="module")
@@ -311,7 +312,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         made.stop()
 
 
-@pytest.mark.parametrize(("name", "way", "point"), share_of(FLIPS), ids=str)
+@pytest.mark.parametrize(("name", "way", "point"), CHOSEN_FLIPS, ids=str)
 def test_change_survives(scene: Scene, name: str, way: str, point: Point) -> None:
     scene.flip(name, point, on=way == "on")
     assert bool(SWITCHES[name].is_on(scene)) == (way == "on")
@@ -374,5 +375,5 @@ def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
     """Say how many crash points there are."""
     with capsys.disabled():
         print(f"\ncrash campaign: {len(FLIPS)} points in {len(SWITCHES)} changes of routers and what they lead to, "
-              f"{len(share_of(FLIPS))} of them tried")
+              f"{len(CHOSEN_FLIPS)} of them tried")
     assert len(FLIPS) >= 250

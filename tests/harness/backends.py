@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import atexit
+import dataclasses
+import functools
+import json
 import os
 import shlex
 import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.harness.ports import free_port, is_open, wait_for
@@ -103,14 +108,41 @@ class Postgres:
             raise RuntimeError(f"{program}: {done.stdout}")
 
 
+@dataclasses.dataclass(frozen=True)
+class VirtualHost:
+    """A part of a broker: what is in it is not seen from another."""
+
+    broker: RabbitMQ
+    name: str
+
+    @property
+    def url(self) -> str:
+        """Transport URL for oslo.messaging."""
+        return f"{self.broker.url}{self.name}"
+
+
+@functools.cache
+def shared_broker() -> Iterator[VirtualHost]:
+    """Start the broker that fleets of this process share; yields parts of it that nobody has used."""
+    directory = tempfile.TemporaryDirectory(prefix="hostler-broker-")
+    names = [f"fleet{number}" for number in range(40)]
+    broker = RabbitMQ(Path(directory.name), virtual_hosts=names)
+    atexit.register(directory.cleanup)
+    atexit.register(broker.stop)
+    broker.start()
+    return iter([VirtualHost(broker, name) for name in names])
+
+
 class RabbitMQ:
     """A RabbitMQ broker on a port of `address`, which must be one of this machine's; with `certificates` (a directory
-    of `hostler-manage pki issue`) it speaks TLS only."""
+    of `hostler-manage pki issue`) it speaks TLS only. With `virtual_hosts` it has these only, not the default one."""
 
-    def __init__(self, directory: Path, address: str = "127.0.0.1", certificates: Path | None = None) -> None:
+    def __init__(self, directory: Path, address: str = "127.0.0.1", certificates: Path | None = None,
+                 virtual_hosts: Sequence[str] = ()) -> None:
         self.directory = directory
         self.address = address
         self._certificates = certificates
+        self._virtual_hosts = virtual_hosts
         self.port = free_port()
         self._dist_port = free_port()
         self._epmd_port = free_port()
@@ -138,12 +170,23 @@ class RabbitMQ:
         return (f"listeners.tcp = none\nlisteners.ssl.1 = {self.address}:{self.port}\n"
                 + "".join(f"ssl_options.{option} = {self._certificates / name}.pem\n" for option, name in files))
 
+    def _definitions(self) -> str:
+        if not self._virtual_hosts:
+            return ""
+        file = self.directory / "definitions.json"
+        file.write_text(json.dumps({
+            "users": [{"name": "guest", "password": "guest", "tags": "administrator"}],
+            "vhosts": [{"name": name} for name in self._virtual_hosts],
+            "permissions": [{"user": "guest", "vhost": name, "configure": ".*", "write": ".*", "read": ".*"}
+                            for name in self._virtual_hosts]}))
+        return f"load_definitions = {file}\n"
+
     def start(self) -> None:
         """Start and wait until it takes connections."""
         self.directory.mkdir(parents=True, exist_ok=True)
         (self.directory / "rabbitmq.conf").write_text(
             f"{self._listeners()}loopback_users = none\nlog.file.level = warning\n"
-            "disk_free_limit.absolute = 50MB\n")
+            f"disk_free_limit.absolute = 50MB\n{self._definitions()}")
         environment = {
             **os.environ, "HOME": str(self.directory), "ERL_EPMD_PORT": str(self._epmd_port),
             "RABBITMQ_NODENAME": self._node, "RABBITMQ_DIST_PORT": str(self._dist_port),

@@ -23,6 +23,7 @@ import sqlalchemy as sa
 from hostler.db.models import Operation
 from hostler.operations import states
 from tests.harness import invariants
+from tests.harness.backends import shared_broker
 from tests.harness.client import Client
 from tests.harness.fleet import Fleet
 from tests.harness.ports import wait_for
@@ -32,7 +33,7 @@ Case = TypeVar("Case")
 LAUNCHER = Path(__file__).with_name("crash_launcher.py")
 HOST = "host1"
 SUCCESSOR = "successor"
-_SHARE = 5
+_SHARE = 5  # one in so many points is tried
 BACKENDS = {"node1": "fake", "node2": "other"}
 
 
@@ -59,9 +60,9 @@ def around(*names: str) -> list[Point]:
     return in_conductor(*(f"{name}:{side}" for name in names for side in ("before", "after")))
 
 
-def share_of(cases: Sequence[Case]) -> list[Case]:
+def share_of(cases: Sequence[Case], one_in: int = _SHARE) -> list[Case]:
     """Return all cases with HOSTLER_CRASHES=all, else a share of them that HOSTLER_SEED chooses."""
-    count = len(cases) if os.environ.get("HOSTLER_CRASHES") == "all" else math.ceil(len(cases) / _SHARE)
+    count = len(cases) if os.environ.get("HOSTLER_CRASHES") == "all" else math.ceil(len(cases) / one_in)
     chosen = sorted(random.Random(os.environ.get("HOSTLER_SEED", "1")).sample(range(len(cases)), count))
     return [cases[number] for number in chosen]
 
@@ -112,8 +113,8 @@ class Campaign:
     def __init__(self, directory: Path, *, hosts: int = 1, volumes: bool = False, successor: bool = False,
                  scheduler: bool = False, overrides: dict[str, dict[str, Any]] | None = None) -> None:
         self._successor = successor
-        nodes = len(BACKENDS) if volumes else 0
-        self.fleet = Fleet(directory, hosts=hosts, nodes=nodes, scheduler=scheduler, overrides={
+        nodes, broker = len(BACKENDS) if volumes else 0, next(shared_broker())
+        self.fleet = Fleet(directory, hosts=hosts, nodes=nodes, scheduler=scheduler, broker=broker, overrides={
             "all": {"DEFAULT": {"service_down_time": 30}, "identity": {"password_rounds": 4},
                     "bus": {"silence_timeout": 2}, "conductor": {"retry_delay": 0.2}},
             SUCCESSOR: {"DEFAULT": {"state_path": directory / "shared"}},
@@ -146,10 +147,10 @@ class Campaign:
         return self.client
 
     def stop(self) -> None:
-        """Stop everything."""
+        """End everything."""
         if hasattr(self, "db"):
             self.db.dispose()
-        self.fleet.stop()
+        self.fleet.kill()  # fakes leave nothing behind that an orderly end would remove
 
     @property
     def deaths(self) -> int:

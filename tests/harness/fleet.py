@@ -22,7 +22,7 @@ from hostler.db import schema
 from hostler.db.engine import Database
 from hostler.db.models import Host
 from tests.harness.at_once import at_once
-from tests.harness.backends import Postgres, RabbitMQ
+from tests.harness.backends import Postgres, RabbitMQ, VirtualHost
 from tests.harness.client import Client
 from tests.harness.inprocess import FAKE_BACKEND, nodes_up
 from tests.harness.ports import free_port, wait_for
@@ -111,14 +111,14 @@ class Fleet:
     """
 
     def __init__(self, directory: Path, *, hosts: int = 2, nodes: int = 0, scheduler: bool = False,
-                 overrides: dict[str, dict[str, Any]] | None = None, broker: RabbitMQ | None = None,
+                 overrides: dict[str, dict[str, Any]] | None = None, broker: RabbitMQ | VirtualHost | None = None,
                  database_url: str | None = None, address: str = "127.0.0.1") -> None:
         self.directory = directory
         directory.mkdir(parents=True, exist_ok=True)
         self.overrides = overrides or {}
         self.address = address
-        self.broker = broker or RabbitMQ(directory / "rabbitmq", address)
-        self._own_broker = broker is None
+        self._own_broker = RabbitMQ(directory / "rabbitmq", address) if broker is None else None
+        self.broker: Any = broker or self._own_broker
         self.postgres = None if database_url else Postgres()
         self._database_url = database_url
         self.api_port = free_port()
@@ -259,6 +259,16 @@ class Fleet:
             process.ask_to_stop()
         for process in self.processes.values():
             process.stop()
+        self._stop_servers()
+
+    def kill(self) -> None:
+        """End everything at once; for agents with fake drivers, since real ones would leave what they run."""
+        for process in self.processes.values():
+            if process.is_running():
+                process.kill()
+        self._stop_servers()
+
+    def _stop_servers(self) -> None:
         if self._own_broker:
             self.broker.stop()
         if self.postgres is not None:

@@ -28,7 +28,7 @@ from tests.harness.ports import free_port, wait_for
 from tests.harness.realfleet import RealFleet
 
 BURST = 50
-HANG_S = 70
+HANG_S = 35  # a broker deals messages to one that hangs for 20 to 25 s: it misses two of its heartbeats (`fleet.py`)
 SETTLE_S = 120  # for a burst on a busy machine, with takeovers in it
 
 
@@ -154,7 +154,7 @@ def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         made.start()
         yield made
     finally:
-        made.fleet.stop()
+        made.fleet.kill()
 
 
 @pytest.fixture

@@ -46,7 +46,7 @@ _BASE_FORMATS = ("qcow2", "raw")
 _POLL_S = 0.25
 # So long the call to send waits for the end: an idle guest has left by then, and who looks after it earlier takes
 # processor time from it. A wish to abort it waits as long.
-_BEGIN_S = 1.5
+_BEGIN_S = 2.0
 
 
 class _Job:

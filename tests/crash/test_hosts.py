@@ -175,7 +175,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         pytest.skip(reason)
     made = Campaign(tmp_path_factory.mktemp("crash"), hosts=2, volumes=True, overrides={
         "conductor": {"conductor": {"restart_interval": 0.5}},
-        "compute": {"compute": {"reconcile_interval": 1}, "fake": {"migration_seconds": 2.0}}})
+        "compute": {"compute": {"reconcile_interval": 1}, "fake": {"migration_seconds": 3.0}}})
     try:
         yield Scene(made, made.start())
     finally:

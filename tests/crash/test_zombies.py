@@ -36,7 +36,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ZombieScene]:
     made = Campaign(tmp_path_factory.mktemp("zombies"), hosts=2, volumes=True, successor=True, overrides={
         "conductor": {"database": {"idle_transaction_timeout": 3, "lock_timeout": 1}},
         "compute": {"compute": {"reconcile_interval": 2, "deletion_policy": "never"},
-                    "fake": {"migration_seconds": 2.0}},
+                    "fake": {"migration_seconds": 3.0}},
         "api": {"compute": {"deletion_policy": "never"}}})
     try:
         yield ZombieScene(made, made.start())

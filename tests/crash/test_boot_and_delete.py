@@ -1,7 +1,8 @@
 """Kill -9 of every control service and of the agent, before and after every step of boot and delete.
 
 Whichever process dies: without an operator the server becomes ACTIVE (boot) or is gone (delete), never shows a false
-ERROR on the way, and nothing is left running, locked, claimed or on the host.
+ERROR on the way, and nothing is left running, locked, claimed or on the host. A sample of the points is tried;
+HOSTLER_CRASHES=all tries every one.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import requests
 
 from tests.harness import backends
 from tests.harness.client import Client
-from tests.harness.crash_campaign import Campaign, Point, agent_points, patient, points_of
+from tests.harness.crash_campaign import Campaign, Point, agent_points, patient, points_of, share_of
 
 pytestmark = [pytest.mark.timeout(1500)]
+_ONE_IN = 3  # more points than of other flows: these are what a cloud does most
 
 BOOT = points_of(
     ["SelectHost", "AssignHost", "SpawnServer"], ["spawn_server"],
@@ -73,7 +75,7 @@ def _watch(client: Client, server_id: str, until: str | None, timeout_s: float =
 
 
 @pytest.mark.contract("N-BOOT")
-@pytest.mark.parametrize("point", BOOT, ids=str)
+@pytest.mark.parametrize("point", share_of(BOOT, _ONE_IN), ids=str)
 def test_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
     name = f"boot-{point.process}-{point.name}"
@@ -91,7 +93,7 @@ def test_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> 
 
 
 @pytest.mark.contract("N-DELETE")
-@pytest.mark.parametrize("point", DELETE, ids=str)
+@pytest.mark.parametrize("point", share_of(DELETE, _ONE_IN), ids=str)
 def test_delete_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
     server_id = client.create_server(image, f"delete-{point.process}-{point.name}")
@@ -102,7 +104,7 @@ def test_delete_survives(campaign: tuple[Campaign, Client, str], point: Point) -
     made.wait_rest()
 
 
-@pytest.mark.parametrize("point", REVERT, ids=str)
+@pytest.mark.parametrize("point", share_of(REVERT, _ONE_IN), ids=str)
 def test_revert_of_a_failed_boot_survives(campaign: tuple[Campaign, Client, str], point: Point) -> None:
     made, client, image = campaign
     body = client.server_body(image, f"revert-{point.process}-{point.name}")
@@ -117,9 +119,9 @@ def test_revert_of_a_failed_boot_survives(campaign: tuple[Campaign, Client, str]
 
 
 def test_campaign_size(capsys: pytest.CaptureFixture[str]) -> None:
-    """Say how many crash points were tried."""
+    """Say how many crash points there are."""
     with capsys.disabled():
-        print(f"\ncrash campaign: {len(BOOT) + len(DELETE) + len(REVERT)} points were tried: {len(BOOT)} in boot, "
+        print(f"\ncrash campaign: {len(BOOT) + len(DELETE) + len(REVERT)} points: {len(BOOT)} in boot, "
               f"{len(DELETE)} in delete, {len(REVERT)} in the revert of a failed boot")
     assert len(BOOT) >= 25
     assert len(DELETE) >= 15

@@ -82,7 +82,7 @@ def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         fleet.prepare()
         yield Site(fleet, server)
     finally:
-        fleet.stop()
+        fleet.kill()
         server.stop()
 
 

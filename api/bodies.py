@@ -94,8 +94,10 @@ def _cheap_first(schema: Any) -> Any:
 
 
 def _field(error: jsonschema.ValidationError) -> str:
-    path = [str(part) for part in error.absolute_path]
-    return ".".join(path) if path else "body"
+    """Return the field's path without the resource it is in (`size`, not `volume.size`), as the references word it."""
+    path = list(error.absolute_path)
+    inside = path[1:] if len(path) > 1 and isinstance(path[1], str) else path
+    return ".".join(str(part) for part in inside) or "body"
 
 
 def _short(value: Any) -> str:

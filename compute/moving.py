@@ -88,7 +88,7 @@ class Mover:
                 self._specs.remove(server.id)
                 self._prepare(incoming, context)
                 for file in offer["files"]:
-                    self._tools.transfer.fetch(offer, server.id, file, incoming / file["name"], work.check)
+                    self._tools.transfer.fetch(offer, server.id, file, incoming / _name_of(file, offer), work.check)
                 self._step(work, "take_in.image")
                 base = self._fetch_base(server, offer, work)
                 self._step(work, "take_in.disks")
@@ -150,6 +150,15 @@ class Mover:
     def _step(self, work: Work, step: str) -> None:
         work.check()
         self._tools.checkpoint(step, work.server_id)
+
+
+def _name_of(file: dict[str, Any], offer: Offer) -> str:
+    """Return the name that an offered file gets. Raises AgentError: what the other host says must not write beside the
+    server's directory, nor what this host itself notes in it."""
+    name = str(file["name"])
+    if "/" in name or "\0" in name or name.startswith(".") or not name or name in _STAYS:
+        raise errors.AgentError(reason=f"Host {offer['host']} offers a file that is none of a server's: {name[:80]!r}.")
+    return name
 
 
 def _is_of(path: Path, context: RequestContext, *, missing_ok: bool = False) -> bool:

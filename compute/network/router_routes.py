@@ -72,7 +72,7 @@ def present(ipr: Any) -> tuple[set[Route], set[Route]]:
 
 
 def make(ipr: Any, router: HostRouter, ports: Collection[RouterPortSpec]) -> None:
-    """Have these routes and no others; called in the namespace. One that changes is never missing meanwhile."""
+    """Have these routes and no others; called in the namespace. One that changes is never missing."""
     routes = wanted(router, ports)
     _tell_leader(ipr, router, ports)
     for route, way in routes.items():

@@ -160,7 +160,7 @@ class TakeOver(OperationTask):
             land(session, run, connections)
             enter(session, run, migrations.POST_MIGRATING)
 
-        if landing.get("paused"):  # whoever takes over may have to compare the source's disks again
+        if landing.get("paused"):  # who takes over may have to compare the source's disks again
             run.write(switch)
         else:
             with futures.ThreadPoolExecutor(1, "clean-source") as pool:

@@ -4,61 +4,22 @@ travel over TLS between agents of fake guests."""
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from compute import bases, diskheader, transfer
-from compute.diskfile import DiskFiles
 from compute.transfer import OFFER, TlsTransfer
-from hostler import clock, conf, errors, pki
-from hostler.images.cache import ImageCache
-from hostler.resources.server.specs import ImageSpec, ServerSpec
-from tests.harness.compute_agents import Agent, make_agent, make_server
+from hostler import errors
+from hostler.resources.server.specs import ServerSpec
+from tests.harness.compute_agents import Agent
 from tests.harness.contexts import attempt_of
-from tests.harness.ports import free_port
+from tests.harness.without_image import agents, qemu, server
 
+__all__ = ["agents", "server"]
 pytestmark = pytest.mark.skipif(shutil.which("qemu-img") is None, reason="qemu-img is not installed")
-
-
-@pytest.fixture
-def agents(tmp_path: Path) -> Iterator[list[Agent]]:
-    """Two hosts."""
-    pki.init_authority(tmp_path / "authority", clock.utcnow())
-    made = []
-    for host in ("host1", "host2"):
-        pki.issue(tmp_path / "authority", host, ["127.0.0.1"], tmp_path / "pki" / host, clock.utcnow())
-        agent = make_agent(tmp_path / host, host=host)
-        config = conf.load([], config_files=[], overrides={
-            "host": host, "state_path": str(tmp_path / host), "compute.tls_dir": str(tmp_path / "pki" / host),
-            "compute.transfer_port": free_port()})
-        for part, real in (("images", ImageCache(agent.layout.images, max_bytes=0, min_age_s=0)),
-                           ("disks", DiskFiles(agent.layout)), ("transfer", TlsTransfer(config, agent.layout))):
-            object.__setattr__(agent.tools, part, real)
-        agent.tools.transfer.start()
-        made.append(agent)
-    yield made
-    for agent in made:
-        agent.tools.transfer.stop()
-
-
-@pytest.fixture
-def server(tmp_path: Path, agents: list[Agent]) -> ServerSpec:
-    """A server that runs on the first host and whose image is deleted."""
-    stored = tmp_path / "stored"
-    _qemu("img", "create", "-q", "-f", "qcow2", stored, "8M")
-    _qemu("io", "-f", "qcow2", "-c", "write -q -P 1 0 3M", stored)
-    image = ImageSpec(id="i1", sha256=hashlib.sha256(stored.read_bytes()).hexdigest(), size_bytes=stored.stat().st_size,
-                      virtual_size_bytes=8 << 20, disk_format="qcow2", path=str(stored))
-    made = make_server(image=image)
-    agents[0].spawn(made)
-    stored.unlink()
-    return dataclasses.replace(made, image=None)
 
 
 def _origin(source: Agent, server: ServerSpec, **known: Any) -> dict[str, Any]:
@@ -97,7 +58,7 @@ def test_the_base_comes_before_the_guest(agents: list[Agent], server: ServerSpec
     base = origin["base"]
     assert (target.layout.images / base).read_bytes() == (source.layout.images / base).read_bytes()
     assert _backing(target, server) == base
-    assert "backing file format: qcow2" in _qemu("img", "info", target.layout.disk(server.id))
+    assert "backing file format: qcow2" in qemu("img", "info", target.layout.disk(server.id))
     target.reconciler.run()
     assert (target.layout.images / base).exists(), "what is built on stays"
     assert _prepare(target, server, origin) == landing, "a repeated call finds it"
@@ -108,7 +69,7 @@ def test_a_disc_comes_along(agents: list[Agent], server: ServerSpec) -> None:
     disc = dataclasses.replace(server, on_disc=True)
     origin = _origin(source, disc, disks={}, base_format="raw")
     assert _prepare(target, disc, origin)["on_base"]
-    assert "backing file format: raw" in _qemu("img", "info", target.layout.disk(server.id))
+    assert "backing file format: raw" in qemu("img", "info", target.layout.disk(server.id))
 
 
 @pytest.mark.parametrize("gone", ["offer", "file", "format", "other"])
@@ -129,7 +90,7 @@ def test_without_it_all_of_the_disk_is_copied_and_a_disc_stays(agents: list[Agen
         _prepare(target, dataclasses.replace(server, on_disc=True), {**origin, "disks": {}})
     assert not _prepare(target, server, origin)["on_base"]
     assert _backing(target, server) is None
-    assert _qemu("img", "info", target.layout.disk(server.id)).count("virtual size: 1 GiB")
+    assert qemu("img", "info", target.layout.disk(server.id)).count("virtual size: 1 GiB")
 
 
 def test_nobody_else_gets_it(agents: list[Agent], server: ServerSpec) -> None:
@@ -171,7 +132,3 @@ def test_an_offer_of_a_migration_that_failed_is_no_hindrance(agents: list[Agent]
 
 def _die() -> None:
     raise KeyboardInterrupt
-
-
-def _qemu(program: str, *arguments: object) -> str:
-    return subprocess.run([f"qemu-{program}", *map(str, arguments)], check=True, capture_output=True, text=True).stdout

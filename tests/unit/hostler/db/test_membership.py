@@ -37,7 +37,7 @@ def test_postgresql_gets_one_parameter() -> None:
 
 def test_postgresql_does_not_plan_at_each_execution(db: Database) -> None:
     if db.engine.dialect.name != "postgresql":
-        pytest.skip("it is PostgreSQL that plans anew for the values at hand")
+        pytest.skip("it is PostgreSQL that plans again for the values at hand")
     db.write(lambda session: session.execute(sa.text("ANALYZE zones")))
     with db.reading() as session:
         for _ in range(12):
